@@ -1,0 +1,10 @@
+//! Ebbtide lands communications traffic records from Kafka in Delta Lake tables, each personal field classified and
+//! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
+
+pub mod clock;
+pub mod ids;
+pub mod policy;
+pub mod problem;
+pub mod record;
+pub mod schema;
+pub mod yaml;

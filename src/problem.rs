@@ -1,0 +1,109 @@
+//! A problem in a file that a user wrote: where, what, and how to mend it. One form for policy, configuration and schemas.
+//!
+//! Promises that every problem names its file, line and column; must never hold a secret or a record's value.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing starts with it.
+    Error,
+    /// It is said, and counted, and everything goes on.
+    Warning,
+}
+
+/// A place in a text: both numbers count from 1, columns in characters. Zero stands for the file as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub struct At {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// One problem of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file, as the user named it.
+    pub file: String,
+    /// Where in the file.
+    #[serde(flatten)]
+    pub at: At,
+    /// The key's path in the file: `products.sms.fields.body`.
+    pub path: String,
+    /// What is wrong, in one sentence without a full stop.
+    pub what: String,
+    /// How to mend it, in one sentence without a full stop.
+    pub mend: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        write!(f, "{}:{}:{}: {severity}: ", self.file, self.at.line, self.at.column)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}; {}", self.what, self.mend)
+    }
+}
+
+/// Collects the problems of one file, so that all are told at once and not the first alone.
+#[derive(Debug)]
+pub struct Problems {
+    file: String,
+    found: Vec<Problem>,
+}
+
+impl Problems {
+    /// No problem yet in `file`.
+    #[must_use]
+    pub fn of(file: &str) -> Self {
+        Self { file: file.to_owned(), found: Vec::new() }
+    }
+
+    /// Adds an error. Both texts are one sentence without a full stop.
+    pub fn error(&mut self, at: At, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+        let (file, path) = (self.file.clone(), path.to_owned());
+        self.found.push(Problem { severity: Severity::Error, file, at, path, what: what.into(), mend: mend.into() });
+    }
+
+    /// Adds a warning. Both texts are one sentence without a full stop.
+    pub fn warning(&mut self, at: At, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+        let (file, path) = (self.file.clone(), path.to_owned());
+        self.found.push(Problem { severity: Severity::Warning, file, at, path, what: what.into(), mend: mend.into() });
+    }
+
+    /// Whether any of them is an error.
+    #[must_use]
+    pub fn any_error(&self) -> bool {
+        self.found.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// All of them, in the order of the file.
+    #[must_use]
+    pub fn into_sorted(mut self) -> Vec<Problem> {
+        self.found.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
+        self.found
+    }
+}
+
+/// The one of `known` that a mistyped `word` most likely means, if any is near enough.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
