@@ -1,3 +1,5 @@
+//! Tests of the names and units: what parses, and what does not.
+
 use super::*;
 
 #[test]

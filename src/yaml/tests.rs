@@ -1,3 +1,5 @@
+//! Tests of the YAML reader: values with their places, and each way in which a file is refused.
+
 use super::*;
 
 #[test]
