@@ -1,0 +1,239 @@
+//! The local file system as an object store that keeps its word through a power cut.
+//!
+//! Promises that a `put` that returned is on the disk, folder entries and new folders included, and that nobody sees half
+//! of a log entry: it is whole and synced before it has its name. Must never report success that a crash could undo.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path as FsPath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+use uuid::Uuid;
+
+use super::fail_point;
+
+/// How many folders are remembered as durable before the memory is emptied: it saves syncs and is never needed.
+const REMEMBERED_FOLDERS: usize = 4096;
+
+/// The local file system, synced. Paths are those of the file system from `/`.
+#[derive(Debug, Clone, Default)]
+pub struct DurableFs {
+    inner: Arc<LocalFileSystem>,
+    /// Folders whose own entry, and those of all folders above, this process has synced.
+    folders: Arc<Mutex<HashSet<PathBuf>>>,
+}
+
+impl fmt::Display for DurableFs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DurableFs")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableFs {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let path = file_path(location)?;
+        let this = self.clone();
+        blocking(move || {
+            match opts.mode {
+                PutMode::Create if is_log(&path) => this.create_entry(&path, &payload)?,
+                PutMode::Create => this.create_segment(&path, &payload)?,
+                PutMode::Overwrite => this.replace(&path, &payload)?,
+                PutMode::Update(_) => {
+                    return Err(failed(io::Error::new(io::ErrorKind::Unsupported, "conditional update"), &path));
+                }
+            }
+            Ok(PutResult { e_tag: None, version: None })
+        })
+        .await
+    }
+
+    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let inner = self.inner.put_multipart_opts(location, opts).await?;
+        Ok(Box::new(SyncedUpload { inner, store: self.clone(), path: file_path(location)? }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await?;
+        let path = file_path(to)?;
+        let this = self.clone();
+        blocking(move || this.sync_file(&path).map_err(|error| failed(error, &path))).await
+    }
+}
+
+impl DurableFs {
+    /// A log entry: written and synced under another name, then given its own if nobody has it. The name is the vote.
+    fn create_entry(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
+        let staged = staged(path);
+        let linked = self
+            .write_new(&staged, payload)
+            .map_err(|error| failed(error, path))
+            .and_then(|()| std::fs::hard_link(&staged, path).map_err(|error| failed(error, path)));
+        // What is left of a failed removal is found by the janitor; the vote is cast either way.
+        let _ = std::fs::remove_file(&staged);
+        linked?;
+        fail_point("commit-written");
+        sync_folder(path).map_err(|error| failed(error, path))?;
+        fail_point("commit-synced");
+        Ok(())
+    }
+
+    /// A segment: written under its own name, which nobody knows before the commit that adds it.
+    fn create_segment(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
+        let written = self.write_new(path, payload).and_then(|()| {
+            fail_point("segment-written");
+            sync_folder(path)
+        });
+        if let Err(error) = written {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(failed(error, path));
+        }
+        fail_point("segment-synced");
+        Ok(())
+    }
+
+    /// A file that takes the place of another, whole.
+    fn replace(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
+        let staged = staged(path);
+        let replaced = self.write_new(&staged, payload).and_then(|()| std::fs::rename(&staged, path));
+        if let Err(error) = replaced {
+            let _ = std::fs::remove_file(&staged);
+            return Err(failed(error, path));
+        }
+        sync_folder(path).map_err(|error| failed(error, path))
+    }
+
+    fn write_new(&self, path: &FsPath, payload: &PutPayload) -> io::Result<()> {
+        let open = || OpenOptions::new().write(true).create_new(true).open(path);
+        self.make_folder(path)?;
+        let mut file = match open() {
+            // The folder was removed since we made it: make it again, once.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.make_folder(path)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        for part in payload {
+            file.write_all(part)?;
+        }
+        file.sync_all()
+    }
+
+    /// Makes the folder of a file, and syncs it and all above it the first time this process uses it: another process may
+    /// have made it and not yet synced.
+    fn make_folder(&self, path: &FsPath) -> io::Result<()> {
+        let Some(folder) = path.parent() else { return Ok(()) };
+        if self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        for above in folder.ancestors().skip(1) {
+            match File::open(above).and_then(|opened| opened.sync_all()) {
+                // Folders far above may be closed to us; they are not ours to make durable.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
+        }
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if folders.len() >= REMEMBERED_FOLDERS {
+            folders.clear();
+        }
+        folders.insert(folder.to_owned());
+        Ok(())
+    }
+
+    fn sync_file(&self, path: &FsPath) -> io::Result<()> {
+        self.make_folder(path)?;
+        File::open(path)?.sync_all()?;
+        sync_folder(path)
+    }
+}
+
+/// A file written in parts (a large checkpoint), synced once it is whole.
+#[derive(Debug)]
+struct SyncedUpload {
+    inner: Box<dyn MultipartUpload>,
+    store: DurableFs,
+    path: PathBuf,
+}
+
+#[async_trait]
+impl MultipartUpload for SyncedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.inner.put_part(data)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let result = self.inner.complete().await?;
+        let (store, path) = (self.store.clone(), self.path.clone());
+        blocking(move || store.sync_file(&path).map_err(|error| failed(error, &path))).await?;
+        Ok(result)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.inner.abort().await
+    }
+}
+
+/// The name under which a file is written before it has its own: no reader of a Delta log takes it for an entry.
+fn staged(path: &FsPath) -> PathBuf {
+    path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
+}
+
+fn is_log(path: &FsPath) -> bool {
+    path.parent().is_some_and(|folder| folder.ends_with("_delta_log"))
+}
+
+fn sync_folder(path: &FsPath) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn file_path(location: &Path) -> Result<PathBuf> {
+    // The crate's own way from its paths to the file system's, which it does not offer.
+    LocalFileSystem::new().path_to_filesystem(location)
+}
+
+fn failed(error: io::Error, path: &FsPath) -> Error {
+    let path = path.to_string_lossy().into_owned();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: Box::new(error) },
+        io::ErrorKind::NotFound => Error::NotFound { path, source: Box::new(error) },
+        _ => Error::Generic { store: "DurableFs", source: Box::new(error) },
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::Generic { store: "DurableFs", source: Box::new(error) }))
+}

@@ -1,0 +1,129 @@
+//! What can go wrong in the store, one type an operation. None of them ever holds a value of a record.
+
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::TransactionError;
+
+use crate::ids::TopicPartition;
+
+/// The store could not be read or written, or holds what this version does not understand.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error("the store failed: {0}")]
+    Object(#[from] object_store::Error),
+    /// The Delta log could not be read or written.
+    #[error("the table's log failed: {0}")]
+    Delta(#[from] Box<DeltaTableError>),
+    /// Another engine gave the table a protocol or a property that this version must not write to.
+    #[error("the table asks for {0}, which this version must not write to")]
+    Unsupported(String),
+    /// The log holds what no Delta log may hold.
+    #[error("the table's log is damaged at version {version}: {what}")]
+    Damaged {
+        /// The version whose entry it is.
+        version: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The caller asked for what cannot be right; nothing was tried.
+    #[error("refused: {0}")]
+    Refused(String),
+}
+
+impl From<DeltaTableError> for StoreError {
+    fn from(error: DeltaTableError) -> Self {
+        StoreError::Delta(Box::new(error))
+    }
+}
+
+impl From<TransactionError> for StoreError {
+    fn from(error: TransactionError) -> Self {
+        DeltaTableError::from(error).into()
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        object_store::Error::Generic { store: "local", source: Box::new(error) }.into()
+    }
+}
+
+/// Why a table could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A column has another type in the table than in the policy.
+    #[error(
+        "column {column} of table {table} is {stored} and the policy's schema makes it {wanted}; \
+         rename the field in the schema, or start a new product"
+    )]
+    ColumnType {
+        /// The table's product.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type in the table, in Delta's words.
+        stored: String,
+        /// Its type by the policy, in Delta's words.
+        wanted: String,
+    },
+    /// The table is not partitioned by bucket and profile.
+    #[error(
+        "table {table} is partitioned by {found} and not by bucket, profile; it is not a table of Ebbtide's, move it away"
+    )]
+    Partitions {
+        /// The table's product.
+        table: String,
+        /// Its partition columns.
+        found: String,
+    },
+    /// The policy's bucket is not the table's.
+    #[error(
+        "table {table} holds buckets of a {stored} and the policy says {wanted}; set `bucket: {stored}` in the policy, \
+         or start a new root"
+    )]
+    BucketUnit {
+        /// The table's product.
+        table: String,
+        /// The unit in the table.
+        stored: &'static str,
+        /// The unit by the policy.
+        wanted: &'static str,
+    },
+    /// A column of the policy cannot be held by a Delta table.
+    #[error("the columns of table {table} have no Delta type: {why}")]
+    NoDeltaType {
+        /// The table's product.
+        table: String,
+        /// Why.
+        why: String,
+    },
+    /// The store failed, or holds what this version must not touch.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DeltaTableError> for OpenError {
+    fn from(error: DeltaTableError) -> Self {
+        OpenError::Store(error.into())
+    }
+}
+
+/// Why a commit was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The table is past, or short of, where this batch began: another writer has the partition. Drop the batch.
+    #[error("another writer moved the offsets of {0}")]
+    OffsetsMoved(TopicPartition),
+    /// A hold, suppression or other control came into force that this batch has not seen. Read it and make the batch anew.
+    #[error("the table's controls moved")]
+    ControlsMoved,
+    /// The table's columns are no longer those that the segments were written for. Open the table again.
+    #[error("the table's columns moved")]
+    SchemaMoved,
+    /// Nothing of it landed. It is safe to call again with the same batch.
+    #[error("nothing was committed: {0}")]
+    Store(#[source] StoreError),
+    /// It may have landed, and even looking failed. Call again with the same batch: that looks first.
+    #[error("it cannot be told whether the commit landed: {0}")]
+    Unknown(#[source] StoreError),
+}

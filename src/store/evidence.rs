@@ -1,0 +1,125 @@
+//! What one commit did, in counts and names of rules: it stands in the commit's own log entry.
+//!
+//! Promises that it holds no value of any record, and running totals, so that an audit can begin at the oldest entry
+//! that is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
+
+/// What one ingest commit did. The caller fills in the counts; the commit checks them and adds the totals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What kind of commit it is: `ingest`.
+    pub operation: String,
+    /// The commit's own unique id, by which a writer finds its commit again after an error.
+    pub commit: Uuid,
+    /// The process that made it, by a random id of its own.
+    pub writer: Uuid,
+    /// When it was made.
+    pub at: DateTime<Utc>,
+    /// The version of the policy it was made under.
+    pub policy_version: PolicyVersion,
+    /// Records taken from the source.
+    pub read: u64,
+    /// Records stored.
+    pub stored: u64,
+    /// Records that were past all their deadlines on arrival, counted and not stored.
+    pub expired: u64,
+    /// Records in the dead letters, by reason code.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// Fields that were past their deadline on arrival and left out, by category.
+    pub late_fields: BTreeMap<Category, u64>,
+    /// Fields that the policy does not name and that were therefore not stored.
+    pub unclassified: u64,
+    /// The buckets that the stored records are in, as written in the table.
+    pub buckets: BTreeSet<String>,
+    /// How far each partition moved.
+    pub partitions: Vec<PartitionProgress>,
+    /// The sums over this and all earlier commits of the table. Set by the commit.
+    #[serde(default)]
+    pub totals: Totals,
+}
+
+/// How far one commit moved one topic partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionProgress {
+    /// The partition.
+    #[serde(flatten)]
+    pub partition: TopicPartition,
+    /// Where it began: the table's next offset before; `None` when it had none.
+    pub from: Option<Offset>,
+    /// The table's next offset after.
+    pub next: Offset,
+    /// Records read between the two. Less than their difference where the topic has gaps (transactions, compaction).
+    pub records: u64,
+}
+
+/// Sums over all commits of a table up to one of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Records taken from the source.
+    pub read: u64,
+    /// Records stored.
+    pub stored: u64,
+    /// Records past all their deadlines on arrival.
+    pub expired: u64,
+    /// Records in the dead letters.
+    pub dead_letters: u64,
+    /// Commits with evidence.
+    pub commits: u64,
+}
+
+impl Evidence {
+    /// Evidence of an ingest commit with a new id and nothing counted yet.
+    #[must_use]
+    pub fn ingest(writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+        Evidence {
+            operation: "ingest".to_owned(),
+            commit: Uuid::new_v4(),
+            writer,
+            at,
+            policy_version,
+            read: 0,
+            stored: 0,
+            expired: 0,
+            dead_letters: BTreeMap::new(),
+            late_fields: BTreeMap::new(),
+            unclassified: 0,
+            buckets: BTreeSet::new(),
+            partitions: Vec::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// Records in the dead letters, of all codes.
+    #[must_use]
+    pub fn dead(&self) -> u64 {
+        self.dead_letters.values().sum()
+    }
+
+    /// Whether every record that was read is accounted for.
+    #[must_use]
+    pub fn conserves(&self) -> bool {
+        self.read == self.stored + self.expired + self.dead()
+            && self.read == self.partitions.iter().map(|partition| partition.records).sum::<u64>()
+    }
+}
+
+impl Totals {
+    /// The sums once `evidence` is counted too.
+    #[must_use]
+    pub fn plus(self, evidence: &Evidence) -> Totals {
+        Totals {
+            read: self.read + evidence.read,
+            stored: self.stored + evidence.stored,
+            expired: self.expired + evidence.expired,
+            dead_letters: self.dead_letters + evidence.dead(),
+            commits: self.commits + 1,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One entry of a table's log, parsed as leniently as the protocol asks: actions and fields that we do not know are passed over.
+
+use bytes::Bytes;
+use deltalake_core::kernel::{Metadata, Protocol};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::store::error::StoreError;
+use crate::store::evidence::Evidence;
+
+/// What one commit says, as far as a writer needs it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The version that it made.
+    pub version: u64,
+    /// Its evidence, where Ebbtide made it.
+    pub evidence: Option<Evidence>,
+    /// The `txn` actions: app id and version.
+    pub txns: Vec<(String, i64)>,
+    /// New metadata.
+    pub metadata: Option<Metadata>,
+    /// A new protocol.
+    pub protocol: Option<Protocol>,
+    /// The rows of each file that it adds; `None` where the file has no row count in the log.
+    pub added: Vec<Option<u64>>,
+    /// How many files it removes.
+    pub removed: usize,
+}
+
+/// One line of an entry: exactly one of its fields is there.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    commit_info: Option<Info>,
+    txn: Option<Txn>,
+    meta_data: Option<Metadata>,
+    protocol: Option<Protocol>,
+    add: Option<Added>,
+    remove: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    // Another engine may keep something else under the name: that is no evidence, and no damage either.
+    ebbtide: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Txn {
+    app_id: String,
+    version: i64,
+}
+
+#[derive(Deserialize)]
+struct Added {
+    stats: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rows {
+    num_records: Option<u64>,
+}
+
+/// The row count that a file's statistics tell.
+pub fn rows_of(stats: Option<&str>) -> Option<u64> {
+    serde_json::from_str::<Rows>(stats?).ok()?.num_records
+}
+
+impl Entry {
+    /// Parses an entry. Errors on what is not JSON or not of the protocol's form, never quoting it.
+    pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, StoreError> {
+        let mut entry = Entry {
+            version,
+            evidence: None,
+            txns: Vec::new(),
+            metadata: None,
+            protocol: None,
+            added: Vec::new(),
+            removed: 0,
+        };
+        let damaged = |error: serde_json::Error| StoreError::Damaged {
+            version,
+            what: format!("line {} column {} is no action of the protocol", error.line(), error.column()),
+        };
+        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line>() {
+            let line = line.map_err(damaged)?;
+            let evidence = line.commit_info.and_then(|info| info.ebbtide);
+            entry.evidence = entry.evidence.or(evidence.and_then(|value| serde_json::from_value(value).ok()));
+            entry.txns.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
+            entry.metadata = line.meta_data.or(entry.metadata);
+            entry.protocol = line.protocol.or(entry.protocol);
+            entry.added.extend(line.add.map(|add| rows_of(add.stats.as_deref())));
+            entry.removed += usize::from(line.remove.is_some());
+        }
+        Ok(entry)
+    }
+
+    /// The id of the commit, where Ebbtide made it.
+    pub fn commit_id(&self) -> Option<Uuid> {
+        self.evidence.as_ref().map(|evidence| evidence.commit)
+    }
+}

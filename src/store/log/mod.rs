@@ -1,0 +1,50 @@
+//! The Delta log as this floor reads it: entries one by one, the state they add up to, and where to begin.
+//!
+//! Promises to understand what any engine may have written, or to say that it does not. Reading on costs what is new.
+
+mod entry;
+mod state;
+mod txns;
+
+pub use entry::Entry;
+pub use state::LogState;
+
+use std::sync::Arc;
+
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use url::Url;
+
+use super::durable::DurableFs;
+use super::error::StoreError;
+use super::root::Root;
+use crate::ids::{ProductKey, TopicPartition};
+
+/// The `txn` app id that controls raise.
+pub const CONTROLS_APP: &str = "controls";
+
+/// The `txn` app id of a topic partition: its version is the next offset to read.
+pub fn app_id(partition: &TopicPartition) -> String {
+    format!("ebbtide/{}/{}", partition.topic, partition.partition)
+}
+
+/// The topic partition of a `txn` app id, if it is one.
+pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
+    let (topic, partition) = app_id.strip_prefix("ebbtide/")?.rsplit_once('/')?;
+    Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
+}
+
+/// The log store of a product's table, through a file system that syncs.
+pub fn log_store(root: &Root, product: &ProductKey) -> Result<LogStoreRef, StoreError> {
+    let folder = root.table(product);
+    let url = Url::from_directory_path(&folder)
+        .map_err(|()| StoreError::Refused(format!("{} is no absolute folder", folder.display())))?;
+    Ok(logstore_with(Arc::new(DurableFs::default()), &url, StorageConfig::default())?)
+}
+
+/// One entry of the log; `None` if there is none of that version.
+pub async fn read_entry(log: &LogStoreRef, version: u64) -> Result<Option<Entry>, StoreError> {
+    match log.read_commit_entry(version).await? {
+        Some(bytes) => Ok(Some(Entry::parse(version, &bytes)?)),
+        None => Ok(None),
+    }
+}

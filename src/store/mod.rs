@@ -1,0 +1,28 @@
+//! The tables: one Delta Lake table a product, its segments, and the commit that makes records durable exactly once.
+//!
+//! Promises that a commit lands whole or not at all, against exactly the version it was checked with, and that no personal
+//! value stands outside data pages. The only floor that knows the Delta, Parquet and object-store crates.
+
+mod durable;
+mod error;
+mod evidence;
+mod log;
+mod root;
+mod segment;
+mod spec;
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use error::{CommitError, OpenError, StoreError};
+pub use evidence::{Evidence, PartitionProgress, Totals};
+pub use root::{Root, RootError};
+pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
+pub use spec::{Role, TableColumn, TableSpec};
+pub use table::{Advance, ControlsVersion, IngestCommit, Table};
+
+/// Stops the process at a named step of a commit where a test says so; nothing at all in a build without fail points.
+fn fail_point(name: &'static str) {
+    fail::fail_point!(name, |_| std::process::abort());
+    let _ = name;
+}

@@ -1,0 +1,68 @@
+//! Where the store is: the folder that holds every table.
+//!
+//! Promises an absolute place. Object stores are parsed as what they are and refused until they are built.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+use crate::ids::ProductKey;
+
+/// The place under which everything that Ebbtide keeps stands: `<root>/tables/<product>/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root {
+    folder: PathBuf,
+}
+
+/// A root that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RootError {
+    /// It is a URL of a store that this version does not write to.
+    #[error("{scheme}: is not a store this version writes to; use a folder or a file: URL")]
+    Unsupported {
+        /// The URL's scheme.
+        scheme: String,
+    },
+    /// It is neither a folder's path nor a URL.
+    #[error("{text:?} is not a folder or a file: URL")]
+    Illegal {
+        /// What was given.
+        text: String,
+    },
+}
+
+impl Root {
+    /// Takes a folder's path, absolute or not, or a `file:` URL. The folder need not exist.
+    pub fn parse(url_or_path: &str) -> Result<Root, RootError> {
+        let illegal = || RootError::Illegal { text: url_or_path.to_owned() };
+        if let Some((scheme, _)) = url_or_path.split_once("://") {
+            if scheme != "file" {
+                return Err(RootError::Unsupported { scheme: scheme.to_owned() });
+            }
+            let url = Url::parse(url_or_path).map_err(|_| illegal())?;
+            return url.to_file_path().map(|folder| Root { folder }).map_err(|()| illegal());
+        }
+        if url_or_path.is_empty() {
+            return Err(illegal());
+        }
+        std::path::absolute(url_or_path).map(|folder| Root { folder }).map_err(|_| illegal())
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder that holds one folder for each table.
+    #[must_use]
+    pub fn tables(&self) -> PathBuf {
+        self.folder.join("tables")
+    }
+
+    /// The folder of a product's table.
+    #[must_use]
+    pub fn table(&self, product: &ProductKey) -> PathBuf {
+        self.tables().join(product.as_str())
+    }
+}

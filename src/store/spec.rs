@@ -1,0 +1,194 @@
+//! What a product's table looks like: its columns, what each of them is, and their form in Delta and Arrow.
+//!
+//! Promises that the same policy gives the same columns in the same order, and says of each what may be told of it in the log.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::ids::{BucketUnit, Category, ProductKey};
+use crate::policy::{Class, Derive, Policy};
+
+/// What a column is, which decides what may be said of it outside its data pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Personal data: nothing of it is ever told outside data pages.
+    Personal(Category),
+    /// Not personal by the policy, or derived at ingest.
+    Plain,
+    /// Written by Ebbtide itself: a deadline, a country, where the record came from.
+    Tag,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Its Arrow type, one that Delta has.
+    pub data_type: DataType,
+    /// What it is.
+    pub role: Role,
+    /// What it means, for whoever opens the table.
+    pub doc: Option<String>,
+    /// Whether its values get a bloom filter: subjects and the tenant, which are looked up by value.
+    pub bloom: bool,
+}
+
+/// The columns of one product's table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableSpec {
+    /// The product.
+    pub product: ProductKey,
+    /// The unit of its buckets.
+    pub unit: BucketUnit,
+    /// Policy fields in the schema's order, derived columns, tags; the partition columns `bucket` and `profile` last.
+    pub columns: Vec<TableColumn>,
+}
+
+/// The names of the partition columns, in order.
+pub const PARTITION_COLUMNS: [&str; 2] = ["bucket", "profile"];
+
+/// The tags that say where a record came from. They are personal while they link to a message, so the log never tells them.
+pub const SOURCE_COLUMNS: [&str; 3] = ["source_topic", "source_partition", "source_offset"];
+
+/// The name of the column that holds a category's deadlines.
+#[must_use]
+pub fn expires_column(category: &Category) -> String {
+    format!("expires_{category}")
+}
+
+/// The type of every instant in a table: microseconds in UTC.
+#[must_use]
+pub fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
+}
+
+impl TableSpec {
+    /// The table of a product under a policy; `None` for a product that is unknown or has no records.
+    #[must_use]
+    pub fn of(policy: &Policy, product: &ProductKey) -> Option<TableSpec> {
+        let records = policy.products.get(product)?.records.as_ref()?;
+        let looked_up: BTreeSet<&str> =
+            records.subjects.iter().map(|subject| subject.column.as_str()).chain(records.tenant.as_deref()).collect();
+        let mut columns = Vec::new();
+        let mut categories = BTreeSet::new();
+        for column in &records.schema.columns {
+            let Some(class) = records.fields.get(&column.name) else { continue };
+            let role = match class {
+                Class::Personal(category) => {
+                    categories.insert(category.clone());
+                    Role::Personal(category.clone())
+                }
+                Class::NotPersonal => Role::Plain,
+            };
+            columns.push(TableColumn {
+                name: column.name.clone(),
+                data_type: column.data_type.clone(),
+                role,
+                doc: column.doc.clone(),
+                bloom: looked_up.contains(column.name.as_str()),
+            });
+        }
+        columns.extend(records.derive.iter().map(|derived| TableColumn {
+            name: derived.name.clone(),
+            data_type: match derived.how {
+                Derive::CountryOf | Derive::DomainOf => DataType::Utf8,
+                Derive::HourOf => DataType::Int32,
+            },
+            role: Role::Plain,
+            doc: Some(format!("Derived at ingest from {}.", derived.of)),
+            bloom: false,
+        }));
+        columns.extend(tags(&categories, policy.bucket));
+        Some(TableSpec { product: product.clone(), unit: policy.bucket, columns })
+    }
+
+    /// The column of that name.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&TableColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns that stand in the files: all but the partition columns.
+    pub fn stored(&self) -> impl Iterator<Item = &TableColumn> {
+        self.columns.iter().filter(|column| !PARTITION_COLUMNS.contains(&column.name.as_str()))
+    }
+
+    /// The whole table as an Arrow schema, every column nullable, each with its meaning as the comment that Delta shows.
+    #[must_use]
+    pub fn arrow(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(TableColumn::field).collect::<Vec<_>>()))
+    }
+
+    /// Whether the log may tell the least and greatest value of a column: tags, but not those that link to a message, and
+    /// what is not personal unless it is text, whose length nobody bounds, or nested.
+    #[must_use]
+    pub fn told_in_log(&self, column: &TableColumn) -> bool {
+        let name = column.name.as_str();
+        match column.role {
+            Role::Personal(_) => false,
+            Role::Plain => has_stats(&column.data_type),
+            Role::Tag => !SOURCE_COLUMNS.contains(&name) && !PARTITION_COLUMNS.contains(&name),
+        }
+    }
+}
+
+impl TableColumn {
+    /// Its Arrow field, nullable, with its meaning as the comment that Delta shows.
+    #[must_use]
+    pub fn field(&self) -> Field {
+        let field = Field::new(&self.name, self.data_type.clone(), true);
+        match &self.doc {
+            Some(doc) => field.with_metadata([("comment".to_owned(), doc.clone())].into()),
+            None => field,
+        }
+    }
+}
+
+/// Numbers, dates and instants: the types whose least and greatest value are short and mean something.
+fn has_stats(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, _)
+    )
+}
+
+/// The tags of a product with those categories, the partition columns last.
+pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColumn> {
+    let tag = |name: &str, data_type: DataType, doc: &str| TableColumn {
+        name: name.to_owned(),
+        data_type,
+        role: Role::Tag,
+        doc: Some(doc.to_owned()),
+        bloom: false,
+    };
+    let mut tags: Vec<TableColumn> = categories
+        .iter()
+        .map(|category| {
+            let doc = format!("When {category} of this record must be gone; null while open or once it is gone.");
+            tag(&expires_column(category), instant(), &doc)
+        })
+        .collect();
+    let bucket = match unit {
+        BucketUnit::Day => DataType::Date32,
+        BucketUnit::Hour => instant(),
+    };
+    tags.extend([
+        tag("jurisdiction", DataType::Utf8, "The country whose rules apply; ZZ where it cannot be told."),
+        tag("policy_version", DataType::Utf8, "The policy under which the deadlines were written."),
+        tag("ingested_at", instant(), "When Ebbtide took the record."),
+        tag("records", DataType::Int64, "How many records the row stands for: 1, or more in a cell."),
+        tag("source_topic", DataType::Utf8, "The Kafka topic the record came from."),
+        tag("source_partition", DataType::Int32, "The partition of that topic."),
+        tag("source_offset", DataType::Int64, "The offset in that partition."),
+        tag("bucket", bucket, "The day or hour of the event in the policy's zone."),
+        tag(
+            "profile",
+            DataType::Utf8,
+            "The resolved rules; their text is the table's property ebbtide.profile.<profile>.",
+        ),
+    ]);
+    tags
+}

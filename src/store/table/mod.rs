@@ -1,0 +1,147 @@
+//! One product's table in the hands of a writer: what it knows of it, what it writes to it, how it commits.
+//!
+//! Promises that what a writer knows is true of some version, and that nothing lands except against that version.
+
+mod commit;
+mod open;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake_core::kernel::StructType;
+use deltalake_core::logstore::LogStoreRef;
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use uuid::Uuid;
+
+use super::error::StoreError;
+use super::evidence::Evidence;
+use super::log::{LogState, app_id, partition_of};
+use super::root::Root;
+use super::segment::{EncodedSegment, Segment};
+use super::spec::TableSpec;
+use crate::ids::{Bucket, Offset, TopicPartition};
+
+/// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct ControlsVersion(pub i64);
+
+/// How far a batch moves one topic partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The table's next offset from which the batch was read; `None`: the table had none.
+    pub from: Option<Offset>,
+    /// The table's next offset after it.
+    pub next: Offset,
+}
+
+/// What one ingest commit makes durable: segments, and the offsets that they end at.
+#[derive(Debug, Clone)]
+pub struct IngestCommit {
+    /// The files to add, already written.
+    pub segments: Vec<Segment>,
+    /// How far each partition of the batch moves.
+    pub advances: Vec<Advance>,
+    /// The controls under which the batch was made.
+    pub controls: ControlsVersion,
+    /// What was done, in counts. Its commit id is how the commit is found again.
+    pub evidence: Evidence,
+}
+
+/// One product's table, at the newest version that it has seen.
+pub struct Table {
+    spec: Arc<TableSpec>,
+    /// The columns of `spec` in Delta's types.
+    schema: StructType,
+    log: LogStoreRef,
+    state: LogState,
+    /// Commits that were tried and whose outcome is not known yet, with the version at which they were found to stand.
+    in_doubt: HashMap<Uuid, Option<u64>>,
+}
+
+impl Table {
+    /// Opens a product's table at its newest version; creates it if there is none, and adds the columns that it lacks.
+    pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, super::OpenError> {
+        open::open(root, spec).await
+    }
+
+    /// Reads what was committed since. Costs what is new, not what the table holds.
+    pub async fn refresh(&mut self) -> Result<(), StoreError> {
+        let in_doubt = &mut self.in_doubt;
+        self.state
+            .read_on(&self.log, |entry| {
+                if let Some(found) = entry.commit_id().and_then(|id| in_doubt.get_mut(&id)) {
+                    *found = Some(entry.version);
+                }
+            })
+            .await
+    }
+
+    /// The newest version it has seen.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.state.version
+    }
+
+    /// Where to read on in a partition; `None` if the table has nothing of it.
+    #[must_use]
+    pub fn next_offset(&self, partition: &TopicPartition) -> Option<Offset> {
+        self.state.txn(&app_id(partition)).map(Offset)
+    }
+
+    /// Where to read on in every partition that the table has something of, sorted.
+    #[must_use]
+    pub fn next_offsets(&self) -> Vec<(TopicPartition, Offset)> {
+        let mut offsets: Vec<_> =
+            self.state.txns().filter_map(|(app, version)| Some((partition_of(app)?, Offset(version)))).collect();
+        offsets.sort();
+        offsets
+    }
+
+    /// The version of the table's controls.
+    #[must_use]
+    pub fn controls(&self) -> ControlsVersion {
+        ControlsVersion(self.state.controls())
+    }
+
+    /// The table's columns.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<TableSpec> {
+        &self.spec
+    }
+
+    /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
+    pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
+        let folder = match segment.tags.bucket {
+            Bucket::Day(day) => format!("bucket={day}"),
+            Bucket::Hour(start) => format!("bucket={}", start.format("%Y-%m-%dT%HZ")),
+        };
+        let path = format!("{folder}/profile={}/{}.parquet", segment.tags.profile, Uuid::new_v4());
+        let size = segment.bytes.len() as u64;
+        let options = PutOptions::from(PutMode::Create);
+        self.log.object_store(None).put_opts(&Path::from(path.as_str()), segment.bytes.into(), options).await?;
+        Ok(Segment {
+            path,
+            tags: segment.tags,
+            columns: segment.columns,
+            rows: segment.rows,
+            size,
+            stats: segment.stats,
+        })
+    }
+
+    /// Deletes files that were written and never committed. What cannot be deleted is left to the janitor.
+    pub async fn discard(&self, segments: Vec<Segment>) {
+        let store = self.log.object_store(None);
+        for segment in segments {
+            if let Err(error) = store.delete(&Path::from(segment.path.as_str())).await {
+                tracing::debug!(store.error = %error, "an uncommitted segment was left to the janitor");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

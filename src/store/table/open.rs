@@ -1,0 +1,169 @@
+//! Opening a table: made if it is not there, given the columns that it lacks, refused if it is another.
+//!
+//! Promises that every column of the policy has the type in the table that it has in the policy, or an error that names it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
+use deltalake_core::kernel::transaction::TransactionError;
+use deltalake_core::kernel::{
+    Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, new_metadata,
+};
+use deltalake_core::kernel::{Metadata, PrimitiveType};
+use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Table;
+use crate::ids::BucketUnit;
+use crate::store::error::{OpenError, StoreError};
+use crate::store::log::{self, LogState};
+use crate::store::root::Root;
+use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
+
+/// The property that lists the columns whose bounds any engine may write to the log.
+const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+
+/// How often opening starts again because another process created or changed the table meanwhile.
+const ATTEMPTS: usize = 20;
+
+pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
+    let log = log::log_store(root, &spec.product)?;
+    let wanted: StructType = spec
+        .arrow()
+        .as_ref()
+        .try_into_kernel()
+        .map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })?;
+    for _ in 0..ATTEMPTS {
+        let (version, actions) = match LogState::load(&log).await? {
+            None => (0, creation(&spec, &wanted)?),
+            Some(state) => match widened(&spec, &wanted, &state.metadata)? {
+                None => return Ok(Table { spec, schema: wanted, log, state, in_doubt: HashMap::new() }),
+                Some(metadata) => (state.version + 1, vec![info("set columns"), Action::Metadata(metadata)]),
+            },
+        };
+        // Won or lost, the next turn reads what stands there: another process may have done the same.
+        match write_entry(&log, version, &actions).await {
+            Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {}
+            Err(error) => return Err(StoreError::from(error).into()),
+        }
+    }
+    Err(StoreError::Refused("the table changed under every attempt to open it".to_owned()).into())
+}
+
+/// Puts an entry under its version if nobody has it: the one vote on what comes next.
+pub async fn write_entry(log: &LogStoreRef, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
+    let mut bytes = Vec::new();
+    for action in actions {
+        let written = serde_json::to_writer(&mut bytes, action);
+        written.map_err(|json_err| TransactionError::SerializeLogJson { json_err })?;
+        bytes.push(b'\n');
+    }
+    log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes.into()), Uuid::new_v4()).await
+}
+
+/// What every `commitInfo` of ours says besides its evidence.
+pub fn info(operation: &str) -> Action {
+    Action::CommitInfo(commit_info(operation))
+}
+
+/// The parts of `commitInfo` that every commit of ours has.
+pub fn commit_info(operation: &str) -> CommitInfo {
+    CommitInfo {
+        operation: Some(operation.to_owned()),
+        operation_parameters: Some(HashMap::new()),
+        engine_info: Some(format!("ebbtide {}", env!("CARGO_PKG_VERSION"))),
+        ..CommitInfo::default()
+    }
+}
+
+fn creation(spec: &TableSpec, schema: &StructType) -> Result<Vec<Action>, StoreError> {
+    let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+        .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
+    let properties = [
+        (STATS_COLUMNS, stats_columns(spec)),
+        // For engines that do not know the property above: no bounds at all.
+        ("delta.dataSkippingNumIndexedCols", "0".to_owned()),
+        ("delta.enableChangeDataFeed", "false".to_owned()),
+        ("delta.logRetentionDuration", "interval 30 days".to_owned()),
+        ("delta.deletedFileRetentionDuration", "interval 7 days".to_owned()),
+        ("ebbtide.bucket", unit_name(spec.unit).to_owned()),
+    ];
+    let metadata = new_metadata(schema, PARTITION_COLUMNS, properties)
+        .and_then(|metadata| metadata.with_name(spec.product.to_string()))
+        .map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    Ok(vec![info("create table"), Action::Protocol(protocol), Action::Metadata(metadata)])
+}
+
+/// The metadata that the table needs so that it has every column of the policy; `None` if it has.
+fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Result<Option<Metadata>, OpenError> {
+    let table = || spec.product.to_string();
+    let failed = |error: deltalake_core::kernel::Error| StoreError::Delta(Box::new(error.into()));
+    let schema = stored.parse_schema().map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    if stored.partition_columns() != PARTITION_COLUMNS.as_slice() {
+        return Err(OpenError::Partitions { table: table(), found: stored.partition_columns().join(", ") });
+    }
+    let mut fields: Vec<StructField> = schema.fields().cloned().collect();
+    for field in wanted.fields() {
+        match schema.field(field.name()) {
+            None => fields.push(field.clone()),
+            Some(found) if same_type(found.data_type(), field.data_type()) => {}
+            Some(found) if field.name() == "bucket" => {
+                let stored = unit_of(found.data_type());
+                return Err(OpenError::BucketUnit { table: table(), stored, wanted: unit_name(spec.unit) });
+            }
+            Some(found) => {
+                return Err(OpenError::ColumnType {
+                    table: table(),
+                    column: field.name().clone(),
+                    stored: found.data_type().to_string(),
+                    wanted: field.data_type().to_string(),
+                });
+            }
+        }
+    }
+    if fields.len() == schema.fields().len() {
+        return Ok(None);
+    }
+    let schema = StructType::try_new(fields).map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    let told = stats_columns(spec);
+    let metadata = stored.clone().with_schema(&schema).map_err(failed)?;
+    Ok(Some(metadata.add_config_key(STATS_COLUMNS.to_owned(), told).map_err(failed)?))
+}
+
+/// Whether two types hold the same values; whether parts of them may be null is not part of it.
+pub fn same_type(a: &DataType, b: &DataType) -> bool {
+    match (a, b) {
+        (DataType::Array(a), DataType::Array(b)) => same_type(a.element_type(), b.element_type()),
+        (DataType::Map(a), DataType::Map(b)) => {
+            same_type(a.key_type(), b.key_type()) && same_type(a.value_type(), b.value_type())
+        }
+        (DataType::Struct(a), DataType::Struct(b)) => {
+            a.fields().len() == b.fields().len()
+                && a.fields()
+                    .zip(b.fields())
+                    .all(|(a, b)| a.name() == b.name() && same_type(a.data_type(), b.data_type()))
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn stats_columns(spec: &TableSpec) -> String {
+    let told = spec.stored().filter(|column| spec.told_in_log(column));
+    told.map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")
+}
+
+fn unit_name(unit: BucketUnit) -> &'static str {
+    match unit {
+        BucketUnit::Day => "day",
+        BucketUnit::Hour => "hour",
+    }
+}
+
+fn unit_of(data_type: &DataType) -> &'static str {
+    match data_type {
+        DataType::Primitive(PrimitiveType::Date) => "day",
+        _ => "hour",
+    }
+}

@@ -1,0 +1,128 @@
+//! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::spec::{Role, TableColumn, TableSpec, expires_column, instant, tags};
+use super::{
+    Advance, ControlsVersion, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Segment, SegmentTags,
+    SegmentWriter, Table,
+};
+use crate::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, TopicPartition};
+
+/// A value that stands in every personal column of every row.
+pub const MARKER: &str = "31699-MARKER";
+
+/// A moment that all tests agree on.
+pub fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).unwrap()
+}
+
+/// A product with two categories, a tenant, a plain number, a list and the tags.
+pub fn spec() -> Arc<TableSpec> {
+    let (phone, content) = (Category::new("phone_number").unwrap(), Category::new("content").unwrap());
+    let column = |name: &str, data_type: DataType, role: Role, bloom: bool| TableColumn {
+        name: name.to_owned(),
+        data_type,
+        role,
+        doc: Some(format!("What {name} means.")),
+        bloom,
+    };
+    let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+    let mut columns = vec![
+        column("recipient", DataType::Utf8, Role::Personal(phone.clone()), true),
+        column("body", DataType::Utf8, Role::Personal(content.clone()), false),
+        column("sent_at", instant(), Role::Personal(phone.clone()), false),
+        column("media", list, Role::Personal(content.clone()), false),
+        column("customer_id", DataType::Utf8, Role::Plain, true),
+        column("segments", DataType::Int32, Role::Plain, false),
+    ];
+    columns.extend(tags(&[phone, content].into(), BucketUnit::Day));
+    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns })
+}
+
+/// The partition of that number of the one topic.
+pub fn partition(number: i32) -> TopicPartition {
+    TopicPartition { topic: "traffic.sms".parse().unwrap(), partition: Partition(number) }
+}
+
+/// The tags of a segment: content due in 90 days, phone numbers in 180.
+pub fn segment_tags() -> SegmentTags {
+    let due = |days| Some(Deadline(noon() + TimeDelta::days(days)));
+    SegmentTags {
+        bucket: Bucket::Day(NaiveDate::from_ymd_opt(2026, 9, 21).unwrap()),
+        profile: "0123456789ab".parse().unwrap(),
+        profile_text: "content=90 days at_most event;phone_number=180 days at_most event".to_owned(),
+        deadlines: vec![("content".parse().unwrap(), due(90)), ("phone_number".parse().unwrap(), due(180))],
+        policy_version: "2026-09-01".parse().unwrap(),
+    }
+}
+
+/// Rows of a partition with the offsets `from..next`, as the tag floor gives them.
+pub fn rows(partition: i32, from: i64, next: i64) -> RecordBatch {
+    let n = usize::try_from(next - from).unwrap();
+    let text = |value: &dyn Fn(i64) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values((from..next).map(value)))
+    };
+    let micros = |at: DateTime<Utc>| -> ArrayRef {
+        Arc::new(TimestampMicrosecondArray::from(vec![at.timestamp_micros(); n]).with_timezone("UTC"))
+    };
+    let mut media = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    for offset in from..next {
+        for part in 0..offset % 3 {
+            media.values().append_value(format!("{MARKER}-{offset}-{part}"));
+        }
+        media.append(offset % 5 != 0);
+    }
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("recipient", text(&|offset| format!("{MARKER}-{}", offset % 100))),
+        ("body", text(&|offset| format!("{MARKER} hello {offset}"))),
+        ("sent_at", micros(noon())),
+        ("media", Arc::new(media.finish())),
+        ("customer_id", text(&|offset| format!("customer-{}", offset % 7))),
+        ("segments", Arc::new(Int32Array::from_iter((from..next).map(|o| Some((o % 4) as i32))))),
+        ("jurisdiction", text(&|offset| if offset % 2 == 0 { "NL".to_owned() } else { "IN".to_owned() })),
+        ("ingested_at", micros(noon())),
+        ("source_topic", text(&|_| "traffic.sms".to_owned())),
+        ("source_partition", Arc::new(Int32Array::from(vec![partition; n]))),
+        ("source_offset", Arc::new(Int64Array::from_iter_values(from..next))),
+    ];
+    let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap()
+}
+
+/// One encoded segment with those rows.
+pub fn encoded(batch: &RecordBatch) -> EncodedSegment {
+    let mut writer = SegmentWriter::new(spec(), segment_tags(), &[]).unwrap();
+    writer.write(batch).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A written segment with the offsets `from..next`.
+pub async fn segment(table: &Table, number: i32, from: i64, next: i64) -> Segment {
+    table.put(encoded(&rows(number, from, next))).await.unwrap()
+}
+
+/// A batch that moves one partition by one segment.
+pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> IngestCommit {
+    let start = from.unwrap_or(0);
+    let segments = vec![segment(table, number, start, next).await];
+    let mut evidence = Evidence::ingest(Uuid::nil(), noon(), "2026-09-01".parse().unwrap());
+    evidence.read = u64::try_from(next - start).unwrap();
+    evidence.stored = evidence.read;
+    evidence.buckets = segments.iter().map(|segment| segment.bucket().to_string()).collect();
+    let (from, next) = (from.map(Offset), Offset(next));
+    evidence.partitions = vec![PartitionProgress { partition: partition(number), from, next, records: evidence.read }];
+    let advances = vec![Advance { partition: partition(number), from, next }];
+    IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
+}
+
+/// The name of a deadline's column.
+pub fn expires(category: &str) -> String {
+    expires_column(&category.parse().unwrap())
+}
