@@ -7,4 +7,5 @@ pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod schema;
+pub mod tag;
 pub mod yaml;
