@@ -8,4 +8,5 @@ pub mod problem;
 pub mod record;
 pub mod schema;
 pub mod store;
+pub mod tag;
 pub mod yaml;

@@ -1,0 +1,139 @@
+//! The country of a telephone number, by the longest prefix of `country_prefixes.txt` that it begins with.
+//!
+//! Promises the answer of the `phonenumber` crate (0.3) for every number that is valid to it, at the cost of a few
+//! array reads. Must never allocate once its table is built.
+
+use std::sync::LazyLock;
+
+use super::number::{LEAST_DIGITS, MOST_DIGITS, Number};
+use crate::ids::Country;
+
+/// Prefix, country and, on a few lines, the number of digits for which the line holds. Made from the crate's metadata
+/// by `cargo run --example country_prefixes`; a test holds the two together.
+const PREFIXES: &str = include_str!("country_prefixes.txt");
+
+/// The country of a number: digits alone or behind `+` or `00`. Spaces, dashes, dots, slashes and parentheses do no harm.
+///
+/// [`Country::UNKNOWN`] for what is no number, has no country's calling code (satellite and universal freephone codes),
+/// or is a short code: under 7 digits with neither `+` nor `00`. A number that was never given out has the country
+/// whose numbers begin as it does, and where none do, the main country of its calling code.
+#[must_use]
+pub fn country_of(number: &str) -> Country {
+    Prefixes::shared().country_of(number)
+}
+
+/// The table as a trie in one array.
+pub(crate) struct Prefixes {
+    nodes: Vec<Node>,
+    by_length: Vec<[Country; MOST_DIGITS + 1]>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    slots: [Slot; 10],
+    /// For numbers that end here.
+    ends: Country,
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    /// No longer prefix of the table begins so.
+    Leaf(Country),
+    /// More digits tell.
+    Node(u16),
+    /// The number of digits tells.
+    ByLength(u16),
+}
+
+impl Prefixes {
+    /// The table of this build, made at first use.
+    pub(crate) fn shared() -> &'static Prefixes {
+        static SHARED: LazyLock<Prefixes> = LazyLock::new(|| Prefixes::parse(PREFIXES));
+        &SHARED
+    }
+
+    /// [`country_of`].
+    pub(crate) fn country_of(&self, number: &str) -> Country {
+        let text = number.as_bytes();
+        let digits = match text {
+            [b'+', digits @ ..] => digits,
+            _ => text,
+        };
+        // As nearly all numbers come. The rest is read with more care.
+        let plain = (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len())
+            && digits[0] != b'0'
+            && digits.iter().all(u8::is_ascii_digit);
+        if plain {
+            return self.walk(digits);
+        }
+        match Number::of(number) {
+            Some(read) => read.callable().map_or(Country::UNKNOWN, |digits| self.walk(digits)),
+            None => Country::UNKNOWN,
+        }
+    }
+
+    /// Digits alone, from the calling code on.
+    fn walk(&self, digits: &[u8]) -> Country {
+        let mut node = &self.nodes[0];
+        for digit in digits {
+            match node.slots[usize::from(digit - b'0')] {
+                Slot::Leaf(country) => return country,
+                Slot::Node(next) => node = &self.nodes[usize::from(next)],
+                Slot::ByLength(at) => {
+                    return self.by_length[usize::from(at)].get(digits.len()).copied().unwrap_or(node.ends);
+                }
+            }
+        }
+        node.ends
+    }
+
+    /// Lines come sorted, so that a prefix stands before all that it begins.
+    fn parse(table: &str) -> Prefixes {
+        let root = Node { slots: [Slot::Leaf(Country::UNKNOWN); 10], ends: Country::UNKNOWN };
+        let mut prefixes = Prefixes { nodes: vec![root], by_length: Vec::new() };
+        for line in table.lines() {
+            let mut words = line.split(' ');
+            let (Some(prefix), Some(country)) = (words.next(), words.next().and_then(|id| Country::new(id).ok()))
+            else {
+                continue;
+            };
+            prefixes.insert(prefix.as_bytes(), country, words.next().and_then(|length| length.parse().ok()));
+        }
+        prefixes
+    }
+
+    fn insert(&mut self, prefix: &[u8], country: Country, length: Option<usize>) {
+        let Some((last, before)) = prefix.split_last() else { return };
+        let mut at = 0;
+        for digit in before {
+            at = self.node_under(at, usize::from(digit - b'0'));
+        }
+        let slot = usize::from(last - b'0');
+        let Some(length) = length else {
+            self.nodes[at].slots[slot] = Slot::Leaf(country);
+            return;
+        };
+        if let Slot::Leaf(otherwise) = self.nodes[at].slots[slot] {
+            self.nodes[at].slots[slot] = Slot::ByLength(self.by_length.len() as u16);
+            self.by_length.push([otherwise; MOST_DIGITS + 1]);
+        }
+        if let Slot::ByLength(lengths) = self.nodes[at].slots[slot] {
+            self.by_length[usize::from(lengths)][length] = country;
+        }
+    }
+
+    fn node_under(&mut self, at: usize, slot: usize) -> usize {
+        let shorter = match self.nodes[at].slots[slot] {
+            Slot::Node(next) => return usize::from(next),
+            Slot::Leaf(country) => country,
+            Slot::ByLength(_) => self.nodes[at].ends,
+        };
+        let next = self.nodes.len();
+        self.nodes.push(Node { slots: [Slot::Leaf(shorter); 10], ends: shorter });
+        self.nodes[at].slots[slot] = Slot::Node(next as u16);
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests;
