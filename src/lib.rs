@@ -2,11 +2,15 @@
 //! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
 
 pub mod clock;
+pub mod config;
+pub mod health;
 pub mod ids;
+pub mod metrics;
 pub mod policy;
 pub mod problem;
 pub mod record;
 pub mod schema;
 pub mod store;
 pub mod tag;
+pub mod telemetry;
 pub mod yaml;

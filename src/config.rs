@@ -1,0 +1,260 @@
+//! What the operator configures: one YAML file, overridden by `EBBTIDE_*` variables. The only reader of the environment.
+//!
+//! Promises that every problem is told at once with its place and its mend, and that a [`Config`] is whole and
+//! consistent. Must never print a secret, nor put one in a problem.
+
+mod environment;
+mod property;
+mod reader;
+mod secret;
+mod sections;
+mod show;
+mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+pub use property::Property;
+pub use secret::Secret;
+
+use crate::problem::{At, Problem, Problems};
+use crate::yaml;
+
+/// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
+pub const KEYS: [&str; 27] = [
+    "policy",
+    "root",
+    "kafka.bootstrap_servers",
+    "kafka.properties",
+    "kafka.group",
+    "kafka.dead_letter_topic",
+    "kafka.retention_check",
+    "schemas.registry.url",
+    "schemas.registry.basic.user",
+    "schemas.registry.basic.password",
+    "schemas.registry.bearer",
+    "schemas.registry.ca",
+    "schemas.registry.timeout",
+    "schemas.folder",
+    "ingest.lanes",
+    "ingest.memory",
+    "ingest.commit_bytes",
+    "ingest.commit_age",
+    "ingest.future_tolerance",
+    "ingest.shutdown_timeout",
+    "ingest.max_message_bytes",
+    "maintain.checkpoint_every",
+    "maintain.log_retention",
+    "maintain.orphan_age",
+    "http.listen",
+    "log.format",
+    "log.level",
+];
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The policy's file.
+    pub policy: PathBuf,
+    /// Where the tables are: a path, or a URL where the text holds `://`.
+    pub root: String,
+    /// The broker.
+    pub kafka: Kafka,
+    /// Where writer schemas come from. The products' own schemas are known without any of it.
+    pub schemas: SchemasSource,
+    /// How much is held, and how often it is committed.
+    pub ingest: Ingest,
+    /// What the tables need beside commits.
+    pub maintain: Maintain,
+    /// The operations port.
+    pub http: Http,
+    /// The log.
+    pub log: Log,
+}
+
+/// The broker, the group and the dead letters.
+#[derive(Debug, Clone)]
+pub struct Kafka {
+    /// librdkafka's own properties, as given; `bootstrap.servers` is always among them, none that Ebbtide sets itself is.
+    pub properties: BTreeMap<String, Property>,
+    /// The consumer group.
+    pub group: String,
+    /// The topic of the dead letters.
+    pub dead_letter_topic: String,
+    /// What to do where a topic keeps records longer than the policy's shortest ceiling.
+    pub retention_check: RetentionCheck,
+}
+
+/// What to do where a topic keeps records longer than the policy's shortest ceiling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionCheck {
+    /// Do not start.
+    Refuse,
+    /// Start, and say so in the log.
+    Warn,
+}
+
+/// Where writer schemas come from.
+#[derive(Debug, Clone, Default)]
+pub struct SchemasSource {
+    /// A Confluent-compatible registry.
+    pub registry: Option<Registry>,
+    /// A folder of `*.avsc` files.
+    pub folder: Option<PathBuf>,
+}
+
+/// A Confluent-compatible schema registry.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// Its base URL (http or https, no credentials in it); `schemas/ids/7` is appended.
+    pub url: Url,
+    /// How to log in.
+    pub auth: Auth,
+    /// A PEM file of the authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
+    /// The most that one request may take.
+    pub timeout: Duration,
+}
+
+/// How to log in at the registry.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// By user and password.
+    Basic {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// By a token.
+    Bearer(Secret),
+}
+
+/// How much is held in memory, and how often it is committed.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    /// How many threads decode, tag and encode.
+    pub lanes: usize,
+    /// The most bytes that decoded, buffered and in-flight data may take together.
+    pub memory: u64,
+    /// Bytes of one product's buffered data at which it is committed.
+    pub commit_bytes: u64,
+    /// The age of the oldest buffered record at which its product is committed.
+    pub commit_age: Duration,
+    /// How far in the future an event may lie.
+    pub future_tolerance: Duration,
+    /// The most that a stop may take to flush, commit and leave the group.
+    pub shutdown_timeout: Duration,
+    /// The largest message's bytes; a larger one is a dead letter.
+    pub max_message_bytes: u64,
+}
+
+/// What the tables need beside commits.
+#[derive(Debug, Clone)]
+pub struct Maintain {
+    /// Commits between two checkpoints of a table.
+    pub checkpoint_every: u64,
+    /// How long old log entries stay.
+    pub log_retention: Duration,
+    /// The age from which a file that no commit names is deleted.
+    pub orphan_age: Duration,
+}
+
+/// The operations port.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where `/livez`, `/readyz` and `/metrics` answer.
+    pub listen: SocketAddr,
+}
+
+/// The log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// What is written: a level, or `target=level` parts, separated by commas.
+    pub level: String,
+}
+
+/// The log's form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What reading a configuration gave.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration; `None` if there is any error.
+    pub config: Option<Config>,
+    /// Every error and warning, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// What a configuration depends on beside its text.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The environment's variables.
+    pub variables: BTreeMap<String, String>,
+    /// The folder that relative paths count from: the file's own.
+    pub folder: PathBuf,
+}
+
+impl Surroundings {
+    /// This process's environment, and the folder of `file`. Variables that are not UTF-8 are left out.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
+    pub fn of(file: &Path) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        Self { variables: std::env::vars_os().filter_map(text).collect(), folder }
+    }
+}
+
+impl Config {
+    /// Reads `file` and this process's environment. A file that cannot be read is a problem like any other.
+    #[must_use]
+    pub fn load(file: &Path) -> Checked {
+        let name = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&name, &text, &Surroundings::of(file)),
+            Err(error) => {
+                let mut problems = Problems::of(&name);
+                problems.error(At::default(), "", format!("cannot be read: {error}"), "name a readable YAML file");
+                Checked { config: None, problems: problems.into_sorted() }
+            }
+        }
+    }
+
+    /// Reads a configuration from `text`; `file` is its name in problems. Reads the files that secrets name.
+    #[must_use]
+    pub fn parse(file: &str, text: &str, around: &Surroundings) -> Checked {
+        let mut problems = Problems::of(file);
+        let mut tree = match yaml::parse(text) {
+            Ok(tree) => tree,
+            Err(error) => {
+                problems.error(error.at, "", error.what, "mend the YAML");
+                return Checked { config: None, problems: problems.into_sorted() };
+            }
+        };
+        let variables = environment::overlay(&mut tree, &around.variables, &mut problems);
+        let config = sections::config(&tree, around, &mut problems);
+        let failed = problems.any_error();
+        let problems = environment::named(problems.into_sorted(), &variables);
+        Checked { config: config.filter(|_| !failed), problems }
+    }
+}
+
+#[cfg(test)]
+mod tests;

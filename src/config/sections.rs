@@ -1,0 +1,260 @@
+//! Each section of the file, with its defaults and its limits.
+//!
+//! Promises that what one key needs of another is checked here, and nowhere later.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use super::property::OURS;
+use super::reader::{Section, scalar, secret};
+use super::units::{Refused, bytes, duration, show_bytes};
+use super::{
+    Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck, SchemasSource,
+    Surroundings,
+};
+use crate::ids::Topic;
+use crate::problem::Problems;
+use crate::yaml::{Node, Value, join};
+
+const MIB: u64 = 1 << 20;
+const HOUR: u64 = 3_600;
+
+/// Reads the whole tree. `None` where a part without a default is missing; every problem is in `problems`.
+pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
+    let root = Section::root(tree, problems);
+    let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
+    let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
+    let kafka = kafka(&root.open("kafka", problems), around, problems);
+    let schemas = schemas(&root.open("schemas", problems), around, problems);
+    let ingest = ingest(&root.open("ingest", problems), problems);
+    let maintain = maintain(&root.open("maintain", problems), problems);
+    let http = http(&root.open("http", problems), problems);
+    let log = log(&root.open("log", problems), problems);
+    let tables = tables?;
+    let place = around.folder.join(tables);
+    Some(Config {
+        policy: around.folder.join(policy?),
+        root: if tables.contains("://") { tables.to_owned() } else { place.to_string_lossy().into_owned() },
+        kafka: kafka?,
+        schemas: schemas?,
+        ingest,
+        maintain,
+        http,
+        log,
+    })
+}
+
+fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Option<Kafka> {
+    let mut properties = properties(section, around, problems);
+    let servers = section.text("bootstrap_servers", problems);
+    match (servers, properties.contains_key("bootstrap.servers")) {
+        (Some(servers), false) => {
+            properties.insert("bootstrap.servers".to_owned(), Property::Plain(servers.to_owned()));
+        }
+        (Some(_), true) => {
+            let what = "the servers stand here and as `properties.bootstrap.servers`";
+            section.error("bootstrap_servers", what, "keep one of the two", problems);
+        }
+        (None, true) => {}
+        (None, false) => {
+            let mend = "name the brokers: kafka: { bootstrap_servers: localhost:9092 }";
+            section.error("bootstrap_servers", "no broker is named", mend, problems);
+        }
+    }
+    let group = section.text("group", problems).unwrap_or("ebbtide").to_owned();
+    let topic = |text: &str| {
+        Topic::new(text).map(|topic| topic.to_string()).map_err(|error| (error.to_string(), error.why.to_owned()))
+    };
+    let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
+    let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {
+        "refuse" => Ok(RetentionCheck::Refuse),
+        "warn" => Ok(RetentionCheck::Warn),
+        _ => Err(choice(text, "refuse or warn")),
+    });
+    Some(Kafka { properties, group, dead_letter_topic, retention_check })
+}
+
+fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {
+    let mut read = BTreeMap::new();
+    let Some(node) = section.get("properties").filter(|node| !matches!(node.value, Value::Null)) else { return read };
+    let path = section.path_of("properties");
+    if !matches!(node.value, Value::Map(_)) {
+        let what = format!("expected a mapping, found {}", node.kind());
+        problems.error(node.at, &path, what, "write librdkafka's properties: { security.protocol: sasl_ssl }");
+    }
+    for entry in node.entries() {
+        let path = join(&path, &entry.key);
+        if let Some((name, why)) = OURS.iter().find(|(name, _)| *name == entry.key) {
+            // The value's place, so that a variable is named as such.
+            problems.error(entry.value.at, &path, format!("`{name}` is Ebbtide's to set"), *why);
+            continue;
+        }
+        let value = if matches!(entry.value.value, Value::Map(_)) {
+            secret(&entry.value, &path, around, problems).map(Property::Hidden)
+        } else {
+            scalar(&entry.value, &path, problems).map(|text| Property::literal(&entry.key, text.to_owned()))
+        };
+        if let Some(value) = value {
+            read.insert(entry.key.clone(), value);
+        }
+    }
+    read
+}
+
+fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Option<SchemasSource> {
+    let folder = section.file("folder", around, problems);
+    let registry = section.open("registry", problems);
+    if !registry.is_there() {
+        return Some(SchemasSource { registry: None, folder });
+    }
+    let auth = auth(&registry, around, problems);
+    let ca = registry.file("ca", around, problems);
+    let timeout = registry.value("timeout", Duration::from_secs(10), problems, |text| {
+        within(duration(text)?, Duration::from_millis(100), Duration::from_secs(300), "100ms and 5m")
+    });
+    let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
+    let url = match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            registry.error("url", "the URL holds credentials", "write them under `basic`", problems);
+            return None;
+        }
+        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            registry.error("url", "the URL is neither http nor https", "write https://HOST:PORT", problems);
+            return None;
+        }
+        Ok(url) => url,
+        Err(error) => {
+            registry.error("url", format!("not a URL: {error}"), "write https://HOST:PORT", problems);
+            return None;
+        }
+    };
+    if url.scheme() == "http" && !matches!(auth, Auth::None) {
+        let at = registry.get("url").map_or(registry.at(), |node| node.at);
+        let what = "the credentials travel unencrypted";
+        problems.warning(at, &registry.path_of("url"), what, "use https");
+    }
+    Some(SchemasSource { registry: Some(Registry { url, auth, ca, timeout }), folder })
+}
+
+fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Auth {
+    let basic = registry.open("basic", problems);
+    let bearer = registry.secret("bearer", around, problems);
+    if basic.is_there() && registry.get("bearer").is_some() {
+        registry.error("bearer", "`basic` and `bearer` stand beside one another", "keep one of the two", problems);
+    }
+    if basic.is_there() {
+        let user = basic.required("user", "write the user's name", problems);
+        if basic.get("password").is_none() {
+            let mend = "write { file: PATH } or { env: NAME }";
+            basic.error("password", "`password` is missing", mend, problems);
+        }
+        let password = basic.secret("password", around, problems);
+        if let (Some(user), Some(password)) = (user, password) {
+            return Auth::Basic { user: user.to_owned(), password };
+        }
+    }
+    bearer.map_or(Auth::None, Auth::Bearer)
+}
+
+fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let lanes = section.value("lanes", cores, problems, |text| {
+        let lanes = text.parse().map_err(|_| whole_number(text))?;
+        within(lanes, 1, 256, "1 and 256")
+    });
+    let memory = section
+        .value("memory", 512 * MIB, problems, |text| within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB"));
+    // What is not written follows the memory, so that lowering that alone still makes a whole.
+    let commit_bytes = section.value("commit_bytes", (128 * MIB).min(memory / 4), problems, |text| {
+        within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB")
+    });
+    let max_message_bytes = section
+        .value("max_message_bytes", MIB, problems, |text| within(bytes(text)?, 1024, 256 * MIB, "1KiB and 256MiB"));
+    if commit_bytes > memory / 2 {
+        let what = format!("{} is more than half of ingest.memory", show_bytes(commit_bytes));
+        section.error("commit_bytes", what, format!("write at most {}", show_bytes(memory / 2)), problems);
+    }
+    if max_message_bytes > memory / 8 {
+        let what = format!("{} is more than an eighth of ingest.memory", show_bytes(max_message_bytes));
+        section.error("max_message_bytes", what, format!("write at most {}", show_bytes(memory / 8)), problems);
+    }
+    let time = |key: &str, default: u64, most: u64, problems: &mut Problems| {
+        section.value(key, Duration::from_secs(default), problems, |text| {
+            let most = Duration::from_secs(most);
+            within(duration(text)?, Duration::from_millis(100), most, &format!("100ms and {}h", most.as_secs() / HOUR))
+        })
+    };
+    Ingest {
+        lanes,
+        memory,
+        commit_bytes,
+        commit_age: time("commit_age", 10, HOUR, problems),
+        future_tolerance: time("future_tolerance", HOUR, 24 * HOUR, problems),
+        shutdown_timeout: time("shutdown_timeout", 30, HOUR, problems),
+        max_message_bytes,
+    }
+}
+
+fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
+    let checkpoint_every = section.value("checkpoint_every", 100, problems, |text| {
+        let commits = text.parse().map_err(|_| whole_number(text))?;
+        within(commits, 1, 100_000, "1 and 100000")
+    });
+    let age = |key: &str, default: u64, problems: &mut Problems| {
+        section.value(key, Duration::from_secs(default), problems, |text| {
+            within(duration(text)?, Duration::from_secs(HOUR), Duration::from_secs(3650 * 24 * HOUR), "1h and 3650d")
+        })
+    };
+    Maintain {
+        checkpoint_every,
+        log_retention: age("log_retention", 30 * 24 * HOUR, problems),
+        orphan_age: age("orphan_age", 6 * HOUR, problems),
+    }
+}
+
+fn http(section: &Section<'_>, problems: &mut Problems) -> Http {
+    let listen = section.value("listen", SocketAddr::from(([127, 0, 0, 1], 9464)), problems, |text| {
+        let mend = "write ADDRESS:PORT: 0.0.0.0:9464, [::]:9464";
+        text.parse().map_err(|_| (format!("{text:?} is not an address and port"), mend.to_owned()))
+    });
+    Http { listen }
+}
+
+fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
+    let format = section.value("format", LogFormat::Text, problems, |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(choice(text, "text or json")),
+    });
+    let level = section.value("level", "info,librdkafka=warn".to_owned(), problems, |text| {
+        let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
+        let is_part = |part: &str| match part.split_once('=') {
+            Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
+            None => is_level(part.trim()),
+        };
+        if text.split(',').all(is_part) {
+            return Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","));
+        }
+        let what = format!("{text:?} is not a log level");
+        Err((what, "write off, error, warn, info, debug or trace, and target=level parts behind it".to_owned()))
+    });
+    Log { format, level }
+}
+
+fn choice(text: &str, choices: &str) -> Refused {
+    (format!("{text:?} is not known here"), format!("write {choices}"))
+}
+
+fn whole_number(text: &str) -> Refused {
+    (format!("{text:?} is not a whole number"), "write digits alone".to_owned())
+}
+
+fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, Refused> {
+    if value < least || value > most {
+        return Err(("the value is out of its range".to_owned(), format!("write one between {range}")));
+    }
+    Ok(value)
+}

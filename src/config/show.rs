@@ -1,0 +1,81 @@
+//! The configuration in force as YAML, for `config show`: every key with its value, secrets hidden.
+//!
+//! Must never print a secret: it is written from the checked values, where a secret cannot be formatted.
+
+use std::fmt;
+
+use super::property::Property;
+use super::secret::HIDDEN;
+use super::units::{show_bytes, show_duration};
+use super::{Auth, Config, LogFormat, RetentionCheck};
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "policy: {}", quoted(&self.policy.display().to_string()))?;
+        writeln!(f, "root: {}", quoted(&self.root))?;
+        writeln!(f, "kafka:\n  properties:")?;
+        for (name, value) in &self.kafka.properties {
+            match value {
+                Property::Plain(value) => writeln!(f, "    {name}: {}", quoted(value))?,
+                Property::Hidden(_) => writeln!(f, "    {name}: {}", quoted(HIDDEN))?,
+            }
+        }
+        writeln!(f, "  group: {}", quoted(&self.kafka.group))?;
+        writeln!(f, "  dead_letter_topic: {}", quoted(&self.kafka.dead_letter_topic))?;
+        let check = match self.kafka.retention_check {
+            RetentionCheck::Refuse => "refuse",
+            RetentionCheck::Warn => "warn",
+        };
+        writeln!(f, "  retention_check: {check}")?;
+        self.show_schemas(f)?;
+        let ingest = &self.ingest;
+        writeln!(f, "ingest:\n  lanes: {}", ingest.lanes)?;
+        writeln!(f, "  memory: {}", show_bytes(ingest.memory))?;
+        writeln!(f, "  commit_bytes: {}", show_bytes(ingest.commit_bytes))?;
+        writeln!(f, "  commit_age: {}", show_duration(ingest.commit_age))?;
+        writeln!(f, "  future_tolerance: {}", show_duration(ingest.future_tolerance))?;
+        writeln!(f, "  shutdown_timeout: {}", show_duration(ingest.shutdown_timeout))?;
+        writeln!(f, "  max_message_bytes: {}", show_bytes(ingest.max_message_bytes))?;
+        writeln!(f, "maintain:\n  checkpoint_every: {}", self.maintain.checkpoint_every)?;
+        writeln!(f, "  log_retention: {}", show_duration(self.maintain.log_retention))?;
+        writeln!(f, "  orphan_age: {}", show_duration(self.maintain.orphan_age))?;
+        writeln!(f, "http:\n  listen: {}", quoted(&self.http.listen.to_string()))?;
+        let format = match self.log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        writeln!(f, "log:\n  format: {format}\n  level: {}", quoted(&self.log.level))
+    }
+}
+
+impl Config {
+    fn show_schemas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.schemas.registry.is_none() && self.schemas.folder.is_none() {
+            return writeln!(f, "schemas: {{}}");
+        }
+        writeln!(f, "schemas:")?;
+        if let Some(registry) = &self.schemas.registry {
+            writeln!(f, "  registry:\n    url: {}", quoted(registry.url.as_str()))?;
+            match &registry.auth {
+                Auth::None => {}
+                Auth::Basic { user, .. } => {
+                    writeln!(f, "    basic: {{ user: {}, password: {} }}", quoted(user), quoted(HIDDEN))?;
+                }
+                Auth::Bearer(_) => writeln!(f, "    bearer: {}", quoted(HIDDEN))?,
+            }
+            if let Some(ca) = &registry.ca {
+                writeln!(f, "    ca: {}", quoted(&ca.display().to_string()))?;
+            }
+            writeln!(f, "    timeout: {}", show_duration(registry.timeout))?;
+        }
+        match &self.schemas.folder {
+            Some(folder) => writeln!(f, "  folder: {}", quoted(&folder.display().to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A double-quoted YAML scalar: JSON's strings are that too.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

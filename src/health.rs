@@ -1,0 +1,145 @@
+//! What keeps this process from being ready, and since when: the works set it, `/readyz` shows it.
+//!
+//! Promises that a trouble stays until the one who raised it says that it is over. A reason must never hold a secret
+//! or a record's value.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::clock::SharedClock;
+use crate::ids::{ProductKey, TopicPartition};
+
+/// A part of the whole that can be in trouble.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// The process has not begun to read yet, or has stopped reading for good.
+    Process,
+    /// The Kafka brokers.
+    Broker,
+    /// The schema registry.
+    Registry,
+    /// The table of one product.
+    Table(ProductKey),
+    /// One topic partition.
+    Partition(TopicPartition),
+}
+
+impl Part {
+    /// What it is called in `/readyz`: `broker`, `table/sms`, `partition/traffic.sms/3`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Part::Process => "process".to_owned(),
+            Part::Broker => "broker".to_owned(),
+            Part::Registry => "registry".to_owned(),
+            Part::Table(product) => format!("table/{product}"),
+            Part::Partition(partition) => format!("partition/{partition}"),
+        }
+    }
+}
+
+/// One part's trouble.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// The part's name ([`Part::name`]).
+    pub part: String,
+    /// What is wrong, in one sentence without a full stop.
+    pub reason: String,
+    /// When it began.
+    pub since: DateTime<Utc>,
+}
+
+/// What `/readyz` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether nothing is in trouble.
+    pub ready: bool,
+    /// What is, in order of the parts.
+    pub troubles: Vec<Trouble>,
+}
+
+/// What is in trouble now.
+pub struct Health {
+    clock: SharedClock,
+    troubles: Mutex<BTreeMap<Part, (String, DateTime<Utc>)>>,
+}
+
+impl Health {
+    /// A process that is starting: not ready until [`Health::over`] is called for [`Part::Process`].
+    #[must_use]
+    pub fn starting(clock: SharedClock) -> Self {
+        let health = Self { clock, troubles: Mutex::default() };
+        health.trouble(Part::Process, "starting");
+        health
+    }
+
+    /// Says that `part` is in trouble. `true` if it was not before, so that the caller logs it once. A new reason
+    /// replaces the old one; the beginning stays.
+    pub fn trouble(&self, part: Part, reason: impl Into<String>) -> bool {
+        let now = self.clock.now();
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_new = false;
+        let trouble = troubles.entry(part).or_insert_with(|| {
+            is_new = true;
+            (String::new(), now)
+        });
+        trouble.0 = reason.into();
+        is_new
+    }
+
+    /// Says that the trouble of `part` is over. `true` if there was one.
+    pub fn over(&self, part: &Part) -> bool {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some()
+    }
+
+    /// What is in trouble now.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |(part, (reason, since)): (&Part, &(String, DateTime<Utc>))| Trouble {
+            part: part.name(),
+            reason: reason.clone(),
+            since: *since,
+        };
+        Readiness { ready: troubles.is_empty(), troubles: troubles.iter().map(one).collect() }
+    }
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health").field("readiness", &self.readiness()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_process_is_ready_only_once_it_has_started_and_nothing_is_in_trouble() {
+        let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+        let health = Health::starting(clock.clone());
+        assert!(!health.readiness().ready);
+        assert!(health.over(&Part::Process));
+        assert!(health.readiness().ready);
+
+        assert!(health.trouble(Part::Registry, "refused"));
+        clock.advance(Duration::from_secs(5));
+        assert!(!health.trouble(Part::Registry, "timed out"), "it is still the same trouble");
+        let now = health.readiness();
+        assert!(!now.ready);
+        assert_eq!(now.troubles[0].reason, "timed out");
+        assert_eq!(now.troubles[0].since, DateTime::UNIX_EPOCH);
+
+        assert!(health.over(&Part::Registry));
+        assert!(!health.over(&Part::Registry));
+        assert!(health.readiness().ready);
+    }
+}

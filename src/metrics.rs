@@ -1,0 +1,201 @@
+//! Every number that Ebbtide exports, declared once: name, kind, labels and help. `docs/metrics.md` explains each.
+//!
+//! Promises base units, `_total` on counters, and series for every product from the start, so that an alert on a rate
+//! works before the first event. A label must never hold what could name a person, tenant, file or offset.
+
+mod declare;
+
+use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+
+use crate::ids::{Category, ProductKey, TopicPartition};
+use crate::record::Fault;
+use declare::Declare;
+pub use declare::{Declared, Kind};
+
+/// Labels that a metric may have; `le` of histograms beside them.
+pub const LABELS: [&str; 7] = ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code"];
+
+/// The `outcome` of a record.
+pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
+/// The `outcome` of a commit.
+pub const COMMIT_OUTCOMES: [&str; 3] = ["landed", "conflict", "failed"];
+/// The `outcome` of a rebalance, for each partition that it moved.
+pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "lost"];
+/// The `outcome` of a schema's fetch.
+pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
+
+/// Seconds of a commit: from a local disk's to a far object store's.
+const COMMIT_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Why the metrics could not be made: a name or label is illegal or stands twice, which a test would have shown.
+#[derive(Debug, thiserror::Error)]
+#[error("the metrics are inconsistent: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+/// Every metric. Cheap to clone: clones count into the same series.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Where all of them are registered.
+    pub registry: Registry,
+    /// Records read, by `product` and `outcome` ([`RECORD_OUTCOMES`]), counted when they are committed.
+    pub records: IntCounterVec,
+    /// Bytes of the values of committed records, by `product`.
+    pub bytes: IntCounterVec,
+    /// Commits tried, by `product` and `outcome` ([`COMMIT_OUTCOMES`]).
+    pub commits: IntCounterVec,
+    /// Seconds of a commit that landed, by `product`.
+    pub commit_seconds: HistogramVec,
+    /// Dead letters, by `product` and `code` ([`Fault::code`]).
+    pub dead_letters: IntCounterVec,
+    /// Seconds between the oldest record that is not durably committed and now, by `topic` and `partition`.
+    pub lag_seconds: IntGaugeVec,
+    /// Records that are not durably committed, by `topic` and `partition`.
+    pub lag_records: IntGaugeVec,
+    /// Bytes of decoded, buffered and in-flight data.
+    pub buffered_bytes: IntGauge,
+    /// The most that `buffered_bytes` may be.
+    pub memory_bytes: IntGauge,
+    /// Values not stored because the policy does not name their field, by `product`.
+    pub unclassified: IntCounterVec,
+    /// Partitions moved by rebalances, by `outcome` ([`REBALANCE_OUTCOMES`]).
+    pub rebalances: IntCounterVec,
+    /// Fields not stored because they were already due on arrival, by `product` and `category`.
+    pub late_fields: IntCounterVec,
+    /// Fetches of writer schemas, by `outcome` ([`FETCH_OUTCOMES`]).
+    pub schema_fetches: IntCounterVec,
+    /// 1 for each partition that is refused, by `topic` and `partition`.
+    pub refused_partitions: IntGaugeVec,
+    /// 1 while `/readyz` says yes.
+    pub ready: IntGauge,
+    declared: Vec<Declared>,
+}
+
+impl Metrics {
+    /// Declares and registers all of them. Errors never, unless this file is wrong.
+    pub fn new() -> Result<Self, MetricsError> {
+        let mut to = Declare::default();
+        let metrics = Self {
+            records: to.counters(
+                "ebbtide_ingest_records_total",
+                "Records read from Kafka and passed by a commit.",
+                &["product", "outcome"],
+            )?,
+            bytes: to.counters(
+                "ebbtide_ingest_bytes_total",
+                "Bytes of the values of the records read from Kafka and passed by a commit.",
+                &["product"],
+            )?,
+            commits: to.counters(
+                "ebbtide_ingest_commits_total",
+                "Commits of records to a table.",
+                &["product", "outcome"],
+            )?,
+            commit_seconds: to.histograms(
+                "ebbtide_ingest_commit_seconds",
+                "Time of one commit of records, from its last segment written to its log entry durable.",
+                &["product"],
+                &COMMIT_SECONDS,
+            )?,
+            dead_letters: to.counters(
+                "ebbtide_ingest_dead_letters_total",
+                "Records sent to the dead-letter topic, by the code of what is wrong with them.",
+                &["product", "code"],
+            )?,
+            lag_seconds: to.gauges(
+                "ebbtide_ingest_lag_seconds",
+                "Age of the oldest record that is not durably committed.",
+                &["topic", "partition"],
+            )?,
+            lag_records: to.gauges(
+                "ebbtide_ingest_lag_records",
+                "Records that are not durably committed.",
+                &["topic", "partition"],
+            )?,
+            buffered_bytes: to
+                .gauge("ebbtide_ingest_buffered_bytes", "Bytes of decoded, buffered and in-flight data.")?,
+            memory_bytes: to.gauge(
+                "ebbtide_ingest_memory_bytes",
+                "The most bytes that decoded, buffered and in-flight data may take, as configured.",
+            )?,
+            unclassified: to.counters(
+                "ebbtide_ingest_unclassified_fields_total",
+                "Fields of records that were not stored because the policy does not name them.",
+                &["product"],
+            )?,
+            rebalances: to.counters(
+                "ebbtide_ingest_rebalances_total",
+                "Partitions that a rebalance gave to this instance or took from it.",
+                &["outcome"],
+            )?,
+            late_fields: to.counters(
+                "ebbtide_ingest_late_fields_total",
+                "Fields of records that were not stored because they were already due on arrival.",
+                &["product", "category"],
+            )?,
+            schema_fetches: to.counters(
+                "ebbtide_ingest_schema_fetches_total",
+                "Requests to the schema registry.",
+                &["outcome"],
+            )?,
+            refused_partitions: to.gauges(
+                "ebbtide_ingest_refused_partitions",
+                "1 for a partition that is not read because its topic and its table contradict one another.",
+                &["topic", "partition"],
+            )?,
+            ready: to.gauge("ebbtide_ready", "1 while the readiness check succeeds.")?,
+            registry: to.registry,
+            declared: to.declared,
+        };
+        for outcome in REBALANCE_OUTCOMES {
+            metrics.rebalances.with_label_values(&[outcome]);
+        }
+        for outcome in FETCH_OUTCOMES {
+            metrics.schema_fetches.with_label_values(&[outcome]);
+        }
+        Ok(metrics)
+    }
+
+    /// Makes the series of a product and its categories, at zero.
+    pub fn add_product<'c>(&self, product: &ProductKey, categories: impl IntoIterator<Item = &'c Category>) {
+        let product = product.as_str();
+        for outcome in RECORD_OUTCOMES {
+            self.records.with_label_values(&[product, outcome]);
+        }
+        for outcome in COMMIT_OUTCOMES {
+            self.commits.with_label_values(&[product, outcome]);
+        }
+        for fault in Fault::ALL {
+            self.dead_letters.with_label_values(&[product, fault.code()]);
+        }
+        for category in categories {
+            self.late_fields.with_label_values(&[product, category.as_str()]);
+        }
+        self.bytes.with_label_values(&[product]);
+        self.commit_seconds.with_label_values(&[product]);
+        self.unclassified.with_label_values(&[product]);
+    }
+
+    /// Forgets the series of a partition that is no longer owned: a lag that nobody updates is a lie.
+    pub fn forget_partition(&self, gone: &TopicPartition) {
+        let partition = gone.partition.to_string();
+        let labels = [gone.topic.as_str(), partition.as_str()];
+        for gauges in [&self.lag_seconds, &self.lag_records, &self.refused_partitions] {
+            // An error means that there was no such series.
+            let _ = gauges.remove_label_values(&labels);
+        }
+    }
+
+    /// Every metric that is declared, whether it has series yet or not, in order of declaration.
+    #[must_use]
+    pub fn declared(&self) -> &[Declared] {
+        &self.declared
+    }
+
+    /// All series in Prometheus' text format, whose media type is [`prometheus::TEXT_FORMAT`].
+    pub fn exposition(&self) -> Result<String, MetricsError> {
+        Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Makes and registers one metric at a time, and remembers what it declared.
+//!
+//! Promises that what is declared is exactly what is registered.
+
+use prometheus::core::Collector;
+use prometheus::{Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// What one metric is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Declared {
+    /// Its name.
+    pub name: String,
+    /// What kind of metric it is.
+    pub kind: Kind,
+    /// The names of its labels, without `le`.
+    pub labels: Vec<String>,
+    /// What it counts, in one sentence.
+    pub help: String,
+}
+
+/// The kinds of metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Counts by bucket, with a sum.
+    Histogram,
+}
+
+impl Kind {
+    /// Its word in the documentation and in the text format.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// The metrics declared so far.
+#[derive(Debug, Default)]
+pub(super) struct Declare {
+    pub registry: Registry,
+    pub declared: Vec<Declared>,
+}
+
+impl Declare {
+    pub fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?, Kind::Counter)
+    }
+
+    pub fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, Error> {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?, Kind::Gauge)
+    }
+
+    pub fn gauge(&mut self, name: &str, help: &str) -> Result<IntGauge, Error> {
+        self.keep(IntGauge::new(name, help)?, Kind::Gauge)
+    }
+
+    pub fn histograms(&mut self, name: &str, help: &str, labels: &[&str], to: &[f64]) -> Result<HistogramVec, Error> {
+        self.keep(HistogramVec::new(HistogramOpts::new(name, help).buckets(to.to_vec()), labels)?, Kind::Histogram)
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&mut self, metric: C, kind: Kind) -> Result<C, Error> {
+        for desc in metric.desc() {
+            let labels = desc.variable_labels.clone();
+            self.declared.push(Declared { name: desc.fq_name.clone(), kind, labels, help: desc.help.clone() });
+        }
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+}

@@ -1,0 +1,50 @@
+//! The log: lines of text or JSON on stderr, through `tracing`, from the one call that sets it up.
+//!
+//! A readable message and dotted fields, each event once: `warn!(topic.name = %t, "the topic keeps records too long")`.
+//! Redaction is by construction: a field holds an id, a count, a duration, a code or an error type of this crate. An event
+//! must never be given a record, a payload, a key, a header, a subject or tenant, a whole configuration, nor the `Debug`
+//! of anything that holds one.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::{Log, LogFormat};
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The level does not parse.
+    #[error("the log level does not parse: {0}")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    /// It was set up before.
+    #[error("the log is already set up")]
+    Twice(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Sets the process' log up. Errors if called twice, or with a level that `config` did not check.
+pub fn init(log: &Log) -> Result<(), TelemetryError> {
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::registry().with(layer(log, colours, std::io::stderr)?).try_init()?;
+    Ok(())
+}
+
+fn layer<W>(log: &Log, colours: bool, to: W) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError>
+where
+    W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter: Targets = log.level.parse()?;
+    Ok(match log.format {
+        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(to).with_filter(filter).boxed(),
+        LogFormat::Json => {
+            // Fields stand at the top level, so that a log store indexes `kafka.topic` and not `fields.kafka.topic`.
+            fmt::layer().json().flatten_event(true).with_ansi(false).with_writer(to).with_filter(filter).boxed()
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
