@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod config;
 pub mod health;
+pub mod demo;
 pub mod ids;
 pub mod metrics;
 pub mod policy;
