@@ -149,6 +149,12 @@ impl ProfileId {
         }
         Ok(Self(Arc::from(text)))
     }
+
+    /// The id whose digits are those of the first bytes of a hash.
+    #[must_use]
+    pub fn of_hash(bytes: [u8; 6]) -> Self {
+        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    }
 }
 
 macro_rules! text_id {
@@ -205,6 +211,13 @@ impl Country {
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0[0] - b'A') * 26 + usize::from(self.0[1] - b'A')
+    }
+
+    /// The country of a dense number; `None` from [`Country::INDEXES`] on.
+    #[must_use]
+    pub fn of_index(index: usize) -> Option<Self> {
+        let letter = |n: usize| u8::try_from(n).ok().filter(|n| *n < 26).map(|n| b'A' + n);
+        Some(Self([letter(index / 26)?, letter(index % 26)?]))
     }
 
     /// The two letters.

@@ -4,6 +4,7 @@
 //! without an error. Must never hold a line number or a text that only the file needs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use chrono_tz::Tz;
@@ -71,6 +72,17 @@ pub enum Class {
     Personal(Category),
     /// Not personal; written `none`.
     NotPersonal,
+}
+
+impl Class {
+    /// The category, if it is personal.
+    #[must_use]
+    pub fn category(&self) -> Option<&Category> {
+        match self {
+            Class::Personal(category) => Some(category),
+            Class::NotPersonal => None,
+        }
+    }
 }
 
 /// Where a record's jurisdiction comes from.
@@ -220,4 +232,34 @@ pub enum Boundary {
     AtMost,
     /// A legal minimum: never early.
     AtLeast,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, unit) = match *self {
+            Keep::Hours(number) => (number, "hour"),
+            Keep::Days(number) => (number, "day"),
+            Keep::Months(number) => (number, "month"),
+        };
+        write!(f, "{number} {unit}{}", if number == 1 { "" } else { "s" })
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Trigger::Event => "event",
+            Trigger::ContractEnd => "contract_end",
+            Trigger::ConsentWithdrawn => "consent_withdrawn",
+        })
+    }
+}
+
+impl fmt::Display for Boundary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Boundary::AtMost => "at_most",
+            Boundary::AtLeast => "at_least",
+        })
+    }
 }

@@ -1,0 +1,116 @@
+//! A profile: the resolved rules of one kind of record, and the id under which its rows lie together.
+//!
+//! Promises that rows of one bucket and one profile id share every deadline: the id is the hash of everything that a
+//! deadline depends on besides the bucket. Must never name a rule in its text, so that rules of equal windows share files.
+
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+use super::calendar::Calendar;
+use super::deadline::deadline;
+use super::model::{Boundary, Keep, Rule, Trigger};
+use crate::ids::{Bucket, Category, Deadline, ProfileId, RuleId};
+
+/// What holds for one category of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// The category.
+    pub category: Category,
+    /// The rule that won.
+    pub rule: RuleId,
+    /// How long it is kept.
+    pub keep: Keep,
+    /// What starts the clock.
+    pub trigger: Trigger,
+    /// Whether `keep` is a ceiling or a minimum.
+    pub boundary: Boundary,
+}
+
+/// The resolved rules of one kind of record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The first 12 hexadecimal digits of the SHA-256 of `text`.
+    pub id: ProfileId,
+    /// `content=6 months at_most event;phone_number=24 months at_least event;late=1`; `none` without a term.
+    pub text: String,
+    /// How many buckets after the record's own a minimum starts to count: 0 unless it arrived late and some term is a minimum.
+    pub late: u32,
+    /// One term for each personal category of the product, sorted by category.
+    pub terms: Vec<Term>,
+}
+
+impl Profile {
+    /// The profile of `terms`, of records that arrived in their own bucket.
+    #[must_use]
+    pub fn new(mut terms: Vec<Term>) -> Self {
+        terms.sort_by(|a, b| a.category.cmp(&b.category));
+        Self::build(terms, 0)
+    }
+
+    /// The same terms for records whose minimums count from `late` buckets on. Without a minimum there is nothing to
+    /// count: `late` is then taken as 0.
+    #[must_use]
+    pub fn with_late(&self, late: u32) -> Profile {
+        let late = if self.has_minimum() { late } else { 0 };
+        Self::build(self.terms.clone(), late)
+    }
+
+    /// Whether any term is a minimum.
+    #[must_use]
+    pub fn has_minimum(&self) -> bool {
+        self.terms.iter().any(|term| term.boundary == Boundary::AtLeast)
+    }
+
+    /// When each term's category is due for records of bucket `bucket`, beside `terms`; `None` while that is open.
+    #[must_use]
+    pub fn deadlines(&self, calendar: &Calendar, bucket: Bucket) -> Vec<Option<Deadline>> {
+        self.terms.iter().map(|term| term.deadline(calendar, bucket, self.late)).collect()
+    }
+
+    fn build(terms: Vec<Term>, late: u32) -> Self {
+        let mut text = String::new();
+        for term in &terms {
+            let Term { category, keep, trigger, boundary, .. } = term;
+            // Writing to a text cannot fail.
+            let _ = write!(text, "{category}={keep} {boundary} {trigger};");
+        }
+        if late > 0 {
+            let _ = write!(text, "late={late};");
+        }
+        match text.pop() {
+            Some(_) => {}
+            None => text.push_str("none"),
+        }
+        Self { id: id_of(&text), text, late, terms }
+    }
+}
+
+impl Term {
+    /// What `rule` says of `category`.
+    #[must_use]
+    pub fn of(rule: &Rule, category: &Category) -> Self {
+        let Rule { id, keep, trigger, boundary, .. } = rule;
+        Self { category: category.clone(), rule: id.clone(), keep: *keep, trigger: *trigger, boundary: *boundary }
+    }
+
+    /// When the category is due for records of `bucket` whose minimums count from `late` buckets on; `None` while that
+    /// is open: until the contract's end is known, nothing of its length is.
+    #[must_use]
+    pub fn deadline(&self, calendar: &Calendar, bucket: Bucket, late: u32) -> Option<Deadline> {
+        match self.trigger {
+            Trigger::ContractEnd => None,
+            Trigger::Event | Trigger::ConsentWithdrawn => {
+                Some(deadline(calendar, bucket, late, self.keep, self.boundary))
+            }
+        }
+    }
+}
+
+fn id_of(text: &str) -> ProfileId {
+    let hash = Sha256::digest(text.as_bytes());
+    ProfileId::of_hash([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Which rule holds: the most specific of those that match.
+//!
+//! Promises one answer for one category of one record, or the name of the hole or the clash. Specificity compares tenant,
+//! jurisdiction, category and product, in that order; how many values a rule lists makes it no more or less specific.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::model::{Class, Policy, Rule};
+use super::profile::{Profile, Term};
+use crate::ids::{Category, Country, ProductKey};
+
+/// Tenants among which no rule tells: 0 are those that no rule of the product names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct TenantClass(pub u16);
+
+/// One category of one kind of record, of which the rule is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The product.
+    pub product: &'a ProductKey,
+    /// The category.
+    pub category: &'a Category,
+    /// The jurisdiction; `ZZ` where it cannot be told.
+    pub country: Country,
+    /// The tenant, if the record has one.
+    pub tenant: Option<&'a str>,
+}
+
+/// The answer to a question, by indexes into the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// This rule holds.
+    Rule(usize),
+    /// No rule matches.
+    Hole,
+    /// These two match and neither is the more specific; there may be more.
+    Clash(usize, usize),
+}
+
+impl Rule {
+    /// Whether it matches.
+    #[must_use]
+    pub fn matches(&self, asked: Question<'_>) -> bool {
+        all_or(&self.products, asked.product)
+            && all_or(&self.categories, asked.category)
+            && all_or(&self.jurisdictions, &asked.country)
+            && (self.tenants.is_empty()
+                || asked.tenant.is_some_and(|tenant| self.tenants.iter().any(|of| of == tenant)))
+    }
+
+    /// How specific it is: of two rules that match, the one with the larger number holds.
+    #[must_use]
+    pub fn specificity(&self) -> u8 {
+        u8::from(!self.tenants.is_empty()) << 3
+            | u8::from(!self.jurisdictions.is_empty()) << 2
+            | u8::from(!self.categories.is_empty()) << 1
+            | u8::from(!self.products.is_empty())
+    }
+}
+
+fn all_or<T: PartialEq>(named: &[T], value: &T) -> bool {
+    named.is_empty() || named.contains(value)
+}
+
+/// Which of `rules` holds.
+#[must_use]
+pub fn resolve(rules: &[Rule], asked: Question<'_>) -> Answer {
+    let mut best: Option<(u8, usize)> = None;
+    let mut rival = None;
+    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.matches(asked)) {
+        let specificity = rule.specificity();
+        match best {
+            Some((most, _)) if specificity < most => {}
+            Some((most, _)) if specificity == most => rival = rival.or(Some(index)),
+            _ => (best, rival) = (Some((specificity, index)), None),
+        }
+    }
+    match (best, rival) {
+        (None, _) => Answer::Hole,
+        (Some((_, rule)), None) => Answer::Rule(rule),
+        (Some((_, rule)), Some(rival)) => Answer::Clash(rule, rival),
+    }
+}
+
+/// The rules of one product, resolved for every kind of record that they tell apart.
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    countries: Vec<u16>,
+    tenants: HashMap<String, TenantClass>,
+    profiles: Vec<Vec<Arc<Profile>>>,
+}
+
+impl Resolver {
+    /// Resolves the rules of `product`. `None` for a product without records, or one that the policy lacks.
+    #[must_use]
+    pub fn new(policy: &Policy, product: &ProductKey) -> Option<Resolver> {
+        let records = policy.products.get(product)?.records.as_ref()?;
+        let mut categories: Vec<&Category> = records.fields.values().filter_map(Class::category).collect();
+        categories.sort();
+        categories.dedup();
+        let kinds = Kinds::of(&policy.rules, product);
+        let profile = |country: Country, tenant: Option<&str>| {
+            let terms = categories.iter().filter_map(|category| {
+                match resolve(&policy.rules, Question { product, category, country, tenant }) {
+                    Answer::Rule(rule) => Some(Term::of(&policy.rules[rule], category)),
+                    // A checked policy has neither for any record that can come.
+                    Answer::Hole | Answer::Clash(..) => None,
+                }
+            });
+            Profile::new(terms.collect())
+        };
+        let mut known: HashMap<String, Arc<Profile>> = HashMap::new();
+        let mut profiles = Vec::with_capacity(kinds.tenants.len());
+        for tenant in &kinds.tenants {
+            let row = kinds.countries.iter().map(|country| {
+                let profile = profile(*country, tenant.as_deref());
+                // Equal terms of different rules stay apart here and meet by their id.
+                let rules: Vec<&str> = profile.terms.iter().map(|term| term.rule.as_str()).collect();
+                let key = format!("{} {}", profile.text, rules.join(" "));
+                Arc::clone(known.entry(key).or_insert_with(|| Arc::new(profile)))
+            });
+            profiles.push(row.collect());
+        }
+        Some(Resolver { countries: kinds.country_class, tenants: kinds.tenant_class, profiles })
+    }
+
+    /// Which class `tenant` is of; 0 for none.
+    #[must_use]
+    pub fn tenant_class(&self, tenant: Option<&str>) -> TenantClass {
+        tenant.and_then(|tenant| self.tenants.get(tenant)).copied().unwrap_or_default()
+    }
+
+    /// The profile of records of `country` and of a tenant of class `tenant`, as if they arrived in their own bucket.
+    #[must_use]
+    pub fn profile(&self, country: Country, tenant: TenantClass) -> &Arc<Profile> {
+        let row = self.profiles.get(usize::from(tenant.0)).unwrap_or(&self.profiles[0]);
+        &row[usize::from(self.countries[country.index()])]
+    }
+}
+
+/// The kinds of records that the rules of a product tell apart: one representative for each class, class 0 named by none.
+#[derive(Debug)]
+pub(super) struct Kinds {
+    /// A country of each class.
+    pub(super) countries: Vec<Country>,
+    /// A tenant of each class; `None` for class 0.
+    pub(super) tenants: Vec<Option<String>>,
+    country_class: Vec<u16>,
+    tenant_class: HashMap<String, TenantClass>,
+}
+
+impl Kinds {
+    /// The kinds that `rules` tell apart for `product`. Beyond 65,535 classes of tenants the rest counts as class 0; the
+    /// check of a policy refuses such a number.
+    pub(super) fn of(rules: &[Rule], product: &ProductKey) -> Self {
+        let mut by_country: HashMap<Country, Vec<usize>> = HashMap::new();
+        let mut by_tenant: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| all_or(&rule.products, product)) {
+            for country in &rule.jurisdictions {
+                by_country.entry(*country).or_default().push(index);
+            }
+            for tenant in &rule.tenants {
+                by_tenant.entry(tenant).or_default().push(index);
+            }
+        }
+        let unnamed = (0..Country::INDEXES).filter_map(Country::of_index).find(|of| !by_country.contains_key(of));
+        let mut countries = vec![unnamed.unwrap_or(Country::UNKNOWN)];
+        let mut country_class = vec![0; Country::INDEXES];
+        let mut classes: HashMap<Vec<usize>, u16> = HashMap::new();
+        let mut sorted: Vec<_> = by_country.into_iter().collect();
+        sorted.sort();
+        for (country, named) in sorted {
+            let class = *classes.entry(named).or_insert_with(|| {
+                countries.push(country);
+                u16::try_from(countries.len() - 1).unwrap_or(0)
+            });
+            country_class[country.index()] = class;
+        }
+        let mut tenants = vec![None];
+        let mut tenant_class = HashMap::new();
+        let mut classes: HashMap<Vec<usize>, u16> = HashMap::new();
+        let mut sorted: Vec<_> = by_tenant.into_iter().collect();
+        sorted.sort();
+        for (tenant, named) in sorted {
+            let class = *classes.entry(named).or_insert_with(|| {
+                tenants.push(Some(tenant.to_owned()));
+                u16::try_from(tenants.len() - 1).unwrap_or(0)
+            });
+            tenant_class.insert(tenant.to_owned(), TenantClass(class));
+        }
+        Self { countries, tenants, country_class, tenant_class }
+    }
+}
+
+#[cfg(test)]
+mod tests;
