@@ -17,4 +17,6 @@ mod products;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod start;
+#[cfg(test)]
 mod support;

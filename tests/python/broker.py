@@ -1,6 +1,6 @@
 """Small errands at the broker: create topics, tell their ends, write out what a topic holds.
 
-`create TOPIC...`, `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
+`create TOPIC...`, `delete TOPIC...`, `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
 message: partition, offset, headers by name, key and value in base64).
 """
 
@@ -32,6 +32,12 @@ def create(args):
         wanted = left
         if wanted:
             time.sleep(0.5)
+
+
+def delete(args):
+    admin = AdminClient({"bootstrap.servers": args.bootstrap})
+    for done in admin.delete_topics(args.topics, operation_timeout=20).values():
+        done.result()
 
 
 def consumer(args):
@@ -71,13 +77,13 @@ def dump(args):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("errand", choices=["create", "ends", "dump"])
+    parser.add_argument("errand", choices=["create", "delete", "ends", "dump"])
     parser.add_argument("topics", nargs="+")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--config", action="append", default=[], help="a topic's setting: retention.ms=60000")
     args = parser.parse_args()
-    {"create": create, "ends": ends, "dump": dump}[args.errand](args)
+    {"create": create, "delete": delete, "ends": ends, "dump": dump}[args.errand](args)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,11 @@ impl Kafka {
         run("broker.py", &arguments);
     }
 
+    /// Deletes topics with all that they hold.
+    pub fn delete(&self, topics: &[String]) {
+        run("broker.py", &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat());
+    }
+
     /// For each topic the next offset of each partition, from 0.
     pub fn ends(&self, topics: &[String]) -> Vec<(String, Vec<i64>)> {
         let mut arguments = args!["ends", "--bootstrap", self.bootstrap()].to_vec();

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,8 @@ impl Process {
     /// Starts `program` with `args`; its output goes to the end of `log`.
     pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Self {
         let open = || File::options().create(true).append(true).open(log).unwrap();
-        let pid_file = log.with_extension(format!("pid{}", super::free_port()));
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let pid_file = log.with_extension(format!("{}.pid", STARTED.fetch_add(1, Ordering::Relaxed)));
         let guard = Command::new(repo().join("tests/servers/guard"))
             .arg(&pid_file)
             .arg(program)

@@ -29,6 +29,8 @@ pub struct Scene<'a> {
     pub partitions: u32,
     /// The consumers' session time-out in milliseconds.
     pub session: u32,
+    /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
+    pub retention_check: &'static str,
     prefix: String,
     settings: Vec<(&'static str, String)>,
     properties: Vec<(&'static str, String)>,
@@ -73,6 +75,7 @@ impl<'a> Scene<'a> {
             root,
             partitions,
             session: 6000,
+            retention_check: "refuse",
             prefix,
             settings: vec![("commit_age", "500ms".to_owned())],
             properties: Vec::new(),
@@ -95,7 +98,7 @@ impl<'a> Scene<'a> {
         let ingest: String = self.settings.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
         let properties: String = self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
         let text = format!(
-            "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  properties:\n\
+            "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
              \x20   session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n    max.poll.interval.ms: 300000\n\
              {properties}\
              schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
@@ -105,6 +108,7 @@ impl<'a> Scene<'a> {
             self.kafka.bootstrap(),
             self.prefix,
             self.dead_letters,
+            self.retention_check,
             self.session,
             self.registry,
         );
