@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod health;
 pub mod ids;
+pub mod ingest;
 pub mod metrics;
 pub mod policy;
 pub mod problem;

@@ -5,6 +5,8 @@
 
 mod declare;
 
+use std::sync::Arc;
+
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::ids::{Category, ProductKey, TopicPartition};
@@ -67,7 +69,7 @@ pub struct Metrics {
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` says yes.
     pub ready: IntGauge,
-    declared: Vec<Declared>,
+    declared: Arc<[Declared]>,
 }
 
 impl Metrics {
@@ -144,7 +146,7 @@ impl Metrics {
             )?,
             ready: to.gauge("ebbtide_ready", "1 while the readiness check succeeds.")?,
             registry: to.registry,
-            declared: to.declared,
+            declared: to.declared.into(),
         };
         for outcome in REBALANCE_OUTCOMES {
             metrics.rebalances.with_label_values(&[outcome]);
