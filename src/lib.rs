@@ -5,6 +5,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod failpoint;
 pub mod health;
 pub mod ids;
 pub mod ingest;
