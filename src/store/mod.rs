@@ -13,7 +13,7 @@ mod segment;
 mod spec;
 mod table;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod view;
 
 pub use error::{CommitError, OpenError, StoreError};
