@@ -87,7 +87,11 @@ impl Metrics {
                 "Bytes of the values of the records read from Kafka and passed by a commit.",
                 &["product"],
             )?,
-            commits: to.counters("ebbtide_commits_total", "Commits of records to a table, by how they ended.", &["product", "outcome"])?,
+            commits: to.counters(
+                "ebbtide_commits_total",
+                "Commits of records to a table, by how they ended.",
+                &["product", "outcome"],
+            )?,
             commit_seconds: to.histograms(
                 "ebbtide_commit_seconds",
                 "Time of one commit of records, from its last segment written to its log entry durable.",
