@@ -4,7 +4,9 @@
 //! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
+mod config;
 mod policy;
+mod report;
 mod schemas;
 
 use std::ffi::OsString;
@@ -26,12 +28,15 @@ pub struct Cli {
 enum Command {
     /// Check, explain and describe the retention policy.
     Policy(policy::Args),
+    /// Check and show the configuration.
+    Config(config::Args),
 }
 
 impl Command {
     fn run(self) -> Outcome {
         match self {
             Command::Policy(args) => args.run(),
+            Command::Config(args) => args.run(),
         }
     }
 }
