@@ -100,3 +100,6 @@ fn json<T: serde::Serialize>(value: &T) -> String {
 
 #[cfg(test)]
 mod tests;
+//! The command line: one file a subcommand, the only place that prints to stdout.
+
+pub mod table;
