@@ -137,6 +137,18 @@ impl Resolver {
         let row = self.profiles.get(usize::from(tenant.0)).unwrap_or(&self.profiles[0]);
         &row[usize::from(self.countries[country.index()])]
     }
+
+    /// The number of that profile in [`Resolver::profiles`], for tables by kind of record.
+    #[must_use]
+    pub fn kind(&self, country: Country, tenant: TenantClass) -> usize {
+        let tenant = Some(usize::from(tenant.0)).filter(|row| *row < self.profiles.len()).unwrap_or(0);
+        tenant * self.profiles[0].len() + usize::from(self.countries[country.index()])
+    }
+
+    /// The profile of each kind of record that the rules tell apart; several kinds may have one.
+    pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.profiles.iter().flatten()
+    }
 }
 
 /// The kinds of records that the rules of a product tell apart: one representative for each class, class 0 named by none.

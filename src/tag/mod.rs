@@ -2,5 +2,21 @@
 //!
 //! Promises whole-column work without an allocation for each record. Pure: must never read a clock, a file or the network.
 
-pub mod country;
+mod buckets;
+mod country;
+mod error;
+mod groups;
+mod hours;
+mod input;
 mod number;
+mod order;
+mod output;
+mod tagger;
+mod text;
+
+pub use country::country_of;
+pub use error::TagError;
+pub use tagger::{Arrivals, Group, Tagged, Tagger};
+
+#[cfg(test)]
+mod tests;

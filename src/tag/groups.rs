@@ -1,0 +1,149 @@
+//! Which group each row of a batch belongs to: one for each bucket, profile and set of categories already due.
+//!
+//! Promises that a row costs a look into one table; what a bucket and a profile mean together is worked out once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::buckets::{Buckets, Place};
+use super::order::Order;
+use crate::ids::{Bucket, Deadline, ProfileId};
+use crate::policy::{Calendar, Profile};
+use crate::record::Fault;
+
+/// What is known of a group before its rows are built.
+#[derive(Debug)]
+pub(super) struct Kind {
+    /// The bucket.
+    pub(super) bucket: Bucket,
+    /// The profile.
+    pub(super) profile: Arc<Profile>,
+    /// The deadlines, beside the profile's terms.
+    pub(super) deadlines: Vec<Option<Deadline>>,
+    /// Indexes of the terms that are already due.
+    pub(super) absent: Vec<usize>,
+    /// How many rows.
+    pub(super) rows: usize,
+}
+
+/// Where a row goes.
+const NOT_KNOWN: u32 = u32::MAX;
+const EXPIRED: u32 = u32::MAX - 1;
+const FAULTY: u32 = u32::MAX - 2;
+
+/// Sorts the rows of one batch into groups.
+pub(super) struct Groups<'a> {
+    calendar: &'a Calendar,
+    arrival: DateTime<Utc>,
+    profiles: &'a [Arc<Profile>],
+    /// The target of each place and profile that was met, place by place.
+    targets: Vec<u32>,
+    known: HashMap<(Bucket, ProfileId), u32>,
+    /// The target of each row so far.
+    rows: Vec<u32>,
+    /// The groups found so far.
+    pub(super) kinds: Vec<Kind>,
+    /// Rows that are past all their deadlines.
+    pub(super) expired: u64,
+    /// Rows with a fault.
+    pub(super) faults: Vec<(usize, Fault)>,
+}
+
+impl<'a> Groups<'a> {
+    /// For `rows` rows that arrive at `arrival` and whose profiles are among `profiles`.
+    pub(super) fn new(
+        calendar: &'a Calendar,
+        arrival: DateTime<Utc>,
+        profiles: &'a [Arc<Profile>],
+        rows: usize,
+    ) -> Self {
+        Self {
+            calendar,
+            arrival,
+            profiles,
+            targets: Vec::new(),
+            known: HashMap::new(),
+            rows: Vec::with_capacity(rows),
+            kinds: Vec::new(),
+            expired: 0,
+            faults: Vec::new(),
+        }
+    }
+
+    /// The next row cannot be stored.
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.faults.push((self.rows.len(), fault));
+        self.rows.push(FAULTY);
+    }
+
+    /// The next row is of place `place` of `buckets` and of the profile numbered `profile`.
+    pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, profile: usize) {
+        let at = place as usize * self.profiles.len() + profile;
+        let target = match self.targets.get(at) {
+            Some(target) if *target != NOT_KNOWN => *target,
+            _ => {
+                let target = self.target(buckets.places[place as usize], profile);
+                let size = (place as usize + 1) * self.profiles.len();
+                if self.targets.len() < size {
+                    self.targets.resize(size, NOT_KNOWN);
+                }
+                self.targets[at] = target;
+                target
+            }
+        };
+        match self.kinds.get_mut(target as usize) {
+            Some(kind) => kind.rows += 1,
+            None => self.expired += 1,
+        }
+        self.rows.push(target);
+    }
+
+    fn target(&mut self, place: Place, profile: usize) -> u32 {
+        let profile = &self.profiles[profile];
+        let profile = match place.late {
+            0 => Arc::clone(profile),
+            _ if !profile.has_minimum() => Arc::clone(profile),
+            late => Arc::new(profile.with_late(late)),
+        };
+        let key = (place.bucket, profile.id.clone());
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let deadlines = profile.deadlines(self.calendar, place.bucket);
+        let is_due = |deadline: &Option<Deadline>| deadline.is_some_and(|deadline| deadline.is_due(self.arrival));
+        let absent: Vec<usize> = (0..deadlines.len()).filter(|term| is_due(&deadlines[*term])).collect();
+        // A record without any personal category has no deadline to be past.
+        let target = if !absent.is_empty() && absent.len() == deadlines.len() {
+            EXPIRED
+        } else {
+            self.kinds.push(Kind { bucket: place.bucket, profile, deadlines, absent, rows: 0 });
+            self.kinds.len() as u32 - 1
+        };
+        self.known.insert(key, target);
+        target
+    }
+
+    /// The rows that are stored, group by group, in the order of the input within each.
+    pub(super) fn order(&self) -> Order {
+        let kept: usize = self.kinds.iter().map(|kind| kind.rows).sum();
+        if kept == self.rows.len() && self.kinds.len() <= 1 {
+            return Order::all(kept);
+        }
+        let mut next = Vec::with_capacity(self.kinds.len());
+        let mut behind = 0;
+        for kind in &self.kinds {
+            next.push(behind);
+            behind += kind.rows;
+        }
+        let mut order = vec![0; kept];
+        for (row, target) in self.rows.iter().enumerate() {
+            if let Some(at) = next.get_mut(*target as usize) {
+                order[*at] = row as u32;
+                *at += 1;
+            }
+        }
+        Order::of(order)
+    }
+}

@@ -1,0 +1,188 @@
+//! What tagging must give, worked out one record at a time with no care for speed.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
+
+use super::world::{Row, sms};
+use crate::ids::{Bucket, Category, Country, Deadline, ProfileId};
+use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Resolver, SubjectKind};
+use crate::record::Fault;
+use crate::tag::{Tagged, country_of};
+
+/// A stored record: its columns as text, `None` for null.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    pub bucket: Bucket,
+    pub profile: ProfileId,
+    pub late: u32,
+    pub deadlines: Vec<Option<Deadline>>,
+    pub columns: BTreeMap<String, Option<String>>,
+}
+
+/// The outcome of a batch: stored records by offset, faults by row, and the counts.
+#[derive(Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub stored: BTreeMap<i64, Stored>,
+    pub faults: Vec<(usize, Fault)>,
+    pub late_fields: BTreeMap<Category, u64>,
+    pub expired: u64,
+}
+
+/// A tagged batch as an outcome; each group's rows must stand in the order of their offsets.
+pub fn outcome(tagged: &Tagged) -> Outcome {
+    let mut outcome = Outcome {
+        faults: tagged.faults.clone(),
+        late_fields: tagged.late_fields.clone(),
+        expired: tagged.expired,
+        ..Outcome::default()
+    };
+    let mut seen = Vec::new();
+    for group in &tagged.groups {
+        assert!(group.rows.num_rows() > 0);
+        assert_eq!(group.deadlines.len(), group.profile.terms.len());
+        let key = (group.bucket, group.profile.id.clone());
+        assert!(!seen.contains(&key), "two groups of {key:?}");
+        seen.push(key);
+        let mut last = None;
+        for columns in cells(&group.rows) {
+            let offset: i64 = columns["source_offset"].as_ref().unwrap().parse().unwrap();
+            assert!(last < Some(offset));
+            last = Some(offset);
+            let stored = Stored {
+                bucket: group.bucket,
+                profile: group.profile.id.clone(),
+                late: group.profile.late,
+                deadlines: group.deadlines.clone(),
+                columns,
+            };
+            assert!(outcome.stored.insert(offset, stored).is_none());
+        }
+    }
+    outcome
+}
+
+/// The rows of a batch as text.
+pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
+    let options = FormatOptions::default();
+    let schema = rows.schema();
+    let cell = |row: usize, column: usize| {
+        let array = rows.column(column);
+        let formatter = ArrayFormatter::try_new(array.as_ref(), &options).unwrap();
+        let value = array.is_valid(row).then(|| formatter.value(row).to_string());
+        (schema.field(column).name().clone(), value)
+    };
+    (0..rows.num_rows()).map(|row| (0..rows.num_columns()).map(|column| cell(row, column)).collect()).collect()
+}
+
+/// What `rows`, whose offsets are `10 * row`, must become.
+pub fn oracle(policy: &Policy, rows: &[Row], batch: &RecordBatch, at: DateTime<Utc>, tolerance: TimeDelta) -> Outcome {
+    let resolver = Resolver::new(policy, &sms()).unwrap();
+    let calendar = Calendar::new(policy.zone, policy.bucket);
+    let records = policy.products[&sms()].records.as_ref().unwrap();
+    let mut outcome = Outcome::default();
+    for (index, (row, raw)) in rows.iter().zip(cells(batch)).enumerate() {
+        let event = match event(row, at, tolerance) {
+            Ok(event) => event,
+            Err(fault) => {
+                outcome.faults.push((index, fault));
+                continue;
+            }
+        };
+        let jurisdiction = match &records.jurisdiction {
+            Jurisdiction::CountryOf(column) => raw[column].as_deref().map_or(Country::UNKNOWN, country_of),
+            Jurisdiction::Column(column) => {
+                let code = raw[column].as_deref().unwrap_or_default().trim().to_uppercase();
+                Country::new(&code).unwrap_or(Country::UNKNOWN)
+            }
+            Jurisdiction::Fixed(country) => *country,
+            Jurisdiction::Unknown => Country::UNKNOWN,
+        };
+        let tenant = records.tenant.as_ref().and(row.customer_id.as_deref());
+        let profile = resolver.profile(jurisdiction, resolver.tenant_class(tenant));
+        let bucket = calendar.bucket_of(event.min(at)).unwrap();
+        let later = calendar.bucket_of(event.max(at)).unwrap();
+        let late = if profile.has_minimum() { calendar.distance(bucket, later) } else { 0 };
+        let profile = profile.with_late(late);
+        let deadlines = profile.deadlines(&calendar, bucket);
+        let due: Vec<&Category> = profile
+            .terms
+            .iter()
+            .zip(&deadlines)
+            .filter(|(_, deadline)| deadline.is_some_and(|deadline| deadline.0 <= at))
+            .map(|(term, _)| &term.category)
+            .collect();
+        if !due.is_empty() && due.len() == profile.terms.len() {
+            outcome.expired += 1;
+            continue;
+        }
+        let mut columns = BTreeMap::new();
+        for (name, class) in &records.fields {
+            match class {
+                Class::Personal(category) if due.contains(&category) => {
+                    *outcome.late_fields.entry(category.clone()).or_default() += 1;
+                }
+                _ => _ = columns.insert(name.clone(), canonical(policy, name, &raw)),
+            }
+        }
+        let text = |value: String| Some(value);
+        let number = |column: &str| raw[column].as_deref().map_or(Country::UNKNOWN, country_of).to_string();
+        columns.insert("recipient_country".into(), text(number("recipient")));
+        columns.insert("originator_country".into(), text(number("originator")));
+        columns.insert("sent_hour".into(), text(event.with_timezone(&policy.zone).hour().to_string()));
+        let domain = row.mail.as_deref().and_then(|mail| mail.trim().rsplit_once('@')).map(|(_, it)| it.to_lowercase());
+        columns.insert("mail_domain".into(), domain.filter(|domain| !domain.is_empty()));
+        columns.insert("jurisdiction".into(), text(jurisdiction.to_string()));
+        columns.insert("ingested_at".into(), text(at.format("%Y-%m-%dT%H:%M:%SZ").to_string()));
+        columns.insert("source_topic".into(), text("traffic.sms".into()));
+        columns.insert("source_partition".into(), text("3".into()));
+        columns.insert("source_offset".into(), text((10 * index).to_string()));
+        let stored = Stored { bucket, profile: profile.id.clone(), late: profile.late, deadlines, columns };
+        outcome.stored.insert(10 * index as i64, stored);
+    }
+    outcome
+}
+
+fn event(row: &Row, at: DateTime<Utc>, tolerance: TimeDelta) -> Result<DateTime<Utc>, Fault> {
+    let event = row.sent_at.ok_or(Fault::MissingEventTime)?;
+    let event = DateTime::<Utc>::from_timestamp_micros(event).ok_or(Fault::AbsurdEventTime)?;
+    if event < super::world::at("1990-01-01T00:00:00Z") {
+        return Err(Fault::AbsurdEventTime);
+    }
+    if event > at + tolerance { Err(Fault::FutureEventTime) } else { Ok(event) }
+}
+
+fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>) -> Option<String> {
+    let value = raw[name].as_deref()?;
+    let records = policy.products[&sms()].records.as_ref().unwrap();
+    let subject = records.subjects.iter().find(|subject| subject.column == name);
+    Some(match subject.map(|subject| &subject.kind) {
+        None => value.to_owned(),
+        Some(SubjectKind::Phone) => phone(value),
+        Some(SubjectKind::Email) => value.trim().to_lowercase(),
+        Some(SubjectKind::Channel(platform)) => {
+            let platform = match platform {
+                Platform::Fixed(platform) => platform.clone(),
+                Platform::Column(column) => raw[column].clone().unwrap_or_default(),
+            };
+            format!("{}:{}", platform.trim().to_lowercase(), value.trim())
+        }
+    })
+}
+
+fn phone(value: &str) -> String {
+    let bare: String = value.trim().chars().filter(|c| !" -./()".contains(*c)).collect();
+    let digits = bare.strip_prefix('+').unwrap_or(&bare);
+    if digits.is_empty() || digits.len() > 22 || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return value.trim().to_owned();
+    }
+    let plus = bare.starts_with('+');
+    let called = if plus { Some(digits) } else { digits.strip_prefix("00") };
+    match called.filter(|called| (7..=20).contains(&called.len()) && !called.starts_with('0')) {
+        Some(called) => called.to_owned(),
+        None if plus => value.trim().to_owned(),
+        None => bare,
+    }
+}

@@ -1,0 +1,132 @@
+//! Text columns made of others without an allocation for each row: canonical subjects, domains, countries.
+//!
+//! Promises the canonical forms by which a subject is found again. Must never keep a value back.
+
+use arrow::array::{Array, NullBufferBuilder, StringArray};
+use arrow::buffer::{Buffer, OffsetBuffer};
+
+use super::error::TagError;
+use super::number::{LEAST_DIGITS, MOST_DIGITS, Number};
+use super::order::Order;
+use crate::ids::Country;
+
+/// A text column under construction.
+pub(super) struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Texts {
+    /// Room for `rows` rows of `bytes` bytes in all.
+    pub(super) fn with_room(rows: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(rows + 1);
+        ends.push(0);
+        Self { bytes: Vec::with_capacity(bytes), ends, nulls: NullBufferBuilder::new(rows) }
+    }
+
+    /// Ends a row whose text `write` has added; a null, whatever was added, if it says so by `false`.
+    pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> Result<(), TagError> {
+        let start = self.bytes.len();
+        if write(&mut self.bytes) {
+            self.nulls.append_non_null();
+        } else {
+            self.bytes.truncate(start);
+            self.nulls.append_null();
+        }
+        self.ends.push(i32::try_from(self.bytes.len()).map_err(|_| TagError::TooLarge)?);
+        Ok(())
+    }
+
+    /// The column.
+    pub(super) fn finish(mut self) -> Result<StringArray, TagError> {
+        let ends = OffsetBuffer::new(self.ends.into());
+        Ok(StringArray::try_new(ends, Buffer::from_vec(self.bytes), self.nulls.finish())?)
+    }
+}
+
+/// The column that `write` makes of the rows of `of` in `order`: it adds the text of a row, given its number and its value,
+/// and tells whether there is one. Null stays null.
+pub(super) fn rewrite(
+    of: &StringArray,
+    order: &Order,
+    write: impl Fn(usize, &str, &mut Vec<u8>) -> bool,
+) -> Result<StringArray, TagError> {
+    let mut texts = Texts::with_room(order.len(), of.get_buffer_memory_size().min(of.value_data().len()));
+    for row in order.rows() {
+        texts.row(|to| of.is_valid(row) && write(row, of.value(row), to))?;
+    }
+    texts.finish()
+}
+
+/// The column of two letters each that `country` gives for the rows in `order`.
+pub(super) fn countries(order: &Order, country: impl Fn(usize) -> Country) -> Result<StringArray, TagError> {
+    let mut texts = Texts::with_room(order.len(), order.len() * 2);
+    for row in order.rows() {
+        texts.row(|to| {
+            to.extend_from_slice(country(row).as_str().as_bytes());
+            true
+        })?;
+    }
+    texts.finish()
+}
+
+/// A column of one text.
+pub(super) fn constant(text: &str, rows: usize) -> Result<StringArray, TagError> {
+    let mut texts = Texts::with_room(rows, rows.saturating_mul(text.len()));
+    for _ in 0..rows {
+        texts.row(|to| {
+            to.extend_from_slice(text.as_bytes());
+            true
+        })?;
+    }
+    texts.finish()
+}
+
+/// Adds a telephone number as E.164 without the plus. What is no number stays, trimmed; a short code and a number
+/// without its calling code lose their separators alone.
+pub(super) fn phone(text: &str, to: &mut Vec<u8>) {
+    let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
+    let plain = (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len())
+        && digits[0] != b'0'
+        && digits.iter().all(u8::is_ascii_digit);
+    if plain {
+        to.extend_from_slice(digits);
+        return;
+    }
+    match Number::of(text).as_ref().and_then(Number::canonical) {
+        Some(digits) => to.extend_from_slice(digits),
+        None => to.extend_from_slice(text.trim().as_bytes()),
+    }
+}
+
+/// Adds a text trimmed and in lower case: the canonical form of a mail address and of a platform's name.
+pub(super) fn lower(text: &str, to: &mut Vec<u8>) {
+    let text = text.trim();
+    if text.is_ascii() {
+        to.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
+        return;
+    }
+    let mut room = [0; 4];
+    for small in text.chars().flat_map(char::to_lowercase) {
+        to.extend_from_slice(small.encode_utf8(&mut room).as_bytes());
+    }
+}
+
+/// Adds a channel's id, `platform:id`. Without a platform nothing stands before the colon.
+pub(super) fn channel(platform: Option<&str>, id: &str, to: &mut Vec<u8>) {
+    lower(platform.unwrap_or_default(), to);
+    to.push(b':');
+    to.extend_from_slice(id.trim().as_bytes());
+}
+
+/// Adds the part of a mail address behind its last `@`, in lower case; `false` where there is none.
+pub(super) fn domain(address: &str, to: &mut Vec<u8>) -> bool {
+    match address.trim().rsplit_once('@') {
+        Some((_, domain)) if !domain.is_empty() => {
+            lower(domain, to);
+            true
+        }
+        _ => false,
+    }
+}
