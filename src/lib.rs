@@ -3,8 +3,8 @@
 
 pub mod clock;
 pub mod config;
-pub mod health;
 pub mod demo;
+pub mod health;
 pub mod ids;
 pub mod metrics;
 pub mod policy;
