@@ -35,7 +35,7 @@ bench: ## Kafka to durable commit against a bare consumer, release build (BENCH=
 
 soak: ## The crash test for long: 200 kills and more under load (SOAK_KILLS=N for another number)
 	@tools/setup test
-	EBBTIDE_SOAK_KILLS=$(or $(SOAK_KILLS),200) cargo test --locked $(CHECKED) --test it -- --nocapture kills::
+	SOAK_KILLS=$(or $(SOAK_KILLS),200) cargo test --locked $(CHECKED) --test it -- --nocapture kills::
 
 fuzz: ## Random and mutated messages against the validator for FUZZ_SECONDS (1800)
 	@tools/setup build

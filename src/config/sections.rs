@@ -15,7 +15,7 @@ use super::{
     Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck, SchemasSource,
     Surroundings,
 };
-use crate::ids::Topic;
+use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
 use crate::yaml::{Node, Value, join};
 
@@ -66,7 +66,8 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
     }
     let group = section.text("group", problems).unwrap_or("ebbtide").to_owned();
     let topic = |text: &str| {
-        Topic::new(text).map(|topic| topic.to_string()).map_err(|error| (error.to_string(), error.why.to_owned()))
+        let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
+        Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
     };
     let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
     let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {

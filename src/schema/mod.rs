@@ -2,13 +2,22 @@
 
 mod column;
 mod columns;
+mod compile;
+mod cursor;
+mod decoder;
+mod defaults;
 mod error;
 mod frame;
+mod leaf;
 mod model;
 mod product;
+mod program;
+mod sinks;
+mod target;
 mod writer;
 
 pub use column::Column;
+pub use decoder::{Decoder, Flushed};
 pub use error::{SchemaError, Unfit};
 pub use frame::{Frame, frame};
 pub use product::Schema;

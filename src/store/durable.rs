@@ -59,8 +59,10 @@ impl ObjectStore for DurableFs {
     }
 
     async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        let inner = self.inner.put_multipart_opts(location, opts).await?;
-        Ok(Box::new(SyncedUpload { inner, store: self.clone(), path: file_path(location)? }))
+        let path = file_path(location)?;
+        let staged = staged(&path);
+        let inner = self.inner.put_multipart_opts(&Path::from_absolute_path(&staged)?, opts).await?;
+        Ok(Box::new(SyncedUpload { inner, staged, path }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -179,11 +181,11 @@ impl DurableFs {
     }
 }
 
-/// A file written in parts (a large checkpoint), synced once it is whole.
+/// A file written in parts (a large checkpoint): it has its name once it is whole and synced.
 #[derive(Debug)]
 struct SyncedUpload {
     inner: Box<dyn MultipartUpload>,
-    store: DurableFs,
+    staged: PathBuf,
     path: PathBuf,
 }
 
@@ -195,8 +197,15 @@ impl MultipartUpload for SyncedUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let result = self.inner.complete().await?;
-        let (store, path) = (self.store.clone(), self.path.clone());
-        blocking(move || store.sync_file(&path).map_err(|error| failed(error, &path))).await?;
+        let (staged, path) = (self.staged.clone(), self.path.clone());
+        blocking(move || {
+            File::open(&staged)
+                .and_then(|file| file.sync_all())
+                .and_then(|()| std::fs::rename(&staged, &path))
+                .and_then(|()| sync_folder(&path))
+                .map_err(|error| failed(error, &path))
+        })
+        .await?;
         Ok(result)
     }
 

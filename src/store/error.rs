@@ -120,6 +120,10 @@ pub enum CommitError {
     /// The table's columns are no longer those that the segments were written for. Open the table again.
     #[error("the table's columns moved")]
     SchemaMoved,
+    /// A file of the batch is no longer there: the process slept for longer than files without a commit are kept. Drop
+    /// the batch and read its records again.
+    #[error("a segment of the batch is gone")]
+    SegmentGone,
     /// Nothing of it landed. It is safe to call again with the same batch.
     #[error("nothing was committed: {0}")]
     Store(#[source] StoreError),

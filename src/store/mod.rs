@@ -6,6 +6,7 @@
 mod durable;
 mod error;
 mod evidence;
+mod janitor;
 mod log;
 mod root;
 mod segment;
@@ -13,13 +14,16 @@ mod spec;
 mod table;
 #[cfg(test)]
 mod testing;
+mod view;
 
 pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{Evidence, PartitionProgress, Totals};
+pub use janitor::{Maintained, Plan, Upkeep};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
 pub use table::{Advance, ControlsVersion, IngestCommit, Table};
+pub use view::{Ahead, Audit, Break, NextOffset, Overview, ViewError, audit, products, show};
 
 /// Stops the process at a named step of a commit where a test says so; nothing at all in a build without fail points.
 fn fail_point(name: &'static str) {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
-use super::spec::{Role, TableColumn, TableSpec, expires_column, instant, tags};
+use super::spec::{Role, TableColumn, TableSpec, instant, tags};
 use super::{
     Advance, ControlsVersion, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Segment, SegmentTags,
     SegmentWriter, Table,
@@ -122,7 +123,29 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
 }
 
-/// The name of a deadline's column.
-pub fn expires(category: &str) -> String {
-    expires_column(&category.parse().unwrap())
+/// A root in a folder of its own, which goes with the first of the two.
+pub fn root() -> (tempfile::TempDir, super::Root) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = super::Root::parse(folder.path().to_str().unwrap()).unwrap();
+    (folder, root)
+}
+
+/// Every byte of the log of the one table, checkpoints decoded as far as zstd and snappy hide them.
+pub fn log_bytes(root: &super::Root) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for file in std::fs::read_dir(root.table(&"sms".parse().unwrap()).join("_delta_log")).unwrap() {
+        let path = file.unwrap().path();
+        let content = std::fs::read(&path).unwrap();
+        bytes.extend_from_slice(&content);
+        if path.extension().is_some_and(|extension| extension == "parquet") {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(content)).unwrap();
+            for batch in reader.build().unwrap() {
+                let batch = batch.unwrap();
+                for (column, row) in batch.columns().iter().flat_map(|c| (0..c.len()).map(move |row| (c, row))) {
+                    bytes.extend(arrow::util::display::array_value_to_string(column, row).unwrap().bytes());
+                }
+            }
+        }
+    }
+    bytes
 }

@@ -4,3 +4,19 @@
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod kills;
+#[cfg(test)]
+mod members;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod products;
+#[cfg(test)]
+mod servers;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod support;

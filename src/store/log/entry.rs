@@ -21,10 +21,21 @@ pub struct Entry {
     pub metadata: Option<Metadata>,
     /// A new protocol.
     pub protocol: Option<Protocol>,
-    /// The rows of each file that it adds; `None` where the file has no row count in the log.
-    pub added: Vec<Option<u64>>,
-    /// How many files it removes.
-    pub removed: usize,
+    /// The files that it adds.
+    pub added: Vec<Added>,
+    /// The paths of the files that it removes.
+    pub removed: Vec<String>,
+}
+
+/// A file that an entry adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Its path, as written in the log.
+    pub path: String,
+    /// Its rows; `None` where the log does not say.
+    pub rows: Option<u64>,
+    /// False where its rows stood in the table before.
+    pub data_change: bool,
 }
 
 /// One line of an entry: exactly one of its fields is there.
@@ -35,8 +46,8 @@ struct Line {
     txn: Option<Txn>,
     meta_data: Option<Metadata>,
     protocol: Option<Protocol>,
-    add: Option<Added>,
-    remove: Option<serde::de::IgnoredAny>,
+    add: Option<Add>,
+    remove: Option<Remove>,
 }
 
 #[derive(Deserialize)]
@@ -53,8 +64,16 @@ struct Txn {
 }
 
 #[derive(Deserialize)]
-struct Added {
+#[serde(rename_all = "camelCase")]
+struct Add {
+    path: String,
     stats: Option<String>,
+    data_change: bool,
+}
+
+#[derive(Deserialize)]
+struct Remove {
+    path: String,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +83,7 @@ struct Rows {
 }
 
 /// The row count that a file's statistics tell.
-pub fn rows_of(stats: Option<&str>) -> Option<u64> {
+fn rows_of(stats: Option<&str>) -> Option<u64> {
     serde_json::from_str::<Rows>(stats?).ok()?.num_records
 }
 
@@ -78,7 +97,7 @@ impl Entry {
             metadata: None,
             protocol: None,
             added: Vec::new(),
-            removed: 0,
+            removed: Vec::new(),
         };
         let damaged = |error: serde_json::Error| StoreError::Damaged {
             version,
@@ -91,8 +110,12 @@ impl Entry {
             entry.txns.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
             entry.metadata = line.meta_data.or(entry.metadata);
             entry.protocol = line.protocol.or(entry.protocol);
-            entry.added.extend(line.add.map(|add| rows_of(add.stats.as_deref())));
-            entry.removed += usize::from(line.remove.is_some());
+            entry.added.extend(line.add.map(|add| Added {
+                rows: rows_of(add.stats.as_deref()),
+                path: add.path,
+                data_change: add.data_change,
+            }));
+            entry.removed.extend(line.remove.map(|remove| remove.path));
         }
         Ok(entry)
     }

@@ -2,9 +2,10 @@
 //!
 //! Promises to understand what any engine may have written, or to say that it does not. Reading on costs what is new.
 
+pub mod checkpoint;
 mod entry;
+pub mod files;
 mod state;
-mod txns;
 
 pub use entry::Entry;
 pub use state::LogState;

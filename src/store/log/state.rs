@@ -7,12 +7,20 @@ use std::collections::HashMap;
 use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
 use deltalake_core::logstore::LogStoreRef;
 
-use super::{CONTROLS_APP, Entry, read_entry, txns};
+use super::files::{self, LogKind};
+use super::{CONTROLS_APP, Entry, checkpoint, read_entry};
 use crate::store::error::StoreError;
 use crate::store::evidence::Totals;
 
 /// Features of the protocol's third reader and seventh writer version that change nothing for a writer of whole files.
 const HARMLESS_FEATURES: [&str; 4] = ["appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"];
+
+/// Properties, and values of them where not any value will do, under which a commit of ours would not mean what it says.
+const FORBIDDEN: [(&str, Option<&str>); 3] = [
+    ("delta.setTransactionRetentionDuration", None),
+    ("delta.enableChangeDataFeed", Some("true")),
+    ("delta.appendOnly", Some("true")),
+];
 
 /// A table at one version.
 #[derive(Debug, Clone)]
@@ -25,35 +33,35 @@ pub struct LogState {
     txns: HashMap<String, i64>,
     /// The running totals of the newest evidence; `None` if no entry with evidence is left or none was ever written.
     pub totals: Option<Totals>,
+    /// The version of that evidence.
+    pub evidence_at: Option<u64>,
 }
 
 impl LogState {
     /// The newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
     pub async fn load(log: &LogStoreRef) -> Result<Option<LogState>, StoreError> {
-        if !log.is_delta_table_location().await? {
+        Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
+    }
+
+    /// The newest state and the kernel's view of the same version, which can list the files.
+    pub async fn load_snapshot(log: &LogStoreRef) -> Result<Option<(LogState, Snapshot)>, StoreError> {
+        let listed = files::list(log).await?;
+        if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
             return Ok(None);
         }
         let snapshot = Snapshot::try_new(log.as_ref(), None).await?;
         let version = snapshot.version();
-        let mut state = LogState {
+        let evidence = last_evidence(log, version).await?;
+        let state = LogState {
             version,
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
-            txns: txns::load(log, version).await?,
-            totals: None,
+            txns: checkpoint::txns(log, &listed, version).await?,
+            totals: evidence.map(|(_, totals)| totals),
+            evidence_at: evidence.map(|(version, _)| version),
         };
-        state.totals = last_totals(log, version).await?;
         state.supported()?;
-        Ok(Some(state))
-    }
-
-    /// Reads on to the newest version, and hands each new entry to `seen`.
-    pub async fn read_on(&mut self, log: &LogStoreRef, mut seen: impl FnMut(&Entry)) -> Result<(), StoreError> {
-        while let Some(entry) = read_entry(log, self.version + 1).await? {
-            seen(&entry);
-            self.apply(entry);
-        }
-        self.supported()
+        Ok(Some((state, snapshot)))
     }
 
     /// The state after one more entry.
@@ -68,6 +76,7 @@ impl LogState {
         }
         if let Some(evidence) = entry.evidence {
             self.totals = Some(evidence.totals);
+            self.evidence_at = Some(entry.version);
         }
     }
 
@@ -81,19 +90,32 @@ impl LogState {
         self.txns.iter().map(|(app_id, version)| (app_id.as_str(), *version))
     }
 
+    /// The names of the table's columns.
+    pub fn columns(&self) -> Result<Vec<String>, StoreError> {
+        let schema = self.metadata.parse_schema();
+        let damaged = |_| StoreError::Damaged { version: self.version, what: "the schema is none".to_owned() };
+        Ok(schema.map_err(damaged)?.fields().map(|field| field.name().clone()).collect())
+    }
+
     /// The version of the controls: 0 before the first.
     pub fn controls(&self) -> i64 {
         self.txn(CONTROLS_APP).unwrap_or(0)
     }
 
     /// Errors if another engine gave the table what a writer of this version would break.
-    fn supported(&self) -> Result<(), StoreError> {
+    pub fn supported(&self) -> Result<(), StoreError> {
         let (reader, writer) = (self.protocol.min_reader_version(), self.protocol.min_writer_version());
         let features = || self.protocol.reader_features().into_iter().chain(self.protocol.writer_features()).flatten();
         if let Some(unknown) =
             features().map(|feature| feature.to_string()).find(|name| !HARMLESS_FEATURES.contains(&name.as_str()))
         {
             return Err(StoreError::Unsupported(format!("the feature {unknown}")));
+        }
+        // Another engine may have been told to forget offsets: what it forgets we would read again.
+        if let Some(property) = FORBIDDEN.iter().find(|(key, value)| {
+            self.metadata.configuration().get(*key).is_some_and(|set| value.is_none_or(|value| set == value))
+        }) {
+            return Err(StoreError::Unsupported(format!("the property {}", property.0)));
         }
         if !matches!((reader, writer), (1, 1 | 2 | 7) | (3, 7)) {
             return Err(StoreError::Unsupported(format!("protocol reader {reader} and writer {writer}")));
@@ -102,12 +124,12 @@ impl LogState {
     }
 }
 
-/// The totals of the newest entry that has evidence. Nearly always the newest of all; foreign commits are passed over.
-async fn last_totals(log: &LogStoreRef, newest: u64) -> Result<Option<Totals>, StoreError> {
+/// The newest entry that has evidence, and its totals. Nearly always the newest of all; foreign commits are passed over.
+async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Option<(u64, Totals)>, StoreError> {
     for version in (0..=newest).rev() {
         let Some(entry) = read_entry(log, version).await? else { break };
         if let Some(evidence) = entry.evidence {
-            return Ok(Some(evidence.totals));
+            return Ok(Some((version, evidence.totals)));
         }
     }
     Ok(None)

@@ -8,6 +8,12 @@ use std::collections::HashMap;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 
+use futures::future::ready;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use uuid::Uuid;
+
 use super::open::{commit_info, same_type, write_entry};
 use super::{IngestCommit, Table};
 use crate::ids::{Bucket, Offset};
@@ -18,6 +24,12 @@ use crate::store::log::{Entry, app_id};
 use crate::store::segment::Segment;
 use crate::store::spec::PARTITION_COLUMNS;
 
+/// Files that are looked for at once.
+const LOOKING: usize = 16;
+
+/// Commits of unknown outcome that are remembered.
+const DOUBTS: usize = 256;
+
 impl Table {
     /// Makes the batch part of the table and gives the version that it landed at.
     ///
@@ -26,8 +38,14 @@ impl Table {
     pub async fn commit(&mut self, batch: IngestCommit) -> Result<u64, CommitError> {
         let id = batch.evidence.commit;
         check(&batch).map_err(CommitError::Store)?;
-        self.in_doubt.entry(id).or_insert(None);
-        let outcome = self.try_commit(&batch).await;
+        if self.in_doubt.len() >= DOUBTS && !self.in_doubt.contains_key(&id) {
+            // Whoever still asks for one of these is told that its offsets moved, which is true.
+            self.in_doubt.clear();
+        }
+        let outcome = match self.refresh_for(id).await {
+            Ok(()) => self.try_commit(&batch).await,
+            Err(error) => Err(error),
+        };
         // A commit whose outcome is unknown, or that may be tried again, is looked for until it is known.
         if !matches!(outcome, Err(CommitError::Store(_) | CommitError::Unknown(_))) {
             self.in_doubt.remove(&id);
@@ -35,13 +53,21 @@ impl Table {
         outcome
     }
 
+    /// The first look at what is new. Until something was tried, a table that cannot be read leaves nothing in doubt.
+    async fn refresh_for(&mut self, id: Uuid) -> Result<(), CommitError> {
+        let tried_before = self.in_doubt.contains_key(&id);
+        self.in_doubt.entry(id).or_insert(None);
+        let looked = self.refresh().await;
+        looked.map_err(if tried_before { CommitError::Unknown } else { CommitError::Store })
+    }
+
     async fn try_commit(&mut self, batch: &IngestCommit) -> Result<u64, CommitError> {
         loop {
-            self.refresh().await.map_err(CommitError::Unknown)?;
             if let Some(Some(version)) = self.in_doubt.get(&batch.evidence.commit) {
                 return Ok(*version);
             }
             self.validate(batch)?;
+            self.still_there(batch).await?;
             let version = self.state.version + 1;
             let mut evidence = batch.evidence.clone();
             evidence.totals = self.state.totals.unwrap_or_default().plus(&evidence);
@@ -53,7 +79,7 @@ impl Table {
                     self.state.apply(own_entry(version, actions, evidence));
                     return Ok(version);
                 }
-                Err(TransactionError::VersionAlreadyExists(_)) => {}
+                Err(TransactionError::VersionAlreadyExists(_)) => self.refresh().await.map_err(CommitError::Unknown)?,
                 Err(error) => match self.look(batch).await? {
                     Some(version) => return Ok(version),
                     None => return Err(CommitError::Store(error.into())),
@@ -80,7 +106,7 @@ impl Table {
         }
         let stored = self.state.metadata.parse_schema().map_err(|_| CommitError::SchemaMoved)?;
         let still_fits = |name: &String| match (stored.field(name), self.schema.field(name)) {
-            (Some(stored), Some(ours)) => same_type(stored.data_type(), ours.data_type()),
+            (Some(stored), Some(ours)) => stored.is_nullable() && same_type(stored.data_type(), ours.data_type()),
             _ => false,
         };
         let partitioned = self.state.metadata.partition_columns() == PARTITION_COLUMNS.as_slice();
@@ -89,6 +115,21 @@ impl Table {
         } else {
             Err(CommitError::SchemaMoved)
         }
+    }
+
+    /// A process that was frozen for longer than the janitor waits may find its files gone: it must not list them.
+    async fn still_there(&self, batch: &IngestCommit) -> Result<(), CommitError> {
+        let store = self.log.object_store(None);
+        let looked = batch.segments.iter().map(|segment| {
+            let (store, path) = (store.clone(), Path::from(segment.path.as_str()));
+            async move { store.head(&path).await }.boxed()
+        });
+        let looked: Vec<_> = looked.collect();
+        let looked = futures::stream::iter(looked).buffer_unordered(LOOKING).try_for_each(|_| ready(Ok(())));
+        looked.await.map_err(|error| match error {
+            object_store::Error::NotFound { .. } => CommitError::SegmentGone,
+            error => CommitError::Store(error.into()),
+        })
     }
 
     fn actions(&self, batch: &IngestCommit, evidence: &Evidence) -> Result<Vec<Action>, StoreError> {
@@ -140,8 +181,15 @@ fn check(batch: &IngestCommit) -> Result<(), StoreError> {
             return refused(format!("{} moves twice", advance.partition));
         }
     }
+    if partitions.is_empty() && !batch.segments.is_empty() {
+        return refused("records without the offsets that they end at could come twice".to_owned());
+    }
     let evidence = &batch.evidence;
     for told in &evidence.partitions {
+        let span = told.next.0.saturating_sub(told.from.unwrap_or(Offset::ZERO).0);
+        if i64::try_from(told.records).map_or(true, |records| records > span) {
+            return refused(format!("{} read more records than offsets", told.partition));
+        }
         if partitions.remove(&told.partition) != Some((told.from, told.next)) {
             return refused(format!("the evidence moves {} otherwise than the commit", told.partition));
         }
@@ -188,7 +236,7 @@ fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> Entry {
         metadata: None,
         protocol: None,
         added: Vec::new(),
-        removed: 0,
+        removed: Vec::new(),
     };
     for action in actions {
         match action {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{LogState, app_id, partition_of};
+use super::log::{LogState, app_id, partition_of, read_entry};
 use super::root::Root;
 use super::segment::{EncodedSegment, Segment};
 use super::spec::TableSpec;
@@ -55,8 +55,8 @@ pub struct Table {
     spec: Arc<TableSpec>,
     /// The columns of `spec` in Delta's types.
     schema: StructType,
-    log: LogStoreRef,
-    state: LogState,
+    pub(super) log: LogStoreRef,
+    pub(super) state: LogState,
     /// Commits that were tried and whose outcome is not known yet, with the version at which they were found to stand.
     in_doubt: HashMap<Uuid, Option<u64>>,
 }
@@ -69,14 +69,13 @@ impl Table {
 
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        let in_doubt = &mut self.in_doubt;
-        self.state
-            .read_on(&self.log, |entry| {
-                if let Some(found) = entry.commit_id().and_then(|id| in_doubt.get_mut(&id)) {
-                    *found = Some(entry.version);
-                }
-            })
-            .await
+        while let Some(entry) = read_entry(&self.log, self.state.version + 1).await? {
+            if let Some(found) = entry.commit_id().and_then(|id| self.in_doubt.get_mut(&id)) {
+                *found = Some(entry.version);
+            }
+            self.state.apply(entry);
+        }
+        self.state.supported()
     }
 
     /// The newest version it has seen.

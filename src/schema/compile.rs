@@ -1,0 +1,315 @@
+//! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution, done once.
+//!
+//! Promises that whatever no column keeps is checked all the same, and that it is named. Must never resolve while a message is read.
+
+use std::collections::HashMap;
+
+use super::defaults;
+use super::error::{SchemaError, Unfit};
+use super::leaf;
+use super::model::{Field, Model, Type, TypeId, UuidForm};
+use super::program::{Op, Program};
+use super::target::Target;
+use crate::record::Fault;
+
+/// A schema whose records repeat one another compiles to the product of them: there must be an end.
+const MOST_OPS: usize = 100_000;
+
+/// A program, and the writer's fields that no column keeps, by their flattened names.
+pub(super) struct Compiled {
+    pub(super) program: Program,
+    pub(super) dropped: Vec<String>,
+}
+
+/// Compiles. Errors where the reader's schema needs what the writer's does not give, or cannot take what it gives.
+pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result<Compiled, SchemaError> {
+    let widths = vec![None; writer.len()];
+    let mut compiler = Compiler {
+        writer,
+        reader,
+        widths,
+        path: Vec::new(),
+        dropped: Vec::new(),
+        open: Vec::new(),
+        recursive: HashMap::new(),
+        waiting: Vec::new(),
+        room: MOST_OPS,
+    };
+    let fail = |unfit: Unfit| SchemaError { found: vec![unfit] };
+    let mut main = Vec::new();
+    compiler.read(writer.root, reader.root, target, &mut main).map_err(fail)?;
+    let routines = compiler.routines().map_err(fail)?;
+    Ok(Compiled { program: Program { main, routines }, dropped: compiler.dropped })
+}
+
+struct Compiler<'m> {
+    writer: &'m Model,
+    reader: &'m Model,
+    widths: Vec<Option<usize>>,
+    path: Vec<String>,
+    dropped: Vec<String>,
+    /// The records that are being compiled to be dropped.
+    open: Vec<TypeId>,
+    recursive: HashMap<usize, usize>,
+    waiting: Vec<TypeId>,
+    room: usize,
+}
+
+impl<'m> Compiler<'m> {
+    fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> Unfit {
+        Unfit { path: self.path.join("."), what: what.into(), mend: mend.into() }
+    }
+
+    fn push(&mut self, op: Op, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        self.room = self.room.checked_sub(1).ok_or_else(|| {
+            self.unfit("the writer's schema unfolds to too many fields", "do not nest records that repeat one another")
+        })?;
+        to.push(op);
+        Ok(())
+    }
+
+    fn read(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        if matches!(target, Target::Skip) {
+            self.name_dropped(writer);
+            return self.drop(writer, to);
+        }
+        let (nullable, inner) = self.reader.optional(reader).unwrap_or((false, reader));
+        match self.writer.get(writer) {
+            Type::Union(branches) => self.union(branches, reader, target, to),
+            Type::Null if nullable => self.nulls(target, to),
+            _ => self.one(writer, inner, target, to),
+        }
+    }
+
+    fn nulls(&mut self, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        let mut sinks = Vec::new();
+        target.nulls(&mut sinks);
+        sinks.into_iter().try_for_each(|at| self.push(Op::Null(at), to))
+    }
+
+    /// A writer's union: each branch is read as the reader's type by itself. One that cannot be is refused when it comes.
+    fn union(&mut self, branches: &[TypeId], reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        let mut unreadable = None;
+        let mut readable = branches.is_empty();
+        let mut compiled = Vec::with_capacity(branches.len());
+        let (path, named) = (self.path.clone(), self.dropped.len());
+        for branch in branches {
+            let mut ops = Vec::new();
+            match self.read(*branch, reader, target, &mut ops) {
+                Ok(()) => readable |= branches.len() == 1 || !matches!(self.writer.get(*branch), Type::Null),
+                Err(unfit) => {
+                    ops = vec![Op::Refuse(Fault::IncompatibleSchema)];
+                    self.path.clone_from(&path);
+                    unreadable.get_or_insert(unfit);
+                }
+            }
+            compiled.push(ops);
+        }
+        // Two branches may have named the same field.
+        let mut tail = self.dropped.split_off(named);
+        tail.sort();
+        tail.dedup();
+        self.dropped.append(&mut tail);
+        match unreadable {
+            Some(unfit) if !readable => Err(unfit),
+            _ => self.branches(branches, compiled, to),
+        }
+    }
+
+    fn branches(&mut self, branches: &[TypeId], mut compiled: Vec<Vec<Op>>, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        let null = branches.iter().position(|branch| matches!(self.writer.get(*branch), Type::Null));
+        let op = match (null, compiled.len()) {
+            (Some(null), 2) => {
+                let none = compiled.remove(null);
+                Op::Optional { null, none, some: compiled.remove(0) }
+            }
+            _ => Op::Union(compiled),
+        };
+        self.push(op, to)
+    }
+
+    fn one(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        let (from, into) = (self.writer.get(writer), self.reader.get(reader));
+        match (from, into, target) {
+            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, Target::Flat(children)) => {
+                self.record(from, into, children, to)
+            }
+            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, Target::Struct(own, children)) => {
+                self.push(Op::Struct(*own), to)?;
+                self.record(from, into, children, to)
+            }
+            (Type::Array(from), Type::Array(into), Target::List(own, target)) => {
+                let mut item = Vec::new();
+                self.read(*from, *into, target, &mut item)?;
+                let width = self.width(*from);
+                self.push(Op::List { to: Some(*own), item, width }, to)
+            }
+            (Type::Map(from), Type::Map(into), Target::Map(own, keys, target)) => {
+                let mut value = Vec::new();
+                self.read(*from, *into, target, &mut value)?;
+                let width = self.width(*from) + 1;
+                self.push(Op::Map { to: Some((*own, *keys)), value, width }, to)
+            }
+            (from, into, Target::Leaf(at)) => match leaf::leaf(from, into, *at) {
+                Some(op) => self.push(op, to),
+                None => Err(self.misfit(from, into)),
+            },
+            (from, into, _) => Err(self.misfit(from, into)),
+        }
+    }
+
+    fn misfit(&self, from: &Type, into: &Type) -> Unfit {
+        let what = format!("the writer's {} cannot be read as the product's {}", leaf::word(from), leaf::word(into));
+        self.unfit(what, "give the two schemas types that Avro promotes, or rename the field")
+    }
+
+    fn record(
+        &mut self,
+        from: &'m [Field],
+        into: &'m [Field],
+        targets: &[Target],
+        to: &mut Vec<Op>,
+    ) -> Result<(), Unfit> {
+        // The reader's own name goes before its aliases, and no writer's field is read twice.
+        let mut source = vec![None; into.len()];
+        for (place, field) in source.iter_mut().zip(into) {
+            *place = from.iter().position(|candidate| candidate.name == field.name);
+        }
+        for (index, field) in into.iter().enumerate() {
+            if source[index].is_none() {
+                let known = |position: &usize| !source.contains(&Some(*position));
+                let named = |alias: &String| from.iter().position(|candidate| candidate.name == *alias);
+                source[index] = field.aliases.iter().filter_map(named).find(known);
+            }
+        }
+        for (position, field) in from.iter().enumerate() {
+            let matched = source.iter().position(|source| *source == Some(position));
+            let matched = matched.and_then(|index| into.get(index).zip(targets.get(index)));
+            self.path.push(matched.map_or(&field.name, |(reader, _)| &reader.name).clone());
+            match matched {
+                Some((reader, target)) => self.read(field.of, reader.of, target, to)?,
+                None => {
+                    self.name_dropped(field.of);
+                    self.drop(field.of, to)?;
+                }
+            }
+            self.path.pop();
+        }
+        for ((field, target), source) in into.iter().zip(targets).zip(&source) {
+            if source.is_none() {
+                self.path.push(field.name.clone());
+                let mut puts = Vec::new();
+                defaults::of_field(self.reader, field, target, &mut puts)
+                    .map_err(|(what, mend)| self.unfit(what, mend))?;
+                puts.into_iter().try_for_each(|op| self.push(op, to))?;
+                self.path.pop();
+            }
+        }
+        Ok(())
+    }
+
+    /// Names every leaf of a writer's field that is not kept.
+    fn name_dropped(&mut self, id: TypeId) {
+        let of = self.writer.optional(id).map_or(id, |(_, of)| of);
+        match self.writer.get(of) {
+            Type::Record { fields, .. } if !self.open.contains(&of) && self.dropped.len() < MOST_OPS => {
+                self.open.push(of);
+                for field in fields {
+                    self.path.push(field.name.clone());
+                    self.name_dropped(field.of);
+                    self.path.pop();
+                }
+                self.open.pop();
+            }
+            _ => self.dropped.push(self.path.join("_")),
+        }
+    }
+
+    /// The steps that check a value and keep nothing of it.
+    fn drop(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        let op = match self.writer.get(id) {
+            Type::Null => return Ok(()),
+            Type::Boolean => Op::DropBool,
+            Type::Int | Type::Date | Type::Time(super::model::Tick::Millis) => Op::DropInt,
+            Type::Long | Type::Time(_) | Type::Timestamp(_) => Op::DropLong,
+            Type::Float => Op::DropRaw(4),
+            Type::Double => Op::DropRaw(8),
+            Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } => Op::DropBytes,
+            Type::Text => Op::DropText,
+            Type::Uuid(UuidForm::Text) => Op::DropUuidText,
+            Type::Uuid(UuidForm::Bytes) => Op::DropUuidBytes,
+            Type::Uuid(UuidForm::Fixed) => Op::DropRaw(16),
+            Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => Op::DropRaw(*size),
+            Type::Duration => Op::DropRaw(12),
+            Type::Enum { symbols, .. } => Op::DropEnum(symbols.len()),
+            Type::Array(item) => {
+                let (mut ops, width) = (Vec::new(), self.width(*item));
+                self.drop(*item, &mut ops)?;
+                Op::List { to: None, item: ops, width }
+            }
+            Type::Map(value) => {
+                let (mut ops, width) = (Vec::new(), self.width(*value) + 1);
+                self.drop(*value, &mut ops)?;
+                Op::Map { to: None, value: ops, width }
+            }
+            Type::Union(branches) => {
+                let mut compiled = Vec::with_capacity(branches.len());
+                for branch in branches {
+                    let mut ops = Vec::new();
+                    self.drop(*branch, &mut ops)?;
+                    compiled.push(ops);
+                }
+                return self.branches(branches, compiled, to);
+            }
+            Type::Record { .. } if self.open.contains(&id) => {
+                let next = self.recursive.len();
+                let routine = *self.recursive.entry(Model::index(id)).or_insert(next);
+                if routine == next {
+                    self.waiting.push(id);
+                }
+                Op::Call(routine)
+            }
+            Type::Record { fields, .. } => {
+                self.open.push(id);
+                fields.iter().try_for_each(|field| self.drop(field.of, to))?;
+                self.open.pop();
+                return Ok(());
+            }
+        };
+        self.push(op, to)
+    }
+
+    /// The records that hold themselves, each compiled once, in the order in which they were first called.
+    fn routines(&mut self) -> Result<Vec<Vec<Op>>, Unfit> {
+        let mut routines = Vec::new();
+        while let Some(id) = self.waiting.get(routines.len()).copied() {
+            let mut ops = Vec::new();
+            self.open.clear();
+            self.drop(id, &mut ops)?;
+            routines.push(ops);
+        }
+        Ok(routines)
+    }
+
+    /// The fewest bytes of a value. A record that holds itself counts for nothing within itself.
+    fn width(&mut self, id: TypeId) -> usize {
+        let index = Model::index(id);
+        if let Some(width) = self.widths[index] {
+            return width;
+        }
+        self.widths[index] = Some(0);
+        let width = match self.writer.get(id) {
+            Type::Null => 0,
+            Type::Float => 4,
+            Type::Double => 8,
+            Type::Uuid(UuidForm::Fixed) => 16,
+            Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => *size,
+            Type::Duration => 12,
+            Type::Record { fields, .. } => fields.iter().fold(0, |sum: usize, f| sum.saturating_add(self.width(f.of))),
+            Type::Union(branches) => branches.iter().map(|branch| self.width(*branch)).min().unwrap_or(0) + 1,
+            _ => 1,
+        };
+        self.widths[index] = Some(width);
+        width
+    }
+}

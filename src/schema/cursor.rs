@@ -1,0 +1,130 @@
+//! Reads Avro's primitives off a message's body.
+//!
+//! Promises never to read behind the end, nor to spend more than the body's length is worth; must never allocate.
+
+use crate::record::Fault;
+
+/// Items that take no bytes (nulls, records without fields), in one message: more would cost time that no byte pays for.
+pub(super) const MOST_EMPTY_ITEMS: usize = 65_536;
+/// How deep a recursive record may nest in one message.
+const MOST_DEPTH: u32 = 64;
+
+/// What is left of a body, and of what it may still cost.
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
+    empty_items: usize,
+    depth: u32,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH }
+    }
+
+    /// Errors if anything is left over.
+    pub(super) fn end(&self) -> Result<(), Fault> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Fault::TrailingBytes) }
+    }
+
+    #[inline]
+    pub(super) fn long(&mut self) -> Result<i64, Fault> {
+        match self.rest {
+            [first, rest @ ..] if *first < 0x80 => {
+                self.rest = rest;
+                Ok(unzigzag(u64::from(*first)))
+            }
+            _ => self.longer(),
+        }
+    }
+
+    /// Up to ten bytes. As in other readers, what the tenth holds beyond 64 bits is lost, and zeros in front are allowed.
+    fn longer(&mut self) -> Result<i64, Fault> {
+        let mut value = 0;
+        for (index, byte) in self.rest.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7F) << (7 * index);
+            if *byte < 0x80 {
+                self.rest = &self.rest[index + 1..];
+                return Ok(unzigzag(value));
+            }
+        }
+        Err(if self.rest.len() < 10 { Fault::Truncated } else { Fault::BadBody })
+    }
+
+    #[inline]
+    pub(super) fn int(&mut self) -> Result<i32, Fault> {
+        i32::try_from(self.long()?).map_err(|_| Fault::BadBody)
+    }
+
+    #[inline]
+    pub(super) fn boolean(&mut self) -> Result<bool, Fault> {
+        match self.raw(1)? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(Fault::BadBody),
+        }
+    }
+
+    #[inline]
+    pub(super) fn raw(&mut self, size: usize) -> Result<&'a [u8], Fault> {
+        let (taken, rest) = self.rest.split_at_checked(size).ok_or(Fault::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    #[inline]
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let (taken, rest) = self.rest.split_first_chunk().ok_or(Fault::Truncated)?;
+        self.rest = rest;
+        Ok(*taken)
+    }
+
+    #[inline]
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], Fault> {
+        let size = usize::try_from(self.long()?).map_err(|_| Fault::BadBody)?;
+        self.raw(size)
+    }
+
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| Fault::BadUtf8)
+    }
+
+    /// An index below `count`: of a branch or a symbol.
+    #[inline]
+    pub(super) fn index(&mut self, count: usize) -> Result<usize, Fault> {
+        usize::try_from(self.long()?).ok().filter(|index| *index < count).ok_or(Fault::BadBody)
+    }
+
+    /// How many items the next block has, each at least `width` bytes; zero ends. The byte size that goes with a negative count is
+    /// read and not believed.
+    pub(super) fn block(&mut self, width: usize) -> Result<usize, Fault> {
+        let mut count = self.long()?;
+        if count < 0 {
+            self.long()?;
+            count = count.checked_neg().ok_or(Fault::BadBody)?;
+        }
+        let count = usize::try_from(count).map_err(|_| Fault::BadBody)?;
+        match self.rest.len().checked_div(width) {
+            Some(most) if count > most => Err(Fault::Truncated),
+            Some(_) => Ok(count),
+            None => {
+                self.empty_items = self.empty_items.checked_sub(count).ok_or(Fault::BadBody)?;
+                Ok(count)
+            }
+        }
+    }
+
+    pub(super) fn enter(&mut self) -> Result<(), Fault> {
+        self.depth = self.depth.checked_sub(1).ok_or(Fault::BadBody)?;
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth += 1;
+    }
+}
+
+#[inline]
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}

@@ -1,0 +1,105 @@
+//! From the bodies of one writer schema's messages to one flat batch of the product's kept columns.
+//!
+//! Promises that a message is in the batch whole or not at all, in the order of the pushes, and that a bad one never harms a
+//! neighbour. Must never build a column that is not kept.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
+
+use super::compile::{Compiled, compile};
+use super::error::SchemaError;
+use super::product::Schema;
+use super::program::Program;
+use super::sinks::Sinks;
+use super::target::{self, Target};
+use super::writer::WriterSchema;
+use crate::record::Fault;
+
+/// Reads the messages of one writer schema as one product's schema.
+#[derive(Debug)]
+pub struct Decoder {
+    program: Program,
+    target: Target,
+    sinks: Sinks,
+    rows: usize,
+    schema: SchemaRef,
+    unclassified: Vec<String>,
+}
+
+/// What a flush gives.
+#[derive(Debug)]
+pub struct Flushed {
+    /// One row for each accepted message, in order: the kept columns in the order of the schema, each nullable.
+    pub batch: RecordBatch,
+    /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked in full when
+    /// it is pushed, so there are none, unless Arrow refuses the finished columns: then all of them are here, and none is lost in silence.
+    pub faults: Vec<(usize, Fault)>,
+}
+
+impl Decoder {
+    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep` are built; all else
+    /// is checked. Errors where the writer's schema does not resolve to the reader's, or where `keep` names no column.
+    pub fn new(writer: &WriterSchema, reader: &Schema, keep: &BTreeSet<String>) -> Result<Decoder, SchemaError> {
+        if let Some(unknown) = keep.iter().find(|name| reader.column(name).is_none()) {
+            return Err(SchemaError::one(unknown, "the schema has no such column", "keep columns of the schema alone"));
+        }
+        let mut sinks = Sinks::default();
+        let target = target::of_schema(reader.model(), keep, &mut sinks);
+        let Compiled { program, dropped } = compile(writer.model(), reader.model(), &target)?;
+        let kept = reader.columns.iter().filter(|column| keep.contains(&column.name));
+        let fields = kept.map(|column| Field::new(&column.name, column.data_type.clone(), true)).collect::<Vec<_>>();
+        let schema = Arc::new(ArrowSchema::new(fields));
+        Ok(Decoder { program, target, sinks, rows: 0, schema, unclassified: dropped })
+    }
+
+    /// The writer's fields that no kept column takes, flattened, by the reader's names where it has them. None of them is ever built.
+    #[must_use]
+    pub fn unclassified(&self) -> &[String] {
+        &self.unclassified
+    }
+
+    /// Reads one message's body. On an error nothing of it is in the batch.
+    pub fn push(&mut self, body: &[u8]) -> Result<(), Fault> {
+        let read = self.program.run(body, &mut self.sinks);
+        match read {
+            Ok(()) => self.rows += 1,
+            Err(_) => self.target.truncate(&mut self.sinks, self.rows),
+        }
+        read
+    }
+
+    /// How many messages were accepted since the last flush.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether none was.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Gives the accepted messages and begins anew.
+    pub fn flush(&mut self) -> Flushed {
+        let rows = std::mem::take(&mut self.rows);
+        let mut arrays = Vec::with_capacity(self.schema.fields().len());
+        let mut types = self.schema.fields().iter().map(|field| field.data_type());
+        self.target.columns(&mut self.sinks, &mut types, &mut arrays);
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = arrays
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|arrays| RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options));
+        match batch {
+            Ok(batch) => Flushed { batch, faults: Vec::new() },
+            Err(_) => Flushed {
+                batch: RecordBatch::new_empty(self.schema.clone()),
+                faults: (0..rows).map(|row| (row, Fault::BadBody)).collect(),
+            },
+        }
+    }
+}

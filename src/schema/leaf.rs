@@ -1,0 +1,109 @@
+//! Which of a writer's plain types can be read as which of the product's, and by which step: Avro's promotions and logical types.
+//!
+//! Promises that a time keeps its instant whatever its unit; must never read one kind of time as another.
+
+use super::model::{Tick, Type, UuidForm};
+use super::program::Op;
+use super::sinks::At;
+
+/// What a user calls a type.
+pub(super) fn word(of: &Type) -> &'static str {
+    match of {
+        Type::Null => "null",
+        Type::Boolean => "boolean",
+        Type::Int => "int",
+        Type::Long => "long",
+        Type::Float => "float",
+        Type::Double => "double",
+        Type::Bytes => "bytes",
+        Type::Text => "string",
+        Type::Fixed(_) => "fixed",
+        Type::Enum { .. } => "enum",
+        Type::Array(_) => "array",
+        Type::Map(_) => "map",
+        Type::Union(_) => "union",
+        Type::Record { .. } => "record",
+        Type::Decimal { .. } => "decimal",
+        Type::BigDecimal => "big-decimal",
+        Type::Uuid(_) => "uuid",
+        Type::Date => "date",
+        Type::Time(_) => "time of day",
+        Type::Timestamp(_) => "timestamp",
+        Type::Duration => "duration",
+    }
+}
+
+/// How many microseconds a tick is, as a step that reads a long.
+fn micros(tick: Tick, to: usize) -> Op {
+    match tick {
+        Tick::Millis => Op::LongTimes { to, times: 1000 },
+        Tick::Micros => Op::Long(to),
+        Tick::Nanos => Op::LongPer { to, per: 1000 },
+    }
+}
+
+/// The step that reads `from` as `into`; `None` where Avro's rules have none.
+pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
+    Some(match (from, into, at) {
+        (Type::Boolean, Type::Boolean, At::Bool(to)) => Op::Bool(to),
+        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Int, At::Int(to))
+        | (Type::Int | Type::Date, Type::Date, At::Int(to)) => Op::Int(to),
+        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Long, At::Long(to)) => Op::IntToLong { to, times: 1 },
+        (Type::Long | Type::Time(Tick::Micros) | Type::Timestamp(_), Type::Long, At::Long(to)) => Op::Long(to),
+        // A writer without a logical type means what the reader says; one with its own is converted.
+        (Type::Int, Type::Time(Tick::Millis), At::Long(to))
+        | (Type::Time(Tick::Millis), Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1000 },
+        (Type::Int, Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1 },
+        (Type::Long, Type::Time(Tick::Micros), At::Long(to)) | (Type::Time(_), Type::Time(_), At::Long(to)) => {
+            Op::Long(to)
+        }
+        (Type::Int, Type::Timestamp(Tick::Millis), At::Long(to)) => Op::IntToLong { to, times: 1000 },
+        (Type::Int, Type::Timestamp(Tick::Micros), At::Long(to)) => Op::IntToLong { to, times: 1 },
+        (Type::Long, Type::Timestamp(tick), At::Long(to))
+        | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to)) => micros(*tick, to),
+        (Type::Int, Type::Float, At::Float(to)) => Op::IntToFloat(to),
+        (Type::Int, Type::Double, At::Double(to)) => Op::IntToDouble(to),
+        (Type::Long, Type::Float, At::Float(to)) => Op::LongToFloat(to),
+        (Type::Long, Type::Double, At::Double(to)) => Op::LongToDouble(to),
+        (Type::Float, Type::Float, At::Float(to)) => Op::Float(to),
+        (Type::Float, Type::Double, At::Double(to)) => Op::FloatToDouble(to),
+        (Type::Double, Type::Double, At::Double(to)) => Op::Double(to),
+        (from, into, At::Decimal(to)) => return decimal(from, into, to),
+        (from, into, At::Blob(to)) => return blob(from, into, to),
+        _ => return None,
+    })
+}
+
+/// A decimal keeps its scale; its digits are checked against the reader's precision value by value.
+fn decimal(from: &Type, into: &Type, to: usize) -> Option<Op> {
+    let Type::Decimal { precision, scale, .. } = into else { return None };
+    let size = match from {
+        Type::Decimal { scale: own, size, .. } if own == scale => *size,
+        Type::Bytes => None,
+        Type::Fixed(size) => Some(*size),
+        _ => return None,
+    };
+    let digits = u32::try_from(*precision).ok()?;
+    Some(Op::Decimal { to, size, most: 10_i128.checked_pow(digits)? - 1 })
+}
+
+fn blob(from: &Type, into: &Type, to: usize) -> Option<Op> {
+    Some(match (from, into) {
+        (Type::Text, Type::Text | Type::Bytes) | (Type::Bytes, Type::Text) => Op::Text(to),
+        (Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. }, Type::Bytes) => Op::Bytes(to),
+        (Type::Fixed(size) | Type::Decimal { size: Some(size), .. }, Type::Fixed(same)) if size == same => {
+            Op::Raw { to, size: *size }
+        }
+        (Type::Duration, Type::Fixed(12)) => Op::Raw { to, size: 12 },
+        (Type::Uuid(UuidForm::Fixed), Type::Fixed(16)) => Op::Raw { to, size: 16 },
+        (Type::Uuid(UuidForm::Text), Type::Text | Type::Bytes) => Op::UuidAsText(to),
+        (Type::Uuid(UuidForm::Text) | Type::Text, Type::Uuid(_)) => Op::UuidText(to),
+        (Type::Uuid(UuidForm::Bytes) | Type::Bytes, Type::Uuid(_)) => Op::UuidBytes(to),
+        (Type::Uuid(UuidForm::Fixed) | Type::Fixed(16), Type::Uuid(_)) => Op::UuidRaw(to),
+        (Type::Enum { symbols: from, .. }, Type::Enum { symbols: into, default }) => {
+            let read = |symbol: &String| into.iter().find(|own| *own == symbol).or(default.as_ref()).cloned();
+            Op::Enum { to, symbols: from.iter().map(read).collect() }
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,280 @@
+//! The compiled walk of one writer schema: what is read, what of it is checked alone, what is built and where.
+//!
+//! Promises that a body it accepts is of the writer's schema to its last byte; what it did for a body that it refuses is for the
+//! caller to cut back. Must never allocate for a record.
+
+use uuid::Uuid;
+
+use super::cursor::Cursor;
+use super::sinks::{At, Sinks};
+use crate::record::Fault;
+
+/// One step. A number is the sink's index among those of its kind.
+#[derive(Debug)]
+pub(super) enum Op {
+    DropBool,
+    DropInt,
+    DropLong,
+    DropRaw(usize),
+    DropBytes,
+    DropText,
+    DropUuidText,
+    DropUuidBytes,
+    DropEnum(usize),
+    Bool(usize),
+    Int(usize),
+    IntToLong {
+        to: usize,
+        times: i64,
+    },
+    IntToFloat(usize),
+    IntToDouble(usize),
+    Long(usize),
+    LongTimes {
+        to: usize,
+        times: i64,
+    },
+    LongPer {
+        to: usize,
+        per: i64,
+    },
+    LongToFloat(usize),
+    LongToDouble(usize),
+    Float(usize),
+    FloatToDouble(usize),
+    Double(usize),
+    Text(usize),
+    Bytes(usize),
+    Raw {
+        to: usize,
+        size: usize,
+    },
+    /// A uuid as text, whose text is kept as it is.
+    UuidAsText(usize),
+    /// A uuid in any form, as its canonical text.
+    UuidText(usize),
+    UuidBytes(usize),
+    UuidRaw(usize),
+    /// `most` is the largest value of the precision.
+    Decimal {
+        to: usize,
+        size: Option<usize>,
+        most: i128,
+    },
+    /// The reader's symbol for each of the writer's; `None` where it has none.
+    Enum {
+        to: usize,
+        symbols: Vec<Option<String>>,
+    },
+    Struct(usize),
+    /// A union of null and one type.
+    Optional {
+        null: usize,
+        none: Vec<Op>,
+        some: Vec<Op>,
+    },
+    Union(Vec<Vec<Op>>),
+    /// `width`: the fewest bytes of an item.
+    List {
+        to: Option<usize>,
+        item: Vec<Op>,
+        width: usize,
+    },
+    Map {
+        to: Option<(usize, usize)>,
+        value: Vec<Op>,
+        width: usize,
+    },
+    /// A record that holds itself: only where it is dropped.
+    Call(usize),
+    /// Values that no byte is read for: nulls and defaults.
+    Null(At),
+    PutBool(usize, bool),
+    PutInt(usize, i32),
+    PutLong(usize, i64),
+    PutFloat(usize, f32),
+    PutDouble(usize, f64),
+    PutDecimal(usize, i128),
+    PutBlob(usize, Vec<u8>),
+    PutList(usize, usize),
+    /// A branch that the reader's schema has no place for.
+    Refuse(Fault),
+}
+
+/// The whole walk: the record's steps, and those of the records that hold themselves.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) main: Vec<Op>,
+    pub(super) routines: Vec<Vec<Op>>,
+}
+
+impl Program {
+    /// Reads one body, whole. On an error the sinks hold a part of it.
+    pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), Fault> {
+        let mut input = Cursor::new(body);
+        self.steps(&self.main, &mut input, sinks)?;
+        input.end()
+    }
+
+    fn steps(&self, ops: &[Op], input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
+        for op in ops {
+            match op {
+                Op::Text(to) => sinks.blobs[*to].push(input.text()?.as_bytes())?,
+                Op::Long(to) => sinks.longs[*to].push(input.long()?),
+                Op::Optional { null, none, some } => {
+                    let branch = input.index(2)?;
+                    self.steps(if branch == *null { none } else { some }, input, sinks)?;
+                }
+                Op::Null(at) => sinks.null(*at),
+                Op::LongTimes { to, times } => {
+                    let value = input.long()?.checked_mul(*times).ok_or(Fault::BadBody)?;
+                    sinks.longs[*to].push(value);
+                }
+                Op::Enum { to, symbols } => {
+                    let symbol = symbols[input.index(symbols.len())?].as_ref().ok_or(Fault::IncompatibleSchema)?;
+                    sinks.blobs[*to].push(symbol.as_bytes())?;
+                }
+                Op::Int(to) => sinks.ints[*to].push(input.int()?),
+                Op::DropText => drop(input.text()?),
+                Op::DropLong => drop(input.long()?),
+                other => self.rarer(other, input, sinks)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn rarer(&self, op: &Op, input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
+        match op {
+            Op::DropBool => drop(input.boolean()?),
+            Op::DropInt => drop(input.int()?),
+            Op::DropRaw(size) => drop(input.raw(*size)?),
+            Op::DropBytes => drop(input.bytes()?),
+            Op::DropUuidText => drop(uuid_of_text(input.text()?)?),
+            Op::DropUuidBytes => drop(uuid_of_bytes(input.bytes()?)?),
+            Op::DropEnum(count) => drop(input.index(*count)?),
+            Op::Bool(to) => sinks.bools[*to].push(input.boolean()?),
+            Op::IntToLong { to, times } => sinks.longs[*to].push(i64::from(input.int()?) * times),
+            Op::IntToFloat(to) => sinks.floats[*to].push(input.int()? as f32),
+            Op::IntToDouble(to) => sinks.doubles[*to].push(f64::from(input.int()?)),
+            Op::LongPer { to, per } => sinks.longs[*to].push(input.long()?.div_euclid(*per)),
+            Op::LongToFloat(to) => sinks.floats[*to].push(input.long()? as f32),
+            Op::LongToDouble(to) => sinks.doubles[*to].push(input.long()? as f64),
+            Op::Float(to) => sinks.floats[*to].push(f32::from_le_bytes(input.array()?)),
+            Op::FloatToDouble(to) => sinks.doubles[*to].push(f64::from(f32::from_le_bytes(input.array()?))),
+            Op::Double(to) => sinks.doubles[*to].push(f64::from_le_bytes(input.array()?)),
+            Op::Bytes(to) => sinks.blobs[*to].push(input.bytes()?)?,
+            Op::Raw { to, size } => sinks.blobs[*to].push(input.raw(*size)?)?,
+            Op::UuidAsText(to) => {
+                let text = input.text()?;
+                uuid_of_text(text)?;
+                sinks.blobs[*to].push(text.as_bytes())?;
+            }
+            Op::UuidText(to) => put_uuid(sinks, *to, uuid_of_text(input.text()?)?)?,
+            Op::UuidBytes(to) => put_uuid(sinks, *to, uuid_of_bytes(input.bytes()?)?)?,
+            Op::UuidRaw(to) => put_uuid(sinks, *to, Uuid::from_bytes(input.array()?))?,
+            Op::Decimal { to, size, most } => {
+                let bytes = match size {
+                    Some(size) => input.raw(*size)?,
+                    None => input.bytes()?,
+                };
+                let value = decimal(bytes).filter(|value| value.unsigned_abs() <= most.unsigned_abs());
+                sinks.decimals[*to].push(value.ok_or(Fault::BadBody)?);
+            }
+            Op::Struct(to) => sinks.structs[*to].push(()),
+            Op::Union(branches) => {
+                let branch = input.index(branches.len())?;
+                self.steps(&branches[branch], input, sinks)?;
+            }
+            Op::List { to, item, width } => {
+                let count = self.blocks(item, None, *width, input, sinks)?;
+                to.map_or(Ok(()), |to| sinks.lists[to].close(count))?;
+            }
+            Op::Map { to, value, width } => {
+                let keys = to.map(|(_, keys)| keys);
+                let count = self.blocks(value, Some(keys), *width, input, sinks)?;
+                to.map_or(Ok(()), |(to, _)| sinks.lists[to].close(count))?;
+            }
+            Op::Call(routine) => {
+                input.enter()?;
+                self.steps(&self.routines[*routine], input, sinks)?;
+                input.leave();
+            }
+            Op::PutBool(to, value) => sinks.bools[*to].push(*value),
+            Op::PutInt(to, value) => sinks.ints[*to].push(*value),
+            Op::PutLong(to, value) => sinks.longs[*to].push(*value),
+            Op::PutFloat(to, value) => sinks.floats[*to].push(*value),
+            Op::PutDouble(to, value) => sinks.doubles[*to].push(*value),
+            Op::PutDecimal(to, value) => sinks.decimals[*to].push(*value),
+            Op::PutBlob(to, value) => sinks.blobs[*to].push(value)?,
+            Op::PutList(to, count) => sinks.lists[*to].close(*count)?,
+            Op::Refuse(fault) => return Err(*fault),
+            Op::Text(_)
+            | Op::Long(_)
+            | Op::Optional { .. }
+            | Op::Null(_)
+            | Op::LongTimes { .. }
+            | Op::Enum { .. }
+            | Op::Int(_)
+            | Op::DropText
+            | Op::DropLong => {}
+        }
+        Ok(())
+    }
+
+    /// The blocks of an array, or of a map where there are keys (`Some(None)`: keys that are dropped). Gives the count of items.
+    fn blocks(
+        &self,
+        item: &[Op],
+        keys: Option<Option<usize>>,
+        width: usize,
+        input: &mut Cursor<'_>,
+        sinks: &mut Sinks,
+    ) -> Result<usize, Fault> {
+        let mut total = 0;
+        loop {
+            let count = input.block(width)?;
+            if count == 0 {
+                return Ok(total);
+            }
+            total += count;
+            if item.is_empty() && keys.is_none() {
+                continue;
+            }
+            for _ in 0..count {
+                if let Some(keys) = keys {
+                    let key = input.text()?;
+                    keys.map_or(Ok(()), |keys| sinks.blobs[keys].push(key.as_bytes()))?;
+                }
+                self.steps(item, input, sinks)?;
+            }
+        }
+    }
+}
+
+fn uuid_of_text(text: &str) -> Result<Uuid, Fault> {
+    Uuid::parse_str(text).map_err(|_| Fault::BadBody)
+}
+
+fn uuid_of_bytes(bytes: &[u8]) -> Result<Uuid, Fault> {
+    Uuid::from_slice(bytes).map_err(|_| Fault::BadBody)
+}
+
+fn put_uuid(sinks: &mut Sinks, to: usize, uuid: Uuid) -> Result<(), Fault> {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    sinks.blobs[to].push(uuid.hyphenated().encode_lower(&mut text).as_bytes())
+}
+
+/// A big-endian number in two's complement, of any length; `None` where 128 bits do not hold it. No bytes are zero.
+pub(super) fn decimal(bytes: &[u8]) -> Option<i128> {
+    let negative = bytes.first().is_some_and(|first| *first >= 0x80);
+    let sign = if negative { 0xFF } else { 0 };
+    let surplus = bytes.len().saturating_sub(16);
+    let (front, low) = bytes.split_at(surplus);
+    if front.iter().any(|byte| *byte != sign) {
+        return None;
+    }
+    let mut wide = [sign; 16];
+    wide[16 - low.len()..].copy_from_slice(low);
+    let value = i128::from_be_bytes(wide);
+    ((value < 0) == negative).then_some(value)
+}

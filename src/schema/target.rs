@@ -1,0 +1,248 @@
+//! Where each value of a product's schema goes: a tree of the reader's types whose leaves are sinks.
+//!
+//! Promises that columns that are not kept have no sink, so that nothing of them can be built.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array,
+    ListArray, MapArray, StringArray, StructArray, UInt64Array,
+};
+use arrow::buffer::{BooleanBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, FieldRef};
+use arrow::error::ArrowError;
+
+use super::model::{Model, Type, TypeId};
+use super::sinks::{At, Sinks};
+
+/// Where the values of one type of the reader go.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// Nowhere: the column is not kept.
+    Skip,
+    /// The fields of a record that flattens, beside the schema's own.
+    Flat(Vec<Target>),
+    /// One value.
+    Leaf(At),
+    /// A record within a list or map.
+    Struct(usize, Vec<Target>),
+    /// An array.
+    List(usize, Box<Target>),
+    /// A map: its lengths, its keys, its values.
+    Map(usize, usize, Box<Target>),
+}
+
+/// The targets of a schema's kept columns.
+pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sinks) -> Target {
+    let mut layout = Layout { model, keep, sinks };
+    layout.flat(model.root, &mut Vec::new())
+}
+
+struct Layout<'a> {
+    model: &'a Model,
+    keep: &'a BTreeSet<String>,
+    sinks: &'a mut Sinks,
+}
+
+impl<'a> Layout<'a> {
+    fn inner(&self, id: TypeId) -> (TypeId, &'a Type) {
+        // The product's schema parsed, so every union is of null and one type.
+        let id = self.model.optional(id).map_or(id, |(_, of)| of);
+        (id, self.model.get(id))
+    }
+
+    fn flat(&mut self, id: TypeId, path: &mut Vec<String>) -> Target {
+        let (id, of) = self.inner(id);
+        if let Type::Record { fields, .. } = of {
+            let children = fields.iter().map(|field| {
+                path.push(field.name.clone());
+                let child = self.flat(field.of, path);
+                path.pop();
+                child
+            });
+            return Target::Flat(children.collect());
+        }
+        if self.keep.contains(&path.join("_")) { self.whole(id) } else { Target::Skip }
+    }
+
+    fn whole(&mut self, id: TypeId) -> Target {
+        let (_, of) = self.inner(id);
+        Target::Leaf(match of {
+            Type::Boolean => self.sinks.add_bool(),
+            Type::Int | Type::Date => self.sinks.add_int(),
+            Type::Long | Type::Time(_) | Type::Timestamp(_) => self.sinks.add_long(),
+            Type::Float => self.sinks.add_float(),
+            Type::Double => self.sinks.add_double(),
+            Type::Decimal { .. } => self.sinks.add_decimal(),
+            Type::Bytes | Type::Fixed(_) | Type::Text | Type::Enum { .. } | Type::Uuid(_) => {
+                At::Blob(self.sinks.add_blob())
+            }
+            Type::Array(item) => return Target::List(self.sinks.add_list(), Box::new(self.whole(*item))),
+            Type::Map(value) => {
+                let (lengths, keys) = (self.sinks.add_list(), self.sinks.add_blob());
+                return Target::Map(lengths, keys, Box::new(self.whole(*value)));
+            }
+            Type::Record { fields, .. } => {
+                let own = self.sinks.add_struct();
+                return Target::Struct(own, fields.iter().map(|field| self.whole(field.of)).collect());
+            }
+            // No column has these types.
+            Type::Null | Type::Union(_) | Type::BigDecimal | Type::Duration => return Target::Skip,
+        })
+    }
+}
+
+impl Target {
+    /// Every sink that one null of this type adds to, in no order that matters.
+    pub(super) fn nulls(&self, to: &mut Vec<At>) {
+        match self {
+            Target::Skip => {}
+            Target::Leaf(at) => to.push(*at),
+            Target::Flat(children) => children.iter().for_each(|child| child.nulls(to)),
+            Target::Struct(own, children) => {
+                to.push(At::Struct(*own));
+                children.iter().for_each(|child| child.nulls(to));
+            }
+            Target::List(own, _) | Target::Map(own, _, _) => to.push(At::List(*own)),
+        }
+    }
+
+    /// Cuts its sinks back to the first `rows`.
+    pub(super) fn truncate(&self, sinks: &mut Sinks, rows: usize) {
+        match self {
+            Target::Skip => {}
+            Target::Leaf(at) => {
+                sinks.truncate(*at, rows);
+            }
+            Target::Flat(children) => children.iter().for_each(|child| child.truncate(sinks, rows)),
+            Target::Struct(own, children) => {
+                sinks.truncate(At::Struct(*own), rows);
+                children.iter().for_each(|child| child.truncate(sinks, rows));
+            }
+            Target::List(own, item) => {
+                let items = sinks.truncate(At::List(*own), rows);
+                item.truncate(sinks, items);
+            }
+            Target::Map(own, keys, value) => {
+                let items = sinks.truncate(At::List(*own), rows);
+                sinks.truncate(At::Blob(*keys), items);
+                value.truncate(sinks, items);
+            }
+        }
+    }
+
+    /// Its kept columns in the order of the schema, of the types given in that order; all sinks are empty afterwards.
+    pub(super) fn columns(
+        &self,
+        sinks: &mut Sinks,
+        types: &mut dyn Iterator<Item = &DataType>,
+        to: &mut Vec<Result<ArrayRef, ArrowError>>,
+    ) {
+        match self {
+            Target::Skip => {}
+            Target::Flat(children) => children.iter().for_each(|child| child.columns(sinks, types, to)),
+            column => to.extend(types.next().map(|of| column.array(sinks, of))),
+        }
+    }
+
+    fn array(&self, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError> {
+        match (self, of) {
+            (Target::Leaf(at), of) => leaf(*at, sinks, of),
+            (Target::Struct(own, children), DataType::Struct(fields)) => {
+                let arrays = children.iter().zip(fields).map(|(child, field)| child.array(sinks, field.data_type()));
+                let arrays = arrays.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>();
+                let (_, valid) = sinks.structs[*own].take();
+                Ok(Arc::new(StructArray::try_new(fields.clone(), arrays?, valid)?))
+            }
+            (Target::List(own, item), DataType::List(field)) => {
+                let items = item.array(sinks, field.data_type());
+                let (ends, valid) = sinks.lists[*own].take();
+                Ok(Arc::new(ListArray::try_new(field.clone(), offsets(ends), items?, valid)?))
+            }
+            (Target::Map(own, keys, value), DataType::Map(field, _)) => {
+                let DataType::Struct(entry) = field.data_type() else { return Err(misfit(of)) };
+                let types = [0, 1].map(|index| entry.get(index).map_or(DataType::Null, |f| f.data_type().clone()));
+                let keys = leaf(At::Blob(*keys), sinks, &types[0]);
+                let values = value.array(sinks, &types[1]);
+                let (ends, valid) = sinks.lists[*own].take();
+                let entries = StructArray::try_new(entry.clone(), vec![keys?, values?], None)?;
+                map(field, MapArray::try_new(field.clone(), offsets(ends), entries, valid, false)?)
+            }
+            (_, of) => Err(misfit(of)),
+        }
+    }
+}
+
+fn misfit(of: &DataType) -> ArrowError {
+    ArrowError::SchemaError(format!("no values of {of} were read"))
+}
+
+fn offsets(ends: Vec<i32>) -> OffsetBuffer<i32> {
+    OffsetBuffer::new(ScalarBuffer::from(ends))
+}
+
+fn leaf(at: At, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError> {
+    Ok(match at {
+        At::Bool(from) => {
+            let (values, valid) = sinks.bools[from].take();
+            Arc::new(BooleanArray::new(BooleanBuffer::from(values), valid))
+        }
+        At::Int(from) => {
+            let (values, valid) = sinks.ints[from].take();
+            cast(&Int32Array::try_new(values.into(), valid)?, of)?
+        }
+        At::Long(from) => {
+            let (values, valid) = sinks.longs[from].take();
+            cast(&Int64Array::try_new(values.into(), valid)?, of)?
+        }
+        At::Float(from) => {
+            let (values, valid) = sinks.floats[from].take();
+            Arc::new(Float32Array::try_new(values.into(), valid)?)
+        }
+        At::Double(from) => {
+            let (values, valid) = sinks.doubles[from].take();
+            Arc::new(Float64Array::try_new(values.into(), valid)?)
+        }
+        At::Decimal(from) => {
+            let (values, valid) = sinks.decimals[from].take();
+            Arc::new(Decimal128Array::try_new(values.into(), valid)?.with_data_type(of.clone()))
+        }
+        At::Blob(from) => {
+            let (ends, bytes, valid) = sinks.blobs[from].take();
+            match of {
+                DataType::Utf8 => Arc::new(StringArray::try_new(offsets(ends), bytes.into(), valid)?),
+                _ => Arc::new(BinaryArray::try_new(offsets(ends), bytes.into(), valid)?),
+            }
+        }
+        At::Struct(_) | At::List(_) => return Err(misfit(of)),
+    })
+}
+
+/// A map in which a key stands twice keeps the last, as Avro's readers do; nearly always there is none and nothing is copied.
+fn map(field: &FieldRef, map: MapArray) -> Result<ArrayRef, ArrowError> {
+    let ends = map.value_offsets();
+    let keys = map.keys().as_any().downcast_ref::<StringArray>().ok_or_else(|| misfit(field.data_type()))?;
+    let mut seen = std::collections::HashSet::new();
+    let mut kept: Option<(Vec<u64>, Vec<i32>)> = None;
+    for (row, pair) in ends.windows(2).enumerate() {
+        let entries = pair[0].unsigned_abs() as usize..pair[1].unsigned_abs() as usize;
+        seen.clear();
+        let doubled = entries.len() > 1 && !entries.clone().all(|entry| seen.insert(keys.value(entry)));
+        if doubled && kept.is_none() {
+            kept = Some(((0..u64::from(pair[0].unsigned_abs())).collect(), ends[..=row].to_vec()));
+        }
+        if let Some((indexes, lengths)) = &mut kept {
+            seen.clear();
+            let before = indexes.len();
+            indexes.extend(entries.rev().filter(|entry| seen.insert(keys.value(*entry))).map(|entry| entry as u64));
+            indexes[before..].reverse();
+            lengths.push(i32::try_from(indexes.len()).unwrap_or(i32::MAX));
+        }
+    }
+    let Some((indexes, lengths)) = kept else { return Ok(Arc::new(map)) };
+    let entries = take(map.entries(), &UInt64Array::from(indexes), None)?;
+    let entries = entries.as_any().downcast_ref::<StructArray>().ok_or_else(|| misfit(field.data_type()))?.clone();
+    Ok(Arc::new(MapArray::try_new(field.clone(), offsets(lengths), entries, map.nulls().cloned(), false)?))
+}

@@ -1,0 +1,103 @@
+//! The files of a table's log folder, told apart by their names.
+//!
+//! Promises to know the names that engines write there; what it does not know is never touched.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use deltalake_core::logstore::LogStoreRef;
+use futures::TryStreamExt;
+use object_store::path::Path;
+
+use crate::store::error::StoreError;
+
+/// One file of the log folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its path in the table's folder.
+    pub path: Path,
+    /// What it is.
+    pub kind: LogKind,
+    /// When it was written last.
+    pub modified: DateTime<Utc>,
+}
+
+/// What a file of the log folder is. Versions are those that it tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKind {
+    /// The entry of a version.
+    Entry(u64),
+    /// A part of a checkpoint, and how many parts make it whole.
+    Checkpoint(u64, usize),
+    /// Something made of entries up to a version: a checksum, several entries in one.
+    Derived(u64),
+    /// Written under a passing name and never given its own.
+    Staged,
+    /// Anything else: the hint at the newest checkpoint, other engines' folders.
+    Other,
+}
+
+impl LogKind {
+    /// What the file of that name is.
+    pub fn of(name: &str) -> LogKind {
+        if name.starts_with('.') && name.ends_with(".tmp")
+            || name.starts_with("_commit_") && name.ends_with(".json.tmp")
+        {
+            return LogKind::Staged;
+        }
+        let Some((version, rest)) = name.split_at_checked(20) else { return LogKind::Other };
+        let (Ok(version), true) = (version.parse::<u64>(), version.bytes().all(|b| b.is_ascii_digit())) else {
+            return LogKind::Other;
+        };
+        let parts: Vec<&str> = rest.split('.').collect();
+        match parts[..] {
+            ["", "json"] => LogKind::Entry(version),
+            ["", "checkpoint", "parquet"] | ["", "checkpoint", _, "parquet" | "json"] => {
+                LogKind::Checkpoint(version, 1)
+            }
+            ["", "checkpoint", _, count, "parquet"] => {
+                count.parse().map_or(LogKind::Other, |count| LogKind::Checkpoint(version, count))
+            }
+            ["", "crc"] => LogKind::Derived(version),
+            ["", until, "compacted", "json"] => until.parse().map_or(LogKind::Other, LogKind::Derived),
+            _ => LogKind::Other,
+        }
+    }
+}
+
+/// A checkpoint of which every part is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The version whose state it holds.
+    pub version: u64,
+    /// Its parts.
+    pub files: Vec<Path>,
+}
+
+/// All files of a table's log folder.
+pub async fn list(log: &LogStoreRef) -> Result<Vec<LogFile>, StoreError> {
+    let listed: Vec<_> = log.object_store(None).list(Some(log.log_path())).try_collect().await?;
+    let file = |meta: object_store::ObjectMeta| LogFile {
+        kind: meta.location.filename().map_or(LogKind::Other, LogKind::of),
+        path: meta.location,
+        modified: meta.last_modified,
+    };
+    Ok(listed.into_iter().map(file).collect())
+}
+
+/// The newest whole checkpoint up to `version`.
+pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
+    let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();
+    for file in files {
+        if let LogKind::Checkpoint(of, count) = file.kind {
+            parts.entry((of, count)).or_default().push(file.path.clone());
+        }
+    }
+    // Several whole ones of one version say the same: the one of fewest parts will do, and of each part one file.
+    let whole = parts.into_iter().filter(|((of, count), files)| *of <= version && *count > 0 && files.len() >= *count);
+    let newest = whole.max_by_key(|((of, count), _)| (*of, std::cmp::Reverse(*count)));
+    newest.map(|((version, count), mut files)| {
+        files.truncate(count);
+        Checkpoint { version, files }
+    })
+}

@@ -1,0 +1,286 @@
+//! Whether a table's books balance: every record read is stored, expired or a dead letter, and every file is there.
+//!
+//! Promises to check the log against itself and against the files, and to say what it could not see. Where old entries are
+//! gone it begins at the running totals of the oldest that is left.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde::Serialize;
+
+use super::{View, ViewError};
+use crate::ids::{Offset, ProductKey, TopicPartition};
+use crate::store::error::StoreError;
+use crate::store::evidence::{Evidence, Totals};
+use crate::store::log::files::{self, LogKind};
+use crate::store::log::{Entry, partition_of, read_entry};
+use crate::store::root::Root;
+
+/// How many files are looked for at once.
+const LOOKING: usize = 16;
+
+/// What an audit found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// The product.
+    pub product: ProductKey,
+    /// The version that was audited.
+    pub version: u64,
+    /// The oldest version whose entry is left. What came before is known by its totals only.
+    pub oldest_entry: u64,
+    /// Commits whose evidence was checked.
+    pub commits: u64,
+    /// Commits of other engines that were seen.
+    pub foreign_commits: u64,
+    /// Rows that those added, where they said so.
+    pub foreign_rows: u64,
+    /// The sums over all commits of the table, those before the oldest entry included; `None` if there is no evidence.
+    pub totals: Option<Totals>,
+    /// Records in the files that the table lists.
+    pub records: u64,
+    /// Those files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Everything that does not hold.
+    pub broken: Vec<Break>,
+}
+
+/// One thing that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Break {
+    /// A commit read more or less than it accounts for.
+    #[error("version {version}: read {read}, accounted for {accounted}")]
+    Unaccounted {
+        /// The version.
+        version: u64,
+        /// Records read.
+        read: u64,
+        /// Stored, expired and dead letters together.
+        accounted: u64,
+    },
+    /// A commit's files hold more or fewer rows than its evidence says were stored.
+    #[error("version {version}: its evidence stored {stored}, its files hold {rows}")]
+    Rows {
+        /// The version.
+        version: u64,
+        /// Records stored by the evidence.
+        stored: u64,
+        /// Rows of the files that the commit added.
+        rows: u64,
+    },
+    /// A commit's totals are not those of the commit before it and its own.
+    #[error("version {version}: its running totals do not follow from the commit before it")]
+    Totals {
+        /// The version.
+        version: u64,
+    },
+    /// A commit began at another offset than the one before it ended at.
+    #[error("version {version}: {partition} goes on at {from}, and the table had come to {expected}")]
+    Chain {
+        /// The version.
+        version: u64,
+        /// The partition.
+        partition: String,
+        /// Where the commit began.
+        from: String,
+        /// Where the commit before it had ended.
+        expected: String,
+    },
+    /// A commit's `txn` is not the offset that its evidence says.
+    #[error("the table reads on in {partition} at {stored}, and its evidence ends at {told}")]
+    Offset {
+        /// The partition.
+        partition: String,
+        /// The `txn`.
+        stored: Offset,
+        /// The evidence's.
+        told: Offset,
+    },
+    /// The table holds more or fewer records than were stored.
+    #[error("stored {stored}, and the table's files hold {records}")]
+    Conservation {
+        /// Records stored, and rows that other engines added.
+        stored: u64,
+        /// Records in the files.
+        records: u64,
+    },
+    /// A file that the table lists is not there.
+    #[error("file {path} is missing")]
+    Missing {
+        /// Its path in the table's folder.
+        path: String,
+    },
+    /// A file has another size than the table says.
+    #[error("file {path} has {found} bytes, and the table says {listed}")]
+    Size {
+        /// Its path in the table's folder.
+        path: String,
+        /// Its size by the table.
+        listed: u64,
+        /// Its size.
+        found: u64,
+    },
+    /// A file's rows are not told in the log.
+    #[error("the log does not tell how many rows file {path} has")]
+    Uncounted {
+        /// Its path in the table's folder.
+        path: String,
+    },
+}
+
+impl Audit {
+    /// Whether everything holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.broken.is_empty()
+    }
+}
+
+/// Audits a product's table at its newest version. Errors only if it cannot be read; what does not hold is in the result.
+pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
+    let view = View::open(root, product).await?;
+    let mut books = Books::default();
+    let oldest = oldest_entry(&view).await?;
+    for version in oldest..=view.state.version {
+        // Cleaned away since it was listed: its totals are in those that follow.
+        if let Some(entry) = read_entry(&view.log, version).await? {
+            books.enter(&entry);
+        }
+    }
+    let mut audit = Audit {
+        product: product.clone(),
+        version: view.state.version,
+        oldest_entry: oldest,
+        commits: books.commits,
+        foreign_commits: books.foreign_commits,
+        foreign_rows: books.foreign_rows,
+        totals: books.totals.or(view.state.totals),
+        records: 0,
+        segments: 0,
+        bytes: 0,
+        broken: std::mem::take(&mut books.broken),
+    };
+    for (partition, told) in &books.ends {
+        let stored = view.state.txns().find(|(app, _)| partition_of(app).as_ref() == Some(partition));
+        let stored = Offset(stored.map_or(-1, |(_, version)| version));
+        if stored != *told {
+            audit.broken.push(Break::Offset { partition: partition.to_string(), stored, told: *told });
+        }
+    }
+    look_at_files(&view, &mut audit).await?;
+    let stored = audit.totals.unwrap_or_default().stored + audit.foreign_rows;
+    if stored != audit.records {
+        audit.broken.push(Break::Conservation { stored, records: audit.records });
+    }
+    Ok(audit)
+}
+
+/// The oldest version from which every entry up to the newest is there.
+async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
+    let listed = files::list(&view.log).await?;
+    let mut entries: Vec<u64> = listed
+        .iter()
+        .filter_map(|file| match file.kind {
+            LogKind::Entry(version) if version <= view.state.version => Some(version),
+            _ => None,
+        })
+        .collect();
+    entries.sort_unstable();
+    let unbroken = entries.iter().rev().zip((0..=view.state.version).rev()).take_while(|(entry, at)| *entry == at);
+    Ok(unbroken.last().map_or(view.state.version, |(entry, _)| *entry))
+}
+
+async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError> {
+    let store = view.log.object_store(None);
+    let looked = view.files().map(|file| {
+        let store = store.clone();
+        async move {
+            let file = file?;
+            let found = match store.head(&Path::from(file.path.as_str())).await {
+                Ok(meta) => Some(meta.size),
+                Err(object_store::Error::NotFound { .. }) => None,
+                Err(error) => return Err(StoreError::from(error)),
+            };
+            Ok((file, found))
+        }
+    });
+    let mut looked = std::pin::pin!(looked.buffer_unordered(LOOKING));
+    while let Some((file, found)) = looked.try_next().await? {
+        audit.segments += 1;
+        audit.bytes += file.size;
+        audit.records += file.stats.num_records.unwrap_or(0);
+        match found {
+            None => audit.broken.push(Break::Missing { path: file.path.clone() }),
+            Some(found) if found != file.size => {
+                audit.broken.push(Break::Size { path: file.path.clone(), listed: file.size, found });
+            }
+            Some(_) => {}
+        }
+        if file.stats.num_records.is_none() {
+            audit.broken.push(Break::Uncounted { path: file.path });
+        }
+    }
+    Ok(())
+}
+
+/// What the entries add up to, one after the other.
+#[derive(Default)]
+struct Books {
+    commits: u64,
+    foreign_commits: u64,
+    foreign_rows: u64,
+    totals: Option<Totals>,
+    ends: BTreeMap<TopicPartition, Offset>,
+    broken: Vec<Break>,
+}
+
+impl Books {
+    fn enter(&mut self, entry: &Entry) {
+        let rows: u64 = entry.added.iter().filter(|file| file.data_change).filter_map(|file| file.rows).sum();
+        let Some(evidence) = &entry.evidence else {
+            // Our own first entry and those that change columns add no file and have no evidence.
+            if !entry.added.is_empty() || !entry.removed.is_empty() {
+                self.foreign_commits += 1;
+                self.foreign_rows += rows;
+            }
+            return;
+        };
+        self.commits += 1;
+        self.balance(entry.version, evidence, rows);
+        for moved in &evidence.partitions {
+            let expected = self.ends.insert(moved.partition.clone(), moved.next);
+            if expected.is_some() && expected != moved.from {
+                self.broken.push(Break::Chain {
+                    version: entry.version,
+                    partition: moved.partition.to_string(),
+                    from: told(moved.from),
+                    expected: told(expected),
+                });
+            }
+        }
+    }
+
+    fn balance(&mut self, version: u64, evidence: &Evidence, rows: u64) {
+        if !evidence.conserves() {
+            let accounted = evidence.stored + evidence.expired + evidence.dead();
+            self.broken.push(Break::Unaccounted { version, read: evidence.read, accounted });
+        }
+        if evidence.stored != rows {
+            self.broken.push(Break::Rows { version, stored: evidence.stored, rows });
+        }
+        let before = self.totals.replace(evidence.totals);
+        let first = evidence.totals.commits == 1;
+        let before = before.or(first.then(Totals::default));
+        if before.is_some_and(|before| before.plus(evidence) != evidence.totals) {
+            self.broken.push(Break::Totals { version });
+        }
+    }
+}
+
+fn told(offset: Option<Offset>) -> String {
+    offset.map_or_else(|| "the beginning".to_owned(), |offset| offset.to_string())
+}

@@ -1,0 +1,122 @@
+//! What a table holds: version, records, segments, bytes, the deadlines ahead, and where each partition reads on.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::TryStreamExt;
+use serde::Serialize;
+
+use super::{View, ViewError};
+use crate::ids::{Category, Deadline, Offset, ProductKey, TopicPartition};
+use crate::store::log::partition_of;
+use crate::store::root::Root;
+
+/// A table at one version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// The product.
+    pub product: ProductKey,
+    /// The table's version.
+    pub version: u64,
+    /// Records in it.
+    pub records: u64,
+    /// Files in it.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The version of its controls.
+    pub controls: i64,
+    /// The deadlines ahead, by category.
+    pub deadlines: Vec<Ahead>,
+    /// Where each partition reads on.
+    pub partitions: Vec<NextOffset>,
+}
+
+/// How many records have a category due by when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ahead {
+    /// The category.
+    pub category: Category,
+    /// The nearest deadline.
+    pub next: Option<Deadline>,
+    /// Records whose deadline has come.
+    pub due: u64,
+    /// Records due within a day.
+    pub within_a_day: u64,
+    /// Records due after that, within a week.
+    pub within_a_week: u64,
+    /// Records due after that, within 30 days.
+    pub within_a_month: u64,
+    /// Records due later.
+    pub later: u64,
+    /// Records without a deadline: open, or already without the category.
+    pub open: u64,
+}
+
+/// Where a partition reads on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextOffset {
+    /// The partition.
+    #[serde(flatten)]
+    pub partition: TopicPartition,
+    /// The next offset.
+    pub next: Offset,
+}
+
+/// What a product's table holds at `now`. Errors if there is none.
+pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Overview, ViewError> {
+    let view = View::open(root, product).await?;
+    let mut deadlines: BTreeMap<Category, Ahead> = BTreeMap::new();
+    for column in view.state.columns()? {
+        if let Some(category) = column.strip_prefix("expires_").and_then(|category| Category::new(category).ok()) {
+            deadlines.insert(category.clone(), Ahead::none(category));
+        }
+    }
+    let (mut records, mut segments, mut bytes) = (0, 0, 0);
+    let mut files = std::pin::pin!(view.files());
+    while let Some(file) = files.try_next().await? {
+        let rows = file.stats.num_records.unwrap_or(0);
+        (records, segments, bytes) = (records + rows, segments + 1, bytes + file.size);
+        for (category, ahead) in &mut deadlines {
+            ahead.count(file.stats.instant(&format!("expires_{category}")), rows, now);
+        }
+    }
+    let next = |(app, version): (&str, i64)| Some(NextOffset { partition: partition_of(app)?, next: Offset(version) });
+    let mut partitions: Vec<NextOffset> = view.state.txns().filter_map(next).collect();
+    partitions.sort_by(|a, b| a.partition.cmp(&b.partition));
+    Ok(Overview {
+        product: product.clone(),
+        version: view.state.version,
+        records,
+        segments,
+        bytes,
+        controls: view.state.controls(),
+        deadlines: deadlines.into_values().collect(),
+        partitions,
+    })
+}
+
+impl Ahead {
+    fn none(category: Category) -> Ahead {
+        let (due, within_a_day, within_a_week, within_a_month, later, open) = (0, 0, 0, 0, 0, 0);
+        Ahead { category, next: None, due, within_a_day, within_a_week, within_a_month, later, open }
+    }
+
+    fn count(&mut self, deadline: Option<DateTime<Utc>>, rows: u64, now: DateTime<Utc>) {
+        let Some(deadline) = deadline else {
+            self.open += rows;
+            return;
+        };
+        let ahead = deadline - now;
+        let horizon = match ahead {
+            ahead if ahead <= TimeDelta::zero() => &mut self.due,
+            ahead if ahead <= TimeDelta::days(1) => &mut self.within_a_day,
+            ahead if ahead <= TimeDelta::days(7) => &mut self.within_a_week,
+            ahead if ahead <= TimeDelta::days(30) => &mut self.within_a_month,
+            _ => &mut self.later,
+        };
+        *horizon += rows;
+        let deadline = Deadline(deadline);
+        self.next = Some(self.next.map_or(deadline, |next| next.min(deadline)));
+    }
+}

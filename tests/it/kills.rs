@@ -1,0 +1,78 @@
+//! Killed without warning, again and again, and at every named step of a commit: nothing lost, nothing twice.
+//!
+//! `SOAK_KILLS` in the environment asks for more kills than the few of `make test`.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::support::scene::Scene;
+use crate::support::{kafka, registry};
+
+/// Every step of a commit at which the program can be made to stop dead, in the order in which a commit takes them.
+const STEPS: [&str; 8] = [
+    "dead-letters-delivered",
+    "segment-encoded",
+    "segment-written",
+    "segment-synced",
+    "before-commit",
+    "commit-written",
+    "commit-synced",
+    "after-commit",
+];
+
+fn scene() -> Scene<'static> {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 4);
+    // Small commits, so that a kill falls into one more often than not; a member that died is given up soon.
+    scene.set("commit_age", "150ms");
+    scene.session = 1500;
+    scene
+}
+
+#[test]
+fn killed_at_random_again_and_again_under_load() {
+    let kills: usize = std::env::var("SOAK_KILLS").map_or(12, |text| text.parse().unwrap());
+    let scene = scene();
+    // Each life is at most 4 s, and the producer outlives them all.
+    let mut producer = scene.produce(kills * 900, 250, "kills");
+    let mut random = StdRng::seed_from_u64(7);
+    for kill in 0..kills {
+        let mut ebbtide = scene.start("ebbtide", &[]);
+        // Some die young, some once they hold records, some in the middle of their commits.
+        if random.random_bool(0.8) {
+            let patience = Instant::now() + Duration::from_secs(20);
+            while ebbtide.metric("ebbtide_records_total") < 1.0 && Instant::now() < patience {
+                assert!(ebbtide.process.ended().is_none(), "life {kill} ended by itself:\n{}", ebbtide.process.tail());
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        std::thread::sleep(Duration::from_millis(random.random_range(0..1500)));
+        ebbtide.process.kill();
+        println!("kill {} of {kills}", kill + 1);
+    }
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    let acked = producer.finish(Duration::from_secs(60 + 4 * kills as u64));
+    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    println!("{}", scene.check(&[acked], "duckdb"));
+}
+
+#[test]
+fn killed_at_every_named_step_of_a_commit() {
+    let scene = scene();
+    let mut producer = scene.produce(12_000, 250, "steps");
+    for step in STEPS {
+        // Once at its first passing, and once when the life has commits behind it.
+        for failpoints in [format!("{step}=return"), format!("{step}=3*off->return")] {
+            let mut ebbtide = scene.start("ebbtide", &[("FAILPOINTS", &failpoints)]);
+            let status = ebbtide.process.wait(Duration::from_secs(60));
+            assert_eq!(status.code(), Some(128 + 6), "{failpoints} must abort it:\n{}", ebbtide.process.tail());
+        }
+    }
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    let acked = producer.finish(Duration::from_secs(120));
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    println!("{}", scene.check(&[acked], "duckdb"));
+}

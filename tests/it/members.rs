@@ -1,0 +1,46 @@
+//! Several instances of one group: members join, leave, die and freeze under load, and a frozen one that thaws commits nothing.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::support::scene::Scene;
+use crate::support::{kafka, registry};
+
+fn churn(assignor: &str) {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 6);
+    scene.set("commit_age", "300ms");
+    scene.session = 3000;
+    scene.property("partition.assignment.strategy", assignor);
+    let mut producer = scene.produce(9000, 250, "members");
+    let mut first = scene.start("first", &[]);
+    first.ready();
+    let mut second = scene.start("second", &[]);
+    sleep(Duration::from_secs(3));
+    let mut third = scene.start("third", &[]);
+    sleep(Duration::from_secs(4));
+    // Frozen past its session, with records in its hands; its partitions go on elsewhere.
+    second.process.signal("STOP");
+    sleep(Duration::from_secs(7));
+    second.process.signal("CONT");
+    sleep(Duration::from_secs(2));
+    third.stop();
+    let mut fourth = scene.start("fourth", &[]);
+    sleep(Duration::from_secs(3));
+    first.process.kill();
+    sleep(Duration::from_secs(3));
+    let acked = producer.finish(Duration::from_secs(120));
+    scene.caught_up(Duration::from_secs(90), &mut [&mut second.process, &mut fourth.process]);
+    second.stop();
+    fourth.stop();
+    println!("{}", scene.check(&[acked], "duckdb"));
+}
+
+#[test]
+fn members_join_leave_die_and_freeze_with_cooperative_rebalances() {
+    churn("cooperative-sticky");
+}
+
+#[test]
+fn members_join_leave_die_and_freeze_with_eager_rebalances() {
+    churn("range,roundrobin");
+}

@@ -1,0 +1,22 @@
+//! All products of the shipped policy, from an independent producer to three foreign readers.
+
+use std::time::Duration;
+
+use crate::support::readers::ALL;
+use crate::support::scene::Scene;
+use crate::support::{kafka, registry};
+
+#[test]
+fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
+    let acked = scene.produce(5200, 0, "all").finish(Duration::from_secs(120));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    ebbtide.ready();
+    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    let counts = scene.check(&[acked], ALL);
+    let stored = counts["stored"].as_object().unwrap();
+    assert_eq!(stored.len(), 3, "{counts}");
+    assert!(stored.values().all(|rows| rows.as_i64() > Some(5000) && rows == &stored["duckdb"]), "{counts}");
+    assert!(counts["expired"].as_i64() > Some(10), "the producer must make records past all their deadlines: {counts}");
+}

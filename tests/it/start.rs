@@ -1,0 +1,72 @@
+//! What is looked at before the first record, what is refused then, and what an instance says of itself once it runs.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::scene::Scene;
+use crate::support::{eventually, kafka, registry};
+
+#[test]
+fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    scene.kafka.delete(&scene.topics);
+    scene.kafka.create(&scene.topics, 1, &["retention.ms=-1"]);
+    let mut ebbtide = scene.start("refused", &[]);
+    let status = ebbtide.process.wait(Duration::from_secs(60));
+    let said = ebbtide.process.log();
+    assert_ne!(status.code(), Some(0), "{said}");
+    assert!(said.contains(&scene.topics[0]) && said.contains("retention.ms"), "{said}");
+
+    scene.retention_check = "warn";
+    let mut ebbtide = scene.start("warned", &[]);
+    ebbtide.ready();
+    assert!(ebbtide.process.log().contains("retention.ms"), "{}", ebbtide.process.tail());
+    ebbtide.stop();
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_refused_and_never_skipped_or_rewound() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    scene.produce(300, 0, "before").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("before", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    let committed = scene.committed(&scene.topics[0], 0);
+
+    scene.kafka.delete(&scene.topics);
+    scene.kafka.create(&scene.topics, 1, &[]);
+    scene.produce(50, 0, "behind").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("behind", &[]);
+    eventually("the partition is refused", Duration::from_secs(60), || {
+        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        (ebbtide.metric("ebbtide_refused_partitions") >= 1.0).then_some(())
+    });
+    assert_eq!(ebbtide.ask("/readyz").map(|answer| answer.0), Some(503));
+    std::thread::sleep(Duration::from_secs(2));
+    ebbtide.stop();
+    assert_eq!(scene.committed(&scene.topics[0], 0), committed);
+    scene.audit();
+}
+
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics_of_a_running_instance() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "push"], 1);
+    scene.produce(200, 0, "metrics").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    let (status, metrics) = ebbtide.ask("/metrics").unwrap();
+    assert_eq!(status, 200);
+    ebbtide.stop();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim().is_empty(), "promtool: {said}\n{metrics}");
+}

@@ -1,0 +1,61 @@
+//! The program under test, as a process: `ebbtide run --config FILE`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::process::Process;
+use super::{eventually, free_port, http_get};
+use crate::args;
+
+/// The program's own file.
+pub fn program() -> PathBuf {
+    env!("CARGO_BIN_EXE_ebbtide").into()
+}
+
+/// A running instance.
+pub struct Ebbtide {
+    pub process: Process,
+    port: u16,
+}
+
+impl Ebbtide {
+    /// Starts an instance from `config`, on an operations port of its own; its log goes to the end of `log`.
+    pub fn start(config: &Path, log: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_by(&program(), args!["run", "--config", config.display()], log, environment)
+    }
+
+    /// Starts an instance by a command around it.
+    pub fn start_by(command: &Path, args: &[String], log: &Path, environment: &[(&str, &str)]) -> Self {
+        let port = free_port();
+        let mut variables = vec![("EBBTIDE_HTTP_LISTEN".to_owned(), format!("127.0.0.1:{port}"))];
+        variables.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self { process: Process::start(command, args, &variables, log), port }
+    }
+
+    /// An answer of the operations port.
+    pub fn ask(&self, path: &str) -> Option<(u16, String)> {
+        http_get(&format!("http://127.0.0.1:{}{path}", self.port))
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn ready(&mut self) {
+        eventually("ebbtide is ready", Duration::from_secs(60), || {
+            assert!(self.process.ended().is_none(), "ebbtide ended:\n{}", self.process.tail());
+            self.ask("/readyz").filter(|answer| answer.0 == 200)
+        });
+    }
+
+    /// The sum of a metric over all its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, body) = self.ask("/metrics").unwrap_or_default();
+        let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        body.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Asks it to stop and waits: it must exit 0 within its bound.
+    pub fn stop(&mut self) {
+        self.process.signal("TERM");
+        let status = self.process.wait(Duration::from_secs(40));
+        assert_eq!(status.code(), Some(0), "SIGTERM must end it well:\n{}", self.process.tail());
+    }
+}

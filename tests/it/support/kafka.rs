@@ -1,0 +1,133 @@
+//! A real Kafka broker: one node in KRaft mode, in a folder of its own, on free ports of 127.0.0.1.
+//!
+//! One broker is shared by the whole binary ([`shared`]); a test that stops its broker starts a private one.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use super::process::Process;
+use super::python::{java, part, run};
+use super::{Scratch, eventually, free_port, listens, repo};
+use crate::args;
+
+/// One broker and its data.
+pub struct Kafka {
+    scratch: Scratch,
+    port: u16,
+    java: PathBuf,
+    jars: String,
+    running: Mutex<Option<Process>>,
+}
+
+/// The broker that all tests share, each with topics of its own.
+pub fn shared() -> &'static Kafka {
+    static SHARED: OnceLock<Kafka> = OnceLock::new();
+    SHARED.get_or_init(Kafka::start)
+}
+
+impl Kafka {
+    /// Starts a broker and waits until it answers.
+    pub fn start() -> Self {
+        let scratch = Scratch::new();
+        let (port, controller) = (free_port(), free_port());
+        let logs = scratch.join("data");
+        let properties = format!(
+            "process.roles=broker,controller\nnode.id=1\n\
+             listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
+             controller.quorum.voters=1@127.0.0.1:{controller}\nlog.dirs={}\n\
+             offsets.topic.replication.factor=1\noffsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
+             transaction.state.log.num.partitions=4\n\
+             share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
+             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n",
+            logs.display()
+        );
+        fs::write(scratch.join("server.properties"), properties).unwrap();
+        let jars = format!("{}/libs/*", part("kafka").display());
+        let kafka = Self { scratch, port, java: java("17"), jars, running: Mutex::new(None) };
+        kafka.format();
+        kafka.resume();
+        kafka
+    }
+
+    fn format(&self) {
+        let config = self.scratch.join("server.properties");
+        let done = Command::new(&self.java)
+            .args(["-XX:TieredStopAtLevel=1", "-cp", &self.jars, "kafka.tools.StorageTool"])
+            .args(["format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
+            .arg(config)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Starts the stopped broker on its old port with its old data.
+    pub fn resume(&self) {
+        let log4j = repo().join("tests/servers/log4j2.properties");
+        let arguments = args![
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            format!("-Dlog4j2.configurationFile={}", log4j.display()),
+            "-cp",
+            self.jars,
+            "kafka.Kafka",
+            self.scratch.join("server.properties").display()
+        ];
+        let mut process = Process::start(&self.java, arguments, &[], &self.scratch.join("broker.log"));
+        eventually("Kafka listens", Duration::from_secs(120), || {
+            assert!(process.ended().is_none(), "the broker ended:\n{}", process.tail());
+            listens(self.port).then_some(())
+        });
+        *self.running.lock().unwrap() = Some(process);
+    }
+
+    /// Kills the broker; its data stay.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.running.lock().unwrap().take() {
+            process.kill();
+        }
+    }
+
+    pub fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Creates topics of `partitions` each; `config` is like `retention.ms=1000`.
+    pub fn create(&self, topics: &[String], partitions: u32, config: &[&str]) {
+        let mut arguments = args!["create", "--bootstrap", self.bootstrap(), "--partitions", partitions].to_vec();
+        for setting in config {
+            arguments.extend_from_slice(args!["--config", setting]);
+        }
+        arguments.extend_from_slice(topics);
+        run("broker.py", &arguments);
+    }
+
+    /// Deletes topics with all that they hold.
+    pub fn delete(&self, topics: &[String]) {
+        run("broker.py", &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat());
+    }
+
+    /// For each topic the next offset of each partition, from 0.
+    pub fn ends(&self, topics: &[String]) -> Vec<(String, Vec<i64>)> {
+        let mut arguments = args!["ends", "--bootstrap", self.bootstrap()].to_vec();
+        arguments.extend_from_slice(topics);
+        let ends: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&run("broker.py", &arguments)).unwrap();
+        let offsets =
+            |value: &serde_json::Value| value.as_array().unwrap().iter().map(|o| o.as_i64().unwrap()).collect();
+        ends.iter().map(|(topic, value)| (topic.clone(), offsets(value))).collect()
+    }
+
+    /// Every message of a topic: one JSON object each, as `broker.py` says.
+    pub fn dump(&self, topic: &str) -> Vec<serde_json::Value> {
+        let lines = run("broker.py", args!["dump", "--bootstrap", self.bootstrap(), topic]);
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}

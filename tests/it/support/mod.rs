@@ -1,0 +1,93 @@
+//! What every test shares: real servers, the program under test, the independent producer and readers.
+//!
+//! Promises that nothing started here outlives the test process, and that what a failed test wrote stays to be looked at.
+
+pub mod ebbtide;
+pub mod kafka;
+pub mod process;
+pub mod producer;
+pub mod proxy;
+pub mod python;
+pub mod readers;
+pub mod registry;
+pub mod scene;
+pub mod volume;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+/// A folder of one test's own. It goes with the test, unless the test fails: then it stays and its place is printed.
+pub struct Scratch(Option<tempfile::TempDir>);
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self(Some(tempfile::Builder::new().prefix("ebbtide-").tempdir().unwrap()))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().unwrap().path()
+    }
+
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(kept) = self.0.take()
+        {
+            println!("what the test wrote stays in {}", kept.keep().display());
+        }
+    }
+}
+
+/// A port of 127.0.0.1 that nothing listens on, below the range from which the system takes its own.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + u16::try_from(std::process::id() % 11_000).unwrap();
+    for _ in 0..1000 {
+        let port = 20_000 + (start - 20_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port between 20000 and 32000");
+}
+
+/// Waits until `done` gives something, looking five times a second.
+pub fn eventually<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = done() {
+            return answer;
+        }
+        assert!(start.elapsed() < patience, "{what}: not within {patience:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Whether something listens on `port` of 127.0.0.1.
+pub fn listens(port: u16) -> bool {
+    std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
+}
+
+pub fn repo() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Asks an `http://` URL once: the status and the body. `None` if nobody answers.
+pub fn http_get(url: &str) -> Option<(u16, String)> {
+    let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
+    let mut stream = std::net::TcpStream::connect(host).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}

@@ -1,0 +1,98 @@
+//! One process that a test started, under `tests/servers/guard`.
+//!
+//! Promises that it ends with its value, by a panic too, and with the test process, killed or not. Only its own process id
+//! is ever signalled.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{eventually, repo};
+
+/// A started process.
+pub struct Process {
+    guard: Child,
+    pid: u32,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `program` with `args`; its output goes to the end of `log`.
+    pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Self {
+        let open = || File::options().create(true).append(true).open(log).unwrap();
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let pid_file = log.with_extension(format!("{}.pid", STARTED.fetch_add(1, Ordering::Relaxed)));
+        let guard = Command::new(repo().join("tests/servers/guard"))
+            .arg(&pid_file)
+            .arg(program)
+            .args(args)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(open())
+            .stderr(open())
+            .spawn()
+            .unwrap();
+        let pid = eventually("the process id", Duration::from_secs(20), || {
+            std::fs::read_to_string(&pid_file).ok()?.trim().parse().ok()
+        });
+        std::fs::remove_file(&pid_file).unwrap();
+        Self { guard, pid, log: log.to_owned() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Sends a signal by name (`KILL`, `TERM`, `STOP`, `CONT`) if the process still runs.
+    pub fn signal(&mut self, name: &str) {
+        if self.ended().is_none() {
+            let _ =
+                Command::new("kill").arg(format!("-{name}")).arg(self.pid.to_string()).stderr(Stdio::null()).status();
+        }
+    }
+
+    /// How it ended, if it did. Killed by signal N reads as exit code 128 + N.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.guard.try_wait().unwrap()
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.ended() {
+                return status;
+            }
+            assert!(start.elapsed() < patience, "{} still runs after {patience:?}:\n{}", self.pid, self.tail());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills it hard and waits.
+    pub fn kill(&mut self) {
+        self.signal("KILL");
+        self.wait(Duration::from_secs(20));
+    }
+
+    /// The end of its output, for the message of a failure.
+    pub fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal("KILL");
+        // The guard ends when its child did, or when its input closes.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
+    }
+}

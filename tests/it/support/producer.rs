@@ -1,0 +1,73 @@
+//! The independent producer, `tests/python/produce.py`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::process::Process;
+use super::python::{interpreter, script};
+use crate::args;
+
+/// What is to be produced.
+pub struct Order<'a> {
+    pub bootstrap: String,
+    /// The registry's base URL.
+    pub registry: String,
+    pub policy: &'a Path,
+    /// Keys of products; empty for all of the policy.
+    pub products: &'a [&'a str],
+    pub count: usize,
+    /// Records a second; 0 for as fast as it goes.
+    pub rate: usize,
+    pub partitions: u32,
+    /// After every so many records one without a value; 0 for none.
+    pub tombstones: usize,
+    pub seed: &'a str,
+}
+
+/// A running producer. What it had acknowledged is whole once it has ended.
+pub struct Producer {
+    process: Process,
+    pub acked: PathBuf,
+}
+
+impl Producer {
+    /// Starts it; what is acknowledged goes to a file in `folder`.
+    pub fn start(order: &Order<'_>, folder: &Path) -> Self {
+        let acked = folder.join(format!("acked-{}.jsonl", order.seed));
+        let mut arguments = args![
+            "-B",
+            script("produce.py"),
+            "--bootstrap",
+            order.bootstrap,
+            "--registry",
+            order.registry,
+            "--policy",
+            order.policy.display(),
+            "--count",
+            order.count,
+            "--rate",
+            order.rate,
+            "--partitions",
+            order.partitions,
+            "--tombstones",
+            order.tombstones,
+            "--seed",
+            order.seed,
+            "--out",
+            acked.display()
+        ]
+        .to_vec();
+        if !order.products.is_empty() {
+            arguments.extend_from_slice(args!["--products", order.products.join(",")]);
+        }
+        let log = folder.join(format!("producer-{}.log", order.seed));
+        Self { process: Process::start(&interpreter(), &arguments, &[], &log), acked }
+    }
+
+    /// Waits until everything is acknowledged.
+    pub fn finish(&mut self, patience: Duration) -> PathBuf {
+        let status = self.process.wait(patience);
+        assert!(status.success(), "the producer failed:\n{}", self.process.tail());
+        self.acked.clone()
+    }
+}

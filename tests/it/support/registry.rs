@@ -1,0 +1,55 @@
+//! A real schema registry with Confluent's API (Apicurio), shared by the whole binary. It keeps its schemas in memory.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::process::Process;
+use super::python::{java, part};
+use super::{Scratch, eventually, free_port};
+use crate::args;
+
+/// One registry.
+pub struct Registry {
+    port: u16,
+    _process: Process,
+    _scratch: Scratch,
+}
+
+/// The registry that all tests share.
+pub fn shared() -> &'static Registry {
+    static SHARED: OnceLock<Registry> = OnceLock::new();
+    SHARED.get_or_init(Registry::start)
+}
+
+impl Registry {
+    fn start() -> Self {
+        let scratch = Scratch::new();
+        let port = free_port();
+        let jar = part("registry").join("quarkus-run.jar");
+        let arguments = args![
+            "-Xmx384m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dquarkus.http.host=127.0.0.1",
+            format!("-Dquarkus.http.port={port}"),
+            "-jar",
+            jar.display()
+        ];
+        let mut process = Process::start(&java("21"), arguments, &[], &scratch.join("registry.log"));
+        let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7/subjects");
+        eventually("the registry answers", Duration::from_secs(180), || {
+            assert!(process.ended().is_none(), "the registry ended:\n{}", process.tail());
+            super::http_get(&url).filter(|answer| answer.0 == 200)
+        });
+        Self { port, _process: process, _scratch: scratch }
+    }
+
+    /// Its base, for producers: `http://127.0.0.1:PORT`.
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}

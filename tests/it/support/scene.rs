@@ -1,0 +1,215 @@
+//! What one test plays in: topics of its own on a broker, a policy that reads them, a configuration, an empty store.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::ebbtide::{Ebbtide, program};
+use super::kafka::Kafka;
+use super::process::Process;
+use super::producer::{Order, Producer};
+use super::python::run;
+use super::readers::Comparison;
+use super::{Scratch, eventually, registry, repo};
+use crate::args;
+
+/// The stage of one test.
+pub struct Scene<'a> {
+    pub scratch: Scratch,
+    pub kafka: &'a Kafka,
+    /// The registry's base URL, as ebbtide is told it.
+    pub registry: String,
+    pub policy: PathBuf,
+    pub topics: Vec<String>,
+    pub dead_letters: String,
+    pub root: PathBuf,
+    /// Where this process sees the store: its root, unless that lies on a disk of its own.
+    pub seen: PathBuf,
+    pub partitions: u32,
+    /// The consumers' session time-out in milliseconds.
+    pub session: u32,
+    /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
+    pub retention_check: &'static str,
+    prefix: String,
+    settings: Vec<(&'static str, String)>,
+    properties: Vec<(&'static str, String)>,
+}
+
+impl<'a> Scene<'a> {
+    /// Topics and a policy for `products` of the shipped policy (all without any) on `kafka`.
+    pub fn new(kafka: &'a Kafka, registry: String, products: &[&str], partitions: u32) -> Self {
+        let scratch = Scratch::new();
+        let prefix = next_prefix();
+        let policy = scratch.join("policy.yaml");
+        let shipped = repo().join("config/policy.yaml");
+        let mut arguments =
+            args!["--policy", shipped.display(), "--out", policy.display(), "--prefix", prefix].to_vec();
+        if !products.is_empty() {
+            arguments.extend_from_slice(args!["--products", products.join(",")]);
+        }
+        let topics = run("derive_policy.py", &arguments).lines().map(str::to_owned).collect();
+        Self::with_policy(kafka, registry, scratch, (policy, topics), (prefix, partitions))
+    }
+
+    /// Topics for a policy that a test wrote by itself.
+    pub fn with_policy(
+        kafka: &'a Kafka,
+        registry: String,
+        scratch: Scratch,
+        (policy, topics): (PathBuf, Vec<String>),
+        (prefix, partitions): (String, u32),
+    ) -> Self {
+        kafka.create(&topics, partitions, &[]);
+        let dead_letters = format!("{prefix}.dead");
+        kafka.create(std::slice::from_ref(&dead_letters), 1, &["max.message.bytes=33554432"]);
+        let root = scratch.join("store");
+        Self {
+            scratch,
+            kafka,
+            registry,
+            policy,
+            topics,
+            dead_letters,
+            seen: root.clone(),
+            root,
+            partitions,
+            session: 6000,
+            retention_check: "refuse",
+            prefix,
+            settings: vec![("commit_age", "500ms".to_owned())],
+            properties: Vec::new(),
+        }
+    }
+
+    /// Sets a key of the section `ingest`.
+    pub fn set(&mut self, key: &'static str, value: &str) {
+        self.settings.retain(|(name, _)| *name != key);
+        self.settings.push((key, value.to_owned()));
+    }
+
+    /// Sets a property of librdkafka.
+    pub fn property(&mut self, key: &'static str, value: &str) {
+        self.properties.push((key, value.to_owned()));
+    }
+
+    /// Writes the configuration anew and says where it is.
+    pub fn config(&self) -> PathBuf {
+        let ingest: String = self.settings.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
+        let properties: String = self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
+        let text = format!(
+            "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
+             \x20   session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n    max.poll.interval.ms: 300000\n\
+             {properties}\
+             schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
+             log:\n  format: json\n  level: debug\n",
+            self.policy.display(),
+            self.root.display(),
+            self.kafka.bootstrap(),
+            self.prefix,
+            self.dead_letters,
+            self.retention_check,
+            self.session,
+            self.registry,
+        );
+        let path = self.scratch.join("ebbtide.yaml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts an instance; `name` is its log's.
+    pub fn start(&self, name: &str, environment: &[(&str, &str)]) -> Ebbtide {
+        Ebbtide::start(&self.config(), &self.scratch.join(format!("{name}.log")), environment)
+    }
+
+    /// Starts the independent producer on this scene's topics.
+    pub fn produce(&self, count: usize, rate: usize, seed: &str) -> Producer {
+        let order = Order {
+            bootstrap: self.kafka.bootstrap(),
+            registry: registry::shared().base(),
+            policy: &self.policy,
+            products: &[],
+            count,
+            rate,
+            partitions: self.partitions,
+            tombstones: 50,
+            seed,
+        };
+        Producer::start(&order, self.scratch.path())
+    }
+
+    /// For a partition the next offset that its table has committed, read from the table's own log.
+    pub fn committed(&self, topic: &str, partition: usize) -> i64 {
+        let app = format!("ebbtide/{topic}/{partition}");
+        let logs = walkdir::WalkDir::new(&self.seen).into_iter().filter_map(Result::ok).map(|entry| entry.into_path());
+        let entries = logs.filter(|path| {
+            path.parent().is_some_and(|at| at.ends_with("_delta_log")) && path.extension().is_some_and(|e| e == "json")
+        });
+        let lines = entries.filter_map(|path| fs::read_to_string(path).ok());
+        let next = |line: &str| {
+            let action: serde_json::Value = serde_json::from_str(line).ok()?;
+            let txn = action.get("txn")?;
+            if txn.get("appId")? == app.as_str() { txn.get("version")?.as_i64() } else { None }
+        };
+        lines.flat_map(|text| text.lines().filter_map(next).collect::<Vec<_>>()).max().unwrap_or(0)
+    }
+
+    /// Waits until every partition is committed to its end.
+    pub fn caught_up(&self, patience: Duration, instances: &mut [&mut Process]) {
+        let ends = self.kafka.ends(&self.topics);
+        let mut behind = Vec::new();
+        let start = std::time::Instant::now();
+        eventually("all is committed", patience, || {
+            for process in instances.iter_mut() {
+                assert!(process.ended().is_none(), "ebbtide ended:\n{}", process.tail());
+            }
+            behind = ends
+                .iter()
+                .flat_map(|(topic, offsets)| offsets.iter().enumerate().map(move |(p, end)| (topic, p, *end)))
+                .filter(|(topic, partition, end)| self.committed(topic, *partition) < *end)
+                .collect();
+            if start.elapsed() + Duration::from_secs(1) > patience && !behind.is_empty() {
+                let tails: Vec<_> = instances.iter().map(|process| process.tail()).collect();
+                panic!("not committed to their ends: {behind:?}\n{}", tails.join("\n---\n"));
+            }
+            behind.is_empty().then_some(())
+        });
+    }
+
+    /// What stands in the dead-letter topic; also written to a file.
+    pub fn dead_letters(&self) -> (Vec<serde_json::Value>, PathBuf) {
+        let letters = self.kafka.dump(&self.dead_letters);
+        let path = self.scratch.join("dead.jsonl");
+        fs::write(&path, letters.iter().map(|letter| format!("{letter}\n")).collect::<String>()).unwrap();
+        (letters, path)
+    }
+
+    /// Everything acknowledged stands exactly once, as `readers` see it; the counts.
+    pub fn check(&self, acked: &[PathBuf], readers: &str) -> serde_json::Value {
+        let (_, dead) = self.dead_letters();
+        let compared = Comparison { root: &self.root, policy: &self.policy, acked, dead: Some(&dead), readers };
+        let counts = compared.check();
+        self.audit();
+        counts
+    }
+
+    /// `ebbtide table audit` finds nothing wrong with any table.
+    pub fn audit(&self) {
+        let tables = fs::read_dir(self.root.join("tables")).unwrap();
+        for table in tables.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+            let output = std::process::Command::new(program())
+                .args(["table", "audit", &table, "--output", "json", "--root"])
+                .arg(&self.root)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "the audit of {table} fails: {said}");
+        }
+    }
+}
+
+/// A prefix that no other test's topics have.
+pub fn next_prefix() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("it{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,175 @@
+"""A slow second opinion on every tag: bucket, jurisdiction, deadlines, canonical subjects, derived columns.
+
+Works on one record at a time with the standard library's calendar and the Python port of libphonenumber. Promises nothing
+about speed; must never share a line, a table or a method with what it judges.
+"""
+
+import datetime
+import functools
+import re
+import zoneinfo
+
+import phonenumbers
+
+from policy import Policy
+
+UTC = datetime.timezone.utc
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
+E164 = phonenumbers.PhoneNumberFormat.E164
+HOURS = {"hour": 1, "hours": 1}
+DAYS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
+MONTHS = {"month": 1, "months": 1, "year": 12, "years": 12}
+
+
+def instant(micros):
+    return EPOCH + datetime.timedelta(microseconds=micros)
+
+
+def micros(at):
+    return (at - EPOCH) // datetime.timedelta(microseconds=1)
+
+
+def parse(text):
+    """The valid number that a text in international form is, else None; a plus, 00 or nothing may stand before it."""
+    bare = text.strip()
+    digits = re.sub(r"[-+ .()/]", "", bare)
+    if not digits.isdigit() or not bare.isascii():
+        return None
+    try:
+        number = phonenumbers.parse("+" + (digits[2:] if digits.startswith("00") else digits))
+    except phonenumbers.NumberParseException:
+        return None
+    return number if phonenumbers.is_valid_number(number) else None
+
+
+@functools.lru_cache(maxsize=100_000)
+def country_of(text):
+    """The country of a number, `ZZ` where it cannot be told."""
+    number = None if text is None else parse(text)
+    region = None if number is None else phonenumbers.region_code_for_number(number)
+    return region if region and region.isalpha() else "ZZ"
+
+
+@functools.lru_cache(maxsize=100_000)
+def canonical_phone(text):
+    """E.164 without its plus; what is no number stays, trimmed."""
+    number = parse(text)
+    return text.strip() if number is None else phonenumbers.format_number(number, E164).removeprefix("+")
+
+
+def add_months(day, months):
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    month += 1
+    first_of_next = datetime.date(year + month // 12, month % 12 + 1, 1)
+    last = (first_of_next - datetime.timedelta(days=1)).day
+    return datetime.date(year, month, min(day.day, last))
+
+
+class Oracle:
+    """The oracle of one policy; its buckets are days."""
+
+    def __init__(self, path):
+        self.policy = Policy(path)
+        data = self.policy.data
+        assert data.get("bucket", "day") == "day", "the oracle knows days alone"
+        self.zone = zoneinfo.ZoneInfo(data["zone"])
+        self.rules = data["rules"]
+
+    def start(self, day):
+        """The first instant of a day in the zone."""
+        local = datetime.datetime(day.year, day.month, day.day, tzinfo=self.zone)
+        at = local.astimezone(UTC)
+        # A midnight that the clocks jump over: the day begins where the jump lands.
+        while at.astimezone(self.zone).date() < day:
+            at += datetime.timedelta(minutes=15)
+        return at
+
+    def after(self, day, keep):
+        """The instant `keep` after the first instant of `day`."""
+        number, unit = keep.split()
+        number = int(number)
+        if unit in HOURS:
+            return self.start(day) + datetime.timedelta(hours=number)
+        if unit in DAYS:
+            return self.start(day + datetime.timedelta(days=number * DAYS[unit]))
+        return self.start(add_months(day, number * MONTHS[unit]))
+
+    def rule(self, product, category, country, tenant):
+        """The most specific rule that matches: a tenant's, then a jurisdiction's, a category's, a product's."""
+        best, best_rank = None, None
+        for rule in self.rules:
+            matches = [("tenants", tenant), ("jurisdictions", country), ("categories", category), ("products", product)]
+            if all(not rule.get(key) or value in rule[key] for key, value in matches):
+                rank = tuple(bool(rule.get(key)) for key, _ in matches)
+                if best is None or rank > best_rank:
+                    best, best_rank = rule, rank
+        return best
+
+    def canonical(self, kind, value, record):
+        if value is None:
+            return None
+        value = value.strip()
+        if kind == "phone":
+            return canonical_phone(value)
+        if kind == "email":
+            return value.lower()
+        platform = kind.get("platform") or record[kind["platform_of"]]
+        return f"{platform.lower()}:{value}"
+
+    def jurisdiction(self, product, record):
+        where = product.get("jurisdiction", "unknown")
+        if isinstance(where, dict) and "country_of" in where:
+            return country_of(record[where["country_of"]])
+        if isinstance(where, dict) and "column" in where:
+            return record[where["column"]] or "ZZ"
+        return "ZZ" if where == "unknown" else where
+
+    def expect(self, key, record, arrived):
+        """What the table must hold of a record that arrived at `arrived` (microseconds): columns, or None for past all deadlines."""
+        product = self.policy.products()[key]
+        event, arrival = instant(record[product["event_time"]]), instant(arrived)
+        first = min(event, arrival).astimezone(self.zone).date()
+        last = max(event, arrival).astimezone(self.zone).date()
+        country = self.jurisdiction(product, record)
+        tenant = record.get(product.get("tenant"))
+        categories = sorted({c for c in product["fields"].values() if c != "none"})
+        due, expires = set(), {}
+        for category in categories:
+            rule = self.rule(key, category, country, tenant)
+            deadline = None
+            if rule.get("trigger", "event") != "contract_end":
+                if rule["boundary"] == "at_most":
+                    deadline = self.after(first, rule["keep"])
+                else:
+                    deadline = self.after(last + datetime.timedelta(days=1), rule["keep"])
+            if deadline is not None and deadline <= arrival:
+                due.add(category)
+                deadline = None
+            expires[f"expires_{category}"] = None if deadline is None else micros(deadline)
+        if due == set(categories):
+            return None
+        columns = {}
+        for name, category in product["fields"].items():
+            value = record[name]
+            kind = product.get("subjects", {}).get(name)
+            if kind is not None:
+                value = self.canonical(kind, value, record)
+            columns[name] = None if category in due else value
+        for name, how in product.get("derive", {}).items():
+            columns[name] = self.derived(how, record)
+        columns |= expires
+        columns |= {"bucket": first.isoformat(), "jurisdiction": country, "records": 1}
+        return columns | {"policy_version": self.policy.data["version"]}
+
+    def derived(self, how, record):
+        ((what, of),) = how.items()
+        value = record[of]
+        if what == "country_of":
+            return country_of(value)
+        if value is None:
+            return None
+        if what == "hour_of":
+            return instant(value).astimezone(self.zone).hour
+        assert what == "domain_of", what
+        return value.strip().lower().rpartition("@")[2]

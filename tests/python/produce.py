@@ -1,0 +1,111 @@
+"""Produces records of the policy's products with fastavro and librdkafka's own Python client, and writes what was acknowledged.
+
+Each line of --out is one acknowledged record: product, topic, partition, offset, Kafka's time and the record by columns.
+"""
+
+import argparse
+import io
+import json
+import random
+import sys
+import time
+import urllib.request
+
+import fastavro
+from confluent_kafka import Producer
+
+from policy import Policy
+from records import Generator, flat, load
+
+
+def register(registry, subject, schema):
+    """Registers a schema; returns its id."""
+    body = json.dumps({"schema": json.dumps(schema)}).encode()
+    url = f"{registry}/apis/ccompat/v7/subjects/{subject}/versions"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["id"]
+
+
+class Maker:
+    """One product's records, framed."""
+
+    def __init__(self, policy, product, registry, seed):
+        self.product = product
+        self.topic = policy.products()[product]["topics"][0]
+        self.schema = load(policy.schema_path(product))
+        self.parsed = fastavro.parse_schema(self.schema)
+        self.header = b"\x00" + register(registry, f"{self.topic}-value", self.schema).to_bytes(4, "big")
+        self.generator = Generator(self.schema, policy.products()[product], f"{seed}/{product}", int(time.time() * 1000))
+
+    def make(self):
+        """The next record by columns, and its message."""
+        record = self.generator.record()
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, self.parsed, record)
+        return flat(self.schema, record), self.header + body.getvalue()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bootstrap", required=True)
+    parser.add_argument("--registry", required=True)
+    parser.add_argument("--policy", required=True)
+    parser.add_argument("--products", help="some of the policy's products, by commas; all without it")
+    parser.add_argument("--count", type=int, required=True, help="records in all, spread over the products")
+    parser.add_argument("--rate", type=float, default=0, help="records a second; 0: as fast as it goes")
+    parser.add_argument("--partitions", type=int, required=True)
+    parser.add_argument("--seed", default="1")
+    parser.add_argument("--tombstones", type=int, default=0, help="after every so many records one without a value; its record is null in --out")
+    parser.add_argument("--out", required=True)
+    args = parser.parse_args()
+
+    policy = Policy(args.policy)
+    products = args.products.split(",") if args.products else sorted(policy.products())
+    makers = [Maker(policy, product, args.registry, args.seed) for product in products]
+    settings = {"bootstrap.servers": args.bootstrap, "enable.idempotence": True, "linger.ms": 5, "acks": "all"}
+    producer = Producer(settings | {"delivery.timeout.ms": 240000})
+    rng = random.Random(args.seed)
+    failed = []
+    started = time.monotonic()
+    with open(args.out, "w", encoding="utf-8") as out:
+
+        def acknowledged(product, record):
+            def done(error, message):
+                if error is not None:
+                    failed.append(str(error))
+                    return
+                line = {"product": product, "topic": message.topic(), "partition": message.partition()}
+                line |= {"offset": message.offset(), "timestamp": message.timestamp()[1], "record": record}
+                out.write(json.dumps(line) + "\n")
+
+            return done
+
+        def send(maker, record, message):
+            partition = rng.randrange(args.partitions)
+            while True:
+                try:
+                    producer.produce(maker.topic, message, partition=partition, on_delivery=acknowledged(maker.product, record))
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            producer.poll(0)
+
+        for sent in range(args.count):
+            maker = makers[sent % len(makers)]
+            send(maker, *maker.make())
+            if args.tombstones and sent % args.tombstones == 0:
+                send(maker, None, None)
+            if args.rate and sent % 20 == 19:
+                ahead = sent / args.rate - (time.monotonic() - started)
+                if ahead > 0:
+                    producer.poll(ahead)
+        left = producer.flush(240)
+    if failed or left:
+        print(f"{len(failed)} records failed, {left} undelivered: {failed[:3]}", file=sys.stderr)
+        sys.exit(1)
+    print(json.dumps({"acknowledged": args.count}))
+
+
+if __name__ == "__main__":
+    main()

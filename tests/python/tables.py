@@ -1,0 +1,72 @@
+"""One product's table as plain rows, by each of three readers that are no kin of Ebbtide: DuckDB, Polars, delta-rs for Python.
+
+Promises rows in one normal form whichever reader made them: times in microseconds, dates in ISO, decimals as text, bytes in
+hex, maps as dicts in the order of their keys, what is not a number as `NaN`.
+"""
+
+import datetime
+import decimal
+import math
+import os
+
+import deltalake
+import duckdb
+import duckdb_extension_delta
+import polars
+import pyarrow
+
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+def by_duckdb(path):
+    base = os.path.dirname(duckdb_extension_delta.__file__)
+    files = [os.path.join(at, name) for at, _, names in os.walk(base) for name in names]
+    extension = next(name for name in files if name.endswith("delta.duckdb_extension"))
+    connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+    connection.execute(f"LOAD '{extension}'")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection.execute(f"SELECT * FROM delta_scan('{path}')").to_arrow_table()
+
+
+def by_polars(path):
+    return polars.read_delta(path).to_arrow()
+
+
+def by_deltalake(path):
+    return deltalake.DeltaTable(path).to_pyarrow_table()
+
+
+READERS = {"duckdb": by_duckdb, "polars": by_polars, "deltalake": by_deltalake}
+
+
+def normal(value, kind):
+    """One value in the normal form; `kind` is its Arrow type."""
+    if value is None:
+        return None
+    if isinstance(value, datetime.datetime):
+        assert value.tzinfo is not None, "a time without a zone"
+        return (value - EPOCH) // datetime.timedelta(microseconds=1)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return f"{value:.{kind.scale}f}"
+    if isinstance(value, bytes):
+        return value.hex()
+    if pyarrow.types.is_map(kind):
+        return {key: normal(item, kind.item_type) for key, item in sorted(value)}
+    if isinstance(value, list):
+        inner = kind.value_type
+        if pyarrow.types.is_struct(inner) and {inner.field(i).name for i in range(inner.num_fields)} == {"key", "value"}:
+            item = inner.field("value").type
+            return {entry["key"]: normal(entry["value"], item) for entry in sorted(value, key=lambda e: e["key"])}
+        return [normal(item, inner) for item in value]
+    if isinstance(value, float) and math.isnan(value):
+        return "NaN"
+    return value
+
+
+def rows(reader, path):
+    """All rows of the table at `path`, as dicts of normal values."""
+    table = READERS[reader](path)
+    columns = {name: [normal(v, column.type) for v in column.to_pylist()] for name, column in zip(table.column_names, table.columns)}
+    return [dict(zip(columns, values)) for values in zip(*columns.values())] if table.num_rows else []
