@@ -22,3 +22,6 @@ pub use error::{SchemaError, Unfit};
 pub use frame::{Frame, frame};
 pub use product::Schema;
 pub use writer::WriterSchema;
+
+#[cfg(test)]
+mod tests;
