@@ -20,7 +20,7 @@ use super::log::{LogState, app_id, partition_of, read_entry};
 use super::root::Root;
 use super::segment::{EncodedSegment, Segment};
 use super::spec::TableSpec;
-use crate::ids::{Bucket, Offset, TopicPartition};
+use crate::ids::{Offset, TopicPartition};
 
 /// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -108,11 +108,9 @@ impl Table {
 
     /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        let folder = match segment.tags.bucket {
-            Bucket::Day(day) => format!("bucket={day}"),
-            Bucket::Hour(start) => format!("bucket={}", start.format("%Y-%m-%dT%HZ")),
-        };
-        let path = format!("{folder}/profile={}/{}.parquet", segment.tags.profile, Uuid::new_v4());
+        // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
+        let path =
+            format!("bucket={}/profile={}/{}.parquet", segment.tags.bucket, segment.tags.profile, Uuid::new_v4());
         let size = segment.bytes.len() as u64;
         let options = PutOptions::from(PutMode::Create);
         self.log.object_store(None).put_opts(&Path::from(path.as_str()), segment.bytes.into(), options).await?;

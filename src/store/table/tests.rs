@@ -400,6 +400,7 @@ async fn a_table_of_hours_is_committed_to_and_opened_again() {
     let mut one = encoded(&rows(0, 0, 10));
     one.tags.bucket = crate::ids::Bucket::Hour(noon());
     work.segments = vec![table.put(one).await.unwrap()];
+    assert!(work.segments[0].path().starts_with("bucket=2026-09-21T14:13:20Z/"), "{}", work.segments[0].path());
     table.commit(work).await.unwrap();
     let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
     assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(1));
