@@ -136,6 +136,4 @@ impl Table {
 }
 
 #[cfg(test)]
-mod crash_tests;
-#[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+mod crashes;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

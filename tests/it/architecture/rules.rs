@@ -23,10 +23,11 @@ const FLOORS: [(&[&str], bool); 13] = [
 ];
 
 /// Crates that have one user, and the floors that it is.
-const FENCED: [(&str, &[&str]); 5] = [
+const FENCED: [(&str, &[&str]); 6] = [
     ("rdkafka", &["ingest", "demo"]),
     ("rdkafka_sys", &["ingest", "demo"]),
     ("deltalake_core", &["store"]),
+    ("delta_kernel", &["store"]),
     ("parquet", &["store"]),
     ("object_store", &["store"]),
 ];

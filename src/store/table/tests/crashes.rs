@@ -19,7 +19,7 @@ const STEPS: [&str; 7] = [
     "after-commit",
 ];
 
-const CHILD: &str = "store::table::crash_tests::a_writer_that_a_test_runs_and_kills";
+const CHILD: &str = "store::table::tests::crashes::a_writer_that_a_test_runs_and_kills";
 
 /// Reads on from the table's own offset and commits ten records.
 #[tokio::test(flavor = "multi_thread")]
