@@ -140,9 +140,11 @@ pub(super) fn explain_file(file: &Path, ask: &Ask<'_>, output: Output) -> Outcom
 }
 
 fn text(explanation: &Explanation) -> String {
-    let Explanation { product, policy_version, zone, country, tenant, bucket, notes, categories, not_personal } = explanation;
+    let Explanation { product, policy_version, zone, country, tenant, bucket, notes, categories, not_personal } =
+        explanation;
     let country = country.map_or("any country that no rule names".to_owned(), |country| country.to_string());
-    let tenant = tenant.as_deref().map_or("any tenant that no rule names".to_owned(), |tenant| format!("tenant {tenant}"));
+    let tenant =
+        tenant.as_deref().map_or("any tenant that no rule names".to_owned(), |tenant| format!("tenant {tenant}"));
     let mut text = format!("{product}, {country}, {tenant}; policy {policy_version}, a record of {bucket} ({zone})\n");
     for note in notes {
         let _ = writeln!(text, "note: {note}");
@@ -168,7 +170,9 @@ fn category_text(explained: &Explained, text: &mut String) {
     let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
     let _ = match due {
         Some(due) => writeln!(text, "  due       {due}, gone within {grace}"),
-        None => writeln!(text, "  due       open until the contract's end is known, gone within {grace} of it and {keep}"),
+        None => {
+            writeln!(text, "  due       open until the contract's end is known, gone within {grace} of it and {keep}")
+        }
     };
     for (name, values) in [("bases", &explained.bases), ("purposes", &explained.purposes)] {
         if !values.is_empty() {
@@ -178,10 +182,17 @@ fn category_text(explained: &Explained, text: &mut String) {
     if let Some(source) = &explained.source {
         let _ = writeln!(text, "  source    {source}");
     }
-    // First those that came near.
+    // First those that came near; those that do not hold for one reason share a line.
     let (near, far): (Vec<_>, Vec<_>) = explained.others.iter().partition(|lost| lost.matches);
-    for (index, lost) in near.into_iter().chain(far).enumerate() {
+    let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
+    for lost in near.into_iter().chain(far) {
+        match lines.iter_mut().find(|(_, why)| *why == lost.why) {
+            Some((rules, _)) => rules.push(&lost.rule),
+            None => lines.push((vec![&lost.rule], &lost.why)),
+        }
+    }
+    for (index, (rules, why)) in lines.iter().enumerate() {
         let label = if index == 0 { "not" } else { "" };
-        let _ = writeln!(text, "  {label:<9} {}: {}", lost.rule, lost.why);
+        let _ = writeln!(text, "  {label:<9} {}: {why}", rules.join(", "));
     }
 }
