@@ -2,12 +2,15 @@
 //! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
 
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod failpoint;
 pub mod health;
 pub mod ids;
+pub mod ingest;
 pub mod metrics;
 pub mod policy;
 pub mod problem;

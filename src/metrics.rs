@@ -5,6 +5,8 @@
 
 mod declare;
 
+use std::sync::Arc;
+
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 use crate::ids::{Category, ProductKey, TopicPartition};
@@ -19,8 +21,8 @@ pub const LABELS: [&str; 7] = ["product", "category", "topic", "partition", "jur
 pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
 /// The `outcome` of a commit.
 pub const COMMIT_OUTCOMES: [&str; 3] = ["landed", "conflict", "failed"];
-/// The `outcome` of a rebalance, for each partition that it moved.
-pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "lost"];
+/// The `outcome` of a change of ownership.
+pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
@@ -54,10 +56,10 @@ pub struct Metrics {
     /// Bytes of decoded, buffered and in-flight data.
     pub buffered_bytes: IntGauge,
     /// The most that `buffered_bytes` may be.
-    pub memory_bytes: IntGauge,
+    pub buffer_limit_bytes: IntGauge,
     /// Values not stored because the policy does not name their field, by `product`.
     pub unclassified: IntCounterVec,
-    /// Partitions moved by rebalances, by `outcome` ([`REBALANCE_OUTCOMES`]).
+    /// Partitions that rebalances moved, and lanes that joined the group anew, by `outcome` ([`REBALANCE_OUTCOMES`]).
     pub rebalances: IntCounterVec,
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
     pub late_fields: IntCounterVec,
@@ -67,7 +69,7 @@ pub struct Metrics {
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` says yes.
     pub ready: IntGauge,
-    declared: Vec<Declared>,
+    declared: Arc<[Declared]>,
 }
 
 impl Metrics {
@@ -76,28 +78,28 @@ impl Metrics {
         let mut to = Declare::default();
         let metrics = Self {
             records: to.counters(
-                "ebbtide_ingest_records_total",
+                "ebbtide_records_total",
                 "Records read from Kafka and passed by a commit.",
                 &["product", "outcome"],
             )?,
             bytes: to.counters(
-                "ebbtide_ingest_bytes_total",
+                "ebbtide_bytes_total",
                 "Bytes of the values of the records read from Kafka and passed by a commit.",
                 &["product"],
             )?,
             commits: to.counters(
-                "ebbtide_ingest_commits_total",
-                "Commits of records to a table.",
+                "ebbtide_commits_total",
+                "Commits of records to a table, by how they ended.",
                 &["product", "outcome"],
             )?,
             commit_seconds: to.histograms(
-                "ebbtide_ingest_commit_seconds",
+                "ebbtide_commit_seconds",
                 "Time of one commit of records, from its last segment written to its log entry durable.",
                 &["product"],
                 &COMMIT_SECONDS,
             )?,
             dead_letters: to.counters(
-                "ebbtide_ingest_dead_letters_total",
+                "ebbtide_dead_letters_total",
                 "Records sent to the dead-letter topic, by the code of what is wrong with them.",
                 &["product", "code"],
             )?,
@@ -111,40 +113,39 @@ impl Metrics {
                 "Records that are not durably committed.",
                 &["topic", "partition"],
             )?,
-            buffered_bytes: to
-                .gauge("ebbtide_ingest_buffered_bytes", "Bytes of decoded, buffered and in-flight data.")?,
-            memory_bytes: to.gauge(
-                "ebbtide_ingest_memory_bytes",
+            buffered_bytes: to.gauge("ebbtide_buffered_bytes", "Bytes of decoded, buffered and in-flight data.")?,
+            buffer_limit_bytes: to.gauge(
+                "ebbtide_buffer_limit_bytes",
                 "The most bytes that decoded, buffered and in-flight data may take, as configured.",
             )?,
             unclassified: to.counters(
-                "ebbtide_ingest_unclassified_fields_total",
+                "ebbtide_unclassified_fields_total",
                 "Fields of records that were not stored because the policy does not name them.",
                 &["product"],
             )?,
             rebalances: to.counters(
-                "ebbtide_ingest_rebalances_total",
-                "Partitions that a rebalance gave to this instance or took from it.",
+                "ebbtide_rebalances_total",
+                "Changes of ownership: partitions given and taken, lanes that joined the group anew.",
                 &["outcome"],
             )?,
             late_fields: to.counters(
-                "ebbtide_ingest_late_fields_total",
+                "ebbtide_late_fields_total",
                 "Fields of records that were not stored because they were already due on arrival.",
                 &["product", "category"],
             )?,
             schema_fetches: to.counters(
-                "ebbtide_ingest_schema_fetches_total",
+                "ebbtide_schema_fetches_total",
                 "Requests to the schema registry.",
                 &["outcome"],
             )?,
             refused_partitions: to.gauges(
-                "ebbtide_ingest_refused_partitions",
+                "ebbtide_refused_partitions",
                 "1 for a partition that is not read because its topic and its table contradict one another.",
                 &["topic", "partition"],
             )?,
             ready: to.gauge("ebbtide_ready", "1 while the readiness check succeeds.")?,
             registry: to.registry,
-            declared: to.declared,
+            declared: to.declared.into(),
         };
         for outcome in REBALANCE_OUTCOMES {
             metrics.rebalances.with_label_values(&[outcome]);

@@ -4,8 +4,10 @@
 //! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
+mod config;
 mod policy;
-mod schemas;
+mod report;
+mod run;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -24,14 +26,20 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Read Kafka into the tables until told to stop.
+    Run(run::Args),
     /// Check, explain and describe the retention policy.
     Policy(policy::Args),
+    /// Check and show the configuration.
+    Config(config::Args),
 }
 
 impl Command {
     fn run(self) -> Outcome {
         match self {
+            Command::Run(args) => args.run(),
             Command::Policy(args) => args.run(),
+            Command::Config(args) => args.run(),
         }
     }
 }
@@ -63,6 +71,11 @@ impl Outcome {
     /// A result that is a problem found.
     fn problem(out: String) -> Self {
         Self { out, code: 1, ..Self::default() }
+    }
+
+    /// What was asked for could not be done.
+    fn failure(err: String) -> Self {
+        Self { err, code: 1, ..Self::default() }
     }
 
     /// A wrong use.

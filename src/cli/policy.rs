@@ -6,13 +6,12 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use serde::Serialize;
 
-use super::{Outcome, Output, json, schemas};
+use super::{Outcome, Output, json, report};
+use crate::app::read_policy;
 use crate::clock::{Clock, SystemClock};
 use crate::ids::Country;
-use crate::policy::{Ask, Checked, Explained, Explanation, JSON_SCHEMA, explain};
-use crate::problem::{Problem, Severity};
+use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -86,52 +85,19 @@ impl Args {
     }
 }
 
-#[derive(Serialize)]
-struct Report<'a> {
-    file: String,
-    errors: usize,
-    warnings: usize,
-    problems: &'a [Problem],
-}
-
 pub(super) fn check(file: &Path, output: Output) -> Outcome {
-    match schemas::read(file) {
-        Ok(checked) => report(file, &checked, output),
+    match read_policy(file) {
+        Ok(checked) => report::problems(file, &checked.problems, output),
         Err(why) => Outcome::usage(why),
     }
 }
 
-/// What is wrong with `file`.
-fn report(file: &Path, checked: &Checked, output: Output) -> Outcome {
-    let count = |severity| checked.problems.iter().filter(|problem| problem.severity == severity).count();
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let file = file.display().to_string();
-    let text = match output {
-        Output::Json => json(&Report { file, errors, warnings, problems: &checked.problems }),
-        Output::Text => {
-            let mut text: String = checked.problems.iter().map(|problem| format!("{problem}\n")).collect();
-            // Writing to a text cannot fail, here and below.
-            let _ = match (errors, warnings) {
-                (0, 0) => writeln!(text, "{file}: no problems"),
-                _ => writeln!(text, "{file}: {}, {}", counted(errors, "error"), counted(warnings, "warning")),
-            };
-            text
-        }
-    };
-    if errors == 0 { Outcome::done(text) } else { Outcome::problem(text) }
-}
-
-fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}
-
 pub(super) fn explain_file(file: &Path, ask: &Ask<'_>, output: Output) -> Outcome {
-    let checked = match schemas::read(file) {
+    let checked = match read_policy(file) {
         Ok(checked) => checked,
         Err(why) => return Outcome::usage(why),
     };
-    let Some(policy) = &checked.policy else { return report(file, &checked, output) };
+    let Some(policy) = &checked.policy else { return report::problems(file, &checked.problems, output) };
     match (explain(policy, ask), output) {
         (Ok(explanation), Output::Text) => Outcome::done(text(&explanation)),
         (Ok(explanation), Output::Json) => Outcome::done(json(&explanation)),

@@ -42,7 +42,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
 /// Writes bytes in the largest unit that holds them whole.
 pub(super) fn show_bytes(bytes: u64) -> String {
     for (unit, scale) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes > 0 && bytes % scale == 0 {
+        if bytes > 0 && bytes.is_multiple_of(scale) {
             return format!("{}{unit}", bytes / scale);
         }
     }
@@ -53,7 +53,7 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 pub(super) fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, scale) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if millis > 0 && millis % scale == 0 {
+        if millis > 0 && millis.is_multiple_of(scale) {
             return format!("{}{unit}", millis / scale);
         }
     }

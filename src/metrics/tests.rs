@@ -100,10 +100,10 @@ fn what_is_exported_is_what_is_declared() {
 fn a_products_counters_stand_at_zero_before_its_first_record() {
     let exposition = with_series().exposition().unwrap();
     for line in [
-        "ebbtide_ingest_records_total{outcome=\"stored\",product=\"sms\"} 0",
-        "ebbtide_ingest_dead_letters_total{code=\"bad_utf8\",product=\"sms\"} 0",
-        "ebbtide_ingest_late_fields_total{category=\"content\",product=\"sms\"} 0",
-        "ebbtide_ingest_schema_fetches_total{outcome=\"unavailable\"} 0",
+        "ebbtide_records_total{outcome=\"stored\",product=\"sms\"} 0",
+        "ebbtide_dead_letters_total{code=\"bad_utf8\",product=\"sms\"} 0",
+        "ebbtide_late_fields_total{category=\"content\",product=\"sms\"} 0",
+        "ebbtide_schema_fetches_total{outcome=\"unavailable\"} 0",
     ] {
         assert!(exposition.lines().any(|found| found == line), "no `{line}`");
     }

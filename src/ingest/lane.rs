@@ -1,0 +1,292 @@
+//! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for the partitions it owns.
+//!
+//! Lanes share nothing that changes, so an instance with two of them is two small instances. A lane is a plain loop:
+//! poll, gather, commit. Whatever goes wrong that it cannot wait out makes it drop what is uncommitted and join anew,
+//! which is always right, because it starts where the tables stand. Must never pass a record that is in no commit.
+
+mod commit;
+mod observe;
+mod ownership;
+mod process;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use crate::clock::SharedClock;
+use crate::config::Ingest;
+use crate::health::{Health, Part};
+use crate::ids::{Offset, Topic, TopicPartition};
+use crate::ingest::dead_letters::DeadLetters;
+use crate::ingest::intake::Intake;
+use crate::ingest::source::Context;
+use crate::ingest::tables::Tables;
+use crate::ingest::work::Work;
+use crate::metrics::Metrics;
+
+/// How long one poll waits for a message.
+const POLL: Duration = Duration::from_millis(50);
+/// How many messages are taken between two looks at the clock.
+const STRIDE: u32 = 512;
+/// How long messages may wait before they are decoded when fewer come than make a batch.
+const LINGER: Duration = Duration::from_millis(200);
+/// How often lag and buffers are measured.
+const SAMPLE: Duration = Duration::from_secs(2);
+/// The most messages that are decoded as one batch.
+const BATCH: usize = 8192;
+
+/// What all lanes of an instance use and none changes.
+pub struct Shared {
+    /// Sizes and times.
+    pub settings: Ingest,
+    /// One lane's share of the memory, in bytes.
+    pub lane_memory: usize,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// What is wrong right now, for `/readyz`.
+    pub health: Arc<Health>,
+    /// Where dead letters go.
+    pub dead_letters: DeadLetters,
+    /// Where the lanes' I/O runs.
+    pub runtime: Handle,
+    /// Set when the instance is asked to stop.
+    pub stop: Arc<AtomicBool>,
+    /// The instance's random id, for evidence.
+    pub instance: Uuid,
+}
+
+/// Why a lane drops what is uncommitted and joins the group anew.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Rejoin {
+    /// What could not be waited out.
+    pub why: String,
+}
+
+impl Rejoin {
+    fn because(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string() }
+    }
+}
+
+/// A partition that the lane owns.
+struct Owned {
+    partition: TopicPartition,
+    /// Index of its product's [`Work`].
+    work: usize,
+    intake: Intake,
+    /// Where the table stands, as far as this lane knows.
+    committed: Option<Offset>,
+    /// The least offset that is still wanted.
+    wanted: Option<Offset>,
+    /// Set by a seek: the first message must be this one, or Kafka has left it out.
+    sought: Option<Offset>,
+    /// Since when Kafka has had records that were not read, in milliseconds since 1970.
+    behind_since: Option<i64>,
+    /// Whether it is still the lane's.
+    live: bool,
+}
+
+/// One lane.
+pub struct Lane {
+    consumer: BaseConsumer<Context>,
+    shared: Arc<Shared>,
+    tables: Arc<Tables>,
+    works: Vec<Work>,
+    work_of: HashMap<Topic, usize>,
+    owned: Vec<Owned>,
+    slots: HashMap<TopicPartition, usize>,
+    last: Option<usize>,
+    waiting: usize,
+    waiting_since: Option<Duration>,
+    sampled: Duration,
+    /// What this lane last added to the buffered bytes of all.
+    held: i64,
+}
+
+impl Lane {
+    /// A lane that works on `works` with `consumer`.
+    pub fn new(shared: Arc<Shared>, tables: Arc<Tables>, consumer: BaseConsumer<Context>, works: Vec<Work>) -> Self {
+        let work_of = works
+            .iter()
+            .enumerate()
+            .flat_map(|(index, work)| work.topics.iter().map(move |topic| (topic.clone(), index)))
+            .collect();
+        Self {
+            consumer,
+            shared,
+            tables,
+            works,
+            work_of,
+            owned: Vec::new(),
+            slots: HashMap::new(),
+            last: None,
+            waiting: 0,
+            waiting_since: None,
+            sampled: Duration::ZERO,
+            held: 0,
+        }
+    }
+
+    /// Runs until the instance is asked to stop; then commits what was gathered and leaves the group.
+    ///
+    /// Errors when the lane must join anew. Either way nothing is lost: what is uncommitted is read again.
+    pub fn run(&mut self) -> Result<(), Rejoin> {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let full = self.poll_some()?;
+            let now = self.shared.clock.monotonic();
+            let lingered = self.waiting_since.is_some_and(|since| now.saturating_sub(since) >= LINGER);
+            if full || lingered {
+                self.process_waiting(lingered)?;
+            }
+            self.commit_due(now)?;
+            if now.saturating_sub(self.sampled) >= SAMPLE {
+                self.sampled = now;
+                self.sample();
+            }
+        }
+        self.finish()
+    }
+
+    /// Takes messages until a batch is full, none is there, or [`STRIDE`] were taken. True if a batch is full.
+    fn poll_some(&mut self) -> Result<bool, Rejoin> {
+        let mut full = false;
+        let mut wait = POLL;
+        for _ in 0..STRIDE {
+            let taken = match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => {
+                    take(&mut Taking { owned: &mut self.owned, slots: &self.slots, last: &mut self.last }, &message)
+                }
+                Some(Err(error)) => {
+                    self.kafka_error(&error)?;
+                    break;
+                }
+            };
+            wait = Duration::ZERO;
+            match taken {
+                Taken::Skipped => {}
+                Taken::Gap(why) => return Err(Rejoin::because(why)),
+                Taken::Kept { messages, bytes, taken } => {
+                    self.waiting += taken;
+                    full |= messages >= BATCH || bytes >= self.batch_bytes();
+                    if full {
+                        break;
+                    }
+                }
+            }
+        }
+        if self.waiting > 0 && self.waiting_since.is_none() {
+            self.waiting_since = Some(self.shared.clock.monotonic());
+        }
+        self.ownership()?;
+        Ok(full)
+    }
+
+    /// How many bytes of one partition make a batch: less when many partitions share the budget.
+    fn batch_bytes(&self) -> usize {
+        let share = self.shared.lane_memory / 8;
+        (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
+    }
+
+    /// Lets `time` pass while the group is served and no partition is fetched.
+    ///
+    /// Errors if the lane must join anew.
+    fn wait(&mut self, time: Duration) -> Result<(), Rejoin> {
+        let until = self.shared.clock.monotonic() + time;
+        self.fetching(false)?;
+        while self.shared.clock.monotonic() < until && !self.shared.stop.load(Ordering::Relaxed) {
+            self.poll_some()?;
+        }
+        self.fetching(true)
+    }
+
+    fn fetching(&self, on: bool) -> Result<(), Rejoin> {
+        let mut list = TopicPartitionList::new();
+        for owned in self.owned.iter().filter(|owned| owned.live) {
+            list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let done = if on { self.consumer.resume(&list) } else { self.consumer.pause(&list) };
+        done.map_err(Rejoin::because)
+    }
+
+    fn kafka_error(&self, error: &KafkaError) -> Result<(), Rejoin> {
+        let code = error.rdkafka_error_code();
+        match (error, code) {
+            (KafkaError::MessageConsumptionFatal(_), _) => Err(Rejoin::because(error)),
+            (_, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) => {
+                self.shared.health.trouble(Part::Process, error.to_string());
+                tracing::error!(
+                    %error,
+                    "records were deleted from Kafka before they were read; the partition stands still until somebody decides"
+                );
+                Ok(())
+            }
+            _ => {
+                if self.shared.health.trouble(Part::Broker, error.to_string()) {
+                    tracing::warn!(%error, "kafka");
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Taking<'l> {
+    owned: &'l mut [Owned],
+    slots: &'l HashMap<TopicPartition, usize>,
+    last: &'l mut Option<usize>,
+}
+
+enum Taken {
+    /// It is nobody's here, or was read already.
+    Skipped,
+    /// It is in its partition's intake, which now holds so much.
+    Kept { messages: usize, bytes: usize, taken: usize },
+    /// After a seek, another message came than the one that was sought.
+    Gap(String),
+}
+
+fn take(lane: &mut Taking<'_>, message: &BorrowedMessage<'_>) -> Taken {
+    let slot = match *lane.last {
+        Some(slot) if lane.owned.get(slot).is_some_and(|owned| is(owned, message)) => slot,
+        _ => {
+            let Ok(topic) = Topic::new(message.topic()) else { return Taken::Skipped };
+            let partition = TopicPartition { topic, partition: crate::ids::Partition(message.partition()) };
+            let Some(slot) = lane.slots.get(&partition) else { return Taken::Skipped };
+            *lane.last = Some(*slot);
+            *slot
+        }
+    };
+    let owned = &mut lane.owned[slot];
+    let offset = Offset(message.offset());
+    if !owned.live || owned.wanted.is_some_and(|wanted| offset < wanted) {
+        return Taken::Skipped;
+    }
+    if let Some(sought) = owned.sought.take()
+        && offset != sought
+    {
+        return Taken::Gap(format!("sought {} of {}, got {offset}", sought, owned.partition));
+    }
+    owned.wanted = Some(offset.next());
+    owned.intake.push(message);
+    Taken::Kept { messages: owned.intake.len(), bytes: owned.intake.bytes(), taken: 1 }
+}
+
+fn is(owned: &Owned, message: &BorrowedMessage<'_>) -> bool {
+    owned.partition.partition.0 == message.partition() && owned.partition.topic.as_str() == message.topic()
+}

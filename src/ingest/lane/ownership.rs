@@ -1,0 +1,124 @@
+//! What a lane does when partitions come and go: takes them up, lets go of what is uncommitted, goes back to the table.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::{Offset as Start, TopicPartitionList};
+
+use super::{Lane, Owned, Rejoin};
+use crate::health::Part;
+use crate::ids::{Offset, TopicPartition};
+use crate::ingest::intake::Intake;
+use crate::ingest::source::Event;
+
+/// How long the client may take to go back to an offset.
+const SEEK: Duration = Duration::from_secs(10);
+
+impl Lane {
+    /// Carries out what the consumer told since the last call.
+    ///
+    /// Errors if the lane must join anew.
+    pub(super) fn ownership(&mut self) -> Result<(), Rejoin> {
+        let events = self.consumer.context().take_events();
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut broken = BTreeSet::new();
+        let metrics = self.shared.metrics.clone();
+        for event in events {
+            match event {
+                Event::Assigned { partition, next } => {
+                    metrics.rebalances.with_label_values(&["assigned"]).inc();
+                    tracing::info!(source.partition = %partition, next = next.map(|offset| offset.0), "partition assigned");
+                    self.take_up(partition, next);
+                }
+                Event::Revoked(partition) => {
+                    metrics.rebalances.with_label_values(&["revoked"]).inc();
+                    metrics.forget_partition(&partition);
+                    self.shared.health.over(&Part::Partition(partition.clone()));
+                    if let Some(work) = self.let_go(&partition) {
+                        broken.insert(work);
+                    }
+                    tracing::info!(source.partition = %partition, "partition revoked");
+                }
+                Event::Refused { partition, table, end } => {
+                    let number = partition.partition.to_string();
+                    metrics.refused_partitions.with_label_values(&[partition.topic.as_str(), &number]).set(1);
+                    let why = format!(
+                        "the table of {partition} stands at {table}, Kafka ends at {end}: the topic was made anew; \
+                         read it under another name, or restore it"
+                    );
+                    tracing::error!(source.partition = %partition, "{why}");
+                    self.shared.health.trouble(Part::Partition(partition), why);
+                }
+                Event::Failed(why) => return Err(Rejoin { why }),
+            }
+        }
+        for work in broken {
+            self.go_back(work)?;
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>) {
+        let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
+        let owned = Owned {
+            partition: partition.clone(),
+            work,
+            intake: Intake::default(),
+            committed,
+            wanted: committed,
+            sought: None,
+            behind_since: None,
+            live: true,
+        };
+        match self.slots.get(&partition) {
+            Some(slot) => self.owned[*slot] = owned,
+            None => {
+                self.slots.insert(partition, self.owned.len());
+                self.owned.push(owned);
+            }
+        }
+    }
+
+    /// Drops what is uncommitted of `partition`. Gives the work whose gathering held some of it: it goes as a whole.
+    fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
+        let owned = &mut self.owned[*self.slots.get(partition)?];
+        owned.live = false;
+        self.waiting -= owned.intake.len();
+        owned.intake = Intake::default();
+        let work = owned.work;
+        self.works[work].touches(partition).then_some(work)
+    }
+
+    /// Drops all that was gathered of one product and reads the partitions that are still the lane's from their table on.
+    ///
+    /// Errors if the client could not go back.
+    pub(super) fn go_back(&mut self, work: usize) -> Result<(), Rejoin> {
+        let dropped = self.works[work].drop_gathering();
+        let mut list = TopicPartitionList::new();
+        for partition in dropped {
+            let Some(owned) = self.slots.get(&partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)
+            else {
+                continue;
+            };
+            self.waiting -= owned.intake.len();
+            owned.intake = Intake::default();
+            owned.wanted = owned.committed;
+            owned.sought = owned.committed;
+            let start = owned.committed.map_or(Start::Beginning, |offset| Start::Offset(offset.0));
+            let (topic, number) = (partition.topic.as_str(), partition.partition.0);
+            list.add_partition_offset(topic, number, start).map_err(Rejoin::because)?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        tracing::info!(partitions = list.count(), product = %self.works[work].product, "going back to the table");
+        let sought = self.consumer.seek_partitions(list, SEEK).map_err(Rejoin::because)?;
+        for element in sought.elements() {
+            element.error().map_err(Rejoin::because)?;
+        }
+        Ok(())
+    }
+}

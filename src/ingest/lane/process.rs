@@ -1,0 +1,123 @@
+//! From a partition's intake to its product's gathering: decoded, tagged, in open segments; what is at fault as dead letters.
+
+use chrono::TimeDelta;
+use std::time::Duration;
+
+use super::{BATCH, Lane, Rejoin};
+use crate::ids::Offset;
+use crate::ingest::dead_letters::DeadLetter;
+use crate::ingest::gathering::Reached;
+use crate::ingest::intake::Intake;
+use crate::record::Fault;
+use crate::tag::Arrivals;
+
+impl Lane {
+    /// Processes every intake that is at least half a batch, or `all` that hold anything.
+    ///
+    /// Errors if the lane must join anew.
+    pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), Rejoin> {
+        let half = (BATCH / 2, self.batch_bytes() / 2);
+        for slot in 0..self.owned.len() {
+            let intake = &self.owned[slot].intake;
+            let enough = all || intake.len() >= half.0 || intake.bytes() >= half.1;
+            if enough && !intake.is_empty() {
+                self.process(slot)?;
+            }
+        }
+        if self.waiting == 0 {
+            self.waiting_since = None;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, slot: usize) -> Result<(), Rejoin> {
+        if !self.resolve(slot)? {
+            return Ok(());
+        }
+        let usual = self.batch_bytes();
+        let owned = &mut self.owned[slot];
+        let mut intake = std::mem::take(&mut owned.intake);
+        self.waiting -= intake.len();
+        self.gather(slot, &intake).map_err(Rejoin::because)?;
+        intake.clear(usual);
+        self.owned[slot].intake = intake;
+        Ok(())
+    }
+
+    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition went meanwhile.
+    fn resolve(&mut self, slot: usize) -> Result<bool, Rejoin> {
+        loop {
+            let owned = &self.owned[slot];
+            if !owned.live || owned.intake.is_empty() {
+                return Ok(false);
+            }
+            let decoders = &mut self.works[owned.work].decoders;
+            match self.shared.runtime.block_on(decoders.resolve(&owned.intake)) {
+                Ok(()) => return Ok(true),
+                Err(silent) => {
+                    if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        return Ok(false);
+                    }
+                    self.wait(silent.retry_after)?;
+                }
+            }
+        }
+    }
+
+    fn gather(&mut self, slot: usize, intake: &Intake) -> Result<(), GatherError> {
+        let owned = &self.owned[slot];
+        let work = &mut self.works[owned.work];
+        let decoded = work.decoders.decode(intake);
+        let mut faults = decoded.faults;
+        let at = self.shared.clock.now();
+        let tolerance = tolerance(self.shared.settings.future_tolerance);
+        for (batch, rows) in decoded.batches {
+            let offsets: Vec<i64> = rows.iter().map(|row| intake.offset(*row)).collect();
+            let from = Arrivals { source: &owned.partition, offsets: &offsets, at };
+            let tagged = work.tagger.tag(&batch, &from, tolerance)?;
+            faults.extend(tagged.faults.iter().map(|(row, fault)| (rows[*row], *fault)));
+            work.gathering.counts.expired += tagged.expired;
+            for (category, fields) in tagged.late_fields {
+                *work.gathering.counts.late_fields.entry(category).or_default() += fields;
+            }
+            for group in tagged.groups {
+                work.gathering.store(&work.spec, &work.version, group)?;
+            }
+        }
+        work.gathering.counts.unclassified += decoded.unclassified;
+        work.gathering.counts.bytes += intake.bytes() as u64;
+        faults.sort_unstable_by_key(|(row, _)| *row);
+        for (row, fault) in faults {
+            let letter = DeadLetter::of(intake, row, &owned.partition, fault);
+            note(&owned.partition, intake.offset(row), fault);
+            work.gathering.refuse(letter, fault);
+        }
+        let last = intake.len() - 1;
+        let reached = Reached {
+            from: owned.committed,
+            next: Offset(intake.offset(last)).next(),
+            records: intake.len() as u64,
+            oldest: intake.timestamp(0),
+        };
+        work.gathering.reach(&owned.partition, reached);
+        work.gathering.since.get_or_insert_with(|| self.shared.clock.monotonic());
+        Ok(())
+    }
+}
+
+/// Why a whole batch could not be gathered: a fault of ours, never of one record.
+#[derive(Debug, thiserror::Error)]
+enum GatherError {
+    #[error("tagging failed: {0}")]
+    Tag(#[from] crate::tag::TagError),
+    #[error("encoding failed: {0}")]
+    Segment(#[from] crate::store::SegmentError),
+}
+
+fn tolerance(time: Duration) -> TimeDelta {
+    TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
+}
+
+fn note(partition: &crate::ids::TopicPartition, offset: i64, fault: Fault) {
+    tracing::debug!(source.partition = %partition, source.offset = offset, code = fault.code(), "dead letter");
+}

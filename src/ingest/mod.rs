@@ -1,0 +1,189 @@
+//! Ingest: from Kafka to the commit, exactly once. The walk of one record is in `docs/architecture.md`.
+//!
+//! An instance runs as many lanes as it is told to; each is a member of the consumer group and works for itself.
+
+pub mod backoff;
+pub mod dead_letters;
+mod decode;
+mod evidence;
+mod gathering;
+mod intake;
+mod kafka;
+mod lag;
+mod lane;
+pub mod preflight;
+mod source;
+mod tables;
+mod work;
+pub mod writers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::health::Health;
+use crate::ids::{IdError, Topic};
+use crate::ingest::backoff::Backoff;
+use crate::ingest::dead_letters::DeadLetters;
+use crate::ingest::decode::Decoders;
+use crate::ingest::lane::{Lane, Shared};
+use crate::ingest::source::Context;
+use crate::ingest::tables::{Tables, Wanted};
+use crate::ingest::work::{Pace, Work};
+use crate::ingest::writers::WriterSchemas;
+use crate::metrics::Metrics;
+use crate::policy::{Policy, Records};
+use crate::store::{OpenError, Root, TableSpec};
+use crate::tag::Tagger;
+
+pub use kafka::client_config;
+
+/// Everything that ingest is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The policy that records are tagged by.
+    pub policy: Arc<Policy>,
+    /// Where the tables are.
+    pub root: Root,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// What is wrong right now.
+    pub health: Arc<Health>,
+    /// What producers' schemas are asked of.
+    pub writers: Arc<WriterSchemas>,
+    /// Set when the instance is to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why ingest cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The client library refuses the configuration.
+    #[error("librdkafka refuses the configuration: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The dead-letter topic's name is illegal.
+    #[error("kafka.dead_letter_topic: {0}")]
+    DeadLetterTopic(#[from] IdError),
+    /// A table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The operating system gives no thread.
+    #[error("no thread for a lane: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Starts the lanes; each runs until `stop` is set, and joins the group anew after whatever it cannot wait out.
+///
+/// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
+pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let base = client_config(&parts.config.kafka);
+    let topic = Topic::new(&parts.config.kafka.dead_letter_topic)?;
+    let dead_letters = DeadLetters::new(&base, topic)?;
+    let shared = Arc::new(Shared {
+        settings: parts.config.ingest.clone(),
+        lane_memory: size(parts.config.ingest.memory) / parts.config.ingest.lanes.max(1),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+        health: Arc::clone(&parts.health),
+        dead_letters,
+        runtime: Handle::current(),
+        stop: Arc::clone(&parts.stop),
+        instance: uuid::Uuid::new_v4(),
+    });
+    let parts = Arc::new(parts);
+    let mut lanes = Vec::new();
+    for number in 0..parts.config.ingest.lanes {
+        let (parts, shared) = (Arc::clone(&parts), Arc::clone(&shared));
+        let lane =
+            std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || supervise(&parts, &shared))?;
+        lanes.push(lane);
+    }
+    Ok(lanes)
+}
+
+/// Runs one lane after another until the instance is to stop.
+fn supervise(parts: &Parts, shared: &Arc<Shared>) {
+    let mut backoff = Backoff::default();
+    while !shared.stop.load(Ordering::Relaxed) {
+        let began = shared.clock.monotonic();
+        let why = match lane(parts, shared) {
+            Ok(mut lane) => match lane.run() {
+                Ok(()) => return,
+                Err(rejoin) => rejoin.why,
+            },
+            Err(error) => error.to_string(),
+        };
+        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+        tracing::error!("a lane drops what is uncommitted and joins the group anew: {why}");
+        if shared.clock.monotonic().saturating_sub(began) > Duration::from_secs(60) {
+            backoff = Backoff::default();
+        }
+        let until = shared.clock.monotonic() + backoff.next_delay();
+        while shared.clock.monotonic() < until && !shared.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
+    let specs: Vec<(Arc<TableSpec>, &Records)> = parts
+        .policy
+        .products
+        .values()
+        .filter_map(|product| {
+            let records = product.records.as_ref()?;
+            Some((Arc::new(TableSpec::of(&parts.policy, &product.key)?), records))
+        })
+        .collect();
+    let wanted: Vec<Wanted> =
+        specs.iter().map(|(spec, records)| Wanted { spec: Arc::clone(spec), topics: records.topics.clone() }).collect();
+    let tables = Arc::new(Tables::open(&shared.runtime, &parts.root, &wanted)?);
+    let works: Vec<Work> = specs.iter().filter_map(|(spec, records)| work(parts, &tables, spec, records)).collect();
+    let topics: Vec<Topic> = wanted.into_iter().flat_map(|wanted| wanted.topics).collect();
+    let base = client_config(&parts.config.kafka);
+    let queue = shared.lane_memory / 4;
+    let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
+    let consumer = source::consumer(&base, &parts.config.kafka.group, queue, &topics, context)?;
+    Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
+}
+
+fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records) -> Option<Work> {
+    let settings = &parts.config.ingest;
+    let tagger = Tagger::new(&parts.policy, &spec.product)?;
+    let decoders = Decoders::new(
+        spec.product.clone(),
+        Arc::clone(&records.schema),
+        tagger.columns().clone(),
+        Arc::clone(&parts.writers),
+        size(settings.max_message_bytes),
+    );
+    let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
+    pace.jitter();
+    Some(Work {
+        product: spec.product.clone(),
+        topics: records.topics.clone(),
+        spec: Arc::clone(spec),
+        version: parts.policy.version.clone(),
+        decoders,
+        tagger,
+        gathering: Default::default(),
+        in_flight: Default::default(),
+        controls: tables.controls(&spec.product),
+        epoch: 0,
+        pace,
+    })
+}
+
+/// A configured number of bytes as a size in memory.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

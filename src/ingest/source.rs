@@ -1,0 +1,257 @@
+//! The consumer: joins the group, starts each partition where its table stands, and tells its lane who owns what.
+//!
+//! Kafka's committed offsets are written for lag dashboards and never read. Everything here runs on the lane's own
+//! thread, inside `poll`: what the lane is told, it is told before the first message of a new owner's time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::statistics::Statistics;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset as Start, TopicPartitionList};
+
+use crate::ids::{Offset, Partition, Topic, TopicPartition};
+
+/// How long a question to the brokers may take inside a rebalance.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where the table of each partition stands. Asked at every assignment.
+pub trait Positions: Send + Sync {
+    /// The next offset that the table of `partition` wants, read anew from the store; `None` if it has none of it yet.
+    fn next(&self, partition: &TopicPartition) -> Result<Option<Offset>, PositionError>;
+}
+
+/// The store could not say where a partition stands.
+#[derive(Debug, thiserror::Error)]
+#[error("where {partition} stands could not be read: {why}")]
+pub struct PositionError {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// What the store said.
+    pub why: String,
+}
+
+/// What happened to the lane's partitions, in the order in which it happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The partition is the lane's from now; its first message is at `next`, or the oldest that Kafka has.
+    Assigned {
+        /// Which one.
+        partition: TopicPartition,
+        /// Where its table stands.
+        next: Option<Offset>,
+    },
+    /// The partition is not the lane's any more: what is uncommitted of it must be dropped.
+    Revoked(TopicPartition),
+    /// The partition is not read: its table is ahead of Kafka, so the topic was made anew.
+    Refused {
+        /// Which one.
+        partition: TopicPartition,
+        /// Where its table stands.
+        table: Offset,
+        /// Where Kafka ends.
+        end: Offset,
+    },
+    /// The assignment could not be carried out; the lane must join anew.
+    Failed(String),
+}
+
+/// The lane's side of the consumer: events that wait for it, and the newest offsets that the brokers told of.
+pub struct Context {
+    positions: Arc<dyn Positions>,
+    events: Mutex<Vec<Event>>,
+    ends: Mutex<BTreeMap<TopicPartition, Offset>>,
+    brokers_down: Mutex<bool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    /// A context that asks `positions` where to start.
+    #[must_use]
+    pub fn new(positions: Arc<dyn Positions>) -> Self {
+        Self { positions, events: Mutex::default(), ends: Mutex::default(), brokers_down: Mutex::default() }
+    }
+
+    /// Takes the events since the last call.
+    pub fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut *lock(&self.events))
+    }
+
+    /// The newest known end of every partition that the client fetches: the offset that its next record will have.
+    pub fn ends(&self) -> BTreeMap<TopicPartition, Offset> {
+        lock(&self.ends).clone()
+    }
+
+    /// Whether every broker is out of reach.
+    pub fn brokers_down(&self) -> bool {
+        *lock(&self.brokers_down)
+    }
+
+    fn tell(&self, event: Event) {
+        lock(&self.events).push(event);
+    }
+
+    /// Finds where each partition of `list` starts, in `list`; what must not be read is left out of the answer.
+    fn place(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<TopicPartitionList, String> {
+        let mut placed = TopicPartitionList::new();
+        for partition in named(list)? {
+            let next = self.positions.next(&partition).map_err(|error| error.to_string())?;
+            let (topic, number) = (partition.topic.as_str(), partition.partition.0);
+            let start = match next {
+                None => Start::Beginning,
+                Some(table) => {
+                    let (_, end) = consumer
+                        .fetch_watermarks(topic, number, PATIENCE)
+                        .map_err(|error| format!("the end of {partition} could not be read: {error}"))?;
+                    if table.0 > end {
+                        self.tell(Event::Refused { partition, table, end: Offset(end) });
+                        continue;
+                    }
+                    Start::Offset(table.0)
+                }
+            };
+            placed.add_partition_offset(topic, number, start).map_err(|error| error.to_string())?;
+            self.tell(Event::Assigned { partition, next });
+        }
+        Ok(placed)
+    }
+
+    fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
+        let placed = self.place(consumer, list)?;
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
+            _ => consumer.assign(&placed),
+        }
+        .map_err(|error| error.to_string())
+    }
+
+    fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
+        for partition in named(list)? {
+            self.tell(Event::Revoked(partition));
+        }
+        match consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                // Partitions that were refused were never assigned, and librdkafka refuses to take those away.
+                let assigned = consumer.assignment().map_err(|error| error.to_string())?;
+                let mut ours = TopicPartitionList::new();
+                for element in list.elements() {
+                    if assigned.find_partition(element.topic(), element.partition()).is_some() {
+                        ours.add_partition(element.topic(), element.partition());
+                    }
+                }
+                consumer.incremental_unassign(&ours)
+            }
+            _ => consumer.unassign(),
+        }
+        .map_err(|error| error.to_string())
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", facility = fac, "{message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility = fac, "{message}"),
+            _ => tracing::debug!(target: "librdkafka", facility = fac, "{message}"),
+        }
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut ends = lock(&self.ends);
+        for (topic, stats) in &statistics.topics {
+            let Ok(topic) = Topic::new(topic) else { continue };
+            for (number, partition) in &stats.partitions {
+                // A negative offset is librdkafka's word for not yet known.
+                if *number >= 0 && partition.ls_offset >= 0 {
+                    let partition_id = TopicPartition { topic: topic.clone(), partition: Partition(*number) };
+                    ends.insert(partition_id, Offset(partition.ls_offset));
+                }
+            }
+        }
+        if !statistics.brokers.is_empty() {
+            let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+            *lock(&self.brokers_down) = !up;
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if matches!(error.rdkafka_error_code(), Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown)) {
+            *lock(&self.brokers_down) = true;
+        }
+        tracing::warn!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        let done = match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
+            _ => self.revoke(consumer, list),
+        };
+        if let Err(why) = done {
+            self.tell(Event::Failed(why));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        if let Err(error) = result {
+            // Only dashboards read these offsets; the next commit brings them up to date.
+            tracing::debug!(%error, "kafka offset commit failed");
+        }
+    }
+}
+
+/// Makes a consumer from `base`, which holds the user's librdkafka properties, and subscribes it to `topics`.
+///
+/// Errors if librdkafka refuses the configuration or the subscription.
+pub fn consumer(
+    base: &ClientConfig,
+    group: &str,
+    queue_bytes: usize,
+    topics: &[Topic],
+    context: Context,
+) -> KafkaResult<BaseConsumer<Context>> {
+    let mut config = base.clone();
+    let default = |config: &mut ClientConfig, key: &str, value: &str| {
+        if config.get(key).is_none() {
+            config.set(key, value);
+        }
+    };
+    default(&mut config, "partition.assignment.strategy", "cooperative-sticky");
+    default(&mut config, "session.timeout.ms", "30000");
+    default(&mut config, "fetch.message.max.bytes", "1048576");
+    default(&mut config, "queued.max.messages.kbytes", &(queue_bytes / 1024).max(1024).to_string());
+    default(&mut config, "queued.min.messages", "1000000");
+    default(&mut config, "statistics.interval.ms", "2000");
+    let consumer: BaseConsumer<Context> = config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // Nothing may be skipped or read anew in silence: an offset that Kafka lacks is an error.
+        .set("auto.offset.reset", "error")
+        .set("enable.partition.eof", "false")
+        .create_with_context(context)?;
+    let topics: Vec<&str> = topics.iter().map(Topic::as_str).collect();
+    consumer.subscribe(&topics)?;
+    Ok(consumer)
+}
+
+fn named(list: &TopicPartitionList) -> Result<Vec<TopicPartition>, String> {
+    list.elements()
+        .iter()
+        .map(|element| {
+            let topic = Topic::new(element.topic()).map_err(|error| error.to_string())?;
+            Ok(TopicPartition { topic, partition: Partition(element.partition()) })
+        })
+        .collect()
+}

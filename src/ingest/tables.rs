@@ -1,0 +1,97 @@
+//! The tables that one lane commits to, and what it asks of them. Each lane has tables of its own, so no lock is ever waited on.
+//!
+//! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+
+use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
+use crate::ingest::source::{PositionError, Positions};
+use crate::store::{
+    CommitError, ControlsVersion, EncodedSegment, IngestCommit, OpenError, Root, Segment, StoreError, Table, TableSpec,
+};
+
+/// One lane's tables.
+pub struct Tables {
+    runtime: Handle,
+    products: HashMap<Topic, ProductKey>,
+    tables: Mutex<BTreeMap<ProductKey, Table>>,
+}
+
+/// A table that is to be opened: its shape, and the topics that feed it.
+pub struct Wanted {
+    /// Its shape.
+    pub spec: Arc<TableSpec>,
+    /// The topics.
+    pub topics: Vec<Topic>,
+}
+
+impl Tables {
+    /// Opens every wanted table under `root`, creating what is not there.
+    ///
+    /// Errors with the first table that cannot be opened.
+    pub fn open(runtime: &Handle, root: &Root, wanted: &[Wanted]) -> Result<Self, OpenError> {
+        let mut tables = BTreeMap::new();
+        let mut products = HashMap::new();
+        for Wanted { spec, topics } in wanted {
+            let table = runtime.block_on(Table::open(root, Arc::clone(spec)))?;
+            tables.insert(spec.product.clone(), table);
+            products.extend(topics.iter().map(|topic| (topic.clone(), spec.product.clone())));
+        }
+        Ok(Self { runtime: runtime.clone(), products, tables: Mutex::new(tables) })
+    }
+
+    fn tables(&self) -> MutexGuard<'_, BTreeMap<ProductKey, Table>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes one segment, durably, outside of every version.
+    pub fn put(&self, product: &ProductKey, segment: EncodedSegment) -> Result<Segment, StoreError> {
+        let tables = self.tables();
+        let table = tables.get(product).ok_or_else(|| not_open(product))?;
+        self.runtime.block_on(table.put(segment))
+    }
+
+    /// Deletes segments that were never committed, as far as that works.
+    pub fn discard(&self, product: &ProductKey, segments: Vec<Segment>) {
+        if let Some(table) = self.tables().get(product) {
+            self.runtime.block_on(table.discard(segments));
+        }
+    }
+
+    /// Commits, against exactly the state that the batch was made for. Gives the version.
+    pub fn commit(&self, product: &ProductKey, batch: &IngestCommit) -> Result<u64, CommitError> {
+        let mut tables = self.tables();
+        let table = tables.get_mut(product).ok_or_else(|| CommitError::Store(not_open(product)))?;
+        self.runtime.block_on(table.commit(batch.clone()))
+    }
+
+    /// The controls version that a writer who begins now acts on.
+    #[must_use]
+    pub fn controls(&self, product: &ProductKey) -> ControlsVersion {
+        self.tables().get(product).map(Table::controls).unwrap_or_default()
+    }
+
+    /// Where a partition stands, by the newest version of its table that was seen.
+    #[must_use]
+    pub fn stands(&self, product: &ProductKey, partition: &TopicPartition) -> Option<Offset> {
+        self.tables().get(product).and_then(|table| table.next_offset(partition))
+    }
+}
+
+fn not_open(product: &ProductKey) -> StoreError {
+    StoreError::Refused(format!("the table of {product} is not open"))
+}
+
+impl Positions for Tables {
+    fn next(&self, partition: &TopicPartition) -> Result<Option<Offset>, PositionError> {
+        let fail = |why: String| PositionError { partition: partition.clone(), why };
+        let product = self.products.get(&partition.topic).ok_or_else(|| fail("no product reads that topic".into()))?;
+        let mut tables = self.tables();
+        let table = tables.get_mut(product).ok_or_else(|| fail("its table is not open".into()))?;
+        self.runtime.block_on(table.refresh()).map_err(|error| fail(error.to_string()))?;
+        Ok(table.next_offset(partition))
+    }
+}

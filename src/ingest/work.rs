@@ -1,0 +1,107 @@
+//! One product's work in one lane: its decoders and tagger, what it has gathered, and when that is to be committed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+
+use crate::ids::{PolicyVersion, ProductKey, Topic, TopicPartition};
+use crate::ingest::decode::Decoders;
+use crate::ingest::gathering::Gathering;
+use crate::store::{ControlsVersion, TableSpec};
+use crate::tag::Tagger;
+
+/// One product's work in one lane.
+pub struct Work {
+    /// The product.
+    pub product: ProductKey,
+    /// The topics that it is read from.
+    pub topics: Vec<Topic>,
+    /// Its table's shape.
+    pub spec: Arc<TableSpec>,
+    /// The policy that its records are tagged by.
+    pub version: PolicyVersion,
+    /// Bytes to batches.
+    pub decoders: Decoders,
+    /// Batches to tagged groups.
+    pub tagger: Tagger,
+    /// What was gathered since the last commit.
+    pub gathering: Gathering,
+    /// The partitions of a gathering that is being committed.
+    pub in_flight: BTreeSet<TopicPartition>,
+    /// The controls that what is gathered was gathered under.
+    pub controls: ControlsVersion,
+    /// Rises whenever a gathering is dropped: what was begun under an older one must not be finished.
+    pub epoch: u64,
+    /// When to commit.
+    pub pace: Pace,
+}
+
+/// When a gathering is committed: at so many bytes or at such an age, whichever is first.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    bytes: usize,
+    age: Duration,
+    limit: Duration,
+}
+
+impl Pace {
+    /// Commits at `bytes`, or at an age of about `age`.
+    #[must_use]
+    pub fn new(bytes: usize, age: Duration) -> Self {
+        Self { bytes, age, limit: age }
+    }
+
+    /// Draws the next age anew, a fifth around the one that was asked for, so that lanes and instances do not commit in step.
+    pub fn jitter(&mut self) {
+        self.limit = self.age.mul_f64(rand::rng().random_range(0.8..1.2));
+    }
+
+    /// Whether a gathering of `bytes` that began at `since` is due at `now`.
+    #[must_use]
+    pub fn is_due(&self, bytes: usize, since: Duration, now: Duration) -> bool {
+        bytes >= self.bytes || now.saturating_sub(since) >= self.limit
+    }
+}
+
+impl Work {
+    /// Whether the gathering is to be committed at `now`, on the monotonic clock.
+    #[must_use]
+    pub fn is_due(&self, now: Duration) -> bool {
+        self.gathering.since.is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
+    }
+
+    /// Whether records of `partition` are gathered or being committed.
+    #[must_use]
+    pub fn touches(&self, partition: &TopicPartition) -> bool {
+        self.gathering.reached.contains_key(partition) || self.in_flight.contains(partition)
+    }
+
+    /// Drops what was gathered and is not committed. Gives the partitions that must be read again.
+    pub fn drop_gathering(&mut self) -> BTreeSet<TopicPartition> {
+        self.epoch += 1;
+        let mut partitions = std::mem::take(&mut self.in_flight);
+        partitions.extend(std::mem::take(&mut self.gathering).reached.into_keys());
+        partitions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gathering_is_due_by_its_bytes_or_by_its_age_whichever_is_first() {
+        let mut pace = Pace::new(1000, Duration::from_secs(10));
+        let at = Duration::from_secs;
+        assert!(!pace.is_due(999, at(0), at(9)));
+        assert!(pace.is_due(1000, at(0), at(0)));
+        assert!(pace.is_due(0, at(5), at(15)));
+        for _ in 0..100 {
+            pace.jitter();
+            assert!(!pace.is_due(0, at(0), at(7)));
+            assert!(pace.is_due(0, at(0), at(12)));
+        }
+    }
+}

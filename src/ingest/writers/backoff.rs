@@ -1,0 +1,76 @@
+//! How long a registry that does not answer is left alone: twice as long each time, with jitter, up to a bound.
+//!
+//! Takes the time as an argument. Promises that one success forgets all failures.
+
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::registry::Silence;
+
+/// The wait after the first failure.
+pub const LEAST: Duration = Duration::from_millis(250);
+/// The longest wait.
+pub const MOST: Duration = Duration::from_secs(30);
+
+/// The state of one registry.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+    closed: Option<(Silence, Duration)>,
+}
+
+impl Backoff {
+    /// Why nobody may ask at `now` (monotonic), and how long still; `None` where it may be asked.
+    pub fn closed(&self, now: Duration) -> Option<(Silence, Duration)> {
+        let (why, until) = self.closed.as_ref()?;
+        (now < *until).then(|| (why.clone(), *until - now))
+    }
+
+    /// Notes a failure at `now`, and what wait the registry itself `wanted`. Gives back how long to wait.
+    pub fn failed(&mut self, why: Silence, wanted: Option<Duration>, now: Duration) -> Duration {
+        let doubled = LEAST.saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX)).min(MOST);
+        self.failures = self.failures.saturating_add(1);
+        // Between half and all of it, so that many instances do not come back in step.
+        let wait = doubled.mul_f64(rand::rng().random_range(0.5..=1.0)).max(wanted.unwrap_or_default().min(MOST));
+        self.closed = Some((why, now + wait));
+        wait
+    }
+
+    /// Notes that it answered.
+    pub fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_waits_longer_up_to_a_bound_and_never_in_step() {
+        let mut backoff = Backoff::default();
+        let now = Duration::from_secs(100);
+        assert_eq!(backoff.closed(now), None);
+        let mut doubled = LEAST;
+        for _ in 0..40 {
+            let wait = backoff.failed(Silence::TimedOut, None, now);
+            assert!(wait >= doubled / 2 && wait <= doubled, "{wait:?} of {doubled:?}");
+            assert_eq!(backoff.closed(now), Some((Silence::TimedOut, wait)));
+            assert_eq!(backoff.closed(now + wait), None);
+            doubled = (doubled * 2).min(MOST);
+        }
+        backoff.succeeded();
+        assert_eq!(backoff.closed(now), None);
+        assert!(backoff.failed(Silence::TimedOut, None, now) <= LEAST);
+    }
+
+    #[test]
+    fn what_the_registry_wants_is_heeded_within_the_bound() {
+        let mut backoff = Backoff::default();
+        let wanted = Some(Duration::from_secs(5));
+        assert_eq!(backoff.failed(Silence::Status(429), wanted, Duration::ZERO), Duration::from_secs(5));
+        let absurd = Some(Duration::from_secs(86_400));
+        assert_eq!(backoff.failed(Silence::Status(503), absurd, Duration::ZERO), MOST);
+    }
+}

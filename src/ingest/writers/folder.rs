@@ -1,0 +1,101 @@
+//! A folder of Avro schemas: every `*.avsc` below it by fingerprint, `NAME.ID.avsc` and `ID.avsc` by that id too.
+//!
+//! Promises that a schema once read stays, whatever becomes of its file: records written with it still come.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{LOOK_AGAIN_AFTER, SchemaRef, WritersError};
+use crate::schema::WriterSchema;
+
+/// How deep folders are looked into: schemas lie flat, and a link may lead round in a circle.
+const DEEPEST: usize = 8;
+
+/// What the folder held when it was last looked through.
+pub struct Folder {
+    path: PathBuf,
+    found: HashMap<SchemaRef, Arc<WriterSchema>>,
+    looked: Duration,
+}
+
+/// What a look-up gave.
+pub enum Look {
+    /// The schema.
+    Found(Arc<WriterSchema>),
+    /// It is not there.
+    Not,
+    /// It was not there, long enough ago to look again.
+    Stale,
+}
+
+impl Folder {
+    /// Reads all of `path`. Errors on the first file that is no schema, and on two schemas for one id.
+    pub fn read(path: &Path, now: Duration) -> Result<Self, WritersError> {
+        let mut folder = Self { path: path.to_path_buf(), found: HashMap::new(), looked: now };
+        folder.look_again(now)?;
+        Ok(folder)
+    }
+
+    /// Looks the schema up, as of the last look through the folder.
+    pub fn get(&self, schema: SchemaRef, now: Duration) -> Look {
+        match self.find(schema) {
+            Some(found) => Look::Found(found),
+            None if now.saturating_sub(self.looked) < LOOK_AGAIN_AFTER => Look::Not,
+            None => Look::Stale,
+        }
+    }
+
+    /// The schema, if the folder had it when last looked through.
+    pub fn find(&self, schema: SchemaRef) -> Option<Arc<WriterSchema>> {
+        self.found.get(&schema).cloned()
+    }
+
+    /// Adds what is new in the folder. Keeps everything it had, on an error too.
+    pub fn look_again(&mut self, now: Duration) -> Result<(), WritersError> {
+        self.looked = now;
+        let mut files = Vec::new();
+        schema_files(&self.path, DEEPEST, &mut files)?;
+        files.sort();
+        for file in files {
+            let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
+            let schema = match WriterSchema::parse(&text) {
+                Ok(schema) => Arc::new(schema),
+                Err(source) => return Err(WritersError::NotAvro { file, source }),
+            };
+            if let Some(id) = id_of(&file) {
+                let before = self.found.entry(SchemaRef::Id(id)).or_insert_with(|| schema.clone());
+                if before.fingerprint() != schema.fingerprint() {
+                    return Err(WritersError::TwoForOneId { file, id });
+                }
+            }
+            self.found.entry(SchemaRef::Fingerprint(schema.fingerprint())).or_insert(schema);
+        }
+        Ok(())
+    }
+}
+
+fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Result<(), WritersError> {
+    for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
+        let path = entry.map_err(unreadable(folder))?.path();
+        if path.is_dir() && deeper > 0 {
+            schema_files(&path, deeper - 1, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "avsc") {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The id in `NAME.ID.avsc` or `ID.avsc`.
+fn id_of(file: &Path) -> Option<u32> {
+    let stem = file.file_stem()?.to_str()?;
+    let last = stem.rsplit('.').next()?;
+    if last.bytes().all(|b| b.is_ascii_digit()) { last.parse().ok() } else { None }
+}
+
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> WritersError {
+    let path = path.to_path_buf();
+    move |source| WritersError::Unreadable { path: path.clone(), source }
+}
