@@ -136,9 +136,7 @@ fn category_text(explained: &Explained, text: &mut String) {
     let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
     let _ = match due {
         Some(due) => writeln!(text, "  due       {due}, gone within {grace}"),
-        None => {
-            writeln!(text, "  due       open until the contract's end is known, gone within {grace} of it and {keep}")
-        }
+        None => writeln!(text, "  due       open: {keep} after an end that is not known yet, gone within {grace}"),
     };
     for (name, values) in [("bases", &explained.bases), ("purposes", &explained.purposes)] {
         if !values.is_empty() {

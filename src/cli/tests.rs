@@ -102,7 +102,11 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
         [ask("emial", None, None, None), ask("numbers", None, None, None), ask("sms", None, None, Some("recipent"))];
     let told: Vec<_> = asked.iter().map(|ask| explain_file(Path::new(SHIPPED), ask, Output::Text)).collect();
     assert!(told.iter().all(|outcome| outcome.code == 2 && outcome.out.is_empty()));
-    insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @"");
+    insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
+    error: there is no product `emial`; did you mean `email`?
+    error: `numbers` has no records of its own, so there is nothing to keep
+    error: `sms` has no field `recipent`; did you mean `recipient`?
+    ");
 }
 
 #[test]
