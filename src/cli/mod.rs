@@ -7,7 +7,7 @@
 mod config;
 mod policy;
 mod report;
-mod schemas;
+mod run;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,6 +26,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Read Kafka into the tables until told to stop.
+    Run(run::Args),
     /// Check, explain and describe the retention policy.
     Policy(policy::Args),
     /// Check and show the configuration.
@@ -35,6 +37,7 @@ enum Command {
 impl Command {
     fn run(self) -> Outcome {
         match self {
+            Command::Run(args) => args.run(),
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
         }
@@ -68,6 +71,11 @@ impl Outcome {
     /// A result that is a problem found.
     fn problem(out: String) -> Self {
         Self { out, code: 1, ..Self::default() }
+    }
+
+    /// What was asked for could not be done.
+    fn failure(err: String) -> Self {
+        Self { err, code: 1, ..Self::default() }
     }
 
     /// A wrong use.

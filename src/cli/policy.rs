@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, Output, json, report, schemas};
+use super::{Outcome, Output, json, report};
+use crate::app::read_policy;
 use crate::clock::{Clock, SystemClock};
 use crate::ids::Country;
 use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
@@ -85,14 +86,14 @@ impl Args {
 }
 
 pub(super) fn check(file: &Path, output: Output) -> Outcome {
-    match schemas::read(file) {
+    match read_policy(file) {
         Ok(checked) => report::problems(file, &checked.problems, output),
         Err(why) => Outcome::usage(why),
     }
 }
 
 pub(super) fn explain_file(file: &Path, ask: &Ask<'_>, output: Output) -> Outcome {
-    let checked = match schemas::read(file) {
+    let checked = match read_policy(file) {
         Ok(checked) => checked,
         Err(why) => return Outcome::usage(why),
     };

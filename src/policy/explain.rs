@@ -127,7 +127,8 @@ pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Result<Explanation, ExplainErr
         // A checked policy answers every question that a record can raise.
         let Answer::Rule(winner) = resolve(&policy.rules, question) else { continue };
         let rule = &policy.rules[winner];
-        let due = calendar.bucket_of(ask.now).and_then(|bucket| Term::of(rule, category).deadline(&calendar, bucket, 0));
+        let due =
+            calendar.bucket_of(ask.now).and_then(|bucket| Term::of(rule, category).deadline(&calendar, bucket, 0));
         known.push(Explained {
             category: category.clone(),
             term: policy.categories.get(category).cloned().unwrap_or_default(),
@@ -191,7 +192,8 @@ fn country(
     };
     if let Some(only) = only {
         if ask.country.is_some_and(|asked| asked != only) {
-            let why = if only == Country::UNKNOWN { "cannot be told (ZZ)".to_owned() } else { format!("is always {only}") };
+            let why =
+                if only == Country::UNKNOWN { "cannot be told (ZZ)".to_owned() } else { format!("is always {only}") };
             notes.push(format!("the jurisdiction of `{product}` {why}: that is what is explained"));
         }
         return (only, Some(only), notes);

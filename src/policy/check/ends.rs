@@ -38,12 +38,16 @@ impl<'d> Ends<'d> {
         problems: &mut Problems,
     ) {
         if let Some((counted, at)) = &product.counted {
-            if let Some((other, rule, of)) = self.outlived(counted, terms, rules).filter(|_| self.told.insert((&product.key, "of"))) {
+            if let Some((other, rule, of)) =
+                self.outlived(counted, terms, rules).filter(|_| self.told.insert((&product.key, "of")))
+            {
                 let what = format!(
                     "cells count `{counted}` at the end, but it is due before `{other}`{} (rule `{of}` against `{rule}`)",
                     kind.words()
                 );
-                let mend = format!("keep `{counted}` at least as long, with the same trigger and boundary, or write `end: remove`");
+                let mend = format!(
+                    "keep `{counted}` at least as long, with the same trigger and boundary, or write `end: remove`"
+                );
                 problems.error(*at, &format!("products.{}.end.anonymize.of", product.key), what, mend);
             }
             return;
@@ -52,7 +56,8 @@ impl<'d> Ends<'d> {
         let gone: Vec<_> = subjects.iter().map_while(|subject| self.outlived(subject, terms, rules)).collect();
         let Some((other, ..)) = gone.first().filter(|_| gone.len() == subjects.len()) else { return };
         if self.told.insert((&product.key, "subjects")) {
-            let what = format!("every subject is due before `{other}`{}, which nobody can then be found in", kind.words());
+            let what =
+                format!("every subject is due before `{other}`{}, which nobody can then be found in", kind.words());
             let mend = format!("keep one subject's category as long as `{other}`, or keep `{other}` less long");
             problems.warning(*at, &format!("products.{}.subjects", product.key), what, mend);
         }
@@ -102,6 +107,7 @@ fn outlives(calendar: &Calendar, one: &Rule, other: &Rule) -> bool {
 
 /// A bucket of every midnight and noon of four years.
 fn buckets(calendar: &Calendar) -> impl Iterator<Item = Bucket> + '_ {
-    let first: DateTime<Utc> = NaiveDate::from_ymd_opt(2024, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN).and_utc();
+    let first: DateTime<Utc> =
+        NaiveDate::from_ymd_opt(2024, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN).and_utc();
     (0..1461 * 2).filter_map(move |half| calendar.bucket_of(first + TimeDelta::hours(12 * half)))
 }

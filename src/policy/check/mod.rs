@@ -104,7 +104,8 @@ fn check_product<'d>(
     for (category, kind) in holes.into_iter().filter(|_| !solid.vague) {
         let Some((column, at)) = product.personal.get(category) else { continue };
         let what = format!("no rule says how long `{category}`{} is kept", kind.words());
-        let mend = format!("add a rule that matches product `{}` and category `{category}` there, or widen one", product.key);
+        let mend =
+            format!("add a rule that matches product `{}` and category `{category}` there, or widen one", product.key);
         problems.error(*at, &format!("products.{}.fields.{column}", product.key), what, mend);
     }
     for ((a, b), (category, kind)) in clashes {

@@ -127,7 +127,8 @@ impl Columns {
                 reading.problems.error(at, &join(path, "schema"), what, mend);
             } else if !self.named.contains(name) {
                 let what = format!("the schema's field `{name}` is not classified and will not be stored");
-                let mend = format!("write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose");
+                let mend =
+                    format!("write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose");
                 reading.problems.warning(at, &join(path, "fields"), what, mend);
             }
         }

@@ -23,9 +23,10 @@ pub(super) fn derive(columns: &Columns, node: &Node, path: &str, reading: &mut R
     let mut derived: Vec<Derived> = Vec::new();
     for entry in reading.entries(node, path, "{ recipient_country: { country_of: recipient } }") {
         let path = join(path, &entry.key);
-        let taken = columns.schema.as_ref().is_some_and(|schema| {
-            schema.columns.iter().any(|column| column.name.eq_ignore_ascii_case(&entry.key))
-        });
+        let taken = columns
+            .schema
+            .as_ref()
+            .is_some_and(|schema| schema.columns.iter().any(|column| column.name.eq_ignore_ascii_case(&entry.key)));
         let what = if !is_snake(&entry.key) {
             Some(("is no column name", "use lower-case letters, digits and `_`, a letter first, 64 at most"))
         } else if is_tag(&entry.key) {
@@ -86,9 +87,9 @@ pub(super) fn end(node: &Node, path: &str, named: &Named<'_>, reading: &mut Read
     let path = join(path, "anonymize");
     check_keys(anonymize, &["k", "of", "cell", "sum"], &path, reading.problems);
     let k = reading.need(anonymize, "k", &path, "11").and_then(|node| k(node, &join(&path, "k"), reading));
-    let of = reading.need(anonymize, "of", &path, "recipient").and_then(|node| {
-        Some((counted(node, &join(&path, "of"), named, reading)?, node.at))
-    });
+    let of = reading
+        .need(anonymize, "of", &path, "recipient")
+        .and_then(|node| Some((counted(node, &join(&path, "of"), named, reading)?, node.at)));
     let mut seen = BTreeSet::new();
     let mut list = |key: &str, reading: &mut Reading<'_>| {
         let mut read = Vec::new();
@@ -141,7 +142,12 @@ impl Named<'_> {
             if !sum {
                 return Some(name.to_owned());
             }
-            reading.problems.error(node.at, path, format!("`{name}` is derived, and its sum says nothing"), "leave it out");
+            reading.problems.error(
+                node.at,
+                path,
+                format!("`{name}` is derived, and its sum says nothing"),
+                "leave it out",
+            );
             return None;
         }
         let refused = if self.subjects.iter().any(|subject| subject.column == name) {
@@ -151,7 +157,8 @@ impl Named<'_> {
             category.map(|category| format!("`{name}` is personal ({category}) and would stay for ever"))
         };
         if let Some(what) = refused {
-            let mend = if sum { "sum a column that is `none`" } else { "name a column that is `none`, or derive one from it" };
+            let mend =
+                if sum { "sum a column that is `none`" } else { "name a column that is `none`, or derive one from it" };
             reading.problems.error(node.at, path, what, mend);
             return None;
         }

@@ -41,7 +41,9 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused() {
-        for text in ["", "6", "months", "6months", "6  months", "-6 months", "+6 months", "6.5 days", "6 moons", "101 years"] {
+        for text in
+            ["", "6", "months", "6months", "6  months", "-6 months", "+6 months", "6.5 days", "6 moons", "101 years"]
+        {
             assert!(keep(text).is_err(), "{text}");
         }
         assert!(keep("99999999999 days").is_err());

@@ -45,7 +45,12 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
     let policy = match yaml::parse(text) {
         Ok(root) => read(&root, schemas, &mut problems),
         Err(error) => {
-            problems.error(error.at, "", format!("this is not YAML: {}", error.what), "mend the line, or the one above it");
+            problems.error(
+                error.at,
+                "",
+                format!("this is not YAML: {}", error.what),
+                "mend the line, or the one above it",
+            );
             None
         }
     };

@@ -16,8 +16,19 @@ use crate::problem::At;
 use crate::schema::Schema;
 use crate::yaml::{Node, check_keys, join};
 
-const KEYS: [&str; 11] =
-    ["title", "records", "topics", "schema", "event_time", "tenant", "jurisdiction", "subjects", "fields", "derive", "end"];
+const KEYS: [&str; 11] = [
+    "title",
+    "records",
+    "topics",
+    "schema",
+    "event_time",
+    "tenant",
+    "jurisdiction",
+    "subjects",
+    "fields",
+    "derive",
+    "end",
+];
 
 /// What is known around a product.
 pub(super) struct Context<'a> {
@@ -93,12 +104,12 @@ fn records(
     let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
     let (columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
     draft.personal = personal;
-    let event_time = reading.need(node, "event_time", path, "sent_at").and_then(|node| {
-        columns.want(node, &join(path, "event_time"), ("the event time", Kind::Time), reading)
-    });
-    let tenant = reading.maybe(node, "tenant").map(|node| {
-        columns.want(node, &join(path, "tenant"), ("the tenant", Kind::Text), reading)
-    });
+    let event_time = reading
+        .need(node, "event_time", path, "sent_at")
+        .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", Kind::Time), reading));
+    let tenant = reading
+        .maybe(node, "tenant")
+        .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", Kind::Text), reading));
     let example = "{ country_of: recipient }";
     draft.jurisdiction = reading
         .need(node, "jurisdiction", path, example)
@@ -114,9 +125,7 @@ fn records(
     let derive = reading.maybe(node, "derive");
     let derive = derive.map(|node| columns.derived(node, &join(path, "derive"), reading)).unwrap_or_default();
     let named = Named { columns: &columns, subjects: &subjects, derived: &derive };
-    let end = reading
-        .need(node, "end", path, "remove")
-        .and_then(|node| end(node, &join(path, "end"), &named, reading));
+    let end = reading.need(node, "end", path, "remove").and_then(|node| end(node, &join(path, "end"), &named, reading));
     let (end, counted) = end?;
     draft.counted = counted;
     Some(Records {
@@ -160,12 +169,7 @@ fn read_topics(
     topics
 }
 
-fn read_schema(
-    node: &Node,
-    path: &str,
-    schemas: &dyn SchemaSource,
-    reading: &mut Reading<'_>,
-) -> Option<Arc<Schema>> {
+fn read_schema(node: &Node, path: &str, schemas: &dyn SchemaSource, reading: &mut Reading<'_>) -> Option<Arc<Schema>> {
     let path = join(path, "schema");
     let name = reading.words(node, &path, 1024)?;
     let text = match schemas.load(name) {
@@ -189,7 +193,8 @@ fn read_schema(
 }
 
 fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Option<Jurisdiction> {
-    const FORMS: &str = "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
+    const FORMS: &str =
+        "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
     if let Some(text) = node.text() {
         if text == "unknown" {
             return Some(Jurisdiction::Unknown);
@@ -267,7 +272,8 @@ fn subject_kind(node: &Node, path: &str, columns: &Columns, reading: &mut Readin
         (None, Some(name)) => {
             let path = join(path, "platform");
             let is = |text: &str| {
-                !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+                !text.is_empty()
+                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
             };
             let name = reading.shaped(name, &path, ("a platform's name in lower case", "whatsapp"), is)?;
             Some(SubjectKind::Channel(Platform::Fixed(name.to_owned())))

@@ -74,7 +74,12 @@ impl Reading<'_> {
     ) -> Option<&'n str> {
         let text = self.text(node, path, example)?;
         if text.len() > 128 || !is(text) {
-            self.problems.error(node.at, path, format!("`{text}` is not {what}"), format!("write one like `{example}`"));
+            self.problems.error(
+                node.at,
+                path,
+                format!("`{text}` is not {what}"),
+                format!("write one like `{example}`"),
+            );
             return None;
         }
         Some(text)
@@ -112,7 +117,12 @@ impl Reading<'_> {
         match &node.value {
             Value::Map(entries) => entries,
             _ => {
-                self.problems.error(node.at, path, format!("expected a mapping, found {}", node.kind()), write(example));
+                self.problems.error(
+                    node.at,
+                    path,
+                    format!("expected a mapping, found {}", node.kind()),
+                    write(example),
+                );
                 &[]
             }
         }

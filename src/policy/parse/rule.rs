@@ -56,21 +56,22 @@ fn read(node: &Node, path: &str, draft: &Draft, reading: &mut Reading<'_>) -> Dr
     let mut list = Lists { node, path, vague: !matches!(node.value, crate::yaml::Value::Map(_)) };
     let products: Vec<&str> = draft.products.iter().map(|product| product.key.as_str()).collect();
     let products = list.read("products", reading, |item, path, reading| {
-        let found = item.text().and_then(|text| ProductKey::new(text).ok()).filter(|key| products.contains(&key.as_str()));
+        let found =
+            item.text().and_then(|text| ProductKey::new(text).ok()).filter(|key| products.contains(&key.as_str()));
         known(item, path, ("product", &products), found, reading)
     });
     let categories: Vec<&str> = draft.categories.keys().map(Category::as_str).collect();
     let categories = list.read("categories", reading, |item, path, reading| {
-        let found = item.text().and_then(|text| Category::new(text).ok()).filter(|of| categories.contains(&of.as_str()));
+        let found =
+            item.text().and_then(|text| Category::new(text).ok()).filter(|of| categories.contains(&of.as_str()));
         known(item, path, ("category", &categories), found, reading)
     });
     let jurisdictions: Vec<Country> = list.read("jurisdictions", reading, |item, path, reading| {
         let text = reading.text(item, path, "NL")?;
         country(text, (item.at, path), reading)
     });
-    let tenants = list.read("tenants", reading, |item, path, reading| {
-        reading.words(item, path, 256).map(str::to_owned)
-    });
+    let tenants =
+        list.read("tenants", reading, |item, path, reading| reading.words(item, path, 256).map(str::to_owned));
     let vague = list.vague;
     let window = reading.need(node, "keep", path, "6 months");
     let window = window.and_then(|node| duration(node, &join(path, "keep"), reading));
@@ -127,7 +128,12 @@ impl Lists<'_> {
         if items.is_empty() {
             self.vague = true;
             if node.list().is_some() {
-                reading.problems.error(node.at, &path, "an empty list matches nothing", "leave the key out to match all");
+                reading.problems.error(
+                    node.at,
+                    &path,
+                    "an empty list matches nothing",
+                    "leave the key out to match all",
+                );
             }
         }
         for node in items {

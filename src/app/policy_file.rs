@@ -6,6 +6,16 @@ use std::path::{Path, PathBuf};
 
 use crate::policy::{Checked, SchemaSource, parse};
 
+/// A policy file that cannot be read at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the policy {} cannot be read: {why}", path.display())]
+pub struct UnreadablePolicy {
+    /// The file.
+    pub path: PathBuf,
+    /// Why, in words for people.
+    pub why: String,
+}
+
 /// The schemas beside a policy file.
 struct Beside {
     folder: PathBuf,
@@ -17,10 +27,10 @@ impl SchemaSource for Beside {
     }
 }
 
-/// Reads and checks the policy at `path`. Errors if the file itself cannot be read.
-pub(super) fn read(path: &Path) -> Result<Checked, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the policy {} cannot be read: {}", path.display(), why(&error)))?;
+/// Reads and checks the policy at `path`. Errors if the file itself cannot be read; what is wrong in it is in the answer.
+pub fn read_policy(path: &Path) -> Result<Checked, UnreadablePolicy> {
+    let text =
+        std::fs::read_to_string(path).map_err(|error| UnreadablePolicy { path: path.to_owned(), why: why(&error) })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     Ok(parse(&path.display().to_string(), &text, &Beside { folder }))
 }
