@@ -2,6 +2,8 @@
 //! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;

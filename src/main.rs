@@ -1,3 +1,7 @@
 //! The `ebbtide` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ebbtide::cli::run(std::env::args_os())
+}

@@ -21,8 +21,8 @@ pub const LABELS: [&str; 7] = ["product", "category", "topic", "partition", "jur
 pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
 /// The `outcome` of a commit.
 pub const COMMIT_OUTCOMES: [&str; 3] = ["landed", "conflict", "failed"];
-/// The `outcome` of a rebalance, for each partition that it moved.
-pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "lost"];
+/// The `outcome` of a change of ownership.
+pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
@@ -59,7 +59,7 @@ pub struct Metrics {
     pub buffer_limit_bytes: IntGauge,
     /// Values not stored because the policy does not name their field, by `product`.
     pub unclassified: IntCounterVec,
-    /// Partitions moved by rebalances, by `outcome` ([`REBALANCE_OUTCOMES`]).
+    /// Partitions that rebalances moved, and lanes that joined the group anew, by `outcome` ([`REBALANCE_OUTCOMES`]).
     pub rebalances: IntCounterVec,
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
     pub late_fields: IntCounterVec,
@@ -87,7 +87,11 @@ impl Metrics {
                 "Bytes of the values of the records read from Kafka and passed by a commit.",
                 &["product"],
             )?,
-            commits: to.counters("ebbtide_commits_total", "Commits of records to a table.", &["product", "outcome"])?,
+            commits: to.counters(
+                "ebbtide_commits_total",
+                "Commits of records to a table, by how they ended.",
+                &["product", "outcome"],
+            )?,
             commit_seconds: to.histograms(
                 "ebbtide_commit_seconds",
                 "Time of one commit of records, from its last segment written to its log entry durable.",
@@ -121,7 +125,7 @@ impl Metrics {
             )?,
             rebalances: to.counters(
                 "ebbtide_rebalances_total",
-                "Partitions that a rebalance gave to this instance or took from it.",
+                "Changes of ownership: partitions given and taken, lanes that joined the group anew.",
                 &["outcome"],
             )?,
             late_fields: to.counters(

@@ -261,3 +261,12 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
     let again = good(&config.to_string(), &[]);
     assert_eq!(again.to_string(), config.to_string());
 }
+
+#[test]
+fn the_readmes_first_configuration_is_good() {
+    let readme = include_str!("../../README.md");
+    let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let text = text.replace("{ file: /run/secrets/kafka }", "x").replace("{ file: /run/secrets/registry }", "x");
+    let checked = parse(&text, &[]);
+    assert_eq!(lines(&checked.problems), "");
+}

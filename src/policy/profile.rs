@@ -65,7 +65,14 @@ impl Profile {
     /// When each term's category is due for records of bucket `bucket`, beside `terms`; `None` while that is open.
     #[must_use]
     pub fn deadlines(&self, calendar: &Calendar, bucket: Bucket) -> Vec<Option<Deadline>> {
-        self.terms.iter().map(|term| term.deadline(calendar, bucket, self.late)).collect()
+        let mut found: Vec<Option<Deadline>> = Vec::with_capacity(self.terms.len());
+        for (index, term) in self.terms.iter().enumerate() {
+            // Mostly one rule holds for several categories, and the calendar is the dear part.
+            let alike = |of: &Term| (of.keep, of.trigger, of.boundary) == (term.keep, term.trigger, term.boundary);
+            let known = self.terms[..index].iter().position(alike).map(|before| found[before]);
+            found.push(known.unwrap_or_else(|| term.deadline(calendar, bucket, self.late)));
+        }
+        found
     }
 
     fn build(terms: Vec<Term>, late: u32) -> Self {

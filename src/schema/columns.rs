@@ -13,6 +13,8 @@ use super::model::{Field, Model, Type, TypeId};
 
 /// The most digits that Delta Lake's decimal holds.
 const DECIMAL_DIGITS: usize = 38;
+/// How deep records may nest, each in the next.
+const MOST_DEPTH: usize = 16;
 
 /// The columns of a schema whose top is a record, in its order. Errors tell every field that no table can hold.
 pub(super) fn columns(model: &Model) -> Result<Vec<Column>, SchemaError> {
@@ -55,6 +57,10 @@ impl Flatten<'_> {
     fn enter(&mut self, id: TypeId, path: &[String]) -> bool {
         if self.within.contains(&id) {
             self.unfit(path, "the record holds itself", "a table has no recursive type: send its parts as an array");
+            return false;
+        }
+        if self.within.len() == MOST_DEPTH {
+            self.unfit(path, format!("records nest deeper than {MOST_DEPTH}"), "flatten them");
             return false;
         }
         self.within.push(id);

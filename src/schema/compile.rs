@@ -14,6 +14,8 @@ use crate::record::Fault;
 
 /// A schema whose records repeat one another compiles to the product of them: there must be an end.
 const MOST_OPS: usize = 100_000;
+/// How deep a writer's types may nest, each in the next: the walk of a message goes as deep.
+const MOST_DEPTH: usize = 32;
 
 /// A program, and the writer's fields that no column keeps, by their flattened names.
 pub(super) struct Compiled {
@@ -34,6 +36,7 @@ pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result
         recursive: HashMap::new(),
         waiting: Vec::new(),
         room: MOST_OPS,
+        depth: 0,
     };
     let fail = |unfit: Unfit| SchemaError { found: vec![unfit] };
     let mut main = Vec::new();
@@ -53,6 +56,7 @@ struct Compiler<'m> {
     recursive: HashMap<usize, usize>,
     waiting: Vec<TypeId>,
     room: usize,
+    depth: usize,
 }
 
 impl<'m> Compiler<'m> {
@@ -68,7 +72,23 @@ impl<'m> Compiler<'m> {
         Ok(())
     }
 
+    fn enter(&mut self) -> Result<(), Unfit> {
+        self.depth += 1;
+        if self.depth <= MOST_DEPTH {
+            return Ok(());
+        }
+        let what = format!("the writer's types nest deeper than {MOST_DEPTH}");
+        Err(self.unfit(what, "flatten them"))
+    }
+
     fn read(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        self.enter()?;
+        self.read_here(writer, reader, target, to)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn read_here(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
         if matches!(target, Target::Skip) {
             self.name_dropped(writer);
             return self.drop(writer, to);
@@ -92,7 +112,7 @@ impl<'m> Compiler<'m> {
         let mut unreadable = None;
         let mut readable = branches.is_empty();
         let mut compiled = Vec::with_capacity(branches.len());
-        let (path, named) = (self.path.clone(), self.dropped.len());
+        let (path, depth, named) = (self.path.clone(), self.depth, self.dropped.len());
         for branch in branches {
             let mut ops = Vec::new();
             match self.read(*branch, reader, target, &mut ops) {
@@ -100,6 +120,7 @@ impl<'m> Compiler<'m> {
                 Err(unfit) => {
                     ops = vec![Op::Refuse(Fault::IncompatibleSchema)];
                     self.path.clone_from(&path);
+                    self.depth = depth;
                     unreadable.get_or_insert(unfit);
                 }
             }
@@ -212,7 +233,9 @@ impl<'m> Compiler<'m> {
     fn name_dropped(&mut self, id: TypeId) {
         let of = self.writer.optional(id).map_or(id, |(_, of)| of);
         match self.writer.get(of) {
-            Type::Record { fields, .. } if !self.open.contains(&of) && self.dropped.len() < MOST_OPS => {
+            Type::Record { fields, .. }
+                if !self.open.contains(&of) && self.dropped.len() < MOST_OPS && self.path.len() < MOST_DEPTH =>
+            {
                 self.open.push(of);
                 for field in fields {
                     self.path.push(field.name.clone());
@@ -227,6 +250,13 @@ impl<'m> Compiler<'m> {
 
     /// The steps that check a value and keep nothing of it.
     fn drop(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        self.enter()?;
+        self.drop_here(id, to)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn drop_here(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
         let op = match self.writer.get(id) {
             Type::Null => return Ok(()),
             Type::Boolean => Op::DropBool,
@@ -284,7 +314,7 @@ impl<'m> Compiler<'m> {
         let mut routines = Vec::new();
         while let Some(id) = self.waiting.get(routines.len()).copied() {
             let mut ops = Vec::new();
-            self.open.clear();
+            (self.depth, self.open) = (0, Vec::new());
             self.drop(id, &mut ops)?;
             routines.push(ops);
         }

@@ -2,7 +2,7 @@
 //!
 //! Promises that every sink can be cut back to the rows before a bad message; must never allocate once for each record.
 
-use arrow::array::NullBufferBuilder;
+use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::NullBuffer;
 
 use crate::record::Fault;
@@ -24,46 +24,71 @@ pub(super) enum At {
     List(usize),
 }
 
+/// Which rows are null, in order. A value costs it nothing; the bitmap is made once, at the end.
+#[derive(Debug, Default)]
+struct Nulls(Vec<usize>);
+
+impl Nulls {
+    fn truncate(&mut self, rows: usize) {
+        while self.0.pop_if(|row| *row >= rows).is_some() {}
+    }
+
+    fn take(&mut self, rows: usize) -> Option<NullBuffer> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut valid = BooleanBufferBuilder::new(rows);
+        valid.append_n(rows, true);
+        self.0.drain(..).for_each(|row| valid.set_bit(row, false));
+        Some(NullBuffer::new(valid.finish()))
+    }
+}
+
 /// Values of one size each.
 #[derive(Debug)]
 pub(super) struct Flat<T> {
     values: Vec<T>,
-    valid: NullBufferBuilder,
+    nulls: Nulls,
 }
 
 impl<T: Copy + Default> Flat<T> {
     fn new() -> Self {
-        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
+        Self { values: Vec::new(), nulls: Nulls::default() }
     }
 
     #[inline]
     pub(super) fn push(&mut self, value: T) {
         self.values.push(value);
-        self.valid.append_non_null();
     }
 
+    #[inline]
     fn null(&mut self) {
+        self.nulls.0.push(self.values.len());
         self.values.push(T::default());
-        self.valid.append_null();
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.nulls.truncate(rows);
     }
 
     pub(super) fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
+        let rows = self.values.len();
         // The next batch is likely as long: it gets its room at once.
-        let next = Vec::with_capacity(self.values.len());
-        (std::mem::replace(&mut self.values, next), self.valid.finish())
+        (std::mem::replace(&mut self.values, Vec::with_capacity(rows)), self.nulls.take(rows))
     }
 }
 
-/// Values of a length each, and lists: where each ends, counted from the first.
+/// Where each value of a length of its own ends, counted from the first: of text, bytes, lists and maps.
 #[derive(Debug)]
 pub(super) struct Ends {
     ends: Vec<i32>,
-    valid: NullBufferBuilder,
+    nulls: Nulls,
 }
 
 impl Ends {
     fn new() -> Self {
-        Self { ends: vec![0], valid: NullBufferBuilder::new(0) }
+        Self { ends: vec![0], nulls: Nulls::default() }
     }
 
     fn last(&self) -> i32 {
@@ -71,17 +96,15 @@ impl Ends {
     }
 
     /// Closes a list of `count` items. Errors if the batch holds more than an offset can count.
-    #[inline]
     pub(super) fn close(&mut self, count: usize) -> Result<(), Fault> {
         let end = i32::try_from(count).ok().and_then(|count| self.last().checked_add(count)).ok_or(Fault::TooLarge)?;
         self.ends.push(end);
-        self.valid.append_non_null();
         Ok(())
     }
 
     fn null(&mut self) {
+        self.nulls.0.push(self.ends.len() - 1);
         self.ends.push(self.last());
-        self.valid.append_null();
     }
 
     /// How many items the first `rows` have.
@@ -91,35 +114,45 @@ impl Ends {
 
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
-        self.valid.truncate(rows);
+        self.nulls.truncate(rows);
     }
 
     pub(super) fn take(&mut self) -> (Vec<i32>, Option<NullBuffer>) {
         let mut next = Vec::with_capacity(self.ends.len());
         next.push(0);
-        (std::mem::replace(&mut self.ends, next), self.valid.finish())
+        let ends = std::mem::replace(&mut self.ends, next);
+        let nulls = self.nulls.take(ends.len() - 1);
+        (ends, nulls)
     }
 }
 
 /// Text and bytes.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    pub(super) ends: Ends,
+    ends: Ends,
     bytes: Vec<u8>,
 }
 
 impl Blobs {
+    /// Errors if the batch holds more than an offset can count.
     #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
-        self.ends.close(value.len())?;
         self.bytes.extend_from_slice(value);
+        self.ends.ends.push(i32::try_from(self.bytes.len()).map_err(|_| Fault::TooLarge)?);
         Ok(())
     }
 
+    fn truncate(&mut self, rows: usize) {
+        // What a refused value left behind the last end goes too.
+        let rows = rows.min(self.ends.ends.len() - 1);
+        self.bytes.truncate(self.ends.items(rows));
+        self.ends.truncate(rows);
+    }
+
     pub(super) fn take(&mut self) -> (Vec<i32>, Vec<u8>, Option<NullBuffer>) {
-        let (ends, valid) = self.ends.take();
+        let (ends, nulls) = self.ends.take();
         let next = Vec::with_capacity(self.bytes.len());
-        (ends, std::mem::replace(&mut self.bytes, next), valid)
+        (ends, std::mem::replace(&mut self.bytes, next), nulls)
     }
 }
 
@@ -195,23 +228,15 @@ impl Sinks {
 
     /// Cuts one sink back to its first `rows`. Gives how many items those have, for a list's own.
     pub(super) fn truncate(&mut self, at: At, rows: usize) -> usize {
-        fn cut<T>(sink: &mut Flat<T>, rows: usize) {
-            sink.values.truncate(rows);
-            sink.valid.truncate(rows);
-        }
         match at {
-            At::Bool(to) => cut(&mut self.bools[to], rows),
-            At::Int(to) => cut(&mut self.ints[to], rows),
-            At::Long(to) => cut(&mut self.longs[to], rows),
-            At::Float(to) => cut(&mut self.floats[to], rows),
-            At::Double(to) => cut(&mut self.doubles[to], rows),
-            At::Decimal(to) => cut(&mut self.decimals[to], rows),
-            At::Struct(to) => cut(&mut self.structs[to], rows),
-            At::Blob(to) => {
-                let blobs = &mut self.blobs[to];
-                blobs.bytes.truncate(blobs.ends.items(rows));
-                blobs.ends.truncate(rows);
-            }
+            At::Bool(to) => self.bools[to].truncate(rows),
+            At::Int(to) => self.ints[to].truncate(rows),
+            At::Long(to) => self.longs[to].truncate(rows),
+            At::Float(to) => self.floats[to].truncate(rows),
+            At::Double(to) => self.doubles[to].truncate(rows),
+            At::Decimal(to) => self.decimals[to].truncate(rows),
+            At::Struct(to) => self.structs[to].truncate(rows),
+            At::Blob(to) => self.blobs[to].truncate(rows),
             At::List(to) => {
                 let items = self.lists[to].items(rows);
                 self.lists[to].truncate(rows);

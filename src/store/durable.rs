@@ -20,7 +20,7 @@ use object_store::{
 };
 use uuid::Uuid;
 
-use super::fail_point;
+use crate::failpoint;
 
 /// How many folders are remembered as durable before the memory is emptied: it saves syncs and is never needed.
 const REMEMBERED_FOLDERS: usize = 4096;
@@ -100,16 +100,16 @@ impl DurableFs {
         // What is left of a failed removal is found by the janitor; the vote is cast either way.
         let _ = std::fs::remove_file(&staged);
         linked?;
-        fail_point("commit-written");
+        failpoint::reach("commit-written");
         sync_folder(path).map_err(|error| failed(error, path))?;
-        fail_point("commit-synced");
+        failpoint::reach("commit-synced");
         Ok(())
     }
 
     /// A segment: written under its own name, which nobody knows before the commit that adds it.
     fn create_segment(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let written = self.write_new(path, payload).and_then(|()| {
-            fail_point("segment-written");
+            failpoint::reach("segment-written");
             sync_folder(path)
         });
         if let Err(error) = written {
@@ -118,7 +118,7 @@ impl DurableFs {
             }
             return Err(failed(error, path));
         }
-        fail_point("segment-synced");
+        failpoint::reach("segment-synced");
         Ok(())
     }
 

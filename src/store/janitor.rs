@@ -189,3 +189,6 @@ fn bounded(mut log: Vec<String>, mut orphans: Vec<String>, limit: usize) -> Plan
     let more = log.len() + orphans.len() < all;
     Plan { log, orphans, more }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Promises an absolute place. Object stores are parsed as what they are and refused until they are built.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
@@ -45,7 +45,7 @@ impl Root {
         if url_or_path.is_empty() {
             return Err(illegal());
         }
-        std::path::absolute(url_or_path).map(|folder| Root { folder }).map_err(|_| illegal())
+        std::path::absolute(url_or_path).map(|path| Root { folder: without_steps_up(&path) }).map_err(|_| illegal())
     }
 
     /// The folder.
@@ -64,5 +64,30 @@ impl Root {
     #[must_use]
     pub fn table(&self, product: &ProductKey) -> PathBuf {
         self.tables().join(product.as_str())
+    }
+}
+
+/// The path without its `..`, each with the part before it taken away: the object store refuses them.
+fn without_steps_up(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(part);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_may_step_up() {
+        let root = Root::parse("/srv/config/../data").unwrap();
+        assert_eq!(root.folder(), Path::new("/srv/data"));
+        assert_eq!(Root::parse("/../data").unwrap().folder(), Path::new("/data"));
     }
 }

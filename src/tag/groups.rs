@@ -3,6 +3,7 @@
 //! Promises that a row costs a look into one table; what a bucket and a profile mean together is worked out once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -28,18 +29,36 @@ pub(super) struct Kind {
     pub(super) rows: usize,
 }
 
-/// Where a row goes.
-const NOT_KNOWN: u32 = u32::MAX;
-const EXPIRED: u32 = u32::MAX - 1;
-const FAULTY: u32 = u32::MAX - 2;
+/// What stands for a row's group where it has none.
+const EXPIRED: u32 = u32::MAX;
+const FAULTY: u32 = u32::MAX - 1;
+
+/// Spreads a small number: the keys come from within, so nobody can choose them to collide.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let spread = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Sorts the rows of one batch into groups.
 pub(super) struct Groups<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     profiles: &'a [Arc<Profile>],
-    /// The target of each place and profile that was met, place by place.
-    targets: Vec<u32>,
+    /// The target of each place and profile that was met.
+    targets: HashMap<u64, u32, BuildHasherDefault<Spread>>,
     known: HashMap<(Bucket, ProfileId), u32>,
     /// The target of each row so far.
     rows: Vec<u32>,
@@ -63,7 +82,7 @@ impl<'a> Groups<'a> {
             calendar,
             arrival,
             profiles,
-            targets: Vec::new(),
+            targets: HashMap::default(),
             known: HashMap::new(),
             rows: Vec::with_capacity(rows),
             kinds: Vec::new(),
@@ -80,16 +99,12 @@ impl<'a> Groups<'a> {
 
     /// The next row is of place `place` of `buckets` and of the profile numbered `profile`.
     pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, profile: usize) {
-        let at = place as usize * self.profiles.len() + profile;
-        let target = match self.targets.get(at) {
-            Some(target) if *target != NOT_KNOWN => *target,
-            _ => {
+        let key = u64::from(place) * self.profiles.len() as u64 + profile as u64;
+        let target = match self.targets.get(&key) {
+            Some(target) => *target,
+            None => {
                 let target = self.target(buckets.places[place as usize], profile);
-                let size = (place as usize + 1) * self.profiles.len();
-                if self.targets.len() < size {
-                    self.targets.resize(size, NOT_KNOWN);
-                }
-                self.targets[at] = target;
+                self.targets.insert(key, target);
                 target
             }
         };

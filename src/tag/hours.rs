@@ -52,3 +52,48 @@ impl Hours {
         Some(at.with_timezone(&self.zone).hour() as i32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn by_chrono(zone: Tz, micros: i64) -> Option<i32> {
+        let at = DateTime::<Utc>::from_timestamp_micros(micros)?;
+        Some(at.with_timezone(&zone).hour() as i32)
+    }
+
+    #[test]
+    fn an_offset_that_changes_within_an_hour_is_seen_to_the_second() {
+        // Liberia went from 00:44:30 behind UTC to UTC at 1972-01-07T00:44:30Z.
+        let change = 63_593_070_000_000;
+        let mut hours = Hours::of(Tz::Africa__Monrovia);
+        let told: Vec<_> = [-1_800_000_000, -1, 0, 1_800_000_000].map(|by| hours.hour(change + by)).into();
+        assert_eq!(told, [Some(23), Some(23), Some(0), Some(1)]);
+    }
+
+    #[test]
+    fn a_time_outside_any_calendar_has_no_hour() {
+        let mut hours = Hours::of(Tz::Europe__Amsterdam);
+        assert_eq!([i64::MIN, i64::MAX].map(|micros| hours.hour(micros)), [None, None]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_hour_is_the_zones_own(
+            zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+            times in proptest::collection::vec(-3_000_000_000_i64..5_000_000_000, 1..50),
+            micros in 0..1_000_000_i64,
+        ) {
+            let mut hours = Hours::of(zone);
+            for seconds in times {
+                // Neighbours in time share what is remembered.
+                for by in [0, 1, 1800, 3600, 86_400] {
+                    let at = (seconds + by) * 1_000_000 + micros;
+                    prop_assert_eq!(hours.hour(at), by_chrono(zone, at));
+                }
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::ids::BucketUnit;
 use crate::policy::{Boundary, Jurisdiction, Keep, Platform, Policy, Rule, SubjectKind, Trigger};
 
 mod oracle;
+mod rules;
 mod world;
 
 use oracle::{oracle, outcome};

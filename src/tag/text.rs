@@ -130,3 +130,6 @@ pub(super) fn domain(address: &str, to: &mut Vec<u8>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

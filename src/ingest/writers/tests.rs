@@ -1,5 +1,7 @@
 //! The sources of schemas against a registry that this file plays: right, wrong, slow, silent, and counted.
 
+mod tls;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

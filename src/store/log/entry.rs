@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use deltalake_core::kernel::{Metadata, Protocol};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::store::error::StoreError;
 use crate::store::evidence::Evidence;
@@ -118,10 +117,5 @@ impl Entry {
             entry.removed.extend(line.remove.map(|remove| remove.path));
         }
         Ok(entry)
-    }
-
-    /// The id of the commit, where Ebbtide made it.
-    pub fn commit_id(&self) -> Option<Uuid> {
-        self.evidence.as_ref().map(|evidence| evidence.commit)
     }
 }

@@ -17,7 +17,7 @@ use parquet::file::writer::SerializedFileWriter;
 use super::constant::{self, Constant};
 use super::encode::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
 use super::{EncodedSegment, SegmentError, SegmentTags, stats};
-use crate::store::fail_point;
+use crate::failpoint;
 use crate::store::spec::{TableSpec, expires_column};
 
 /// Arrow bytes that gather before the encoders are made.
@@ -120,7 +120,7 @@ impl SegmentWriter {
             .chain(self.constants.iter().map(|(field, _)| field.name().clone()))
             .collect();
         let stats = stats::stats(&self.spec, &metadata);
-        fail_point("segment-encoded");
+        failpoint::reach("segment-encoded");
         Ok(EncodedSegment { tags: self.tags, columns, rows: self.rows, stats, bytes })
     }
 
@@ -145,7 +145,7 @@ impl SegmentWriter {
     }
 
     /// Gives what is pending to the encoders, making them first if need be. `all`: the rows of the segment, if known.
-    fn feed(&mut self, all: Option<usize>) -> Result<(), SegmentError> {
+    pub(super) fn feed(&mut self, all: Option<usize>) -> Result<(), SegmentError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -249,11 +249,12 @@ fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, Constant)> {
         .collect()
 }
 
-/// The column itself, or a copy of its rows where they are less than half of what it keeps in memory.
+/// The column itself, or a copy of its rows where they are less than half of what it keeps in memory. Nested columns are
+/// always copied: what their rows use of the parts below cannot be told cheaply.
 fn own(column: &ArrayRef) -> Result<ArrayRef, SegmentError> {
     let data = column.to_data();
     let small = data.get_slice_memory_size().is_ok_and(|slice| slice * 2 < data.get_array_memory_size());
-    if !small {
+    if !small && !column.data_type().is_nested() {
         return Ok(column.clone());
     }
     let mut copy = MutableArrayData::new(vec![&data], false, data.len());

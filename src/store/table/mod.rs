@@ -2,10 +2,10 @@
 //!
 //! Promises that what a writer knows is true of some version, and that nothing lands except against that version.
 
+mod actions;
 mod commit;
 mod open;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake_core::kernel::StructType;
@@ -57,8 +57,6 @@ pub struct Table {
     schema: StructType,
     pub(super) log: LogStoreRef,
     pub(super) state: LogState,
-    /// Commits that were tried and whose outcome is not known yet, with the version at which they were found to stand.
-    in_doubt: HashMap<Uuid, Option<u64>>,
 }
 
 impl Table {
@@ -70,9 +68,6 @@ impl Table {
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         while let Some(entry) = read_entry(&self.log, self.state.version + 1).await? {
-            if let Some(found) = entry.commit_id().and_then(|id| self.in_doubt.get_mut(&id)) {
-                *found = Some(entry.version);
-            }
             self.state.apply(entry);
         }
         self.state.supported()
@@ -142,5 +137,7 @@ impl Table {
     }
 }
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
         let (version, actions) = match LogState::load(&log).await? {
             None => (0, creation(&spec, &wanted)?),
             Some(state) => match widened(&spec, &wanted, &state.metadata)? {
-                None => return Ok(Table { spec, schema: wanted, log, state, in_doubt: HashMap::new() }),
+                None => return Ok(Table { spec, schema: wanted, log, state }),
                 Some(metadata) => (state.version + 1, vec![info("set columns"), Action::Metadata(metadata)]),
             },
         };

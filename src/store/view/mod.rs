@@ -109,3 +109,14 @@ impl FileStats {
         DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
     }
 }
+
+/// The paths of the files that a table lists, in its folder.
+#[cfg(test)]
+pub async fn paths(root: &Root, product: &ProductKey) -> Result<Vec<String>, ViewError> {
+    let view = View::open(root, product).await?;
+    let files: Vec<_> = view.files().collect().await;
+    files.into_iter().map(|file| Ok(file?.path)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,21 @@ pub struct Row {
     pub country: Option<String>,
 }
 
+/// A row with an event at `sent_at` and otherwise plain values.
+pub fn row(sent_at: &str) -> Row {
+    Row {
+        recipient: Some("+31612345678".into()),
+        originator: Some("ACME".into()),
+        mail: Some("Someone@Example.org".into()),
+        platform: Some("WhatsApp".into()),
+        channel: Some("31612345678".into()),
+        body: Some("hello".into()),
+        sent_at: Some(at(sent_at).timestamp_micros()),
+        customer_id: Some("acme".into()),
+        country: Some("NL".into()),
+    }
+}
+
 /// An instant, as RFC 3339 writes it.
 pub fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)

@@ -1,0 +1,102 @@
+//! The program itself, as a process of its own, from its start until its metrics say that every record is durably committed.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::broker::free_port;
+use crate::fill::Filled;
+
+/// What one run took.
+pub struct Run {
+    /// From the first assignment to the last record durably committed, as the metrics show it.
+    pub wall: Duration,
+    /// CPU time of the process, start and stop included.
+    pub cpu: Duration,
+    /// The largest resident size.
+    pub peak_kib: u64,
+}
+
+/// Runs an instance over all that was filled, with a store and a group of its own.
+pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Run {
+    let port = free_port();
+    let root = folder.join(format!("root-{number}"));
+    let config = folder.join(format!("ebbtide-{number}.yaml"));
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
+    let text = format!(
+        "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {bootstrap}\n  group: bench-{number}\n  \
+         dead_letter_topic: dead\n  retention_check: warn\nhttp:\n  listen: 127.0.0.1:{port}\nlog:\n  level: warn\n",
+        policy.display(),
+        root.display()
+    );
+    std::fs::write(&config, text).expect("the instance's configuration");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ebbtide"))
+        .args(["run", "--config"])
+        .arg(&config)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program");
+    let mut started = None;
+    let wall = loop {
+        std::thread::sleep(Duration::from_millis(10));
+        assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
+        let scrape = scrape(port);
+        // Before the first message is taken, so the time includes all of it.
+        if value(&scrape, "ebbtide_ingest_rebalances_total", "outcome=\"assigned\"") > 0.0 {
+            started.get_or_insert_with(Instant::now);
+        }
+        if stored(&scrape) as u64 >= filled.records {
+            break started.map_or(Duration::ZERO, |started: Instant| started.elapsed());
+        }
+    };
+    let (cpu, peak_kib) = (cpu(child.id()), peak(child.id()));
+    stop(&mut child);
+    std::fs::remove_dir_all(&root).expect("the run's own tables");
+    Run { wall, cpu, peak_kib }
+}
+
+fn stop(child: &mut Child) {
+    let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
+    assert!(asked.success());
+    let ended = child.wait().expect("a child");
+    assert!(ended.success(), "the instance did not stop cleanly: {ended}");
+}
+
+fn stored(scrape: &str) -> f64 {
+    value(scrape, "ebbtide_ingest_records_total", "outcome=\"stored\"")
+}
+
+/// The sum of a metric's series that carry `label`.
+fn value(scrape: &str, name: &str, label: &str) -> f64 {
+    scrape
+        .lines()
+        .filter(|line| line.starts_with(name) && line.contains(label))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+fn scrape(port: u16) -> String {
+    let mut answer = String::new();
+    if let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) {
+        let _ = socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+        let _ = socket.read_to_string(&mut answer);
+    }
+    answer
+}
+
+/// User and system time of a process, all threads.
+pub fn cpu(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().expect("utime") + fields[12].parse::<u64>().expect("stime");
+    // Linux counts in hundredths of a second on every architecture that this runs on.
+    Duration::from_millis(ticks * 10)
+}
+
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a peak");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("KiB")
+}

@@ -1,0 +1,205 @@
+//! The one place that builds a running instance from configuration, policy, clock and store.
+//!
+//! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
+
+mod policy_file;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::watch;
+
+use crate::api::{Port, ServeError};
+use crate::clock::SharedClock;
+use crate::config::{Config, RetentionCheck};
+use crate::health::{Health, Part};
+use crate::ids::Topic;
+use crate::ingest::backoff::Backoff;
+use crate::ingest::preflight::{self, PreflightError, TooLong};
+use crate::ingest::writers::{Around, WriterSchemas, WritersError};
+use crate::ingest::{self, Parts, StartError};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::store::{OpenError, Root, RootError, Table, TableSpec, Upkeep};
+
+pub use policy_file::{UnreadablePolicy, read_policy};
+
+/// How long the brokers may take to answer one question before the first record.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the tables' logs are looked after.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// An instance that is ready to run.
+pub struct App {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The checked policy.
+    pub policy: Arc<Policy>,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// What is in trouble now.
+    pub health: Arc<Health>,
+}
+
+/// Why an instance does not start, or does not stop as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The root is none.
+    #[error("root: {0}")]
+    Root(#[from] RootError),
+    /// A table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The sources of writer schemas cannot be set up.
+    #[error("schemas: {0}")]
+    Writers(#[from] WritersError),
+    /// The operations port cannot be had.
+    #[error("http.listen: {0}")]
+    Listen(#[from] ServeError),
+    /// Kafka keeps records longer than the policy allows.
+    #[error("{}; or set kafka.retention_check: warn", told(.0))]
+    Retention(Vec<TooLong>),
+    /// The client library refuses the configuration.
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
+    /// Ingest cannot begin.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The lanes did not stop in time. Nothing is lost: what is uncommitted is read again.
+    #[error("the lanes did not stop within {0:?}; what is uncommitted will be read again")]
+    Stuck(Duration),
+}
+
+fn told(judged: &[TooLong]) -> String {
+    judged.iter().map(|long| long.what.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+impl App {
+    /// Runs until `stop` turns true; then flushes, commits, leaves the group and returns.
+    ///
+    /// Errors with what keeps it from starting, or if it could not stop within the configured time.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+        let root = Root::parse(&self.config.root)?;
+        let around =
+            Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
+        let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
+        let mut done = stop.clone();
+        let port = Port::bind(self.config.http.listen).await?;
+        let served = tokio::spawn(port.serve(Arc::clone(&self.health), self.metrics.clone(), async move {
+            // An error means that nobody is left to ask for a stop: then it is one.
+            let _ = done.wait_for(|stop| *stop).await;
+        }));
+        self.declare();
+        let tables = self.open_tables(&root).await?;
+        if self.preflight(&mut stop).await? {
+            self.ingest(root, writers, tables, &mut stop).await?;
+        }
+        if let Ok(Err(error)) = served.await {
+            tracing::warn!(%error, "the operations port ended early");
+        }
+        Ok(())
+    }
+
+    /// Makes the series of every product at zero, so that an alert on a rate works before the first event.
+    fn declare(&self) {
+        self.metrics.buffer_limit_bytes.set(i64::try_from(self.config.ingest.memory).unwrap_or(i64::MAX));
+        for product in self.policy.products.values().filter(|product| product.records.is_some()) {
+            self.metrics.add_product(&product.key, self.policy.categories.keys());
+        }
+    }
+
+    async fn ingest(
+        &self,
+        root: Root,
+        writers: Arc<WriterSchemas>,
+        tables: Vec<Table>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), AppError> {
+        let flag = Arc::new(AtomicBool::new(false));
+        let lanes = ingest::start(Parts {
+            config: Arc::clone(&self.config),
+            policy: Arc::clone(&self.policy),
+            root,
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            health: Arc::clone(&self.health),
+            writers,
+            stop: Arc::clone(&flag),
+        })?;
+        self.health.over(&Part::Process);
+        self.look_after(tables, stop).await;
+        tracing::info!("stopping: committing what is held, leaving the group");
+        flag.store(true, Ordering::Relaxed);
+        let patience = self.config.ingest.shutdown_timeout;
+        let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
+        tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
+        Ok(())
+    }
+
+    async fn open_tables(&self, root: &Root) -> Result<Vec<Table>, AppError> {
+        let mut tables = Vec::new();
+        for product in self.policy.products.keys() {
+            if let Some(spec) = TableSpec::of(&self.policy, product) {
+                tables.push(Table::open(root, Arc::new(spec)).await?);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
+    async fn preflight(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+        let base = ingest::client_config(&self.config.kafka);
+        let mut backoff = Backoff::default();
+        let found = loop {
+            match preflight::facts(&base, &self.topics(), PATIENCE).await {
+                Ok(found) => break found,
+                Err(error @ PreflightError::Client(_)) => return Err(error.into()),
+                Err(error) => {
+                    self.health.trouble(Part::Broker, error.to_string());
+                    tracing::warn!(%error, "waiting for the brokers");
+                }
+            }
+            if tokio::time::timeout(backoff.next_delay(), stop.wait_for(|stop| *stop)).await.is_ok() {
+                return Ok(false);
+            }
+        };
+        self.health.over(&Part::Broker);
+        let judged = preflight::judge_all(&self.policy, &found);
+        if self.config.kafka.retention_check == RetentionCheck::Refuse && !judged.is_empty() {
+            return Err(AppError::Retention(judged));
+        }
+        for long in judged {
+            tracing::warn!(source.topic = %long.topic, "{}", long.what);
+        }
+        Ok(true)
+    }
+
+    fn topics(&self) -> Vec<Topic> {
+        let records = self.policy.products.values().filter_map(|product| product.records.as_ref());
+        let sources = records.flat_map(|records| records.topics.iter().cloned());
+        sources.chain(Topic::new(&self.config.kafka.dead_letter_topic).ok()).collect()
+    }
+
+    /// Looks after the tables' logs until the instance is to stop.
+    async fn look_after(&self, mut tables: Vec<Table>, stop: &mut watch::Receiver<bool>) {
+        let maintain = &self.config.maintain;
+        let upkeep = Upkeep {
+            checkpoint_every: maintain.checkpoint_every,
+            keep_log: TimeDelta::from_std(maintain.log_retention).unwrap_or(TimeDelta::MAX),
+            keep_orphans: TimeDelta::from_std(maintain.orphan_age).unwrap_or(TimeDelta::MAX),
+            ..Upkeep::default()
+        };
+        while tokio::time::timeout(UPKEEP_EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
+            for table in &mut tables {
+                if let Err(error) = table.maintain(self.clock.now(), &upkeep).await {
+                    let product = &table.spec().product;
+                    tracing::warn!(%product, %error, "the table's log could not be looked after; trying again later");
+                }
+            }
+        }
+    }
+}

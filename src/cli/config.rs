@@ -1,0 +1,164 @@
+//! `ebbtide config`: what is wrong with a configuration, and what is in force with the environment laid over it.
+//!
+//! Promises to read and never to change anything, and to ask no server. Must never print a secret.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Outcome, Output, report};
+use crate::config::{Config, Surroundings};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say everything that is wrong with a configuration file and the EBBTIDE_ variables over it.
+    ///
+    /// The files that its secrets name are read too. No broker, registry or table is asked.
+    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
+    #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
+    Check {
+        /// The configuration file.
+        #[arg(default_value = "config/ebbtide.yaml")]
+        file: PathBuf,
+        /// How to write the result.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Print the configuration in force: file, EBBTIDE_ variables and defaults together, secrets hidden.
+    #[command(after_help = "Example:\n  EBBTIDE_INGEST_MEMORY=1GiB ebbtide config show config/ebbtide.yaml")]
+    Show {
+        /// The configuration file.
+        #[arg(default_value = "config/ebbtide.yaml")]
+        file: PathBuf,
+    },
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        match self.command {
+            Command::Check { file, output } => check(&file, &Surroundings::of(&file), output),
+            Command::Show { file } => show(&file, &Surroundings::of(&file)),
+        }
+    }
+}
+
+pub(super) fn check(file: &Path, around: &Surroundings, output: Output) -> Outcome {
+    match std::fs::read_to_string(file) {
+        Ok(text) => {
+            let checked = Config::parse(&file.display().to_string(), &text, around);
+            report::problems(file, &checked.problems, output)
+        }
+        Err(error) => unreadable(file, &error),
+    }
+}
+
+pub(super) fn show(file: &Path, around: &Surroundings) -> Outcome {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return unreadable(file, &error),
+    };
+    let checked = Config::parse(&file.display().to_string(), &text, around);
+    match checked.config {
+        Some(config) => Outcome::done(config.to_string()),
+        None => report::problems(file, &checked.problems, Output::Text),
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Outcome {
+    Outcome::usage(format!("{} cannot be read: {error}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shipped file as `check` and `show` see it, without the environment of whoever runs the test.
+    fn shipped() -> (PathBuf, Surroundings) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ebbtide.yaml");
+        let folder = PathBuf::from("config");
+        (file, Surroundings { folder, ..Surroundings::default() })
+    }
+
+    #[test]
+    fn the_shipped_configuration_has_no_problems() {
+        let (file, around) = shipped();
+        let outcome = check(&file, &around, Output::Text);
+        assert_eq!((outcome.code, outcome.out), (0, format!("{}: no problems\n", file.display())));
+    }
+
+    #[test]
+    fn a_bad_variable_is_a_problem_in_text_and_in_json() {
+        let (file, mut around) = shipped();
+        around.variables.insert("EBBTIDE_LOG_LEVEL".to_owned(), "loud".to_owned());
+        let outcome = check(&file, &around, Output::Text);
+        assert_eq!(outcome.code, 1);
+        assert!(outcome.out.starts_with("EBBTIDE_LOG_LEVEL:0:0: error: log.level: "), "{}", outcome.out);
+        let json: serde_json::Value = serde_json::from_str(&check(&file, &around, Output::Json).out).unwrap();
+        assert_eq!(json["errors"], 1);
+        assert_eq!(json["problems"][0]["path"], "log.level");
+        assert_eq!(show(&file, &around).code, 1);
+    }
+
+    #[test]
+    fn what_is_in_force_is_shown_with_defaults_and_variables_and_without_secrets() {
+        let (file, mut around) = shipped();
+        for (name, value) in [
+            ("EBBTIDE_INGEST_LANES", "3"),
+            ("EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWORD", "hunter2"),
+            ("EBBTIDE_SCHEMAS_REGISTRY_URL", "https://registry:8081"),
+            ("EBBTIDE_SCHEMAS_REGISTRY_BASIC_USER", "ebbtide"),
+            ("EBBTIDE_SCHEMAS_REGISTRY_BASIC_PASSWORD", "hunter2"),
+        ] {
+            around.variables.insert(name.to_owned(), value.to_owned());
+        }
+        let outcome = show(&file, &around);
+        assert_eq!(outcome.code, 0);
+        insta::assert_snapshot!(outcome.out, @r#"
+        policy: "config/policy.yaml"
+        root: "config/../data"
+        kafka:
+          properties:
+            bootstrap.servers: "localhost:9092"
+            sasl.password: "[hidden]"
+          group: "ebbtide"
+          dead_letter_topic: "ebbtide.dead-letters"
+          retention_check: refuse
+        schemas:
+          registry:
+            url: "https://registry:8081/"
+            basic: { user: "ebbtide", password: "[hidden]" }
+            timeout: 10s
+          folder: "config/../schemas"
+        ingest:
+          lanes: 3
+          memory: 512MiB
+          commit_bytes: 128MiB
+          commit_age: 10s
+          future_tolerance: 1h
+          shutdown_timeout: 30s
+          max_message_bytes: 1MiB
+        maintain:
+          checkpoint_every: 100
+          log_retention: 30d
+          orphan_age: 6h
+        http:
+          listen: "127.0.0.1:9464"
+        log:
+          format: text
+          level: "info,librdkafka=warn"
+        "#);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_a_wrong_use() {
+        let outcome = check(Path::new("nowhere.yaml"), &Surroundings::default(), Output::Text);
+        assert_eq!(outcome.code, 2);
+        assert!(outcome.err.starts_with("error: nowhere.yaml cannot be read: "), "{}", outcome.err);
+    }
+}

@@ -1,0 +1,110 @@
+//! The command line: what can be asked of the program, and the only floor that prints.
+//!
+//! Promises exit code 0 for done, 1 for a problem found, 2 for a wrong use, on every subcommand; results go to stdout,
+//! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
+
+mod config;
+mod policy;
+mod report;
+mod run;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Ebbtide lands communications records from Kafka in Delta tables, each personal field classified and each deadline
+/// written on the record, so that what must be gone can be gone on time.
+#[derive(Debug, Parser)]
+#[command(name = "ebbtide", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read Kafka into the tables until told to stop.
+    Run(run::Args),
+    /// Check, explain and describe the retention policy.
+    Policy(policy::Args),
+    /// Check and show the configuration.
+    Config(config::Args),
+}
+
+impl Command {
+    fn run(self) -> Outcome {
+        match self {
+            Command::Run(args) => args.run(),
+            Command::Policy(args) => args.run(),
+            Command::Config(args) => args.run(),
+        }
+    }
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON document on stdout.
+    Json,
+}
+
+/// What a subcommand has to say, and its exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Outcome {
+    out: String,
+    err: String,
+    code: u8,
+}
+
+impl Outcome {
+    /// A result.
+    fn done(out: String) -> Self {
+        Self { out, ..Self::default() }
+    }
+
+    /// A result that is a problem found.
+    fn problem(out: String) -> Self {
+        Self { out, code: 1, ..Self::default() }
+    }
+
+    /// What was asked for could not be done.
+    fn failure(err: String) -> Self {
+        Self { err, code: 1, ..Self::default() }
+    }
+
+    /// A wrong use.
+    fn usage(what: impl std::fmt::Display) -> Self {
+        Self { err: format!("error: {what}\n"), code: 2, ..Self::default() }
+    }
+}
+
+/// Does what `args` ask, the program's own name first. The exit code is 0, or 1 for a problem found, or 2 for a wrong use.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let outcome = match Cli::try_parse_from(args) {
+        Ok(cli) => cli.command.run(),
+        Err(error) => {
+            // Help and version are answers, not errors; who closed the pipe does not want either.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    // A reader that closed the pipe has seen enough.
+    let _ = std::io::stdout().write_all(outcome.out.as_bytes());
+    let _ = std::io::stderr().write_all(outcome.err.as_bytes());
+    ExitCode::from(outcome.code)
+}
+
+/// A value as JSON, with the line break that a terminal wants.
+fn json<T: serde::Serialize>(value: &T) -> String {
+    // Only a map with keys that are no text could fail, and there is none.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests;

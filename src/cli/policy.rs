@@ -1,0 +1,157 @@
+//! `ebbtide policy`: what is wrong with a policy, what it says of a field and why, and its JSON Schema.
+//!
+//! Promises to read and never to change anything.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use super::{Outcome, Output, json, report};
+use crate::app::read_policy;
+use crate::clock::{Clock, SystemClock};
+use crate::ids::Country;
+use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say everything that is wrong with a policy file: where, what, and how to mend it.
+    ///
+    /// The Avro schemas that the policy names are read too, relative to the folder of the policy file.
+    /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
+    #[command(after_help = "Example:\n  ebbtide policy check config/policy.yaml")]
+    Check {
+        /// The policy file.
+        #[arg(default_value = "config/policy.yaml")]
+        file: PathBuf,
+        /// How to write the result.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Say which rule holds for a product's fields, until when, why, and why the other rules do not.
+    ///
+    /// Without --country and --tenant the answer is for those that no rule names.
+    #[command(after_help = "Examples:\n  ebbtide policy explain --product sms\n  \
+                            ebbtide policy explain --product voice --country IT --field callee")]
+    Explain {
+        /// The product's key in the policy.
+        #[arg(long)]
+        product: String,
+        /// The country in which the communication ended: two letters of ISO 3166-1, ZZ if it cannot be told.
+        #[arg(long)]
+        country: Option<String>,
+        /// The tenant, as the product's tenant column names it.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// One column alone (nested fields by their flattened name: sender_address).
+        #[arg(long)]
+        field: Option<String>,
+        /// The policy file.
+        #[arg(long, default_value = "config/policy.yaml")]
+        policy: PathBuf,
+        /// How to write the result.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Print the JSON Schema of policy files, for editors that complete and check as you type.
+    Schema {
+        /// How to write it; both are JSON.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        match self.command {
+            Command::Check { file, output } => check(&file, output),
+            Command::Explain { product, country, tenant, field, policy, output } => {
+                let (tenant, field) = (tenant.as_deref(), field.as_deref());
+                let country = match country.as_deref().map(Country::new).transpose() {
+                    Ok(country) => country,
+                    Err(error) => return Outcome::usage(error),
+                };
+                let ask = Ask { product: &product, country, tenant, field, now: SystemClock::new().now() };
+                explain_file(&policy, &ask, output)
+            }
+            Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),
+        }
+    }
+}
+
+pub(super) fn check(file: &Path, output: Output) -> Outcome {
+    match read_policy(file) {
+        Ok(checked) => report::problems(file, &checked.problems, output),
+        Err(why) => Outcome::usage(why),
+    }
+}
+
+pub(super) fn explain_file(file: &Path, ask: &Ask<'_>, output: Output) -> Outcome {
+    let checked = match read_policy(file) {
+        Ok(checked) => checked,
+        Err(why) => return Outcome::usage(why),
+    };
+    let Some(policy) = &checked.policy else { return report::problems(file, &checked.problems, output) };
+    match (explain(policy, ask), output) {
+        (Ok(explanation), Output::Text) => Outcome::done(text(&explanation)),
+        (Ok(explanation), Output::Json) => Outcome::done(json(&explanation)),
+        (Err(error), _) => Outcome::usage(error),
+    }
+}
+
+fn text(explanation: &Explanation) -> String {
+    let Explanation { product, policy_version, zone, country, tenant, bucket, notes, categories, not_personal } =
+        explanation;
+    let country = country.map_or("any country that no rule names".to_owned(), |country| country.to_string());
+    let tenant =
+        tenant.as_deref().map_or("any tenant that no rule names".to_owned(), |tenant| format!("tenant {tenant}"));
+    let mut text = format!("{product}, {country}, {tenant}; policy {policy_version}, a record of {bucket} ({zone})\n");
+    for note in notes {
+        let _ = writeln!(text, "note: {note}");
+    }
+    for category in categories {
+        category_text(category, &mut text);
+    }
+    if !not_personal.is_empty() {
+        let _ = writeln!(text, "\nnot personal: {}", not_personal.join(", "));
+    }
+    text
+}
+
+fn category_text(explained: &Explained, text: &mut String) {
+    let Explained { category, term, fields, rule, keep, boundary, trigger, due, grace, .. } = explained;
+    let _ = writeln!(text, "\n{category} ({term}): {}", fields.join(", "));
+    let clock = match trigger.as_str() {
+        "contract_end" => "the end of the contract with the tenant",
+        "consent_withdrawn" => "the event, or at once when consent is withdrawn",
+        _ => "the event",
+    };
+    let bound = if boundary == "at_most" { "at most" } else { "at least" };
+    let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
+    let _ = match due {
+        Some(due) => writeln!(text, "  due       {due}, gone within {grace}"),
+        None => {
+            writeln!(text, "  due       open until the contract's end is known, gone within {grace} of it and {keep}")
+        }
+    };
+    for (name, values) in [("bases", &explained.bases), ("purposes", &explained.purposes)] {
+        if !values.is_empty() {
+            let _ = writeln!(text, "  {name:<9} {}", values.join(", "));
+        }
+    }
+    if let Some(source) = &explained.source {
+        let _ = writeln!(text, "  source    {source}");
+    }
+    // First those that came near.
+    let (near, far): (Vec<_>, Vec<_>) = explained.others.iter().partition(|lost| lost.matches);
+    for (index, lost) in near.into_iter().chain(far).enumerate() {
+        let label = if index == 0 { "not" } else { "" };
+        let _ = writeln!(text, "  {label:<9} {}: {}", lost.rule, lost.why);
+    }
+}

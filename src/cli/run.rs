@@ -1,0 +1,83 @@
+//! `ebbtide run`: reads Kafka into the tables until it is told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::Outcome;
+use crate::app::{App, read_policy};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::problem::Problem;
+use crate::telemetry;
+
+/// Reads Kafka into the tables until SIGTERM or Ctrl-C, then commits what it holds and leaves the group.
+///
+/// Ends with 0 after a clean stop, 1 if it could not start or stop, 2 for a wrong use.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The configuration; every key of it can be overridden by a variable EBBTIDE_<SECTION>_<KEY>
+    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    config: PathBuf,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        match self.start() {
+            Ok(problems) if problems.is_empty() => Outcome::default(),
+            Ok(problems) => Outcome::failure(problems.iter().map(|problem| format!("{problem}\n")).collect()),
+            Err(error) => Outcome::failure(format!("error: {error:#}\n")),
+        }
+    }
+
+    /// Runs until a signal comes. Gives the problems that kept it from starting, if any.
+    fn start(&self) -> anyhow::Result<Vec<Problem>> {
+        let checked = Config::load(&self.config);
+        let Some(config) = checked.config else { return Ok(checked.problems) };
+        telemetry::init(&config.log)?;
+        warn(&checked.problems);
+        let checked = read_policy(&config.policy)?;
+        let Some(policy) = checked.policy else { return Ok(checked.problems) };
+        warn(&checked.problems);
+        serve(config, policy)?;
+        Ok(Vec::new())
+    }
+}
+
+fn warn(problems: &[Problem]) {
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+}
+
+fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let app = App {
+        config: Arc::new(config),
+        policy: Arc::new(policy),
+        health: Arc::new(Health::starting(Arc::clone(&clock))),
+        metrics: Metrics::new()?,
+        clock,
+    };
+    #[cfg(feature = "failpoints")]
+    let _watched = crate::failpoint::watch();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let (ask, asked) = watch::channel(false);
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::spawn(async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            // Nobody listens only if the instance has ended already.
+            let _ = ask.send(true);
+            // Kept, because a channel without its sender would ask for a stop too.
+            ask.closed().await;
+        });
+        Ok(app.run(asked).await?)
+    })
+}

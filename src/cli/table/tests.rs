@@ -1,0 +1,108 @@
+use clap::Parser;
+
+use super::{TableArgs, run};
+use crate::store::testing::{batch, noon, root, spec};
+use crate::store::{Root, Table};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: TableArgs,
+}
+
+fn answer(root: &Root, line: &str) -> (u8, String) {
+    let words = ["table"].into_iter().chain(line.split(' ')).map(str::to_owned);
+    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    let mut out = Vec::new();
+    let code = match run(&line.args, noon() + chrono::TimeDelta::days(85), &mut out) {
+        Ok(code) => code,
+        Err(error) => return (1, error.to_string()),
+    };
+    (code, String::from_utf8(out).unwrap())
+}
+
+fn filled() -> (tempfile::TempDir, Root) {
+    let (folder, root) = root();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        for (number, from) in [(0, None), (0, Some(100)), (1, None)] {
+            let work = batch(&table, number, from, from.unwrap_or(0) + 100).await;
+            table.commit(work).await.unwrap();
+        }
+    });
+    (folder, root)
+}
+
+/// Sizes of files change with the libraries that write them; the words do not.
+fn without_sizes(text: &str) -> String {
+    let sized = regex::Regex::new(r"(bytes     |files, )\d+").unwrap();
+    sized.replace_all(text, "${1}N").into_owned()
+}
+
+#[test]
+fn the_tables_are_listed() {
+    let (_folder, root) = root();
+    assert_eq!(answer(&root, "list"), (0, String::new()));
+    let (_folder, root) = filled();
+    assert_eq!(answer(&root, "list"), (0, "sms\n".to_owned()));
+    assert_eq!(answer(&root, "list --output json"), (0, "[\n  \"sms\"\n]\n".to_owned()));
+}
+
+#[test]
+fn a_table_is_shown() {
+    let (_folder, root) = filled();
+    let (code, text) = answer(&root, "show sms");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(without_sizes(&text), @r"
+    Table sms at version 3
+      records   300
+      segments  3
+      bytes     N
+      controls  0
+
+    Records by when a category is due
+      category          nearest deadline  due  24 hours  7 days  30 days  later  open
+      content       2026-12-20T14:13:20Z    0         0     300        0      0     0
+      phone_number  2027-03-20T14:13:20Z    0         0       0        0    300     0
+
+    Next offsets
+      traffic.sms/0  200
+      traffic.sms/1  100
+    ");
+    let (_, json) = answer(&root, "show sms --output json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["partitions"][1], serde_json::json!({ "topic": "traffic.sms", "partition": 1, "next": 100 }));
+    assert_eq!(json["deadlines"][0]["within_a_week"], 300);
+}
+
+#[test]
+fn an_audit_says_what_holds_and_fails_when_something_does_not() {
+    let (_folder, root) = filled();
+    let (code, text) = answer(&root, "audit sms");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(without_sizes(&text), @r"
+    Audit of table sms at version 3
+      read 300 = stored 300 + expired 0 + dead letters 0 in 3 commits, 3 of them seen
+      the table holds 300 records in 3 files, N bytes
+    Everything holds.
+    ");
+    let folder = root.table(&"sms".parse().unwrap()).join("bucket=2026-09-21/profile=0123456789ab");
+    let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
+    std::fs::remove_file(file.path()).unwrap();
+    let (code, text) = answer(&root, "audit sms");
+    assert_eq!(code, 1);
+    assert!(
+        text.contains("BROKEN: file bucket=2026-09-21/profile=0123456789ab/") && text.ends_with("It does not hold.\n")
+    );
+    let (code, json) = answer(&root, "audit sms --output json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["holds"], &json["broken"][0]["kind"]), (1, &false.into(), &"missing".into()));
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let (_folder, root) = root();
+    let (code, text) = answer(&root, "show sms");
+    assert_eq!((code, text), (1, format!("there is no table sms under {}", root.folder().display())));
+}

@@ -1,0 +1,193 @@
+//! The columns of one product, and whether a name in the policy means one that is there, is stored and is of the right type.
+//!
+//! Promises to complain once about a wrong name, and never about a column whose class could not be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+
+use super::super::model::{Class, Derived};
+use super::super::tags::is_tag;
+use super::DraftCategory;
+use super::reading::{Reading, did_you_mean};
+use crate::ids::Category;
+use crate::problem::At;
+use crate::schema::{Column, Schema};
+use crate::yaml::{Node, join};
+
+/// What a column must be to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// An instant.
+    Time,
+    /// A number.
+    Number,
+    /// One value, not a list or a map.
+    Single,
+}
+
+impl Kind {
+    fn fits(self, data_type: &DataType) -> bool {
+        match self {
+            Kind::Text => *data_type == DataType::Utf8,
+            Kind::Time => matches!(data_type, DataType::Timestamp(_, Some(_))),
+            Kind::Number => data_type.is_numeric(),
+            Kind::Single => !data_type.is_nested() && !data_type.is_binary(),
+        }
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
+            Kind::Time => ("no instant", "name a column of the Avro type timestamp-millis or timestamp-micros"),
+            Kind::Number => ("no number", "name a column of an Avro number or decimal"),
+            Kind::Single => ("a list, a map or bytes", "name a column of one value"),
+        }
+    }
+}
+
+/// The columns of one product.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// The schema, if it could be read.
+    pub(super) schema: Option<Arc<Schema>>,
+    /// What each column is, as far as that could be read.
+    pub(super) fields: BTreeMap<String, Class>,
+    /// Every column that the policy names, whether or not its class could be read.
+    named: BTreeSet<String>,
+}
+
+impl Columns {
+    /// Reads `fields` and holds them against the schema. `schema_at` is where the policy names the schema.
+    pub(super) fn read(
+        node: Option<&Node>,
+        schema: Option<Arc<Schema>>,
+        categories: &BTreeMap<Category, DraftCategory>,
+        (product_path, schema_at): (&str, At),
+        reading: &mut Reading<'_>,
+    ) -> (Self, BTreeMap<Category, (String, At)>) {
+        let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new() };
+        let mut personal = BTreeMap::new();
+        let Some(node) = node else { return (columns, personal) };
+        let path = join(product_path, "fields");
+        for entry in reading.entries(node, &path, "{ recipient: phone_number, status: none }") {
+            let path = join(&path, &entry.key);
+            columns.named.insert(entry.key.clone());
+            columns.check_named(&entry.key, (entry.at, &path), reading);
+            let class = match reading.text(&entry.value, &path, "none") {
+                Some("none") => Class::NotPersonal,
+                Some(text) => match Category::new(text).ok().filter(|category| categories.contains_key(category)) {
+                    Some(category) => {
+                        personal.entry(category.clone()).or_insert_with(|| (entry.key.clone(), entry.at));
+                        Class::Personal(category)
+                    }
+                    None => {
+                        let known: Vec<&str> = categories.keys().map(Category::as_str).chain(["none"]).collect();
+                        let what = format!("there is no category `{text}`");
+                        reading.problems.error(entry.value.at, &path, what, did_you_mean(text, &known));
+                        continue;
+                    }
+                },
+                None => continue,
+            };
+            columns.fields.insert(entry.key.clone(), class);
+        }
+        columns.check_unnamed((product_path, schema_at), reading);
+        (columns, personal)
+    }
+
+    fn check_named(&self, name: &str, (at, path): (At, &str), reading: &mut Reading<'_>) {
+        let Some(schema) = &self.schema else { return };
+        if schema.column(name).is_some() {
+            return;
+        }
+        let by_path = schema.columns.iter().find(|column| column.path.join(".") == name);
+        let mend = match by_path {
+            Some(column) => format!("nested fields are named by their column: write `{}`", column.name),
+            None => did_you_mean(name, &names(&schema.columns)),
+        };
+        reading.problems.error(at, path, format!("the schema has no column `{name}`"), mend);
+    }
+
+    fn check_unnamed(&self, (path, at): (&str, At), reading: &mut Reading<'_>) {
+        let Some(schema) = &self.schema else { return };
+        for column in &schema.columns {
+            let name = &column.name;
+            if is_tag(name) {
+                let product = path.rsplit('.').next().unwrap_or_default();
+                let field = column.path.join(".");
+                let what = format!("the schema's field `{field}` has the name of a tag column, `{name}`");
+                let mend = format!(
+                    "rename it in the schema, for instance to `{product}_{name}`, with `{}` among its aliases",
+                    column.path.last().map_or("", String::as_str)
+                );
+                reading.problems.error(at, &join(path, "schema"), what, mend);
+            } else if !self.named.contains(name) {
+                let what = format!("the schema's field `{name}` is not classified and will not be stored");
+                let mend =
+                    format!("write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose");
+                reading.problems.warning(at, &join(path, "fields"), what, mend);
+            }
+        }
+    }
+
+    /// The column that `node` names, if it is one that is stored and of `kind`. `role` says what for: `the event time`.
+    pub(super) fn want(
+        &self,
+        node: &Node,
+        path: &str,
+        (role, kind): (&str, Kind),
+        reading: &mut Reading<'_>,
+    ) -> Option<String> {
+        let name = reading.text(node, path, "a column's name")?;
+        self.want_named(name, (node.at, path), (role, kind), reading)
+    }
+
+    /// As [`Columns::want`], of a name that stands at a place.
+    pub(super) fn want_named(
+        &self,
+        name: &str,
+        (at, path): (At, &str),
+        (role, kind): (&str, Kind),
+        reading: &mut Reading<'_>,
+    ) -> Option<String> {
+        let column = self.schema.as_ref().map(|schema| schema.column(name));
+        match column {
+            Some(None) => {
+                let schema = self.schema.as_ref().map(|schema| names(&schema.columns)).unwrap_or_default();
+                let what = format!("{role} is to come from `{name}`, but the schema has no such column");
+                reading.problems.error(at, path, what, did_you_mean(name, &schema));
+                return None;
+            }
+            Some(Some(column)) if !kind.fits(&column.data_type) => {
+                let (is, mend) = kind.words();
+                reading.problems.error(at, path, format!("{role} cannot come from `{name}`: it is {is}"), mend);
+                return None;
+            }
+            _ => {}
+        }
+        if !self.named.contains(name) {
+            let what = format!("{role} is to come from `{name}`, which is not under fields and so is never stored");
+            reading.problems.error(at, path, what, format!("classify `{name}` under fields"));
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    /// The category of a column, if it is personal.
+    pub(super) fn category(&self, name: &str) -> Option<&Category> {
+        self.fields.get(name)?.category()
+    }
+
+    /// Reads `derive`.
+    pub(super) fn derived(&self, node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<Derived> {
+        super::end::derive(self, node, path, reading)
+    }
+}
+
+fn names(columns: &[Column]) -> Vec<&str> {
+    columns.iter().map(|column| column.name.as_str()).collect()
+}

@@ -1,0 +1,203 @@
+//! From the text of a policy file to a [`Policy`], or to everything that is wrong with it.
+//!
+//! Promises to tell all problems at once, each with line, column and mend, and to give a policy only if none is an error.
+//! Must never read a file itself: the schemas come from a [`SchemaSource`].
+
+mod columns;
+mod end;
+mod keep;
+mod product;
+mod reading;
+mod rule;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+
+use self::reading::Reading;
+use super::check;
+use super::model::{Policy, Product, Records, Rule};
+use crate::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
+use crate::problem::{At, Problem, Problems, nearest};
+use crate::yaml::{self, Node, check_keys, join};
+
+/// Where the texts of the products' schemas come from.
+pub trait SchemaSource {
+    /// The text of the schema at `path` as the policy writes it: relative to the folder of the policy file. Errors say
+    /// why it cannot be read, in a few words.
+    fn load(&self, path: &str) -> Result<String, String>;
+}
+
+/// What became of a policy file.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The policy; `None` if any problem is an error.
+    pub policy: Option<Policy>,
+    /// All problems, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+/// Parses and checks the text of a policy. `file` is its name as the user knows it, for the problems.
+#[must_use]
+pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
+    let mut problems = Problems::of(file);
+    let policy = match yaml::parse(text) {
+        Ok(root) => read(&root, schemas, &mut problems),
+        Err(error) => {
+            problems.error(
+                error.at,
+                "",
+                format!("this is not YAML: {}", error.what),
+                "mend the line, or the one above it",
+            );
+            None
+        }
+    };
+    let policy = policy.filter(|_| !problems.any_error());
+    Checked { policy, problems: problems.into_sorted() }
+}
+
+/// What is known so far of a policy that may have errors: enough to look for more of them.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) zone: Option<Tz>,
+    pub(super) bucket: Option<BucketUnit>,
+    pub(super) categories: BTreeMap<Category, DraftCategory>,
+    pub(super) products: Vec<DraftProduct>,
+    pub(super) rules: Vec<DraftRule>,
+}
+
+/// A category and where it stands.
+#[derive(Debug)]
+pub(super) struct DraftCategory {
+    pub(super) term: String,
+    pub(super) at: At,
+}
+
+/// A product as far as it could be read.
+#[derive(Debug)]
+pub(super) struct DraftProduct {
+    pub(super) key: ProductKey,
+    pub(super) title: Option<String>,
+    /// Whether it has records at all.
+    pub(super) has_records: bool,
+    /// Its records, if they could be read in full.
+    pub(super) records: Option<Records>,
+    /// The first column of each category, and where it stands.
+    pub(super) personal: BTreeMap<Category, (String, At)>,
+    /// Where its jurisdictions come from, if that could be read.
+    pub(super) jurisdiction: Option<super::model::Jurisdiction>,
+    /// Whether its records name a tenant.
+    pub(super) has_tenant: bool,
+    /// Where `end` names the column of the subjects, and that column's category.
+    pub(super) counted: Option<(Category, At)>,
+    /// The categories of its subjects, and where they are listed.
+    pub(super) subjects: Option<(BTreeSet<Category>, At)>,
+}
+
+/// A rule as far as it could be read.
+#[derive(Debug)]
+pub(super) struct DraftRule {
+    pub(super) rule: Rule,
+    pub(super) at: At,
+    /// What it matches could not be read in full, so it proves neither a hole nor a clash.
+    pub(super) vague: bool,
+    /// Its window could not be read.
+    pub(super) broken: bool,
+}
+
+const KEYS: [&str; 6] = ["version", "zone", "bucket", "categories", "products", "rules"];
+
+fn read(root: &Node, schemas: &dyn SchemaSource, problems: &mut Problems) -> Option<Policy> {
+    check_keys(root, &KEYS, "", problems);
+    if root.entries().is_empty() {
+        return None;
+    }
+    let mut reading = Reading { problems };
+    let version = reading
+        .need(root, "version", "", "2026-11-01")
+        .and_then(|node| reading.parsed::<PolicyVersion>(node, "version", "2026-11-01"));
+    let mut draft = Draft {
+        zone: reading.need(root, "zone", "", "Europe/Amsterdam").and_then(|node| zone(node, &mut reading)),
+        bucket: match reading.maybe(root, "bucket") {
+            None => Some(BucketUnit::Day),
+            Some(node) => bucket(node, &mut reading),
+        },
+        ..Draft::default()
+    };
+    categories(root, &mut draft, &mut reading);
+    products(root, &mut draft, schemas, &mut reading);
+    rule::read_all(root, &mut draft, &mut reading);
+    check::check(&draft, reading.problems);
+    finish(version?, draft)
+}
+
+fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
+    let mut products = BTreeMap::new();
+    for DraftProduct { key, title, has_records, records, .. } in draft.products {
+        if has_records && records.is_none() {
+            return None;
+        }
+        products.insert(key.clone(), Product { key, title, records });
+    }
+    Some(Policy {
+        version,
+        zone: draft.zone?,
+        bucket: draft.bucket?,
+        categories: draft.categories.into_iter().map(|(category, of)| (category, of.term)).collect(),
+        products,
+        rules: draft.rules.into_iter().map(|draft| draft.rule).collect(),
+    })
+}
+
+fn zone(node: &Node, reading: &mut Reading<'_>) -> Option<Tz> {
+    let text = reading.text(node, "zone", "Europe/Amsterdam")?;
+    let zone = Tz::from_str(text).ok();
+    if zone.is_none() {
+        let mend = match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write a name of the IANA time zone database, such as `Europe/Amsterdam`".to_owned(),
+        };
+        reading.problems.error(node.at, "zone", format!("there is no time zone `{text}`"), mend);
+    }
+    zone
+}
+
+fn bucket(node: &Node, reading: &mut Reading<'_>) -> Option<BucketUnit> {
+    reading.one_of(node, "bucket", &[("day", BucketUnit::Day), ("hour", BucketUnit::Hour)])
+}
+
+fn categories(root: &Node, draft: &mut Draft, reading: &mut Reading<'_>) {
+    let example = "{ phone_number: { term: pd:TelephoneNumber } }";
+    let Some(node) = reading.need(root, "categories", "", example) else { return };
+    for entry in reading.entries(node, "categories", example) {
+        let path = join("categories", &entry.key);
+        let Some(category) = reading.key::<Category>(entry, &path) else { continue };
+        check_keys(&entry.value, &["term"], &path, reading.problems);
+        let term = reading.need(&entry.value, "term", &path, "pd:TelephoneNumber").and_then(|node| {
+            let path = join(&path, "term");
+            reading.shaped(node, &path, ("a term of the W3C Data Privacy Vocabulary", "pd:TelephoneNumber"), |text| {
+                text.strip_prefix("pd:").is_some_and(|name| {
+                    name.starts_with(|first: char| first.is_ascii_uppercase())
+                        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+                })
+            })
+        });
+        let term = term.unwrap_or_default().to_owned();
+        draft.categories.insert(category, DraftCategory { term, at: entry.at });
+    }
+}
+
+fn products(root: &Node, draft: &mut Draft, schemas: &dyn SchemaSource, reading: &mut Reading<'_>) {
+    let example = "{ sms: { topics: [traffic.sms], ... } }";
+    let Some(node) = reading.need(root, "products", "", example) else { return };
+    let mut topics: BTreeMap<Topic, (String, At)> = BTreeMap::new();
+    for entry in reading.entries(node, "products", example) {
+        let path = join("products", &entry.key);
+        let Some(key) = reading.key::<ProductKey>(entry, &path) else { continue };
+        let context = product::Context { categories: &draft.categories, schemas, path };
+        let product = product::read(key, &entry.value, &context, &mut topics, reading);
+        draft.products.push(product);
+    }
+}

@@ -1,0 +1,287 @@
+//! One product of a policy: its topics, schema, columns, people and end.
+//!
+//! Promises that whatever else names the product can be checked even where part of it could not be read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::super::countries;
+use super::super::model::{Jurisdiction, Platform, Records, Subject, SubjectKind};
+use super::columns::{Columns, Kind};
+use super::end::{Named, end};
+use super::reading::{Reading, did_you_mean};
+use super::{DraftCategory, DraftProduct, SchemaSource};
+use crate::ids::{Category, Country, ProductKey, Topic};
+use crate::problem::At;
+use crate::schema::Schema;
+use crate::yaml::{Node, check_keys, join};
+
+const KEYS: [&str; 11] = [
+    "title",
+    "records",
+    "topics",
+    "schema",
+    "event_time",
+    "tenant",
+    "jurisdiction",
+    "subjects",
+    "fields",
+    "derive",
+    "end",
+];
+
+/// What is known around a product.
+pub(super) struct Context<'a> {
+    pub(super) categories: &'a BTreeMap<Category, DraftCategory>,
+    pub(super) schemas: &'a dyn SchemaSource,
+    pub(super) path: String,
+}
+
+/// Reads one product. `topics` are those of the products before it.
+pub(super) fn read(
+    key: ProductKey,
+    node: &Node,
+    context: &Context<'_>,
+    topics: &mut BTreeMap<Topic, (String, At)>,
+    reading: &mut Reading<'_>,
+) -> DraftProduct {
+    let path = &context.path;
+    check_keys(node, &KEYS, path, reading.problems);
+    let title = reading.maybe(node, "title").and_then(|node| reading.words(node, &join(path, "title"), 200));
+    let mut draft = DraftProduct {
+        key,
+        title: title.map(str::to_owned),
+        has_records: true,
+        records: None,
+        personal: BTreeMap::new(),
+        jurisdiction: None,
+        has_tenant: node.get("tenant").is_some(),
+        counted: None,
+        subjects: None,
+    };
+    if let Some(records) = reading.maybe(node, "records") {
+        let path = join(path, "records");
+        match reading.text(records, &path, "none") {
+            Some("none") => {
+                draft.has_records = false;
+                no_records(node, &context.path, reading);
+                return draft;
+            }
+            Some(text) => {
+                let what = format!("`records: {text}` means nothing");
+                let mend = "write `records: none` for a product without records of its own, or leave it out";
+                reading.problems.error(records.at, &path, what, mend);
+            }
+            None => {}
+        }
+    }
+    if !matches!(node.value, crate::yaml::Value::Map(_)) {
+        return draft;
+    }
+    draft.records = records(&mut draft, node, context, topics, reading);
+    draft
+}
+
+fn no_records(node: &Node, path: &str, reading: &mut Reading<'_>) {
+    for entry in node.entries().iter().filter(|entry| KEYS[2..].contains(&entry.key.as_str())) {
+        let what = format!("`{}` stands in a product without records", entry.key);
+        reading.problems.error(entry.at, &join(path, &entry.key), what, "take it out, or take out `records: none`");
+    }
+}
+
+fn records(
+    draft: &mut DraftProduct,
+    node: &Node,
+    context: &Context<'_>,
+    topics: &mut BTreeMap<Topic, (String, At)>,
+    reading: &mut Reading<'_>,
+) -> Option<Records> {
+    let path = &context.path;
+    let own = reading.need(node, "topics", path, "[traffic.sms]").map(|node| read_topics(node, path, topics, reading));
+    let schema_node = reading.need(node, "schema", path, "../schemas/sms.avsc");
+    let schema = schema_node.and_then(|node| read_schema(node, path, context.schemas, reading));
+    let fields = reading.need(node, "fields", path, "{ recipient: phone_number, status: none }");
+    let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
+    let (columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
+    draft.personal = personal;
+    let event_time = reading
+        .need(node, "event_time", path, "sent_at")
+        .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", Kind::Time), reading));
+    let tenant = reading
+        .maybe(node, "tenant")
+        .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", Kind::Text), reading));
+    let example = "{ country_of: recipient }";
+    draft.jurisdiction = reading
+        .need(node, "jurisdiction", path, example)
+        .and_then(|node| jurisdiction(node, &join(path, "jurisdiction"), &columns, reading));
+    let subjects = reading.maybe(node, "subjects").map(|node| {
+        let read = subjects(node, &join(path, "subjects"), &columns, reading);
+        let categories: BTreeSet<Category> =
+            read.iter().filter_map(|subject| columns.category(&subject.column).cloned()).collect();
+        draft.subjects = Some((categories, node.at));
+        read
+    });
+    let subjects = subjects.unwrap_or_default();
+    let derive = reading.maybe(node, "derive");
+    let derive = derive.map(|node| columns.derived(node, &join(path, "derive"), reading)).unwrap_or_default();
+    let named = Named { columns: &columns, subjects: &subjects, derived: &derive };
+    let end = reading.need(node, "end", path, "remove").and_then(|node| end(node, &join(path, "end"), &named, reading));
+    let (end, counted) = end?;
+    draft.counted = counted;
+    Some(Records {
+        topics: own?,
+        event_time: event_time?,
+        tenant: match tenant {
+            None => None,
+            Some(tenant) => Some(tenant?),
+        },
+        jurisdiction: draft.jurisdiction.clone()?,
+        subjects,
+        derive,
+        end,
+        schema: columns.schema?,
+        fields: columns.fields,
+    })
+}
+
+fn read_topics(
+    node: &Node,
+    path: &str,
+    taken: &mut BTreeMap<Topic, (String, At)>,
+    reading: &mut Reading<'_>,
+) -> Vec<Topic> {
+    let path = join(path, "topics");
+    let items = reading.items(node, &path, "[traffic.sms]");
+    if items.is_empty() && node.list().is_some() {
+        reading.problems.error(node.at, &path, "no topic is listed", "list one, or write `records: none`");
+    }
+    let mut topics = Vec::new();
+    for item in items {
+        let Some(topic) = reading.parsed::<Topic>(item, &path, "traffic.sms") else { continue };
+        if let Some((by, at)) = taken.get(&topic) {
+            let what = format!("the topic `{topic}` is read already by {by} (line {})", at.line);
+            reading.problems.error(item.at, &path, what, "give each topic to one product, once");
+            continue;
+        }
+        taken.insert(topic.clone(), (path.clone(), item.at));
+        topics.push(topic);
+    }
+    topics
+}
+
+fn read_schema(node: &Node, path: &str, schemas: &dyn SchemaSource, reading: &mut Reading<'_>) -> Option<Arc<Schema>> {
+    let path = join(path, "schema");
+    let name = reading.words(node, &path, 1024)?;
+    let text = match schemas.load(name) {
+        Ok(text) => text,
+        Err(why) => {
+            let mend = "write its path relative to the folder of this policy file";
+            reading.problems.error(node.at, &path, format!("the schema `{name}` cannot be read: {why}"), mend);
+            return None;
+        }
+    };
+    match Schema::parse(&text) {
+        Ok(schema) => Some(Arc::new(schema)),
+        Err(error) => {
+            for unfit in error.found {
+                let field = if unfit.path.is_empty() { String::new() } else { format!(", `{}`", unfit.path) };
+                reading.problems.error(node.at, &path, format!("in {name}{field}: {}", unfit.what), unfit.mend);
+            }
+            None
+        }
+    }
+}
+
+fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Option<Jurisdiction> {
+    const FORMS: &str =
+        "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
+    if let Some(text) = node.text() {
+        if text == "unknown" {
+            return Some(Jurisdiction::Unknown);
+        }
+        if !text.bytes().all(|b| b.is_ascii_uppercase()) || text == Country::UNKNOWN.as_str() {
+            reading.problems.error(node.at, path, format!("`{text}` says no jurisdiction"), FORMS);
+            return None;
+        }
+        return country(text, (node.at, path), reading).map(Jurisdiction::Fixed);
+    }
+    check_keys(node, &["country_of", "column"], path, reading.problems);
+    let role = ("the jurisdiction", Kind::Text);
+    match (node.get("country_of"), node.get("column")) {
+        (Some(of), None) => columns.want(of, &join(path, "country_of"), role, reading).map(Jurisdiction::CountryOf),
+        (None, Some(of)) => columns.want(of, &join(path, "column"), role, reading).map(Jurisdiction::Column),
+        (Some(_), Some(_)) => {
+            reading.problems.error(node.at, path, "two sources of one jurisdiction", FORMS);
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// An assigned country code.
+pub(super) fn country(text: &str, (at, path): (At, &str), reading: &mut Reading<'_>) -> Option<Country> {
+    let country = Country::new(text).ok().filter(|country| countries::is_assigned(*country));
+    if country.is_none() {
+        let upper = text.to_ascii_uppercase();
+        let mend = match upper.as_str() {
+            "UK" => "write `GB`".to_owned(),
+            "EL" => "write `GR`".to_owned(),
+            "EU" => "list its countries one by one".to_owned(),
+            _ if upper != text && countries::codes().any(|code| code == upper) => format!("write `{upper}`"),
+            _ => "write two capitals of ISO 3166-1, such as `NL`".to_owned(),
+        };
+        reading.problems.error(at, path, format!("there is no country `{text}`"), mend);
+    }
+    country
+}
+
+fn subjects(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Vec<Subject> {
+    let mut subjects = Vec::new();
+    for entry in reading.entries(node, path, "{ recipient: phone }") {
+        let path = join(path, &entry.key);
+        let column = columns.want_named(&entry.key, (entry.at, &path), ("a subject", Kind::Text), reading);
+        let kind = subject_kind(&entry.value, &path, columns, reading);
+        let (Some(column), Some(kind)) = (column, kind) else { continue };
+        if columns.fields.get(&column).is_some_and(|class| class.category().is_none()) {
+            let what = format!("`{column}` names a person and is classified `none`");
+            reading.problems.error(entry.at, &path, what, "give it the category of what it is, under fields");
+        }
+        subjects.push(Subject { column, kind });
+    }
+    subjects
+}
+
+fn subject_kind(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Option<SubjectKind> {
+    const FORMS: &str = "write `phone`, `email`, `{ platform_of: <column> }` or `{ platform: whatsapp }`";
+    match node.text() {
+        Some("phone") => return Some(SubjectKind::Phone),
+        Some("email") => return Some(SubjectKind::Email),
+        Some(text) => {
+            let known = ["phone", "email"];
+            let mend = crate::problem::nearest(text, known).map_or(FORMS.to_owned(), |_| did_you_mean(text, &known));
+            reading.problems.error(node.at, path, format!("`{text}` is no kind of subject"), mend);
+            return None;
+        }
+        None => check_keys(node, &["platform_of", "platform"], path, reading.problems),
+    }
+    match (node.get("platform_of"), node.get("platform")) {
+        (Some(of), None) => {
+            let column = columns.want(of, &join(path, "platform_of"), ("the platform", Kind::Text), reading)?;
+            Some(SubjectKind::Channel(Platform::Column(column)))
+        }
+        (None, Some(name)) => {
+            let path = join(path, "platform");
+            let is = |text: &str| {
+                !text.is_empty()
+                    && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+            };
+            let name = reading.shaped(name, &path, ("a platform's name in lower case", "whatsapp"), is)?;
+            Some(SubjectKind::Channel(Platform::Fixed(name.to_owned())))
+        }
+        (Some(_), Some(_)) => {
+            reading.problems.error(node.at, path, "two platforms of one identifier", FORMS);
+            None
+        }
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! Reads values out of nodes, and says what is wrong with those that are not what was wanted.
+//!
+//! Promises one problem for one mistake: what comes back as `None` has been told.
+
+use std::str::FromStr;
+
+use crate::ids::IdError;
+use crate::problem::{Problems, nearest};
+use crate::yaml::{Entry, Node, Value};
+
+/// Reads, and collects the problems.
+pub(super) struct Reading<'p> {
+    pub(super) problems: &'p mut Problems,
+}
+
+impl Reading<'_> {
+    /// The node under `key`; an error if there is none. `path` is the path of `map`.
+    pub(super) fn need<'n>(&mut self, map: &'n Node, key: &str, path: &str, example: &str) -> Option<&'n Node> {
+        let found = self.maybe(map, key);
+        if found.is_none() && matches!(map.value, Value::Map(_)) {
+            let at = map.entry(key).map_or(map.at, |entry| entry.at);
+            self.problems.error(at, path, format!("`{key}` is missing"), format!("write `{key}: {example}`"));
+        }
+        found
+    }
+
+    /// The node under `key`, if it is there and not empty.
+    pub(super) fn maybe<'n>(&mut self, map: &'n Node, key: &str) -> Option<&'n Node> {
+        map.get(key).filter(|node| !matches!(node.value, Value::Null))
+    }
+
+    /// The text of a scalar; an error for anything else.
+    pub(super) fn text<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> Option<&'n str> {
+        let text = node.text();
+        if text.is_none() {
+            self.problems.error(node.at, path, format!("expected a value, found {}", node.kind()), write(example));
+        }
+        text
+    }
+
+    /// A text of at most `most` bytes, without control characters and not empty.
+    pub(super) fn words<'n>(&mut self, node: &'n Node, path: &str, most: usize) -> Option<&'n str> {
+        let text = self.text(node, path, "a few words")?;
+        if text.trim().is_empty() || text.len() > most || text.chars().any(char::is_control) {
+            let what = format!("this text is empty, longer than {most} bytes or holds control characters");
+            self.problems.error(node.at, path, what, format!("use 1 to {most} printable characters"));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text that parses as an id.
+    pub(super) fn parsed<T: FromStr<Err = IdError>>(&mut self, node: &Node, path: &str, example: &str) -> Option<T> {
+        let text = self.text(node, path, example)?;
+        text.parse().map_err(|error| self.refuse(node.at, path, &error)).ok()
+    }
+
+    /// A key that parses as an id.
+    pub(super) fn key<T: FromStr<Err = IdError>>(&mut self, entry: &Entry, path: &str) -> Option<T> {
+        entry.key.parse().map_err(|error| self.refuse(entry.at, path, &error)).ok()
+    }
+
+    fn refuse(&mut self, at: crate::problem::At, path: &str, error: &IdError) {
+        self.problems.error(at, path, format!("`{}` is not a {}", error.text, error.what), error.why);
+    }
+
+    /// A text of at most 128 bytes that has a shape.
+    pub(super) fn shaped<'n>(
+        &mut self,
+        node: &'n Node,
+        path: &str,
+        (what, example): (&str, &str),
+        is: impl Fn(&str) -> bool,
+    ) -> Option<&'n str> {
+        let text = self.text(node, path, example)?;
+        if text.len() > 128 || !is(text) {
+            self.problems.error(
+                node.at,
+                path,
+                format!("`{text}` is not {what}"),
+                format!("write one like `{example}`"),
+            );
+            return None;
+        }
+        Some(text)
+    }
+
+    /// One of a few words.
+    pub(super) fn one_of<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let text = self.text(node, path, known.first().copied().unwrap_or_default())?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let mend = did_you_mean(text, &known);
+            self.problems.error(node.at, path, format!("`{text}` is not one of {}", known.join(", ")), mend);
+        }
+        found
+    }
+
+    /// The items of a list; an error for anything else.
+    pub(super) fn items<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> &'n [Node] {
+        match &node.value {
+            Value::List(items) => items,
+            Value::Text(text) => {
+                self.problems.error(node.at, path, "expected a list, found a value", format!("write `[{text}]`"));
+                &[]
+            }
+            _ => {
+                self.problems.error(node.at, path, format!("expected a list, found {}", node.kind()), write(example));
+                &[]
+            }
+        }
+    }
+
+    /// The entries of a mapping; an error for anything else.
+    pub(super) fn entries<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> &'n [Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ => {
+                self.problems.error(
+                    node.at,
+                    path,
+                    format!("expected a mapping, found {}", node.kind()),
+                    write(example),
+                );
+                &[]
+            }
+        }
+    }
+}
+
+fn write(example: &str) -> String {
+    format!("write it like `{example}`")
+}
+
+/// The mend of a word that is none of `known`.
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "there is none to choose from".to_owned(),
+        None if known.len() > 24 => format!("there are {} to choose from, `{}` first", known.len(), known[0]),
+        None => format!("write one of {}", known.join(", ")),
+    }
+}

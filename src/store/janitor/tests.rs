@@ -1,0 +1,144 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+use super::{Upkeep, bounded, needless, orphans};
+use crate::store::log::files::{LogFile, LogKind};
+use crate::store::testing::{batch, log_bytes, noon, partition, root, spec};
+use crate::store::{Plan, Table, audit, show};
+
+fn day(n: i64) -> DateTime<Utc> {
+    noon() + TimeDelta::days(n)
+}
+
+fn listed(names: &[(&str, i64)]) -> Vec<LogFile> {
+    names
+        .iter()
+        .map(|(name, written)| LogFile {
+            path: Path::from(format!("_delta_log/{name}")),
+            kind: LogKind::of(name),
+            modified: day(*written),
+        })
+        .collect()
+}
+
+fn entry(version: u64) -> String {
+    format!("{version:020}.json")
+}
+
+#[test]
+fn the_names_of_a_log_folder_are_told_apart() {
+    let kind = |name: &str| LogKind::of(name);
+    assert_eq!(kind("00000000000000000007.json"), LogKind::Entry(7));
+    assert_eq!(kind("00000000000000000007.checkpoint.parquet"), LogKind::Checkpoint(7, 1));
+    assert_eq!(kind("00000000000000000007.checkpoint.0000000001.0000000002.parquet"), LogKind::Checkpoint(7, 2));
+    assert_eq!(
+        kind("00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.parquet"),
+        LogKind::Checkpoint(7, 1)
+    );
+    assert_eq!(kind("00000000000000000007.crc"), LogKind::Derived(7));
+    assert_eq!(kind("00000000000000000004.00000000000000000007.compacted.json"), LogKind::Derived(7));
+    assert_eq!(kind(".0f.tmp"), LogKind::Staged);
+    for other in ["_last_checkpoint", "7.json", "0000000000000000000x.json", "_sidecars", "notes.txt", "é"] {
+        assert_eq!(kind(other), LogKind::Other, "{other}");
+    }
+}
+
+#[test]
+fn entries_go_only_behind_a_whole_checkpoint_and_only_when_all_before_it_are_old() {
+    let (zero, one, two, three) = (entry(0), entry(1), entry(2), entry(3));
+    let whole = "00000000000000000002.checkpoint.parquet";
+    let half = "00000000000000000003.checkpoint.0000000001.0000000002.parquet";
+    let files = |one_written| {
+        listed(&[
+            (&zero, 0),
+            (&one, one_written),
+            (&two, 2),
+            (&three, 3),
+            (whole, 2),
+            (half, 3),
+            ("_last_checkpoint", 0),
+        ])
+    };
+    let names = |plan: Vec<String>| plan.iter().map(|path| path.replace("_delta_log/", "")).collect::<Vec<_>>();
+    assert_eq!(names(needless(&files(1), 3, day(10))), [zero.clone(), one.clone()]);
+    // A young entry before the checkpoint keeps everything that it needs to be read.
+    assert!(needless(&files(11), 3, day(10)).is_empty());
+    // The newest evidence stays readable: it holds the running totals.
+    assert!(needless(&files(1), 1, day(10)).is_empty());
+    assert!(needless(&files(1), 3, day(0)).is_empty());
+}
+
+#[test]
+fn only_old_files_that_no_commit_names_are_orphans() {
+    let file = |path: &str, written: i64| ObjectMeta {
+        location: Path::from(path),
+        last_modified: day(written),
+        size: 1,
+        e_tag: None,
+        version: None,
+    };
+    let data =
+        vec![file("b/new.parquet", 9), file("b/lost.parquet", 1), file("b/kept.parquet", 1), file("b/k p.parquet", 1)];
+    let named = ["b/kept.parquet".to_owned(), "b/k%20p.parquet".to_owned()].into();
+    assert_eq!(orphans(data, &named, day(8)), ["b/lost.parquet"]);
+}
+
+#[test]
+fn a_pass_is_bounded_and_says_when_more_is_left() {
+    let some = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>();
+    let plan = bounded(some(3), some(5), 4);
+    assert_eq!((plan.log.len(), plan.orphans.len(), plan.more), (3, 1, true));
+    assert!(!bounded(some(3), some(5), 8).more);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_read_from_a_checkpoint_is_the_table_read_from_its_entries() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    for number in 0..3 {
+        for from in [None, Some(10), Some(20)] {
+            let work = batch(&table, number, from, from.unwrap_or(0) + 10).await;
+            table.commit(work).await.unwrap();
+        }
+    }
+    let sms = "sms".parse().unwrap();
+    let (offsets, seen) = (table.next_offsets(), show(&root, &sms, noon()).await.unwrap());
+    let upkeep = Upkeep { checkpoint_every: 5, ..Upkeep::default() };
+    let done = table.maintain(noon(), &upkeep).await.unwrap();
+    assert_eq!((done.checkpoint, done.deleted), (Some(9), Plan::default()));
+    assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, None);
+    // Long after, the entries go; the totals stay, and so does every offset.
+    let work = batch(&table, 3, None, 10).await;
+    table.commit(work).await.unwrap();
+    let done = table.maintain(day(36_500), &upkeep).await.unwrap();
+    assert_eq!(done.deleted.log.len(), 9);
+    let mut again = Table::open(&root, spec()).await.unwrap();
+    assert_eq!(again.next_offsets(), table.next_offsets());
+    assert_eq!(again.next_offsets()[..3], offsets);
+    assert_eq!(again.state.totals.unwrap().stored, 100);
+    let found = audit(&root, &sms).await.unwrap();
+    assert_eq!((found.oldest_entry, found.records, &found.broken), (9, 100, &vec![]));
+    assert_eq!(show(&root, &sms, noon()).await.unwrap().records, seen.records + 10);
+    let work = batch(&again, 0, Some(30), 40).await;
+    again.commit(work).await.unwrap();
+    assert_eq!(again.next_offset(&partition(0)).unwrap().0, 40);
+    assert!(!log_bytes(&root).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_writer_has_in_flight_is_left_alone() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let mut other = Table::open(&root, spec()).await.unwrap();
+    let in_flight = batch(&other, 0, None, 10).await;
+    let now = std::fs::metadata(root.table(&"sms".parse().unwrap()).join(in_flight.segments[0].path())).unwrap();
+    let now = DateTime::<Utc>::from(now.modified().unwrap());
+    let upkeep = Upkeep { keep_orphans: TimeDelta::hours(1), ..Upkeep::default() };
+    assert_eq!(table.plan(now + TimeDelta::minutes(59), &upkeep).await.unwrap(), Plan::default());
+    assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap().orphans.len(), 1);
+    table.maintain(now + TimeDelta::minutes(59), &upkeep).await.unwrap();
+    other.commit(in_flight).await.unwrap();
+    // Committed by another writer since: the plan knows, although this one has not read on.
+    assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap(), Plan::default());
+}

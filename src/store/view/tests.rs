@@ -1,0 +1,125 @@
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::{Break, audit, products, show};
+use crate::ids::ProductKey;
+use crate::store::testing::{batch, noon, partition, root, spec};
+use crate::store::{Root, Table};
+
+fn sms() -> ProductKey {
+    "sms".parse().unwrap()
+}
+
+async fn two_commits(root: &Root) -> Table {
+    let mut table = Table::open(root, spec()).await.unwrap();
+    for from in [None, Some(100)] {
+        let work = batch(&table, 0, from, from.unwrap_or(0) + 100).await;
+        table.commit(work).await.unwrap();
+    }
+    table
+}
+
+/// Rewrites an entry of the log as a vandal would.
+fn tamper(root: &Root, version: u64, change: impl Fn(&mut Value)) {
+    let path = root.table(&sms()).join(format!("_delta_log/{version:020}.json"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| {
+            let mut line: Value = serde_json::from_str(line).unwrap();
+            change(&mut line);
+            line.to_string()
+        })
+        .collect();
+    std::fs::write(path, lines.join("\n")).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_listed_and_shown() {
+    let (_folder, root) = root();
+    assert_eq!(products(&root).unwrap(), vec![]);
+    assert_eq!(
+        show(&root, &sms(), noon()).await.unwrap_err().to_string().split(" under ").next(),
+        Some("there is no table sms")
+    );
+    two_commits(&root).await;
+    assert_eq!(products(&root).unwrap(), vec![sms()]);
+    let seen = show(&root, &sms(), noon() + TimeDelta::days(89)).await.unwrap();
+    assert_eq!((seen.version, seen.records, seen.segments), (2, 200, 2));
+    assert_eq!(seen.partitions[0].partition, partition(0));
+    assert_eq!(seen.partitions[0].next.0, 200);
+    let content = seen.deadlines.iter().find(|ahead| ahead.category.as_str() == "content").unwrap();
+    assert_eq!((content.due, content.within_a_day, content.within_a_week, content.later), (0, 200, 0, 0));
+    let seen = show(&root, &sms(), noon() + TimeDelta::days(90)).await.unwrap();
+    let content = seen.deadlines.iter().find(|ahead| ahead.category.as_str() == "content").unwrap();
+    assert_eq!((content.due, content.next.unwrap().0), (200, noon() + TimeDelta::days(90)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sound_table_passes_the_audit() {
+    let (_folder, root) = root();
+    two_commits(&root).await;
+    let found = audit(&root, &sms()).await.unwrap();
+    assert!(found.holds(), "{:?}", found.broken);
+    assert_eq!((found.commits, found.records, found.oldest_entry), (2, 200, 0));
+    assert_eq!(found.totals.unwrap().read, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_a_short_and_an_unlisted_file_are_found() {
+    let (_folder, root) = root();
+    two_commits(&root).await;
+    let paths = super::paths(&root, &sms()).await.unwrap();
+    std::fs::remove_file(root.table(&sms()).join(&paths[0])).unwrap();
+    std::fs::write(root.table(&sms()).join(&paths[1]), b"short").unwrap();
+    let broken = audit(&root, &sms()).await.unwrap().broken;
+    assert_eq!(broken.len(), 2);
+    assert!(broken.contains(&Break::Missing { path: paths[0].clone() }));
+    assert!(matches!(&broken[..], [.., Break::Size { found: 5, .. }] | [Break::Size { found: 5, .. }, ..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_and_doubled_records_and_broken_chains_are_found() {
+    type Change = fn(&mut Value);
+    let changes: [(Change, &str); 6] = [
+        (|line| evidence(line, |e| e["read"] = 101.into()), "read 101, accounted for 100"),
+        (|line| evidence(line, |e| e["totals"]["stored"] = 150.into()), "running totals"),
+        (
+            |line| evidence(line, |e| e["partitions"][0]["from"] = 90.into()),
+            "traffic.sms/0 goes on at 90, and the table had come to 100",
+        ),
+        (
+            |line| evidence(line, |e| e["partitions"][0]["next"] = 190.into()),
+            "reads on in traffic.sms/0 at 200, and its evidence ends at 190",
+        ),
+        (
+            |line| {
+                if line.get("add").is_some() {
+                    *line = serde_json::json!({"txn": {"appId": "x", "version": 1}})
+                }
+            },
+            "its evidence stored 100, its files hold 0",
+        ),
+        (
+            |line| {
+                if line.get("commitInfo").is_some() {
+                    line["commitInfo"]["ebbtide"] = Value::Null
+                }
+            },
+            "reads on in traffic.sms/0 at 200, and its evidence ends at 100",
+        ),
+    ];
+    for (change, expected) in changes {
+        let (_folder, root) = root();
+        two_commits(&root).await;
+        tamper(&root, 2, change);
+        let told: Vec<String> = audit(&root, &sms()).await.unwrap().broken.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains(expected)), "{expected}: {told:?}");
+    }
+}
+
+fn evidence(line: &mut Value, change: impl Fn(&mut Value)) {
+    if let Some(info) = line.get_mut("commitInfo") {
+        change(&mut info["ebbtide"]);
+    }
+}
