@@ -8,7 +8,6 @@ mod config;
 mod policy;
 mod report;
 mod run;
-mod schemas;
 mod table;
 
 use std::ffi::OsString;
