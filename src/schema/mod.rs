@@ -20,6 +20,7 @@
 //! Names of records, enums and fixed types need not agree between writer and reader: only those of fields do.
 //! A time of day is microseconds since midnight, as Delta Lake has no such type; a local timestamp is stored as if it were UTC.
 
+mod canonical;
 mod column;
 mod columns;
 mod compile;
