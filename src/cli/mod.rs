@@ -8,6 +8,7 @@ mod config;
 mod policy;
 mod report;
 mod run;
+mod table;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -32,6 +33,8 @@ enum Command {
     Policy(policy::Args),
     /// Check and show the configuration.
     Config(config::Args),
+    /// Look into the tables: list them, show what one holds, audit its books.
+    Table(table::Args),
 }
 
 impl Command {
@@ -40,6 +43,7 @@ impl Command {
             Command::Run(args) => args.run(),
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
+            Command::Table(args) => args.run(),
         }
     }
 }

@@ -2,59 +2,57 @@
 //!
 //! Promises to change nothing, and an exit code that tells: 0 well, 1 the audit found something or there is no such table.
 
-use std::io::{self, Write};
+use std::fmt::{self, Write};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use clap::Subcommand;
 use serde::Serialize;
 
+use super::{Outcome, Output, json};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::ids::ProductKey;
 use crate::store::{Audit, Overview, Root, RootError, StoreError, ViewError, audit, products, show};
 
-/// Look into the tables.
-#[derive(Debug, Clone, clap::Args)]
-pub struct TableArgs {
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// The folder or URL under which the tables are; without it, `root` of the configuration
-    #[arg(long, global = true, value_name = "ROOT")]
+    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    #[arg(long, global = true)]
     root: Option<String>,
-    /// The configuration that names the root
-    #[arg(long, global = true, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    /// The configuration that names the root.
+    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
     config: PathBuf,
-    /// For people or for programs
-    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    /// How to write the result.
+    #[arg(long, global = true, value_enum, default_value_t)]
     output: Output,
 }
 
-#[derive(Debug, Clone, clap::Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    /// List the products that have a table
+    /// List the products that have a table.
     List,
-    /// Show a table's version, records, segments, bytes, deadlines ahead, and the next offset of each partition
+    /// Show a table's version, records, segments, bytes, deadlines ahead and the next offset of each partition.
     Show {
-        /// The product
+        /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
     },
-    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file is there
+    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file is there.
+    ///
+    /// Exit code 0: everything holds. 1: it does not, and what does not is said.
     Audit {
-        /// The product
+        /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
 }
 
 /// Why a table could not be looked at.
 #[derive(Debug, thiserror::Error)]
-pub enum TableError {
+enum TableError {
     /// The configuration that should name the root cannot be used.
     #[error("{} cannot be used; mend it, or say where the tables are with --root", file.display())]
     Config {
@@ -70,35 +68,51 @@ pub enum TableError {
     /// The tables cannot be listed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The answer could not be written.
-    #[error("the answer could not be written: {0}")]
-    Write(#[from] io::Error),
-    /// The answer could not be made JSON.
-    #[error("the answer could not be written as JSON: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Never: texts are written to memory.
+    #[error(transparent)]
+    Format(#[from] fmt::Error),
+    /// The program could not start its own threads.
+    #[error("no threads to read with: {0}")]
+    Threads(#[from] std::io::Error),
 }
 
-/// Answers to `out` as of `now`. Gives the exit code: 0, or 1 where an audit found something.
-pub fn run(args: &TableArgs, now: DateTime<Utc>, out: &mut dyn Write) -> Result<u8, TableError> {
-    let root = root(args)?;
-    // The log's reader works on threads of its own.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    match &args.command {
-        Command::List => {
-            let products = products(&root)?;
-            answer(args, out, &products, |out| products.iter().try_for_each(|product| writeln!(out, "{product}")))?;
-        }
-        Command::Show { product } => {
-            let seen = runtime.block_on(show(&root, product, now))?;
-            answer(args, out, &seen, |out| tell_overview(out, &seen))?;
-        }
-        Command::Audit { product } => {
-            let found = runtime.block_on(audit(&root, product))?;
-            answer(args, out, &Judged { holds: found.holds(), audit: &found }, |out| tell_audit(out, &found))?;
-            return Ok(u8::from(!found.holds()));
-        }
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer(SystemClock::new().now()).unwrap_or_else(|error| match error {
+            TableError::Config { .. } | TableError::Root(_) => Outcome::usage(error),
+            error => Outcome { err: format!("error: {error}\n"), code: 1, ..Outcome::default() },
+        })
     }
-    Ok(0)
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, TableError> {
+        let root = self.root()?;
+        // The log's reader works on threads of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let text = self.output == Output::Text;
+        Ok(Outcome::done(match &self.command {
+            Command::List if text => products(&root)?.iter().map(|product| format!("{product}\n")).collect(),
+            Command::List => json(&products(&root)?),
+            Command::Show { product } => {
+                let seen = runtime.block_on(show(&root, product, now))?;
+                if text { tell_overview(&seen)? } else { json(&seen) }
+            }
+            Command::Audit { product } => {
+                let found = runtime.block_on(audit(&root, product))?;
+                let judged = Judged { holds: found.holds(), audit: &found };
+                let out = if text { tell_audit(&found)? } else { json(&judged) };
+                return Ok(if judged.holds { Outcome::done(out) } else { Outcome::problem(out) });
+            }
+        }))
+    }
+
+    fn root(&self) -> Result<Root, TableError> {
+        if let Some(root) = &self.root {
+            return Ok(Root::parse(root)?);
+        }
+        let unusable = || TableError::Config { file: self.config.clone() };
+        let config = Config::load(&self.config).config.ok_or_else(unusable)?;
+        Ok(Root::parse(&config.root)?)
+    }
 }
 
 #[derive(Serialize)]
@@ -108,29 +122,8 @@ struct Judged<'a> {
     audit: &'a Audit,
 }
 
-fn root(args: &TableArgs) -> Result<Root, TableError> {
-    if let Some(root) = &args.root {
-        return Ok(Root::parse(root)?);
-    }
-    let unusable = || TableError::Config { file: args.config.clone() };
-    let config = Config::load(&args.config).config.ok_or_else(unusable)?;
-    Ok(Root::parse(&config.root)?)
-}
-
-fn answer(
-    args: &TableArgs,
-    out: &mut dyn Write,
-    value: &impl Serialize,
-    tell: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), TableError> {
-    match args.output {
-        Output::Text => tell(out)?,
-        Output::Json => writeln!(out, "{}", serde_json::to_string_pretty(value)?)?,
-    }
-    Ok(())
-}
-
-fn tell_overview(out: &mut dyn Write, seen: &Overview) -> io::Result<()> {
+fn tell_overview(seen: &Overview) -> Result<String, fmt::Error> {
+    let mut out = String::new();
     writeln!(out, "Table {} at version {}", seen.product, seen.version)?;
     writeln!(out, "  records   {}", seen.records)?;
     writeln!(out, "  segments  {}", seen.segments)?;
@@ -154,17 +147,18 @@ fn tell_overview(out: &mut dyn Write, seen: &Overview) -> io::Result<()> {
                 count(ahead.open),
             ]
         }));
-        columns(out, &lines)?;
+        columns(&mut out, &lines)?;
     }
     if !seen.partitions.is_empty() {
         writeln!(out, "\nNext offsets")?;
         let lines: Vec<_> = seen.partitions.iter().map(|at| [at.partition.to_string(), at.next.to_string()]).collect();
-        columns(out, &lines)?;
+        columns(&mut out, &lines)?;
     }
-    Ok(())
+    Ok(out)
 }
 
-fn tell_audit(out: &mut dyn Write, found: &Audit) -> io::Result<()> {
+fn tell_audit(found: &Audit) -> Result<String, fmt::Error> {
+    let mut out = String::new();
     writeln!(out, "Audit of table {} at version {}", found.product, found.version)?;
     if found.oldest_entry > 0 {
         let before = found.oldest_entry;
@@ -184,11 +178,12 @@ fn tell_audit(out: &mut dyn Write, found: &Audit) -> io::Result<()> {
     for broken in &found.broken {
         writeln!(out, "  BROKEN: {broken}")?;
     }
-    writeln!(out, "{}", if found.holds() { "Everything holds." } else { "It does not hold." })
+    writeln!(out, "{}", if found.holds() { "Everything holds." } else { "It does not hold." })?;
+    Ok(out)
 }
 
 /// Lines of cells, the first column to the left and all others to the right, each as wide as its widest cell.
-fn columns<const N: usize>(out: &mut dyn Write, lines: &[[String; N]]) -> io::Result<()> {
+fn columns<const N: usize>(out: &mut String, lines: &[[String; N]]) -> fmt::Result {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     for line in lines {
         write!(out, "  {:<first$}", line[0], first = width(0))?;

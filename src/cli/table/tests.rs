@@ -1,24 +1,22 @@
 use clap::Parser;
 
-use super::{TableArgs, run};
+use super::Args;
 use crate::store::testing::{batch, noon, root, spec};
 use crate::store::{Root, Table};
 
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    args: TableArgs,
+    args: Args,
 }
 
 fn answer(root: &Root, line: &str) -> (u8, String) {
     let words = ["table"].into_iter().chain(line.split(' ')).map(str::to_owned);
     let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
-    let mut out = Vec::new();
-    let code = match run(&line.args, noon() + chrono::TimeDelta::days(85), &mut out) {
-        Ok(code) => code,
-        Err(error) => return (1, error.to_string()),
-    };
-    (code, String::from_utf8(out).unwrap())
+    match line.args.answer(noon() + chrono::TimeDelta::days(85)) {
+        Ok(outcome) => (outcome.code, outcome.out),
+        Err(error) => (1, error.to_string()),
+    }
 }
 
 fn filled() -> (tempfile::TempDir, Root) {

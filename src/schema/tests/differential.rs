@@ -1,4 +1,5 @@
-//! One case of the comparison with apache-avro: a random pair of schemas, a run of good, spoilt and arbitrary bodies through one decoder.
+//! One case of the comparison with apache-avro: a random pair of schemas, a run of good, spoilt and arbitrary bodies
+//! through one decoder.
 //!
 //! Promises that a case is told by its seed alone. Used by the tests and by the fuzzer.
 
