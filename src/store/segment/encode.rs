@@ -83,8 +83,8 @@ fn statistics(column: &TableColumn) -> EnabledStatistics {
     let text = matches!(column.data_type, DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_));
     match (&column.role, text) {
         _ if column.bloom => EnabledStatistics::Page,
-        (Role::Personal(_), true) => EnabledStatistics::None,
-        (_, true) => EnabledStatistics::Chunk,
+        (Role::Tag, true) => EnabledStatistics::Chunk,
+        (_, true) => EnabledStatistics::None,
         (_, false) => EnabledStatistics::Page,
     }
 }

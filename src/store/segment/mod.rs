@@ -3,8 +3,8 @@
 //! Promises that columns of a category can later be left out by copying the others' bytes: a category's values, min/max,
 //! bloom filter and page index stand in its own column chunks alone, and the footer names no value.
 
-mod constant;
 mod encode;
+mod runs;
 mod stats;
 mod writer;
 

@@ -14,7 +14,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
 
-use super::constant::{Constant, chunk};
+use super::runs::{Constant, Runs, chunk};
 use super::{EncodedSegment, SegmentError, SegmentWriter};
 use crate::store::spec::{Role, TableColumn, TableSpec, instant, tags};
 use crate::store::testing::{MARKER, encoded, rows, segment_tags, spec};
@@ -64,9 +64,48 @@ fn a_shared_tag_costs_the_same_for_ten_rows_and_for_a_million() {
         .unwrap();
     let file = SerializedFileWriter::new(Vec::new(), Arc::new(file), Arc::default()).unwrap();
     let column = file.schema_descr().column(0);
-    let size = |rows| chunk(column.clone(), &Constant::Int64(1), rows).unwrap().0.len();
+    let size = |rows| chunk(column.clone(), &Runs::one(Constant::Int64(1), rows)).unwrap().0.len();
     assert!(size(1 << 20) <= size(10) + 16, "{} bytes", size(1 << 20));
     assert!(size(1 << 20) < 80, "{} bytes", size(1 << 20));
+}
+
+#[test]
+fn tags_that_change_within_a_segment_come_back_row_by_row() {
+    let mut writer = SegmentWriter::new(spec(), segment_tags(), &[]).unwrap();
+    for number in [3, 3, 0, 7, 3, -1] {
+        writer.write(&rows(number, 0, 300)).unwrap();
+        writer.feed(None).unwrap();
+    }
+    // More values than one byte of index holds, and runs of one row.
+    for number in 0..400 {
+        writer.write(&rows(number, 0, 1)).unwrap();
+    }
+    let segment = writer.finish().unwrap();
+    let found = read(segment.bytes());
+    let expected = [3, 3, 0, 7, 3, -1].into_iter().flat_map(|number| vec![number; 300]).chain(0..400);
+    let column = found.column_by_name("source_partition").unwrap().as_primitive::<arrow::datatypes::Int32Type>();
+    assert_eq!((column.null_count(), column.values().to_vec()), (0, expected.collect::<Vec<i32>>()));
+    assert!(texts(found.column_by_name("source_topic").unwrap()).iter().all(|topic| topic == "traffic.sms"));
+    let file = metadata(&segment);
+    let chunk = file.row_group(0).columns().iter().find(|c| c.column_path().string() == "source_partition").unwrap();
+    let bounds = chunk.statistics().unwrap();
+    assert_eq!(bounds.min_bytes_opt().unwrap(), (-1i32).to_le_bytes());
+    assert_eq!(bounds.max_bytes_opt().unwrap(), 399i32.to_le_bytes());
+}
+
+#[test]
+fn runs_are_split_where_a_row_group_ends() {
+    let column = StringArray::from(vec!["a", "a", "b", "b", "b", "a"]);
+    let mut rest = Runs::of(&column).unwrap();
+    let first = rest.split(3);
+    let text = |value: &str| Constant::Text(value.to_owned());
+    let mut expected = Runs::one(text("a"), 2);
+    expected.append(Runs::one(text("b"), 1));
+    assert_eq!(first, expected);
+    let mut joined = first;
+    joined.append(rest);
+    assert_eq!(joined, Runs::of(&column).unwrap());
+    assert_eq!(Runs::of(&StringArray::from(vec![Some("a"), None])), None);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::constant::{self, Constant};
 use super::encode::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
+use super::runs::{self, Constant, Runs};
 use super::{EncodedSegment, SegmentError, SegmentTags, stats};
 use crate::failpoint;
 use crate::store::spec::{TableSpec, expires_column};
@@ -26,12 +26,19 @@ const START_BYTES: usize = 2 << 20;
 /// Rows that gather before they are given to the encoders, so that these never work on crumbs.
 const FEED_ROWS: usize = 4096;
 
+/// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
+const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
+
 /// Encodes one segment.
 pub struct SegmentWriter {
     spec: Arc<TableSpec>,
     tags: SegmentTags,
-    /// The columns that rows bring, in the order of the file.
+    /// The columns that rows bring and that are encoded, in the order of the file.
     schema: SchemaRef,
+    /// The columns that rows bring as runs, behind those in the file.
+    run_columns: Vec<Field>,
+    /// The runs of `pending`, beside `run_columns`.
+    pending_runs: Vec<Runs>,
     constants: Vec<(Field, Constant)>,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
@@ -45,6 +52,8 @@ struct Encoder {
     file: SerializedFileWriter<Vec<u8>>,
     factory: ArrowRowGroupWriterFactory,
     columns: Vec<ArrowColumnWriter>,
+    /// The runs of the row group's rows, beside the writer's `run_columns`.
+    runs: Vec<Runs>,
     group_rows: usize,
 }
 
@@ -53,16 +62,18 @@ impl SegmentWriter {
     pub fn new(spec: Arc<TableSpec>, tags: SegmentTags, absent: &[String]) -> Result<Self, SegmentError> {
         let constants = constants(&spec, &tags);
         let is_constant = |name: &str| name.starts_with("expires_") || name == "policy_version" || name == "records";
-        let brought: Vec<Field> = spec
+        let (run_columns, brought): (Vec<Field>, Vec<Field>) = spec
             .stored()
             .filter(|column| !(column.role == crate::store::Role::Tag && is_constant(&column.name)))
             .filter(|column| !absent.contains(&column.name))
             .map(|column| Field::new(&column.name, column.data_type.clone(), true))
-            .collect();
+            .partition(|field| RUN_COLUMNS.contains(&field.name().as_str()));
         Ok(Self {
             spec,
             tags,
             schema: Arc::new(Schema::new(brought)),
+            pending_runs: vec![Runs::default(); run_columns.len()],
+            run_columns,
             constants,
             pending: Vec::new(),
             pending_rows: 0,
@@ -78,7 +89,8 @@ impl SegmentWriter {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let rows = self.ordered(rows)?;
+        let (rows, runs) = self.ordered(rows)?;
+        self.pending_runs.iter_mut().zip(runs).for_each(|(pending, runs)| pending.append(runs));
         self.rows += rows.num_rows() as u64;
         self.pending_rows += rows.num_rows();
         self.pending_bytes += rows.get_array_memory_size();
@@ -94,9 +106,11 @@ impl SegmentWriter {
     #[must_use]
     pub fn memory(&self) -> usize {
         let encoder = self.encoder.as_ref().map_or(0, |encoder| {
-            encoder.file.inner().capacity() + encoder.columns.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
+            encoder.file.inner().capacity()
+                + encoder.columns.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
+                + encoder.runs.iter().map(Runs::memory).sum::<usize>()
         });
-        self.pending_bytes + encoder
+        self.pending_bytes + self.pending_runs.iter().map(Runs::memory).sum::<usize>() + encoder
     }
 
     /// How many rows it was given.
@@ -117,31 +131,42 @@ impl SegmentWriter {
         let metadata = encoder.file.finish()?;
         let bytes = Bytes::from(std::mem::take(encoder.file.inner_mut()));
         let columns: BTreeSet<String> = (self.schema.fields().iter().map(|field| field.name().clone()))
-            .chain(self.constants.iter().map(|(field, _)| field.name().clone()))
+            .chain(self.tail().map(|field| field.name().clone()))
             .collect();
         let stats = stats::stats(&self.spec, &metadata);
         failpoint::reach("segment-encoded");
         Ok(EncodedSegment { tags: self.tags, columns, rows: self.rows, stats, bytes })
     }
 
-    /// The rows' columns in the order of the file, and on their own: a few rows do not keep a large batch alive.
-    fn ordered(&self, rows: &RecordBatch) -> Result<RecordBatch, SegmentError> {
+    /// The columns that need no encoder, in the order of the file: behind all others.
+    fn tail(&self) -> impl Iterator<Item = &Field> {
+        self.run_columns.iter().chain(self.constants.iter().map(|(field, _)| field))
+    }
+
+    /// The rows' columns in the order of the file, and on their own: a few rows do not keep a large batch alive. Those that
+    /// come as runs apart.
+    fn ordered(&self, rows: &RecordBatch) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
         let wrong = |column: &str, why: String| SegmentError::Column { column: column.to_owned(), why };
-        let unknown = |name: &String| self.schema.column_with_name(name).is_none();
+        let is_run = |name: &String| self.run_columns.iter().any(|field| field.name() == name);
+        let unknown = |name: &String| self.schema.column_with_name(name).is_none() && !is_run(name);
         if let Some(field) = rows.schema().fields().iter().find(|field| unknown(field.name())) {
             return Err(wrong(field.name(), "the segment does not have it".to_owned()));
         }
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        for field in self.schema.fields() {
-            let column =
-                rows.column_by_name(field.name()).ok_or_else(|| wrong(field.name(), "it is missing".to_owned()))?;
+        let found = |field: &Field| {
+            let missing = || wrong(field.name(), "it is missing".to_owned());
+            let column = rows.column_by_name(field.name()).ok_or_else(missing)?;
             if column.data_type() != field.data_type() {
                 let why = format!("it is {} and should be {}", column.data_type(), field.data_type());
                 return Err(wrong(field.name(), why));
             }
-            columns.push(own(column)?);
-        }
-        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
+            Ok(column)
+        };
+        let columns = self.schema.fields().iter().map(|field| own(found(field)?)).collect::<Result<_, _>>()?;
+        let runs = self.run_columns.iter().map(|field| {
+            Runs::of(found(field)?.as_ref()).ok_or_else(|| wrong(field.name(), "it has nulls".to_owned()))
+        });
+        let runs = runs.collect::<Result<_, _>>()?;
+        Ok((RecordBatch::try_new(self.schema.clone(), columns)?, runs))
     }
 
     /// Gives what is pending to the encoders, making them first if need be. `all`: the rows of the segment, if known.
@@ -154,12 +179,15 @@ impl SegmentWriter {
         (self.pending_rows, self.pending_bytes) = (0, 0);
         let mut at = 0;
         while at < batch.num_rows() {
-            let encoder = match &mut self.encoder {
-                Some(encoder) => encoder,
-                none => none.insert(Encoder::start(&self.spec, &batch, &self.constants, all)?),
-            };
+            if self.encoder.is_none() {
+                let tail: Vec<Field> = self.tail().cloned().collect();
+                self.encoder = Some(Encoder::start(&self.spec, &batch, &tail, all)?);
+            }
+            let Some(encoder) = &mut self.encoder else { break };
             let take = (batch.num_rows() - at).min(ROW_GROUP_ROWS - encoder.group_rows);
-            encoder.write(&batch.slice(at, take))?;
+            let runs =
+                self.pending_runs.iter_mut().map(|pending| pending.split(u32::try_from(take).unwrap_or(u32::MAX)));
+            encoder.write(&batch.slice(at, take), runs.collect())?;
             at += take;
             if encoder.is_full() {
                 self.close_group()?;
@@ -180,22 +208,24 @@ impl Encoder {
     fn start(
         spec: &TableSpec,
         first: &RecordBatch,
-        constants: &[(Field, Constant)],
+        tail: &[Field],
         all: Option<usize>,
     ) -> Result<Encoder, SegmentError> {
         let brought = first.schema();
-        let fields = brought.fields().iter().cloned().chain(constants.iter().map(|(field, _)| Arc::new(field.clone())));
+        let fields = brought.fields().iter().cloned().chain(tail.iter().cloned().map(Arc::new));
         let schema = Schema::new(fields.collect::<Vec<_>>());
         let parquet = ArrowSchemaConverter::new().with_coerce_types(true).schema_root("segment").convert(&schema)?;
         let properties = Arc::new(properties(spec, first, all));
         let file = SerializedFileWriter::new(Vec::new(), parquet.root_schema_ptr(), properties)?;
-        // The constants come last and need no encoders.
+        // The tail needs no encoders.
         let factory = ArrowRowGroupWriterFactory::new(&file, brought);
         let columns = factory.create_column_writers(0)?;
-        Ok(Encoder { file, factory, columns, group_rows: 0 })
+        Ok(Encoder { file, factory, columns, runs: Vec::new(), group_rows: 0 })
     }
 
-    fn write(&mut self, rows: &RecordBatch) -> Result<(), SegmentError> {
+    fn write(&mut self, rows: &RecordBatch, runs: Vec<Runs>) -> Result<(), SegmentError> {
+        self.runs.resize(runs.len(), Runs::default());
+        self.runs.iter_mut().zip(runs).for_each(|(group, runs)| group.append(runs));
         if self.columns.is_empty() {
             self.columns = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
         }
@@ -223,8 +253,10 @@ impl Encoder {
         for writer in self.columns.drain(..) {
             writer.close()?.append_to_row_group(&mut group)?;
         }
-        for ((_, value), leaf) in constants.iter().zip(leaves.iter().skip(leaves.len() - constants.len())) {
-            let (bytes, close) = constant::chunk(leaf.clone(), value, rows)?;
+        let constants = constants.iter().map(|(_, value)| Runs::one(value.clone(), rows));
+        let tail: Vec<Runs> = self.runs.drain(..).chain(constants).collect();
+        for (runs, leaf) in tail.iter().zip(leaves.iter().skip(leaves.len() - tail.len())) {
+            let (bytes, close) = runs::chunk(leaf.clone(), runs)?;
             group.append_column(&bytes, close)?;
         }
         group.close()?;

@@ -98,7 +98,8 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
 fn add(segment: &Segment, at: i64) -> Add {
     let bucket = match segment.tags.bucket {
         Bucket::Day(day) => day.to_string(),
-        Bucket::Hour(start) => start.format("%Y-%m-%d %H:%M:%S").to_string(),
+        // With its zone: without one, some engines read it in the session's.
+        Bucket::Hour(start) => start.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
     };
     let profile = segment.tags.profile.to_string();
     Add {

@@ -18,8 +18,8 @@ use super::open::{info, write_entry};
 use crate::ids::{BucketUnit, Offset};
 use crate::store::durable::DurableFs;
 use crate::store::spec::{Role, TableColumn, TableSpec, instant};
-use crate::store::testing::{MARKER, batch, log_bytes, partition, root, spec};
-use crate::store::{CommitError, ControlsVersion, OpenError, StoreError, Table, audit};
+use crate::store::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, rows, spec};
+use crate::store::{CommitError, ControlsVersion, OpenError, Plan, Root, StoreError, Table, Upkeep, audit};
 
 /// What a store does to log entries: 0 all is well, 1 writes and then says it failed, 2 fails and writes nothing, 3 like 1
 /// and can then not be read either.
@@ -110,6 +110,7 @@ async fn what_is_committed_is_there_after_opening_again() {
     let again = Table::open(&root, spec()).await.unwrap();
     assert_eq!(again.version(), 2);
     assert_eq!(again.next_offsets(), vec![(partition(0), Offset(250))]);
+    keep(&root, "days");
     assert_eq!(again.state.totals, table.state.totals);
 }
 
@@ -376,6 +377,53 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
     table.discard(work.segments.clone()).await;
     assert!(matches!(table.commit(work).await, Err(CommitError::SegmentGone)));
     assert_eq!(table.version(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    std::fs::write(root.table(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
+    assert!(table.put(encoded(&rows(0, 0, 10))).await.is_err());
+    assert_eq!(table.plan(noon() + chrono::TimeDelta::days(9999), &Upkeep::default()).await.unwrap(), Plan::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_hours_is_committed_to_and_opened_again() {
+    let (_folder, root) = root();
+    let mut hourly = TableSpec::clone(&spec());
+    hourly.unit = BucketUnit::Hour;
+    hourly.columns.iter_mut().find(|column| column.name == "bucket").unwrap().data_type = instant();
+    let hourly = Arc::new(hourly);
+    let mut table = Table::open(&root, hourly.clone()).await.unwrap();
+    let mut work = batch(&table, 0, None, 10).await;
+    let mut one = encoded(&rows(0, 0, 10));
+    one.tags.bucket = crate::ids::Bucket::Hour(noon());
+    work.segments = vec![table.put(one).await.unwrap()];
+    table.commit(work).await.unwrap();
+    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(1));
+    assert_eq!(Table::open(&root, hourly).await.unwrap().next_offset(&partition(0)), Some(Offset(10)));
+    assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
+    keep(&root, "hours");
+}
+
+#[test]
+fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
+    fn sends<T: Send>(_: impl Fn(&'static Root, &'static mut Table) -> T) {}
+    sends(|root, _| Table::open(root, spec()));
+    sends(|_, table| table.maintain(noon(), Box::leak(Box::new(Upkeep::default()))));
+    sends(|root, _| async move { audit(root, &"sms".parse().unwrap()).await });
+    sends(|root, _| async move { crate::store::show(root, &"sms".parse().unwrap(), noon()).await });
+}
+
+/// Keeps a copy of the tables for a look with other engines, where the environment names a folder.
+#[allow(clippy::disallowed_methods, reason = "for a look by hand")]
+fn keep(root: &Root, name: &str) {
+    if let Ok(folder) = std::env::var("EBBTIDE_TEST_KEEP") {
+        let to = std::path::Path::new(&folder).join(name);
+        std::process::Command::new("cp").arg("-r").arg(root.folder()).arg(to).status().unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
