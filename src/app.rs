@@ -17,6 +17,7 @@ use crate::config::{Config, RetentionCheck};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
+use crate::ingest::kafka::{RefusedProperty, refused_properties};
 use crate::ingest::preflight::{self, PreflightError, TooLong};
 use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
@@ -60,6 +61,9 @@ pub enum AppError {
     /// The operations port cannot be had.
     #[error("http.listen: {0}")]
     Listen(#[from] ServeError),
+    /// The client library refuses properties. Told before any client is made, whose own complaint would quote their values.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Properties(Vec<RefusedProperty>),
     /// Kafka keeps records longer than the policy allows.
     #[error("{}; or set kafka.retention_check: warn", told(.0))]
     Retention(Vec<TooLong>),
@@ -83,6 +87,10 @@ impl App {
     ///
     /// Errors with what keeps it from starting, or if it could not stop within the configured time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+        let refused = refused_properties(&self.config.kafka);
+        if !refused.is_empty() {
+            return Err(AppError::Properties(refused));
+        }
         let root = Root::parse(&self.config.root)?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
