@@ -160,6 +160,11 @@ impl App {
 
     /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
     async fn preflight(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+        if self.config.kafka.retention_check == RetentionCheck::Warn {
+            // What only warns keeps no record waiting, nor does a broker that cannot say what its topics keep.
+            tokio::spawn(warn_of_retention(Arc::clone(&self.config), self.topics(), Arc::clone(&self.policy)));
+            return Ok(true);
+        }
         let base = ingest::client_config(&self.config.kafka);
         let mut backoff = Backoff::default();
         let found = loop {
@@ -177,13 +182,7 @@ impl App {
         };
         self.health.over(&Part::Broker);
         let judged = preflight::judge_all(&self.policy, &found);
-        if self.config.kafka.retention_check == RetentionCheck::Refuse && !judged.is_empty() {
-            return Err(AppError::Retention(judged));
-        }
-        for long in judged {
-            tracing::warn!(source.topic = %long.topic, "{}", long.what);
-        }
-        Ok(true)
+        if judged.is_empty() { Ok(true) } else { Err(AppError::Retention(judged)) }
     }
 
     fn topics(&self) -> Vec<Topic> {
@@ -209,5 +208,17 @@ impl App {
                 }
             }
         }
+    }
+}
+
+/// Judges what the topics keep, and says so in the log only.
+async fn warn_of_retention(config: Arc<Config>, topics: Vec<Topic>, policy: Arc<Policy>) {
+    match preflight::facts(&ingest::client_config(&config.kafka), &topics, PATIENCE).await {
+        Ok(found) => {
+            for long in preflight::judge_all(&policy, &found) {
+                tracing::warn!(source.topic = %long.topic, "{}", long.what);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "how long the topics keep their records is not known"),
     }
 }
