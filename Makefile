@@ -37,6 +37,6 @@ soak: ## The crash test for long: 200 kills and more under load (SOAK_KILLS=N fo
 	@tools/setup test
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) cargo test --locked $(CHECKED) --test it -- --nocapture kills::
 
-fuzz: ## Random and mutated messages against the validator for FUZZ_SECONDS (1800)
+fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build
-	EBBTIDE_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),1800) cargo test --locked $(CHECKED) --lib -- --nocapture fuzz
+	cargo test --locked $(CHECKED) --test fuzz -- --seconds $(or $(FUZZ_SECONDS),1800) --seed $(or $(FUZZ_SEED),0)

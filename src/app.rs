@@ -17,6 +17,7 @@ use crate::config::{Config, RetentionCheck};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
+use crate::ingest::kafka::{RefusedProperty, refused_properties};
 use crate::ingest::preflight::{self, PreflightError, TooLong};
 use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
@@ -60,6 +61,9 @@ pub enum AppError {
     /// The operations port cannot be had.
     #[error("http.listen: {0}")]
     Listen(#[from] ServeError),
+    /// The client library refuses properties. Told before any client is made, whose own complaint would quote their values.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Properties(Vec<RefusedProperty>),
     /// Kafka keeps records longer than the policy allows.
     #[error("{}; or set kafka.retention_check: warn", told(.0))]
     Retention(Vec<TooLong>),
@@ -83,6 +87,10 @@ impl App {
     ///
     /// Errors with what keeps it from starting, or if it could not stop within the configured time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+        let refused = refused_properties(&self.config.kafka);
+        if !refused.is_empty() {
+            return Err(AppError::Properties(refused));
+        }
         let root = Root::parse(&self.config.root)?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
@@ -152,6 +160,11 @@ impl App {
 
     /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
     async fn preflight(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+        if self.config.kafka.retention_check == RetentionCheck::Warn {
+            // What only warns keeps no record waiting, nor does a broker that cannot say what its topics keep.
+            tokio::spawn(warn_of_retention(Arc::clone(&self.config), self.topics(), Arc::clone(&self.policy)));
+            return Ok(true);
+        }
         let base = ingest::client_config(&self.config.kafka);
         let mut backoff = Backoff::default();
         let found = loop {
@@ -169,13 +182,7 @@ impl App {
         };
         self.health.over(&Part::Broker);
         let judged = preflight::judge_all(&self.policy, &found);
-        if self.config.kafka.retention_check == RetentionCheck::Refuse && !judged.is_empty() {
-            return Err(AppError::Retention(judged));
-        }
-        for long in judged {
-            tracing::warn!(source.topic = %long.topic, "{}", long.what);
-        }
-        Ok(true)
+        if judged.is_empty() { Ok(true) } else { Err(AppError::Retention(judged)) }
     }
 
     fn topics(&self) -> Vec<Topic> {
@@ -201,5 +208,17 @@ impl App {
                 }
             }
         }
+    }
+}
+
+/// Judges what the topics keep, and says so in the log only.
+async fn warn_of_retention(config: Arc<Config>, topics: Vec<Topic>, policy: Arc<Policy>) {
+    match preflight::facts(&ingest::client_config(&config.kafka), &topics, PATIENCE).await {
+        Ok(found) => {
+            for long in preflight::judge_all(&policy, &found) {
+                tracing::warn!(source.topic = %long.topic, "{}", long.what);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "how long the topics keep their records is not known"),
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Outcome, Output, report};
-use crate::config::{Config, Surroundings};
+use crate::config::{Checked, Config, Surroundings};
+use crate::ingest::kafka::refused_properties;
+use crate::problem::{At, Problem, Severity};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -51,8 +53,18 @@ impl Args {
 pub(super) fn check(file: &Path, around: &Surroundings, output: Output) -> Outcome {
     match std::fs::read_to_string(file) {
         Ok(text) => {
-            let checked = Config::parse(&file.display().to_string(), &text, around);
-            report::problems(file, &checked.problems, output)
+            let name = file.display().to_string();
+            let Checked { config, mut problems } = Config::parse(&name, &text, around);
+            let refused = config.iter().flat_map(|config| refused_properties(&config.kafka));
+            problems.extend(refused.map(|refused| Problem {
+                severity: Severity::Error,
+                file: name.clone(),
+                at: At::default(),
+                path: format!("kafka.properties.{}", refused.name),
+                what: refused.why,
+                mend: "see librdkafka's list of properties".to_owned(),
+            }));
+            report::problems(file, &problems, output)
         }
         Err(error) => unreadable(file, &error),
     }
@@ -153,6 +165,20 @@ mod tests {
           format: text
           level: "info,librdkafka=warn"
         "#);
+    }
+
+    #[test]
+    fn a_property_that_librdkafka_does_not_know_is_a_problem_that_quotes_no_secret() {
+        let (file, mut around) = shipped();
+        around.variables.insert("EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWROD".to_owned(), "hunter2".to_owned());
+        let outcome = check(&file, &around, Output::Text);
+        assert_eq!(outcome.code, 1);
+        assert!(
+            outcome.out.contains("kafka.properties.sasl.passwrod: No such configuration property"),
+            "{}",
+            outcome.out
+        );
+        assert!(!outcome.out.contains("hunter2"), "{}", outcome.out);
     }
 
     #[test]

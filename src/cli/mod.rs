@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod config;
+mod demo;
 mod policy;
 mod report;
 mod run;
@@ -35,6 +36,8 @@ enum Command {
     Config(config::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
+    Demo(demo::Args),
 }
 
 impl Command {
@@ -44,6 +47,7 @@ impl Command {
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::Demo(args) => args.run(),
         }
     }
 }

@@ -136,9 +136,7 @@ fn category_text(explained: &Explained, text: &mut String) {
     let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
     let _ = match due {
         Some(due) => writeln!(text, "  due       {due}, gone within {grace}"),
-        None => {
-            writeln!(text, "  due       open until the contract's end is known, gone within {grace} of it and {keep}")
-        }
+        None => writeln!(text, "  due       open: {keep} after an end that is not known yet, gone within {grace}"),
     };
     for (name, values) in [("bases", &explained.bases), ("purposes", &explained.purposes)] {
         if !values.is_empty() {
@@ -148,10 +146,17 @@ fn category_text(explained: &Explained, text: &mut String) {
     if let Some(source) = &explained.source {
         let _ = writeln!(text, "  source    {source}");
     }
-    // First those that came near.
+    // First those that came near; those that do not hold for one reason share a line.
     let (near, far): (Vec<_>, Vec<_>) = explained.others.iter().partition(|lost| lost.matches);
-    for (index, lost) in near.into_iter().chain(far).enumerate() {
+    let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
+    for lost in near.into_iter().chain(far) {
+        match lines.iter_mut().find(|(_, why)| *why == lost.why) {
+            Some((rules, _)) => rules.push(&lost.rule),
+            None => lines.push((vec![&lost.rule], &lost.why)),
+        }
+    }
+    for (index, (rules, why)) in lines.iter().enumerate() {
         let label = if index == 0 { "not" } else { "" };
-        let _ = writeln!(text, "  {label:<9} {}: {}", lost.rule, lost.why);
+        let _ = writeln!(text, "  {label:<9} {}: {why}", rules.join(", "));
     }
 }

@@ -1,1 +1,143 @@
+use std::path::Path;
 
+use chrono::{DateTime, Utc};
+use clap::CommandFactory;
+
+use super::policy::{check, explain_file};
+use super::*;
+use crate::policy::Ask;
+
+const SHIPPED: &str = "config/policy.yaml";
+
+fn today() -> DateTime<Utc> {
+    "2026-11-24T10:00:00Z".parse().unwrap()
+}
+
+fn ask<'a>(product: &'a str, country: Option<&str>, tenant: Option<&'a str>, field: Option<&'a str>) -> Ask<'a> {
+    Ask { product, country: country.map(|country| country.parse().unwrap()), tenant, field, now: today() }
+}
+
+fn explained(ask: &Ask<'_>, output: Output) -> String {
+    let outcome = explain_file(Path::new(SHIPPED), ask, output);
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    outcome.out
+}
+
+/// Runs the command line as `run` does, up to the printing; the exit code alone where the parser refuses.
+fn ebbtide(args: &[&str]) -> Outcome {
+    match Cli::try_parse_from(["ebbtide"].iter().chain(args)) {
+        Ok(cli) => cli.command.run(),
+        Err(error) => {
+            Outcome { err: error.to_string(), code: if error.use_stderr() { 2 } else { 0 }, ..Outcome::default() }
+        }
+    }
+}
+
+#[test]
+fn every_fixture_is_told_everything_that_is_wrong_with_it() {
+    let mut names: Vec<_> = std::fs::read_dir("tests/policies")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".yaml").map(str::to_owned))
+        .collect();
+    names.sort();
+    let clean = ["good", "idle", "lost_subjects"];
+    for name in names {
+        let outcome = check(Path::new(&format!("tests/policies/{name}.yaml")), Output::Text);
+        assert_eq!(outcome.code, u8::from(!clean.contains(&name.as_str())), "{name}");
+        insta::assert_snapshot!(format!("check_{name}"), outcome.out);
+    }
+}
+
+#[test]
+fn the_shipped_policy_is_clean() {
+    insta::assert_snapshot!(check(Path::new(SHIPPED), Output::Text).out, @"config/policy.yaml: no problems");
+}
+
+#[test]
+fn problems_come_as_json_too() {
+    let outcome = check(Path::new("tests/policies/unclassified.yaml"), Output::Json);
+    assert_eq!(outcome.code, 1);
+    insta::assert_snapshot!("check_json", outcome.out);
+}
+
+#[test]
+fn a_record_without_a_country_of_its_own_is_explained() {
+    insta::assert_snapshot!("explain_sms", explained(&ask("sms", None, None, None), Output::Text));
+}
+
+#[test]
+fn a_country_with_a_minimum_is_explained_field_by_field() {
+    insta::assert_snapshot!(
+        "explain_voice_it",
+        explained(&ask("voice", Some("IT"), None, Some("callee")), Output::Text)
+    );
+}
+
+#[test]
+fn a_tenants_own_period_is_explained() {
+    let ask = ask("cdp", None, Some("tenant-0002"), Some("name"));
+    insta::assert_snapshot!("explain_cdp_tenant", explained(&ask, Output::Text));
+}
+
+#[test]
+fn an_open_deadline_and_a_fixed_jurisdiction_are_explained() {
+    insta::assert_snapshot!("explain_push", explained(&ask("push", Some("IT"), None, None), Output::Text));
+}
+
+#[test]
+fn an_explanation_comes_as_json_too() {
+    insta::assert_snapshot!("explain_json", explained(&ask("sms", Some("CH"), None, Some("recipient")), Output::Json));
+}
+
+#[test]
+fn a_field_that_is_not_personal_is_said_to_be_so() {
+    let text = explained(&ask("sms", None, None, Some("status")), Output::Text);
+    assert!(text.ends_with("\nnot personal: status\n"), "{text}");
+}
+
+#[test]
+fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
+    let asked =
+        [ask("emial", None, None, None), ask("numbers", None, None, None), ask("sms", None, None, Some("recipent"))];
+    let told: Vec<_> = asked.iter().map(|ask| explain_file(Path::new(SHIPPED), ask, Output::Text)).collect();
+    assert!(told.iter().all(|outcome| outcome.code == 2 && outcome.out.is_empty()));
+    insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
+    error: there is no product `emial`; did you mean `email`?
+    error: `numbers` has no records of its own, so there is nothing to keep
+    error: `sms` has no field `recipent`; did you mean `recipient`?
+    ");
+}
+
+#[test]
+fn explaining_a_broken_policy_says_what_is_wrong_with_it() {
+    let outcome = explain_file(Path::new("tests/policies/holes.yaml"), &ask("sms", None, None, None), Output::Text);
+    assert_eq!(outcome, check(Path::new("tests/policies/holes.yaml"), Output::Text));
+}
+
+#[test]
+fn exit_codes_are_0_for_clean_1_for_problems_and_2_for_a_wrong_use() {
+    let code = |args: &[&str]| ebbtide(args).code;
+    assert_eq!(code(&["policy", "check", SHIPPED]), 0);
+    assert_eq!(code(&["policy", "check", "tests/policies/idle.yaml"]), 0);
+    assert_eq!(code(&["policy", "check", "tests/policies/holes.yaml"]), 1);
+    assert_eq!(code(&["policy", "check", "tests/policies/no_such.yaml"]), 2);
+    assert_eq!(code(&["policy", "check", "--output", "xml"]), 2);
+    assert_eq!(code(&["policy", "explain"]), 2);
+    assert_eq!(code(&["policy", "explain", "--product", "sms", "--country", "Italy"]), 2);
+    assert_eq!(code(&["policy", "schema", "--output", "json"]), 0);
+    assert_eq!(code(&["no-such-thing"]), 2);
+    assert_eq!(code(&["--help"]), 0);
+}
+
+#[test]
+fn the_help_is_worth_reading() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let policy = command.find_subcommand_mut("policy").unwrap();
+    let mut text = policy.render_long_help().to_string();
+    for name in ["check", "explain", "schema"] {
+        text += &format!("\n--- {name}\n{}", policy.find_subcommand_mut(name).unwrap().render_long_help());
+    }
+    insta::assert_snapshot!("help", text);
+}

@@ -21,6 +21,10 @@ use crate::yaml::{Node, Value, join};
 
 const MIB: u64 = 1 << 20;
 const HOUR: u64 = 3_600;
+/// The memory that a lane has at least, where their number is not written.
+const LANE_MEMORY: u64 = 32 * MIB;
+/// How many of the largest messages a lane's memory must hold.
+const LANE_MESSAGES: u64 = 8;
 
 /// Reads the whole tree. `None` where a part without a default is missing; every problem is in `problems`.
 pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
@@ -161,14 +165,15 @@ fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
 }
 
 fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let lanes = section.value("lanes", cores, problems, |text| {
-        let lanes = text.parse().map_err(|_| whole_number(text))?;
-        within(lanes, 1, 256, "1 and 256")
-    });
     let memory = section
         .value("memory", 512 * MIB, problems, |text| within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB"));
     // What is not written follows the memory, so that lowering that alone still makes a whole.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let roomy = usize::try_from(memory / LANE_MEMORY).unwrap_or(usize::MAX).clamp(1, 256);
+    let lanes = section.value("lanes", cores.min(roomy), problems, |text| {
+        let lanes = text.parse().map_err(|_| whole_number(text))?;
+        within(lanes, 1, 256, "1 and 256")
+    });
     let commit_bytes = section.value("commit_bytes", (128 * MIB).min(memory / 4), problems, |text| {
         within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB")
     });
@@ -178,9 +183,15 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
         let what = format!("{} is more than half of ingest.memory", show_bytes(commit_bytes));
         section.error("commit_bytes", what, format!("write at most {}", show_bytes(memory / 2)), problems);
     }
-    if max_message_bytes > memory / 8 {
-        let what = format!("{} is more than an eighth of ingest.memory", show_bytes(max_message_bytes));
-        section.error("max_message_bytes", what, format!("write at most {}", show_bytes(memory / 8)), problems);
+    let share = memory / u64::try_from(lanes).unwrap_or(u64::MAX);
+    if max_message_bytes > share / LANE_MESSAGES {
+        let what = format!(
+            "{} is more than an eighth of a lane's memory, which is {} shared by {lanes}",
+            show_bytes(max_message_bytes),
+            show_bytes(memory)
+        );
+        let mend = "lower it, or raise `memory`, or lower `lanes`";
+        section.error("max_message_bytes", what, mend, problems);
     }
     let time = |key: &str, default: u64, most: u64, problems: &mut Problems| {
         section.value(key, Duration::from_secs(default), problems, |text| {

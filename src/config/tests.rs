@@ -263,6 +263,14 @@ fn what_is_shown_reads_back_as_the_same_configuration() {
 }
 
 #[test]
+fn a_lane_must_hold_some_of_the_largest_messages() {
+    let told = bad(LEAST, &[("EBBTIDE_INGEST_LANES", "256")]);
+    insta::assert_snapshot!(told, @"ebbtide.yaml:0:0: error: ingest.max_message_bytes: 1MiB is more than an eighth of a lane's memory, which is 512MiB shared by 256; lower it, or raise `memory`, or lower `lanes`");
+    let few = good(LEAST, &[("EBBTIDE_INGEST_MEMORY", "32MiB")]);
+    assert_eq!(few.ingest.lanes, 1, "the lanes follow the memory where they are not written");
+}
+
+#[test]
 fn the_readmes_first_configuration_is_good() {
     let readme = include_str!("../../README.md");
     let text = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();

@@ -2,4 +2,13 @@
 //!
 //! Promises that it needs nothing that is not in the clone. Must never be a part of what `ebbtide run` does.
 
+pub mod board;
+pub mod broker;
+pub mod draw;
+pub mod producer;
+pub mod run;
+pub mod shipped;
+pub mod summary;
+pub mod tables;
+pub mod text;
 pub mod traffic;

@@ -1,8 +1,39 @@
 //! librdkafka's configuration, as the user gave it.
+//!
+//! Must never let the client library's own complaint out: it quotes the value of the property, which may be a secret.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 
-use crate::config::Kafka;
+use crate::config::{Kafka, Property};
+
+/// A property that librdkafka refuses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("kafka.properties.{name}: {why}")]
+pub struct RefusedProperty {
+    /// Its name.
+    pub name: String,
+    /// What librdkafka says of it, in one sentence; without the value where that is a secret.
+    pub why: String,
+}
+
+/// Every property that librdkafka refuses by itself. None where a client can be made of them, or where only making it tells.
+///
+/// To be asked before any client is made, so that no error of one quotes a secret.
+#[must_use]
+pub fn refused_properties(kafka: &Kafka) -> Vec<RefusedProperty> {
+    let refused = |(name, value): (&String, &Property)| {
+        let why = match ClientConfig::new().set(name, value.expose()).create_native_config() {
+            Ok(_) => return None,
+            Err(KafkaError::ClientConfig(_, why, ..)) if !why.contains(value.expose()) => why,
+            Err(KafkaError::ClientConfig(_, why, ..)) if matches!(value, Property::Plain(_)) => why,
+            Err(_) => "its value is refused".to_owned(),
+        };
+        Some(RefusedProperty { name: name.clone(), why })
+    };
+    kafka.properties.iter().filter_map(refused).collect()
+}
 
 /// Every property that the user set, and no other: what ingest needs on top is set where it is needed.
 #[must_use]
@@ -11,5 +42,56 @@ pub fn client_config(kafka: &Kafka) -> ClientConfig {
     for (key, value) in &kafka.properties {
         config.set(key, value.expose());
     }
+    // The client asks the `log` crate how much to say, which nobody listens to here: `tracing` filters what comes.
+    let detailed = kafka.properties.contains_key("debug");
+    config.set_log_level(if detailed { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RetentionCheck, Secret};
+
+    fn kafka(properties: &[(&str, Property)]) -> Kafka {
+        Kafka {
+            properties: properties.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            group: "g".to_owned(),
+            dead_letter_topic: "d".to_owned(),
+            retention_check: RetentionCheck::Warn,
+        }
+    }
+
+    fn plain(value: &str) -> Property {
+        Property::Plain(value.to_owned())
+    }
+
+    fn hidden(value: &str) -> Property {
+        Property::Hidden(Secret::new(value))
+    }
+
+    #[test]
+    fn what_librdkafka_refuses_is_told_at_once_and_no_secret_is_quoted() {
+        let refused = refused_properties(&kafka(&[
+            ("bootstrap.servers", plain("localhost:9092")),
+            ("sasl.passwrod", hidden("hunter2")),
+            ("security.protocol", hidden("hunter2")),
+            ("session.timeout.ms", plain("soon")),
+            ("sasl.password", hidden("right")),
+        ]));
+        let told: String = refused.iter().map(|refused| format!("{refused}\n")).collect();
+        assert!(!told.contains("hunter2"), "{told}");
+        insta::assert_snapshot!(told, @r#"
+        kafka.properties.sasl.passwrod: No such configuration property: "sasl.passwrod"
+        kafka.properties.security.protocol: its value is refused
+        kafka.properties.session.timeout.ms: Invalid value for configuration property "session.timeout.ms"
+        "#);
+    }
+
+    #[test]
+    fn a_clients_own_complaint_would_quote_the_secret() {
+        let mut config = client_config(&kafka(&[("sasl.passwrod", hidden("hunter2"))]));
+        let complaint = config.set("group.id", "g").create_native_config().err().map(|error| error.to_string());
+        assert!(complaint.is_some_and(|complaint| complaint.contains("hunter2")), "the check is no longer needed");
+    }
 }

@@ -8,7 +8,7 @@ mod decode;
 mod evidence;
 mod gathering;
 mod intake;
-mod kafka;
+pub mod kafka;
 mod lag;
 mod lane;
 pub mod preflight;

@@ -118,17 +118,36 @@ fn a_partition_that_is_given_away_has_no_lag_any_more() {
     assert!(!exposition.contains("partition=\"3\""), "{exposition}");
 }
 
-#[test]
-fn promtool_finds_nothing_to_complain_of() {
+/// What `promtool` has to say of `input`; nothing if all is well.
+fn promtool(arguments: &[&str], input: &str) -> String {
     let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
     let mut promtool = promtool.expect("promtool is missing: apt-get install prometheus");
-    promtool.stdin.take().unwrap().write_all(with_series().exposition().unwrap().as_bytes()).unwrap();
+    promtool.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let output = promtool.wait_with_output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    if output.status.success() { said } else { format!("{}: {said}", output.status) }
+}
+
+#[test]
+fn promtool_finds_nothing_to_complain_of() {
+    assert_eq!(promtool(&["check", "metrics"], &with_series().exposition().unwrap()), "");
+}
+
+#[test]
+fn every_expression_that_pages_is_one_that_prometheus_takes() {
+    let pages = PAGE.split_once("## What pages").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows: Vec<&str> = pages.lines().filter(|line| line.starts_with("| `")).collect();
+    let mut rules = "groups:\n  - name: ebbtide\n    rules:\n".to_owned();
+    for (number, row) in rows.iter().enumerate() {
+        let expression = row.split('`').nth(1).unwrap();
+        let time = row.split('|').nth(2).unwrap().trim();
+        rules += &format!("      - alert: Alert{number}\n        expr: {expression}\n        for: {time}\n");
+    }
+    let said = promtool(&["check", "rules", "/dev/stdin"], &rules);
+    assert!(said.contains(&format!("SUCCESS: {} rules found", rows.len())), "{said}\n{rules}");
 }

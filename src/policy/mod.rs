@@ -22,3 +22,6 @@ pub use tags::{EXPIRES, TAGS, is_tag};
 
 /// The JSON Schema (draft 2020-12) of a policy file, for editors.
 pub const JSON_SCHEMA: &str = include_str!("../../config/policy.schema.json");
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution, done once.
 //!
-//! Promises that whatever no column keeps is checked all the same, and that it is named. Must never resolve while a message is read.
+//! Promises that whatever no column keeps is checked all the same, and that it is named.
+//! Must never resolve while a message is read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::defaults;
 use super::error::{SchemaError, Unfit};
@@ -13,7 +14,7 @@ use super::target::Target;
 use crate::record::Fault;
 
 /// A schema whose records repeat one another compiles to the product of them: there must be an end.
-const MOST_OPS: usize = 100_000;
+const MOST_OPS: usize = 200_000;
 /// How deep a writer's types may nest, each in the next: the walk of a message goes as deep.
 const MOST_DEPTH: usize = 32;
 
@@ -64,15 +65,21 @@ impl<'m> Compiler<'m> {
         Unfit { path: self.path.join("."), what: what.into(), mend: mend.into() }
     }
 
-    fn push(&mut self, op: Op, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn spend(&mut self) -> Result<(), Unfit> {
         self.room = self.room.checked_sub(1).ok_or_else(|| {
             self.unfit("the writer's schema unfolds to too many fields", "do not nest records that repeat one another")
         })?;
+        Ok(())
+    }
+
+    fn push(&mut self, op: Op, to: &mut Vec<Op>) -> Result<(), Unfit> {
+        self.spend()?;
         to.push(op);
         Ok(())
     }
 
     fn enter(&mut self) -> Result<(), Unfit> {
+        self.spend()?;
         self.depth += 1;
         if self.depth <= MOST_DEPTH {
             return Ok(());
@@ -127,10 +134,11 @@ impl<'m> Compiler<'m> {
             compiled.push(ops);
         }
         // Two branches may have named the same field.
-        let mut tail = self.dropped.split_off(named);
-        tail.sort();
-        tail.dedup();
-        self.dropped.append(&mut tail);
+        let (mut seen, mut index) = (HashSet::new(), 0);
+        self.dropped.retain(|name| {
+            index += 1;
+            index <= named || seen.insert(name.clone())
+        });
         match unreadable {
             Some(unfit) if !readable => Err(unfit),
             _ => self.branches(branches, compiled, to),
@@ -234,7 +242,7 @@ impl<'m> Compiler<'m> {
         let of = self.writer.optional(id).map_or(id, |(_, of)| of);
         match self.writer.get(of) {
             Type::Record { fields, .. }
-                if !self.open.contains(&of) && self.dropped.len() < MOST_OPS && self.path.len() < MOST_DEPTH =>
+                if !self.open.contains(&of) && self.path.len() < MOST_DEPTH && self.spend().is_ok() =>
             {
                 self.open.push(of);
                 for field in fields {

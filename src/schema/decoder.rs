@@ -1,7 +1,7 @@
 //! From the bodies of one writer schema's messages to one flat batch of the product's kept columns.
 //!
-//! Promises that a message is in the batch whole or not at all, in the order of the pushes, and that a bad one never harms a
-//! neighbour. Must never build a column that is not kept.
+//! Promises that a message is in the batch whole or not at all, in the order of the pushes, and that a bad one never
+//! harms a neighbour. Must never build a column that is not kept.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,14 +34,15 @@ pub struct Decoder {
 pub struct Flushed {
     /// One row for each accepted message, in order: the kept columns in the order of the schema, each nullable.
     pub batch: RecordBatch,
-    /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked in full when
-    /// it is pushed, so there are none, unless Arrow refuses the finished columns: then all of them are here, and none is lost in silence.
+    /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked in
+    /// full when it is pushed, so there are none, unless Arrow refuses the finished columns: then all of them are here,
+    /// and none is lost in silence.
     pub faults: Vec<(usize, Fault)>,
 }
 
 impl Decoder {
-    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep` are built; all else
-    /// is checked. Errors where the writer's schema does not resolve to the reader's, or where `keep` names no column.
+    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep` are
+    /// built; all else is checked. Errors where the writer's schema does not resolve to the reader's, or where `keep` names no column.
     pub fn new(writer: &WriterSchema, reader: &Schema, keep: &BTreeSet<String>) -> Result<Decoder, SchemaError> {
         if let Some(unknown) = keep.iter().find(|name| reader.column(name).is_none()) {
             return Err(SchemaError::one(unknown, "the schema has no such column", "keep columns of the schema alone"));
@@ -55,7 +56,8 @@ impl Decoder {
         Ok(Decoder { program, target, sinks, rows: 0, schema, unclassified: dropped })
     }
 
-    /// The writer's fields that no kept column takes, flattened, by the reader's names where it has them. None of them is ever built.
+    /// The writer's fields that no kept column takes, flattened, by the reader's names where it has them.
+    /// None of them is ever built.
     #[must_use]
     pub fn unclassified(&self) -> &[String] {
         &self.unclassified

@@ -9,7 +9,8 @@
 //! - A body that ends in front of a union, boolean or string is truncated; apache-avro reads the first two as null there.
 //! - Items that take no bytes (an array of nulls) are at most 65,536 in a message.
 //! - A recursive record, which only a dropped field can be, nests at most 64 deep in a message.
-//! - A kept decimal has at most the digits of its precision, in any number of bytes; apache-avro checks only that the bytes could hold them all.
+//! - A kept decimal has at most the digits of its precision, in any number of bytes; apache-avro checks only that the
+//!   bytes could hold them all.
 //! - A kept timestamp must fit microseconds. Nanoseconds are cut to them, towards the past.
 //! - Where a map has a key twice the last value stands, but each must be readable as the product's type.
 //! - Types follow Avro's promotions, checked when the decoder is made: a long is never narrowed to an int.
@@ -19,6 +20,7 @@
 //! Names of records, enums and fixed types need not agree between writer and reader: only those of fields do.
 //! A time of day is microseconds since midnight, as Delta Lake has no such type; a local timestamp is stored as if it were UTC.
 
+mod canonical;
 mod column;
 mod columns;
 mod compile;

@@ -26,7 +26,7 @@ impl Schema {
     /// Parses the product's own schema. Errors tell every field that a Delta table cannot hold: a union of more than null and one
     /// type, a recursive record, a duration, a type that is always null, names that flatten to one column.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
-        let (model, _) = parse(json)?;
+        let model = parse(json)?;
         let columns = columns::columns(&model)?;
         let name = match model.get(model.root) {
             Type::Record { name, .. } => name.clone(),
@@ -54,8 +54,8 @@ impl Schema {
 }
 
 /// Parses any Avro schema.
-pub(super) fn parse(json: &str) -> Result<(Model, Avro), SchemaError> {
+pub(super) fn parse(json: &str) -> Result<Model, SchemaError> {
     let avro = Avro::parse_str(json)
         .map_err(|error| SchemaError::one("", format!("not an Avro schema: {error}"), "see the Avro specification"))?;
-    Ok((Model::of(&avro)?, avro))
+    Model::of(&avro)
 }

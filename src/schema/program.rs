@@ -145,121 +145,114 @@ impl Program {
                 Op::Int(to) => sinks.ints[*to].push(input.int()?),
                 Op::DropText => drop(input.text()?),
                 Op::DropLong => drop(input.long()?),
-                other => self.rarer(other, input, sinks)?,
+                Op::DropBool => drop(input.boolean()?),
+                Op::DropInt => drop(input.int()?),
+                Op::DropRaw(size) => drop(input.raw(*size)?),
+                Op::DropBytes => drop(input.bytes()?),
+                Op::DropUuidText => check_uuid(input.bytes()?)?,
+                Op::DropUuidBytes => drop(uuid_of_bytes(input.bytes()?)?),
+                Op::DropEnum(count) => drop(input.index(*count)?),
+                Op::Bool(to) => sinks.bools[*to].push(input.boolean()?),
+                Op::IntToLong { to, times } => sinks.longs[*to].push(i64::from(input.int()?) * times),
+                Op::IntToFloat(to) => sinks.floats[*to].push(input.int()? as f32),
+                Op::IntToDouble(to) => sinks.doubles[*to].push(f64::from(input.int()?)),
+                Op::LongPer { to, per } => sinks.longs[*to].push(input.long()?.div_euclid(*per)),
+                Op::LongToFloat(to) => sinks.floats[*to].push(input.long()? as f32),
+                Op::LongToDouble(to) => sinks.doubles[*to].push(input.long()? as f64),
+                Op::Float(to) => sinks.floats[*to].push(f32::from_le_bytes(input.array()?)),
+                Op::FloatToDouble(to) => sinks.doubles[*to].push(f64::from(f32::from_le_bytes(input.array()?))),
+                Op::Double(to) => sinks.doubles[*to].push(f64::from_le_bytes(input.array()?)),
+                Op::Bytes(to) => sinks.blobs[*to].push(input.bytes()?)?,
+                Op::Raw { to, size } => sinks.blobs[*to].push(input.raw(*size)?)?,
+                Op::UuidAsText(to) => {
+                    let text = input.bytes()?;
+                    check_uuid(text)?;
+                    sinks.blobs[*to].push(text)?;
+                }
+                Op::UuidBytes(to) => put_uuid(sinks, *to, uuid_of_bytes(input.bytes()?)?)?,
+                Op::UuidRaw(to) => put_uuid(sinks, *to, Uuid::from_bytes(input.array()?))?,
+                Op::Decimal { to, size, most } => {
+                    let bytes = match size {
+                        Some(size) => input.raw(*size)?,
+                        None => input.bytes()?,
+                    };
+                    let value = decimal(bytes).filter(|value| value.unsigned_abs() <= most.unsigned_abs());
+                    sinks.decimals[*to].push(value.ok_or(Fault::BadBody)?);
+                }
+                Op::Struct(to) => sinks.structs[*to].push(()),
+                Op::Union(branches) => {
+                    let branch = input.index(branches.len())?;
+                    self.steps(&branches[branch], input, sinks)?;
+                }
+                Op::List { to, item, width } => {
+                    let count = self.items(&Items { item, keys: Keys::None, width: *width }, input, sinks)?;
+                    to.map_or(Ok(()), |to| sinks.lists[to].close(count))?;
+                }
+                Op::Map { to, value, width } => {
+                    let keys = to.map_or(Keys::Drop, |(_, keys)| Keys::Keep(keys));
+                    let count = self.items(&Items { item: value, keys, width: *width }, input, sinks)?;
+                    to.map_or(Ok(()), |(to, _)| sinks.lists[to].close(count))?;
+                }
+                Op::Call(routine) => {
+                    input.enter()?;
+                    self.steps(&self.routines[*routine], input, sinks)?;
+                    input.leave();
+                }
+                Op::PutBool(to, value) => sinks.bools[*to].push(*value),
+                Op::PutInt(to, value) => sinks.ints[*to].push(*value),
+                Op::PutLong(to, value) => sinks.longs[*to].push(*value),
+                Op::PutFloat(to, value) => sinks.floats[*to].push(*value),
+                Op::PutDouble(to, value) => sinks.doubles[*to].push(*value),
+                Op::PutDecimal(to, value) => sinks.decimals[*to].push(*value),
+                Op::PutBlob(to, value) => sinks.blobs[*to].push(value)?,
+                Op::PutList(to, count) => sinks.lists[*to].close(*count)?,
+                Op::Refuse(fault) => return Err(*fault),
             }
         }
         Ok(())
     }
 
-    fn rarer(&self, op: &Op, input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
-        match op {
-            Op::DropBool => drop(input.boolean()?),
-            Op::DropInt => drop(input.int()?),
-            Op::DropRaw(size) => drop(input.raw(*size)?),
-            Op::DropBytes => drop(input.bytes()?),
-            Op::DropUuidText => check_uuid(input.bytes()?)?,
-            Op::DropUuidBytes => drop(uuid_of_bytes(input.bytes()?)?),
-            Op::DropEnum(count) => drop(input.index(*count)?),
-            Op::Bool(to) => sinks.bools[*to].push(input.boolean()?),
-            Op::IntToLong { to, times } => sinks.longs[*to].push(i64::from(input.int()?) * times),
-            Op::IntToFloat(to) => sinks.floats[*to].push(input.int()? as f32),
-            Op::IntToDouble(to) => sinks.doubles[*to].push(f64::from(input.int()?)),
-            Op::LongPer { to, per } => sinks.longs[*to].push(input.long()?.div_euclid(*per)),
-            Op::LongToFloat(to) => sinks.floats[*to].push(input.long()? as f32),
-            Op::LongToDouble(to) => sinks.doubles[*to].push(input.long()? as f64),
-            Op::Float(to) => sinks.floats[*to].push(f32::from_le_bytes(input.array()?)),
-            Op::FloatToDouble(to) => sinks.doubles[*to].push(f64::from(f32::from_le_bytes(input.array()?))),
-            Op::Double(to) => sinks.doubles[*to].push(f64::from_le_bytes(input.array()?)),
-            Op::Bytes(to) => sinks.blobs[*to].push(input.bytes()?)?,
-            Op::Raw { to, size } => sinks.blobs[*to].push(input.raw(*size)?)?,
-            Op::UuidAsText(to) => {
-                let text = input.bytes()?;
-                check_uuid(text)?;
-                sinks.blobs[*to].push(text)?;
-            }
-            Op::UuidBytes(to) => put_uuid(sinks, *to, uuid_of_bytes(input.bytes()?)?)?,
-            Op::UuidRaw(to) => put_uuid(sinks, *to, Uuid::from_bytes(input.array()?))?,
-            Op::Decimal { to, size, most } => {
-                let bytes = match size {
-                    Some(size) => input.raw(*size)?,
-                    None => input.bytes()?,
-                };
-                let value = decimal(bytes).filter(|value| value.unsigned_abs() <= most.unsigned_abs());
-                sinks.decimals[*to].push(value.ok_or(Fault::BadBody)?);
-            }
-            Op::Struct(to) => sinks.structs[*to].push(()),
-            Op::Union(branches) => {
-                let branch = input.index(branches.len())?;
-                self.steps(&branches[branch], input, sinks)?;
-            }
-            Op::List { to, item, width } => {
-                let count = self.blocks(item, None, *width, input, sinks)?;
-                to.map_or(Ok(()), |to| sinks.lists[to].close(count))?;
-            }
-            Op::Map { to, value, width } => {
-                let keys = to.map(|(_, keys)| keys);
-                let count = self.blocks(value, Some(keys), *width, input, sinks)?;
-                to.map_or(Ok(()), |(to, _)| sinks.lists[to].close(count))?;
-            }
-            Op::Call(routine) => {
-                input.enter()?;
-                self.steps(&self.routines[*routine], input, sinks)?;
-                input.leave();
-            }
-            Op::PutBool(to, value) => sinks.bools[*to].push(*value),
-            Op::PutInt(to, value) => sinks.ints[*to].push(*value),
-            Op::PutLong(to, value) => sinks.longs[*to].push(*value),
-            Op::PutFloat(to, value) => sinks.floats[*to].push(*value),
-            Op::PutDouble(to, value) => sinks.doubles[*to].push(*value),
-            Op::PutDecimal(to, value) => sinks.decimals[*to].push(*value),
-            Op::PutBlob(to, value) => sinks.blobs[*to].push(value)?,
-            Op::PutList(to, count) => sinks.lists[*to].close(*count)?,
-            Op::Refuse(fault) => return Err(*fault),
-            Op::Text(_)
-            | Op::Long(_)
-            | Op::Optional { .. }
-            | Op::Null(_)
-            | Op::LongTimes { .. }
-            | Op::Enum { .. }
-            | Op::Int(_)
-            | Op::UuidText(_)
-            | Op::DropText
-            | Op::DropLong => {}
-        }
-        Ok(())
-    }
-
-    /// The blocks of an array, or of a map where there are keys (`Some(None)`: keys that are dropped). Gives the count of items.
-    fn blocks(
-        &self,
-        item: &[Op],
-        keys: Option<Option<usize>>,
-        width: usize,
-        input: &mut Cursor<'_>,
-        sinks: &mut Sinks,
-    ) -> Result<usize, Fault> {
+    /// The items of an array or a map, block by block. Gives how many there are.
+    fn items(&self, of: &Items<'_>, input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<usize, Fault> {
         let mut total = 0;
         loop {
-            let count = input.block(width)?;
+            let count = input.block(of.width)?;
             if count == 0 {
                 return Ok(total);
             }
             total += count;
-            if item.is_empty() && keys.is_none() {
+            if of.item.is_empty() && matches!(of.keys, Keys::None) {
                 continue;
             }
             for _ in 0..count {
-                if let Some(keys) = keys {
-                    let key = input.text()?;
-                    keys.map_or(Ok(()), |keys| sinks.blobs[keys].push(key.as_bytes()))?;
+                match of.keys {
+                    Keys::None => {}
+                    Keys::Drop => drop(input.text()?),
+                    Keys::Keep(keys) => sinks.blobs[keys].push(input.text()?.as_bytes())?,
                 }
-                self.steps(item, input, sinks)?;
+                self.steps(of.item, input, sinks)?;
             }
         }
     }
 }
 
-/// Whether a uuid's text is in its canonical form already, as nearly all are. Without branches, so that it costs a few vector steps.
+/// What each block of an array or a map holds.
+struct Items<'o> {
+    item: &'o [Op],
+    keys: Keys,
+    width: usize,
+}
+
+/// What is in front of each item: nothing in an array, in a map a key.
+#[derive(Clone, Copy)]
+enum Keys {
+    None,
+    Drop,
+    Keep(usize),
+}
+
+/// Whether a uuid's text is in its canonical form already, as nearly all are. Without branches, so that it costs a few
+/// vector steps.
 fn canonical(text: &[u8]) -> bool {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
     let Ok(text) = <&[u8; uuid::fmt::Hyphenated::LENGTH]>::try_from(text) else { return false };

@@ -62,7 +62,10 @@ impl<'a> Layout<'a> {
                 path.pop();
                 child
             });
-            return Target::Flat(children.collect());
+            let children = children.collect::<Vec<_>>();
+            // A record of which nothing is kept may be of any type, but for the message's own.
+            let skip = !path.is_empty() && children.iter().all(|child| matches!(child, Target::Skip));
+            return if skip { Target::Skip } else { Target::Flat(children) };
         }
         if self.keep.contains(&path.join("_")) { self.whole(id) } else { Target::Skip }
     }

@@ -2,8 +2,7 @@
 //!
 //! Promises only that it is Avro: whether a product can read it is the decoder's question.
 
-use apache_avro::rabin::Rabin;
-
+use super::canonical;
 use super::error::SchemaError;
 use super::model::Model;
 use super::product;
@@ -18,10 +17,9 @@ pub struct WriterSchema {
 impl WriterSchema {
     /// Parses a writer's schema. Errors unless it is an Avro schema.
     pub fn parse(json: &str) -> Result<WriterSchema, SchemaError> {
-        let (model, avro) = product::parse(json)?;
-        let bytes = avro.fingerprint::<Rabin>().bytes;
-        // CRC-64-AVRO has eight bytes, so the fallback is never taken.
-        let fingerprint = bytes.as_slice().try_into().map_or(0, u64::from_le_bytes);
+        let model = product::parse(json)?;
+        // What has parsed as Avro is JSON, so the fallback is never taken.
+        let fingerprint = canonical::fingerprint(&serde_json::from_str(json).unwrap_or_default());
         Ok(WriterSchema { model, fingerprint })
     }
 

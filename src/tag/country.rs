@@ -1,7 +1,8 @@
 //! The country of a telephone number, by the longest prefix of `country_prefixes.txt` that it begins with.
 //!
 //! Promises the answer of the `phonenumber` crate (0.3) for every number that is valid to it, at the cost of a few
-//! array reads. Must never allocate once its table is built.
+//! array reads; where the crate calls a number valid and yet names no country, as it does for the fixed lines of Italy
+//! (it looks behind the leading zero), the country whose number it is. Must never allocate once its table is built.
 
 use std::sync::LazyLock;
 

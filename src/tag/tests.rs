@@ -13,6 +13,7 @@ use crate::policy::{Boundary, Jurisdiction, Keep, Platform, Policy, Rule, Subjec
 
 mod oracle;
 mod rules;
+mod shipped;
 mod world;
 
 use oracle::{oracle, outcome};

@@ -1,6 +1,7 @@
 //! Fuzzes the decoder against apache-avro: random schemas, random bodies, spoilt bodies, for as long as it is told.
 //!
-//! Promises that every case is told by its seed alone, and to exit 1 on a finding. `cargo test --release --test fuzz -- --seconds 60`.
+//! Promises that every case is told by its seed alone, and to exit 1 on a finding.
+//! Run it with `cargo test --release --test fuzz -- --seconds 60`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // A program for the terminal, run by the clock.
 

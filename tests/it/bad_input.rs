@@ -24,8 +24,10 @@ fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are
     let schema = fixtures.join("probe.avsc").display().to_string();
     let text = fs::read_to_string(fixtures.join("probe.yaml")).unwrap();
     fs::write(&policy, text.replace("TOPIC", &topic).replace("SCHEMA", &schema)).unwrap();
-    let scene =
+    let mut scene =
         Scene::with_policy(kafka::shared(), registry::shared().base(), scratch, (policy, vec![topic]), (prefix, 1));
+    // Every word of every crate in it is looked through for values of records.
+    scene.log_level = "debug";
     let (acked, bad) = (scene.scratch.join("good.jsonl"), scene.scratch.join("bad.jsonl"));
     let to = args!["--bootstrap", scene.kafka.bootstrap(), "--registry", scene.registry].to_vec();
     let files = args!["--policy", scene.policy.display(), "--out", acked.display(), "--bad", bad.display()];

@@ -11,7 +11,7 @@ fn churn(assignor: &str) {
     scene.set("commit_age", "300ms");
     scene.session = 3000;
     scene.property("partition.assignment.strategy", assignor);
-    let mut producer = scene.produce(9000, 250, "members");
+    let mut producer = scene.produce(usize::MAX / 2, 250, "members");
     let mut first = scene.start("first", &[]);
     first.ready();
     let mut second = scene.start("second", &[]);
@@ -28,7 +28,7 @@ fn churn(assignor: &str) {
     sleep(Duration::from_secs(3));
     first.process.kill();
     sleep(Duration::from_secs(3));
-    let acked = producer.finish(Duration::from_secs(120));
+    let acked = producer.stop(Duration::from_secs(60));
     scene.caught_up(Duration::from_secs(90), &mut [&mut second.process, &mut fourth.process]);
     second.stop();
     fourth.stop();

@@ -36,14 +36,14 @@ fn a_registry_that_is_down_is_waited_for_and_makes_no_dead_letter() {
 fn a_broker_that_is_down_for_thirty_seconds_is_waited_for() {
     let kafka = Kafka::start();
     let scene = Scene::new(&kafka, registry::shared().base(), &PRODUCTS, 2);
-    let mut producer = scene.produce(12_000, 200, "broker");
+    let mut producer = scene.produce(usize::MAX / 2, 200, "broker");
     let mut ebbtide = scene.start("ebbtide", &[]);
     eventually("it stores", Duration::from_secs(60), || (ebbtide.metric("ebbtide_records_total") > 0.0).then_some(()));
     kafka.kill();
     sleep(Duration::from_secs(30));
     assert!(ebbtide.process.ended().is_none(), "it must wait:\n{}", ebbtide.process.tail());
     kafka.resume();
-    let acked = producer.finish(Duration::from_secs(240));
+    let acked = producer.stop(Duration::from_secs(240));
     scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     println!("{}", scene.check(&[acked], "duckdb"));
@@ -53,7 +53,7 @@ fn a_broker_that_is_down_for_thirty_seconds_is_waited_for() {
 fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 2);
     let volume = Volume::mount(&mut scene, "1m");
-    let mut producer = scene.produce(9000, 400, "disk");
+    let mut producer = scene.produce(usize::MAX / 2, 400, "disk");
     let mut ebbtide = volume.start(&scene, "ebbtide");
     eventually("commits fail on the full disk", Duration::from_secs(60), || {
         assert!(ebbtide.process.ended().is_none(), "it must wait:\n{}", ebbtide.process.tail());
@@ -64,7 +64,7 @@ fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
     let mut ebbtide = volume.start(&scene, "ebbtide");
     sleep(Duration::from_secs(4));
     volume.remount("size=400m");
-    let acked = producer.finish(Duration::from_secs(90));
+    let acked = producer.stop(Duration::from_secs(90));
     scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     volume.unload(&mut scene);
@@ -75,7 +75,7 @@ fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
 fn a_store_that_is_read_only_for_a_while_is_waited_for() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 2);
     let volume = Volume::mount(&mut scene, "400m");
-    let mut producer = scene.produce(6000, 300, "read-only");
+    let mut producer = scene.produce(usize::MAX / 2, 300, "read-only");
     let mut ebbtide = volume.start(&scene, "ebbtide");
     eventually("it stores", Duration::from_secs(60), || {
         (ebbtide.metric("ebbtide_records_total") > 300.0).then_some(())
@@ -87,7 +87,7 @@ fn a_store_that_is_read_only_for_a_while_is_waited_for() {
     sleep(Duration::from_secs(5));
     assert!(ebbtide.process.ended().is_none(), "it must wait:\n{}", ebbtide.process.tail());
     volume.remount("rw");
-    let acked = producer.finish(Duration::from_secs(90));
+    let acked = producer.stop(Duration::from_secs(90));
     scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     volume.unload(&mut scene);

@@ -117,7 +117,8 @@ def single_object(schema):
     """The header of a single-object encoding."""
     canonical = fastavro.schema.to_parsing_canonical_form(schema)
     fingerprint = fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")
-    return b"\xc3\x01" + int(fingerprint, 16).to_bytes(8, "big")
+    # The library writes the fingerprint's hex in the order of its bytes on the wire.
+    return b"\xc3\x01" + bytes.fromhex(fingerprint)
 
 
 def main():

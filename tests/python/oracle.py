@@ -85,15 +85,17 @@ class Oracle:
             at += datetime.timedelta(minutes=15)
         return at
 
-    def after(self, day, keep):
-        """The instant `keep` after the first instant of `day`."""
+    def after(self, day, keep, whole=0):
+        """The instant `keep` after the first instant of `day`; with `whole` 1, just after all of the day that `keep` comes to:
+        the end of 30 August + 6 months is that of 28 February, although 31 August + 6 months is 28 February too."""
         number, unit = keep.split()
         number = int(number)
+        whole = datetime.timedelta(days=whole)
         if unit in HOURS:
-            return self.start(day) + datetime.timedelta(hours=number)
+            return self.start(day + whole) + datetime.timedelta(hours=number)
         if unit in DAYS:
-            return self.start(day + datetime.timedelta(days=number * DAYS[unit]))
-        return self.start(add_months(day, number * MONTHS[unit]))
+            return self.start(day + datetime.timedelta(days=number * DAYS[unit]) + whole)
+        return self.start(add_months(day, number * MONTHS[unit]) + whole)
 
     def rule(self, product, category, country, tenant):
         """The most specific rule that matches: a tenant's, then a jurisdiction's, a category's, a product's."""
@@ -142,7 +144,7 @@ class Oracle:
                 if rule["boundary"] == "at_most":
                     deadline = self.after(first, rule["keep"])
                 else:
-                    deadline = self.after(last + datetime.timedelta(days=1), rule["keep"])
+                    deadline = self.after(last, rule["keep"], whole=1)
             if deadline is not None and deadline <= arrival:
                 due.add(category)
                 deadline = None

@@ -4,7 +4,7 @@
 pub(super) const TEXTS: [&str; 16] = [
     "Your verification code is ######. Do not share it.",
     "###### is your sign-in code. It is valid for 10 minutes.",
-    "Your parcel ########## arrives today between 14:00 and 16:00. Track it at parcels.example",
+    "Your parcel ########## arrives today between 14:00 and 16:00.",
     "Reminder: your appointment is on Tuesday at 09:30. Reply C to cancel.",
     "Payment of EUR ##.## to Example Store was approved. Not you? Call us.",
     "Uw code is ######. Deel deze met niemand.",
@@ -17,7 +17,7 @@ pub(super) const TEXTS: [&str; 16] = [
     "Flight EX#### to Lisbon is delayed. New departure 17:45, gate B##.",
     "Your table for 4 is confirmed for Friday 19:30. See you then!",
     "Low balance: your account ends in #### and is below EUR 25.",
-    "We miss you. Here is 15% off your next order with code SAVE####. STOP to opt out.",
+    "15% off your next order with code SAVE####. STOP to opt out.",
 ];
 
 /// The suppliers that a message passes through.

@@ -34,8 +34,7 @@ impl<'d> Ends<'d> {
         product: &'d DraftProduct,
         terms: &BTreeMap<&Category, usize>,
         kind: Kind<'_>,
-        rules: &[&DraftRule],
-        problems: &mut Problems,
+        (rules, problems): (&[&DraftRule], &mut Problems),
     ) {
         if let Some((counted, at)) = &product.counted {
             if let Some((other, rule, of)) =
@@ -43,7 +42,7 @@ impl<'d> Ends<'d> {
             {
                 let what = format!(
                     "cells count `{counted}` at the end, but it is due before `{other}`{} (rule `{of}` against `{rule}`)",
-                    kind.words()
+                    kind.named()
                 );
                 let mend = format!(
                     "keep `{counted}` at least as long, with the same trigger and boundary, or write `end: remove`"
@@ -57,7 +56,7 @@ impl<'d> Ends<'d> {
         let Some((other, ..)) = gone.first().filter(|_| gone.len() == subjects.len()) else { return };
         if self.told.insert((&product.key, "subjects")) {
             let what =
-                format!("every subject is due before `{other}`{}, which nobody can then be found in", kind.words());
+                format!("every subject is due before `{other}`{}, which nobody can then be found in", kind.named());
             let mend = format!("keep one subject's category as long as `{other}`, or keep `{other}` less long");
             problems.warning(*at, &format!("products.{}.subjects", product.key), what, mend);
         }

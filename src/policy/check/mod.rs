@@ -33,19 +33,18 @@ pub(super) struct Kind<'a> {
 }
 
 impl Kind<'_> {
-    /// ` of IT and tenant X`: for the middle of a complaint.
-    pub(super) fn words(&self) -> String {
-        let country = match (self.varies.0, self.named) {
-            (false, _) => String::new(),
-            (true, true) => format!(" in {}", self.country),
-            (true, false) => " in a jurisdiction that no rule names".to_owned(),
-        };
-        let tenant = match (self.varies.1, self.tenant) {
-            (false, _) => String::new(),
-            (true, Some(tenant)) => format!(" of tenant `{tenant}`"),
-            (true, None) => " of a tenant that no rule names".to_owned(),
-        };
-        country + &tenant
+    /// ` in IT for tenant `acme``: what rules name of it.
+    fn named(&self) -> String {
+        let country = if self.varies.0 && self.named { format!(" in {}", self.country) } else { String::new() };
+        let tenant = self.tenant.filter(|_| self.varies.1).map(|tenant| format!(" for tenant `{tenant}`"));
+        country + &tenant.unwrap_or_default()
+    }
+
+    /// As `named`, and that no rule names the rest where rules name others.
+    fn told_apart(&self) -> String {
+        let country = if self.varies.0 && !self.named { " in jurisdictions that no rule names" } else { "" };
+        let tenant = if self.varies.1 && self.tenant.is_none() { " for tenants that no rule names" } else { "" };
+        self.named() + country + tenant
     }
 }
 
@@ -98,12 +97,12 @@ fn check_product<'d>(
             }
         }
         if terms.len() == product.personal.len() {
-            ends.check(product, &terms, kind, solid.drafts.as_slice(), problems);
+            ends.check(product, &terms, kind, (&solid.drafts, problems));
         }
     }
     for (category, kind) in holes.into_iter().filter(|_| !solid.vague) {
         let Some((column, at)) = product.personal.get(category) else { continue };
-        let what = format!("no rule says how long `{category}`{} is kept", kind.words());
+        let what = format!("no rule says how long `{category}` is kept{}", kind.told_apart());
         let mend =
             format!("add a rule that matches product `{}` and category `{category}` there, or widen one", product.key);
         problems.error(*at, &format!("products.{}.fields.{column}", product.key), what, mend);
@@ -115,7 +114,7 @@ fn check_product<'d>(
             first.rule.id,
             first.at.line,
             product.key,
-            kind.words()
+            kind.named()
         );
         let mend = "narrow one, or name in one of them what is more specific: a tenant, then a jurisdiction, a category, a product";
         problems.error(second.at, &format!("rules.{}", second.rule.id), what, mend);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
-use super::super::model::{Class, Derived};
+use super::super::model::Class;
 use super::super::tags::is_tag;
 use super::DraftCategory;
 use super::reading::{Reading, did_you_mean};
@@ -119,9 +119,10 @@ impl Columns {
             if is_tag(name) {
                 let product = path.rsplit('.').next().unwrap_or_default();
                 let field = column.path.join(".");
+                let other = format!("{product}_{}", name.to_ascii_lowercase());
                 let what = format!("the schema's field `{field}` has the name of a tag column, `{name}`");
                 let mend = format!(
-                    "rename it in the schema, for instance to `{product}_{name}`, with `{}` among its aliases",
+                    "rename it in the schema, for instance to `{other}`, with `{}` among its aliases",
                     column.path.last().map_or("", String::as_str)
                 );
                 reading.problems.error(at, &join(path, "schema"), what, mend);
@@ -180,11 +181,6 @@ impl Columns {
     /// The category of a column, if it is personal.
     pub(super) fn category(&self, name: &str) -> Option<&Category> {
         self.fields.get(name)?.category()
-    }
-
-    /// Reads `derive`.
-    pub(super) fn derived(&self, node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<Derived> {
-        super::end::derive(self, node, path, reading)
     }
 }
 

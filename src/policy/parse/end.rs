@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::model::{Anonymize, Derive, Derived, End, Subject};
+use super::super::model::{Anonymize, Derive, Derived, End};
 use super::super::tags::is_tag;
 use super::columns::{Columns, Kind};
 use super::reading::{Reading, did_you_mean};
 use crate::ids::{Category, is_snake};
-use crate::problem::At;
+use crate::problem::{At, nearest};
 use crate::yaml::{Node, check_keys, join};
 
 const HOWS: [(&str, Derive, Kind); 3] = [
@@ -60,8 +60,10 @@ pub(super) fn derive(columns: &Columns, node: &Node, path: &str, reading: &mut R
 /// What `end` may name.
 pub(super) struct Named<'a> {
     pub(super) columns: &'a Columns,
-    pub(super) subjects: &'a [Subject],
-    pub(super) derived: &'a [Derived],
+    /// The names under `subjects`, readable or not.
+    pub(super) subjects: &'a [&'a str],
+    /// The names under `derive`, readable or not.
+    pub(super) derived: &'a [&'a str],
 }
 
 /// What `end` says, and of what category and where the counted subjects are.
@@ -124,10 +126,12 @@ fn k(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<u32> {
 
 fn counted(node: &Node, path: &str, named: &Named<'_>, reading: &mut Reading<'_>) -> Option<String> {
     let name = reading.text(node, path, "recipient")?;
-    if !named.subjects.iter().any(|subject| subject.column == name) {
-        let known: Vec<&str> = named.subjects.iter().map(|subject| subject.column.as_str()).collect();
+    if !named.subjects.contains(&name) {
         let what = format!("cells count people, and `{name}` is none of the product's subjects");
-        let mend = if known.is_empty() { "list it under subjects".to_owned() } else { did_you_mean(name, &known) };
+        let mend = match named.subjects {
+            [] => "list it under subjects".to_owned(),
+            known => did_you_mean(name, known),
+        };
         reading.problems.error(node.at, path, what, mend);
         return None;
     }
@@ -138,7 +142,7 @@ impl Named<'_> {
     /// A column that stays: of a cell, or to be summed.
     fn part(&self, node: &Node, path: &str, sum: bool, reading: &mut Reading<'_>) -> Option<String> {
         let name = reading.text(node, path, "status")?;
-        if self.derived.iter().any(|derived| derived.name == name) {
+        if self.derived.contains(&name) {
             if !sum {
                 return Some(name.to_owned());
             }
@@ -150,7 +154,7 @@ impl Named<'_> {
             );
             return None;
         }
-        let refused = if self.subjects.iter().any(|subject| subject.column == name) {
+        let refused = if self.subjects.contains(&name) {
             Some(format!("`{name}` names a person and would stay for ever"))
         } else {
             let category = self.columns.category(name);
@@ -162,8 +166,7 @@ impl Named<'_> {
             reading.problems.error(node.at, path, what, mend);
             return None;
         }
-        let derived = self.derived.iter().map(|derived| derived.name.as_str());
-        let near = crate::problem::nearest(name, derived);
+        let near = nearest(name, self.derived.iter().copied());
         let exists = self.columns.schema.as_ref().is_none_or(|schema| schema.column(name).is_some());
         if let Some(near) = near.filter(|_| !exists) {
             let what = format!("there is no column `{name}`");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::super::countries;
 use super::super::model::{Jurisdiction, Platform, Records, Subject, SubjectKind};
 use super::columns::{Columns, Kind};
-use super::end::{Named, end};
+use super::end::{Named, derive, end};
 use super::reading::{Reading, did_you_mean};
 use super::{DraftCategory, DraftProduct, SchemaSource};
 use crate::ids::{Category, Country, ProductKey, Topic};
@@ -78,6 +78,12 @@ pub(super) fn read(
     if !matches!(node.value, crate::yaml::Value::Map(_)) {
         return draft;
     }
+    if !node.entries().iter().any(|entry| KEYS[2..].contains(&entry.key.as_str())) {
+        let what = "it is not said where its records come from";
+        let mend = "write topics, schema, event_time, jurisdiction, fields and end, or `records: none`";
+        reading.problems.error(node.at, path, what, mend);
+        return draft;
+    }
     draft.records = records(&mut draft, node, context, topics, reading);
     draft
 }
@@ -122,9 +128,9 @@ fn records(
         read
     });
     let subjects = subjects.unwrap_or_default();
-    let derive = reading.maybe(node, "derive");
-    let derive = derive.map(|node| columns.derived(node, &join(path, "derive"), reading)).unwrap_or_default();
-    let named = Named { columns: &columns, subjects: &subjects, derived: &derive };
+    let derived = reading.maybe(node, "derive");
+    let derive = derived.map(|node| derive(&columns, node, &join(path, "derive"), reading)).unwrap_or_default();
+    let named = Named { columns: &columns, subjects: &keys(node, "subjects"), derived: &keys(node, "derive") };
     let end = reading.need(node, "end", path, "remove").and_then(|node| end(node, &join(path, "end"), &named, reading));
     let (end, counted) = end?;
     draft.counted = counted;
@@ -142,6 +148,11 @@ fn records(
         schema: columns.schema?,
         fields: columns.fields,
     })
+}
+
+/// The keys of the mapping under `key`.
+fn keys<'n>(node: &'n Node, key: &str) -> Vec<&'n str> {
+    node.get(key).map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
 }
 
 fn read_topics(

@@ -17,7 +17,9 @@ impl Reading<'_> {
     /// The node under `key`; an error if there is none. `path` is the path of `map`.
     pub(super) fn need<'n>(&mut self, map: &'n Node, key: &str, path: &str, example: &str) -> Option<&'n Node> {
         let found = self.maybe(map, key);
-        if found.is_none() && matches!(map.value, Value::Map(_)) {
+        // A key that is this one misspelt has been complained about.
+        let misspelt = map.entries().iter().any(|entry| entry.key != key && nearest(&entry.key, [key]).is_some());
+        if found.is_none() && !misspelt && matches!(map.value, Value::Map(_)) {
             let at = map.entry(key).map_or(map.at, |entry| entry.at);
             self.problems.error(at, path, format!("`{key}` is missing"), format!("write `{key}: {example}`"));
         }

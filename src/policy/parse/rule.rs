@@ -79,6 +79,11 @@ fn read(node: &Node, path: &str, draft: &Draft, reading: &mut Reading<'_>) -> Dr
         reading.maybe(node, "trigger").map(|node| reading.one_of(node, &join(path, "trigger"), &TRIGGERS)),
         reading.maybe(node, "boundary").map(|node| reading.one_of(node, &join(path, "boundary"), &BOUNDARIES)),
     );
+    if let (Some(Some(Trigger::ConsentWithdrawn)), Some(Some(Boundary::AtLeast))) = (trigger, boundary) {
+        let at = node.get("boundary").map_or(node.at, |node| node.at);
+        let what = "a minimum cannot be over when consent is withdrawn";
+        reading.problems.error(at, &join(path, "boundary"), what, "write `at_most`, or another trigger");
+    }
     let broken = window.is_none() || trigger == Some(None) || boundary == Some(None);
     let rule = Rule {
         id: id.unwrap_or_else(unnamed),
@@ -191,6 +196,9 @@ fn grace(node: &Node, path: &str, reading: &mut Reading<'_>) -> Keep {
 
 fn bases(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
     let Some(list) = reading.maybe(node, "bases") else {
+        if node.entries().is_empty() {
+            return Vec::new();
+        }
         let what = "no legal basis is given";
         let at = node.entry("id").map_or(node.at, |entry| entry.at);
         reading.problems.warning(at, path, what, "write `bases: [eu-gdpr:A6-1-c]`, or another that holds");

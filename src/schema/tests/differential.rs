@@ -1,4 +1,5 @@
-//! One case of the comparison with apache-avro: a random pair of schemas, a run of good, spoilt and arbitrary bodies through one decoder.
+//! One case of the comparison with apache-avro: a random pair of schemas, a run of good, spoilt and arbitrary bodies
+//! through one decoder.
 //!
 //! Promises that a case is told by its seed alone. Used by the tests and by the fuzzer.
 
@@ -9,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use super::oracle::{Compared, Oracle, Verdict, compare, fits};
-use super::random::{Schemas, body, named, spoil};
+use super::random::{Pair, Schemas, body, named, spoil};
 use crate::schema::{Decoder, Schema, WriterSchema};
 
 /// What a case came to.
@@ -25,6 +26,12 @@ pub struct Ran {
 pub fn case(seed: u64, bodies: usize) -> Result<Ran, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let pair = Schemas::new(&mut rng).record(3);
+    run(&pair, seed, bodies)
+}
+
+/// Runs bodies of a pair of schemas through one decoder, as the seed has it.
+pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
+    let mut rng = SmallRng::seed_from_u64(seed);
     let [writer, reader, oracle_writer, oracle_reader] =
         [&pair.writer, &pair.reader, &pair.oracle_writer, &pair.oracle_reader].map(ToString::to_string);
     let tell =

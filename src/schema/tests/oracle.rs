@@ -1,6 +1,7 @@
 //! What apache-avro makes of the same bodies, and whether a row is equal to it.
 //!
-//! Promises to differ from apache-avro only where the module's list of differences says so; must never look at our own decoder's insides.
+//! Promises to differ from apache-avro only where the module's list of differences says so; must never look at our own
+//! decoder's insides.
 
 use std::io::{Error, ErrorKind, Read};
 

@@ -83,8 +83,8 @@ impl Process {
     /// The end of its output, for the message of a failure.
     pub fn tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        let lines: Vec<String> = log.lines().map(|line| line.chars().take(400).collect()).collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Order<'a> {
 /// A running producer. What it had acknowledged is whole once it has ended.
 pub struct Producer {
     process: Process,
+    stop: PathBuf,
     pub acked: PathBuf,
 }
 
@@ -34,6 +35,7 @@ impl Producer {
     /// Starts it; what is acknowledged goes to a file in `folder`.
     pub fn start(order: &Order<'_>, folder: &Path) -> Self {
         let acked = folder.join(format!("acked-{}.jsonl", order.seed));
+        let stop = folder.join(format!("stop-{}", order.seed));
         let mut arguments = args![
             "-B",
             script("produce.py"),
@@ -53,6 +55,8 @@ impl Producer {
             order.tombstones,
             "--seed",
             order.seed,
+            "--stop",
+            stop.display(),
             "--out",
             acked.display()
         ]
@@ -61,7 +65,13 @@ impl Producer {
             arguments.extend_from_slice(args!["--products", order.products.join(",")]);
         }
         let log = folder.join(format!("producer-{}.log", order.seed));
-        Self { process: Process::start(&interpreter(), &arguments, &[], &log), acked }
+        Self { process: Process::start(&interpreter(), &arguments, &[], &log), stop, acked }
+    }
+
+    /// Lets it produce no more, and waits until what it has produced is acknowledged.
+    pub fn stop(&mut self, patience: Duration) -> PathBuf {
+        std::fs::write(&self.stop, "").unwrap();
+        self.finish(patience)
     }
 
     /// Waits until everything is acknowledged.

@@ -32,6 +32,9 @@ impl Registry {
             "-XX:TieredStopAtLevel=1",
             "-Dquarkus.http.host=127.0.0.1",
             format!("-Dquarkus.http.port={port}"),
+            // Its second port would be 9000 on every address.
+            "-Dquarkus.management.host=127.0.0.1",
+            format!("-Dquarkus.management.port={}", free_port()),
             "-jar",
             jar.display()
         ];

@@ -31,6 +31,7 @@ pub struct Scene<'a> {
     pub session: u32,
     /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
     pub retention_check: &'static str,
+    pub log_level: &'static str,
     prefix: String,
     settings: Vec<(&'static str, String)>,
     properties: Vec<(&'static str, String)>,
@@ -76,6 +77,7 @@ impl<'a> Scene<'a> {
             partitions,
             session: 6000,
             retention_check: "refuse",
+            log_level: "info,ebbtide=debug,buoyant_kernel=warn,deltalake_core=warn",
             prefix,
             settings: vec![("commit_age", "500ms".to_owned())],
             properties: Vec::new(),
@@ -102,7 +104,7 @@ impl<'a> Scene<'a> {
              \x20   session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n    max.poll.interval.ms: 300000\n\
              {properties}\
              schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
-             log:\n  format: json\n  level: debug\n",
+             log:\n  format: json\n  level: {}\n",
             self.policy.display(),
             self.root.display(),
             self.kafka.bootstrap(),
@@ -111,6 +113,7 @@ impl<'a> Scene<'a> {
             self.retention_check,
             self.session,
             self.registry,
+            self.log_level,
         );
         let path = self.scratch.join("ebbtide.yaml");
         fs::write(&path, text).unwrap();

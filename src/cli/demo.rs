@@ -1,0 +1,162 @@
+//! `ebbtide demo`: synthetic traffic of every product through the whole of Ebbtide, in one process.
+
+use std::io::{IsTerminal, Write, stdout};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use tokio::sync::watch;
+
+use super::Outcome;
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Log, LogFormat};
+use crate::demo::board::Board;
+use crate::demo::draw::draw;
+use crate::demo::producer::Pace;
+use crate::demo::run::{DemoError, Options, Screen, run};
+use crate::demo::summary::Summary;
+use crate::demo::text::line;
+use crate::telemetry;
+
+/// Runs synthetic traffic of every product through the whole of Ebbtide, with nothing else running, and shows what
+/// arrives, where it is stored and when it is due. The tables stay.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How long records arrive, in seconds: a whole day's curve is squeezed into it.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=3600))]
+    seconds: u32,
+    /// Records a second, on average.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    rate: u32,
+    /// Where the tables go, an empty folder or a new one; without it a new one for temporary files.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Prints lines, as it does where there is no terminal.
+    #[arg(long)]
+    plain: bool,
+    /// What the traffic is drawn from: the same seed sends the same people, texts and faults.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Args {
+    /// Runs the demo. A record that is not accounted for is a problem found.
+    pub fn run(&self) -> Outcome {
+        match demo(self) {
+            Ok(summary) if summary.holds() => Outcome::done(format!("\n{}", summary.text())),
+            Ok(summary) => Outcome::problem(format!("\n{}", summary.text())),
+            Err(error) => Outcome { err: format!("error: {error:#}\n"), code: 1, ..Outcome::default() },
+        }
+    }
+}
+
+fn demo(args: &Args) -> anyhow::Result<Summary> {
+    let plain = args.plain || !stdout().is_terminal();
+    // What is logged would spoil the picture: the summary tells what counts.
+    let level = if plain { "error,librdkafka=off" } else { "off" };
+    telemetry::init(&Log { format: LogFormat::Text, level: level.to_owned() })?;
+    let folder = folder(args.keep.as_ref())?;
+    let clock: SharedClock = Arc::new(SystemClock::new());
+    let length = Duration::from_secs(args.seconds.into());
+    let options = Options { pace: Pace { rate: args.rate, length }, folder: folder.clone(), seed: args.seed };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        let stop = on_ctrl_c();
+        if plain {
+            writeln!(stdout(), "{} records/s for {} s; the tables go to {}", args.rate, args.seconds, folder.display())
+                .map_err(DemoError::Screen)?;
+            run(options, clock.clone(), &mut Lines { clock }, stop).await
+        } else {
+            let terminal = ratatui::try_init().map_err(DemoError::Screen)?;
+            let mut picture = Picture { terminal, clock: clock.clone(), folder: folder.display().to_string() };
+            let done = run(options, clock, &mut picture, stop).await;
+            ratatui::try_restore().map_err(DemoError::Screen)?;
+            done
+        }
+    });
+    // A look into a table that is still under way is let go.
+    runtime.shutdown_background();
+    Ok(done?)
+}
+
+/// The folder by its full path: the tables' paths go into the lines to copy.
+fn folder(keep: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    let folder = match keep {
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("ebbtide-demo-{}", &uuid::Uuid::new_v4().to_string()[..8])),
+    };
+    let shown = folder.display().to_string();
+    std::fs::create_dir_all(&folder).with_context(|| format!("{shown} cannot be made"))?;
+    anyhow::ensure!(std::fs::read_dir(&folder)?.next().is_none(), "{shown} is not empty: name a new folder");
+    folder.canonicalize().with_context(|| format!("{shown} cannot be found"))
+}
+
+/// Turns true at the first Ctrl-C or SIGTERM.
+fn on_ctrl_c() -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(_) => return,
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        // Nobody listens if the demo is over already.
+        let _ = tell.send(true);
+        tell.closed().await;
+    });
+    told
+}
+
+/// A line now and then, for a pipe or a log.
+struct Lines {
+    clock: SharedClock,
+}
+
+impl Screen for Lines {
+    fn every(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn show(&mut self, board: &Board) -> std::io::Result<bool> {
+        writeln!(stdout(), "{}", line(board, self.clock.now()))?;
+        Ok(false)
+    }
+}
+
+/// The whole terminal.
+struct Picture {
+    terminal: DefaultTerminal,
+    clock: SharedClock,
+    folder: String,
+}
+
+impl Screen for Picture {
+    fn every(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+
+    fn show(&mut self, board: &Board) -> std::io::Result<bool> {
+        let now = self.clock.now();
+        self.terminal.draw(|frame| draw(frame, board, now, &self.folder))?;
+        let mut ended = false;
+        // The terminal is in raw mode, where Ctrl-C is a key like any other.
+        while event::poll(Duration::ZERO)? {
+            ended |= matches!(event::read()?, Event::Key(key) if ends(key));
+        }
+        Ok(ended)
+    }
+}
+
+fn ends(key: KeyEvent) -> bool {
+    match key.code {
+        KeyCode::Char('q') | KeyCode::Esc => true,
+        KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
+        _ => false,
+    }
+}

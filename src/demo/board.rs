@@ -1,0 +1,188 @@
+//! What the demo shows at one moment: what arrives, where it is stored, when it is due. Numbers only, no look.
+//! Must never hold anything of a record.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::ids::{Category, Deadline, ProductKey};
+use crate::metrics::Metrics;
+use crate::record::Fault;
+use crate::store::Overview;
+
+/// The time over which rates are taken.
+const WINDOW: Duration = Duration::from_secs(3);
+
+/// What the demo is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Records arrive.
+    Arriving,
+    /// No more arrive; what has arrived is being committed.
+    Finishing,
+}
+
+/// A moment of the demo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Board {
+    /// What it is doing.
+    pub stage: Stage,
+    /// How long it has been running.
+    pub elapsed: Duration,
+    /// How long records arrive.
+    pub length: Duration,
+    /// The hour of the day that is squeezed into that time, 0 to 24.
+    pub hour: f64,
+    /// Each product, in the order of the policy.
+    pub products: Vec<ProductLine>,
+    /// Dead letters by code; only codes that came.
+    pub dead: Vec<(&'static str, u64)>,
+    /// Each category with a deadline ahead, the nearest first.
+    pub due: Vec<Due>,
+    /// Bytes of decoded, buffered and in-flight data.
+    pub buffered: u64,
+}
+
+/// One product at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProductLine {
+    /// The product.
+    pub product: ProductKey,
+    /// Records that were sent.
+    pub sent: u64,
+    /// Records sent in a second.
+    pub rate: f64,
+    /// Records stored.
+    pub stored: u64,
+    /// Records that were past all deadlines on arrival.
+    pub expired: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Its table, once it was looked at.
+    pub table: Option<Stored>,
+}
+
+/// A table at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// What it holds.
+    pub overview: Overview,
+    /// In how many buckets.
+    pub buckets: usize,
+    /// Of how many profiles.
+    pub profiles: usize,
+}
+
+/// A category's deadlines over all tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The category.
+    pub category: Category,
+    /// The nearest deadline.
+    pub next: Option<Deadline>,
+    /// Records due within 30 days.
+    pub within_a_month: u64,
+    /// Records due later.
+    pub later: u64,
+    /// Records whose deadline is open, or that are without the category.
+    pub open: u64,
+}
+
+impl Board {
+    /// The sum of a number over all products.
+    pub fn sum(&self, of: impl Fn(&ProductLine) -> u64) -> u64 {
+        self.products.iter().map(of).sum()
+    }
+}
+
+/// What a board is made of.
+pub struct Sample<'a> {
+    /// What the demo is doing.
+    pub stage: Stage,
+    /// How long it has been running.
+    pub elapsed: Duration,
+    /// Records sent of each product.
+    pub sent: BTreeMap<ProductKey, u64>,
+    /// The tables as last looked at.
+    pub tables: &'a BTreeMap<ProductKey, Stored>,
+}
+
+/// Makes boards, and remembers enough for rates.
+#[derive(Debug)]
+pub struct Boards {
+    length: Duration,
+    products: Vec<ProductKey>,
+    past: VecDeque<(Duration, BTreeMap<ProductKey, u64>)>,
+}
+
+impl Boards {
+    /// Boards of these products, for a demo of this length.
+    #[must_use]
+    pub fn new(length: Duration, products: Vec<ProductKey>) -> Self {
+        Self { length, products, past: VecDeque::new() }
+    }
+
+    /// The board of a moment. `hour` is the hour of the squeezed day.
+    pub fn board(&mut self, sample: &Sample<'_>, hour: f64, metrics: &Metrics) -> Board {
+        self.past.push_back((sample.elapsed, sample.sent.clone()));
+        while self.past.len() > 2 && self.past[1].0 + WINDOW <= sample.elapsed {
+            self.past.pop_front();
+        }
+        let (since, before) = &self.past[0];
+        let seconds = sample.elapsed.saturating_sub(*since).as_secs_f64();
+        let line = |product: &ProductKey| {
+            let sent = sample.sent.get(product).copied().unwrap_or(0);
+            let gained = sent.saturating_sub(before.get(product).copied().unwrap_or(0));
+            let count = |outcome| metrics.records.with_label_values(&[product.as_str(), outcome]).get();
+            ProductLine {
+                product: product.clone(),
+                sent,
+                rate: if seconds > 0.0 { gained as f64 / seconds } else { 0.0 },
+                stored: count("stored"),
+                expired: count("expired"),
+                dead: count("dead_letter"),
+                table: sample.tables.get(product).cloned(),
+            }
+        };
+        Board {
+            stage: sample.stage,
+            elapsed: sample.elapsed,
+            length: self.length,
+            hour,
+            products: self.products.iter().map(line).collect(),
+            dead: dead(metrics, &self.products),
+            due: due(sample.tables.values().map(|stored| &stored.overview)),
+            buffered: metrics.buffered_bytes.get().try_into().unwrap_or(0),
+        }
+    }
+}
+
+fn dead(metrics: &Metrics, products: &[ProductKey]) -> Vec<(&'static str, u64)> {
+    let of = |fault: Fault| {
+        let each =
+            |product: &ProductKey| metrics.dead_letters.with_label_values(&[product.as_str(), fault.code()]).get();
+        (fault.code(), products.iter().map(each).sum())
+    };
+    Fault::ALL.into_iter().map(of).filter(|(_, count)| *count > 0).collect()
+}
+
+fn due<'a>(tables: impl Iterator<Item = &'a Overview>) -> Vec<Due> {
+    let mut by_category = BTreeMap::<Category, Due>::new();
+    for ahead in tables.flat_map(|table| &table.deadlines) {
+        let category = ahead.category.clone();
+        let due = by_category.entry(category.clone()).or_insert(Due {
+            category,
+            next: None,
+            within_a_month: 0,
+            later: 0,
+            open: 0,
+        });
+        due.next = [due.next, ahead.next].into_iter().flatten().min();
+        due.within_a_month += ahead.due + ahead.within_a_day + ahead.within_a_week + ahead.within_a_month;
+        due.later += ahead.later;
+        due.open += ahead.open;
+    }
+    let mut all: Vec<Due> = by_category.into_values().collect();
+    // Those without a deadline come last.
+    all.sort_by_key(|due| (due.next.is_none(), due.next, due.category.clone()));
+    all
+}

@@ -1,0 +1,259 @@
+//! The demo from beginning to end: lay out, broker, producers, Ebbtide itself, a look at it all, and the audit.
+//! Promises to end by itself, and to say so if a record is not accounted for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use rdkafka::error::KafkaError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::board::{Board, Boards, Sample, Stage, Stored};
+use super::broker::{Broker, BrokerError};
+use super::producer::{Pace, Producers, Sent, passed};
+use super::shipped::{POLICY, SCHEMAS, Shipped, lay_out, schema_id};
+use super::summary::{Outcome, Summary};
+use super::tables::look;
+use super::traffic::{Framing, Habits, Source, Traffic, TrafficError};
+use crate::app::{App, AppError};
+use crate::clock::SharedClock;
+use crate::config::{Config, Surroundings};
+use crate::health::Health;
+use crate::ids::{ProductKey, Topic};
+use crate::metrics::{Metrics, MetricsError};
+use crate::policy::{self, Policy};
+use crate::problem::Problem;
+use crate::store::{Root, RootError, ViewError, audit};
+
+/// How often the tables are looked into.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long what has arrived may take to be committed once no more arrives.
+const FINISH: Duration = Duration::from_secs(30);
+
+/// More corrupt records than in life, so that a minute shows some of each kind.
+const HABITS: Habits = Habits { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
+
+/// What the user may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How much to send, and for how long.
+    pub pace: Pace,
+    /// Where everything goes: a folder that is empty or not there.
+    pub folder: PathBuf,
+    /// What the traffic is drawn from.
+    pub seed: u64,
+}
+
+/// Where boards are shown.
+pub trait Screen {
+    /// How often there is a new one.
+    fn every(&self) -> Duration;
+    /// Shows one. `true` if the user wants to end.
+    fn show(&mut self, board: &Board) -> std::io::Result<bool>;
+}
+
+/// Why there is no demo, or no end to it.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// The folder cannot be laid out.
+    #[error("{folder:?} cannot be laid out: {why}")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// The shipped policy or the demo's configuration is wrong, which a test would have shown.
+    #[error("the demo's own files are wrong: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Files(Vec<Problem>),
+    /// There is no broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// There is no traffic.
+    #[error(transparent)]
+    Traffic(#[from] TrafficError),
+    /// The producers failed.
+    #[error("the demo's producers failed: {0}")]
+    Producers(#[from] KafkaError),
+    /// The metrics are wrong, which a test would have shown.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// Ebbtide itself failed.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// The root is none.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// A table cannot be looked into.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The screen cannot be written to.
+    #[error("the screen cannot be written to: {0}")]
+    Screen(#[source] std::io::Error),
+    /// A part of the demo ended by a bug.
+    #[error("a part of the demo ended by a bug")]
+    Bug,
+}
+
+/// Runs the demo; `stop` turning true ends it early and in order.
+pub async fn run(
+    options: Options,
+    clock: SharedClock,
+    screen: &mut dyn Screen,
+    stop: watch::Receiver<bool>,
+) -> Result<Summary, DemoError> {
+    let policy = Arc::new(shipped_policy()?);
+    let broker = Broker::start(topics(&policy))?;
+    let config = configuration(&options, broker.servers())?;
+    let root = Root::parse(&config.root)?;
+    let metrics = Metrics::new()?;
+    let sent = Arc::new(Sent::default());
+    let traffic = Traffic::new(options.seed, HABITS, &sources(&policy))?;
+    let (end_app, app_ends) = watch::channel(false);
+    let app = App {
+        config: Arc::new(config),
+        policy: Arc::clone(&policy),
+        clock: Arc::clone(&clock),
+        metrics: metrics.clone(),
+        health: Arc::new(Health::starting(Arc::clone(&clock))),
+    };
+    let mut show = Show {
+        boards: Boards::new(
+            options.pace.length,
+            policy.products.keys().filter(|key| has_records(&policy, key)).cloned().collect(),
+        ),
+        pace: options.pace,
+        clock: Arc::clone(&clock),
+        start: clock.monotonic(),
+        sent: Arc::clone(&sent),
+        metrics: metrics.clone(),
+        tables: watch_tables(root.clone(), Arc::clone(&clock)),
+        screen,
+        stop,
+        app: tokio::spawn(app.run(app_ends)),
+    };
+    let (end_day, day_ends) = watch::channel(false);
+    let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics)?;
+    let mut day = tokio::spawn(producers.run(options.pace, day_ends));
+    show.until(Stage::Arriving, |_| day.is_finished()).await?;
+    // Nobody listens if the day is over already.
+    let _ = end_day.send(true);
+    (&mut day).await.map_err(|_| DemoError::Bug)??;
+    let give_up = clock.monotonic() + FINISH;
+    show.until(Stage::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
+    let _ = end_app.send(true);
+    show.app.await.map_err(|_| DemoError::Bug)??;
+    summary(&options, &root, &policy, &sent).await
+}
+
+/// What is needed to show the demo while it goes on.
+struct Show<'s> {
+    boards: Boards,
+    pace: Pace,
+    clock: SharedClock,
+    start: Duration,
+    sent: Arc<Sent>,
+    metrics: Metrics,
+    tables: watch::Receiver<BTreeMap<ProductKey, Stored>>,
+    screen: &'s mut dyn Screen,
+    stop: watch::Receiver<bool>,
+    app: JoinHandle<Result<(), AppError>>,
+}
+
+impl Show<'_> {
+    /// Shows boards until `done`, or the user wants to end. Errors if Ebbtide ends before.
+    async fn until(&mut self, stage: Stage, done: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
+        let mut beat = tokio::time::interval(self.screen.every());
+        while !done(self) {
+            beat.tick().await;
+            if self.app.is_finished() {
+                (&mut self.app).await.map_err(|_| DemoError::Bug)??;
+                return Err(DemoError::Bug);
+            }
+            let elapsed = self.clock.monotonic().saturating_sub(self.start);
+            let tables = self.tables.borrow().clone();
+            let sample = Sample { stage, elapsed, sent: self.sent.by_product(), tables: &tables };
+            let board = self.boards.board(&sample, self.pace.hour(elapsed), &self.metrics);
+            let ended = self.screen.show(&board).map_err(DemoError::Screen)?;
+            if stage == Stage::Arriving && (ended || *self.stop.borrow()) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn all_passed(&self) -> bool {
+        self.sent.by_product().iter().all(|(product, &sent)| passed(&self.metrics, product) >= sent)
+    }
+}
+
+fn shipped_policy() -> Result<Policy, DemoError> {
+    let checked = policy::parse("policy.yaml", POLICY, &Shipped);
+    checked.policy.ok_or(DemoError::Files(checked.problems))
+}
+
+fn has_records(policy: &Policy, product: &ProductKey) -> bool {
+    policy.products.get(product).is_some_and(|product| product.records.is_some())
+}
+
+/// Every topic with its number of partitions: more for the products that send most.
+fn topics(policy: &Policy) -> Vec<(String, i32)> {
+    let busy = |product: &str| matches!(product, "sms" | "voice" | "conversations" | "email" | "push");
+    let of_products = policy.products.values().flat_map(|product| {
+        let partitions = if busy(product.key.as_str()) { 4 } else { 1 };
+        let topics = product.records.iter().flat_map(|records| &records.topics);
+        topics.map(move |topic| (topic.to_string(), partitions))
+    });
+    of_products.chain([("ebbtide.dead-letters".to_owned(), 1)]).collect()
+}
+
+fn sources(policy: &Policy) -> Vec<Source> {
+    let source = |(name, schema): &(&str, &str)| {
+        let product = ProductKey::new(name).ok()?;
+        let topic: Topic = policy.products.get(&product)?.records.as_ref()?.topics.first()?.clone();
+        let framing = schema_id(name).map_or(Framing::SingleObject, Framing::Confluent);
+        Some(Source { product, topic, schema: (*schema).to_owned(), framing })
+    };
+    SCHEMAS.iter().filter_map(source).collect()
+}
+
+fn configuration(options: &Options, servers: &str) -> Result<Config, DemoError> {
+    let laid_out = lay_out(&options.folder, servers);
+    let text = laid_out.map_err(|why| DemoError::Folder { folder: options.folder.clone(), why })?;
+    // Without the environment: a variable meant for a real deployment must not lead the demo there.
+    let around = Surroundings { folder: options.folder.join("config"), ..Surroundings::default() };
+    let checked = Config::parse("ebbtide.yaml", &text, &around);
+    checked.config.ok_or(DemoError::Files(checked.problems))
+}
+
+/// Looks into the tables now and then, as long as somebody wants to know.
+fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<ProductKey, Stored>> {
+    let (tell, told) = watch::channel(BTreeMap::new());
+    tokio::spawn(async move {
+        let mut beat = tokio::time::interval(LOOK);
+        while !tell.is_closed() {
+            beat.tick().await;
+            // A table that is just being made cannot be looked into: the next look will.
+            if let Ok(tables) = look(&root, clock.now()).await {
+                tell.send_replace(tables);
+            }
+        }
+    });
+    told
+}
+
+async fn summary(options: &Options, root: &Root, policy: &Policy, sent: &Sent) -> Result<Summary, DemoError> {
+    let sent = sent.by_product();
+    let mut products = Vec::new();
+    for product in policy.products.keys().filter(|key| has_records(policy, key)) {
+        let audit = audit(root, product).await?;
+        products.push(Outcome { product: product.clone(), sent: sent.get(product).copied().unwrap_or(0), audit });
+    }
+    Ok(Summary { folder: options.folder.clone(), products })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Looks into the demo's tables while they are written. Reads only, and never waits for a writer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::board::Stored;
+use crate::ids::ProductKey;
+use crate::store::{Root, ViewError, products, show};
+
+/// What the tables under `root` hold at `now`. A table that is not there yet has no entry.
+pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey, Stored>, ViewError> {
+    let mut tables = BTreeMap::new();
+    for product in products(root)? {
+        let overview = show(root, &product, now).await?;
+        let (buckets, profiles) = partitions(&root.table(&product));
+        tables.insert(product, Stored { overview, buckets, profiles });
+    }
+    Ok(tables)
+}
+
+/// How many buckets and profiles a table's folders name. Folders that cannot be read are not counted.
+fn partitions(table: &Path) -> (usize, usize) {
+    let buckets = folders(table, "bucket=");
+    let profiles: BTreeSet<String> =
+        buckets.iter().flat_map(|bucket| folders(&table.join(bucket), "profile=")).collect();
+    (buckets.len(), profiles.len())
+}
+
+fn folders(of: &Path, prefix: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(of).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.starts_with(prefix)).collect()
+}
