@@ -16,6 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as Start, TopicPartitionList};
 
 use crate::ids::{Offset, Partition, Topic, TopicPartition};
+use crate::ingest::kafka;
 
 /// How long a question to the brokers may take inside a rebalance.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -157,13 +158,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::error!(target: "librdkafka", facility = fac, "{message}");
-            }
-            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility = fac, "{message}"),
-            _ => tracing::debug!(target: "librdkafka", facility = fac, "{message}"),
-        }
+        kafka::log(level, fac, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -230,6 +225,7 @@ pub fn consumer(
     default(&mut config, "partition.assignment.strategy", "cooperative-sticky");
     default(&mut config, "session.timeout.ms", "30000");
     default(&mut config, "fetch.message.max.bytes", "1048576");
+    default(&mut config, "fetch.max.bytes", &(queue_bytes / 4).max(1 << 20).to_string());
     default(&mut config, "queued.max.messages.kbytes", &(queue_bytes / 1024).max(1024).to_string());
     default(&mut config, "queued.min.messages", "1000000");
     default(&mut config, "statistics.interval.ms", "2000");
