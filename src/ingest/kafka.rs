@@ -73,7 +73,8 @@ impl ClientContext for Aside {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(target: "librdkafka", %error, "{reason}");
+        // Brokers that are down are the consumer's to tell, and what a request was for tells itself.
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
 

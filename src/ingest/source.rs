@@ -12,7 +12,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
 use crate::ids::{Offset, Partition, Topic, TopicPartition};
@@ -131,6 +131,8 @@ impl Context {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
             _ => consumer.assign(&placed),
         }
+        // The client keeps a partition that was paused when it went so when it comes again, in silence.
+        .and_then(|()| consumer.resume(&placed))
         .map_err(|error| error.to_string())
     }
 
@@ -180,10 +182,13 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if matches!(error.rdkafka_error_code(), Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown)) {
-            *lock(&self.brokers_down) = true;
+        let all_down = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
+        // The client repeats itself several times a second: once is said to people.
+        if all_down && !std::mem::replace(&mut *lock(&self.brokers_down), true) {
+            tracing::warn!(target: "librdkafka", %error, "{reason}");
+        } else {
+            tracing::debug!(target: "librdkafka", %error, "{reason}");
         }
-        tracing::warn!(target: "librdkafka", %error, "{reason}");
     }
 }
 
