@@ -9,7 +9,7 @@ use crate::support::{kafka, registry};
 #[test]
 fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &[], 2);
-    let acked = scene.produce(5200, 0, "all").finish(Duration::from_secs(120));
+    let acked = scene.produce_of(true, 5200, 0, "all").finish(Duration::from_secs(120));
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);

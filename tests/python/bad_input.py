@@ -1,6 +1,6 @@
 """Produces bad messages of many kinds, each between good neighbours in the same partition.
 
---out gets the good ones, as produce.py writes them; --bad a line for each bad one: kind, the codes that are right for it,
+--out gets all of them as produce.py writes them, the bad ones without a record; --bad a line for each bad one: kind, the codes that are right for it,
 partition, offset, the message in base64. Every message carries a key and a header of its own.
 """
 
@@ -149,10 +149,10 @@ def main():
 
     settings = {"bootstrap.servers": args.bootstrap, "enable.idempotence": True, "message.max.bytes": 30000000}
     producer = Producer(settings)
-    good_lines, bad_lines, failed = [], [], []
+    lines, bad_lines, failed = [], [], []
 
     def send(message, done):
-        number = len(good_lines) + len(bad_lines)
+        number = len(lines)
 
         def delivered(error, at):
             if error is None:
@@ -178,7 +178,7 @@ def main():
 
         def done(at, number):
             line = {"product": "probe", "topic": at.topic(), "partition": at.partition(), "offset": at.offset()}
-            good_lines.append(line | {"timestamp": at.timestamp()[1], "record": columns})
+            lines.append(line | {"timestamp": at.timestamp()[1], "record": columns})
 
         send(start + body.getvalue() + end, done)
 
@@ -187,6 +187,8 @@ def main():
         send_good(nth)
 
         def done(at, number, kind=kind, codes=codes, message=message):
+            place = {"product": "probe", "topic": at.topic(), "partition": at.partition(), "offset": at.offset()}
+            lines.append(place | {"timestamp": at.timestamp()[1], "record": None})
             line = {"kind": kind, "codes": codes, "partition": at.partition(), "offset": at.offset()}
             encoded = None if message is None else base64.b64encode(message).decode()
             bad_lines.append(line | {"value": encoded, "trace": f"t-{number}"})
@@ -195,7 +197,7 @@ def main():
         send_good(nth + 1)
         nth += 2
     assert not failed, failed
-    for path, lines in ((args.out, good_lines), (args.bad, bad_lines)):
+    for path, lines in ((args.out, lines), (args.bad, bad_lines)):
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(line) + "\n" for line in lines)
 

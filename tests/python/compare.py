@@ -49,7 +49,7 @@ class Judge:
                     self.say(f"{where}: stands in the table and in the dead letters")
                 continue
             if line["record"] is None:
-                self.say(f"{where}: had no value, and is no dead letter")
+                self.say(f"{where}: was bad, and is no dead letter")
                 continue
             arrived = there[0]["ingested_at"] if there else line["timestamp"] * 1000
             wanted = self.oracle.expect(product, line["record"], arrived)

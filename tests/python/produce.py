@@ -31,13 +31,14 @@ def register(registry, subject, schema):
 class Maker:
     """One product's records, framed."""
 
-    def __init__(self, policy, product, registry, seed):
+    def __init__(self, policy, product, args):
         self.product = product
         self.topic = policy.products()[product]["topics"][0]
         self.schema = load(policy.schema_path(product))
         self.parsed = fastavro.parse_schema(self.schema)
-        self.header = b"\x00" + register(registry, f"{self.topic}-value", self.schema).to_bytes(4, "big")
-        self.generator = Generator(self.schema, policy.products()[product], f"{seed}/{product}", int(time.time() * 1000))
+        self.header = b"\x00" + register(args.registry, f"{self.topic}-value", self.schema).to_bytes(4, "big")
+        now = int(time.time() * 1000)
+        self.generator = Generator(self.schema, policy.products()[product], f"{args.seed}/{product}", now, args.ages)
 
     def make(self):
         """The next record by columns, and its message."""
@@ -58,13 +59,14 @@ def main():
     parser.add_argument("--partitions", type=int, required=True)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--tombstones", type=int, default=0, help="after every so many records one without a value; its record is null in --out")
+    parser.add_argument("--ages", action="store_true", help="some records months and years late; without it all are of the last hours")
     parser.add_argument("--stop", help="a file: once it is there, no more is produced")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 
     policy = Policy(args.policy)
     products = args.products.split(",") if args.products else sorted(policy.products())
-    makers = [Maker(policy, product, args.registry, args.seed) for product in products]
+    makers = [Maker(policy, product, args) for product in products]
     settings = {"bootstrap.servers": args.bootstrap, "enable.idempotence": True, "linger.ms": 5, "acks": "all"}
     producer = Producer(settings | {"delivery.timeout.ms": 240000})
     rng = random.Random(args.seed)

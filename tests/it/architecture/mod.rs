@@ -43,7 +43,7 @@ fn every_file_is_under_500_lines_and_says_what_it_is() {
         for (path, text) in files(folder, ".rs").into_iter().chain(files(folder, ".py")) {
             let head = if path.ends_with(".rs") { "//! " } else { "\"\"\"" };
             // The tests of a module, in its `tests.rs`, are described by the module.
-            let described = path.ends_with("/tests.rs") || text.starts_with(head);
+            let described = path.ends_with("tests.rs") || text.starts_with(head);
             if !described {
                 wrong.push(format!(
                     "{path}:1: no head comment: say what lives here, what it promises, what it must never do"

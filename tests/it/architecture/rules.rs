@@ -9,8 +9,8 @@ use super::tokens::{Token, tokens};
 const FLOORS: [(&[&str], bool); 13] = [
     (&["cli"], false),
     (&["demo"], false),
-    (&["api"], false),
     (&["app"], false),
+    (&["api"], false),
     (&["ingest", "expiry", "cases", "disclosure"], false),
     (&["controls"], false),
     (&["ledger"], false),
@@ -61,7 +61,7 @@ impl File<'_> {
     }
 
     fn is_test(&self) -> bool {
-        self.module().iter().any(|name| name == "tests")
+        self.module().iter().any(|name| name == "tests" || name.ends_with("_tests"))
     }
 }
 

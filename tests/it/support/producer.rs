@@ -21,6 +21,8 @@ pub struct Order<'a> {
     pub partitions: u32,
     /// After every so many records one without a value; 0 for none.
     pub tombstones: usize,
+    /// Whether some records are months and years late.
+    pub ages: bool,
     pub seed: &'a str,
 }
 
@@ -63,6 +65,9 @@ impl Producer {
         .to_vec();
         if !order.products.is_empty() {
             arguments.extend_from_slice(args!["--products", order.products.join(",")]);
+        }
+        if order.ages {
+            arguments.push("--ages".to_owned());
         }
         let log = folder.join(format!("producer-{}.log", order.seed));
         Self { process: Process::start(&interpreter(), &arguments, &[], &log), stop, acked }

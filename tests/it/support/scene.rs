@@ -125,8 +125,13 @@ impl<'a> Scene<'a> {
         Ebbtide::start(&self.config(), &self.scratch.join(format!("{name}.log")), environment)
     }
 
-    /// Starts the independent producer on this scene's topics.
+    /// Starts the independent producer on this scene's topics; its records are of the last hours.
     pub fn produce(&self, count: usize, rate: usize, seed: &str) -> Producer {
+        self.produce_of(false, count, rate, seed)
+    }
+
+    /// Starts the independent producer; some of its records are months and years late, where `ages` is true.
+    pub fn produce_of(&self, ages: bool, count: usize, rate: usize, seed: &str) -> Producer {
         let order = Order {
             bootstrap: self.kafka.bootstrap(),
             registry: registry::shared().base(),
@@ -136,6 +141,7 @@ impl<'a> Scene<'a> {
             rate,
             partitions: self.partitions,
             tombstones: 50,
+            ages,
             seed,
         };
         Producer::start(&order, self.scratch.path())
