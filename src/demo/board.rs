@@ -186,3 +186,63 @@ fn due<'a>(tables: impl Iterator<Item = &'a Overview>) -> Vec<Due> {
     all.sort_by_key(|due| (due.next.is_none(), due.next, due.category.clone()));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Ahead;
+
+    fn overview(deadlines: Vec<Ahead>) -> Overview {
+        let product = ProductKey::new("sms").unwrap();
+        let partitions = Vec::new();
+        Overview { product, version: 1, records: 9, segments: 2, bytes: 3, controls: 0, deadlines, partitions }
+    }
+
+    fn ahead(category: &str, next: Option<&str>, within_a_week: u64, open: u64) -> Ahead {
+        Ahead {
+            category: Category::new(category).unwrap(),
+            next: next.map(|text| Deadline(text.parse().unwrap())),
+            due: 0,
+            within_a_day: 0,
+            within_a_week,
+            within_a_month: 1,
+            later: 5,
+            open,
+        }
+    }
+
+    #[test]
+    fn the_nearest_deadline_of_all_tables_comes_first_and_what_is_open_last() {
+        let sms = overview(vec![
+            ahead("content", Some("2027-05-24T00:00:00Z"), 0, 0),
+            ahead("name", None, 0, 4),
+            ahead("phone_number", Some("2027-03-01T00:00:00Z"), 2, 0),
+        ]);
+        let voice = overview(vec![ahead("content", Some("2027-01-01T00:00:00Z"), 3, 0)]);
+        let all = due([&sms, &voice].into_iter());
+        let names: Vec<_> = all.iter().map(|due| due.category.as_str()).collect();
+        assert_eq!(names, ["content", "phone_number", "name"]);
+        assert_eq!((all[0].within_a_month, all[0].later, all[2].open), (5, 10, 4));
+    }
+
+    #[test]
+    fn a_rate_is_what_came_in_the_last_seconds_and_not_since_the_beginning() {
+        let sms = ProductKey::new("sms").unwrap();
+        let metrics = Metrics::new().unwrap();
+        let mut boards = Boards::new(Duration::from_secs(60), vec![sms.clone()]);
+        let tables = BTreeMap::new();
+        let mut rate = |second: u64, sent: u64| {
+            let sent = BTreeMap::from([(sms.clone(), sent)]);
+            let sample = Sample { stage: Stage::Arriving, elapsed: Duration::from_secs(second), sent, tables: &tables };
+            boards.board(&sample, 0.0, &metrics).products[0].rate
+        };
+        assert_eq!(rate(0, 0), 0.0);
+        for second in 1..=10 {
+            assert_eq!(rate(second, second * 100), 100.0);
+        }
+        for second in 11..=13 {
+            rate(second, 1_000);
+        }
+        assert_eq!(rate(14, 1_000), 0.0);
+    }
+}

@@ -20,7 +20,7 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, now: DateTime<Utc>, folder: &s
         Constraint::Length(1),
     ])
     .areas(frame.area());
-    let [due, dead] = Layout::horizontal([Constraint::Percentage(70), Constraint::Percentage(30)]).areas(below);
+    let [due, dead] = Layout::horizontal([Constraint::Length(77), Constraint::Min(20)]).areas(below);
     progress(frame, head, board);
     arrivals(frame, middle, board);
     deadlines(frame, due, board, now);
@@ -38,7 +38,7 @@ fn progress(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     };
     let part = board.elapsed.as_secs_f64() / board.length.as_secs_f64().max(1.0);
     let gauge = Gauge::default()
-        .block(Block::bordered().title(" Ebbtide: synthetic traffic, a day in a minute "))
+        .block(Block::bordered().title(" Ebbtide: a day of synthetic traffic "))
         .gauge_style(Style::new().fg(Color::Blue))
         .ratio(part.clamp(0.0, 1.0))
         .label(label);
@@ -95,24 +95,25 @@ fn row(product: &ProductLine) -> Row<'static> {
 }
 
 fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<Utc>) {
-    let head = Row::new(["Category", "Next due", "in 30 days", "later", "open"]).dim();
+    let heads = ["in 30 days", "later", "open"].map(|name| number(name.to_owned()));
+    let head = Row::new([Cell::from("Category"), Cell::from("Next due")].into_iter().chain(heads)).dim();
     let rows = board.due.iter().map(|due| {
         Row::new([
             Cell::from(due.category.to_string()),
             Cell::from(when_due(due, now)),
-            Cell::from(count(due.within_a_month)),
-            Cell::from(count(due.later)),
-            Cell::from(count(due.open)),
+            number(count(due.within_a_month)),
+            number(count(due.later)),
+            number(count(due.open)),
         ])
     });
-    let widths = [16, 26, 11, 10, 10].map(Constraint::Length);
+    let widths = [15, 28, 10, 9, 9].map(Constraint::Length);
     let title = " When it is due: records by category ";
     frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered().title(title)), area);
 }
 
 fn dead_letters(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     let lines: Vec<Line<'_>> =
-        board.dead.iter().map(|(code, letters)| Line::from(format!("{letters:>6}  {code}"))).collect();
+        board.dead.iter().map(|(code, letters)| Line::from(format!("{letters:>4} {code}"))).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Dead letters ")), area);
 }
 
@@ -185,7 +186,7 @@ mod tests {
             "content",
             "2027-05-23, in 180 days",
             "when the contract ends",
-            "9  bad_magic",
+            "9 bad_magic",
             "/tmp/demo",
         ] {
             assert!(picture.contains(text), "{text:?} is missing in\n{picture}");
