@@ -12,11 +12,11 @@ mod words;
 mod write;
 
 use apache_avro::Schema;
-use apache_avro::rabin::Rabin;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ids::{ProductKey, Topic};
 use crate::record::Fault;
+use crate::schema::WriterSchema;
 pub use chance::diurnal;
 use chance::{Chance, lateness};
 use flaws::{FLAWS, Written, event_time, spoil};
@@ -220,7 +220,9 @@ fn producer(source: &Source) -> Result<Producer, TrafficError> {
         }
         Framing::SingleObject => {
             header.extend_from_slice(&[0xc3, 0x01]);
-            header.extend_from_slice(&schema.fingerprint::<Rabin>().bytes);
+            // Not apache-avro's own fingerprint: for schemas with logical types that is another than producers give.
+            let known = WriterSchema::parse(&source.schema).map_err(|error| refuse(error.to_string()))?;
+            header.extend_from_slice(&known.fingerprint().to_le_bytes());
         }
     }
     let plan = plan(source.product.as_str(), &schema, "");
