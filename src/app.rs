@@ -6,12 +6,12 @@ mod policy_file;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use tokio::sync::watch;
 
-use crate::api::{Port, ServeError};
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
 use crate::health::{Health, Part};
@@ -58,9 +58,9 @@ pub enum AppError {
     /// The sources of writer schemas cannot be set up.
     #[error("schemas: {0}")]
     Writers(#[from] WritersError),
-    /// The operations port cannot be had.
-    #[error("http.listen: {0}")]
-    Listen(#[from] ServeError),
+    /// A lane ended although nobody asked it to: a fault of ours. Nothing is lost: what is uncommitted is read again.
+    #[error("a lane ended by itself; what is uncommitted will be read again after a restart")]
+    LaneEnded,
     /// The client library refuses properties. Told before any client is made, whose own complaint would quote their values.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Properties(Vec<RefusedProperty>),
@@ -95,19 +95,10 @@ impl App {
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
-        let mut done = stop.clone();
-        let port = Port::bind(self.config.http.listen).await?;
-        let served = tokio::spawn(port.serve(Arc::clone(&self.health), self.metrics.clone(), async move {
-            // An error means that nobody is left to ask for a stop: then it is one.
-            let _ = done.wait_for(|stop| *stop).await;
-        }));
         self.declare();
         let tables = self.open_tables(&root).await?;
         if self.preflight(&mut stop).await? {
             self.ingest(root, writers, tables, &mut stop).await?;
-        }
-        if let Ok(Err(error)) = served.await {
-            tracing::warn!(%error, "the operations port ended early");
         }
         Ok(())
     }
@@ -139,7 +130,10 @@ impl App {
             stop: Arc::clone(&flag),
         })?;
         self.health.over(&Part::Process);
-        self.look_after(tables, stop).await;
+        tokio::select! {
+            () = self.look_after(tables, stop) => {}
+            () = any_ended(&lanes) => return Err(AppError::LaneEnded),
+        }
         tracing::info!("stopping: committing what is held, leaving the group");
         flag.store(true, Ordering::Relaxed);
         let patience = self.config.ingest.shutdown_timeout;
@@ -208,6 +202,13 @@ impl App {
                 }
             }
         }
+    }
+}
+
+/// Returns once a lane has ended, which none does before it is told to.
+async fn any_ended(lanes: &[JoinHandle<()>]) {
+    while !lanes.iter().any(JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

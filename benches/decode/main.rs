@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench decode -- [--records N]`. Both read the same messages, in batches of the same size; the best of five is told.
 
+// A program for the terminal, run by the clock; whatever goes wrong ends it.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};

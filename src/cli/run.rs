@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Outcome;
+use crate::api::Port;
 use crate::app::{App, read_policy};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
@@ -55,7 +56,9 @@ fn warn(problems: &[Problem]) {
     }
 }
 
+/// Runs an instance and its operations port until a signal comes.
 fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
+    let listen = config.http.listen;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let app = App {
         config: Arc::new(config),
@@ -78,6 +81,13 @@ fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
             // Kept, because a channel without its sender would ask for a stop too.
             ask.closed().await;
         });
+        // Bound before anything else starts, so that a taken port is told at once.
+        let port = Port::bind(listen).await?;
+        let mut done = asked.clone();
+        tokio::spawn(port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
+            // An error means that nobody is left to ask for a stop: then it is one.
+            let _ = done.wait_for(|stop| *stop).await;
+        }));
         Ok(app.run(asked).await?)
     })
 }

@@ -13,6 +13,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::ids::{Topic, TopicPartition};
 use crate::ingest::intake::Intake;
+use crate::ingest::kafka::Aside;
 use crate::record::Fault;
 
 /// The reason code (`bad_body`), as in `ebbtide_dead_letters_total`.
@@ -72,7 +73,7 @@ pub struct DeliveryError {
 
 /// Sends dead letters, idempotently and acknowledged by all replicas.
 pub struct DeadLetters {
-    producer: FutureProducer,
+    producer: FutureProducer<Aside>,
     topic: Topic,
     patience: Duration,
 }
@@ -83,13 +84,13 @@ impl DeadLetters {
     /// Errors if librdkafka refuses the configuration.
     pub fn new(base: &ClientConfig, topic: Topic) -> Result<Self, KafkaError> {
         let patience = Duration::from_secs(10);
-        let producer = base
+        let producer: FutureProducer<Aside> = base
             .clone()
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.max.bytes", "1000000000")
             .set("message.timeout.ms", patience.as_millis().to_string())
-            .create()?;
+            .create_with_context(Aside)?;
         Ok(Self { producer, topic, patience })
     }
 
@@ -99,26 +100,30 @@ impl DeadLetters {
         &self.topic
     }
 
-    /// Delivers all of `letters`, in order; returns when the brokers have acknowledged each.
+    /// Delivers all of `letters`, in order; takes out each that the brokers have acknowledged.
     ///
-    /// Errors if any was not acknowledged in time. Then some may have arrived: sending all again is right.
-    pub async fn deliver(&self, letters: &[DeadLetter]) -> Result<(), DeliveryError> {
+    /// Errors if any was not acknowledged in time. It may have arrived all the same: sending it again is right.
+    pub async fn deliver(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeliveryError> {
         let sends = letters.iter().map(|letter| {
             let mut record = FutureRecord::<[u8], [u8]>::to(self.topic.as_str()).headers(letter.headers.clone());
             record.payload = letter.payload.as_deref();
             record.key = letter.key.as_deref();
             self.producer.send(record, self.patience)
         });
-        let mut failed: Vec<KafkaError> =
-            join_all(sends).await.into_iter().filter_map(|sent| sent.err().map(|(error, _)| error)).collect();
-        match failed.pop() {
+        let sent = join_all(sends).await;
+        let all = letters.len();
+        let mut failed = None;
+        let mut outcomes = sent.into_iter();
+        letters.retain(|_| match outcomes.next() {
+            Some(Err((error, _))) => {
+                failed = Some(error);
+                true
+            }
+            _ => false,
+        });
+        match failed {
             None => Ok(()),
-            Some(source) => Err(DeliveryError {
-                undelivered: failed.len() + 1,
-                all: letters.len(),
-                topic: self.topic.clone(),
-                source,
-            }),
+            Some(source) => Err(DeliveryError { undelivered: letters.len(), all, topic: self.topic.clone(), source }),
         }
     }
 }

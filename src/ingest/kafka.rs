@@ -1,8 +1,9 @@
-//! librdkafka's configuration, as the user gave it.
+//! librdkafka's configuration, as the user gave it, and its log, as it comes into ours.
 //!
 //! Must never let the client library's own complaint out: it quotes the value of the property, which may be a secret.
 
 use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 
@@ -46,6 +47,35 @@ pub fn client_config(kafka: &Kafka) -> ClientConfig {
     let detailed = kafka.properties.contains_key("debug");
     config.set_log_level(if detailed { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
     config
+}
+
+/// One line of a client's own log.
+pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "librdkafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+        _ => tracing::debug!(target: "librdkafka", facility, "{message}"),
+    }
+}
+
+/// A client beside the consumer: the dead letters' producer, the one that asks what topics keep. It has the consumer's
+/// properties too, and does not complain of those that are none of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Aside;
+
+impl ClientContext for Aside {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility != "CONFWARN" {
+            log(level, facility, message);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Brokers that are down are the consumer's to tell, and what a request was for tells itself.
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
 }
 
 #[cfg(test)]

@@ -110,6 +110,8 @@ pub struct Lane {
     last: Option<usize>,
     waiting: usize,
     waiting_since: Option<Duration>,
+    /// Whether partitions came since fetching was last stopped.
+    fresh: bool,
     sampled: Duration,
     /// What this lane last added to the buffered bytes of all.
     held: i64,
@@ -134,6 +136,7 @@ impl Lane {
             last: None,
             waiting: 0,
             waiting_since: None,
+            fresh: false,
             sampled: Duration::ZERO,
             held: 0,
         }
@@ -205,8 +208,12 @@ impl Lane {
     /// Errors if the lane must join anew.
     fn wait(&mut self, time: Duration) -> Result<(), Rejoin> {
         let until = self.shared.clock.monotonic() + time;
-        self.fetching(false)?;
+        self.fresh = true;
         while self.shared.clock.monotonic() < until && !self.shared.stop.load(Ordering::Relaxed) {
+            // Partitions that come meanwhile are fetched until they are told not to be.
+            if std::mem::take(&mut self.fresh) {
+                self.fetching(false)?;
+            }
             self.poll_some()?;
         }
         self.fetching(true)

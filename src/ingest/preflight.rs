@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::ids::{ProductKey, Topic};
+use crate::ingest::kafka::Aside;
 use crate::policy::{Boundary, Keep, Policy, Records, Trigger};
 
 /// What a topic is configured to keep.
@@ -118,7 +118,7 @@ pub async fn facts(
     topics: &[Topic],
     patience: Duration,
 ) -> Result<Vec<TopicFacts>, PreflightError> {
-    let admin: AdminClient<DefaultClientContext> = base.create()?;
+    let admin: AdminClient<Aside> = base.create_with_context(Aside)?;
     let options = AdminOptions::new().request_timeout(Some(patience));
     let mut found = Vec::new();
     for topic in topics {

@@ -12,10 +12,11 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::statistics::Statistics;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
 use crate::ids::{Offset, Partition, Topic, TopicPartition};
+use crate::ingest::kafka;
 
 /// How long a question to the brokers may take inside a rebalance.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -130,6 +131,8 @@ impl Context {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
             _ => consumer.assign(&placed),
         }
+        // The client keeps a partition that was paused when it went so when it comes again, in silence.
+        .and_then(|()| consumer.resume(&placed))
         .map_err(|error| error.to_string())
     }
 
@@ -157,13 +160,7 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        match level {
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-                tracing::error!(target: "librdkafka", facility = fac, "{message}");
-            }
-            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility = fac, "{message}"),
-            _ => tracing::debug!(target: "librdkafka", facility = fac, "{message}"),
-        }
+        kafka::log(level, fac, message);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -185,10 +182,13 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if matches!(error.rdkafka_error_code(), Some(rdkafka::types::RDKafkaErrorCode::AllBrokersDown)) {
-            *lock(&self.brokers_down) = true;
+        let all_down = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
+        // The client repeats itself several times a second: once is said to people.
+        if all_down && !std::mem::replace(&mut *lock(&self.brokers_down), true) {
+            tracing::warn!(target: "librdkafka", %error, "{reason}");
+        } else {
+            tracing::debug!(target: "librdkafka", %error, "{reason}");
         }
-        tracing::warn!(target: "librdkafka", %error, "{reason}");
     }
 }
 
@@ -230,6 +230,7 @@ pub fn consumer(
     default(&mut config, "partition.assignment.strategy", "cooperative-sticky");
     default(&mut config, "session.timeout.ms", "30000");
     default(&mut config, "fetch.message.max.bytes", "1048576");
+    default(&mut config, "fetch.max.bytes", &(queue_bytes / 4).max(1 << 20).to_string());
     default(&mut config, "queued.max.messages.kbytes", &(queue_bytes / 1024).max(1024).to_string());
     default(&mut config, "queued.min.messages", "1000000");
     default(&mut config, "statistics.interval.ms", "2000");

@@ -76,7 +76,7 @@ impl Lane {
         let epoch = self.works[index].epoch;
         let mut backoff = Backoff::default();
         while !self.works[index].gathering.letters.is_empty() {
-            let letters = &self.works[index].gathering.letters;
+            let letters = &mut self.works[index].gathering.letters;
             match self.shared.runtime.block_on(self.shared.dead_letters.deliver(letters)) {
                 Ok(()) => {
                     self.shared.health.over(&Part::Broker);

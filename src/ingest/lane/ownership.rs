@@ -62,6 +62,7 @@ impl Lane {
     }
 
     fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>) {
+        self.fresh = true;
         let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
         let owned = Owned {
             partition: partition.clone(),
