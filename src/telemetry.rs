@@ -36,12 +36,14 @@ fn layer<W>(log: &Log, colours: bool, to: W) -> Result<Box<dyn Layer<Registry> +
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
+    // Around the whole stack and not on the layer: a filter of one layer keeps a state for each thread, and a record of the
+    // `log` crate that it refuses (one of librdkafka's) leaves it so that the next event of that thread is lost.
     let filter: Targets = log.level.parse()?;
     Ok(match log.format {
-        LogFormat::Text => fmt::layer().with_ansi(colours).with_writer(to).with_filter(filter).boxed(),
+        LogFormat::Text => filter.and_then(fmt::layer().with_ansi(colours).with_writer(to)).boxed(),
         LogFormat::Json => {
             // Fields stand at the top level, so that a log store indexes `kafka.topic` and not `fields.kafka.topic`.
-            fmt::layer().json().flatten_event(true).with_ansi(false).with_writer(to).with_filter(filter).boxed()
+            filter.and_then(fmt::layer().json().flatten_event(true).with_ansi(false).with_writer(to)).boxed()
         }
     })
 }

@@ -20,10 +20,10 @@ fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set
 
     scene.retention_check = "warn";
     let mut ebbtide = scene.start("warned", &[]);
+    eventually("the warning is in the log", Duration::from_secs(30), || {
+        ebbtide.process.log().contains("retention.ms").then_some(())
+    });
     ebbtide.ready();
-    std::thread::sleep(Duration::from_secs(3));
-    println!("DEBUG {}", ebbtide.process.log());
-    assert!(ebbtide.process.log().contains("retention.ms"), "{}", ebbtide.process.tail());
     ebbtide.stop();
 }
 
