@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::kafka::{self, Kafka};
 use crate::support::proxy::Proxy;
+use crate::support::readers::Comparison;
 use crate::support::scene::Scene;
 use crate::support::volume::Volume;
 use crate::support::{eventually, registry};
@@ -47,6 +48,22 @@ fn a_broker_that_is_down_for_thirty_seconds_is_waited_for() {
     scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     println!("{}", scene.check(&[acked], "duckdb"));
+}
+
+#[test]
+fn a_stop_while_the_broker_is_down_ends_well_and_within_its_bound() {
+    let kafka = Kafka::start();
+    let scene = Scene::new(&kafka, registry::shared().base(), &PRODUCTS, 2);
+    let acked = scene.produce(500, 0, "stop").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    let (_, dead) = scene.dead_letters();
+    kafka.kill();
+    sleep(Duration::from_secs(3));
+    ebbtide.stop();
+    let compared =
+        Comparison { root: &scene.root, policy: &scene.policy, acked: &[acked], dead: Some(&dead), readers: "duckdb" };
+    compared.check();
 }
 
 #[test]

@@ -25,13 +25,16 @@ pub struct Kafka {
 /// The broker that all tests share, each with topics of its own.
 pub fn shared() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
-    SHARED.get_or_init(Kafka::start)
+    SHARED.get_or_init(|| Kafka::start_in(Scratch::of_the_process()))
 }
 
 impl Kafka {
-    /// Starts a broker and waits until it answers.
+    /// Starts a broker of one test's own and waits until it answers.
     pub fn start() -> Self {
-        let scratch = Scratch::new();
+        Self::start_in(Scratch::new())
+    }
+
+    fn start_in(scratch: Scratch) -> Self {
         let (port, controller) = (free_port(), free_port());
         let logs = scratch.join("data");
         let properties = format!(

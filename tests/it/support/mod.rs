@@ -15,30 +15,51 @@ pub mod volume;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// A folder of one test's own. It goes with the test, unless the test fails: then it stays and its place is printed.
-pub struct Scratch(Option<tempfile::TempDir>);
+pub struct Scratch {
+    path: PathBuf,
+    /// What removes it; `None` where a process of its own does.
+    own: Option<tempfile::TempDir>,
+}
 
 impl Scratch {
     pub fn new() -> Self {
-        Self(Some(tempfile::Builder::new().prefix("ebbtide-").tempdir().unwrap()))
+        let own = tempfile::Builder::new().prefix("ebbtide-").tempdir().unwrap();
+        Self { path: own.path().to_owned(), own: Some(own) }
+    }
+
+    /// A folder that all tests share: it goes once this process has ended, however it ends, since nothing drops it.
+    pub fn of_the_process() -> Self {
+        let path = tempfile::Builder::new().prefix("ebbtide-shared-").tempdir().unwrap().keep();
+        // Its input closes with us; then the servers in the folder are killed by their guards.
+        let remover = Command::new("sh")
+            .args(["-c", "cat; sleep 2; rm -rf \"$0\""])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        std::mem::forget(remover.unwrap());
+        Self { path, own: None }
     }
 
     pub fn path(&self) -> &Path {
-        self.0.as_ref().unwrap().path()
+        &self.path
     }
 
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.path().join(name)
+        self.path.join(name)
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking()
-            && let Some(kept) = self.0.take()
+            && let Some(kept) = self.own.take()
         {
             println!("what the test wrote stays in {}", kept.keep().display());
         }

@@ -23,7 +23,7 @@ pub fn shared() -> &'static Registry {
 
 impl Registry {
     fn start() -> Self {
-        let scratch = Scratch::new();
+        let scratch = Scratch::of_the_process();
         let port = free_port();
         let jar = part("registry").join("quarkus-run.jar");
         let arguments = args![

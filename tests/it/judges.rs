@@ -1,0 +1,79 @@
+//! The judges judged: the comparison with what was produced must not pass what is lost, doubled, changed or nobody's, and
+//! the audit must not pass a table whose file is gone.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::args;
+use crate::support::ebbtide::program;
+use crate::support::scene::Scene;
+use crate::support::{kafka, python, registry};
+
+/// What the comparison says of the scene's tables, had `lines` been acknowledged.
+fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
+    let acked = scene.scratch.join("tampered.jsonl");
+    fs::write(&acked, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let dead = scene.dead_letters().1;
+    let arguments = args![
+        "--root",
+        scene.root.display(),
+        "--policy",
+        scene.policy.display(),
+        "--acked",
+        acked.display(),
+        "--dead",
+        dead.display(),
+        "--readers",
+        "duckdb"
+    ];
+    String::from_utf8(python::try_run("compare.py", arguments).stderr).unwrap()
+}
+
+#[test]
+fn the_comparison_does_not_pass_what_is_lost_doubled_changed_or_nobodys() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let acked = scene.produce(100, 0, "judged").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    let lines: Vec<Value> =
+        fs::read_to_string(acked).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(verdict(&scene, &lines), "");
+    let good = lines.iter().position(|line| !line["record"].is_null()).unwrap();
+
+    let mut changed = lines.clone();
+    changed[good]["record"]["route"] = "another".into();
+    assert!(verdict(&scene, &changed).contains("route is"));
+    let mut lost = lines.clone();
+    lost.push(lines[good].clone());
+    lost.last_mut().unwrap()["offset"] = 1_000_000.into();
+    assert!(verdict(&scene, &lost).contains("LOST"));
+    let mut fewer = lines.clone();
+    fewer.remove(good);
+    assert!(verdict(&scene, &fewer).contains("nobody produced this"));
+
+    let table = scene.root.join("tables/sms");
+    python::run("double_a_row.py", args![table.display()]);
+    assert!(verdict(&scene, &lines).contains("stands 2 times"));
+}
+
+#[test]
+fn the_audit_does_not_pass_a_table_whose_file_is_gone() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    scene.produce(50, 0, "audited").finish(Duration::from_secs(60));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    scene.audit();
+    let files = walkdir::WalkDir::new(scene.root.join("tables/sms")).into_iter().filter_map(Result::ok);
+    let is_data =
+        |path: &Path| path.extension().is_some_and(|e| e == "parquet") && !path.to_string_lossy().contains("_delta");
+    let file = files.map(|entry| entry.into_path()).find(|path| is_data(path)).unwrap();
+    fs::remove_file(file).unwrap();
+    let audit = Command::new(program()).args(["table", "audit", "sms", "--root"]).arg(&scene.root).output().unwrap();
+    assert_eq!(audit.status.code(), Some(1), "{}", String::from_utf8_lossy(&audit.stdout));
+}
