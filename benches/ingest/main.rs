@@ -4,6 +4,9 @@
 //! the ratio to the bare consumer, records for each second of our own CPU, and the peak memory. The bare consumer does
 //! nothing but take messages, once in batches (the fastest way that librdkafka has) and once one at a time.
 
+// A program for the terminal, run by the clock; whatever goes wrong ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+
 mod bare;
 mod broker;
 mod fill;

@@ -3,6 +3,9 @@
 //! `cargo bench --bench stages -- [--records N]`. The stages are those of `docs/architecture.md`; each works on what the one
 //! before it made. Reading from Kafka is measured by the bare consumer of the bench `ingest`.
 
+// A program for the terminal, run by the clock; whatever goes wrong ends it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
