@@ -16,9 +16,11 @@ build: ## Builds the release program
 	@tools/setup build
 	cargo build --release --locked
 
-demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs no Java and no Python
+# The example brings the tests' dependencies into the build, so that demo and tests share one.
+demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs no Java and no Python (DEMO="--seconds 20")
 	@tools/setup build
-	cargo run --locked $(CHECKED) -- demo $(DEMO)
+	cargo build --locked $(CHECKED) --bin ebbtide --example country_prefixes
+	$(CARGO_TARGET_DIR)/debug/ebbtide demo $(DEMO)
 
 lint: ## Formatting and lints, warnings as errors
 	@tools/setup build
@@ -29,9 +31,12 @@ test: lint ## Lints, then all tests with a real Kafka, a real schema registry an
 	@tools/setup test
 	cargo test --locked $(CHECKED)
 
-bench: ## Kafka to durable commit against a bare consumer, release build (BENCH="--records N" for another size)
+bench: ## Each stage, then Kafka to durable commit against a bare consumer, then memory with all products (about 15 minutes)
 	@tools/setup test
-	cargo bench --locked $(BENCH)
+	cargo bench --locked --bench stages
+	cargo bench --locked --bench decode
+	cargo bench --locked --bench ingest -- $(BENCH)
+	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
 soak: ## The crash test for long: 200 kills and more under load (SOAK_KILLS=N for another number)
 	@tools/setup test
