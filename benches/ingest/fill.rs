@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ebbtide::app::read_policy;
 use ebbtide::clock::{Clock, SystemClock};
 use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
 use ebbtide::ids::{ProductKey, Topic};
@@ -46,12 +47,12 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
         .iter()
         .map(|product| Source {
             product: ProductKey::new(product).expect("a product"),
-            topic: Topic::new(&format!("traffic.{product}")).expect("a topic"),
+            topic: topic(product),
             schema: schema(product),
             framing: Framing::SingleObject,
         })
         .collect();
-    let topics: Vec<String> = PRODUCTS.iter().map(|product| format!("traffic.{product}")).collect();
+    let topics: Vec<String> = sources.iter().map(|source| source.topic.as_str().to_owned()).collect();
     create(bootstrap, &topics, partitions);
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -78,8 +79,15 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
         }
     }
     producer.flush(Duration::from_secs(120)).expect("all delivered");
-    let topics = sources.iter().map(|source| source.topic.as_str().to_owned()).collect();
     Filled { topics, records, bytes }
+}
+
+/// The topic that the shipped policy names for a product.
+fn topic(product: &str) -> Topic {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
+    let policy = read_policy(&path).expect("the shipped policy").policy.expect("a clean policy");
+    let product = ProductKey::new(product).expect("a product");
+    policy.products[&product].records.as_ref().expect("records").topics[0].clone()
 }
 
 fn schema(product: &str) -> String {

@@ -27,7 +27,7 @@ pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Ru
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
     let text = format!(
         "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {bootstrap}\n  group: bench-{number}\n  \
-         dead_letter_topic: dead\n  retention_check: warn\nhttp:\n  listen: 127.0.0.1:{port}\nlog:\n  level: warn\n",
+         dead_letter_topic: dead\n  retention_check: warn\ningest:\n  commit_age: 1s\nhttp:\n  listen: 127.0.0.1:{port}\nlog:\n  level: error\n",
         policy.display(),
         root.display()
     );
@@ -44,10 +44,10 @@ pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Ru
         assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
         let scrape = scrape(port);
         // Before the first message is taken, so the time includes all of it.
-        if value(&scrape, "ebbtide_ingest_rebalances_total", "outcome=\"assigned\"") > 0.0 {
+        if value(&scrape, "ebbtide_rebalances_total", "outcome=\"assigned\"") > 0.0 {
             started.get_or_insert_with(Instant::now);
         }
-        if stored(&scrape) as u64 >= filled.records {
+        if passed(&scrape) as u64 >= filled.records {
             break started.map_or(Duration::ZERO, |started: Instant| started.elapsed());
         }
     };
@@ -64,8 +64,12 @@ fn stop(child: &mut Child) {
     assert!(ended.success(), "the instance did not stop cleanly: {ended}");
 }
 
-fn stored(scrape: &str) -> f64 {
-    value(scrape, "ebbtide_ingest_records_total", "outcome=\"stored\"")
+/// Records that a commit has passed; all of them are good, so all are stored.
+fn passed(scrape: &str) -> f64 {
+    let all = value(scrape, "ebbtide_records_total", "");
+    let stored = value(scrape, "ebbtide_records_total", "outcome=\"stored\"");
+    assert!(all == stored, "{} of {all} records were not stored", all - stored);
+    all
 }
 
 /// The sum of a metric's series that carry `label`.

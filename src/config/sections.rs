@@ -241,7 +241,7 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
         "json" => Ok(LogFormat::Json),
         _ => Err(choice(text, "text or json")),
     });
-    let level = section.value("level", "info,librdkafka=warn".to_owned(), problems, |text| {
+    let level = section.value("level", "info,librdkafka=warn,buoyant_kernel=warn,deltalake_core=warn".to_owned(), problems, |text| {
         let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
         let is_part = |part: &str| match part.split_once('=') {
             Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),

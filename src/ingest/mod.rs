@@ -150,7 +150,7 @@ fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
     let works: Vec<Work> = specs.iter().filter_map(|(spec, records)| work(parts, &tables, spec, records)).collect();
     let topics: Vec<Topic> = wanted.into_iter().flat_map(|wanted| wanted.topics).collect();
     let base = client_config(&parts.config.kafka);
-    let queue = shared.lane_memory / 4;
+    let queue = shared.lane_memory / 8;
     let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
     let consumer = source::consumer(&base, &parts.config.kafka.group, queue, &topics, context)?;
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))

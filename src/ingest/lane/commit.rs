@@ -27,7 +27,8 @@ impl Lane {
                 self.commit(index)?;
             }
         }
-        let budget = self.shared.lane_memory / 2;
+        // The rest is for the client's queue, a batch on its way through, and the segment that is being closed.
+        let budget = self.shared.lane_memory / 8 * 3;
         loop {
             let sizes: Vec<usize> = self.works.iter().map(|work| work.gathering.memory()).collect();
             let largest = (0..sizes.len()).max_by_key(|index| sizes[*index]);
