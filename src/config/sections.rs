@@ -241,18 +241,23 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
         "json" => Ok(LogFormat::Json),
         _ => Err(choice(text, "text or json")),
     });
-    let level = section.value("level", "info,librdkafka=warn,buoyant_kernel=warn,deltalake_core=warn".to_owned(), problems, |text| {
-        let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
-        let is_part = |part: &str| match part.split_once('=') {
-            Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
-            None => is_level(part.trim()),
-        };
-        if text.split(',').all(is_part) {
-            return Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","));
-        }
-        let what = format!("{text:?} is not a log level");
-        Err((what, "write off, error, warn, info, debug or trace, and target=level parts behind it".to_owned()))
-    });
+    let level = section.value(
+        "level",
+        "info,librdkafka=warn,buoyant_kernel=warn,deltalake_core=warn".to_owned(),
+        problems,
+        |text| {
+            let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");
+            let is_part = |part: &str| match part.split_once('=') {
+                Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
+                None => is_level(part.trim()),
+            };
+            if text.split(',').all(is_part) {
+                return Ok(text.split(',').map(str::trim).collect::<Vec<_>>().join(","));
+            }
+            let what = format!("{text:?} is not a log level");
+            Err((what, "write off, error, warn, info, debug or trace, and target=level parts behind it".to_owned()))
+        },
+    );
     Log { format, level }
 }
 
