@@ -9,8 +9,8 @@ use super::tokens::{Token, tokens};
 const FLOORS: [(&[&str], bool); 13] = [
     (&["cli"], false),
     (&["demo"], false),
-    (&["app"], false),
     (&["api"], false),
+    (&["app"], false),
     (&["ingest", "expiry", "cases", "disclosure"], false),
     (&["controls"], false),
     (&["ledger"], false),
