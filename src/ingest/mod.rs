@@ -103,8 +103,11 @@ pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut lanes = Vec::new();
     for number in 0..parts.config.ingest.lanes {
         let (parts, shared) = (Arc::clone(&parts), Arc::clone(&shared));
-        let lane =
-            std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || supervise(&parts, &shared))?;
+        let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            // Two lanes of an instance write to one log.
+            let _lane = tracing::error_span!("lane", number).entered();
+            supervise(&parts, &shared);
+        })?;
         lanes.push(lane);
     }
     Ok(lanes)
