@@ -26,9 +26,13 @@ pub enum TelemetryError {
 }
 
 /// Sets the process' log up. Errors if called twice, or with a level that `config` did not check.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
+pub fn init(settings: &Log) -> Result<(), TelemetryError> {
     let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::registry().with(layer(log, colours, std::io::stderr)?).try_init()?;
+    let filter: Targets = settings.level.parse()?;
+    let most = Layer::<Registry>::max_level_hint(&filter);
+    tracing_subscriber::registry().with(layer(settings, colours, std::io::stderr)?).try_init()?;
+    // The binding of librdkafka traces each message twice: what nobody wants to read ends before it is made.
+    log::set_max_level(most.and_then(|most| most.to_string().parse().ok()).unwrap_or(log::LevelFilter::Trace));
     Ok(())
 }
 

@@ -40,7 +40,7 @@ pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Ru
         .expect("the program");
     let mut started = None;
     let wall = loop {
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(50));
         assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
         let scrape = scrape(port);
         // Before the first message is taken, so the time includes all of it.

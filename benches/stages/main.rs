@@ -6,6 +6,7 @@
 // A program for the terminal, run by the clock; whatever goes wrong ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,32 +18,58 @@ use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
 use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide::policy::Policy;
 use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
-use ebbtide::store::{Advance, Evidence, IngestCommit, Root, SegmentTags, SegmentWriter, Table, TableSpec};
+use ebbtide::store::{
+    Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentTags, SegmentWriter, Table, TableSpec,
+};
 use ebbtide::tag::{Arrivals, Group, Tagger};
 use uuid::Uuid;
 
 /// How many messages a lane decodes at once.
 const BATCH: usize = 8192;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     let records = std::env::args().skip_while(|argument| argument != "--records").nth(1);
     let records: usize = records.map_or(2_000_000, |text| text.parse().expect("a number of records"));
     let bench = Bench::new(ProductKey::new("sms").expect("a product"));
     let messages = bench.messages(records);
-    println!("{records} SMS of {} bytes on average, one core", messages.iter().map(Vec::len).sum::<usize>() / records);
-    let (decode, batches) = bench.decode(&messages);
-    let (tag, groups) = bench.tag(&batches);
-    let (encode, segments) = bench.encode(groups);
+    println!("{records} SMS of {} bytes on average, one core", messages.len() / records);
+    let mut times = Times::default();
+    let segments = bench.ingest(&messages, &mut times);
     let bytes: usize = segments.iter().map(|segment| segment.bytes().len()).sum();
     let files = segments.len();
-    let commit = bench.commit(segments, records);
+    times.commit = bench.commit(segments, records);
     println!("stage             ns a record");
     let per = |time: Duration| time.as_nanos() as f64 / records as f64;
+    let Times { decode, tag, encode, commit } = times;
     for (name, time) in [("check and decode", decode), ("tag", tag), ("encode", encode), ("write and commit", commit)] {
         println!("{name:<18} {:>10.0}", per(time));
     }
     println!("{:<18} {:>10.0}", "all", per(decode + tag + encode + commit));
     println!("{files} segments, {:.1} bytes a record", bytes as f64 / records as f64);
+}
+
+/// What each stage took over all records.
+#[derive(Default)]
+struct Times {
+    decode: Duration,
+    tag: Duration,
+    encode: Duration,
+    commit: Duration,
+}
+
+/// Messages one behind the other, as a lane's intake holds them.
+struct Messages {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Messages {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 struct Bench {
@@ -73,7 +100,7 @@ impl Bench {
         &self.policy.products[&self.product].records.as_ref().expect("records").schema
     }
 
-    fn messages(&self, records: usize) -> Vec<Vec<u8>> {
+    fn messages(&self, records: usize) -> Messages {
         let source = Source {
             product: self.product.clone(),
             topic: self.source.topic.clone(),
@@ -81,62 +108,63 @@ impl Bench {
             framing: Framing::SingleObject,
         };
         let mut traffic = Traffic::new(7, Habits::STEADY, &[source]).expect("traffic");
-        let mut one = || {
-            let mut value = Vec::with_capacity(256);
-            traffic.append(self.now, &mut value);
-            value
-        };
-        (0..records).map(|_| one()).collect()
+        let mut messages = Messages { bytes: Vec::with_capacity(records * 192), ends: Vec::with_capacity(records) };
+        let mut one = Vec::with_capacity(256);
+        for _ in 0..records {
+            one.clear();
+            traffic.append(self.now, &mut one);
+            messages.bytes.extend_from_slice(&one);
+            messages.ends.push(messages.bytes.len());
+        }
+        messages
     }
 
-    fn decode(&self, messages: &[Vec<u8>]) -> (Duration, Vec<arrow::array::RecordBatch>) {
+    /// All stages but the last, a batch at a time as a lane goes through them: each finds what the one before it left in
+    /// the caches, and memory is used again.
+    fn ingest(&self, messages: &Messages, times: &mut Times) -> Vec<EncodedSegment> {
         let writer = WriterSchema::parse(self.schema().text()).expect("the shipped schema");
         let mut decoder = Decoder::new(&writer, self.schema(), self.tagger.columns()).expect("it reads itself");
-        let started = Instant::now();
-        let mut batches = Vec::new();
-        for batch in messages.chunks(BATCH) {
-            for message in batch {
+        let offsets: Vec<i64> = (0..BATCH as i64).collect();
+        let (mut open, mut at, mut clock) = (BTreeMap::new(), 0, Instant::now());
+        let mut lap = |time: &mut Duration| {
+            let now = Instant::now();
+            *time += now - std::mem::replace(&mut clock, now);
+        };
+        for ends in messages.ends.chunks(BATCH) {
+            for end in ends {
+                let message = &messages.bytes[std::mem::replace(&mut at, *end)..*end];
                 let Ok(Frame::SingleObject { body, .. }) = frame(Some(message)) else { panic!("a frame") };
                 decoder.push(body).expect("a good message");
             }
-            batches.push(decoder.flush().batch);
-        }
-        (started.elapsed(), batches)
-    }
-
-    fn tag(&self, batches: &[arrow::array::RecordBatch]) -> (Duration, Vec<Group>) {
-        let offsets: Vec<i64> = (0..BATCH as i64).collect();
-        let started = Instant::now();
-        let mut groups = Vec::new();
-        for batch in batches {
+            let batch = decoder.flush().batch;
+            lap(&mut times.decode);
             let from = Arrivals { source: &self.source, offsets: &offsets[..batch.num_rows()], at: self.now };
-            groups.extend(self.tagger.tag(batch, &from, TimeDelta::hours(1)).expect("a tagged batch").groups);
+            let groups = self.tagger.tag(&batch, &from, TimeDelta::hours(1)).expect("a tagged batch").groups;
+            drop(batch);
+            lap(&mut times.tag);
+            for Group { bucket, profile, deadlines, rows, .. } in groups {
+                let writer = open.entry((bucket, profile.id.clone())).or_insert_with(|| {
+                    let categories = profile.terms.iter().map(|term| term.category.clone());
+                    let tags = SegmentTags {
+                        bucket,
+                        profile: profile.id.clone(),
+                        profile_text: profile.text.clone(),
+                        deadlines: categories.zip(deadlines).collect(),
+                        policy_version: self.policy.version.clone(),
+                    };
+                    SegmentWriter::new(Arc::clone(&self.spec), tags, &[]).expect("a segment")
+                });
+                writer.write(&rows).expect("rows of the table");
+            }
+            lap(&mut times.encode);
         }
-        (started.elapsed(), groups)
+        let segments = open.into_values().map(|writer: SegmentWriter| writer.finish().expect("an encoded segment"));
+        let segments = segments.collect();
+        lap(&mut times.encode);
+        segments
     }
 
-    fn encode(&self, groups: Vec<Group>) -> (Duration, Vec<ebbtide::store::EncodedSegment>) {
-        let started = Instant::now();
-        let mut open = std::collections::BTreeMap::new();
-        for Group { bucket, profile, deadlines, rows, .. } in groups {
-            let writer = open.entry((bucket, profile.id.clone())).or_insert_with(|| {
-                let categories = profile.terms.iter().map(|term| term.category.clone());
-                let tags = SegmentTags {
-                    bucket,
-                    profile: profile.id.clone(),
-                    profile_text: profile.text.clone(),
-                    deadlines: categories.zip(deadlines).collect(),
-                    policy_version: self.policy.version.clone(),
-                };
-                SegmentWriter::new(Arc::clone(&self.spec), tags, &[]).expect("a segment")
-            });
-            writer.write(&rows).expect("rows of the table");
-        }
-        let segments = open.into_values().map(|writer| writer.finish().expect("an encoded segment")).collect();
-        (started.elapsed(), segments)
-    }
-
-    fn commit(&self, segments: Vec<ebbtide::store::EncodedSegment>, records: usize) -> Duration {
+    fn commit(&self, segments: Vec<EncodedSegment>, records: usize) -> Duration {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

@@ -227,7 +227,7 @@ pub fn consumer(
             config.set(key, value);
         }
     };
-    default(&mut config, "partition.assignment.strategy", "cooperative-sticky");
+    default(&mut config, "partition.assignment.strategy", "roundrobin");
     default(&mut config, "session.timeout.ms", "30000");
     default(&mut config, "fetch.message.max.bytes", "1048576");
     default(&mut config, "fetch.max.bytes", &(queue_bytes / 4).max(1 << 20).to_string());

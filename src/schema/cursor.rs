@@ -86,7 +86,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'a str, Fault> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Fault::BadUtf8)
+        simdutf8::basic::from_utf8(self.bytes()?).map_err(|_| Fault::BadUtf8)
     }
 
     /// An index below `count`: of a branch or a symbol.

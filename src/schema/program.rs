@@ -261,7 +261,7 @@ fn canonical(text: &[u8]) -> bool {
 }
 
 fn uuid_of_text(text: &[u8]) -> Result<Uuid, Fault> {
-    let text = std::str::from_utf8(text).map_err(|_| Fault::BadUtf8)?;
+    let text = simdutf8::basic::from_utf8(text).map_err(|_| Fault::BadUtf8)?;
     Uuid::parse_str(text).map_err(|_| Fault::BadBody)
 }
 

@@ -26,6 +26,9 @@ const START_BYTES: usize = 2 << 20;
 /// Rows that gather before they are given to the encoders, so that these never work on crumbs.
 const FEED_ROWS: usize = 4096;
 
+/// Rows of a batch from which on the encoders take it as it is: fewer are put together with others first.
+const WHOLE_ROWS: usize = 512;
+
 /// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
 
@@ -89,13 +92,18 @@ impl SegmentWriter {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let (rows, runs) = self.ordered(rows)?;
+        let started = self.encoder.is_some();
+        // What is encoded at once need not be copied first.
+        let at_once = started && self.pending.is_empty() && rows.num_rows() >= WHOLE_ROWS;
+        let (rows, runs) = self.ordered(rows, !at_once)?;
         self.pending_runs.iter_mut().zip(runs).for_each(|(pending, runs)| pending.append(runs));
         self.rows += rows.num_rows() as u64;
+        if at_once {
+            return self.encode(&rows);
+        }
         self.pending_rows += rows.num_rows();
         self.pending_bytes += rows.get_array_memory_size();
         self.pending.push(rows);
-        let started = self.encoder.is_some();
         if (started && self.pending_rows >= FEED_ROWS) || (!started && self.pending_bytes >= START_BYTES) {
             self.feed(None)?;
         }
@@ -143,9 +151,9 @@ impl SegmentWriter {
         self.run_columns.iter().chain(self.constants.iter().map(|(field, _)| field))
     }
 
-    /// The rows' columns in the order of the file, and on their own: a few rows do not keep a large batch alive. Those that
-    /// come as runs apart.
-    fn ordered(&self, rows: &RecordBatch) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
+    /// The rows' columns in the order of the file, and where `kept` on their own: a few rows do not keep a large batch
+    /// alive. Those that come as runs apart.
+    fn ordered(&self, rows: &RecordBatch, kept: bool) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
         let wrong = |column: &str, why: String| SegmentError::Column { column: column.to_owned(), why };
         let is_run = |name: &String| self.run_columns.iter().any(|field| field.name() == name);
         let unknown = |name: &String| self.schema.column_with_name(name).is_none() && !is_run(name);
@@ -161,7 +169,8 @@ impl SegmentWriter {
             }
             Ok(column)
         };
-        let columns = self.schema.fields().iter().map(|field| own(found(field)?)).collect::<Result<_, _>>()?;
+        let column = |field: &Field| if kept { own(found(field)?) } else { found(field).cloned() };
+        let columns = self.schema.fields().iter().map(|field| column(field)).collect::<Result<_, _>>()?;
         let runs = self.run_columns.iter().map(|field| {
             Runs::of(found(field)?.as_ref()).ok_or_else(|| wrong(field.name(), "it has nulls".to_owned()))
         });
@@ -174,15 +183,24 @@ impl SegmentWriter {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let batch = concat_batches(&self.schema, &self.pending)?;
-        self.pending.clear();
+        let mut pending = std::mem::take(&mut self.pending);
+        if self.pending_rows < pending.len() * WHOLE_ROWS {
+            pending = vec![concat_batches(&self.schema, &pending)?];
+        }
         (self.pending_rows, self.pending_bytes) = (0, 0);
+        if self.encoder.is_none() {
+            let tail: Vec<Field> = self.tail().cloned().collect();
+            // The largest tells best what the columns are like.
+            let Some(sample) = pending.iter().max_by_key(|batch| batch.num_rows()) else { return Ok(()) };
+            self.encoder = Some(Encoder::start(&self.spec, sample, &tail, all)?);
+        }
+        pending.iter().try_for_each(|batch| self.encode(batch))
+    }
+
+    /// Gives the rows to the encoders, and closes row groups as they are full.
+    fn encode(&mut self, batch: &RecordBatch) -> Result<(), SegmentError> {
         let mut at = 0;
         while at < batch.num_rows() {
-            if self.encoder.is_none() {
-                let tail: Vec<Field> = self.tail().cloned().collect();
-                self.encoder = Some(Encoder::start(&self.spec, &batch, &tail, all)?);
-            }
             let Some(encoder) = &mut self.encoder else { break };
             let take = (batch.num_rows() - at).min(ROW_GROUP_ROWS - encoder.group_rows);
             let runs =
