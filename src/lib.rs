@@ -1,6 +1,7 @@
 //! Ebbtide lands communications traffic records from Kafka in Delta Lake tables, each personal field classified and
 //! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
 
+pub mod anonymize;
 pub mod api;
 pub mod app;
 pub mod cli;
