@@ -6,8 +6,10 @@
 mod durable;
 mod error;
 mod evidence;
+mod index;
 mod janitor;
 mod log;
+mod rewrite;
 mod root;
 mod segment;
 mod spec;
@@ -17,10 +19,12 @@ pub mod testing;
 mod view;
 
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{Evidence, PartitionProgress, Totals};
+pub use evidence::{Evidence, PartitionProgress, RewriteEvidence, Totals};
+pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
+pub use rewrite::{Predicate, RewriteError, Rows, RowsOf, Spliced, Split};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
-pub use table::{Advance, ControlsVersion, IngestCommit, Table};
+pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Table};
 pub use view::{Ahead, Audit, Break, NextOffset, Overview, ViewError, audit, products, show};

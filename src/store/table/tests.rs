@@ -1,4 +1,5 @@
 mod crashes;
+mod rewrites;
 
 use std::fmt;
 use std::sync::Arc;
