@@ -6,10 +6,13 @@
 
 mod config;
 mod demo;
+mod history;
+mod place;
 mod policy;
 mod report;
 mod run;
 mod table;
+mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -36,6 +39,8 @@ enum Command {
     Config(config::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    History(history::Args),
+    Why(why::Args),
     /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
     Demo(demo::Args),
 }
@@ -47,6 +52,8 @@ impl Command {
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::History(args) => args.run(),
+            Command::Why(args) => args.run(),
             Command::Demo(args) => args.run(),
         }
     }

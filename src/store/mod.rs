@@ -27,4 +27,7 @@ pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
 pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Table};
-pub use view::{Ahead, Audit, Break, NextOffset, Overview, ViewError, audit, products, show};
+pub use view::{
+    Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
+    State, Step, Story, ViewError, Wanted, audit, history, products, show, why,
+};

@@ -142,7 +142,7 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
     for (segments, told) in [(49, Some(100)), (51, Some(102)), (52, None)] {
         let person = |at: i32| Record { recipient: Some(format!("3161234{at:04}")), ..planted("acme", 1) };
         let mut records: Vec<Record> = (0..51).map(person).collect();
-        records.insert(20, planted("acme", segments));
+        records.insert(40, planted("acme", segments));
         let found = made(&plan(K), usize::MAX, &batches(&records, 7));
         assert_eq!((rows(&found.rows)[0].segments, found.work.passes), (told, 2), "{segments}");
     }

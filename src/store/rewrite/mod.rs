@@ -15,6 +15,7 @@ mod upload;
 
 pub(super) use cells::count as count_cells;
 pub use error::RewriteError;
+pub(super) use matching::Opened;
 pub use predicate::Predicate;
 pub use read::{Rows, RowsOf};
 pub use splice::Spliced;
@@ -32,7 +33,7 @@ impl Home {
 }
 
 /// Work that may block, on a thread of its own.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
 ) -> Result<T, RewriteError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {

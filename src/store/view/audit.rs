@@ -232,7 +232,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
 }
 
 /// The oldest version from which every entry up to the newest is there.
-async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
+pub(super) async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
     let listed = files::list(&view.log).await?;
     let mut entries: Vec<u64> = listed
         .iter()
