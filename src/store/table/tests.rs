@@ -1,4 +1,5 @@
 mod crashes;
+mod rewrite_crashes;
 mod rewrites;
 
 use std::fmt;
