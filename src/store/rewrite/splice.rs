@@ -96,9 +96,15 @@ impl Table {
         }
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
-        let (spec, due) = (self.spec().clone(), due.clone());
-        let worked = blocking(move || copy::copy(&spec, &layout, &due, opened, parts)).await;
+        let (spec, going) = (self.spec().clone(), due.clone());
+        let worked = blocking(move || copy::copy(&spec, &layout, &going, opened, parts)).await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
+        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
+        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
+        if let Err(error) = super::still_told(&path, staying, &[&contents]) {
+            self.discard(vec![Segment { path, home, contents, size }]).await;
+            return Err(error);
+        }
         Ok((Segment { path, home, contents, size }, copied))
     }
 }

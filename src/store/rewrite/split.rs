@@ -22,6 +22,7 @@ use crate::store::table::Table;
 
 /// What a predicate makes of a segment.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub enum Split {
     /// No row matches: it stays as it is.
     None,
@@ -65,6 +66,7 @@ impl Table {
         let worked = blocking(move || part(&spec, &opened, &selected, [matching_parts, rest_parts])).await;
         let uploads = [(paths[0].as_str(), matching_upload), (paths[1].as_str(), rest_upload)];
         let [matching, rest] = upload::finished(&store, uploads, worked).await?;
+        super::still_told(&source.path, source.deadlines.iter(), &[&matching.0, &rest.0])?;
         let segment = |path: &String, (contents, size): (Contents, u64)| Segment {
             path: path.clone(),
             home: home.clone(),
