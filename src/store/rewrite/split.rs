@@ -66,14 +66,19 @@ impl Table {
         let worked = blocking(move || part(&spec, &opened, &selected, [matching_parts, rest_parts])).await;
         let uploads = [(paths[0].as_str(), matching_upload), (paths[1].as_str(), rest_upload)];
         let [matching, rest] = upload::finished(&store, uploads, worked).await?;
-        super::still_told(&source.path, source.deadlines.iter(), &[&matching.0, &rest.0])?;
         let segment = |path: &String, (contents, size): (Contents, u64)| Segment {
             path: path.clone(),
             home: home.clone(),
             contents,
             size,
         };
-        Ok(Split::Both { matching: segment(&paths[0], matching), rest: segment(&paths[1], rest) })
+        let (matching, rest) = (segment(&paths[0], matching), segment(&paths[1], rest));
+        let halves = [&matching.contents, &rest.contents];
+        if let Err(error) = super::still_told(&source.path, source.deadlines.iter(), &halves) {
+            self.discard(vec![matching, rest]).await;
+            return Err(error);
+        }
+        Ok(Split::Both { matching, rest })
     }
 }
 

@@ -1,3 +1,5 @@
+//! Cells put in the place of records: what they may hold, and that the books balance.
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};

@@ -1,3 +1,5 @@
+//! Columns read back: whole, filtered, and where a segment lacks them or is gone.
+
 use super::{all, categories, column, filled};
 use crate::store::testing::{rewrite, root};
 use crate::store::{Predicate, RewriteError, SegmentIndex, StoredSegment, Table};

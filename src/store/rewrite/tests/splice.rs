@@ -1,3 +1,5 @@
+//! Splice on real tables: values, indexes, merging, refusals, and that nothing is left after an error.
+
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -138,6 +140,12 @@ async fn segments_of_several_kinds_and_gone_or_damaged_ones_are_refused_and_leav
 
     let folder = root.table(&"sms".parse().unwrap());
     let before = files(&folder);
+    let mut sooner = old.clone();
+    for segment in &mut sooner {
+        segment.deadlines =
+            std::sync::Arc::new([("phone_number".parse().unwrap(), crate::ids::Deadline(noon()))].into());
+    }
+    assert!(matches!(table.splice(&sooner, &due).await, Err(RewriteError::Damaged { .. })));
     let mut fewer = old.clone();
     fewer[1].rows = 7;
     assert!(matches!(table.splice(&fewer, &due).await, Err(RewriteError::Damaged { .. })));

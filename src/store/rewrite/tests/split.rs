@@ -1,3 +1,5 @@
+//! Split on real tables, and against a filter row by row.
+
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
