@@ -29,9 +29,22 @@ pub(super) struct Interner {
     categories: HashMap<String, Category>,
     instants: HashMap<String, Deadline>,
     deadlines: HashSet<Arc<BTreeMap<Category, Deadline>>>,
+    /// Whether statistics that say nothing of any deadline, not even that there is none, tell too little.
+    strict: bool,
+}
+
+/// The deadlines that a segment's statistics tell.
+pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
+    let told = Interner::default().told(stats);
+    told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
 }
 
 impl Interner {
+    /// `has_deadlines`: whether segments of the table can have any.
+    pub(super) fn new(has_deadlines: bool) -> Interner {
+        Interner { strict: has_deadlines, ..Interner::default() }
+    }
+
     pub(super) fn bucket(&mut self, text: &str) -> Option<Bucket> {
         known(&mut self.buckets, text, parse_bucket)
     }
@@ -40,9 +53,12 @@ impl Interner {
         known(&mut self.profiles, text, |text| ProfileId::new(text).ok())
     }
 
-    /// What statistics tell; `None` where they do not even tell the rows.
+    /// What statistics tell; `None` where they do not even tell the rows, or whether there are deadlines.
     pub(super) fn told(&mut self, stats: &str) -> Option<Told> {
         let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
+        if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
+            return None;
+        }
         let mut deadlines = BTreeMap::new();
         for (category, at) in &stats.least.expires {
             let category = known(&mut self.categories, category, |text| Category::new(text).ok());
@@ -91,6 +107,40 @@ struct Stats<'a> {
     rows: Option<u64>,
     #[serde(rename = "minValues", default, borrow)]
     least: Least<'a>,
+    #[serde(rename = "nullCount", default)]
+    nulls: Nulls,
+}
+
+/// Whether the nulls of a column of deadlines are counted.
+#[derive(Default)]
+struct Nulls(bool);
+
+impl<'de> Deserialize<'de> for Nulls {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NullsVisitor)
+    }
+}
+
+struct NullsVisitor;
+
+impl<'de> Visitor<'de> for NullsVisitor {
+    type Value = Nulls;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the nulls of each column")
+    }
+
+    fn visit_unit<E>(self) -> Result<Nulls, E> {
+        Ok(Nulls::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nulls, A::Error> {
+        let mut nulls = Nulls::default();
+        while let Some((Text(name), IgnoredAny)) = map.next_entry()? {
+            nulls.0 |= name.starts_with("expires_");
+        }
+        Ok(nulls)
+    }
 }
 
 /// The least values that matter here: deadlines, by the category that their column names, and the policy's version.

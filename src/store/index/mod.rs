@@ -6,6 +6,7 @@
 mod intern;
 mod stored;
 
+pub(super) use intern::told_deadlines;
 pub use stored::StoredSegment;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,13 +38,11 @@ struct Files {
 impl SegmentIndex {
     /// The segments of the table's newest version: from the newest checkpoint, and the entries after it.
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
-        Self::of_log(table.log.clone(), table.state.version).await
-    }
-
-    /// The segments at `version` or later.
-    pub(super) async fn of_log(log: LogStoreRef, version: u64) -> Result<SegmentIndex, StoreError> {
+        let (log, version) = (table.log.clone(), table.state.version);
+        let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
+        let empty = Files { interner: Interner::new(has_deadlines), ..Files::default() };
         let listed = files::list(&log).await?;
-        let (files, tail) = checkpoint::files(&log, &listed, version, Files::default(), Files::add).await?;
+        let (files, tail) = checkpoint::files(&log, &listed, version, empty, Files::add).await?;
         let mut index = SegmentIndex { log, version, files };
         tail.into_iter().for_each(|entry| index.files.enter(entry));
         index.refresh().await?;

@@ -71,23 +71,34 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
         add("a b/told.parquet", "2026-09-21", Some(told)),
         add("bare.parquet", "2026-09-21", None),
         add("rowless.parquet", "2026-09-21", Some("{}")),
+        add(
+            "timeless.parquet",
+            "2026-09-21",
+            Some(r#"{"numRecords":5,"minValues":{"segments":1},"nullCount":{"body":0}}"#),
+        ),
+        add(
+            "ended.parquet",
+            "2026-09-21",
+            Some(r#"{"numRecords":5,"minValues":{},"nullCount":{"expires_content":5}}"#),
+        ),
         add("strange.parquet", "2026-09-21", Some("no json")),
         add("elsewhen.parquet", "soon", Some(told)),
         Action::Add(Add { path: "lost.parquet".to_owned(), data_change: true, ..Add::default() }),
     ];
     foreign(&table, 2, &actions).await;
     index.refresh().await.unwrap();
-    assert_eq!((index.version(), index.len()), (2, 2));
+    assert_eq!((index.version(), index.len()), (2, 3));
+    assert!(index.get("ended.parquet").unwrap().deadlines.is_empty());
     let found = index.get("a b/told.parquet").unwrap();
     assert_eq!((found.rows, found.size, found.policy_version.clone()), (5, 7, None));
     assert_eq!(found.deadlines.len(), 1);
     assert_eq!(found.deadlines[&"content".parse().unwrap()].0, noon() + TimeDelta::days(90));
-    let unknown: Vec<&str> = index.unknown().collect();
-    assert_eq!(unknown, ["bare.parquet", "elsewhen.parquet", "lost.parquet", "rowless.parquet", "strange.parquet"]);
+    let unknown: Vec<&str> = index.unknown().map(|path| path.trim_end_matches(".parquet")).collect();
+    assert_eq!(unknown, ["bare", "elsewhen", "lost", "rowless", "strange", "timeless"]);
     let remove = |path: &str| Action::Remove(Remove { path: path.to_owned(), data_change: true, ..Remove::default() });
     foreign(&table, 3, &[remove("a b/told.parquet"), remove("bare.parquet"), remove("never.parquet")]).await;
     index.refresh().await.unwrap();
-    assert_eq!((index.len(), index.unknown().count()), (1, 4));
+    assert_eq!((index.len(), index.unknown().count()), (2, 5));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use arrow::buffer::BooleanBuffer;
 use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{LogicalType, TimeUnit};
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -143,8 +144,11 @@ impl Hints for GroupHints<'_> {
 
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError> {
         let Some(chunk) = self.chunk(column) else { return Ok(self.is_nested(column)) };
+        // Another engine may count in other units: its bounds say nothing here.
+        let kind = chunk.column_descr().logical_type_ref();
+        let micros = matches!(kind, Some(LogicalType::Timestamp(of)) if of.unit == TimeUnit::MICROS);
         let bounds = match chunk.statistics() {
-            Some(Statistics::Int64(of)) => of.min_opt().copied().zip(of.max_opt().copied()),
+            Some(Statistics::Int64(of)) if micros => of.min_opt().copied().zip(of.max_opt().copied()),
             _ => None,
         };
         Ok(bounds

@@ -21,14 +21,31 @@ pub use read::{Rows, RowsOf};
 pub use splice::Spliced;
 pub use split::Split;
 
-use super::index::StoredSegment;
-use super::segment::Home;
+use super::index::{StoredSegment, told_deadlines};
+use super::segment::{Contents, Home};
+use crate::ids::{Category, Deadline};
 
 impl Home {
     /// The place of what a segment becomes: the table explains its profile already.
     fn of(source: &StoredSegment) -> Home {
         let cells = source.cells.then_some(source.records);
         Home { bucket: source.bucket, profile: source.profile.clone(), profile_text: None, cells }
+    }
+}
+
+/// Refuses new segments whose statistics would no longer tell a deadline that the old ones had: nobody would ever see it come.
+fn still_told<'a>(
+    path: &str,
+    mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
+    new: &[&Contents],
+) -> Result<(), RewriteError> {
+    let told: Vec<_> = new.iter().map(|contents| told_deadlines(&contents.stats)).collect();
+    match deadlines.find(|(category, at)| !told.iter().any(|told| told.get(category) == Some(at))) {
+        None => Ok(()),
+        Some((category, _)) => {
+            let why = format!("its statistics do not tell when {category} is due");
+            Err(RewriteError::Damaged { path: path.to_owned(), why })
+        }
     }
 }
 

@@ -124,7 +124,7 @@ impl Predicate {
 
 /// The first microsecond that is not before an instant: what columns hold has no finer parts.
 fn micros(at: DateTime<Utc>) -> i64 {
-    at.timestamp_micros() + i64::from(at.timestamp_subsec_nanos() % 1000 > 0)
+    at.timestamp_micros() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
 }
 
 fn wrong(column: &str, wanted: &str, found: &DataType) -> RewriteError {

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
+use tokio::runtime::Handle;
 
 use super::source::Source;
 use super::{RewriteError, blocking, upload};
@@ -20,7 +21,7 @@ use crate::store::index::StoredSegment;
 use crate::store::segment::{Home, Segment};
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
-use copy::Copied;
+use copy::{Copied, Sources};
 use layout::{Footer, Layout};
 
 /// What became of the segments that were spliced.
@@ -65,7 +66,13 @@ impl Table {
             unclassified: unclassified(self.spec(), &footers),
         };
         for layout in layout::layouts(footers) {
-            let (segment, copied) = self.splice_one(sources, layout, &due).await?;
+            let (segment, copied) = match self.splice_one(sources, layout, &due).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.discard(spliced.segments).await;
+                    return Err(error);
+                }
+            };
             spliced.rows += segment.rows();
             spliced.bytes_copied += copied.bytes_copied;
             spliced.bytes_dropped += copied.bytes_dropped;
@@ -90,15 +97,24 @@ impl Table {
         };
         let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
         let home = Home { cells, ..Home::of(first) };
-        let mut opened = Vec::with_capacity(members.len());
-        for segment in &members {
-            opened.push((segment.path.clone(), segment.rows, Source::open(&store, &segment.path).await?));
-        }
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
-        let (spec, due) = (self.spec().clone(), due.clone());
-        let worked = blocking(move || copy::copy(&spec, &layout, &due, opened, parts)).await;
+        let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
+        let old: Vec<(Arc<str>, u64)> = members.iter().map(|segment| (segment.path.clone(), segment.rows)).collect();
+        let runtime = Handle::current();
+        let worked = blocking(move || {
+            // One after the other, so that a splice of many keeps few files open.
+            let open = |path: &str| runtime.block_on(Source::open(&from, path));
+            copy::copy(&spec, &layout, &going, Sources { old, open }, parts)
+        });
+        let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
+        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
+        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
+        if let Err(error) = super::still_told(&path, staying, &[&contents]) {
+            self.discard(vec![Segment { path, home, contents, size }]).await;
+            return Err(error);
+        }
         Ok((Segment { path, home, contents, size }, copied))
     }
 }

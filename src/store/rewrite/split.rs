@@ -22,6 +22,7 @@ use crate::store::table::Table;
 
 /// What a predicate makes of a segment.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub enum Split {
     /// No row matches: it stays as it is.
     None,
@@ -71,7 +72,13 @@ impl Table {
             contents,
             size,
         };
-        Ok(Split::Both { matching: segment(&paths[0], matching), rest: segment(&paths[1], rest) })
+        let (matching, rest) = (segment(&paths[0], matching), segment(&paths[1], rest));
+        let halves = [&matching.contents, &rest.contents];
+        if let Err(error) = super::still_told(&source.path, source.deadlines.iter(), &halves) {
+            self.discard(vec![matching, rest]).await;
+            return Err(error);
+        }
+        Ok(Split::Both { matching, rest })
     }
 }
 

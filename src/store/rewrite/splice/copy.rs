@@ -32,13 +32,18 @@ pub struct Copied {
     pub dropped: BTreeMap<Category, u64>,
 }
 
-/// Copies what stays of the segments, each given with its path and rows, to a new file; what it holds, its size, and what
-/// was done.
+/// The segments that are copied from, each by its path with the rows that the log tells, and how one is opened.
+pub struct Sources<F> {
+    pub old: Vec<(Arc<str>, u64)>,
+    pub open: F,
+}
+
+/// Copies what stays of the segments to a new file; what it holds, its size, and what was done.
 pub fn copy(
     spec: &TableSpec,
     layout: &Layout,
     due: &Due,
-    sources: Vec<(Arc<str>, u64, Source)>,
+    sources: Sources<impl Fn(&str) -> Result<Source, RewriteError>>,
     parts: Parts,
 ) -> Result<(Contents, u64, Copied), RewriteError> {
     let failed = |error: ParquetError| RewriteError::from(StoreError::from(std::io::Error::other(error)));
@@ -52,7 +57,8 @@ pub fn copy(
     let leaves = file.schema_descr().columns().to_vec();
     let mut copied = Copied::default();
     let mut rows = 0;
-    for (path, told, source) in sources {
+    for (path, told) in sources.old {
+        let source = (sources.open)(&path)?;
         let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, indexed: layout.indexed };
         let damaged = |error: ParquetError| RewriteError::damaged(&path, &error);
         let found: u64 =

@@ -1,3 +1,5 @@
+//! The commit of a rewrite: races, controls, errors of unknown outcome, and what is refused.
+
 use deltalake_core::kernel::{Action, Remove, Transaction};
 
 use super::super::open::info;
