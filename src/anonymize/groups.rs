@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::hash::{Hashed, Keys};
+use super::hash::{Hashed, Keys, Value};
 use super::view::View;
 
 /// The rows of a batch by cell. Two groups may be of one cell.
@@ -27,7 +27,8 @@ impl Groups {
         } else {
             (None, (0..rows_32).collect())
         };
-        let cell = |row: &u32| keys.cell(views.iter().map(|view| view.bytes(*row as usize)));
+        let values: Vec<Values<'_>> = views.iter().map(|view| Values::of(keys, view, rows)).collect();
+        let cell = |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
         let cells = firsts.iter().map(cell).collect();
         Self { of_row, firsts, cells }
     }
@@ -36,6 +37,33 @@ impl Groups {
     #[inline]
     pub(super) fn of_row(&self, row: usize) -> usize {
         self.of_row.as_ref().map_or(row, |of_row| of_row[row] as usize)
+    }
+}
+
+/// The hashes of a column's values.
+struct Values<'a> {
+    view: &'a View<'a>,
+    /// For a column of few values: the hash of each, null last.
+    known: Option<Vec<Value>>,
+}
+
+impl<'a> Values<'a> {
+    fn of(keys: &Keys, view: &'a View<'a>, rows: usize) -> Self {
+        let known = match view {
+            View::Coded { values, count, .. } if *count <= rows => {
+                Some((0..*count).map(|at| keys.value(values.bytes(at))).chain([keys.value(None)]).collect())
+            }
+            _ => None,
+        };
+        Self { view, known }
+    }
+
+    #[inline]
+    fn at(&self, keys: &Keys, row: usize) -> Value {
+        match &self.known {
+            Some(known) => known[self.view.code(row)],
+            None => keys.value(self.view.bytes(row)),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Keys {
 #[derive(Clone)]
 struct Lane([u64; 4]);
 
-/// Takes the place of a value that is null: no bytes of a value hash to the state that it leaves, but by chance.
+/// Stands for a value that is null: no bytes hash to the same, but by chance.
 const NOTHING: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Keys {
@@ -32,23 +32,34 @@ impl Keys {
         self.subject.bytes(0, value)
     }
 
+    /// The hash of one value of a cell; `None` is null.
+    pub(super) fn value(&self, value: Option<&[u8]>) -> Value {
+        Value(match value {
+            Some(bytes) => [self.cell[0].bytes(0, bytes), self.cell[1].bytes(0, bytes)],
+            None => [self.cell[0].0[3] ^ NOTHING, self.cell[1].0[3] ^ NOTHING],
+        })
+    }
+
     /// The hash of a cell, from its columns' values in their order.
-    pub(super) fn cell<'a>(&self, values: impl Iterator<Item = Option<&'a [u8]>>) -> u128 {
+    pub(super) fn cell(&self, values: impl Iterator<Item = Value>) -> u128 {
         let mut state = [0; 2];
-        for value in values {
-            for (lane, state) in self.cell.iter().zip(&mut state) {
-                *state = match value {
-                    Some(bytes) => lane.bytes(*state, bytes),
-                    None => fold(*state ^ lane.0[2], lane.0[3] ^ NOTHING),
-                };
+        for Value(value) in values {
+            for lane in [0, 1] {
+                let [first, second, ..] = self.cell[lane].0;
+                state[lane] = fold(state[lane] ^ first, value[lane] ^ second);
             }
         }
         u128::from(state[0]) << 64 | u128::from(state[1])
     }
 }
 
+/// The hash of one value of a cell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value([u64; 2]);
+
 impl Lane {
     /// The hash of `bytes`, going on from `state`. Sixteen bytes are one multiplication.
+    #[inline]
     fn bytes(&self, state: u64, bytes: &[u8]) -> u64 {
         let [first, second, third, fourth] = self.0;
         let mut state = state ^ first;
@@ -64,14 +75,20 @@ impl Lane {
 }
 
 /// Up to eight bytes as a number.
+#[inline]
 fn word(bytes: &[u8]) -> u64 {
     if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
         return u64::from_le_bytes(eight);
     }
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // Four to seven bytes: both ends, which may overlap. The length is hashed besides.
+        return u64::from(u32::from_le_bytes(*head)) | u64::from(u32::from_le_bytes(*tail)) << 32;
+    }
+    bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Both halves of the product, one over the other.
+#[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     let halves = (product as u64, (product >> 64) as u64);
@@ -139,7 +156,7 @@ mod tests {
             &[None, Some("ab"), Some("c")],
             &[Some("a\0"), Some("bc")],
         ];
-        let hash = |cell: &[Option<&str>]| keys.cell(cell.iter().map(|value| value.map(str::as_bytes)));
+        let hash = |cell: &[Option<&str>]| keys.cell(cell.iter().map(|value| keys.value(value.map(str::as_bytes))));
         assert_eq!(cells.iter().map(|cell| hash(cell)).collect::<HashSet<_>>().len(), cells.len());
     }
 }

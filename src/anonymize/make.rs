@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 
 use super::error::CellsError;
 use super::hash::{Hashed, Keys};
-use super::pass::{Cell, Pass};
+use super::pass::{Counted, Pass};
 use super::plan::CellPlan;
 use super::rows::{self, Row};
 use super::sums::Verdict;
@@ -71,7 +71,7 @@ where
         counts: None,
         work: Work::default(),
     };
-    let mut other = Cell::new(plan, 0);
+    let mut other = Counted::none(plan);
     let mut from = 0;
     loop {
         let mut pass = Pass::new(plan, &keys, from, budget)?;
@@ -82,12 +82,12 @@ where
         making.work.peak = making.work.peak.max(pass.peak);
         let until = pass.range.until;
         let mut whole = Vec::new();
-        for cell in pass.cells {
-            if cell.is_null || !cell.subjects.enough() {
-                making.counts().other |= !cell.is_null;
-                other.absorb(cell, plan);
+        for counted in pass.counted() {
+            if counted.cell.is_null || !counted.cell.subjects.enough() {
+                making.counts().other |= !counted.cell.is_null;
+                other.absorb(counted, plan.k);
             } else {
-                whole.push(cell);
+                whole.push(counted);
             }
         }
         making.publish(whole, &source)?;
@@ -121,7 +121,7 @@ impl Making<'_> {
     }
 
     /// Publishes cells of enough subjects.
-    fn publish<S, I, E>(&mut self, whole: Vec<Cell>, source: &S) -> Result<(), CellsError<E>>
+    fn publish<S, I, E>(&mut self, whole: Vec<Counted>, source: &S) -> Result<(), CellsError<E>>
     where
         S: Fn() -> I,
         I: Iterator<Item = Result<RecordBatch, E>>,
@@ -129,39 +129,39 @@ impl Making<'_> {
     {
         let mut open: HashMap<u128, usize, Hashed> = HashMap::default();
         let mut suspects = Vec::new();
-        for cell in &whole {
-            let of_cell = self.suspects(cell);
+        for counted in &whole {
+            let of_cell = self.suspects(counted);
             if !of_cell.is_empty() {
-                open.insert(cell.hash, suspects.len());
+                open.insert(counted.cell.hash, suspects.len());
                 suspects.push(of_cell);
             }
         }
         let which = |cell: u128| open.get(&cell).copied();
         let heaviest = self.weigh(suspects, which, source)?;
         let none = HashMap::new();
-        for cell in whole {
-            let heaviest = open.get(&cell.hash).map_or(&none, |at| &heaviest[*at]);
-            self.published.insert(cell.hash);
-            self.row(cell, heaviest, true);
+        for counted in whole {
+            let heaviest = open.get(&counted.cell.hash).map_or(&none, |at| &heaviest[*at]);
+            self.published.insert(counted.cell.hash);
+            self.row(counted, heaviest, true);
         }
         Ok(())
     }
 
     /// Publishes or suppresses what is merged, and gives all.
-    fn end<S, I, E>(mut self, other: Cell, source: &S) -> Result<Cells, CellsError<E>>
+    fn end<S, I, E>(mut self, other: Counted, source: &S) -> Result<Cells, CellsError<E>>
     where
         S: Fn() -> I,
         I: Iterator<Item = Result<RecordBatch, E>>,
         E: std::error::Error + 'static,
     {
-        if other.subjects.enough() {
+        if other.cell.subjects.enough() {
             let published = std::mem::take(&mut self.published);
             let suspects = Some(self.suspects(&other)).filter(|suspects| !suspects.is_empty());
             let merged = |cell: u128| (!published.contains(&cell)).then_some(0);
             let heaviest = self.weigh(suspects.into_iter().collect(), merged, source)?;
             self.row(other, &heaviest.into_iter().next().unwrap_or_default(), false);
         } else {
-            self.counts().suppressed = other.records;
+            self.counts().suppressed = other.cell.records;
             self.counts().other = false;
         }
         let counts = *self.counts();
@@ -169,8 +169,8 @@ impl Making<'_> {
     }
 
     /// Whom to weigh before it is known which sums of a cell may be told.
-    fn suspects(&self, cell: &Cell) -> Suspects {
-        let sums = self.plan.sum.iter().zip(&cell.sums).enumerate();
+    fn suspects(&self, counted: &Counted) -> Suspects {
+        let sums = self.plan.sum.iter().zip(&counted.sums).enumerate();
         let open = sums.filter_map(|(at, ((_, number), sum))| match sum.verdict(*number) {
             Verdict::Open(subjects) => Some((at, subjects.into_iter().map(|subject| (subject, 0)).collect())),
             _ => None,
@@ -201,10 +201,10 @@ impl Making<'_> {
         Ok(weighing.heaviest())
     }
 
-    fn row(&mut self, cell: Cell, heaviest: &HashMap<usize, u128>, named: bool) {
+    fn row(&mut self, Counted { cell, sums }: Counted, heaviest: &HashMap<usize, u128>, named: bool) {
         let plan = self.plan;
         let counts = self.counts();
-        let sums = plan.sum.iter().zip(&cell.sums).enumerate().map(|(at, ((_, number), sum))| {
+        let sums = plan.sum.iter().zip(&sums).enumerate().map(|(at, ((_, number), sum))| {
             let verdict = match heaviest.get(&at) {
                 Some(heaviest) => sum.weighed(*heaviest, *number),
                 None => sum.verdict(*number),

@@ -26,6 +26,9 @@ pub(super) const ROWS: usize = 8192;
 /// What a cell takes beside its parts on the heap: itself and its place in the table, both of which may be half empty.
 const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<(u128, u32)>() + 1);
 
+/// By what part of itself the list of sums grows when it is full.
+const GROWTH: usize = 8;
+
 /// What records of the same values add up to.
 #[derive(Debug, Default)]
 pub(super) struct Cell {
@@ -36,24 +39,38 @@ pub(super) struct Cell {
     pub(super) is_null: bool,
     pub(super) records: u64,
     pub(super) subjects: Subjects,
-    pub(super) sums: Box<[Sum]>,
 }
 
 impl Cell {
-    pub(super) fn new(plan: &CellPlan, hash: u128) -> Self {
-        Self { hash, sums: plan.sum.iter().map(|_| Sum::default()).collect(), ..Self::default() }
+    /// Takes the records of another, but for their sums.
+    pub(super) fn absorb(&mut self, other: Cell, k: usize) {
+        self.records += other.records;
+        self.subjects.absorb(other.subjects, k);
+    }
+
+    /// The bytes of it, with so many sums.
+    fn memory(&self, sums: usize) -> usize {
+        CELL_BYTES + self.key.len() + self.subjects.memory() + sums * (size_of::<Sum>() + size_of::<Sum>() / GROWTH)
+    }
+}
+
+/// A cell that a pass has counted to the end.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    pub(super) cell: Cell,
+    pub(super) sums: Box<[Sum]>,
+}
+
+impl Counted {
+    /// A cell of no records.
+    pub(super) fn none(plan: &CellPlan) -> Self {
+        Self { cell: Cell::default(), sums: plan.sum.iter().map(|_| Sum::default()).collect() }
     }
 
     /// Takes the records of another.
-    pub(super) fn absorb(&mut self, other: Cell, plan: &CellPlan) {
-        self.records += other.records;
-        self.subjects.absorb(other.subjects, plan.k);
+    pub(super) fn absorb(&mut self, other: Counted, k: usize) {
+        self.cell.absorb(other.cell, k);
         self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.absorb(other));
-    }
-
-    fn memory(&self) -> usize {
-        let sums = self.sums.iter().map(|sum| size_of::<Sum>() + sum.memory()).sum::<usize>();
-        CELL_BYTES + self.key.len() + self.subjects.memory() + sums
     }
 }
 
@@ -77,7 +94,9 @@ pub(super) struct Pass<'a> {
     converter: Option<RowConverter>,
     pub(super) range: Range,
     slots: HashMap<u128, u32, Hashed>,
-    pub(super) cells: Vec<Cell>,
+    cells: Vec<Cell>,
+    /// The sums of each cell, one cell's behind the other's.
+    sums: Vec<Sum>,
     /// The records read, kept or not.
     pub(super) read: u64,
     bytes: usize,
@@ -98,11 +117,19 @@ impl<'a> Pass<'a> {
             range: Range { from, until: None },
             slots: HashMap::default(),
             cells: Vec::new(),
+            sums: Vec::new(),
             read: 0,
             bytes: 0,
             budget,
             peak: 0,
         })
+    }
+
+    /// The cells of its range.
+    pub(super) fn counted(self) -> impl Iterator<Item = Counted> {
+        let (count, mut sums) = (self.plan.sum.len(), self.sums.into_iter());
+        let cells = self.cells.into_iter();
+        cells.map(move |cell| Counted { cell, sums: sums.by_ref().take(count).collect() })
     }
 
     /// Counts the rows of a batch.
@@ -138,9 +165,7 @@ impl<'a> Pass<'a> {
             let slot = *self.slots.entry(*hash).or_insert(next);
             slots.push(slot);
             if slot == next {
-                let cell = Cell::new(self.plan, *hash);
-                self.bytes += cell.memory();
-                self.cells.push(cell);
+                self.make(*hash);
                 made.push((*hash, *first));
                 self.keep_budget();
             }
@@ -151,6 +176,16 @@ impl<'a> Pass<'a> {
             slots = groups.cells.iter().map(slot).collect();
         }
         Ok(slots)
+    }
+
+    fn make(&mut self, hash: u128) {
+        let (cell, sums) = (Cell { hash, ..Cell::default() }, self.plan.sum.len());
+        self.bytes += cell.memory(sums);
+        self.cells.push(cell);
+        if self.sums.capacity() - self.sums.len() < sums {
+            self.sums.reserve_exact(sums.max(self.sums.len() / GROWTH));
+        }
+        self.sums.resize_with(self.sums.len() + sums, Sum::default);
     }
 
     /// Gives cells that were just made their columns' values, each from a row of it.
@@ -180,19 +215,32 @@ impl<'a> Pass<'a> {
     fn count(&mut self, groups: &Groups, slots: &[u32], columns: &Columns) {
         let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
         let numbers: Vec<Numbers<'_>> = columns.sum.iter().map(|column| Numbers::of(column.as_ref())).collect();
-        for row in 0..columns.rows {
-            let slot = slots[groups.of_row(row)];
-            let Some(cell) = self.cells.get_mut(slot as usize) else { continue };
-            cell.records += 1;
-            if numbers.is_empty() && cell.subjects.enough() {
-                continue;
+        let slots: Vec<u32> = (0..columns.rows).map(|row| slots[groups.of_row(row)]).collect();
+        let mut hashes: Vec<Option<u64>> = Vec::with_capacity(if numbers.is_empty() { 0 } else { columns.rows });
+        for (row, slot) in slots.iter().enumerate() {
+            let cell = self.cells.get_mut(*slot as usize);
+            let subject = match &cell {
+                // Nothing is to be known of it: it is another pass's, or there are enough and nothing to weigh.
+                None => None,
+                Some(cell) if numbers.is_empty() && cell.subjects.enough() => None,
+                Some(_) => subjects.at(row),
+            };
+            if let Some(cell) = cell {
+                cell.records += 1;
+                if let Some(subject) = subject {
+                    self.bytes += cell.subjects.add(subject, self.plan.k);
+                }
             }
-            let subject = subjects.at(row);
-            if let Some(subject) = subject {
-                self.bytes += cell.subjects.add(subject, self.plan.k);
+            if !numbers.is_empty() {
+                hashes.push(subject);
             }
-            for (sum, numbers) in cell.sums.iter_mut().zip(&numbers) {
-                self.bytes += sum.add(numbers.at(row), subject);
+        }
+        // Sum by sum: short loops let the processor fetch many cells at once.
+        for (at, column) in numbers.iter().enumerate() {
+            for (row, (slot, subject)) in slots.iter().zip(&hashes).enumerate() {
+                if let Some(sum) = self.sums.get_mut(*slot as usize * numbers.len() + at) {
+                    sum.add(column.at(row), *subject);
+                }
             }
         }
     }
@@ -201,7 +249,7 @@ impl<'a> Pass<'a> {
     fn keep_budget(&mut self) {
         if self.bytes > self.budget {
             // Counted anew, since what became enough has let its memory go.
-            self.bytes = self.cells.iter().map(Cell::memory).sum();
+            self.bytes = self.cells.iter().map(|cell| cell.memory(self.plan.sum.len())).sum();
         }
         self.peak = self.peak.max(self.bytes);
         while self.bytes > self.budget && self.cells.len() > 1 {
@@ -209,10 +257,16 @@ impl<'a> Pass<'a> {
             let (_, until, _) = hashes.select_nth_unstable(self.cells.len() / 2);
             let until = *until;
             self.range.until = Some(until);
+            let (sums, mut at) = (self.plan.sum.len().max(1), 0);
+            self.sums.retain(|_| {
+                at += 1;
+                self.cells[(at - 1) / sums].hash < until
+            });
             self.cells.retain(|cell| cell.hash < until);
             self.cells.shrink_to_fit();
+            self.sums.shrink_to_fit();
             self.slots = self.cells.iter().zip(0..).map(|(cell, slot)| (cell.hash, slot)).collect();
-            self.bytes = self.cells.iter().map(Cell::memory).sum();
+            self.bytes = self.cells.iter().map(|cell| cell.memory(self.plan.sum.len())).sum();
         }
     }
 }

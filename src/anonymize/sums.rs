@@ -35,34 +35,32 @@ pub(super) enum Verdict {
 }
 
 impl Sum {
-    /// Adds a record's number, and gives by how much its memory grew.
+    /// Adds a record's number.
     #[inline]
-    pub(super) fn add(&mut self, addend: Addend, subject: Option<u64>) -> usize {
+    pub(super) fn add(&mut self, addend: Addend, subject: Option<u64>) {
         let number = match addend {
-            Addend::Nothing => return 0,
+            Addend::Nothing => return,
             Addend::Unfit => {
                 self.unfit = true;
-                return 0;
+                return;
             }
             Addend::Of(number) => number,
         };
         let weight = number.unsigned_abs();
         if !self.room(weight) {
-            return 0;
+            return;
         }
         self.any = true;
         self.total += number;
         match subject {
-            _ if weight == 0 => 0,
-            None => {
-                self.unknown += weight;
-                0
-            }
+            _ if weight == 0 => {}
+            None => self.unknown += weight,
             Some(subject) => self.heavy.add(subject, weight),
         }
     }
 
     /// Takes a weight in if the sum then stays within 127 bits. That depends on no order, since weights only add up.
+    #[inline]
     fn room(&mut self, weight: u128) -> bool {
         let fits = self.absolute.checked_add(weight).filter(|sum| !self.unfit && *sum <= i128::MAX.unsigned_abs());
         match fits {
@@ -91,11 +89,10 @@ impl Sum {
         if self.unknown.saturating_mul(4) > self.absolute || self.too_heavy(self.heavy.least()) {
             return Verdict::Dominated;
         }
-        if self.too_heavy(self.heavy.most()) {
-            // Whoever is too heavy weighs more than a quarter, so is among the counted.
-            return Verdict::Open(self.heavy.suspects(|most| self.too_heavy(most)));
-        }
-        self.told(number)
+        // Of `whole` no more than a quarter is unknown, so whoever is too heavy weighs more than `whole / 2 - unknown`, and
+        // that is at least a third of what is known: such a one is among the counted.
+        let suspects = self.heavy.suspects(|most| self.too_heavy(most));
+        if suspects.is_empty() { self.told(number) } else { Verdict::Open(suspects) }
     }
 
     /// What may be told of it when its heaviest subject is known to weigh `heaviest`.
@@ -114,10 +111,5 @@ impl Sum {
     fn too_heavy(&self, weight: u128) -> bool {
         let weight = weight.saturating_add(self.unknown);
         weight > self.absolute.saturating_sub(weight)
-    }
-
-    /// The bytes that it holds beside itself.
-    pub(super) fn memory(&self) -> usize {
-        self.heavy.memory()
     }
 }

@@ -142,8 +142,11 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
     for (segments, told) in [(49, Some(100)), (51, Some(102)), (52, None)] {
         let person = |at: i32| Record { recipient: Some(format!("3161234{at:04}")), ..planted("acme", 1) };
         let mut records: Vec<Record> = (0..51).map(person).collect();
-        records.insert(40, planted("acme", segments));
-        let found = made(&plan(K), usize::MAX, &batches(&records, 7));
-        assert_eq!((rows(&found.rows)[0].segments, found.work.passes), (told, 2), "{segments}");
+        records.push(planted("acme", segments));
+        let batches = batches(&records, 7);
+        // Whether the summary is enough depends on its keys, so on chance; what is told does not.
+        let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
+        assert!(found.iter().all(|found| rows(&found.rows)[0].segments == told), "{segments}");
+        assert!(found.iter().any(|found| found.work.passes == 2), "{segments}");
     }
 }
