@@ -150,3 +150,22 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
         assert!(found.iter().any(|found| found.work.passes == 2), "{segments}");
     }
 }
+
+#[test]
+fn what_a_subject_has_in_other_cells_does_not_weigh_in_the_merged_one() {
+    // Of the merged small cells' hundred segments 49 are the planted one's, who has many more in a published cell.
+    let small = (0..51).map(|at| Record {
+        recipient: Some(format!("3161234{at:04}")),
+        ..planted(["hooli", "umbrella", "stark", "wayne", "tyrell"][at % 5], 1)
+    });
+    let small = small.enumerate().map(|(at, record)| Record { status: Some(at as i32 / 10), ..record });
+    let mut records: Vec<Record> = crowd().into_iter().take(27).chain(small).collect();
+    records.extend((0..9).map(|_| planted("acme", 1)));
+    records.push(planted("vandelay", 49));
+    let batches = batches(&records, 7);
+    let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
+    for found in &found {
+        assert_eq!(by_key(&found.rows)[&Key::default()].segments, Some(100));
+    }
+    assert!(found.iter().any(|found| found.work.passes == 2));
+}

@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Date32Array, Float32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
-    StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Float32Array, Int64Array, LargeStringArray, RecordBatch,
+    StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Date32Type, Float32Type, Int64Type, TimeUnit};
 
@@ -56,6 +56,23 @@ fn a_sum_that_does_not_fit_its_column_is_null_and_never_wraps() {
     };
     let found = made(&plan(2), usize::MAX, &batches(&[large(1), large(2), large(3)], 2));
     assert_eq!((rows(&found.rows)[0].segments, found.counts.unfit), (None, 1));
+}
+
+#[test]
+fn a_sum_beyond_all_decimals_is_null_in_whatever_order_it_grows() {
+    let large = 9 * 10_i128.pow(37);
+    for values in [[large, large, large], [large, large, -large], [-large, large, large]] {
+        let price = Decimal128Array::from(values.to_vec()).with_precision_and_scale(38, 0).unwrap();
+        let rows = RecordBatch::try_from_iter([
+            ("recipient", Arc::new(StringArray::from(vec!["a", "b", "c"])) as ArrayRef),
+            ("price", Arc::new(price)),
+        ])
+        .unwrap();
+        let type_of = |name: &str| Some(rows.column_by_name(name)?.data_type().clone());
+        let plan = CellPlan::new(&anonymize(&[], &["price"]), type_of).unwrap();
+        let found = made(&plan, usize::MAX, std::slice::from_ref(&rows));
+        assert_eq!((found.counts.cells, found.counts.unfit, found.rows.column(0).null_count()), (1, 1, 1));
+    }
 }
 
 #[test]

@@ -115,8 +115,11 @@ impl Trail {
             return;
         }
         let before = |path: &str| {
-            let bucket = bucket_of(path);
+            let (bucket, profile) = (bucket_of(path), profile_of(path));
             let from: Vec<String> = removed.iter().filter(|removed| bucket_of(removed) == bucket).cloned().collect();
+            // Only where rows change their profile do they come from files of another.
+            let alike: Vec<String> = from.iter().filter(|from| profile_of(from) == profile).cloned().collect();
+            let from = if alike.is_empty() { from } else { alike };
             (!from.is_empty()).then_some(from)
         };
         self.add(entry, before);
