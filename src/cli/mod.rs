@@ -8,6 +8,8 @@ mod config;
 mod demo;
 mod policy;
 mod report;
+mod residue;
+mod root;
 mod run;
 mod table;
 
@@ -36,6 +38,8 @@ enum Command {
     Config(config::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    /// Search every byte under the root for given values.
+    Residue(residue::Args),
     /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
     Demo(demo::Args),
 }
@@ -47,6 +51,7 @@ impl Command {
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::Residue(args) => args.run(),
             Command::Demo(args) => args.run(),
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 mod janitor;
 mod log;
+pub mod residue;
 mod root;
 mod segment;
 mod spec;

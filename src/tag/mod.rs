@@ -5,6 +5,7 @@
 mod buckets;
 mod country;
 mod error;
+mod forms;
 mod groups;
 mod hours;
 mod input;
@@ -16,6 +17,7 @@ mod text;
 
 pub use country::country_of;
 pub use error::TagError;
+pub use forms::canonical_forms;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod kills;
