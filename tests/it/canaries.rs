@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ fn file_of<'a>(scene: &Scene<'_>, values: impl Iterator<Item = &'a str>) -> Path
 }
 
 /// The lines that `ebbtide residue` finds, its exit code, and all that it said.
-fn residue(scene: &Scene<'_>, values: &PathBuf) -> (BTreeSet<u64>, i32, String) {
+fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
     let output = Command::new(program())
         .args(["residue", "--output", "json", "--root"])
         .arg(&scene.root)
@@ -83,7 +83,7 @@ fn residue(scene: &Scene<'_>, values: &PathBuf) -> (BTreeSet<u64>, i32, String) 
 }
 
 /// The lines that the independent search finds.
-fn independent(scene: &Scene<'_>, values: &PathBuf) -> BTreeSet<u64> {
+fn independent(scene: &Scene<'_>, values: &Path) -> BTreeSet<u64> {
     let said = python::run("search.py", args!["--root", scene.root.display(), "--values", values.display()]);
     let json: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(json["unread"], serde_json::json!([]), "everything must be read");

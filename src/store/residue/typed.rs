@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_number_of_a_few_digits_is_a_text_alone() {
         assert!(typed(&["123456", "-12.5", "1.50", "Ada"]).is_empty());
-        assert_eq!(Numbers::of("123456").binary(), [Vec::<u8>::new(); 0]);
+        assert!(Numbers::of("123456").binary().is_empty());
     }
 
     #[test]
