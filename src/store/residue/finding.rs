@@ -270,7 +270,6 @@ impl Residue {
     /// Takes what was found in a file, its name veiled.
     pub(super) fn take(&mut self, path: &str, mut found: FileFound, values: &Values) {
         found.settle();
-        self.files += 1;
         self.bytes += found.bytes;
         self.blooms.add(&found.blooms);
         let file = veiled(path, values);

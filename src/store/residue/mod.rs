@@ -92,46 +92,49 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
         of_bytes: AtomicU64::new(0),
     };
     let mut done: BTreeMap<PathBuf, (Stamp, FileFound)> = BTreeMap::new();
-    let mut names: BTreeMap<PathBuf, FileFound> = BTreeMap::new();
-    for round in 0..=ROUNDS {
-        let mut files = Vec::new();
-        for entry in walk::list(folder) {
-            names.entry(entry.path.clone()).or_insert_with(|| name(&entry, values));
-            if let Kind::File(bytes, stamp) = entry.kind
-                && done.get(&entry.path).is_none_or(|(known, _)| *known != stamp)
-            {
-                files.push((entry.path, bytes, stamp));
-            }
-        }
-        if names.is_empty() || (round == 0 && !folder.is_dir()) {
+    let mut rounds = 0;
+    loop {
+        let entries = walk::list(folder);
+        if entries.is_empty() || (rounds == 0 && !folder.is_dir()) {
             return Err(SearchError::Nothing(folder.display().to_string()));
         }
-        if files.is_empty() {
-            break;
+        let files = entries.iter().filter_map(|entry| match entry.kind {
+            Kind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
+            _ => None,
+        });
+        let new: Vec<_> = files.filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now)).collect();
+        if new.is_empty() || rounds == ROUNDS {
+            let changing: BTreeSet<PathBuf> = new.into_iter().map(|(path, ..)| path).collect();
+            return Ok(sum(&entries, done, &changing, values));
         }
-        if round == ROUNDS {
-            let changed = "it came or changed again and again during the search";
-            files.iter().for_each(|(path, ..)| names.entry(path.clone()).or_default().missed(changed));
-            break;
-        }
-        let searched = search_files(folder, &files, values, &meter);
-        done.extend(searched);
+        done.extend(search_files(folder, &new, values, &meter));
+        rounds += 1;
     }
+}
+
+/// What was found in everything that the last listing names: what went meanwhile is gone.
+fn sum(
+    entries: &[Entry],
+    mut done: BTreeMap<PathBuf, (Stamp, FileFound)>,
+    changing: &BTreeSet<PathBuf>,
+    values: &Values,
+) -> Residue {
     let mut residue = Residue { values: values.len() as u64, ..Residue::default() };
-    for (path, found) in names {
-        let mut found = found;
-        if let Some((_, content)) = done.remove(&path) {
+    for entry in entries {
+        let mut found = name(entry, values);
+        if let Some((_, content)) = done.remove(&entry.path) {
+            residue.files += 1;
             found.seen.extend(content.seen);
             found.unsearched.extend(content.unsearched);
             (found.bytes, found.blooms) = (content.bytes, content.blooms);
-        } else if found.seen.is_empty() && found.unsearched.is_empty() {
-            continue;
         }
-        residue.take(&path.to_string_lossy(), found, values);
+        if changing.contains(&entry.path) {
+            found.missed("it came or changed again and again during the search");
+        }
+        residue.take(&entry.path.to_string_lossy(), found, values);
     }
-    residue.files = meter.files.into_inner();
     residue.findings.sort_by(|a, b| (a.line, a.place, &a.file).cmp(&(b.line, b.place, &b.file)));
-    Ok(residue)
+    residue
 }
 
 /// What stands in the name of something, and whether it is something that can be searched.

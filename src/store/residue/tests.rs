@@ -69,3 +69,24 @@ fn what_cannot_be_opened_is_never_clean() {
     assert_eq!(missed, ["archive", "cut.gz", "damaged", "half.tmp", "link", "named.parquet", "secret"]);
     assert_eq!((residue.verdict(), residue.files), (Verdict::Incomplete, 7));
 }
+
+#[test]
+fn what_comes_during_the_search_is_searched_and_what_goes_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["1", "2", "3"] {
+        std::fs::write(folder.path().join(name), "nothing yet").unwrap();
+    }
+    let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
+    let values = Arc::new(Values::parse(b"canary-one\ncanary-two", false).unwrap());
+    let once = std::sync::Once::new();
+    let meanwhile = || {
+        std::fs::create_dir(folder.path().join("new")).unwrap();
+        std::fs::write(folder.path().join("new/canary-two"), "").unwrap();
+        std::fs::write(folder.path().join("1"), "and now canary-one").unwrap();
+        std::fs::remove_file(folder.path().join("3")).unwrap();
+    };
+    let residue = search(&root, &values, &|_| once.call_once(meanwhile)).unwrap();
+    let told: Vec<_> = residue.findings.iter().map(|f| (f.line.0, f.place, f.file.as_str())).collect();
+    assert_eq!(told, [(1, Place::Bytes, "1"), (2, Place::Name, "new/[value 2]")]);
+    assert_eq!(residue.unsearched, []);
+}

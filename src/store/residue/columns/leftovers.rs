@@ -1,6 +1,7 @@
 //! Bytes of a Parquet file that its footer does not name: a column whose mention alone was taken away would stand there.
 //!
-//! Promises that they are unpacked where they are pages of any codec, and told where they are neither that nor empty.
+//! Promises that they are unpacked where they are pages of any codec, and told where they are neither that, nor metadata
+//! that some writers repeat, nor empty.
 
 use std::fs::File;
 use std::io;
@@ -20,6 +21,10 @@ use super::chunk::pages;
 use super::guarded;
 use super::kind::Kind;
 use super::regions::Regions;
+use super::thrift::is_structs;
+
+/// The most bytes between columns that are taken for metadata.
+const MOST_METADATA: u64 = 1 << 20;
 
 /// Searches what the footer does not name.
 pub fn search(file: &Arc<File>, regions: &Regions, values: &Values, found: &mut FileFound) -> io::Result<()> {
@@ -27,12 +32,9 @@ pub fn search(file: &Arc<File>, regions: &Regions, values: &Values, found: &mut 
         if empty(file, &gap)? {
             continue;
         }
-        let mut read = false;
+        let mut read = repeats_metadata(file, &gap)?;
         for codec in codecs() {
-            read = as_pages(file, &gap, codec, values, found);
-            if read {
-                break;
-            }
+            read = read || as_pages(file, &gap, codec, values, found);
         }
         if !read {
             let bytes = gap.end - gap.start;
@@ -74,6 +76,16 @@ fn as_pages(file: &Arc<File>, gap: &Range<u64>, codec: Compression, values: &Val
         Ok(())
     });
     read.is_ok()
+}
+
+/// Whether there is nothing but metadata, such as some writers repeat behind a column: its texts were searched as they are.
+fn repeats_metadata(file: &File, gap: &Range<u64>) -> io::Result<bool> {
+    if gap.end - gap.start > MOST_METADATA {
+        return Ok(false);
+    }
+    let mut bytes = vec![0; (gap.end - gap.start) as usize];
+    file.read_exact_at(&mut bytes, gap.start)?;
+    Ok(is_structs(&bytes))
 }
 
 /// Whether there are zeros alone: some writers fill up with them.

@@ -10,6 +10,7 @@ mod footer;
 mod kind;
 mod leftovers;
 mod regions;
+mod thrift;
 
 use std::fs::File;
 use std::io;

@@ -239,8 +239,8 @@ fn a_bloom_of_what_its_column_holds_is_no_finding_of_its_own() {
     assert_eq!((residue.blooms.filters, residue.blooms.maybe), (1, 0));
 }
 
-/// The file with the last column's mention alone taken out of its footer.
-fn without_the_last_column(bytes: &[u8]) -> Vec<u8> {
+/// The file with the last column's mention taken out of its footer, and its bytes made what `gap` says.
+fn without_the_last_column(bytes: &[u8], gap: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let whole = Bytes::copy_from_slice(bytes);
     let meta = ParquetMetaDataReader::new().parse_and_finish(&whole).unwrap();
     let root = meta.file_metadata().schema();
@@ -273,8 +273,10 @@ fn without_the_last_column(bytes: &[u8]) -> Vec<u8> {
     let groups = groups.collect();
     let file = FileMetaData::new(2, meta.file_metadata().num_rows(), None, None, schema.clone(), None);
     let last = meta.row_group(0).column(meta.row_group(0).num_columns() - 1);
-    let end = usize::try_from(last.data_page_offset() + last.compressed_size()).unwrap();
-    let mut kept = bytes[..end].to_vec();
+    let start = usize::try_from(last.data_page_offset()).unwrap();
+    let end = start + usize::try_from(last.compressed_size()).unwrap();
+    let mut kept = bytes[..start].to_vec();
+    kept.extend(gap(&bytes[start..end]));
     ParquetMetaDataWriter::new(&mut kept, &ParquetMetaData::new(file, groups)).finish().unwrap();
     kept
 }
@@ -284,7 +286,7 @@ fn a_column_of_which_the_footer_is_silent_is_found() {
     for codec in CODECS {
         let columns = vec![("name", texts(&[])), ("gone", texts(&["canary-one"]))];
         let whole = encoded(columns, bare().set_compression(codec()));
-        let residue = found(&without_the_last_column(&whole), &["canary-one", "someone-000017"]);
+        let residue = found(&without_the_last_column(&whole, <[u8]>::to_vec), &["canary-one", "someone-000017"]);
         let told = places(&residue);
         assert!(told.contains(&(1, Place::Unnamed)), "{:?}: {told:?}", codec());
         assert!(told.contains(&(2, Place::Value)), "{:?}: {told:?}", codec());
@@ -294,31 +296,29 @@ fn a_column_of_which_the_footer_is_silent_is_found() {
 #[test]
 fn bytes_that_no_codec_opens_and_no_footer_names_are_told() {
     let whole = encoded(vec![("name", texts(&[])), ("gone", texts(&[]))], bare());
-    let mut silent = without_the_last_column(&whole);
-    let meta = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(silent.clone())).unwrap();
-    let column = meta.row_group(0).column(0);
-    let gap = usize::try_from(column.data_page_offset() + column.compressed_size()).unwrap();
-    let mut write = |bytes: &[u8]| {
-        silent[gap..gap + bytes.len()].copy_from_slice(bytes);
+    let searched = |gap: &[u8]| {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("part"), &silent).unwrap();
+        std::fs::write(folder.path().join("part"), without_the_last_column(&whole, |_| gap.to_vec())).unwrap();
         searched(folder.path(), &["canary-one"])
     };
-    let residue = write(b"\xff\xff\xff\xffjunk canary-one");
+    let residue = searched(b"\xff\xff\xff\xffjunk canary-one");
     assert_eq!(places(&residue), [(1, Place::Unnamed)]);
     assert_eq!(residue.unsearched.len(), 1, "{:?}", residue.unsearched);
-    let residue = write(&[0xff; 24]);
-    assert_eq!(residue.verdict(), Verdict::Incomplete);
+    assert_eq!(searched(&[0xff; 24]).verdict(), Verdict::Incomplete);
 }
 
 #[test]
-fn zeros_between_columns_are_nothing() {
-    let mut whole = encoded(vec![("name", texts(&[])), ("gone", texts(&[]))], bare());
-    let meta = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(whole.clone())).unwrap();
-    let last = meta.row_group(0).column(1);
-    let at = usize::try_from(last.data_page_offset()).unwrap();
-    whole[at..at + usize::try_from(last.compressed_size()).unwrap()].fill(0);
-    assert_eq!(found(&without_the_last_column(&whole), &["canary"]).verdict(), Verdict::Clean);
+fn zeros_and_repeated_metadata_between_columns_are_nothing() {
+    let pairs = vec![KeyValue::new("note".to_owned(), "canary-one".to_owned())];
+    let columns = vec![("name", texts(&[])), ("gone", texts(&[]))];
+    let whole = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
+    let zeros = without_the_last_column(&whole, |gap| vec![0; gap.len()]);
+    assert_eq!(found(&zeros, &["canary"]).verdict(), Verdict::Clean);
+    let length: [u8; 4] = whole[whole.len() - 8..][..4].try_into().unwrap();
+    let footer = &whole[whole.len() - 8 - u32::from_le_bytes(length) as usize..whole.len() - 8];
+    let repeated = without_the_last_column(&whole, |_| footer.to_vec());
+    assert_eq!(found(&repeated, &["nobody"]).verdict(), Verdict::Clean);
+    assert_eq!(places(&found(&repeated, &["canary-one"])), [(1, Place::Unnamed)]);
 }
 
 #[test]
