@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::report::counted;
 use super::root::{NoRoot, RootArgs};
 use super::{Outcome, Output, json};
 use crate::clock::{Clock, SystemClock};
-use crate::store::residue::{Progress, Residue, SearchError, Values, ValuesError, Verdict, search};
+use crate::store::residue::{Blooms, Progress, Residue, SearchError, Values, ValuesError, Verdict, search};
 
 /// How often the progress of a long search is told.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -146,7 +147,13 @@ impl Told {
 
 fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error> {
     let mut out = String::new();
-    writeln!(out, "Searched {} files under {root}, {} bytes, for {} values", found.files, found.bytes, found.values)?;
+    let values = counted(found.values, "value");
+    writeln!(
+        out,
+        "Searched {} under {root}, {}, for {values}",
+        counted(found.files, "file"),
+        counted(found.bytes, "byte")
+    )?;
     for finding in found.findings.iter().take(limit) {
         writeln!(out, "values line {}: {finding}", finding.line)?;
     }
@@ -164,33 +171,33 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
     if found.unsearched.len() > limit {
         writeln!(out, "... and {} more that could not be searched", found.unsearched.len() - limit)?;
     }
-    let blooms = &found.blooms;
-    if blooms.maybe > 0 {
-        let chance = if blooms.beyond_chance() { "more than chance explains" } else { "as chance has it" };
-        writeln!(
-            out,
-            "{} bloom filters said \"maybe\" {} times of values that their columns do not hold, {:.1} times expected: {chance}",
-            blooms.filters, blooms.maybe, blooms.expected
-        )?;
-    }
-    let places = found.findings.len();
+    tell_blooms(&mut out, &found.blooms)?;
+    let places = counted(found.findings.len(), "place");
+    let missed = counted(found.unsearched.len(), "part");
     match found.verdict() {
         Verdict::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
-        Verdict::Found if found.unsearched.is_empty() => {
-            writeln!(out, "Found {} of {} values, in {places} places.", found.found(), found.values)?;
-        }
-        Verdict::Found => writeln!(
-            out,
-            "Found {} of {} values, in {places} places, and {} parts could not be searched.",
-            found.found(),
-            found.values,
-            found.unsearched.len()
-        )?,
-        Verdict::Incomplete => {
-            writeln!(out, "Nothing found, but {} parts could not be searched.", found.unsearched.len())?;
+        Verdict::Incomplete => writeln!(out, "Nothing found, but {missed} could not be searched.")?,
+        Verdict::Found => {
+            let but =
+                if found.unsearched.is_empty() { String::new() } else { format!("; {missed} could not be searched") };
+            writeln!(out, "Found {} of {values}, in {places}{but}.", found.found())?;
         }
     }
     Ok(out)
+}
+
+fn tell_blooms(out: &mut String, blooms: &Blooms) -> fmt::Result {
+    if blooms.maybe == 0 {
+        return Ok(());
+    }
+    let chance = if blooms.beyond_chance() { "more than chance explains" } else { "as chance has it" };
+    writeln!(
+        out,
+        "{} said \"maybe\" {} of values that their columns do not hold, {:.1} expected: {chance}",
+        counted(blooms.filters, "bloom filter"),
+        counted(blooms.maybe, "time"),
+        blooms.expected
+    )
 }
 
 #[cfg(test)]

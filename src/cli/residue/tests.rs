@@ -40,7 +40,7 @@ fn findings_are_listed_by_line_and_place_with_their_totals() {
     values line 1: bytes: tables/.1.tmp, byte 20, 2 times
     values line 3: bytes: tables/.1.tmp, byte 4
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
-    Found 2 of 3 values, in 2 places, and 1 parts could not be searched.
+    Found 2 of 3 values, in 2 places; 1 part could not be searched.
     ");
     let (code, text) = answer("ada@example.net\nnobody\n0031612345678\n", folder.path(), &["--limit", "1"]);
     assert_eq!(code, 1);
@@ -53,9 +53,9 @@ fn what_could_not_be_searched_is_an_exit_code_of_its_own() {
     let (code, text) = answer("nobody\n", folder.path(), &[]);
     assert_eq!(code, 2);
     insta::assert_snapshot!(text, @r"
-    Searched 2 files under ROOT, 68 bytes, for 1 values
+    Searched 2 files under ROOT, 68 bytes, for 1 value
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
-    Nothing found, but 1 parts could not be searched.
+    Nothing found, but 1 part could not be searched.
     ");
 }
 
@@ -66,7 +66,7 @@ fn clean_says_how_much_was_searched() {
     let (code, text) = answer("nobody\n", folder.path(), &[]);
     assert_eq!(code, 0);
     insta::assert_snapshot!(text, @r"
-    Searched 1 files under ROOT, 52 bytes, for 1 values
+    Searched 1 file under ROOT, 52 bytes, for 1 value
     Clean: none of the values stands anywhere.
     ");
 }
