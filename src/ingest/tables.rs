@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 
+use crate::controls::changes_ingest;
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{
@@ -16,6 +17,7 @@ use crate::store::{
 /// One lane's tables.
 pub struct Tables {
     runtime: Handle,
+    root: Root,
     products: HashMap<Topic, ProductKey>,
     tables: Mutex<BTreeMap<ProductKey, Table>>,
 }
@@ -40,7 +42,7 @@ impl Tables {
             tables.insert(spec.product.clone(), table);
             products.extend(topics.iter().map(|topic| (topic.clone(), spec.product.clone())));
         }
-        Ok(Self { runtime: runtime.clone(), products, tables: Mutex::new(tables) })
+        Ok(Self { runtime: runtime.clone(), root: root.clone(), products, tables: Mutex::new(tables) })
     }
 
     fn tables(&self) -> MutexGuard<'_, BTreeMap<ProductKey, Table>> {
@@ -62,10 +64,25 @@ impl Tables {
     }
 
     /// Commits, against exactly the state that the batch was made for. Gives the version.
-    pub fn commit(&self, product: &ProductKey, batch: &IngestCommit) -> Result<u64, CommitError> {
+    ///
+    /// Controls that came since and change nothing in what ingest does are taken into `batch`: it was made as they want it.
+    /// Where they do change it, or cannot be read, nothing is committed.
+    pub fn commit(&self, product: &ProductKey, batch: &mut IngestCommit) -> Result<u64, CommitError> {
         let mut tables = self.tables();
         let table = tables.get_mut(product).ok_or_else(|| CommitError::Store(not_open(product)))?;
-        self.runtime.block_on(table.commit(batch.clone()))
+        loop {
+            match self.runtime.block_on(table.commit(batch.clone())) {
+                Err(CommitError::ControlsMoved) => {}
+                done => return done,
+            }
+            let newest = table.controls();
+            let changes = changes_ingest(&self.root, batch.controls, newest);
+            if self.runtime.block_on(changes).map_err(CommitError::Store)? {
+                return Err(CommitError::ControlsMoved);
+            }
+            tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
+            batch.controls = newest;
+        }
     }
 
     /// The controls version that a writer who begins now acts on.
@@ -95,3 +112,6 @@ impl Positions for Tables {
         Ok(table.next_offset(partition))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,8 +219,9 @@ fn staged(path: &FsPath) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
 }
 
+/// Whether the name of a file there is a vote: a table's log, the control log.
 fn is_log(path: &FsPath) -> bool {
-    path.parent().is_some_and(|folder| folder.ends_with("_delta_log"))
+    path.parent().is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
 }
 
 fn sync_folder(path: &FsPath) -> io::Result<()> {

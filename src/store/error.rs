@@ -25,6 +25,16 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The control log lacks a control or holds what this version does not understand: an order may stand there.
+    #[error(
+        "the controls are unreadable: of control {version}, {what}; nothing may be deleted or committed until it is mended"
+    )]
+    ControlsUnreadable {
+        /// The control's version.
+        version: u64,
+        /// What is wrong with it; never a value of it.
+        what: String,
+    },
     /// The caller asked for what cannot be right; nothing was tried.
     #[error("refused: {0}")]
     Refused(String),

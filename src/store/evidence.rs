@@ -14,7 +14,7 @@ use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
 /// What one ingest commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What kind of commit it is: `ingest`.
+    /// What kind of commit it is: `ingest`, `hold`, `release`.
     pub operation: String,
     /// The commit's own unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
@@ -78,8 +78,18 @@ impl Evidence {
     /// Evidence of an ingest commit with a new id and nothing counted yet.
     #[must_use]
     pub fn ingest(writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+        Evidence::of("ingest", writer, at, policy_version)
+    }
+
+    /// Evidence of a commit that puts a control in force (`hold`, `release`) and counts nothing, with a new id.
+    #[must_use]
+    pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+        Evidence::of(operation, writer, at, policy_version)
+    }
+
+    fn of(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence {
-            operation: "ingest".to_owned(),
+            operation: operation.to_owned(),
             commit: Uuid::new_v4(),
             writer,
             at,

@@ -3,11 +3,13 @@
 //! Promises that a commit lands whole or not at all, against exactly the version it was checked with, and that no personal
 //! value stands outside data pages. The only floor that knows the Delta, Parquet and object-store crates.
 
+mod controls;
 mod durable;
 mod error;
 mod evidence;
 mod janitor;
 mod log;
+mod rewrite;
 mod root;
 mod segment;
 mod spec;
@@ -16,11 +18,13 @@ mod table;
 pub mod testing;
 mod view;
 
+pub use controls::{AppendError, ControlLog};
 pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{Evidence, PartitionProgress, Totals};
 pub use janitor::{Maintained, Plan, Upkeep};
+pub use rewrite::Predicate;
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
-pub use table::{Advance, ControlsVersion, IngestCommit, Table};
+pub use table::{Advance, ControlsVersion, IngestCommit, Table, controls_of, raise_controls};
 pub use view::{Ahead, Audit, Break, NextOffset, Overview, ViewError, audit, products, show};

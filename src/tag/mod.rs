@@ -3,6 +3,7 @@
 //! Promises whole-column work without an allocation for each record. Pure: must never read a clock, a file or the network.
 
 mod buckets;
+mod canonical;
 mod country;
 mod error;
 mod groups;
@@ -14,6 +15,7 @@ mod output;
 mod tagger;
 mod text;
 
+pub use canonical::{canonical_channel, canonical_email, canonical_phone};
 pub use country::country_of;
 pub use error::TagError;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};

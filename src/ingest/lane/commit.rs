@@ -63,8 +63,8 @@ impl Lane {
         let gathering = std::mem::take(&mut work.gathering);
         work.in_flight = gathering.reached.keys().cloned().collect();
         let bytes = gathering.counts.bytes;
-        let Some(batch) = self.write(index, gathering)? else { return Ok(()) };
-        if self.land(index, &batch)? {
+        let Some(mut batch) = self.write(index, gathering)? else { return Ok(()) };
+        if self.land(index, &mut batch)? {
             let took = self.shared.clock.monotonic().saturating_sub(started);
             self.count_landed(&self.works[index].product, &batch.evidence, bytes, took);
             self.landed(index, &batch)?;
@@ -137,7 +137,7 @@ impl Lane {
     }
 
     /// Commits `batch`, waiting for a store that does not answer. False if it did not land here: dropped, and read again.
-    fn land(&mut self, index: usize, batch: &IngestCommit) -> Result<bool, Rejoin> {
+    fn land(&mut self, index: usize, batch: &mut IngestCommit) -> Result<bool, Rejoin> {
         let epoch = self.works[index].epoch;
         let product = self.works[index].product.clone();
         let mut backoff = Backoff::default();
@@ -190,6 +190,8 @@ impl Lane {
 
     fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), Rejoin> {
         self.works[index].in_flight.clear();
+        // Newer where controls came that ingest does nothing otherwise under.
+        self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
         for Advance { partition, next, .. } in &batch.advances {
             let Some(owned) = self.slots.get(partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)

@@ -64,6 +64,14 @@ impl LogState {
         Ok(Some((state, snapshot)))
     }
 
+    /// Reads what was committed since. Costs what is new, not what the table holds.
+    pub async fn read_on(&mut self, log: &LogStoreRef) -> Result<(), StoreError> {
+        while let Some(entry) = read_entry(log, self.version + 1).await? {
+            self.apply(entry);
+        }
+        self.supported()
+    }
+
     /// The state after one more entry.
     pub fn apply(&mut self, entry: Entry) {
         self.version = entry.version;

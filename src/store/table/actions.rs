@@ -17,14 +17,7 @@ use crate::store::segment::Segment;
 impl Table {
     /// The actions of a batch's entry, the commit's own first.
     pub(super) fn actions(&self, batch: &IngestCommit, evidence: &Evidence) -> Result<Vec<Action>, StoreError> {
-        let mut info = commit_info(&evidence.operation);
-        info.timestamp = Some(evidence.at.timestamp_millis());
-        info.is_blind_append = Some(false);
-        info.read_version = Some(self.state.version);
-        let json = serde_json::to_value(evidence)
-            .map_err(|error| StoreError::Refused(format!("the evidence is no JSON: {error}")))?;
-        info.info.insert("ebbtide".to_owned(), json);
-        let mut actions = vec![Action::CommitInfo(info)];
+        let mut actions = vec![evidence_info(evidence, self.state.version)?];
         actions.extend(self.new_profiles(&batch.segments)?.map(Action::Metadata));
         actions.extend(batch.advances.iter().map(|advance| {
             Action::Txn(Transaction::new_with_last_update(
@@ -51,6 +44,18 @@ impl Table {
         }
         Ok(changed)
     }
+}
+
+/// The `commitInfo` of a commit against version `read`, with its evidence.
+pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreError> {
+    let mut info = commit_info(&evidence.operation);
+    info.timestamp = Some(evidence.at.timestamp_millis());
+    info.is_blind_append = Some(false);
+    info.read_version = Some(read);
+    let json = serde_json::to_value(evidence)
+        .map_err(|error| StoreError::Refused(format!("the evidence is no JSON: {error}")))?;
+    info.info.insert("ebbtide".to_owned(), json);
+    Ok(Action::CommitInfo(info))
 }
 
 /// Refuses what cannot be right whatever the table is.

@@ -4,7 +4,10 @@
 
 mod actions;
 mod commit;
+mod controls;
 mod open;
+
+pub use controls::{controls_of, raise_controls};
 
 use std::sync::Arc;
 
@@ -12,18 +15,20 @@ use deltalake_core::kernel::StructType;
 use deltalake_core::logstore::LogStoreRef;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{LogState, app_id, partition_of, read_entry};
+use super::log::{LogState, app_id, partition_of};
 use super::root::Root;
 use super::segment::{EncodedSegment, Segment};
 use super::spec::TableSpec;
 use crate::ids::{Offset, TopicPartition};
 
 /// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(transparent)]
 pub struct ControlsVersion(pub i64);
 
 /// How far a batch moves one topic partition.
@@ -67,10 +72,7 @@ impl Table {
 
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        while let Some(entry) = read_entry(&self.log, self.state.version + 1).await? {
-            self.state.apply(entry);
-        }
-        self.state.supported()
+        self.state.read_on(&self.log).await
     }
 
     /// The newest version it has seen.

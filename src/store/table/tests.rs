@@ -1,3 +1,4 @@
+mod controls;
 mod crashes;
 
 use std::fmt;
@@ -226,6 +227,8 @@ async fn nobody_who_has_not_seen_a_control_commits_after_it() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&table, 0, None, 100).await;
+    let control_log = crate::store::ControlLog::open(&root).unwrap();
+    control_log.append(ControlsVersion(1), &serde_json::json!({})).await.unwrap();
     foreign(&table, vec![info("hold"), Action::Txn(Transaction::new("controls", 1))]).await;
     assert!(matches!(table.commit(unaware.clone()).await, Err(CommitError::ControlsMoved)));
     assert_eq!(table.controls(), ControlsVersion(1));

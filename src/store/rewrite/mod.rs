@@ -1,0 +1,5 @@
+//! Rewrites: rows chosen by what their columns say.
+
+mod predicate;
+
+pub use predicate::Predicate;
