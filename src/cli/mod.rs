@@ -6,6 +6,7 @@
 
 mod config;
 mod demo;
+mod hold;
 mod policy;
 mod report;
 mod run;
@@ -36,6 +37,8 @@ enum Command {
     Config(config::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    /// Keep data although it is due: place, list and release holds.
+    Hold(hold::Args),
     /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
     Demo(demo::Args),
 }
@@ -47,6 +50,7 @@ impl Command {
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::Hold(args) => args.run(),
             Command::Demo(args) => args.run(),
         }
     }
