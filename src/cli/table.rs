@@ -171,6 +171,14 @@ fn tell_audit(found: &Audit) -> Result<String, fmt::Error> {
             totals.read, totals.stored, totals.expired, totals.dead_letters, totals.commits, found.commits
         )?;
     }
+    if let Some(totals) = found.totals.filter(|totals| totals.removed + totals.suppressed > 0) {
+        let (removed, suppressed) = (totals.removed, totals.suppressed);
+        writeln!(
+            out,
+            "  of those stored, {removed} were removed and {suppressed} suppressed: {} are left",
+            totals.kept()
+        )?;
+    }
     if found.foreign_commits > 0 {
         writeln!(out, "  other engines made {} commits and added {} rows", found.foreign_commits, found.foreign_rows)?;
     }

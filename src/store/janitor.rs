@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::error::StoreError;
-use super::log::files::{self, LogFile, LogKind};
+use super::log::files::{self, LogFile, LogKind, decode};
 use super::log::{checkpoint, files as log_files};
 use super::table::Table;
 
@@ -160,26 +160,6 @@ fn orphans(data: Vec<ObjectMeta>, named: &HashSet<String>, old: DateTime<Utc>) -
         .collect();
     orphans.sort();
     orphans.into_iter().map(|(_, path)| path).collect()
-}
-
-/// A path with its `%xx` undone; `None` if that is no text.
-fn decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                bytes.push(digit(high)? * 16 + digit(low)?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn bounded(mut log: Vec<String>, mut orphans: Vec<String>, limit: usize) -> Plan {

@@ -191,9 +191,9 @@ fn text(told: &Told<'_>, scope: &Scope) -> Result<String, std::fmt::Error> {
         _ => writeln!(out, "Nothing was placed. This hold would be in force until {}", listing::instant(told.until))?,
     }
     listing::scope_lines(&mut out, scope, false)?;
-    let tables = if told.placed { "in force in" } else { "it would be in force in" };
+    let tables = if told.placed { "In force in" } else { "It would be in force in" };
     match told.tables {
-        [] => writeln!(out, "\nno table is covered yet; those made later begin under it")?,
+        [] => writeln!(out, "\nNo table is covered yet; those made later begin under it")?,
         some => {
             writeln!(out, "\n{tables} these tables, and in those made later:")?;
             let width = some.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);

@@ -170,7 +170,7 @@ fn a_wrong_use_is_said_with_its_mend_and_nothing_is_done() {
 fn a_root_without_tables_takes_a_hold_for_those_to_come() {
     let (_folder, root) = root();
     let (code, text) = answer(&root, &format!("{ORDER} --tenant customer-1"));
-    assert!(code == 0 && text.contains("no table is covered yet; those made later begin under it"), "{text}");
+    assert!(code == 0 && text.contains("No table is covered yet; those made later begin under it"), "{text}");
 }
 
 #[test]

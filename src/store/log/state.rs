@@ -16,7 +16,9 @@ use crate::store::evidence::Totals;
 const HARMLESS_FEATURES: [&str; 4] = ["appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"];
 
 /// Properties, and values of them where not any value will do, under which a commit of ours would not mean what it says.
-const FORBIDDEN: [(&str, Option<&str>); 3] = [
+const FORBIDDEN: [(&str, Option<&str>); 4] = [
+    // Its checkpoints would no longer tell what is due.
+    ("delta.checkpoint.writeStatsAsJson", Some("false")),
     ("delta.setTransactionRetentionDuration", None),
     ("delta.enableChangeDataFeed", Some("true")),
     ("delta.appendOnly", Some("true")),

@@ -125,7 +125,7 @@ fn an_open_deadline_and_an_absent_category_have_no_column() {
         assert!(found.column_by_name(name).is_none(), "{name}");
     }
     assert!(found.column_by_name("expires_phone_number").is_some());
-    let stats: serde_json::Value = serde_json::from_str(&segment.stats).unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
     assert_eq!(stats["nullCount"]["expires_content"], 10);
     assert!(stats["nullCount"].get("body").is_none());
 }
@@ -170,7 +170,7 @@ fn a_segment_without_rows_is_not_made() {
 #[test]
 fn the_log_is_told_of_tags_and_plain_numbers_alone() {
     let segment = encoded(&rows(0, 0, 100));
-    let stats: serde_json::Value = serde_json::from_str(&segment.stats).unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
     let told = |which: &str| stats[which].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let expected = [
         "expires_content",

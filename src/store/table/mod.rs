@@ -6,23 +6,25 @@ mod actions;
 mod commit;
 mod controls;
 mod open;
+mod rewrite;
 
 pub use controls::{controls_of, raise_controls};
+pub use rewrite::RewriteCommit;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use deltalake_core::kernel::StructType;
 use deltalake_core::logstore::LogStoreRef;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::log::{LogState, app_id, partition_of};
 use super::root::Root;
-use super::segment::{EncodedSegment, Segment};
+use super::segment::{Contents, EncodedSegment, Home, Segment};
 use super::spec::TableSpec;
 use crate::ids::{Offset, TopicPartition};
 
@@ -110,20 +112,18 @@ impl Table {
 
     /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
-        let path =
-            format!("bucket={}/profile={}/{}.parquet", segment.tags.bucket, segment.tags.profile, Uuid::new_v4());
-        let size = segment.bytes.len() as u64;
+        let EncodedSegment { tags, contents, bytes } = segment;
+        let home =
+            Home { bucket: tags.bucket, profile: tags.profile, profile_text: Some(tags.profile_text), cells: None };
+        self.put_file(home, contents, bytes).await
+    }
+
+    /// Writes a file that is whole in memory to the place where it belongs.
+    pub(super) async fn put_file(&self, home: Home, contents: Contents, bytes: Bytes) -> Result<Segment, StoreError> {
+        let (path, size) = (home.path(), bytes.len() as u64);
         let options = PutOptions::from(PutMode::Create);
-        self.log.object_store(None).put_opts(&Path::from(path.as_str()), segment.bytes.into(), options).await?;
-        Ok(Segment {
-            path,
-            tags: segment.tags,
-            columns: segment.columns,
-            rows: segment.rows,
-            size,
-            stats: segment.stats,
-        })
+        self.log.object_store(None).put_opts(&Path::from(path.as_str()), bytes.into(), options).await?;
+        Ok(Segment { path, home, contents, size })
     }
 
     /// Deletes files that were written and never committed. What cannot be deleted is left to the janitor.

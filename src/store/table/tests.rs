@@ -1,5 +1,6 @@
 mod controls;
 mod crashes;
+mod rewrites;
 
 use std::fmt;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::error::StoreError;
 use super::log::{self, LogState};
 use super::root::Root;
+use super::segment::cell_records;
 use crate::ids::ProductKey;
 
 /// A table could not be looked at.
@@ -99,6 +100,13 @@ impl View {
                 stats: file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or_default(),
             })
         })
+    }
+}
+
+impl ListedFile {
+    /// The records that its rows stand for; `None` where nothing tells.
+    fn records(&self) -> Option<u64> {
+        cell_records(&self.path).or(self.stats.num_records)
     }
 }
 
