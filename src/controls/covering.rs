@@ -78,12 +78,7 @@ impl Holds {
 
     /// The rows of the segment that some hold covers: `None` if none can be. `Predicate::All` of nothing is every row.
     #[must_use]
-    pub fn predicate(
-        &self,
-        product: &ProductKey,
-        records: &Records,
-        segment: &SegmentView<'_>,
-    ) -> Option<Predicate> {
+    pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView<'_>) -> Option<Predicate> {
         let covering = self.holds.iter().filter(|hold| hold.scope.covers(product));
         let mut any: Vec<Predicate> = covering.filter_map(|hold| rows(&hold.scope, records, segment)).collect();
         let every = Predicate::All(Vec::new());

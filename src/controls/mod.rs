@@ -17,7 +17,7 @@ pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
 pub use log::{Controls, HoldState, KnownHold, changes_ingest};
-pub use service::{Order, Placed, PlaceError, ReleaseError, Released, Signature, place, release};
+pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, settle, standing};
 pub use subject::{IdentifierKind, Subject, SubjectError};
 

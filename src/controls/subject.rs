@@ -67,7 +67,9 @@ impl Subject {
     #[must_use]
     pub fn revealed(&self) -> String {
         match self.kind {
-            IdentifierKind::Phone if self.canonical.bytes().all(|byte| byte.is_ascii_digit()) && !self.is_national() => {
+            IdentifierKind::Phone
+                if self.canonical.bytes().all(|byte| byte.is_ascii_digit()) && !self.is_national() =>
+            {
                 format!("phone:+{}", self.canonical)
             }
             kind => format!("{kind}:{}", self.canonical),

@@ -42,12 +42,7 @@ struct Listed {
     scope: Option<Scope>,
 }
 
-pub(super) async fn list(
-    root: &Root,
-    now: DateTime<Utc>,
-    reveal: bool,
-    output: Output,
-) -> Result<Outcome, HoldError> {
+pub(super) async fn list(root: &Root, now: DateTime<Utc>, reveal: bool, output: Output) -> Result<Outcome, HoldError> {
     let tables = standing(root).await?;
     let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
     let controls = Controls::load(root, known).await?;
@@ -74,7 +69,8 @@ fn listed(known: &KnownHold<'_>, tables: &[(ProductKey, ControlsVersion)], revea
     let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
     let covered = tables.iter().filter(|(product, _)| products.is_empty() || products.contains(product));
     let (there, missing): (Vec<_>, Vec<_>) = covered.partition(|(_, version)| *version >= wanted);
-    let names = |tables: Vec<&(ProductKey, ControlsVersion)>| tables.into_iter().map(|(name, _)| name.clone()).collect();
+    let names =
+        |tables: Vec<&(ProductKey, ControlsVersion)>| tables.into_iter().map(|(name, _)| name.clone()).collect();
     let events = scope.as_ref().and_then(|scope| scope.events);
     Listed {
         id: known.id().to_string(),
@@ -139,7 +135,10 @@ pub(super) fn scope_lines(out: &mut String, scope: &Scope, reveal: bool) -> fmt:
     }
     writeln!(out, "  products  {}", if scope.products.is_empty() { "all".to_owned() } else { names(&scope.products) })?;
     if let Some(range) = scope.events {
-        let ends = [range.from.map(|from| format!("from {}", instant(from))), range.to.map(|to| format!("before {}", instant(to)))];
+        let ends = [
+            range.from.map(|from| format!("from {}", instant(from))),
+            range.to.map(|to| format!("before {}", instant(to))),
+        ];
         writeln!(out, "  events    {}", ends.into_iter().flatten().collect::<Vec<_>>().join(" and "))?;
     }
     Ok(())

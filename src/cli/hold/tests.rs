@@ -110,7 +110,10 @@ fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
     let (code, text) = answer(&root, "list");
     assert_eq!(code, 1);
     assert!(text.contains(&name(&placed)), "{text}");
-    assert!(text.ends_with("  tables    sms\n  MISSING   voice: finish it with `ebbtide hold list --repair`\n"), "{text}");
+    assert!(
+        text.ends_with("  tables    sms\n  MISSING   voice: finish it with `ebbtide hold list --repair`\n"),
+        "{text}"
+    );
     let (code, text) = answer(&root, "list --repair");
     assert!(code == 0 && text.ends_with("  tables    sms, voice\n"), "{text}");
 }

@@ -22,7 +22,8 @@ fn a_subject_is_canonical_whatever_way_it_is_written_and_shows_its_value_only_wh
     assert_eq!(ann.revealed(), "phone:+31612345678");
     assert_eq!(subject("phone:12345").to_string(), "phone:…");
     assert!(subject("phone:0612345678").is_national() && !ann.is_national());
-    for wrong in ["+31612345678", "phone:", "mail:a@b", "email:ann", "channel:whatsapp", "channel::7", "channel:line: "] {
+    for wrong in ["+31612345678", "phone:", "mail:a@b", "email:ann", "channel:whatsapp", "channel::7", "channel:line: "]
+    {
         let told = wrong.parse::<Subject>().unwrap_err().to_string();
         assert!(!told.contains("31612345678@") && told.contains("write phone:"), "{wrong}: {told}");
     }

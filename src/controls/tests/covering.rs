@@ -19,7 +19,15 @@ fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone:
     let gone: BTreeSet<Category> = gone.iter().map(|category| category.parse().unwrap()).collect();
     let order = order(scope);
     let (id, placed_at) = (HoldId::of(7), noon());
-    let hold = Hold { id, case: order.case, basis: order.basis, placed_at, placed_by: None, until: order.until, scope: order.scope };
+    let hold = Hold {
+        id,
+        case: order.case,
+        basis: order.basis,
+        placed_at,
+        placed_by: None,
+        until: order.until,
+        scope: order.scope,
+    };
     let holds = Controls::of([Control::Hold(hold)]).in_force(noon());
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), &gone);

@@ -75,7 +75,11 @@ async fn a_release_killed_at_any_step_is_finished_by_being_said_again_or_by_a_sw
             assert_eq!(versions(&root).await, [2, 2], "{what}");
             assert_eq!(naming(&root).len(), 0, "{what}");
             let controls = Controls::load(&root, ControlsVersion(2)).await.unwrap();
-            assert_eq!((controls.version(), controls.in_force(noon()).is_empty()), (ControlsVersion(2), true), "{what}");
+            assert_eq!(
+                (controls.version(), controls.in_force(noon()).is_empty()),
+                (ControlsVersion(2), true),
+                "{what}"
+            );
         }
     }
 }

@@ -4,4 +4,5 @@ mod control;
 mod covering;
 mod crashes;
 mod oracle;
+mod rows;
 mod service;

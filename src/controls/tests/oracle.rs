@@ -125,7 +125,7 @@ fn scopes() -> impl Strategy<Value = Scope> {
 
 /// The words of the hold on what the record said. A subject that is no longer stored names nobody.
 fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
-    let product = scope.products.is_empty() || scope.products.iter().any(|product| *product == row.product);
+    let product = scope.products.is_empty() || scope.products.contains(&row.product);
     let subject = scope.subject.as_ref().is_none_or(|wanted| {
         row.records.subjects.iter().any(|of| {
             let kinds = [IdentifierKind::Phone, IdentifierKind::Email, IdentifierKind::Channel];
@@ -135,9 +135,10 @@ fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
     });
     let stands = |column: &String| row.columns.contains_key(column);
     let told = |column: Option<&String>| column.is_some_and(stands);
-    let tenant = scope.tenant.as_ref().is_none_or(|tenant| {
-        *tenant == row.tenant || (blind && !told(row.records.tenant.as_ref()))
-    });
+    let tenant = scope
+        .tenant
+        .as_ref()
+        .is_none_or(|tenant| *tenant == row.tenant || (blind && !told(row.records.tenant.as_ref())));
     let events = scope.events.is_none_or(|range| {
         let inside = range.from.is_none_or(|from| from <= row.event) && range.to.is_none_or(|to| row.event < to);
         inside || (blind && !told(Some(&row.records.event_time)))

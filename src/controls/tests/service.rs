@@ -78,7 +78,8 @@ async fn a_hold_that_cannot_be_meant_leaves_no_trace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_takes_the_subject_out_of_every_file_under_the_root() {
     let (_folder, root) = two_tables().await;
-    let kept = place(&root, order(Scope { tenant: Some("t".to_owned()), ..Scope::default() }), &signature()).await.unwrap();
+    let kept =
+        place(&root, order(Scope { tenant: Some("t".to_owned()), ..Scope::default() }), &signature()).await.unwrap();
     let placed = place(&root, order(of_subject()), &signature()).await.unwrap();
     assert_eq!(naming(&root).len(), 1);
     let released = release(&root, &placed.id, &signature()).await.unwrap();
@@ -125,7 +126,8 @@ async fn what_a_crash_left_of_an_append_goes_with_the_forgotten() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hold_that_is_recorded_and_nowhere_in_force_is_settled_once() {
     let (_folder, root) = two_tables().await;
-    let placed = place(&root, order(Scope { products: products(&["sms"]), ..of_subject() }), &signature()).await.unwrap();
+    let placed =
+        place(&root, order(Scope { products: products(&["sms"]), ..of_subject() }), &signature()).await.unwrap();
     let log = ControlLog::open(&root).unwrap();
     let (_, mut control) = log.load_from(placed.version).await.unwrap().remove(0);
     control["id"] = "hold-00000000".into();

@@ -60,9 +60,6 @@ fn nothing_is_committed_while_a_control_is_of_a_kind_that_nobody_here_knows() {
         table.commit_controls(ControlsVersion(1), evidence).await.unwrap();
     });
     let refused = tables.commit(&sms, &mut work).unwrap_err();
-    assert!(
-        matches!(refused, CommitError::Store(StoreError::ControlsUnreadable { version: 1, .. })),
-        "{refused}"
-    );
+    assert!(matches!(refused, CommitError::Store(StoreError::ControlsUnreadable { version: 1, .. })), "{refused}");
     assert!(!refused.to_string().contains("316"), "{refused}");
 }

@@ -35,7 +35,10 @@ async fn a_lost_race_is_told_and_no_gap_is_made() {
     let (_folder, root) = root();
     let log = filled(&root, 1).await;
     assert!(matches!(log.append(ControlsVersion(1), &json!({})).await, Err(AppendError::Lost)));
-    assert!(matches!(log.append(ControlsVersion(3), &json!({})).await, Err(AppendError::Store(StoreError::Refused(_)))));
+    assert!(matches!(
+        log.append(ControlsVersion(3), &json!({})).await,
+        Err(AppendError::Store(StoreError::Refused(_)))
+    ));
     assert_eq!(log.newest().await.unwrap(), ControlsVersion(1));
 }
 

@@ -20,11 +20,7 @@ use crate::store::root::Root;
 impl Table {
     /// Raises the table's controls to at least `version` and gives the table version at which they are. Nothing is
     /// committed if they are that high already. May be called again after any error.
-    pub async fn commit_controls(
-        &mut self,
-        version: ControlsVersion,
-        evidence: Evidence,
-    ) -> Result<u64, CommitError> {
+    pub async fn commit_controls(&mut self, version: ControlsVersion, evidence: Evidence) -> Result<u64, CommitError> {
         raise(&self.log, &mut self.state, version, evidence).await
     }
 }

@@ -54,7 +54,9 @@ async fn many_who_raise_the_controls_at_once_leave_the_highest_and_writers_in_be
     Table::open(&root, spec()).await.unwrap();
     let raised = (1..=8).map(|version| {
         let root = root.clone();
-        tokio::spawn(async move { raise_controls(&root, &sms(), ControlsVersion(version), evidence("hold")).await.unwrap() })
+        tokio::spawn(
+            async move { raise_controls(&root, &sms(), ControlsVersion(version), evidence("hold")).await.unwrap() },
+        )
     });
     futures::future::try_join_all(raised).await.unwrap();
     assert_eq!(controls_of(&root, &sms()).await.unwrap(), Some(ControlsVersion(8)));
