@@ -1,5 +1,7 @@
 //! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
 
+pub mod arbitrary;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};

@@ -19,6 +19,8 @@ mod products;
 #[cfg(test)]
 mod servers;
 #[cfg(test)]
+mod splices;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod support;

@@ -1,5 +1,6 @@
 mod controls;
 mod crashes;
+mod rewrite_crashes;
 mod rewrites;
 
 use std::fmt;
