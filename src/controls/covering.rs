@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::hold::{Hold, Scope, TimeRange};
 use crate::ids::{Bucket, Category, ProductKey};
 use crate::policy::{Calendar, Class, Records};
-use crate::store::Predicate;
+use crate::store::{Predicate, StoredSegment};
 
 /// How far an event may lie outside of its bucket. The bucket is that of the earlier of event and arrival, so an event
 /// never lies before it, and after it by `ingest.future_tolerance`, which is at most a day; and a policy may have counted
@@ -27,17 +27,25 @@ pub struct Holds {
 
 /// What is known of a segment without opening it.
 #[derive(Debug, Clone)]
-pub struct SegmentView<'a> {
+pub struct SegmentView {
     /// The instants that events of it can have.
     events: Range<DateTime<Utc>>,
     /// The categories that are, or may be, no longer in it.
-    gone: &'a BTreeSet<Category>,
+    gone: BTreeSet<Category>,
 }
 
-impl<'a> SegmentView<'a> {
+impl SegmentView {
+    /// A segment that the table lists. A category without a deadline is taken as gone: it is, or its deadline is open.
+    #[must_use]
+    pub fn of(calendar: &Calendar, segment: &StoredSegment, records: &Records) -> Self {
+        let personal = records.fields.values().filter_map(Class::category);
+        let gone = personal.filter(|category| !segment.deadlines.contains_key(*category)).cloned().collect();
+        Self::new(calendar, segment.bucket, gone)
+    }
+
     /// A segment of that bucket, in which nothing of the categories `gone` may be left. Name too many rather than too few.
     #[must_use]
-    pub fn new(calendar: &Calendar, bucket: Bucket, gone: &'a BTreeSet<Category>) -> Self {
+    pub fn new(calendar: &Calendar, bucket: Bucket, gone: BTreeSet<Category>) -> Self {
         let (start, end) = (calendar.start(bucket), calendar.end(bucket));
         let from = start.checked_sub_signed(MARGIN).unwrap_or(DateTime::<Utc>::MIN_UTC);
         Self { events: from..end.checked_add_signed(MARGIN).unwrap_or(DateTime::<Utc>::MAX_UTC), gone }
@@ -72,13 +80,13 @@ impl Holds {
 
     /// Whether any row of the segment may be held, by what is known without opening it.
     #[must_use]
-    pub fn may_cover(&self, product: &ProductKey, records: &Records, segment: &SegmentView<'_>) -> bool {
+    pub fn may_cover(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> bool {
         self.predicate(product, records, segment).is_some()
     }
 
     /// The rows of the segment that some hold covers: `None` if none can be. `Predicate::All` of nothing is every row.
     #[must_use]
-    pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView<'_>) -> Option<Predicate> {
+    pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> Option<Predicate> {
         let covering = self.holds.iter().filter(|hold| hold.scope.covers(product));
         let mut any: Vec<Predicate> = covering.filter_map(|hold| rows(&hold.scope, records, segment)).collect();
         let every = Predicate::All(Vec::new());
@@ -92,7 +100,7 @@ impl Holds {
 }
 
 /// The rows that one scope covers; `None` if there can be none.
-fn rows(scope: &Scope, records: &Records, segment: &SegmentView<'_>) -> Option<Predicate> {
+fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predicate> {
     let stands = |column: &str| match records.fields.get(column) {
         Some(Class::Personal(category)) => !segment.gone.contains(category),
         Some(Class::NotPersonal) => true,

@@ -30,7 +30,7 @@ fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone:
     };
     let holds = Controls::of([Control::Hold(hold)]).in_force(noon());
     let calendar = Calendar::new(policy.zone, policy.bucket);
-    let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), &gone);
+    let segment = SegmentView::new(&calendar, "2026-09-21".parse::<Bucket>().unwrap(), gone);
     assert_eq!(holds.may_cover(&product, &records, &segment), holds.predicate(&product, &records, &segment).is_some());
     holds.predicate(&product, &records, &segment)
 }

@@ -179,7 +179,7 @@ proptest! {
         let unit = if hourly { BucketUnit::Hour } else { BucketUnit::Day };
         // The zone of the policy may have been another when the bucket was made.
         let bucket = Calendar::new(ZONES[written], unit).bucket_of(row.event.min(row.arrival)).unwrap();
-        let segment = SegmentView::new(&Calendar::new(ZONES[read], unit), bucket, &row.gone);
+        let segment = SegmentView::new(&Calendar::new(ZONES[read], unit), bucket, row.gone.clone());
         let numbered = (1..).zip(scopes.iter().cloned());
         let holds = Controls::of(numbered.map(|(number, scope)| hold(number, scope))).in_force(noon());
         let predicate = holds.predicate(&row.product, &row.records, &segment);
