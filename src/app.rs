@@ -3,17 +3,18 @@
 //! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
 
 mod policy_file;
+mod works;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
+use crate::expiry::{OpenProductError, Owned};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
@@ -23,14 +24,16 @@ use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{OpenError, Root, RootError, Table, TableSpec, Upkeep};
+use crate::store::{OpenError, Root, RootError, Table, TableSpec};
+
+use works::Works;
+
+pub use works::upkeep;
 
 pub use policy_file::{UnreadablePolicy, read_policy};
 
 /// How long the brokers may take to answer one question before the first record.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the tables' logs are looked after.
-const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// An instance that is ready to run.
 pub struct App {
@@ -61,6 +64,12 @@ pub enum AppError {
     /// A lane ended although nobody asked it to: a fault of ours. Nothing is lost: what is uncommitted is read again.
     #[error("a lane ended by itself; what is uncommitted will be read again after a restart")]
     LaneEnded,
+    /// A table cannot be swept.
+    #[error(transparent)]
+    Sweep(#[from] OpenProductError),
+    /// The sweep, the watch or the janitor ended although nobody asked it to: a fault of ours.
+    #[error("the {0} ended by itself")]
+    WorkEnded(&'static str),
     /// The client library refuses properties. Told before any client is made, whose own complaint would quote their values.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Properties(Vec<RefusedProperty>),
@@ -97,8 +106,11 @@ impl App {
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
         let tables = self.open_tables(&root).await?;
+        // What is due goes and what is overdue is counted whether Kafka is there or not.
+        let owned = Owned::default();
+        let works = self.works(&root, tables, &owned).await?;
         if self.preflight(&mut stop).await? {
-            self.ingest(root, writers, tables, &mut stop).await?;
+            self.ingest(root, writers, (works, owned), &mut stop).await?;
         }
         Ok(())
     }
@@ -115,7 +127,7 @@ impl App {
         &self,
         root: Root,
         writers: Arc<WriterSchemas>,
-        tables: Vec<Table>,
+        (mut works, owned): (Works, Owned),
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), AppError> {
         let flag = Arc::new(AtomicBool::new(false));
@@ -128,14 +140,22 @@ impl App {
             health: Arc::clone(&self.health),
             writers,
             stop: Arc::clone(&flag),
+            owning: Arc::new(
+                move |partition, ours| {
+                    if ours { owned.add(partition.clone()) } else { owned.remove(partition) }
+                },
+            ),
         })?;
         self.health.over(&Part::Process);
         tokio::select! {
-            () = self.look_after(tables, stop) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
             () = any_ended(&lanes) => return Err(AppError::LaneEnded),
+            what = works.ended() => return Err(AppError::WorkEnded(what)),
         }
         tracing::info!("stopping: committing what is held, leaving the group");
         flag.store(true, Ordering::Relaxed);
+        // What a sweep or the janitor has not committed is left to the next start.
+        drop(works);
         let patience = self.config.ingest.shutdown_timeout;
         let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
         tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
@@ -183,25 +203,6 @@ impl App {
         let records = self.policy.products.values().filter_map(|product| product.records.as_ref());
         let sources = records.flat_map(|records| records.topics.iter().cloned());
         sources.chain(Topic::new(&self.config.kafka.dead_letter_topic).ok()).collect()
-    }
-
-    /// Looks after the tables' logs until the instance is to stop.
-    async fn look_after(&self, mut tables: Vec<Table>, stop: &mut watch::Receiver<bool>) {
-        let maintain = &self.config.maintain;
-        let upkeep = Upkeep {
-            checkpoint_every: maintain.checkpoint_every,
-            keep_log: TimeDelta::from_std(maintain.log_retention).unwrap_or(TimeDelta::MAX),
-            keep_orphans: TimeDelta::from_std(maintain.orphan_age).unwrap_or(TimeDelta::MAX),
-            ..Upkeep::default()
-        };
-        while tokio::time::timeout(UPKEEP_EVERY, stop.wait_for(|stop| *stop)).await.is_err() {
-            for table in &mut tables {
-                if let Err(error) = table.maintain(self.clock.now(), &upkeep).await {
-                    let product = &table.spec().product;
-                    tracing::warn!(%product, %error, "the table's log could not be looked after; trying again later");
-                }
-            }
-        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 27] = [
+pub const KEYS: [&str; 33] = [
     "policy",
     "root",
     "kafka.bootstrap_servers",
@@ -50,6 +50,12 @@ pub const KEYS: [&str; 27] = [
     "maintain.checkpoint_every",
     "maintain.log_retention",
     "maintain.orphan_age",
+    "maintain.readers_grace",
+    "sweep.enabled",
+    "sweep.every",
+    "sweep.memory",
+    "sweep.clock_tolerance",
+    "sweep.clock_settle",
     "http.listen",
     "log.format",
     "log.level",
@@ -70,6 +76,8 @@ pub struct Config {
     pub ingest: Ingest,
     /// What the tables need beside commits.
     pub maintain: Maintain,
+    /// How what is due is made to go.
+    pub sweep: Sweep,
     /// The operations port.
     pub http: Http,
     /// The log.
@@ -164,6 +172,23 @@ pub struct Maintain {
     pub log_retention: Duration,
     /// The age from which a file that no commit names is deleted.
     pub orphan_age: Duration,
+    /// How long a replaced file stays for those who read an older version. It counts inside every rule's grace.
+    pub readers_grace: Duration,
+}
+
+/// How what is due is made to go.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Whether this instance sweeps. What is overdue is counted either way.
+    pub enabled: bool,
+    /// How often it is looked for what is due.
+    pub every: Duration,
+    /// The most bytes that the cells of one bucket may take while they are made.
+    pub memory: u64,
+    /// How far the wall clock and the machine's running time may part before the clock has jumped.
+    pub clock_tolerance: Duration,
+    /// How long the clock must go evenly after a jump before it is trusted again.
+    pub clock_settle: Duration,
 }
 
 /// The operations port.

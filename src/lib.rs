@@ -1,12 +1,15 @@
 //! Ebbtide lands communications traffic records from Kafka in Delta Lake tables, each personal field classified and
 //! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
 
+pub mod anonymize;
 pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod controls;
 pub mod demo;
+pub mod expiry;
 pub mod failpoint;
 pub mod health;
 pub mod ids;

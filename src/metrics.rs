@@ -15,7 +15,8 @@ use declare::Declare;
 pub use declare::{Declared, Kind};
 
 /// Labels that a metric may have; `le` of histograms beside them.
-pub const LABELS: [&str; 7] = ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code"];
+pub const LABELS: [&str; 9] =
+    ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code", "action", "horizon"];
 
 /// The `outcome` of a record.
 pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
@@ -25,6 +26,16 @@ pub const COMMIT_OUTCOMES: [&str; 3] = ["landed", "conflict", "failed"];
 pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
+
+/// The `action` of a sweep's work.
+pub const SWEEP_ACTIONS: [&str; 2] = ["drop", "end"];
+/// The `outcome` of a column chunk that a sweep met.
+pub const SWEPT_OUTCOMES: [&str; 2] = ["copied", "dropped"];
+/// The `outcome` of a record that ended.
+pub const ENDED_OUTCOMES: [&str; 3] = ["cell", "suppressed", "removed"];
+
+/// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
+const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 /// Seconds of a commit: from a local disk's to a far object store's.
 const COMMIT_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -69,6 +80,36 @@ pub struct Metrics {
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` says yes.
     pub ready: IntGauge,
+    /// Fields past deadline and grace that nobody holds, by `product` and `category`. A field is one category of one record.
+    pub overdue_fields: IntGaugeVec,
+    /// Seconds since the first of them should have been gone; 0 if there is none.
+    pub oldest_overdue_seconds: IntGauge,
+    /// Fields due within a `horizon` (`1h`, `24h`, `7d`), by `product` and `category`.
+    pub due_fields: IntGaugeVec,
+    /// Fields past their deadline that are held, by `product` and `category`.
+    pub held_fields: IntGaugeVec,
+    /// Files of which nobody can tell what is due in them, since another engine wrote them, by `product`.
+    pub unswept_files: IntGaugeVec,
+    /// Seconds of one piece of a sweep's work, by `product` and `action` ([`SWEEP_ACTIONS`]).
+    pub sweep_seconds: HistogramVec,
+    /// Bytes of column chunks that sweeps copied or left out, by `product` and `outcome` ([`SWEPT_OUTCOMES`]).
+    pub swept_bytes: IntCounterVec,
+    /// Fields that sweeps left out, by `product` and `category`.
+    pub dropped_fields: IntCounterVec,
+    /// Records that ended, by `product` and `outcome` ([`ENDED_OUTCOMES`]).
+    pub ended_records: IntCounterVec,
+    /// Cells that were made, by `product`.
+    pub cells: IntCounterVec,
+    /// Pieces of work that failed, by `product`.
+    pub sweep_failures: IntCounterVec,
+    /// 1 while the clock is trusted; nothing is swept while it is 0.
+    pub clock_trusted: IntGauge,
+    /// Files that are written and in no version, by `product`.
+    pub orphans: IntGaugeVec,
+    /// Files that were replaced and wait for the readers' grace, by `product`.
+    pub unlink_backlog: IntGaugeVec,
+    /// Files that were unlinked, by `product`.
+    pub unlinked: IntCounterVec,
     declared: Arc<[Declared]>,
 }
 
@@ -144,6 +185,72 @@ impl Metrics {
                 &["topic", "partition"],
             )?,
             ready: to.gauge("ebbtide_ready", "1 while the readiness check succeeds.")?,
+            overdue_fields: to.gauges(
+                "ebbtide_overdue_fields",
+                "Fields past their deadline and grace that nobody holds. Must be 0.",
+                &["product", "category"],
+            )?,
+            oldest_overdue_seconds: to
+                .gauge("ebbtide_oldest_overdue_seconds", "Time since the first overdue field should have been gone.")?,
+            due_fields: to.gauges(
+                "ebbtide_due_fields",
+                "Fields that are due within a time from now.",
+                &["product", "category", "horizon"],
+            )?,
+            held_fields: to.gauges(
+                "ebbtide_held_fields",
+                "Fields past their deadline that stay because they are held.",
+                &["product", "category"],
+            )?,
+            unswept_files: to.gauges(
+                "ebbtide_unswept_files",
+                "Files of a table of which nobody can tell what is due in them, since another engine wrote them.",
+                &["product"],
+            )?,
+            sweep_seconds: to.histograms(
+                "ebbtide_sweep_seconds",
+                "Time of one piece of a sweep's work, its commit included.",
+                &["product", "action"],
+                &SWEEP_SECONDS,
+            )?,
+            swept_bytes: to.counters(
+                "ebbtide_swept_bytes_total",
+                "Bytes of column chunks that sweeps copied or left out.",
+                &["product", "outcome"],
+            )?,
+            dropped_fields: to.counters(
+                "ebbtide_dropped_fields_total",
+                "Fields that sweeps left out because they were due.",
+                &["product", "category"],
+            )?,
+            ended_records: to.counters(
+                "ebbtide_ended_records_total",
+                "Records that ended, by what became of them.",
+                &["product", "outcome"],
+            )?,
+            cells: to.counters("ebbtide_cells_total", "Cells that records became at their end.", &["product"])?,
+            sweep_failures: to.counters(
+                "ebbtide_sweep_failures_total",
+                "Pieces of a sweep's work that failed, and looks at a table that did.",
+                &["product"],
+            )?,
+            clock_trusted: to
+                .gauge("ebbtide_clock_trusted", "1 while the clock is trusted. Nothing is swept while it is 0.")?,
+            orphans: to.gauges(
+                "ebbtide_orphans",
+                "Files that no commit named, old enough to be no writer's in flight, that the last pass deleted.",
+                &["product"],
+            )?,
+            unlink_backlog: to.gauges(
+                "ebbtide_unlink_backlog",
+                "Replaced files that are not unlinked yet.",
+                &["product"],
+            )?,
+            unlinked: to.counters(
+                "ebbtide_unlinked_files_total",
+                "Replaced files that were unlinked.",
+                &["product"],
+            )?,
             registry: to.registry,
             declared: to.declared.into(),
         };
@@ -169,7 +276,21 @@ impl Metrics {
             self.dead_letters.with_label_values(&[product, fault.code()]);
         }
         for category in categories {
-            self.late_fields.with_label_values(&[product, category.as_str()]);
+            for counters in [&self.late_fields, &self.dropped_fields] {
+                counters.with_label_values(&[product, category.as_str()]);
+            }
+        }
+        for action in SWEEP_ACTIONS {
+            self.sweep_seconds.with_label_values(&[product, action]);
+        }
+        for outcome in SWEPT_OUTCOMES {
+            self.swept_bytes.with_label_values(&[product, outcome]);
+        }
+        for outcome in ENDED_OUTCOMES {
+            self.ended_records.with_label_values(&[product, outcome]);
+        }
+        for counters in [&self.cells, &self.sweep_failures, &self.unlinked] {
+            counters.with_label_values(&[product]);
         }
         self.bytes.with_label_values(&[product]);
         self.commit_seconds.with_label_values(&[product]);

@@ -159,6 +159,13 @@ mod tests {
           checkpoint_every: 100
           log_retention: 30d
           orphan_age: 6h
+          readers_grace: 1h
+        sweep:
+          enabled: true
+          every: 1m
+          memory: 128MiB
+          clock_tolerance: 5m
+          clock_settle: 10m
         http:
           listen: "127.0.0.1:9464"
         log:

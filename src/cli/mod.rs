@@ -6,10 +6,16 @@
 
 mod config;
 mod demo;
+mod history;
+mod hold;
+mod place;
 mod policy;
 mod report;
+mod residue;
 mod run;
+mod sweep;
 mod table;
+mod why;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -34,8 +40,16 @@ enum Command {
     Policy(policy::Args),
     /// Check and show the configuration.
     Config(config::Args),
+    /// Make what is due go, once.
+    Sweep(sweep::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    /// Keep data although it is due: place, list and release holds.
+    Hold(hold::Args),
+    History(history::Args),
+    Why(why::Args),
+    /// Search every byte under the root for given values.
+    Residue(residue::Args),
     /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
     Demo(demo::Args),
 }
@@ -46,7 +60,12 @@ impl Command {
             Command::Run(args) => args.run(),
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
+            Command::Sweep(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::Hold(args) => args.run(),
+            Command::History(args) => args.run(),
+            Command::Why(args) => args.run(),
+            Command::Residue(args) => args.run(),
             Command::Demo(args) => args.run(),
         }
     }

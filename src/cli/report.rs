@@ -35,7 +35,8 @@ pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Out
     if errors == 0 { Outcome::done(text) } else { Outcome::problem(text) }
 }
 
-fn counted(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+/// A number of things, in words.
+pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {what}{plural}")
 }

@@ -3,28 +3,23 @@
 //! Promises to change nothing, and an exit code that tells: 0 well, 1 the audit found something or there is no such table.
 
 use std::fmt::{self, Write};
-use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::place::{Place, PlaceError};
 use super::{Outcome, Output, json};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
 use crate::ids::ProductKey;
-use crate::store::{Audit, Overview, Root, RootError, StoreError, ViewError, audit, products, show};
+use crate::store::{Audit, Overview, StoreError, ViewError, audit, products, show};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
-    #[arg(long, global = true)]
-    root: Option<String>,
-    /// The configuration that names the root.
-    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
-    config: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     output: Output,
@@ -53,15 +48,9 @@ enum Command {
 /// Why a table could not be looked at.
 #[derive(Debug, thiserror::Error)]
 enum TableError {
-    /// The configuration that should name the root cannot be used.
-    #[error("{} cannot be used; mend it, or say where the tables are with --root", file.display())]
-    Config {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The root is none.
+    /// It cannot be told where the tables are.
     #[error(transparent)]
-    Root(#[from] RootError),
+    Place(#[from] PlaceError),
     /// The table cannot be read, or is not there.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -79,13 +68,13 @@ enum TableError {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         self.answer(SystemClock::new().now()).unwrap_or_else(|error| match error {
-            TableError::Config { .. } | TableError::Root(_) => Outcome::usage(error),
+            TableError::Place(error) => Outcome::usage(error),
             error => Outcome { err: format!("error: {error}\n"), code: 1, ..Outcome::default() },
         })
     }
 
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, TableError> {
-        let root = self.root()?;
+        let root = self.place.root()?;
         // The log's reader works on threads of its own.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let text = self.output == Output::Text;
@@ -103,15 +92,6 @@ impl Args {
                 return Ok(if judged.holds { Outcome::done(out) } else { Outcome::problem(out) });
             }
         }))
-    }
-
-    fn root(&self) -> Result<Root, TableError> {
-        if let Some(root) = &self.root {
-            return Ok(Root::parse(root)?);
-        }
-        let unusable = || TableError::Config { file: self.config.clone() };
-        let config = Config::load(&self.config).config.ok_or_else(unusable)?;
-        Ok(Root::parse(&config.root)?)
     }
 }
 
@@ -169,6 +149,14 @@ fn tell_audit(found: &Audit) -> Result<String, fmt::Error> {
             out,
             "  read {} = stored {} + expired {} + dead letters {} in {} commits, {} of them seen",
             totals.read, totals.stored, totals.expired, totals.dead_letters, totals.commits, found.commits
+        )?;
+    }
+    if let Some(totals) = found.totals.filter(|totals| totals.removed + totals.suppressed > 0) {
+        let (removed, suppressed) = (totals.removed, totals.suppressed);
+        writeln!(
+            out,
+            "  of those stored, {removed} were removed and {suppressed} suppressed: {} are left",
+            totals.kept()
         )?;
     }
     if found.foreign_commits > 0 {

@@ -13,7 +13,7 @@ use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
     Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck, SchemasSource,
-    Surroundings,
+    Surroundings, Sweep,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
@@ -35,6 +35,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     let schemas = schemas(&root.open("schemas", problems), around, problems);
     let ingest = ingest(&root.open("ingest", problems), problems);
     let maintain = maintain(&root.open("maintain", problems), problems);
+    let sweep = sweep(&root.open("sweep", problems), problems);
     let http = http(&root.open("http", problems), problems);
     let log = log(&root.open("log", problems), problems);
     let tables = tables?;
@@ -46,6 +47,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
         schemas: schemas?,
         ingest,
         maintain,
+        sweep,
         http,
         log,
     })
@@ -224,6 +226,31 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
         checkpoint_every,
         log_retention: age("log_retention", 30 * 24 * HOUR, problems),
         orphan_age: age("orphan_age", 6 * HOUR, problems),
+        readers_grace: section.value("readers_grace", Duration::from_secs(HOUR), problems, |text| {
+            within(duration(text)?, Duration::ZERO, Duration::from_secs(30 * 24 * HOUR), "0s and 30d")
+        }),
+    }
+}
+
+fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
+    let enabled = section.value("enabled", true, problems, |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(choice(text, "true or false")),
+    });
+    let memory =
+        section.value("memory", 128 * MIB, problems, |text| within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB"));
+    let time = |key: &str, default: u64, problems: &mut Problems| {
+        section.value(key, Duration::from_secs(default), problems, |text| {
+            within(duration(text)?, Duration::from_millis(100), Duration::from_secs(24 * HOUR), "100ms and 24h")
+        })
+    };
+    Sweep {
+        enabled,
+        every: time("every", 60, problems),
+        memory,
+        clock_tolerance: time("clock_tolerance", 300, problems),
+        clock_settle: time("clock_settle", 600, problems),
     }
 }
 

@@ -39,6 +39,12 @@ impl fmt::Display for Config {
         writeln!(f, "maintain:\n  checkpoint_every: {}", self.maintain.checkpoint_every)?;
         writeln!(f, "  log_retention: {}", show_duration(self.maintain.log_retention))?;
         writeln!(f, "  orphan_age: {}", show_duration(self.maintain.orphan_age))?;
+        writeln!(f, "  readers_grace: {}", show_duration(self.maintain.readers_grace))?;
+        writeln!(f, "sweep:\n  enabled: {}", self.sweep.enabled)?;
+        writeln!(f, "  every: {}", show_duration(self.sweep.every))?;
+        writeln!(f, "  memory: {}", show_bytes(self.sweep.memory))?;
+        writeln!(f, "  clock_tolerance: {}", show_duration(self.sweep.clock_tolerance))?;
+        writeln!(f, "  clock_settle: {}", show_duration(self.sweep.clock_settle))?;
         writeln!(f, "http:\n  listen: {}", quoted(&self.http.listen.to_string()))?;
         let format = match self.log.format {
             LogFormat::Text => "text",

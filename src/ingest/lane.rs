@@ -44,6 +44,9 @@ const SAMPLE: Duration = Duration::from_secs(2);
 /// The most messages that are decoded as one batch.
 const BATCH: usize = 8192;
 
+/// Told of each partition that comes (true) or goes (false).
+pub type Owning = Arc<dyn Fn(&TopicPartition, bool) + Send + Sync>;
+
 /// What all lanes of an instance use and none changes.
 pub struct Shared {
     /// Sizes and times.
@@ -64,6 +67,8 @@ pub struct Shared {
     pub stop: Arc<AtomicBool>,
     /// The instance's random id, for evidence.
     pub instance: Uuid,
+    /// Who wants to know which partitions are this instance's.
+    pub owning: Owning,
 }
 
 /// Why a lane drops what is uncommitted and joins the group anew.
@@ -160,6 +165,13 @@ impl Lane {
             }
         }
         self.finish()
+    }
+
+    /// Tells that no partition is the lane's any more.
+    pub fn own_nothing(&self) {
+        for owned in self.owned.iter().filter(|owned| owned.live) {
+            (self.shared.owning)(&owned.partition, false);
+        }
     }
 
     /// Takes messages until a batch is full, none is there, or [`STRIDE`] were taken. True if a batch is full.

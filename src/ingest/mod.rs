@@ -32,7 +32,7 @@ use crate::ids::{IdError, Topic};
 use crate::ingest::backoff::Backoff;
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::decode::Decoders;
-use crate::ingest::lane::{Lane, Shared};
+use crate::ingest::lane::{Lane, Owning, Shared};
 use crate::ingest::source::Context;
 use crate::ingest::tables::{Tables, Wanted};
 use crate::ingest::work::{Pace, Work};
@@ -62,6 +62,8 @@ pub struct Parts {
     pub writers: Arc<WriterSchemas>,
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
+    /// Who wants to know which partitions are this instance's.
+    pub owning: Owning,
 }
 
 /// Why ingest cannot begin.
@@ -98,6 +100,7 @@ pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
         runtime: Handle::current(),
         stop: Arc::clone(&parts.stop),
         instance: uuid::Uuid::new_v4(),
+        owning: Arc::clone(&parts.owning),
     });
     let parts = Arc::new(parts);
     let mut lanes = Vec::new();
@@ -119,10 +122,14 @@ fn supervise(parts: &Parts, shared: &Arc<Shared>) {
     while !shared.stop.load(Ordering::Relaxed) {
         let began = shared.clock.monotonic();
         let why = match lane(parts, shared) {
-            Ok(mut lane) => match lane.run() {
-                Ok(()) => return,
-                Err(rejoin) => rejoin.why,
-            },
+            Ok(mut lane) => {
+                let ran = lane.run();
+                lane.own_nothing();
+                match ran {
+                    Ok(()) => return,
+                    Err(rejoin) => rejoin.why,
+                }
+            }
             Err(error) => error.to_string(),
         };
         parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();

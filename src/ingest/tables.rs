@@ -2,20 +2,26 @@
 //!
 //! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
+use crate::controls::changes_ingest;
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{
     CommitError, ControlsVersion, EncodedSegment, IngestCommit, OpenError, Root, Segment, StoreError, Table, TableSpec,
 };
 
+/// Segments that are written at once.
+const AT_ONCE: usize = 8;
+
 /// One lane's tables.
 pub struct Tables {
     runtime: Handle,
+    root: Root,
     products: HashMap<Topic, ProductKey>,
     tables: Mutex<BTreeMap<ProductKey, Table>>,
 }
@@ -40,18 +46,37 @@ impl Tables {
             tables.insert(spec.product.clone(), table);
             products.extend(topics.iter().map(|topic| (topic.clone(), spec.product.clone())));
         }
-        Ok(Self { runtime: runtime.clone(), products, tables: Mutex::new(tables) })
+        Ok(Self { runtime: runtime.clone(), root: root.clone(), products, tables: Mutex::new(tables) })
     }
 
     fn tables(&self) -> MutexGuard<'_, BTreeMap<ProductKey, Table>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes one segment, durably, outside of every version.
-    pub fn put(&self, product: &ProductKey, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        let tables = self.tables();
-        let table = tables.get(product).ok_or_else(|| not_open(product))?;
-        self.runtime.block_on(table.put(segment))
+    /// Writes segments, durably, outside of every version, a few at once: while one is made durable the next is made.
+    /// Those that were written, and what went wrong with the first that was not.
+    pub fn put_all<E>(
+        &self,
+        product: &ProductKey,
+        segments: impl Iterator<Item = Result<EncodedSegment, E>>,
+    ) -> Result<(Vec<Segment>, Option<StoreError>), E> {
+        let shelf = self.tables().get(product).map(Table::shelf);
+        let Some(shelf) = shelf else { return Ok((Vec::new(), Some(not_open(product)))) };
+        let (mut writing, mut written, mut failure) = (VecDeque::new(), Vec::new(), None);
+        let mut take = |task: JoinHandle<Result<Segment, StoreError>>| match self.runtime.block_on(task) {
+            Ok(Ok(segment)) => written.push(segment),
+            Ok(Err(error)) => failure = failure.take().or(Some(error)),
+            Err(stopped) => failure = failure.take().or(Some(StoreError::Refused(stopped.to_string()))),
+        };
+        for segment in segments {
+            let (segment, shelf) = (segment?, shelf.clone());
+            if writing.len() >= AT_ONCE {
+                writing.pop_front().into_iter().for_each(&mut take);
+            }
+            writing.push_back(self.runtime.spawn(async move { shelf.put(segment).await }));
+        }
+        writing.into_iter().for_each(take);
+        Ok((written, failure))
     }
 
     /// Deletes segments that were never committed, as far as that works.
@@ -62,10 +87,25 @@ impl Tables {
     }
 
     /// Commits, against exactly the state that the batch was made for. Gives the version.
-    pub fn commit(&self, product: &ProductKey, batch: &IngestCommit) -> Result<u64, CommitError> {
+    ///
+    /// Controls that came since and change nothing in what ingest does are taken into `batch`: it was made as they want it.
+    /// Where they do change it, or cannot be read, nothing is committed.
+    pub fn commit(&self, product: &ProductKey, batch: &mut IngestCommit) -> Result<u64, CommitError> {
         let mut tables = self.tables();
         let table = tables.get_mut(product).ok_or_else(|| CommitError::Store(not_open(product)))?;
-        self.runtime.block_on(table.commit(batch.clone()))
+        loop {
+            match self.runtime.block_on(table.commit(batch.clone())) {
+                Err(CommitError::ControlsMoved) => {}
+                done => return done,
+            }
+            let newest = table.controls();
+            let changes = changes_ingest(&self.root, batch.controls, newest);
+            if self.runtime.block_on(changes).map_err(CommitError::Store)? {
+                return Err(CommitError::ControlsMoved);
+            }
+            tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
+            batch.controls = newest;
+        }
     }
 
     /// The controls version that a writer who begins now acts on.
@@ -95,3 +135,6 @@ impl Positions for Tables {
         Ok(table.next_offset(partition))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,13 @@ fn with_series() -> Metrics {
     for gauges in [&metrics.lag_seconds, &metrics.lag_records, &metrics.refused_partitions] {
         gauges.with_label_values(&["traffic.sms", "3"]).set(1);
     }
+    for gauges in [&metrics.overdue_fields, &metrics.held_fields] {
+        gauges.with_label_values(&["sms", "content"]).set(0);
+    }
+    metrics.due_fields.with_label_values(&["sms", "content", "7d"]).set(1);
+    for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog] {
+        gauges.with_label_values(&["sms"]).set(0);
+    }
     metrics.commit_seconds.with_label_values(&["sms"]).observe(0.2);
     metrics
 }
@@ -61,7 +68,17 @@ fn the_page_explains_every_code_of_a_dead_letter_and_no_other() {
 
 #[test]
 fn the_page_explains_every_outcome() {
-    for outcome in [&RECORD_OUTCOMES[..], &COMMIT_OUTCOMES, &REBALANCE_OUTCOMES, &FETCH_OUTCOMES].concat() {
+    for outcome in [
+        &RECORD_OUTCOMES[..],
+        &COMMIT_OUTCOMES,
+        &REBALANCE_OUTCOMES,
+        &FETCH_OUTCOMES,
+        &SWEEP_ACTIONS,
+        &SWEPT_OUTCOMES,
+        &ENDED_OUTCOMES,
+    ]
+    .concat()
+    {
         assert!(PAGE.contains(&format!("`{outcome}`")), "docs/metrics.md does not explain the outcome `{outcome}`");
     }
 }

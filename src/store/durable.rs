@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,11 +59,16 @@ impl ObjectStore for DurableFs {
         .await
     }
 
-    async fn put_multipart_opts(&self, location: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let path = file_path(location)?;
-        let staged = staged(&path);
-        let inner = self.inner.put_multipart_opts(&Path::from_absolute_path(&staged)?, opts).await?;
-        Ok(Box::new(SyncedUpload { inner, staged, path }))
+        let this = self.clone();
+        blocking(move || {
+            // A segment has its own name from the start, as in `create_segment`.
+            let written = if is_log(&path) { staged(&path) } else { path.clone() };
+            let file = this.open_new(&written).map_err(|error| failed(error, &path))?;
+            Ok(Box::new(SyncedUpload { file: Arc::new(file), at: 0, written, path }) as Box<dyn MultipartUpload>)
+        })
+        .await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -134,21 +140,25 @@ impl DurableFs {
     }
 
     fn write_new(&self, path: &FsPath, payload: &PutPayload) -> io::Result<()> {
-        let open = || OpenOptions::new().write(true).create_new(true).open(path);
-        self.make_folder(path)?;
-        let mut file = match open() {
-            // The folder was removed since we made it: make it again, once.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                self.make_folder(path)?;
-                open()?
-            }
-            opened => opened?,
-        };
+        let mut file = self.open_new(path)?;
         for part in payload {
             file.write_all(part)?;
         }
         file.sync_all()
+    }
+
+    fn open_new(&self, path: &FsPath) -> io::Result<File> {
+        let open = || OpenOptions::new().write(true).create_new(true).open(path);
+        self.make_folder(path)?;
+        match open() {
+            // The folder was removed since we made it: make it again, once.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.folders.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                self.make_folder(path)?;
+                open()
+            }
+            opened => opened,
+        }
     }
 
     /// Makes the folder of a file, and syncs it and all above it the first time this process uses it: another process may
@@ -181,36 +191,51 @@ impl DurableFs {
     }
 }
 
-/// A file written in parts (a large checkpoint): it has its name once it is whole and synced.
+/// A file written in parts: a large checkpoint, which has its name once it is whole and synced, or a segment.
 #[derive(Debug)]
 struct SyncedUpload {
-    inner: Box<dyn MultipartUpload>,
-    staged: PathBuf,
+    file: Arc<File>,
+    /// Where the next part goes.
+    at: u64,
+    /// The name that it is written under.
+    written: PathBuf,
     path: PathBuf,
 }
 
 #[async_trait]
 impl MultipartUpload for SyncedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.inner.put_part(data)
+        let (file, mut at, path) = (self.file.clone(), self.at, self.path.clone());
+        self.at += data.content_length() as u64;
+        Box::pin(blocking(move || {
+            for part in &data {
+                file.write_all_at(part, at).map_err(|error| failed(error, &path))?;
+                at += part.len() as u64;
+            }
+            failpoint::reach("segment-part-written");
+            Ok(())
+        }))
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let result = self.inner.complete().await?;
-        let (staged, path) = (self.staged.clone(), self.path.clone());
+        let (file, written, path) = (self.file.clone(), self.written.clone(), self.path.clone());
         blocking(move || {
-            File::open(&staged)
-                .and_then(|file| file.sync_all())
-                .and_then(|()| std::fs::rename(&staged, &path))
-                .and_then(|()| sync_folder(&path))
-                .map_err(|error| failed(error, &path))
+            let named = || if written == path { Ok(()) } else { std::fs::rename(&written, &path) };
+            let whole = file.sync_all().and_then(|()| {
+                failpoint::reach("segment-written");
+                named()?;
+                sync_folder(&path)
+            });
+            whole.map_err(|error| failed(error, &path))?;
+            failpoint::reach("segment-synced");
+            Ok(PutResult { e_tag: None, version: None })
         })
-        .await?;
-        Ok(result)
+        .await
     }
 
     async fn abort(&mut self) -> Result<()> {
-        self.inner.abort().await
+        let written = self.written.clone();
+        blocking(move || std::fs::remove_file(&written).map_err(|error| failed(error, &written))).await
     }
 }
 
@@ -219,8 +244,9 @@ fn staged(path: &FsPath) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
 }
 
+/// Whether the name of a file there is a vote: a table's log, the control log.
 fn is_log(path: &FsPath) -> bool {
-    path.parent().is_some_and(|folder| folder.ends_with("_delta_log"))
+    path.parent().is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
 }
 
 fn sync_folder(path: &FsPath) -> io::Result<()> {

@@ -25,6 +25,16 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The control log lacks a control or holds what this version does not understand: an order may stand there.
+    #[error(
+        "the controls are unreadable: of control {version}, {what}; nothing may be deleted or committed until it is mended"
+    )]
+    ControlsUnreadable {
+        /// The control's version.
+        version: u64,
+        /// What is wrong with it; never a value of it.
+        what: String,
+    },
     /// The caller asked for what cannot be right; nothing was tried.
     #[error("refused: {0}")]
     Refused(String),
@@ -120,6 +130,9 @@ pub enum CommitError {
     /// The table's columns are no longer those that the segments were written for. Open the table again.
     #[error("the table's columns moved")]
     SchemaMoved,
+    /// A segment that a rewrite replaces is no longer in the table: another one was faster. Drop the rewrite, and choose anew.
+    #[error("segment {0} is no longer in the table")]
+    SegmentMoved(String),
     /// A file of the batch is no longer there: the process slept for longer than files without a commit are kept. Drop
     /// the batch and read its records again.
     #[error("a segment of the batch is gone")]

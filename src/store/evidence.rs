@@ -3,6 +3,10 @@
 //! Promises that it holds no value of any record, and running totals, so that an audit can begin at the oldest entry
 //! that is left.
 
+mod rewrite;
+
+pub use rewrite::RewriteEvidence;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -11,10 +15,10 @@ use uuid::Uuid;
 
 use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
 
-/// What one ingest commit did. The caller fills in the counts; the commit checks them and adds the totals.
+/// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What kind of commit it is: `ingest`.
+    /// What kind of commit it is: `ingest`, `hold`, `release`, or what the rewrite was for.
     pub operation: String,
     /// The commit's own unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
@@ -40,6 +44,9 @@ pub struct Evidence {
     pub buckets: BTreeSet<String>,
     /// How far each partition moved.
     pub partitions: Vec<PartitionProgress>,
+    /// What a rewrite did; `None` for an ingest commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<RewriteEvidence>,
     /// The sums over this and all earlier commits of the table. Set by the commit.
     #[serde(default)]
     pub totals: Totals,
@@ -70,6 +77,12 @@ pub struct Totals {
     pub expired: u64,
     /// Records in the dead letters.
     pub dead_letters: u64,
+    /// Records that rewrites removed without a cell.
+    #[serde(default)]
+    pub removed: u64,
+    /// Records of cells that were not kept because they stood for too few subjects.
+    #[serde(default)]
+    pub suppressed: u64,
     /// Commits with evidence.
     pub commits: u64,
 }
@@ -78,8 +91,18 @@ impl Evidence {
     /// Evidence of an ingest commit with a new id and nothing counted yet.
     #[must_use]
     pub fn ingest(writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+        Evidence::of("ingest", writer, at, policy_version)
+    }
+
+    /// Evidence of a commit that puts a control in force (`hold`, `release`) and counts nothing, with a new id.
+    #[must_use]
+    pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
+        Evidence::of(operation, writer, at, policy_version)
+    }
+
+    fn of(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence {
-            operation: "ingest".to_owned(),
+            operation: operation.to_owned(),
             commit: Uuid::new_v4(),
             writer,
             at,
@@ -92,8 +115,23 @@ impl Evidence {
             unclassified: 0,
             buckets: BTreeSet::new(),
             partitions: Vec::new(),
+            rewrite: None,
             totals: Totals::default(),
         }
+    }
+
+    /// Evidence of a rewrite with a new id. `operation` says what it is for, in one of the words of the design: `drop`,
+    /// `anonymize`, `remove`.
+    #[must_use]
+    pub fn rewrite(
+        operation: &str,
+        writer: Uuid,
+        at: DateTime<Utc>,
+        policy_version: PolicyVersion,
+        did: RewriteEvidence,
+    ) -> Evidence {
+        let operation = operation.to_owned();
+        Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
     }
 
     /// Records in the dead letters, of all codes.
@@ -102,15 +140,22 @@ impl Evidence {
         self.dead_letters.values().sum()
     }
 
-    /// Whether every record that was read is accounted for.
+    /// Whether every record that was read, or rewritten, is accounted for.
     #[must_use]
     pub fn conserves(&self) -> bool {
-        self.read == self.stored + self.expired + self.dead()
+        self.rewrite.as_ref().is_none_or(RewriteEvidence::conserves)
+            && self.read == self.stored + self.expired + self.dead()
             && self.read == self.partitions.iter().map(|partition| partition.records).sum::<u64>()
     }
 }
 
 impl Totals {
+    /// The records that the table must hold: what was stored and has not ended.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.stored.saturating_sub(self.removed).saturating_sub(self.suppressed)
+    }
+
     /// The sums once `evidence` is counted too.
     #[must_use]
     pub fn plus(self, evidence: &Evidence) -> Totals {
@@ -119,6 +164,8 @@ impl Totals {
             stored: self.stored + evidence.stored,
             expired: self.expired + evidence.expired,
             dead_letters: self.dead_letters + evidence.dead(),
+            removed: self.removed + evidence.rewrite.as_ref().map_or(0, |did| did.removed),
+            suppressed: self.suppressed + evidence.rewrite.as_ref().map_or(0, |did| did.suppressed),
             commits: self.commits + 1,
         }
     }

@@ -1,9 +1,11 @@
-//! Keeps a table's log short and its folder clean, apart from the commit path: checkpoints, old log entries, orphans.
+//! Keeps a table's log short and its folder clean, apart from the commit path: checkpoints, old log entries, orphans, and the
+//! unlinking of what was replaced.
 //!
-//! Promises that what a live version or a writer in flight needs is never deleted, that each pass is bounded, and that what
-//! it would delete can be seen first. Must never delete a file that the log names, as added or as removed.
+//! Promises that what a live version, a reader within its grace or a writer in flight needs is never deleted, that each pass is
+//! bounded, and that what it would delete can be seen first. The list of what is to be unlinked is the log's own: a file that it
+//! says was removed. Should another engine's checkpoint forget that, the file is an orphan, and goes as one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
@@ -24,13 +26,21 @@ pub struct Upkeep {
     pub keep_log: TimeDelta,
     /// How long a file that no commit names is taken for one of a writer in flight. Longer than any write can last.
     pub keep_orphans: TimeDelta,
+    /// How long a replaced file stays for those who read an older version.
+    pub readers_grace: TimeDelta,
     /// How many files one pass deletes at most.
     pub limit: usize,
 }
 
 impl Default for Upkeep {
     fn default() -> Self {
-        Self { checkpoint_every: 100, keep_log: TimeDelta::days(30), keep_orphans: TimeDelta::hours(24), limit: 1000 }
+        Self {
+            checkpoint_every: 100,
+            keep_log: TimeDelta::days(30),
+            keep_orphans: TimeDelta::hours(24),
+            readers_grace: TimeDelta::hours(1),
+            limit: 1000,
+        }
     }
 }
 
@@ -39,6 +49,10 @@ impl Default for Upkeep {
 pub struct Plan {
     /// Files of the log that a checkpoint made needless, oldest first.
     pub log: Vec<String>,
+    /// Files that were replaced, those replaced first in front.
+    pub replaced: Vec<String>,
+    /// Replaced files that are still there and within the readers' grace.
+    pub in_grace: usize,
     /// Files that were written and never committed, oldest first.
     pub orphans: Vec<String>,
     /// Whether more is left than one pass deletes.
@@ -60,7 +74,8 @@ impl Table {
         self.refresh().await?;
         let made = self.checkpoint(upkeep.checkpoint_every).await?;
         let plan = self.plan(now, upkeep).await?;
-        for path in plan.log.iter().chain(&plan.orphans) {
+        // What was replaced first: it is what the others wait for.
+        for path in plan.replaced.iter().chain(&plan.log).chain(&plan.orphans) {
             match self.log.object_store(None).delete(&Path::from(path.as_str())).await {
                 // Another instance's pass was faster.
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -80,12 +95,13 @@ impl Table {
         let newest =
             listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
         let newest = newest.max().unwrap_or(self.state.version).max(self.state.version);
-        let named = checkpoint::paths(&self.log, &listed, newest).await?;
+        let named = Known::of(checkpoint::named(&self.log, &listed, newest).await?);
         let old = |kept: TimeDelta| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let mut log = needless(&listed, newest.min(self.state.evidence_at.unwrap_or(newest)), old(upkeep.keep_log));
         log.extend(staged(&listed, old(upkeep.keep_orphans)));
+        let (replaced, in_grace) = replaced(&data, &named, old(upkeep.readers_grace));
         let orphans = orphans(data, &named, old(upkeep.keep_orphans));
-        Ok(bounded(log, orphans, upkeep.limit))
+        Ok(Plan { in_grace, ..bounded(replaced, log, orphans, upkeep.limit) })
     }
 
     /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every` commits behind.
@@ -146,48 +162,73 @@ fn staged(listed: &[LogFile], old: DateTime<Utc>) -> Vec<String> {
     staged.map(|file| file.path.to_string()).collect()
 }
 
-/// The files that no commit names, oldest first. Each condition can only make them fewer.
-fn orphans(data: Vec<ObjectMeta>, named: &HashSet<String>, old: DateTime<Utc>) -> Vec<String> {
-    // Paths in the log are encoded as in a URL, by some engines and not by others: either form saves the file.
-    let named: HashSet<&str> = named.iter().map(|path| path.trim_start_matches("./")).collect();
-    let decoded: HashSet<String> = named.iter().filter_map(|path| decode(path)).collect();
+/// What the log names, its paths in both forms: some engines encode them as in a URL and some do not.
+#[derive(Debug, Default)]
+struct Known {
+    active: HashSet<String>,
+    removed: HashMap<String, Option<i64>>,
+}
+
+impl Known {
+    fn of(named: checkpoint::Named) -> Known {
+        let plain = |path: &str| path.trim_start_matches("./").to_owned();
+        let mut known = Known::default();
+        for (path, at) in named.removed {
+            known.removed.extend(files::decode(&path).map(|decoded| (plain(&decoded), at)));
+            known.removed.insert(plain(&path), at);
+        }
+        for path in named.active {
+            known.active.extend(files::decode(&path).map(|decoded| plain(&decoded)));
+            known.active.insert(plain(&path));
+        }
+        known
+    }
+
+    /// Whether the newest version lists a file. Either form saves it.
+    fn lists(&self, path: &str) -> bool {
+        let decoded = files::decode(path);
+        self.active.contains(path) || decoded.is_some_and(|path| self.active.contains(&path))
+    }
+
+    /// When a file was removed; `None` if the log does not name it so.
+    fn removed(&self, path: &str) -> Option<Option<i64>> {
+        let decoded = || files::decode(path).and_then(|path| self.removed.get(&path));
+        self.removed.get(path).or_else(decoded).copied()
+    }
+}
+
+/// The files that were removed before `old`, those removed first in front, and how many were removed since. One whose removal
+/// has no time is taken for an orphan.
+fn replaced(data: &[ObjectMeta], known: &Known, old: DateTime<Utc>) -> (Vec<String>, usize) {
+    let (mut replaced, mut in_grace) = (Vec::new(), 0);
+    for file in data {
+        let path = file.location.as_ref();
+        let Some(Some(at)) = known.removed(path).filter(|_| !known.lists(path)) else { continue };
+        if at < old.timestamp_millis() { replaced.push((at, path.to_owned())) } else { in_grace += 1 }
+    }
+    replaced.sort();
+    (replaced.into_iter().map(|(_, path)| path).collect(), in_grace)
+}
+
+/// The files that no version lists and no commit says were removed, oldest first. Each condition can only make them fewer.
+fn orphans(data: Vec<ObjectMeta>, known: &Known, old: DateTime<Utc>) -> Vec<String> {
     let mut orphans: Vec<(DateTime<Utc>, String)> = data
         .into_iter()
         .filter(|file| file.last_modified < old)
         .map(|file| (file.last_modified, file.location.to_string()))
-        .filter(|(_, path)| !named.contains(path.as_str()) && !decoded.contains(path))
-        .filter(|(_, path)| decode(path).is_none_or(|path| !named.contains(path.as_str()) && !decoded.contains(&path)))
+        .filter(|(_, path)| !known.lists(path) && !known.removed(path).is_some_and(|at| at.is_some()))
         .collect();
     orphans.sort();
     orphans.into_iter().map(|(_, path)| path).collect()
 }
 
-/// A path with its `%xx` undone; `None` if that is no text.
-fn decode(path: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                bytes.push(digit(high)? * 16 + digit(low)?);
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-fn bounded(mut log: Vec<String>, mut orphans: Vec<String>, limit: usize) -> Plan {
-    let all = log.len() + orphans.len();
-    log.truncate(limit);
-    orphans.truncate(limit - log.len());
-    let more = log.len() + orphans.len() < all;
-    Plan { log, orphans, more }
+fn bounded(mut replaced: Vec<String>, mut log: Vec<String>, mut orphans: Vec<String>, limit: usize) -> Plan {
+    let all = replaced.len() + log.len() + orphans.len();
+    replaced.truncate(limit);
+    log.truncate(limit - replaced.len());
+    orphans.truncate(limit - replaced.len() - log.len());
+    let more = replaced.len() + log.len() + orphans.len() < all;
+    Plan { replaced, in_grace: 0, log, orphans, more }
 }
 
 #[cfg(test)]

@@ -3,11 +3,15 @@
 //! Promises that a commit lands whole or not at all, against exactly the version it was checked with, and that no personal
 //! value stands outside data pages. The only floor that knows the Delta, Parquet and object-store crates.
 
+mod controls;
 mod durable;
 mod error;
 mod evidence;
+mod index;
 mod janitor;
 mod log;
+pub mod residue;
+mod rewrite;
 mod root;
 mod segment;
 mod spec;
@@ -16,11 +20,17 @@ mod table;
 pub mod testing;
 mod view;
 
+pub use controls::{AppendError, ControlLog};
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{Evidence, PartitionProgress, Totals};
+pub use evidence::{Evidence, PartitionProgress, RewriteEvidence, Totals};
+pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
+pub use rewrite::{Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
-pub use table::{Advance, ControlsVersion, IngestCommit, Table};
-pub use view::{Ahead, Audit, Break, NextOffset, Overview, ViewError, audit, products, show};
+pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, controls_of, raise_controls};
+pub use view::{
+    Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
+    State, Step, Story, ViewError, Wanted, audit, history, products, show, why,
+};

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::ids::ProductKey;
 
-/// The place under which everything that Ebbtide keeps stands: `<root>/tables/<product>/`.
+/// The place under which everything that Ebbtide keeps stands: `<root>/tables/<product>/` and `<root>/_controls/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     folder: PathBuf,
@@ -58,6 +58,12 @@ impl Root {
     #[must_use]
     pub fn tables(&self) -> PathBuf {
         self.folder.join("tables")
+    }
+
+    /// The folder of the control log.
+    #[must_use]
+    pub fn controls(&self) -> PathBuf {
+        self.folder.join("_controls")
     }
 
     /// The folder of a product's table.

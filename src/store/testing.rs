@@ -1,5 +1,7 @@
 //! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
 
+pub mod arbitrary;
+
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
@@ -10,8 +12,8 @@ use uuid::Uuid;
 
 use super::spec::{Role, TableColumn, TableSpec, instant, tags};
 use super::{
-    Advance, ControlsVersion, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Segment, SegmentTags,
-    SegmentWriter, Table,
+    Advance, ControlsVersion, EncodedSegment, Evidence, IngestCommit, PartitionProgress, RewriteCommit,
+    RewriteEvidence, Segment, SegmentIndex, SegmentTags, SegmentWriter, StoredSegment, Table,
 };
 use crate::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, TopicPartition};
 
@@ -148,4 +150,23 @@ pub fn log_bytes(root: &super::Root) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// A rewrite that takes those segments away and puts the others in their place, with evidence that agrees.
+pub fn rewrite(index: &SegmentIndex, removes: Vec<StoredSegment>, adds: Vec<Segment>) -> RewriteCommit {
+    let sum = |of: &dyn Fn(&Segment) -> u64| adds.iter().map(of).sum::<u64>();
+    let records_in = removes.iter().map(|segment| segment.records).sum::<u64>();
+    let cells: Vec<&Segment> = adds.iter().filter(|segment| segment.cells()).collect();
+    let did = RewriteEvidence {
+        rows_in: removes.iter().map(|segment| segment.rows).sum(),
+        records_in,
+        rows_out: sum(&Segment::rows),
+        records_out: sum(&Segment::records),
+        removed: records_in - sum(&Segment::records),
+        cells: cells.iter().map(|segment| segment.rows()).sum(),
+        cell_records: cells.iter().map(|segment| segment.records()).sum(),
+        ..RewriteEvidence::default()
+    };
+    let evidence = Evidence::rewrite("drop", Uuid::nil(), noon(), "2026-09-01".parse().unwrap(), did);
+    RewriteCommit { removes, seen_at: index.version(), adds, controls: ControlsVersion(0), evidence }
 }

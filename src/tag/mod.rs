@@ -3,8 +3,10 @@
 //! Promises whole-column work without an allocation for each record. Pure: must never read a clock, a file or the network.
 
 mod buckets;
+mod canonical;
 mod country;
 mod error;
+mod forms;
 mod groups;
 mod hours;
 mod input;
@@ -14,8 +16,10 @@ mod output;
 mod tagger;
 mod text;
 
+pub use canonical::{canonical_channel, canonical_email, canonical_phone};
 pub use country::country_of;
 pub use error::TagError;
+pub use forms::canonical_forms;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};
 
 #[cfg(test)]

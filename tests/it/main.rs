@@ -7,6 +7,8 @@ mod architecture;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod canaries;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod kills;
@@ -18,6 +20,8 @@ mod outages;
 mod products;
 #[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod splices;
 #[cfg(test)]
 mod start;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 use clap::Parser;
 
 use super::Args;
-use crate::store::testing::{batch, noon, root, spec};
-use crate::store::{Root, Table};
+use crate::store::testing::{batch, noon, rewrite, root, segment, spec};
+use crate::store::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
 struct Line {
@@ -96,6 +96,31 @@ fn an_audit_says_what_holds_and_fails_when_something_does_not() {
     let (code, json) = answer(&root, "audit sms --output json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["holds"], &json["broken"][0]["kind"]), (1, &false.into(), &"missing".into()));
+}
+
+#[test]
+fn an_audit_tells_what_rewrites_ended() {
+    let (_folder, root) = filled();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        let index = SegmentIndex::load(&table).await.unwrap();
+        let old: Vec<_> = index.iter().cloned().collect();
+        let rest = segment(&table, 0, 0, 180).await;
+        table.commit_rewrite(rewrite(&index, old[..2].to_vec(), vec![rest])).await.unwrap();
+    });
+    let (code, text) = answer(&root, "audit sms");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(without_sizes(&text), @r"
+    Audit of table sms at version 4
+      read 300 = stored 300 + expired 0 + dead letters 0 in 4 commits, 4 of them seen
+      of those stored, 20 were removed and 0 suppressed: 280 are left
+      the table holds 280 records in 2 files, N bytes
+    Everything holds.
+    ");
+    let (_, json) = answer(&root, "audit sms --output json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["totals"]["removed"], &json["totals"]["suppressed"]), (&20.into(), &0.into()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::health::Part;
 use crate::ingest::backoff::Backoff;
 use crate::ingest::evidence::evidence;
 use crate::ingest::gathering::Gathering;
-use crate::store::{Advance, CommitError, IngestCommit, Segment};
+use crate::store::{Advance, CommitError, IngestCommit, SegmentWriter};
 
 impl Lane {
     /// Commits every product whose gathering is large or old enough, and the largest while all together are too large.
@@ -63,8 +63,8 @@ impl Lane {
         let gathering = std::mem::take(&mut work.gathering);
         work.in_flight = gathering.reached.keys().cloned().collect();
         let bytes = gathering.counts.bytes;
-        let Some(batch) = self.write(index, gathering)? else { return Ok(()) };
-        if self.land(index, &batch)? {
+        let Some(mut batch) = self.write(index, gathering)? else { return Ok(()) };
+        if self.land(index, &mut batch)? {
             let took = self.shared.clock.monotonic().saturating_sub(started);
             self.count_landed(&self.works[index].product, &batch.evidence, bytes, took);
             self.landed(index, &batch)?;
@@ -109,18 +109,9 @@ impl Lane {
                 next: reached.next,
             })
             .collect();
-        let mut segments: Vec<Segment> = Vec::new();
-        let mut failure = None;
-        for (_, writer) in gathering.segments {
-            let encoded = writer.finish().map_err(Rejoin::because)?;
-            match self.tables.put(&self.works[index].product, encoded) {
-                Ok(segment) => segments.push(segment),
-                Err(error) => {
-                    failure = Some(error);
-                    break;
-                }
-            }
-        }
+        let encoded = gathering.segments.into_values().map(SegmentWriter::finish);
+        let written = self.tables.put_all(&self.works[index].product, encoded);
+        let (segments, failure) = written.map_err(Rejoin::because)?;
         let controls = self.works[index].controls;
         let batch = IngestCommit { segments, advances, controls, evidence };
         let Some(error) = failure else { return Ok(Some(batch)) };
@@ -137,7 +128,7 @@ impl Lane {
     }
 
     /// Commits `batch`, waiting for a store that does not answer. False if it did not land here: dropped, and read again.
-    fn land(&mut self, index: usize, batch: &IngestCommit) -> Result<bool, Rejoin> {
+    fn land(&mut self, index: usize, batch: &mut IngestCommit) -> Result<bool, Rejoin> {
         let epoch = self.works[index].epoch;
         let product = self.works[index].product.clone();
         let mut backoff = Backoff::default();
@@ -190,6 +181,8 @@ impl Lane {
 
     fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), Rejoin> {
         self.works[index].in_flight.clear();
+        // Newer where controls came that ingest does nothing otherwise under.
+        self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
         for Advance { partition, next, .. } in &batch.advances {
             let Some(owned) = self.slots.get(partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)

@@ -63,6 +63,7 @@ impl Lane {
 
     fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>) {
         self.fresh = true;
+        (self.shared.owning)(&partition, true);
         let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
         let owned = Owned {
             partition: partition.clone(),
@@ -87,6 +88,7 @@ impl Lane {
     fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
         let owned = &mut self.owned[*self.slots.get(partition)?];
         owned.live = false;
+        (self.shared.owning)(partition, false);
         self.waiting -= owned.intake.len();
         owned.intake = Intake::default();
         let work = owned.work;

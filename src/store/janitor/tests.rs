@@ -2,7 +2,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::{Upkeep, bounded, needless, orphans};
+use super::{Known, Upkeep, bounded, needless, orphans, replaced};
+use crate::store::log::checkpoint::Named;
 use crate::store::log::files::{LogFile, LogKind};
 use crate::store::testing::{batch, log_bytes, noon, partition, root, spec};
 use crate::store::{Plan, Table, audit, show};
@@ -80,16 +81,43 @@ fn only_old_files_that_no_commit_names_are_orphans() {
     };
     let data =
         vec![file("b/new.parquet", 9), file("b/lost.parquet", 1), file("b/kept.parquet", 1), file("b/k p.parquet", 1)];
-    let named = ["b/kept.parquet".to_owned(), "b/k%20p.parquet".to_owned()].into();
-    assert_eq!(orphans(data, &named, day(8)), ["b/lost.parquet"]);
+    let active = ["b/kept.parquet".to_owned(), "b/k%20p.parquet".to_owned()].into();
+    let known = Known::of(Named { active, ..Named::default() });
+    assert_eq!(orphans(data, &known, day(8)), ["b/lost.parquet"]);
+}
+
+#[test]
+fn a_replaced_file_goes_after_the_readers_grace_and_a_restored_one_never() {
+    let file = |path: &str| ObjectMeta {
+        location: Path::from(path),
+        last_modified: day(0),
+        size: 1,
+        e_tag: None,
+        version: None,
+    };
+    let data = ["b/first.parquet", "b/l st.parquet", "b/young.parquet", "b/back.parquet", "b/untold.parquet"].map(file);
+    let at = |n: i64| Some(day(n).timestamp_millis());
+    let removed = [
+        ("b/first.parquet", at(1)),
+        ("b/l%20st.parquet", at(3)),
+        ("b/young.parquet", at(6)),
+        ("b/back.parquet", at(1)),
+        ("b/untold.parquet", None),
+    ];
+    let removed = removed.map(|(path, at)| (path.to_owned(), at)).into();
+    let known = Known::of(Named { active: ["b/back.parquet".to_owned()].into(), removed });
+    let (gone, in_grace) = replaced(&data, &known, day(5));
+    assert_eq!((gone.as_slice(), in_grace), (["b/first.parquet", "b/l st.parquet"].map(str::to_owned).as_slice(), 1));
+    // Nothing says when it was replaced, so it waits as long as an orphan.
+    assert_eq!(orphans(data.to_vec(), &known, day(5)), ["b/untold.parquet"]);
 }
 
 #[test]
 fn a_pass_is_bounded_and_says_when_more_is_left() {
     let some = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>();
-    let plan = bounded(some(3), some(5), 4);
-    assert_eq!((plan.log.len(), plan.orphans.len(), plan.more), (3, 1, true));
-    assert!(!bounded(some(3), some(5), 8).more);
+    let plan = bounded(some(2), some(3), some(5), 6);
+    assert_eq!((plan.replaced.len(), plan.log.len(), plan.orphans.len(), plan.more), (2, 3, 1, true));
+    assert!(!bounded(some(2), some(3), some(5), 10).more);
 }
 
 #[tokio::test(flavor = "multi_thread")]

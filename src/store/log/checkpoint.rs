@@ -3,6 +3,8 @@
 //!
 //! Promises to read only the columns it needs, so that the cost of finding offsets is not that of the list of files.
 
+mod adds;
+
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
@@ -12,46 +14,85 @@ use deltalake_core::logstore::LogStoreRef;
 use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
 use super::files::{self, LogFile};
-use super::{Entry, read_entry};
+use super::{Added, Entry, read_entry};
 use crate::store::error::StoreError;
 
 /// The version of every `txn` app id at `version`.
 pub async fn txns(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
-    let mut txns = HashMap::new();
-    let (batches, tail) = replay(log, listed, version, &["txn.appId", "txn.version"]).await?;
-    batches.iter().for_each(|batch| take_txns(batch, &mut txns));
+    let asked = Asked { version, columns: &["txn.appId", "txn.version"] };
+    let (mut txns, tail) = replay(log, listed, asked, HashMap::new(), take_txns).await?;
     for entry in tail {
         txns.extend(entry.txns);
     }
     Ok(txns)
 }
 
-/// Every path that the log names up to `version`, as added or as removed, as it is written there.
-pub async fn paths(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<HashSet<String>, StoreError> {
-    let mut paths = HashSet::new();
-    let (batches, tail) = replay(log, listed, version, &["add.path", "remove.path"]).await?;
-    batches.iter().for_each(|batch| take_paths(batch, &mut paths));
-    for entry in tail {
-        paths.extend(entry.added.into_iter().map(|file| file.path));
-        paths.extend(entry.removed);
-    }
-    Ok(paths)
+/// The files that a log names at some version, by their paths as they are written there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// Those that the version lists.
+    pub active: HashSet<String>,
+    /// Those that it does not list any more, with when they were removed, in milliseconds since 1970, where that is told.
+    pub removed: HashMap<String, Option<i64>>,
 }
 
-/// Those columns of the newest checkpoint up to `version`, and the entries after it.
-async fn replay(
+impl Named {
+    fn add(&mut self, path: String) {
+        self.removed.remove(&path);
+        self.active.insert(path);
+    }
+
+    fn remove(&mut self, path: String, at: Option<i64>) {
+        self.active.remove(&path);
+        self.removed.insert(path, at);
+    }
+}
+
+/// Every file that the log names up to `version`, as added or as removed.
+pub async fn named(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<Named, StoreError> {
+    let asked = Asked { version, columns: &["add.path", "remove.path", "remove.deletionTimestamp"] };
+    let (mut named, tail) = replay(log, listed, asked, Named::default(), take_named).await?;
+    for entry in tail {
+        // A restored version adds what it removed before: what an entry adds is there after it.
+        entry.removed.into_iter().for_each(|path| named.remove(path, entry.removed_at));
+        entry.added.into_iter().for_each(|added| named.add(added.path));
+    }
+    Ok(named)
+}
+
+/// The active files at the newest checkpoint up to `version`, each given to `take` with `so_far`, and the entries after it.
+pub async fn files<T: Send + 'static>(
     log: &LogStoreRef,
     listed: &[LogFile],
     version: u64,
+    so_far: T,
+    take: fn(&mut T, &Added),
+) -> Result<(T, Vec<Entry>), StoreError> {
+    let asked = Asked { version, columns: &["add.path", "add.partitionValues", "add.size", "add.stats"] };
+    replay(log, listed, asked, so_far, move |batch, so_far| adds::take(batch, &mut |added| take(so_far, added))).await
+}
+
+/// What is read: those columns of the newest checkpoint up to that version, and the entries from there to it.
+struct Asked {
+    version: u64,
     columns: &'static [&'static str],
-) -> Result<(Vec<RecordBatch>, Vec<Entry>), StoreError> {
-    let (mut next, mut batches, mut entries) = (0, Vec::new(), Vec::new());
-    if let Some(checkpoint) = files::newest_checkpoint(listed, version) {
+}
+
+/// Folds the batches of the newest checkpoint into `so_far`, one at a time, and gives the entries after it.
+async fn replay<T: Send + 'static>(
+    log: &LogStoreRef,
+    listed: &[LogFile],
+    asked: Asked,
+    mut so_far: T,
+    take: impl Fn(&RecordBatch, &mut T) + Copy + Send + 'static,
+) -> Result<(T, Vec<Entry>), StoreError> {
+    let (mut next, mut entries) = (0, Vec::new());
+    if let Some(checkpoint) = files::newest_checkpoint(listed, asked.version) {
         next = checkpoint.version + 1;
         for file in &checkpoint.files {
             if file.as_ref().ends_with(".json") {
@@ -59,42 +100,54 @@ async fn replay(
                 entries.push(Entry::parse(checkpoint.version, &bytes)?);
                 continue;
             }
-            let read = read(log, file, columns).await?;
             let damaged = |error: ParquetError| StoreError::Damaged {
                 version: checkpoint.version,
                 what: format!("its checkpoint: {error}"),
             };
-            batches.extend(read.map_err(damaged)?);
+            so_far = read(log, file, asked.columns, move |batch, so_far| take(batch, so_far), so_far)
+                .await?
+                .map_err(damaged)?;
         }
     }
-    for version in next..=version {
+    for version in next..=asked.version {
         let missing = StoreError::Damaged { version, what: "the entry is missing".to_owned() };
         entries.push(read_entry(log, version).await?.ok_or(missing)?);
     }
-    Ok((batches, entries))
+    Ok((so_far, entries))
 }
 
-async fn read(
+async fn read<T: Send + 'static>(
     log: &LogStoreRef,
     file: &Path,
     columns: &'static [&'static str],
-) -> Result<Result<Vec<RecordBatch>, ParquetError>, StoreError> {
+    take: impl Fn(&RecordBatch, &mut T) + Send + 'static,
+    so_far: T,
+) -> Result<Result<T, ParquetError>, StoreError> {
     let got = log.object_store(None).get(file).await?;
     let read = match got.payload {
-        GetResultPayload::File(file, _) => tokio::task::spawn_blocking(move || read_columns(file, columns)).await,
+        GetResultPayload::File(file, _) => tokio::task::spawn_blocking(move || fold(file, columns, take, so_far)).await,
         GetResultPayload::Stream(_) => {
             let bytes: Bytes = got.bytes().await?;
-            tokio::task::spawn_blocking(move || read_columns(bytes, columns)).await
+            tokio::task::spawn_blocking(move || fold(bytes, columns, take, so_far)).await
         }
     };
     read.map_err(|error| StoreError::Refused(format!("reading a checkpoint was stopped: {error}")))
 }
 
-fn read_columns(file: impl ChunkReader + 'static, columns: &[&str]) -> Result<Vec<RecordBatch>, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+fn fold<T>(
+    file: impl ChunkReader + 'static,
+    columns: &[&str],
+    take: impl Fn(&RecordBatch, &mut T),
+    mut so_far: T,
+) -> Result<T, ParquetError> {
+    // By its Parquet types alone: another engine's hint at wider ones would hide what stands there.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let batches = builder.with_projection(mask).build()?;
-    batches.map(|batch| batch.map_err(ParquetError::from)).collect()
+    for batch in builder.with_projection(mask).build()? {
+        take(&batch?, &mut so_far);
+    }
+    Ok(so_far)
 }
 
 fn take_txns(batch: &RecordBatch, txns: &mut HashMap<String, i64>) {
@@ -106,12 +159,22 @@ fn take_txns(batch: &RecordBatch, txns: &mut HashMap<String, i64>) {
     }
 }
 
-fn take_paths(batch: &RecordBatch, paths: &mut HashSet<String>) {
-    for name in ["add", "remove"] {
-        let Some(column) = batch.column_by_name(name).and_then(|column| column.as_struct_opt()) else { continue };
-        let Some(found) = texts(column.column_by_name("path")) else { continue };
-        let valid = (0..column.len()).filter(|row| column.is_valid(*row) && found.is_valid(*row));
-        paths.extend(valid.map(|row| found.value(row).to_owned()));
+fn take_named(batch: &RecordBatch, named: &mut Named) {
+    let column = |name: &str| batch.column_by_name(name).and_then(|column| column.as_struct_opt());
+    if let Some(removes) = column("remove")
+        && let Some(paths) = texts(removes.column_by_name("path"))
+    {
+        let at = removes.column_by_name("deletionTimestamp").and_then(|at| at.as_primitive_opt::<Int64Type>());
+        for row in (0..removes.len()).filter(|row| removes.is_valid(*row) && paths.is_valid(*row)) {
+            let at = at.filter(|at| at.is_valid(row)).map(|at| at.value(row));
+            named.remove(paths.value(row).to_owned(), at);
+        }
+    }
+    if let Some(adds) = column("add")
+        && let Some(paths) = texts(adds.column_by_name("path"))
+    {
+        let there = (0..adds.len()).filter(|row| adds.is_valid(*row) && paths.is_valid(*row));
+        there.for_each(|row| named.add(paths.value(row).to_owned()));
     }
 }
 

@@ -1,5 +1,7 @@
 //! One entry of a table's log, parsed as leniently as the protocol asks: actions and fields that we do not know are passed over.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use deltalake_core::kernel::{Metadata, Protocol};
 use serde::Deserialize;
@@ -24,6 +26,8 @@ pub struct Entry {
     pub added: Vec<Added>,
     /// The paths of the files that it removes.
     pub removed: Vec<String>,
+    /// When those were removed, in milliseconds since 1970, where the entry says: the latest of several.
+    pub removed_at: Option<i64>,
 }
 
 /// A file that an entry adds.
@@ -31,10 +35,26 @@ pub struct Entry {
 pub struct Added {
     /// Its path, as written in the log.
     pub path: String,
-    /// Its rows; `None` where the log does not say.
-    pub rows: Option<u64>,
+    /// Its size in bytes; 0 where the log does not say.
+    pub size: u64,
+    /// The values of the partition columns.
+    pub partition_values: Vec<(String, Option<String>)>,
+    /// What the log tells of its values, as JSON.
+    pub stats: Option<String>,
     /// False where its rows stood in the table before.
     pub data_change: bool,
+}
+
+impl Added {
+    /// Its rows; `None` where the log does not say.
+    pub fn rows(&self) -> Option<u64> {
+        serde_json::from_str::<Rows>(self.stats.as_deref()?).ok()?.num_records
+    }
+
+    /// The value of a partition column, if there is one.
+    pub fn partition(&self, column: &str) -> Option<&str> {
+        self.partition_values.iter().find(|(name, _)| name == column)?.1.as_deref()
+    }
 }
 
 /// One line of an entry: exactly one of its fields is there.
@@ -66,24 +86,25 @@ struct Txn {
 #[serde(rename_all = "camelCase")]
 struct Add {
     path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    partition_values: HashMap<String, Option<String>>,
     stats: Option<String>,
     data_change: bool,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Remove {
     path: String,
+    deletion_timestamp: Option<i64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Rows {
     num_records: Option<u64>,
-}
-
-/// The row count that a file's statistics tell.
-fn rows_of(stats: Option<&str>) -> Option<u64> {
-    serde_json::from_str::<Rows>(stats?).ok()?.num_records
 }
 
 impl Entry {
@@ -97,6 +118,7 @@ impl Entry {
             protocol: None,
             added: Vec::new(),
             removed: Vec::new(),
+            removed_at: None,
         };
         let damaged = |error: serde_json::Error| StoreError::Damaged {
             version,
@@ -110,10 +132,13 @@ impl Entry {
             entry.metadata = line.meta_data.or(entry.metadata);
             entry.protocol = line.protocol.or(entry.protocol);
             entry.added.extend(line.add.map(|add| Added {
-                rows: rows_of(add.stats.as_deref()),
                 path: add.path,
+                size: add.size,
+                partition_values: add.partition_values.into_iter().collect(),
+                stats: add.stats,
                 data_change: add.data_change,
             }));
+            entry.removed_at = entry.removed_at.max(line.remove.as_ref().and_then(|remove| remove.deletion_timestamp));
             entry.removed.extend(line.remove.map(|remove| remove.path));
         }
         Ok(entry)

@@ -101,3 +101,23 @@ pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> 
         Checkpoint { version, files }
     })
 }
+
+/// A path with its `%xx` undone; `None` if that is no text.
+pub fn decode(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                bytes.push(digit(high)? * 16 + digit(low)?);
+                rest = after;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}

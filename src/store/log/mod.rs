@@ -7,7 +7,7 @@ mod entry;
 pub mod files;
 mod state;
 
-pub use entry::Entry;
+pub use entry::{Added, Entry};
 pub use state::LogState;
 
 use std::sync::Arc;

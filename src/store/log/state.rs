@@ -4,19 +4,22 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
 use deltalake_core::logstore::LogStoreRef;
 
 use super::files::{self, LogKind};
 use super::{CONTROLS_APP, Entry, checkpoint, read_entry};
 use crate::store::error::StoreError;
-use crate::store::evidence::Totals;
+use crate::store::evidence::{Evidence, Totals};
 
 /// Features of the protocol's third reader and seventh writer version that change nothing for a writer of whole files.
 const HARMLESS_FEATURES: [&str; 4] = ["appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"];
 
 /// Properties, and values of them where not any value will do, under which a commit of ours would not mean what it says.
-const FORBIDDEN: [(&str, Option<&str>); 3] = [
+const FORBIDDEN: [(&str, Option<&str>); 4] = [
+    // Its checkpoints would no longer tell what is due.
+    ("delta.checkpoint.writeStatsAsJson", Some("false")),
     ("delta.setTransactionRetentionDuration", None),
     ("delta.enableChangeDataFeed", Some("true")),
     ("delta.appendOnly", Some("true")),
@@ -35,6 +38,8 @@ pub struct LogState {
     pub totals: Option<Totals>,
     /// The version of that evidence.
     pub evidence_at: Option<u64>,
+    /// When its commit was made, by the clock of who made it.
+    pub made_at: Option<DateTime<Utc>>,
 }
 
 impl LogState {
@@ -57,11 +62,20 @@ impl LogState {
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
             txns: checkpoint::txns(log, &listed, version).await?,
-            totals: evidence.map(|(_, totals)| totals),
-            evidence_at: evidence.map(|(version, _)| version),
+            totals: evidence.as_ref().map(|(_, evidence)| evidence.totals),
+            evidence_at: evidence.as_ref().map(|(version, _)| *version),
+            made_at: evidence.map(|(_, evidence)| evidence.at),
         };
         state.supported()?;
         Ok(Some((state, snapshot)))
+    }
+
+    /// Reads what was committed since. Costs what is new, not what the table holds.
+    pub async fn read_on(&mut self, log: &LogStoreRef) -> Result<(), StoreError> {
+        while let Some(entry) = read_entry(log, self.version + 1).await? {
+            self.apply(entry);
+        }
+        self.supported()
     }
 
     /// The state after one more entry.
@@ -77,6 +91,7 @@ impl LogState {
         if let Some(evidence) = entry.evidence {
             self.totals = Some(evidence.totals);
             self.evidence_at = Some(entry.version);
+            self.made_at = self.made_at.max(Some(evidence.at));
         }
     }
 
@@ -125,11 +140,11 @@ impl LogState {
 }
 
 /// The newest entry that has evidence, and its totals. Nearly always the newest of all; foreign commits are passed over.
-async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Option<(u64, Totals)>, StoreError> {
+async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Option<(u64, Evidence)>, StoreError> {
     for version in (0..=newest).rev() {
         let Some(entry) = read_entry(log, version).await? else { break };
         if let Some(evidence) = entry.evidence {
-            return Ok(Some((version, evidence.totals)));
+            return Ok(Some((version, evidence)));
         }
     }
     Ok(None)

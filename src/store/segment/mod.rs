@@ -4,15 +4,21 @@
 //! bloom filter and page index stand in its own column chunks alone, and the footer names no value.
 
 mod encode;
+mod nulls;
+mod rows;
 mod runs;
 mod stats;
 mod writer;
 
+pub(super) use nulls::nulls;
+pub(super) use rows::{RowWriter, Sink};
+pub(super) use stats::stats;
 pub use writer::SegmentWriter;
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 
@@ -53,13 +59,54 @@ pub enum SegmentError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
+/// What is known of a file once it is whole.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    /// The names of its columns.
+    pub(super) columns: BTreeSet<String>,
+    pub(super) rows: u64,
+    /// What the log may tell of it.
+    pub(super) stats: String,
+}
+
+/// Where a segment belongs in its table, and what it is there.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) bucket: Bucket,
+    pub(super) profile: ProfileId,
+    /// The profile's text form; `None` where the table explains it already.
+    pub(super) profile_text: Option<String>,
+    /// How many records its rows stand for, where they are cells.
+    pub(super) cells: Option<u64>,
+}
+
+/// What the name of a file of cells begins with; the records that they stand for follow.
+const CELLS: &str = "cells-";
+
+impl Home {
+    /// A new path for a segment of this kind.
+    pub(super) fn path(&self) -> String {
+        // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
+        let (bucket, profile, name) = (&self.bucket, &self.profile, Uuid::new_v4());
+        match self.cells {
+            None => format!("bucket={bucket}/profile={profile}/{name}.parquet"),
+            Some(records) => format!("bucket={bucket}/profile={profile}/{CELLS}{records}-{name}.parquet"),
+        }
+    }
+}
+
+/// How many records the rows of the file at `path` stand for, where its name says that they are cells.
+#[must_use]
+pub(super) fn cell_records(path: &str) -> Option<u64> {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.strip_prefix(CELLS)?.split_once('-')?.0.parse().ok()
+}
+
 /// A whole Parquet file in memory, not yet written.
 #[derive(Debug, Clone)]
 pub struct EncodedSegment {
     pub(super) tags: SegmentTags,
-    pub(super) columns: BTreeSet<String>,
-    pub(super) rows: u64,
-    pub(super) stats: String,
+    pub(super) contents: Contents,
     pub(super) bytes: Bytes,
 }
 
@@ -73,13 +120,13 @@ impl EncodedSegment {
     /// Whether it has no rows; never true, since such a segment is not encoded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.contents.rows == 0
     }
 
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.contents.rows
     }
 
     /// The file itself.
@@ -93,11 +140,9 @@ impl EncodedSegment {
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub(super) path: String,
-    pub(super) tags: SegmentTags,
-    pub(super) columns: BTreeSet<String>,
-    pub(super) rows: u64,
+    pub(super) home: Home,
+    pub(super) contents: Contents,
     pub(super) size: u64,
-    pub(super) stats: String,
 }
 
 impl Segment {
@@ -110,7 +155,19 @@ impl Segment {
     /// How many rows it has.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.contents.rows
+    }
+
+    /// How many records its rows stand for: as many, or more where they are cells.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.home.cells.unwrap_or(self.contents.rows)
+    }
+
+    /// Whether its rows are cells.
+    #[must_use]
+    pub fn cells(&self) -> bool {
+        self.home.cells.is_some()
     }
 
     /// Its size in bytes.
@@ -122,7 +179,13 @@ impl Segment {
     /// The bucket that its rows are in.
     #[must_use]
     pub fn bucket(&self) -> Bucket {
-        self.tags.bucket
+        self.home.bucket
+    }
+
+    /// The profile of its rows.
+    #[must_use]
+    pub fn profile(&self) -> &ProfileId {
+        &self.home.profile
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
@@ -85,7 +85,7 @@ impl Runs {
         Runs([(value, rows)].into())
     }
 
-    /// The runs of a column of text, of small numbers or of instants. `None` where it holds a null or is of another type.
+    /// The runs of a column of text, of numbers or of instants. `None` where it holds a null or is of another type.
     pub fn of(column: &dyn Array) -> Option<Runs> {
         if column.null_count() > 0 {
             return None;
@@ -95,6 +95,10 @@ impl Runs {
             DataType::Int32 => {
                 let values = column.as_primitive::<Int32Type>().values();
                 values.chunk_by(|a, b| a == b).for_each(|run| runs.push(Constant::Int32(run[0]), length(run.len())));
+            }
+            DataType::Int64 => {
+                let values = column.as_primitive::<Int64Type>().values();
+                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(Constant::Int64(run[0]), length(run.len())));
             }
             DataType::Timestamp(..) => {
                 let values = column.as_primitive_opt::<TimestampMicrosecondType>()?.values();
@@ -257,7 +261,7 @@ fn data_page(rows: u32, values: u32, runs: &[(u32, u32)]) -> Vec<u8> {
     page
 }
 
-fn varint(mut value: u64) -> Vec<u8> {
+pub(super) fn varint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(5);
     while value >= 0x80 {
         bytes.push((value & 0x7f) as u8 | 0x80);
@@ -267,6 +271,6 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-fn to_i64(value: u64) -> i64 {
+pub(super) fn to_i64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,6 @@ use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::AsBytes;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -17,6 +16,7 @@ use proptest::prelude::*;
 use super::runs::{Constant, Runs, chunk};
 use super::{EncodedSegment, SegmentError, SegmentWriter};
 use crate::store::spec::{Role, TableColumn, TableSpec, instant, tags};
+use crate::store::testing::arbitrary::{array, columns};
 use crate::store::testing::{MARKER, encoded, rows, segment_tags, spec};
 
 fn read(bytes: &Bytes) -> RecordBatch {
@@ -125,7 +125,7 @@ fn an_open_deadline_and_an_absent_category_have_no_column() {
         assert!(found.column_by_name(name).is_none(), "{name}");
     }
     assert!(found.column_by_name("expires_phone_number").is_some());
-    let stats: serde_json::Value = serde_json::from_str(&segment.stats).unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
     assert_eq!(stats["nullCount"]["expires_content"], 10);
     assert!(stats["nullCount"].get("body").is_none());
 }
@@ -170,7 +170,7 @@ fn a_segment_without_rows_is_not_made() {
 #[test]
 fn the_log_is_told_of_tags_and_plain_numbers_alone() {
     let segment = encoded(&rows(0, 0, 100));
-    let stats: serde_json::Value = serde_json::from_str(&segment.stats).unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
     let told = |which: &str| stats[which].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let expected = [
         "expires_content",
@@ -292,61 +292,6 @@ fn a_category_goes_by_copying_the_chunks_of_the_others() {
     }
     let holds = |bytes: &Bytes, needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     assert!(!holds(&copied, b"body") && !holds(&copied, b"hello"));
-}
-
-/// A column of some type, `rows` long, its values drawn from `seeds`.
-fn array(kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
-    let text = |seed: u16| format!("{}{}", "x".repeat(usize::from(seed % 40)), seed % 97);
-    match kind {
-        0 => Arc::new(StringArray::from_iter(seeds.iter().map(|seed| seed.map(text)))),
-        1 => Arc::new(Int32Array::from_iter(seeds.iter().map(|seed| seed.map(|s| i32::from(s) - 9000)))),
-        2 => Arc::new(Int64Array::from_iter(seeds.iter().map(|seed| seed.map(|s| i64::from(s) << 40)))),
-        3 => Arc::new(Float64Array::from_iter(seeds.iter().map(|seed| seed.map(|s| f64::from(s) / 7.0)))),
-        4 => Arc::new(BooleanArray::from_iter(seeds.iter().map(|seed| seed.map(|s| s % 2 == 0)))),
-        5 => Arc::new(BinaryArray::from_iter(seeds.iter().map(|seed| seed.map(|s| s.as_bytes().to_vec())))),
-        6 => Arc::new(Date32Array::from_iter(seeds.iter().map(|seed| seed.map(i32::from)))),
-        7 => Arc::new(
-            TimestampMicrosecondArray::from_iter(seeds.iter().map(|seed| seed.map(|s| i64::from(s) * 1_000_003)))
-                .with_timezone("UTC"),
-        ),
-        8 => Arc::new(
-            Decimal128Array::from_iter(seeds.iter().map(|seed| seed.map(i128::from)))
-                .with_precision_and_scale(20, 4)
-                .unwrap(),
-        ),
-        9 => Arc::new(Float32Array::from_iter(seeds.iter().map(|seed| seed.map(|s| f32::from(s) * 0.5)))),
-        10 => {
-            let mut list = ListBuilder::new(StringBuilder::new());
-            for seed in seeds {
-                for part in 0..seed.unwrap_or(0) % 4 {
-                    list.values().append_option((part != 2).then(|| text(part + seed.unwrap_or(0))));
-                }
-                list.append(seed.is_some());
-            }
-            Arc::new(list.finish())
-        }
-        _ => {
-            let mut map = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
-            for seed in seeds {
-                for part in 0..seed.unwrap_or(0) % 3 {
-                    map.keys().append_value(format!("k{part}"));
-                    map.values().append_option((part != 1).then(|| i64::from(part)));
-                }
-                map.append(seed.is_some()).unwrap();
-            }
-            Arc::new(map.finish())
-        }
-    }
-}
-
-type Columns = Vec<(u8, bool, Vec<Option<u16>>)>;
-
-fn columns() -> impl Strategy<Value = (Columns, Vec<usize>)> {
-    (1usize..400).prop_flat_map(|rows| {
-        let seeds = prop::collection::vec(prop::option::weighted(0.9, 0u16..2000), rows);
-        let cuts = prop::collection::vec(0..=rows, 0..5);
-        (prop::collection::vec((0u8..12, any::<bool>(), seeds), 1..6), cuts)
-    })
 }
 
 proptest! {

@@ -1,63 +1,25 @@
-//! Makes rows of one bucket and profile one Parquet file, in memory.
+//! Makes rows of one bucket and profile one Parquet file, in memory, as ingest does.
 //!
-//! Promises that few rows cost little memory: the encoders are made once enough has gathered, or at the end, one column
-//! after the other. Must never write a column that the table does not have.
+//! Promises that the tags that its rows share stand on every row. Must never write a column that the table does not have.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, MutableArrayData, RecordBatch, make_array};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::Field;
 use bytes::Bytes;
-use parquet::arrow::ArrowSchemaConverter;
-use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
-use parquet::file::writer::SerializedFileWriter;
 
-use super::encode::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
-use super::runs::{self, Constant, Runs};
-use super::{EncodedSegment, SegmentError, SegmentTags, stats};
-use crate::failpoint;
+use super::rows::RowWriter;
+use super::runs::Constant;
+use super::{EncodedSegment, SegmentError, SegmentTags};
 use crate::store::spec::{TableSpec, expires_column};
-
-/// Arrow bytes that gather before the encoders are made.
-const START_BYTES: usize = 2 << 20;
-
-/// Rows that gather before they are given to the encoders, so that these never work on crumbs.
-const FEED_ROWS: usize = 4096;
-
-/// Rows of a batch from which on the encoders take it as it is: fewer are put together with others first.
-const WHOLE_ROWS: usize = 512;
 
 /// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
 
 /// Encodes one segment.
 pub struct SegmentWriter {
-    spec: Arc<TableSpec>,
     tags: SegmentTags,
-    /// The columns that rows bring and that are encoded, in the order of the file.
-    schema: SchemaRef,
-    /// The columns that rows bring as runs, behind those in the file.
-    run_columns: Vec<Field>,
-    /// The runs of `pending`, beside `run_columns`.
-    pending_runs: Vec<Runs>,
-    constants: Vec<(Field, Constant)>,
-    pending: Vec<RecordBatch>,
-    pending_rows: usize,
-    pending_bytes: usize,
-    rows: u64,
-    encoder: Option<Encoder>,
-}
-
-/// The open file and the writers of the row group at hand.
-struct Encoder {
-    file: SerializedFileWriter<Vec<u8>>,
-    factory: ArrowRowGroupWriterFactory,
-    columns: Vec<ArrowColumnWriter>,
-    /// The runs of the row group's rows, beside the writer's `run_columns`.
-    runs: Vec<Runs>,
-    group_rows: usize,
+    rows: RowWriter<Vec<u8>>,
 }
 
 impl SegmentWriter {
@@ -65,220 +27,44 @@ impl SegmentWriter {
     pub fn new(spec: Arc<TableSpec>, tags: SegmentTags, absent: &[String]) -> Result<Self, SegmentError> {
         let constants = constants(&spec, &tags);
         let is_constant = |name: &str| name.starts_with("expires_") || name == "policy_version" || name == "records";
-        let (run_columns, brought): (Vec<Field>, Vec<Field>) = spec
+        let brought = spec
             .stored()
             .filter(|column| !(column.role == crate::store::Role::Tag && is_constant(&column.name)))
             .filter(|column| !absent.contains(&column.name))
-            .map(|column| Field::new(&column.name, column.data_type.clone(), true))
-            .partition(|field| RUN_COLUMNS.contains(&field.name().as_str()));
-        Ok(Self {
-            spec,
-            tags,
-            schema: Arc::new(Schema::new(brought)),
-            pending_runs: vec![Runs::default(); run_columns.len()],
-            run_columns,
-            constants,
-            pending: Vec::new(),
-            pending_rows: 0,
-            pending_bytes: 0,
-            rows: 0,
-            encoder: None,
-        })
+            .map(|column| Field::new(&column.name, column.data_type.clone(), true));
+        let brought = brought.collect();
+        let rows = RowWriter::new(spec, brought, |name| RUN_COLUMNS.contains(&name), constants, Vec::new());
+        Ok(Self { tags, rows })
     }
 
     /// Takes rows that have exactly the columns of the segment, in any order. Errors on a column too few, too many or of
     /// another type, and then takes none of them.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), SegmentError> {
-        if rows.num_rows() == 0 {
-            return Ok(());
-        }
-        let started = self.encoder.is_some();
-        // What is encoded at once need not be copied first.
-        let at_once = started && self.pending.is_empty() && rows.num_rows() >= WHOLE_ROWS;
-        let (rows, runs) = self.ordered(rows, !at_once)?;
-        self.pending_runs.iter_mut().zip(runs).for_each(|(pending, runs)| pending.append(runs));
-        self.rows += rows.num_rows() as u64;
-        if at_once {
-            return self.encode(&rows);
-        }
-        self.pending_rows += rows.num_rows();
-        self.pending_bytes += rows.get_array_memory_size();
-        self.pending.push(rows);
-        if (started && self.pending_rows >= FEED_ROWS) || (!started && self.pending_bytes >= START_BYTES) {
-            self.feed(None)?;
-        }
-        Ok(())
+        self.rows.write(rows)
     }
 
     /// The bytes that it holds, rows not yet encoded and encoders included.
     #[must_use]
     pub fn memory(&self) -> usize {
-        let encoder = self.encoder.as_ref().map_or(0, |encoder| {
-            encoder.file.inner().capacity()
-                + encoder.columns.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
-                + encoder.runs.iter().map(Runs::memory).sum::<usize>()
-        });
-        self.pending_bytes + self.pending_runs.iter().map(Runs::memory).sum::<usize>() + encoder
+        self.rows.memory() + self.rows.sink().map_or(0, Vec::capacity)
     }
 
     /// How many rows it was given.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.rows.rows()
     }
 
     /// Encodes what is left and closes the file. Errors if no row was given.
-    pub fn finish(mut self) -> Result<EncodedSegment, SegmentError> {
-        if self.rows == 0 {
-            return Err(SegmentError::Empty);
-        }
-        let all = self.encoder.is_none().then_some(self.pending_rows);
-        self.feed(all)?;
-        self.close_group()?;
-        let Some(mut encoder) = self.encoder.take() else { return Err(SegmentError::Empty) };
-        let metadata = encoder.file.finish()?;
-        let bytes = Bytes::from(std::mem::take(encoder.file.inner_mut()));
-        let columns: BTreeSet<String> = (self.schema.fields().iter().map(|field| field.name().clone()))
-            .chain(self.tail().map(|field| field.name().clone()))
-            .collect();
-        let stats = stats::stats(&self.spec, &metadata);
-        failpoint::reach("segment-encoded");
-        Ok(EncodedSegment { tags: self.tags, columns, rows: self.rows, stats, bytes })
+    pub fn finish(self) -> Result<EncodedSegment, SegmentError> {
+        let (contents, bytes) = self.rows.finish()?;
+        Ok(EncodedSegment { tags: self.tags, contents, bytes: Bytes::from(bytes) })
     }
 
-    /// The columns that need no encoder, in the order of the file: behind all others.
-    fn tail(&self) -> impl Iterator<Item = &Field> {
-        self.run_columns.iter().chain(self.constants.iter().map(|(field, _)| field))
-    }
-
-    /// The rows' columns in the order of the file, and where `kept` on their own: a few rows do not keep a large batch
-    /// alive. Those that come as runs apart.
-    fn ordered(&self, rows: &RecordBatch, kept: bool) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
-        let wrong = |column: &str, why: String| SegmentError::Column { column: column.to_owned(), why };
-        let is_run = |name: &String| self.run_columns.iter().any(|field| field.name() == name);
-        let unknown = |name: &String| self.schema.column_with_name(name).is_none() && !is_run(name);
-        if let Some(field) = rows.schema().fields().iter().find(|field| unknown(field.name())) {
-            return Err(wrong(field.name(), "the segment does not have it".to_owned()));
-        }
-        let found = |field: &Field| {
-            let missing = || wrong(field.name(), "it is missing".to_owned());
-            let column = rows.column_by_name(field.name()).ok_or_else(missing)?;
-            if column.data_type() != field.data_type() {
-                let why = format!("it is {} and should be {}", column.data_type(), field.data_type());
-                return Err(wrong(field.name(), why));
-            }
-            Ok(column)
-        };
-        let column = |field: &Field| if kept { own(found(field)?) } else { found(field).cloned() };
-        let columns = self.schema.fields().iter().map(|field| column(field)).collect::<Result<_, _>>()?;
-        let runs = self.run_columns.iter().map(|field| {
-            Runs::of(found(field)?.as_ref()).ok_or_else(|| wrong(field.name(), "it has nulls".to_owned()))
-        });
-        let runs = runs.collect::<Result<_, _>>()?;
-        Ok((RecordBatch::try_new(self.schema.clone(), columns)?, runs))
-    }
-
-    /// Gives what is pending to the encoders, making them first if need be. `all`: the rows of the segment, if known.
+    /// Gives what is pending to the encoders. `all`: the rows of the segment, if known.
+    #[cfg(test)]
     pub(super) fn feed(&mut self, all: Option<usize>) -> Result<(), SegmentError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        let mut pending = std::mem::take(&mut self.pending);
-        if self.pending_rows < pending.len() * WHOLE_ROWS {
-            pending = vec![concat_batches(&self.schema, &pending)?];
-        }
-        (self.pending_rows, self.pending_bytes) = (0, 0);
-        if self.encoder.is_none() {
-            let tail: Vec<Field> = self.tail().cloned().collect();
-            // The largest tells best what the columns are like.
-            let Some(sample) = pending.iter().max_by_key(|batch| batch.num_rows()) else { return Ok(()) };
-            self.encoder = Some(Encoder::start(&self.spec, sample, &tail, all)?);
-        }
-        pending.iter().try_for_each(|batch| self.encode(batch))
-    }
-
-    /// Gives the rows to the encoders, and closes row groups as they are full.
-    fn encode(&mut self, batch: &RecordBatch) -> Result<(), SegmentError> {
-        let mut at = 0;
-        while at < batch.num_rows() {
-            let Some(encoder) = &mut self.encoder else { break };
-            let take = (batch.num_rows() - at).min(ROW_GROUP_ROWS - encoder.group_rows);
-            let runs =
-                self.pending_runs.iter_mut().map(|pending| pending.split(u32::try_from(take).unwrap_or(u32::MAX)));
-            encoder.write(&batch.slice(at, take), runs.collect())?;
-            at += take;
-            if encoder.is_full() {
-                self.close_group()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_group(&mut self) -> Result<(), SegmentError> {
-        match &mut self.encoder {
-            Some(encoder) if encoder.group_rows > 0 => encoder.close_group(&self.constants),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Encoder {
-    fn start(
-        spec: &TableSpec,
-        first: &RecordBatch,
-        tail: &[Field],
-        all: Option<usize>,
-    ) -> Result<Encoder, SegmentError> {
-        let brought = first.schema();
-        let fields = brought.fields().iter().cloned().chain(tail.iter().cloned().map(Arc::new));
-        let schema = Schema::new(fields.collect::<Vec<_>>());
-        let parquet = ArrowSchemaConverter::new().with_coerce_types(true).schema_root("segment").convert(&schema)?;
-        let properties = Arc::new(properties(spec, first, all));
-        let file = SerializedFileWriter::new(Vec::new(), parquet.root_schema_ptr(), properties)?;
-        // The tail needs no encoders.
-        let factory = ArrowRowGroupWriterFactory::new(&file, brought);
-        let columns = factory.create_column_writers(0)?;
-        Ok(Encoder { file, factory, columns, runs: Vec::new(), group_rows: 0 })
-    }
-
-    fn write(&mut self, rows: &RecordBatch, runs: Vec<Runs>) -> Result<(), SegmentError> {
-        self.runs.resize(runs.len(), Runs::default());
-        self.runs.iter_mut().zip(runs).for_each(|(group, runs)| group.append(runs));
-        if self.columns.is_empty() {
-            self.columns = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
-        }
-        let mut writers = self.columns.iter_mut();
-        for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
-            for leaf in compute_leaves(field, column)? {
-                if let Some(writer) = writers.next() {
-                    writer.write(&leaf)?;
-                }
-            }
-        }
-        self.group_rows += rows.num_rows();
-        Ok(())
-    }
-
-    fn is_full(&self) -> bool {
-        self.group_rows >= ROW_GROUP_ROWS
-            || self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>() >= ROW_GROUP_BYTES
-    }
-
-    fn close_group(&mut self, constants: &[(Field, Constant)]) -> Result<(), SegmentError> {
-        let rows = u32::try_from(std::mem::take(&mut self.group_rows)).unwrap_or(u32::MAX);
-        let leaves = self.file.schema_descr().columns().to_vec();
-        let mut group = self.file.next_row_group()?;
-        for writer in self.columns.drain(..) {
-            writer.close()?.append_to_row_group(&mut group)?;
-        }
-        let constants = constants.iter().map(|(_, value)| Runs::one(value.clone(), rows));
-        let tail: Vec<Runs> = self.runs.drain(..).chain(constants).collect();
-        for (runs, leaf) in tail.iter().zip(leaves.iter().skip(leaves.len() - tail.len())) {
-            let (bytes, close) = runs::chunk(leaf.clone(), runs)?;
-            group.append_column(&bytes, close)?;
-        }
-        group.close()?;
-        Ok(())
+        self.rows.feed(all)
     }
 }
 
@@ -297,17 +83,4 @@ fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, Constant)> {
         .filter(|column| column.role == crate::store::Role::Tag)
         .filter_map(|column| Some((Field::new(&column.name, column.data_type.clone(), true), value(&column.name)?)))
         .collect()
-}
-
-/// The column itself, or a copy of its rows where they are less than half of what it keeps in memory. Nested columns are
-/// always copied: what their rows use of the parts below cannot be told cheaply.
-fn own(column: &ArrayRef) -> Result<ArrayRef, SegmentError> {
-    let data = column.to_data();
-    let small = data.get_slice_memory_size().is_ok_and(|slice| slice * 2 < data.get_array_memory_size());
-    if !small && !column.data_type().is_nested() {
-        return Ok(column.clone());
-    }
-    let mut copy = MutableArrayData::new(vec![&data], false, data.len());
-    copy.try_extend(0, 0, data.len())?;
-    Ok(make_array(copy.freeze()))
 }

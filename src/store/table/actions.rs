@@ -4,53 +4,64 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 
+use super::commit::Change;
 use super::open::commit_info;
-use super::{IngestCommit, Table};
-use crate::ids::{Bucket, Offset};
+use super::{Advance, IngestCommit, Table};
+use crate::ids::{Bucket, Offset, ProfileId};
 use crate::store::error::StoreError;
 use crate::store::evidence::Evidence;
 use crate::store::log::{Entry, app_id};
 use crate::store::segment::Segment;
 
 impl Table {
-    /// The actions of a batch's entry, the commit's own first.
-    pub(super) fn actions(&self, batch: &IngestCommit, evidence: &Evidence) -> Result<Vec<Action>, StoreError> {
-        let mut info = commit_info(&evidence.operation);
-        info.timestamp = Some(evidence.at.timestamp_millis());
-        info.is_blind_append = Some(false);
-        info.read_version = Some(self.state.version);
-        let json = serde_json::to_value(evidence)
-            .map_err(|error| StoreError::Refused(format!("the evidence is no JSON: {error}")))?;
-        info.info.insert("ebbtide".to_owned(), json);
-        let mut actions = vec![Action::CommitInfo(info)];
-        actions.extend(self.new_profiles(&batch.segments)?.map(Action::Metadata));
-        actions.extend(batch.advances.iter().map(|advance| {
-            Action::Txn(Transaction::new_with_last_update(
-                app_id(&advance.partition),
-                advance.next.0,
-                Some(evidence.at.timestamp_millis()),
-            ))
-        }));
+    /// The actions of a change's entry, the commit's own first.
+    pub(super) fn actions(&self, change: &Change<'_>, evidence: &Evidence) -> Result<Vec<Action>, StoreError> {
+        let mut actions = vec![evidence_info(evidence, self.state.version)?];
+        actions.extend(self.new_profiles(change.segments)?.map(Action::Metadata));
+        actions.extend(change.actions.iter().cloned());
         let at = evidence.at.timestamp_millis();
-        actions.extend(batch.segments.iter().map(|segment| Action::Add(add(segment, at))));
+        actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at))));
         Ok(actions)
     }
 
     /// The table's metadata with the text of profiles that it does not explain yet; `None` if it explains them all.
     fn new_profiles(&self, segments: &[Segment]) -> Result<Option<Metadata>, StoreError> {
         let mut changed = None;
-        for tags in segments.iter().map(|segment| &segment.tags) {
-            let key = format!("ebbtide.profile.{}", tags.profile);
+        for home in segments.iter().map(|segment| &segment.home) {
+            let Some(text) = &home.profile_text else { continue };
+            let key = format!("ebbtide.profile.{}", home.profile);
             let now = changed.as_ref().unwrap_or(&self.state.metadata);
             if !now.configuration().contains_key(&key) {
-                let with = now.clone().add_config_key(key, tags.profile_text.clone());
+                let with = now.clone().add_config_key(key, text.clone());
                 changed = Some(with.map_err(|error| StoreError::Delta(Box::new(error.into())))?);
             }
         }
         Ok(changed)
     }
+}
+
+/// The `commitInfo` of a commit against version `read`, with its evidence.
+pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreError> {
+    let mut info = commit_info(&evidence.operation);
+    info.timestamp = Some(evidence.at.timestamp_millis());
+    info.is_blind_append = Some(false);
+    info.read_version = Some(read);
+    let json = serde_json::to_value(evidence)
+        .map_err(|error| StoreError::Refused(format!("the evidence is no JSON: {error}")))?;
+    info.info.insert("ebbtide".to_owned(), json);
+    Ok(Action::CommitInfo(info))
+}
+
+/// The `txn` actions of a batch that moves those offsets.
+pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
+    let txn = |advance: &Advance| {
+        let at = Some(at.timestamp_millis());
+        Action::Txn(Transaction::new_with_last_update(app_id(&advance.partition), advance.next.0, at))
+    };
+    advances.iter().map(txn).collect()
 }
 
 /// Refuses what cannot be right whatever the table is.
@@ -96,21 +107,25 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
 }
 
 fn add(segment: &Segment, at: i64) -> Add {
-    let bucket = match segment.tags.bucket {
+    Add {
+        path: segment.path.clone(),
+        partition_values: partition_values(&segment.home.bucket, &segment.home.profile),
+        size: i64::try_from(segment.size).unwrap_or(i64::MAX),
+        modification_time: at,
+        data_change: true,
+        stats: Some(segment.contents.stats.clone()),
+        ..Add::default()
+    }
+}
+
+/// The values of the partition columns, as the log has them.
+pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String, Option<String>> {
+    let bucket = match bucket {
         Bucket::Day(day) => day.to_string(),
         // With its zone: without one, some engines read it in the session's.
         Bucket::Hour(start) => start.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
     };
-    let profile = segment.tags.profile.to_string();
-    Add {
-        path: segment.path.clone(),
-        partition_values: [("bucket".to_owned(), Some(bucket)), ("profile".to_owned(), Some(profile))].into(),
-        size: i64::try_from(segment.size).unwrap_or(i64::MAX),
-        modification_time: at,
-        data_change: true,
-        stats: Some(segment.stats.clone()),
-        ..Add::default()
-    }
+    [("bucket".to_owned(), Some(bucket)), ("profile".to_owned(), Some(profile.to_string()))].into()
 }
 
 /// Our own entry, as reading it back would give it.
@@ -123,6 +138,7 @@ pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> Entr
         protocol: None,
         added: Vec::new(),
         removed: Vec::new(),
+        removed_at: None,
     };
     for action in actions {
         match action {

@@ -3,22 +3,46 @@
 //! Promises a pure compare-and-swap: what lands was checked against exactly the version before it. After any error it looks
 //! before it tries again. Must never retry blindly; its cost must not grow with the table.
 
+use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::TransactionError;
 use futures::future::ready;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use uuid::Uuid;
 
-use super::actions::{check, own_entry};
+use super::actions::{check, offsets, own_entry};
 use super::open::{same_type, write_entry};
-use super::{Advance, IngestCommit, Table};
+use super::rewrite::Watch;
+use super::{Advance, ControlsVersion, IngestCommit, Table};
 use crate::failpoint;
 use crate::store::error::{CommitError, StoreError};
+use crate::store::evidence::Evidence;
 use crate::store::log::read_entry;
+use crate::store::segment::Segment;
 use crate::store::spec::PARTITION_COLUMNS;
 
 /// Files that are looked for at once.
 const LOOKING: usize = 16;
+
+/// What a commit makes of the table, whatever kind it is.
+pub(super) struct Change<'a> {
+    /// The files that it adds.
+    pub(super) segments: &'a [Segment],
+    /// The controls under which it was made.
+    pub(super) controls: ControlsVersion,
+    pub(super) evidence: &'a Evidence,
+    /// What it says besides its own commit, profiles and files: offsets, or removed files.
+    pub(super) actions: Vec<Action>,
+}
+
+/// How a kind of commit finds that it landed before, or that the table has moved away from under it.
+pub(super) enum Place<'a> {
+    /// By the offsets that it moves.
+    Offsets(&'a [Advance]),
+    /// By the files that it removes.
+    Segments(Watch<'a>),
+}
 
 impl Table {
     /// Makes the batch part of the table and gives the version that it landed at.
@@ -27,22 +51,40 @@ impl Table {
     /// same batch it may be called again, in another process too: a commit that landed before is found by its id.
     pub async fn commit(&mut self, batch: IngestCommit) -> Result<u64, CommitError> {
         check(&batch).map_err(CommitError::Store)?;
+        let change = Change {
+            segments: &batch.segments,
+            controls: batch.controls,
+            evidence: &batch.evidence,
+            actions: offsets(&batch.advances, batch.evidence.at),
+        };
+        self.swap(&change, Place::Offsets(&batch.advances)).await
+    }
+
+    /// The loop of every commit: look, validate, try, and look again.
+    pub(super) async fn swap(&mut self, change: &Change<'_>, mut place: Place<'_>) -> Result<u64, CommitError> {
         let mut failed: Option<StoreError> = None;
         loop {
             self.refresh().await.map_err(CommitError::Unknown)?;
-            if let Some(moved) = batch.advances.iter().find(|advance| self.has_moved(advance)) {
-                return self.landed_or_moved(&batch, moved).await;
+            let landed = match &mut place {
+                Place::Offsets(advances) => match advances.iter().find(|advance| self.has_moved(advance)) {
+                    Some(moved) => Some(self.landed_or_moved(change.evidence.commit, moved).await?),
+                    None => None,
+                },
+                Place::Segments(watch) => watch.look(&self.log, self.state.version).await?,
+            };
+            if let Some(version) = landed {
+                return Ok(version);
             }
             // Looked: it is not there.
             if let Some(error) = failed {
                 return Err(CommitError::Store(error));
             }
-            self.validate(&batch)?;
-            self.still_there(&batch).await?;
+            self.validate(change)?;
+            self.still_there(change).await?;
             let version = self.state.version + 1;
-            let mut evidence = batch.evidence.clone();
+            let mut evidence = change.evidence.clone();
             evidence.totals = self.state.totals.unwrap_or_default().plus(&evidence);
-            let actions = self.actions(&batch, &evidence).map_err(CommitError::Store)?;
+            let actions = self.actions(change, &evidence).map_err(CommitError::Store)?;
             failpoint::reach("before-commit");
             match write_entry(&self.log, version, &actions).await {
                 Ok(()) => {
@@ -62,11 +104,11 @@ impl Table {
 
     /// Whether it was this very batch that moved a partition on from where the batch began. At most one commit ever does
     /// that, so its entry tells: what landed is never taken for lost, whoever asks and however late.
-    async fn landed_or_moved(&self, batch: &IngestCommit, moved: &Advance) -> Result<u64, CommitError> {
+    async fn landed_or_moved(&self, commit: Uuid, moved: &Advance) -> Result<u64, CommitError> {
         for version in (0..=self.state.version).rev() {
             let Some(entry) = read_entry(&self.log, version).await.map_err(CommitError::Unknown)? else { break };
             let Some(evidence) = entry.evidence else { continue };
-            if evidence.commit == batch.evidence.commit {
+            if evidence.commit == commit {
                 return Ok(version);
             }
             let mut moves = evidence.partitions.iter().filter(|progress| progress.partition == moved.partition);
@@ -77,9 +119,9 @@ impl Table {
         Err(CommitError::OffsetsMoved(moved.partition.clone()))
     }
 
-    /// Checks the batch against the version that it is about to follow; its offsets are checked already.
-    fn validate(&self, batch: &IngestCommit) -> Result<(), CommitError> {
-        if self.controls() != batch.controls {
+    /// Checks the change against the version that it is about to follow; its place is checked already.
+    fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
+        if self.controls() != change.controls {
             return Err(CommitError::ControlsMoved);
         }
         let stored = self.state.metadata.parse_schema().map_err(|_| CommitError::SchemaMoved)?;
@@ -88,7 +130,7 @@ impl Table {
             _ => false,
         };
         let partitioned = self.state.metadata.partition_columns() == PARTITION_COLUMNS.as_slice();
-        if partitioned && batch.segments.iter().flat_map(|segment| &segment.columns).all(still_fits) {
+        if partitioned && change.segments.iter().flat_map(|segment| &segment.contents.columns).all(still_fits) {
             Ok(())
         } else {
             Err(CommitError::SchemaMoved)
@@ -96,9 +138,9 @@ impl Table {
     }
 
     /// A process that was frozen for longer than the janitor waits may find its files gone: it must not list them.
-    async fn still_there(&self, batch: &IngestCommit) -> Result<(), CommitError> {
+    async fn still_there(&self, change: &Change<'_>) -> Result<(), CommitError> {
         let store = self.log.object_store(None);
-        let looked = batch.segments.iter().map(|segment| {
+        let looked = change.segments.iter().map(|segment| {
             let (store, path) = (store.clone(), Path::from(segment.path.as_str()));
             async move { store.head(&path).await }.boxed()
         });

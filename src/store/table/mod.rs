@@ -4,26 +4,34 @@
 
 mod actions;
 mod commit;
+mod controls;
 mod open;
+mod rewrite;
+
+pub use controls::{controls_of, raise_controls};
+pub use rewrite::RewriteCommit;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use deltalake_core::kernel::StructType;
 use deltalake_core::logstore::LogStoreRef;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutMode, PutOptions};
-use uuid::Uuid;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use serde::Serialize;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{LogState, app_id, partition_of, read_entry};
+use super::log::{LogState, app_id, partition_of};
 use super::root::Root;
-use super::segment::{EncodedSegment, Segment};
+use super::segment::{Contents, EncodedSegment, Home, Segment};
 use super::spec::TableSpec;
-use crate::ids::{Offset, TopicPartition};
+use crate::ids::{Offset, ProfileId, TopicPartition};
 
 /// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+#[serde(transparent)]
 pub struct ControlsVersion(pub i64);
 
 /// How far a batch moves one topic partition.
@@ -50,6 +58,28 @@ pub struct IngestCommit {
     pub evidence: Evidence,
 }
 
+/// Where a table's files are written.
+#[derive(Debug, Clone)]
+pub struct Shelf(Arc<dyn ObjectStore>);
+
+impl Shelf {
+    /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
+    pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
+        let EncodedSegment { tags, contents, bytes } = segment;
+        let home =
+            Home { bucket: tags.bucket, profile: tags.profile, profile_text: Some(tags.profile_text), cells: None };
+        self.put_file(home, contents, bytes).await
+    }
+
+    /// Writes a file that is whole in memory to the place where it belongs.
+    pub(super) async fn put_file(&self, home: Home, contents: Contents, bytes: Bytes) -> Result<Segment, StoreError> {
+        let (path, size) = (home.path(), bytes.len() as u64);
+        let options = PutOptions::from(PutMode::Create);
+        self.0.put_opts(&Path::from(path.as_str()), bytes.into(), options).await?;
+        Ok(Segment { path, home, contents, size })
+    }
+}
+
 /// One product's table, at the newest version that it has seen.
 pub struct Table {
     spec: Arc<TableSpec>,
@@ -67,10 +97,7 @@ impl Table {
 
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        while let Some(entry) = read_entry(&self.log, self.state.version + 1).await? {
-            self.state.apply(entry);
-        }
-        self.state.supported()
+        self.state.read_on(&self.log).await
     }
 
     /// The newest version it has seen.
@@ -100,28 +127,34 @@ impl Table {
         ControlsVersion(self.state.controls())
     }
 
+    /// When the newest commit with evidence was made, by the clock of who made it.
+    #[must_use]
+    pub fn newest_commit(&self) -> Option<DateTime<Utc>> {
+        self.state.made_at
+    }
+
+    /// The text form of a profile; `None` if the table does not explain it.
+    #[must_use]
+    pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
+        let key = format!("ebbtide.profile.{profile}");
+        self.state.metadata.configuration().get(&key).map(String::as_str)
+    }
+
     /// The table's columns.
     #[must_use]
     pub fn spec(&self) -> &Arc<TableSpec> {
         &self.spec
     }
 
-    /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
+    /// Writes a segment's file, as [`Shelf::put`] does.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
-        let path =
-            format!("bucket={}/profile={}/{}.parquet", segment.tags.bucket, segment.tags.profile, Uuid::new_v4());
-        let size = segment.bytes.len() as u64;
-        let options = PutOptions::from(PutMode::Create);
-        self.log.object_store(None).put_opts(&Path::from(path.as_str()), segment.bytes.into(), options).await?;
-        Ok(Segment {
-            path,
-            tags: segment.tags,
-            columns: segment.columns,
-            rows: segment.rows,
-            size,
-            stats: segment.stats,
-        })
+        self.shelf().put(segment).await
+    }
+
+    /// Where this table's files are written, for who writes several at once.
+    #[must_use]
+    pub fn shelf(&self) -> Shelf {
+        Shelf(self.log.object_store(None))
     }
 
     /// Deletes files that were written and never committed. What cannot be deleted is left to the janitor.

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use deltalake_core::kernel::engine::arrow_conversion::TryIntoKernel;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{
-    Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, new_metadata,
+    Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, Transaction, new_metadata,
 };
 use deltalake_core::kernel::{Metadata, PrimitiveType};
 use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::Table;
+use super::{ControlsVersion, Table};
 use crate::ids::BucketUnit;
+use crate::store::controls::{ControlLog, unreadable};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::log::{self, LogState};
+use crate::store::log::{self, CONTROLS_APP, LogState};
 use crate::store::root::Root;
 use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
 
@@ -35,12 +36,18 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
         .as_ref()
         .try_into_kernel()
         .map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })?;
+    let control_log = ControlLog::open(root)?;
     for _ in 0..ATTEMPTS {
-        let (version, actions) = match LogState::load(&log).await? {
-            None => (0, creation(&spec, &wanted)?),
+        let loaded = LogState::load(&log).await?;
+        // After the table: who appends a control looks for tables after it, so one of the two sees the other.
+        let controls = control_log.newest().await?;
+        let (version, actions) = match loaded {
+            None => (0, creation(&spec, &wanted, controls)?),
             Some(state) => match widened(&spec, &wanted, &state.metadata)? {
-                None => return Ok(Table { spec, schema: wanted, log, state }),
                 Some(metadata) => (state.version + 1, vec![info("set columns"), Action::Metadata(metadata)]),
+                None if state.controls() < controls.0 => (state.version + 1, vec![info("controls"), raised(controls)]),
+                None if state.controls() > controls.0 => return Err(lost(state.controls(), controls).into()),
+                None => return Ok(Table { spec, schema: wanted, log, state }),
             },
         };
         // Won or lost, the next turn reads what stands there: another process may have done the same.
@@ -78,7 +85,17 @@ pub fn commit_info(operation: &str) -> CommitInfo {
     }
 }
 
-fn creation(spec: &TableSpec, schema: &StructType) -> Result<Vec<Action>, StoreError> {
+fn raised(controls: ControlsVersion) -> Action {
+    Action::Txn(Transaction::new(CONTROLS_APP.to_owned(), controls.0))
+}
+
+/// A table knows of controls that the log does not have.
+fn lost(known: i64, newest: ControlsVersion) -> StoreError {
+    unreadable(newest.next().0, &format!("it is missing, and the table knows {known}"))
+}
+
+/// The first entry. A new table begins with every control that there is.
+fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) -> Result<Vec<Action>, StoreError> {
     let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
         .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
     let properties = [
@@ -93,7 +110,9 @@ fn creation(spec: &TableSpec, schema: &StructType) -> Result<Vec<Action>, StoreE
     let metadata = new_metadata(schema, PARTITION_COLUMNS, properties)
         .and_then(|metadata| metadata.with_name(spec.product.to_string()))
         .map_err(|error| StoreError::Delta(Box::new(error.into())))?;
-    Ok(vec![info("create table"), Action::Protocol(protocol), Action::Metadata(metadata)])
+    let mut actions = vec![info("create table"), Action::Protocol(protocol), Action::Metadata(metadata)];
+    actions.extend((controls > ControlsVersion(0)).then(|| raised(controls)));
+    Ok(actions)
 }
 
 /// The metadata that the table needs so that it has every column of the policy; `None` if it has.

@@ -1,4 +1,7 @@
+mod controls;
 mod crashes;
+mod rewrite_crashes;
+mod rewrites;
 
 use std::fmt;
 use std::sync::Arc;
@@ -226,6 +229,8 @@ async fn nobody_who_has_not_seen_a_control_commits_after_it() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&table, 0, None, 100).await;
+    let control_log = crate::store::ControlLog::open(&root).unwrap();
+    control_log.append(ControlsVersion(1), &serde_json::json!({})).await.unwrap();
     foreign(&table, vec![info("hold"), Action::Txn(Transaction::new("controls", 1))]).await;
     assert!(matches!(table.commit(unaware.clone()).await, Err(CommitError::ControlsMoved)));
     assert_eq!(table.controls(), ControlsVersion(1));
@@ -416,6 +421,17 @@ fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
     fn sends<T: Send>(_: impl Fn(&'static Root, &'static mut Table) -> T) {}
     sends(|root, _| Table::open(root, spec()));
     sends(|_, table| table.maintain(noon(), Box::leak(Box::new(Upkeep::default()))));
+    sends(|_, table| async move {
+        let index = crate::store::SegmentIndex::load(table).await.unwrap();
+        let old: Vec<_> = index.iter().cloned().collect();
+        let nobody = crate::store::Predicate::Any(Vec::new());
+        table.matches(&old[0], &nobody).await.unwrap();
+        table.split(&old[0], &nobody).await.unwrap();
+        table.read_columns(&old, &["body"], Some(&nobody)).unwrap().next().await;
+        table.put_cells(old[0].bucket, &old[0].profile, rows(0, 0, 1)).await.unwrap();
+        let spliced = table.splice(&old, &Default::default()).await.unwrap();
+        table.commit_rewrite(crate::store::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+    });
     sends(|root, _| async move { audit(root, &"sms".parse().unwrap()).await });
     sends(|root, _| async move { crate::store::show(root, &"sms".parse().unwrap(), noon()).await });
 }

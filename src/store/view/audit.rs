@@ -1,22 +1,26 @@
-//! Whether a table's books balance: every record read is stored, expired or a dead letter, and every file is there.
+//! Whether a table's books balance: every record read is stored, expired or a dead letter, every one stored is in a file,
+//! removed or suppressed, and every file is there.
 //!
 //! Promises to check the log against itself and against the files, and to say what it could not see. Where old entries are
 //! gone it begins at the running totals of the oldest that is left.
 
-use std::collections::BTreeMap;
+mod books;
 
+use books::Books;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::Serialize;
 
 use super::{View, ViewError};
-use crate::ids::{Offset, ProductKey, TopicPartition};
+use crate::ids::{Offset, ProductKey};
 use crate::store::error::StoreError;
-use crate::store::evidence::{Evidence, Totals};
+use crate::store::evidence::Totals;
 use crate::store::log::files::{self, LogKind};
-use crate::store::log::{Entry, partition_of, read_entry};
+use crate::store::log::{partition_of, read_entry};
+use crate::store::rewrite::count_cells;
 use crate::store::root::Root;
+use crate::store::segment::cell_records;
 
 /// How many files are looked for at once.
 const LOOKING: usize = 16;
@@ -38,7 +42,7 @@ pub struct Audit {
     pub foreign_rows: u64,
     /// The sums over all commits of the table, those before the oldest entry included; `None` if there is no evidence.
     pub totals: Option<Totals>,
-    /// Records in the files that the table lists.
+    /// Records that the files which the table lists stand for.
     pub records: u64,
     /// Those files.
     pub segments: u64,
@@ -72,6 +76,36 @@ pub enum Break {
         /// Rows of the files that the commit added.
         rows: u64,
     },
+    /// A rewrite ended more or fewer records than it took out and did not put back.
+    #[error("version {version}: of {records} records rewritten, {accounted} are accounted for")]
+    Ended {
+        /// The version.
+        version: u64,
+        /// Records that its evidence took out.
+        records: u64,
+        /// Records put back, removed and suppressed together.
+        accounted: u64,
+    },
+    /// A rewrite's evidence took out another number of records than the files held that it removed.
+    #[error("version {version}: its evidence took out {told} records, the files it removed held {found}")]
+    TakenOut {
+        /// The version.
+        version: u64,
+        /// Records by the evidence.
+        told: u64,
+        /// Records of the files.
+        found: u64,
+    },
+    /// A rewrite's evidence put back another number of records than the files hold that it added.
+    #[error("version {version}: its evidence put back {told} records, the files it added hold {found}")]
+    PutBack {
+        /// The version.
+        version: u64,
+        /// Records by the evidence.
+        told: u64,
+        /// Records of the files.
+        found: u64,
+    },
     /// A commit's totals are not those of the commit before it and its own.
     #[error("version {version}: its running totals do not follow from the commit before it")]
     Totals {
@@ -100,11 +134,11 @@ pub enum Break {
         /// The evidence's.
         told: Offset,
     },
-    /// The table holds more or fewer records than were stored.
-    #[error("stored {stored}, and the table's files hold {records}")]
+    /// The table holds more or fewer records than were stored and have not ended.
+    #[error("{kept} records were stored and have not ended, and the table's files hold {records}")]
     Conservation {
-        /// Records stored, and rows that other engines added.
-        stored: u64,
+        /// Records stored and neither removed nor suppressed, and rows that other engines added.
+        kept: u64,
         /// Records in the files.
         records: u64,
     },
@@ -123,6 +157,24 @@ pub enum Break {
         listed: u64,
         /// Its size.
         found: u64,
+    },
+    /// The cells of a file stand for more or fewer records than its name says.
+    #[error("file {path} is named for {named} records, and its cells stand for {found}")]
+    Cells {
+        /// Its path in the table's folder.
+        path: String,
+        /// The records in its name.
+        named: u64,
+        /// The records of its cells.
+        found: u64,
+    },
+    /// The cells of a file cannot be counted.
+    #[error("the cells of file {path} cannot be counted: {why}")]
+    Unreadable {
+        /// Its path in the table's folder.
+        path: String,
+        /// Why.
+        why: String,
     },
     /// A file's rows are not told in the log.
     #[error("the log does not tell how many rows file {path} has")]
@@ -172,15 +224,15 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         }
     }
     look_at_files(&view, &mut audit).await?;
-    let stored = audit.totals.unwrap_or_default().stored + audit.foreign_rows;
-    if stored != audit.records {
-        audit.broken.push(Break::Conservation { stored, records: audit.records });
+    let kept = audit.totals.unwrap_or_default().kept() + audit.foreign_rows;
+    if kept != audit.records {
+        audit.broken.push(Break::Conservation { kept, records: audit.records });
     }
     Ok(audit)
 }
 
 /// The oldest version from which every entry up to the newest is there.
-async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
+pub(super) async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
     let listed = files::list(&view.log).await?;
     let mut entries: Vec<u64> = listed
         .iter()
@@ -212,7 +264,14 @@ async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError>
     while let Some((file, found)) = looked.try_next().await? {
         audit.segments += 1;
         audit.bytes += file.size;
-        audit.records += file.stats.num_records.unwrap_or(0);
+        audit.records += file.records().unwrap_or(0);
+        if let Some(named) = cell_records(&file.path).filter(|_| found == Some(file.size)) {
+            match count_cells(&store, &file.path).await {
+                Ok(found) if found == named => {}
+                Ok(found) => audit.broken.push(Break::Cells { path: file.path.clone(), named, found }),
+                Err(error) => audit.broken.push(Break::Unreadable { path: file.path.clone(), why: error.to_string() }),
+            }
+        }
         match found {
             None => audit.broken.push(Break::Missing { path: file.path.clone() }),
             Some(found) if found != file.size => {
@@ -220,67 +279,9 @@ async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError>
             }
             Some(_) => {}
         }
-        if file.stats.num_records.is_none() {
+        if file.records().is_none() {
             audit.broken.push(Break::Uncounted { path: file.path });
         }
     }
     Ok(())
-}
-
-/// What the entries add up to, one after the other.
-#[derive(Default)]
-struct Books {
-    commits: u64,
-    foreign_commits: u64,
-    foreign_rows: u64,
-    totals: Option<Totals>,
-    ends: BTreeMap<TopicPartition, Offset>,
-    broken: Vec<Break>,
-}
-
-impl Books {
-    fn enter(&mut self, entry: &Entry) {
-        let rows: u64 = entry.added.iter().filter(|file| file.data_change).filter_map(|file| file.rows).sum();
-        let Some(evidence) = &entry.evidence else {
-            // Our own first entry and those that change columns add no file and have no evidence.
-            if !entry.added.is_empty() || !entry.removed.is_empty() {
-                self.foreign_commits += 1;
-                self.foreign_rows += rows;
-            }
-            return;
-        };
-        self.commits += 1;
-        self.balance(entry.version, evidence, rows);
-        for moved in &evidence.partitions {
-            let expected = self.ends.insert(moved.partition.clone(), moved.next);
-            if expected.is_some() && expected != moved.from {
-                self.broken.push(Break::Chain {
-                    version: entry.version,
-                    partition: moved.partition.to_string(),
-                    from: told(moved.from),
-                    expected: told(expected),
-                });
-            }
-        }
-    }
-
-    fn balance(&mut self, version: u64, evidence: &Evidence, rows: u64) {
-        if !evidence.conserves() {
-            let accounted = evidence.stored + evidence.expired + evidence.dead();
-            self.broken.push(Break::Unaccounted { version, read: evidence.read, accounted });
-        }
-        if evidence.stored != rows {
-            self.broken.push(Break::Rows { version, stored: evidence.stored, rows });
-        }
-        let before = self.totals.replace(evidence.totals);
-        let first = evidence.totals.commits == 1;
-        let before = before.or(first.then(Totals::default));
-        if before.is_some_and(|before| before.plus(evidence) != evidence.totals) {
-            self.broken.push(Break::Totals { version });
-        }
-    }
-}
-
-fn told(offset: Option<Offset>) -> String {
-    offset.map_or_else(|| "the beginning".to_owned(), |offset| offset.to_string())
 }

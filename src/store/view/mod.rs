@@ -3,10 +3,14 @@
 //! Promises to change nothing and to tell nothing of any record: counts, places and instants.
 
 mod audit;
+mod history;
 mod show;
+mod why;
 
 pub use audit::{Audit, Break, audit};
+pub use history::{Happened, Happening, History, Wanted, history};
 pub use show::{Ahead, NextOffset, Overview, show};
+pub use why::{Fate, Known, Place, Sought, Standing, State, Step, Story, why};
 
 use std::collections::HashMap;
 
@@ -19,7 +23,9 @@ use serde_json::Value;
 
 use super::error::StoreError;
 use super::log::{self, LogState};
+use super::rewrite::RewriteError;
 use super::root::Root;
+use super::segment::cell_records;
 use crate::ids::ProductKey;
 
 /// A table could not be looked at.
@@ -33,6 +39,17 @@ pub enum ViewError {
         /// The root.
         root: String,
     },
+    /// The table has no such column, or none that can be compared with a text.
+    #[error("table {product} has no column {column} to find a record by")]
+    NoColumn {
+        /// The product.
+        product: String,
+        /// The column.
+        column: String,
+    },
+    /// A segment could not be read.
+    #[error(transparent)]
+    Segment(#[from] RewriteError),
     /// The store failed, or holds what this version does not understand.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,6 +116,13 @@ impl View {
                 stats: file.stats().and_then(|stats| serde_json::from_str(&stats).ok()).unwrap_or_default(),
             })
         })
+    }
+}
+
+impl ListedFile {
+    /// The records that its rows stand for; `None` where nothing tells.
+    fn records(&self) -> Option<u64> {
+        cell_records(&self.path).or(self.stats.num_records)
     }
 }
 

@@ -75,10 +75,10 @@ pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Resu
     let (mut records, mut segments, mut bytes) = (0, 0, 0);
     let mut files = std::pin::pin!(view.files());
     while let Some(file) = files.try_next().await? {
-        let rows = file.stats.num_records.unwrap_or(0);
-        (records, segments, bytes) = (records + rows, segments + 1, bytes + file.size);
+        let stands_for = file.records().unwrap_or(0);
+        (records, segments, bytes) = (records + stands_for, segments + 1, bytes + file.size);
         for (category, ahead) in &mut deadlines {
-            ahead.count(file.stats.instant(&format!("expires_{category}")), rows, now);
+            ahead.count(file.stats.instant(&format!("expires_{category}")), stands_for, now);
         }
     }
     let next = |(app, version): (&str, i64)| Some(NextOffset { partition: partition_of(app)?, next: Offset(version) });

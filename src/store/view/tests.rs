@@ -3,8 +3,8 @@ use serde_json::Value;
 
 use super::{Break, audit, products, show};
 use crate::ids::ProductKey;
-use crate::store::testing::{batch, noon, partition, root, spec};
-use crate::store::{Root, Table};
+use crate::store::testing::{batch, noon, partition, rewrite, root, segment, spec};
+use crate::store::{Root, SegmentIndex, Table};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -116,6 +116,75 @@ async fn lost_and_doubled_records_and_broken_chains_are_found() {
         let told: Vec<String> = audit(&root, &sms()).await.unwrap().broken.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|line| line.contains(expected)), "{expected}: {told:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rewrites_that_lose_records_are_found() {
+    type Change = fn(&mut Value);
+    let changes: [(Change, &str); 6] = [
+        (
+            |line| evidence(line, |e| e["rewrite"]["removed"] = 21.into()),
+            "of 200 records rewritten, 201 are accounted for",
+        ),
+        (
+            |line| {
+                evidence(line, |e| {
+                    e["rewrite"]["records_in"] = 199.into();
+                    e["rewrite"]["removed"] = 19.into();
+                });
+            },
+            "its evidence took out 199 records, the files it removed held 200",
+        ),
+        (
+            |line| {
+                evidence(line, |e| {
+                    e["rewrite"]["records_out"] = 190.into();
+                    e["rewrite"]["removed"] = 10.into();
+                });
+            },
+            "its evidence put back 190 records, the files it added hold 180",
+        ),
+        (|line| evidence(line, |e| e["totals"]["removed"] = 0.into()), "running totals"),
+        (|line| evidence(line, |e| e["totals"]["suppressed"] = 1.into()), "179 records were stored and have not ended"),
+        (
+            |line| {
+                if line.get("remove").is_some() {
+                    *line = serde_json::json!({"txn": {"appId": "x", "version": 1}})
+                }
+            },
+            "180 records were stored and have not ended, and the table's files hold 380",
+        ),
+    ];
+    for (change, expected) in changes {
+        let (_folder, root) = root();
+        let mut table = two_commits(&root).await;
+        let index = SegmentIndex::load(&table).await.unwrap();
+        let old = index.iter().cloned().collect();
+        let rest = segment(&table, 0, 0, 180).await;
+        table.commit_rewrite(rewrite(&index, old, vec![rest])).await.unwrap();
+        assert!(audit(&root, &sms()).await.unwrap().holds());
+        tamper(&root, 3, change);
+        let told: Vec<String> = audit(&root, &sms()).await.unwrap().broken.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|line| line.contains(expected)), "{expected}: {told:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_from_before_there_were_rewrites_is_read() {
+    let (_folder, root) = root();
+    two_commits(&root).await;
+    for version in [1, 2] {
+        tamper(&root, version, |line| {
+            evidence(line, |evidence| {
+                let totals = evidence["totals"].as_object_mut().unwrap();
+                assert!(totals.remove("removed").is_some() && totals.remove("suppressed").is_some());
+                assert!(evidence.get("rewrite").is_none());
+            });
+        });
+    }
+    let found = audit(&root, &sms()).await.unwrap();
+    assert!(found.holds(), "{:?}", found.broken);
+    assert_eq!((found.commits, found.totals.unwrap().kept()), (2, 200));
 }
 
 fn evidence(line: &mut Value, change: impl Fn(&mut Value)) {

@@ -43,7 +43,7 @@ fn write_once(root: &Root, die_at: &str) -> ExitStatus {
 }
 
 /// The offsets of every row that the table lists, sorted.
-async fn offsets(root: &Root) -> Vec<i64> {
+pub(super) async fn offsets(root: &Root) -> Vec<i64> {
     let product = "sms".parse().unwrap();
     let paths = crate::store::view::paths(root, &product).await.unwrap();
     let mut offsets = Vec::new();

@@ -1,0 +1,112 @@
+//! A bucket of one profile with four categories, of about as many bytes each, in segments as ingest leaves them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, TimeUnit};
+use chrono::{DateTime, TimeDelta, Utc};
+use ebbtide::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
+use ebbtide::store::{
+    Advance, Evidence, IngestCommit, PartitionProgress, Role, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
+};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use uuid::Uuid;
+
+/// The categories, each with one column of its name.
+pub const CATEGORIES: [&str; 4] = ["phone_number", "traffic_data", "location_data", "content"];
+
+/// Rows that are made at once.
+const ROWS: usize = 50_000;
+
+/// Bytes of a segment.
+const SEGMENT_BYTES: u64 = 256 << 20;
+
+/// A day that all runs agree on.
+pub fn day() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_790_000_000, 0).expect("an instant")
+}
+
+/// The policy's version.
+pub fn policy() -> PolicyVersion {
+    "2026-09-01".parse().expect("a version")
+}
+
+/// The table: a column a category, a plain one, and the tags.
+pub fn spec() -> Arc<TableSpec> {
+    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let column = |name: &str, data_type: DataType, role: Role, bloom: bool| {
+        let name = name.to_owned();
+        TableColumn { name, data_type, role, doc: None, bloom }
+    };
+    let category = |name: &str| -> Category { name.parse().expect("a category") };
+    let mut columns: Vec<TableColumn> = CATEGORIES
+        .iter()
+        .map(|name| column(name, DataType::Utf8, Role::Personal(category(name)), *name == "phone_number"))
+        .collect();
+    columns.push(column("segments", DataType::Int32, Role::Plain, false));
+    columns.extend(CATEGORIES.iter().map(|name| column(&format!("expires_{name}"), instant(), Role::Tag, false)));
+    for (name, data_type) in [
+        ("policy_version", DataType::Utf8),
+        ("ingested_at", instant()),
+        ("records", DataType::Int64),
+        ("source_offset", DataType::Int64),
+        ("bucket", DataType::Date32),
+        ("profile", DataType::Utf8),
+    ] {
+        columns.push(column(name, data_type, Role::Tag, false));
+    }
+    Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns })
+}
+
+fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
+    let mut text = || -> ArrayRef {
+        let one = |random: &mut StdRng| (0..4).map(|_| format!("{:x}", random.random::<u64>())).collect::<String>();
+        Arc::new(StringArray::from_iter_values((0..ROWS).map(|_| one(random))))
+    };
+    let mut columns: Vec<(&str, ArrayRef)> = CATEGORIES.iter().map(|name| (*name, text())).collect();
+    columns.push(("segments", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| row as i32 % 4)))));
+    let at = TimestampMicrosecondArray::from(vec![day().timestamp_micros(); ROWS]).with_timezone("UTC");
+    columns.push(("ingested_at", Arc::new(at)));
+    columns.push(("source_offset", Arc::new(Int64Array::from_iter_values(from..from + ROWS as i64))));
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .expect("columns of one length")
+}
+
+/// Fills the table's one bucket with about so many bytes.
+pub async fn fill(table: &mut Table, bytes: u64) {
+    let tags = SegmentTags {
+        bucket: Bucket::Day(day().date_naive()),
+        profile: "0123456789ab".parse().expect("a profile"),
+        profile_text: "four categories".to_owned(),
+        deadlines: CATEGORIES
+            .iter()
+            .zip(1..)
+            .map(|(name, months)| {
+                (name.parse().expect("a category"), Some(Deadline(day() + TimeDelta::days(30 * months))))
+            })
+            .collect(),
+        policy_version: policy(),
+    };
+    let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(0) };
+    let mut random = StdRng::seed_from_u64(7);
+    let (mut from, mut written) = (0i64, 0);
+    while written < bytes {
+        let start = from;
+        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags.clone(), &[]).expect("a segment");
+        while (writer.memory() as u64) < SEGMENT_BYTES.min(bytes - written) {
+            writer.write(&rows(from, &mut random)).expect("rows of the table");
+            from += ROWS as i64;
+        }
+        let segment = table.put(writer.finish().expect("an encoded segment")).await.expect("a written segment");
+        written += segment.size();
+        let records = u64::try_from(from - start).expect("some rows");
+        let (before, next) = ((start > 0).then_some(Offset(start)), Offset(from));
+        let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
+        (evidence.read, evidence.stored) = (records, records);
+        evidence.partitions = vec![PartitionProgress { partition: partition.clone(), from: before, next, records }];
+        let advances = vec![Advance { partition: partition.clone(), from: before, next }];
+        let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
+        table.commit(batch).await.expect("a commit");
+    }
+}

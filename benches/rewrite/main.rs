@@ -1,0 +1,83 @@
+//! What it costs to drop one of four categories from a bucket: beside `cp` of the surviving bytes, and beside decoding and
+//! encoding them with the same crates. All three end on the disk.
+//!
+//! `cargo bench --bench rewrite -- [--mib N] [--runs N] [--folder PATH]`. The files were just written, so all read from memory.
+
+// A program for the terminal, run by the clock; whatever goes wrong ends it.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
+
+mod bucket;
+mod rivals;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ebbtide::ids::Category;
+use ebbtide::store::{Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table};
+use uuid::Uuid;
+
+fn main() {
+    let option = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
+    let number = |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
+    let (mib, runs) = (number("--mib", 1024), number("--runs", 3));
+    let parent = option("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let mut best = [Duration::MAX; 4];
+    for _ in 0..runs {
+        let folder = tempfile::tempdir_in(&parent).expect("a folder");
+        for (best, took) in best.iter_mut().zip(runtime.block_on(run(&folder, mib << 20))) {
+            *best = took.min(*best);
+        }
+    }
+    let [splice, commit, copied, encoded] = best;
+    println!("dropping one of four categories from a bucket of {mib} MiB, best of {runs}");
+    for (name, took) in
+        [("splice", splice), ("its commit", commit), ("cp and fsync", copied), ("decode, encode", encoded)]
+    {
+        println!("{name:<16} {:>10.1} ms", took.as_secs_f64() * 1e3);
+    }
+    let whole = (splice + commit).as_secs_f64();
+    println!("against cp       {:>10.2}  (bar: at most 1.5)", whole / copied.as_secs_f64());
+    println!("against encoding {:>10.2} times faster", encoded.as_secs_f64() / whole);
+}
+
+/// The times of a splice, its commit, a copy of what stayed, and decoding and encoding it.
+async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 4] {
+    let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
+    let mut table = Table::open(&root, bucket::spec()).await.expect("a new table");
+    bucket::fill(&mut table, bytes).await;
+    let index = SegmentIndex::load(&table).await.expect("the segments");
+    let old: Vec<StoredSegment> = index.iter().cloned().collect();
+    let files: Vec<PathBuf> =
+        old.iter().map(|segment| root.table(&table.spec().product).join(&*segment.path)).collect();
+
+    let due: Category = bucket::CATEGORIES[3].parse().expect("a category");
+    let started = Instant::now();
+    let spliced = table.splice(&old, &[due.clone()].into()).await.expect("a splice");
+    let splice = started.elapsed();
+    let stayed = spliced.bytes_copied;
+    let copied = rivals::copy(&files, stayed, &folder.path().join("copied"));
+    let encoded = rivals::encode(&files, due.as_str(), &folder.path().join("encoded"));
+
+    let did = RewriteEvidence {
+        rows_in: old.iter().map(|segment| segment.rows).sum(),
+        records_in: old.iter().map(|segment| segment.records).sum(),
+        rows_out: spliced.segments.iter().map(Segment::rows).sum(),
+        records_out: spliced.segments.iter().map(Segment::records).sum(),
+        dropped: spliced.dropped,
+        bytes_copied: spliced.bytes_copied,
+        bytes_dropped: spliced.bytes_dropped,
+        ..RewriteEvidence::default()
+    };
+    let evidence = Evidence::rewrite("drop", Uuid::new_v4(), bucket::day(), bucket::policy(), did);
+    let rewrite = RewriteCommit {
+        removes: old,
+        seen_at: index.version(),
+        adds: spliced.segments,
+        controls: table.controls(),
+        evidence,
+    };
+    let started = Instant::now();
+    table.commit_rewrite(rewrite).await.expect("a commit");
+    [splice, started.elapsed(), copied, encoded]
+}

@@ -1,0 +1,60 @@
+//! What a splice is measured against: a plain copy of as many bytes, and decoding and encoding of what stays.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+/// Copies the first `bytes` bytes of the files to a new one, as `cp` would, and syncs it.
+pub fn copy(files: &[PathBuf], bytes: u64, to: &Path) -> Duration {
+    let started = Instant::now();
+    let mut new = File::create_new(to).expect("a new file");
+    let mut left = bytes;
+    for file in files {
+        let mut part = File::open(file).expect("a file").take(left);
+        left -= std::io::copy(&mut part, &mut new).expect("a copy");
+    }
+    sync(&new, to);
+    let took = started.elapsed();
+    std::fs::remove_file(to).expect("a copy that goes");
+    took
+}
+
+/// Reads all columns but that one and its deadline, and writes them to a new file.
+pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
+    let started = Instant::now();
+    let new = File::create_new(to).expect("a new file");
+    let mut writer = None;
+    for file in files {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(File::open(file).expect("a file")).expect("a segment");
+        let goes = [without.to_owned(), format!("expires_{without}")];
+        let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let stay = names.iter().filter(|name| !goes.contains(name)).map(String::as_str);
+        let mask = ProjectionMask::columns(builder.parquet_schema(), stay);
+        for batch in builder.with_projection(mask).with_batch_size(8192).build().expect("a reader") {
+            let batch = batch.expect("rows");
+            let writer = writer.get_or_insert_with(|| {
+                let level = ZstdLevel::try_new(1).expect("a level");
+                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+                let new = new.try_clone().expect("the file");
+                ArrowWriter::try_new(new, batch.schema(), Some(properties)).expect("a writer")
+            });
+            writer.write(&batch).expect("written rows");
+        }
+    }
+    writer.expect("some rows").close().expect("a whole file");
+    sync(&new, to);
+    let took = started.elapsed();
+    std::fs::remove_file(to).expect("a file that goes");
+    took
+}
+
+fn sync(file: &File, path: &Path) {
+    file.sync_all().expect("a synced file");
+    File::open(path.parent().expect("a folder")).and_then(|folder| folder.sync_all()).expect("a synced folder");
+}

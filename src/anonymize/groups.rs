@@ -1,0 +1,113 @@
+//! Which rows of a batch are of one cell, worked out column by column.
+//!
+//! Promises one hash for each combination of values and not for each row, wherever the cell's columns are dictionaries or
+//! truths; other columns are hashed row by row.
+
+use std::collections::HashMap;
+
+use super::hash::{Hashed, Keys, Value};
+use super::view::View;
+
+/// The rows of a batch by cell. Two groups may be of one cell.
+pub(super) struct Groups {
+    of_row: Option<Vec<u32>>,
+    /// A row of each group.
+    pub(super) firsts: Vec<u32>,
+    /// The cell of each group.
+    pub(super) cells: Vec<u128>,
+}
+
+impl Groups {
+    /// The groups of `rows` rows with those cell columns.
+    pub(super) fn of(keys: &Keys, views: &[View<'_>], rows: usize) -> Self {
+        let rows_32 = u32::try_from(rows).unwrap_or(u32::MAX);
+        let (of_row, firsts) = if views.iter().all(|view| view.codes().is_some()) {
+            let (of_row, firsts) = combine(views, rows);
+            (Some(of_row), firsts)
+        } else {
+            (None, (0..rows_32).collect())
+        };
+        let values: Vec<Values<'_>> = views.iter().map(|view| Values::of(keys, view, rows)).collect();
+        let cell = |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
+        let cells = firsts.iter().map(cell).collect();
+        Self { of_row, firsts, cells }
+    }
+
+    /// The group of a row.
+    #[inline]
+    pub(super) fn of_row(&self, row: usize) -> usize {
+        self.of_row.as_ref().map_or(row, |of_row| of_row[row] as usize)
+    }
+}
+
+/// The hashes of a column's values.
+struct Values<'a> {
+    view: &'a View<'a>,
+    /// For a column of few values: the hash of each, null last.
+    known: Option<Vec<Value>>,
+}
+
+impl<'a> Values<'a> {
+    fn of(keys: &Keys, view: &'a View<'a>, rows: usize) -> Self {
+        let known = match view {
+            View::Coded { values, count, .. } if *count <= rows => {
+                Some((0..*count).map(|at| keys.value(values.bytes(at))).chain([keys.value(None)]).collect())
+            }
+            _ => None,
+        };
+        Self { view, known }
+    }
+
+    #[inline]
+    fn at(&self, keys: &Keys, row: usize) -> Value {
+        match &self.known {
+            Some(known) => known[self.view.code(row)],
+            None => keys.value(self.view.bytes(row)),
+        }
+    }
+}
+
+/// A number for each row, equal where all codes are, and a row for each number.
+fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
+    let mut of_row = vec![0; rows];
+    let mut firsts = if rows == 0 { Vec::new() } else { vec![0] };
+    for (view, count) in views.iter().filter_map(|view| Some((view, view.codes()?))).filter(|(_, count)| *count > 1) {
+        let room = firsts.len().saturating_mul(count);
+        firsts.clear();
+        if room <= rows.saturating_mul(4) {
+            let mut known = vec![u32::MAX; room];
+            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| {
+                let number = &mut known[pair];
+                *number = (*number).min(fresh);
+                *number
+            });
+        } else {
+            let mut known: HashMap<u64, u32, Hashed> = HashMap::default();
+            number(view, count, (&mut of_row, &mut firsts), |pair, fresh| *known.entry(spread(pair)).or_insert(fresh));
+        }
+    }
+    (of_row, firsts)
+}
+
+/// Numbers the pairs of a row's number so far and its code in `view`, in the order in which they come.
+/// `known` gives the number of a pair, which is the one it is given if the pair is new.
+fn number(
+    view: &View<'_>,
+    count: usize,
+    (of_row, firsts): (&mut [u32], &mut Vec<u32>),
+    mut known: impl FnMut(usize, u32) -> u32,
+) {
+    let mut fresh = 0;
+    for (row, group) in (0..).zip(of_row) {
+        *group = known(*group as usize * count + view.code(row as usize), fresh);
+        if *group == fresh {
+            firsts.push(row);
+            fresh += 1;
+        }
+    }
+}
+
+/// Small numbers spread over all bits, each to one of its own.
+fn spread(number: usize) -> u64 {
+    (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
+}

@@ -1,0 +1,230 @@
+//! Makes the cells: passes over the rows until every cell has been seen, then `other`.
+//!
+//! Promises what the module promises, whatever the budget: a smaller one costs more passes and changes nothing else.
+
+use std::collections::{HashMap, HashSet};
+
+use arrow::array::RecordBatch;
+
+use super::error::CellsError;
+use super::hash::{Hashed, Keys};
+use super::pass::{Counted, Pass};
+use super::plan::CellPlan;
+use super::rows::{self, Row};
+use super::sums::Verdict;
+use super::weigh::{Suspects, Weighing};
+
+/// What is left of a bucket and profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cells {
+    /// The published cells, of [`CellPlan::schema`]; none where all is suppressed.
+    pub rows: RecordBatch,
+    /// What became of the records.
+    pub counts: Counts,
+    /// What it took.
+    pub work: Work,
+}
+
+/// What became of the records. `read` = `records` + `suppressed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Records read.
+    pub read: u64,
+    /// Published cells, `other` among them.
+    pub cells: u64,
+    /// Records that these stand for.
+    pub records: u64,
+    /// Records that are in no cell, because even together too few subjects had them.
+    pub suppressed: u64,
+    /// Whether one of the cells is `other`: merged of cells under `k`.
+    pub other: bool,
+    /// Sums that are null because one subject may have more than half of them.
+    pub dominated: u64,
+    /// Sums that are null because they do not fit their column, or hold what cannot be added.
+    pub unfit: u64,
+}
+
+/// What the making took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// How often the rows were read.
+    pub passes: u32,
+    /// The most bytes that cells under way took.
+    pub peak: usize,
+}
+
+/// Makes cells of the rows that `source` gives; it is called once for each pass and must give the same rows each time, in
+/// any order and any batches. Columns may be plain or dictionaries; one that a batch lacks is null. `budget` bounds the
+/// bytes of cells under way, but for one cell at least and what the rows at hand add; what is published comes beside it.
+pub fn cells<S, I, E>(plan: &CellPlan, budget: usize, source: S) -> Result<Cells, CellsError<E>>
+where
+    S: Fn() -> I,
+    I: Iterator<Item = Result<RecordBatch, E>>,
+    E: std::error::Error + 'static,
+{
+    let keys = Keys::random();
+    let mut making = Making {
+        plan,
+        keys: &keys,
+        rows: Vec::new(),
+        published: HashSet::default(),
+        counts: None,
+        work: Work::default(),
+    };
+    let mut other = Counted::none(plan);
+    let mut from = 0;
+    loop {
+        let mut pass = Pass::new(plan, &keys, from, budget)?;
+        for batch in source() {
+            pass.take(&batch.map_err(CellsError::Source)?)?;
+        }
+        making.have_read(pass.read)?;
+        making.work.peak = making.work.peak.max(pass.peak);
+        let until = pass.range.until;
+        let mut whole = Vec::new();
+        for counted in pass.counted() {
+            if counted.cell.is_null || !counted.cell.subjects.enough() {
+                making.counts().other |= !counted.cell.is_null;
+                other.absorb(counted, plan.k);
+            } else {
+                whole.push(counted);
+            }
+        }
+        making.publish(whole, &source)?;
+        match until {
+            Some(until) => from = until,
+            None => break,
+        }
+    }
+    making.end(other, &source)
+}
+
+struct Making<'a> {
+    plan: &'a CellPlan,
+    keys: &'a Keys,
+    rows: Vec<Row>,
+    published: HashSet<u128, Hashed>,
+    counts: Option<Counts>,
+    work: Work,
+}
+
+impl Making<'_> {
+    fn counts(&mut self) -> &mut Counts {
+        self.counts.get_or_insert_default()
+    }
+
+    /// Notes that the rows were read, and that they were as many as before.
+    fn have_read<E: std::error::Error + 'static>(&mut self, read: u64) -> Result<(), CellsError<E>> {
+        self.work.passes += 1;
+        let first = self.counts.get_or_insert(Counts { read, ..Counts::default() }).read;
+        if first == read { Ok(()) } else { Err(CellsError::Changed { first, then: read }) }
+    }
+
+    /// Publishes cells of enough subjects.
+    fn publish<S, I, E>(&mut self, whole: Vec<Counted>, source: &S) -> Result<(), CellsError<E>>
+    where
+        S: Fn() -> I,
+        I: Iterator<Item = Result<RecordBatch, E>>,
+        E: std::error::Error + 'static,
+    {
+        let mut open: HashMap<u128, usize, Hashed> = HashMap::default();
+        let mut suspects = Vec::new();
+        for counted in &whole {
+            let of_cell = self.suspects(counted);
+            if !of_cell.is_empty() {
+                open.insert(counted.cell.hash, suspects.len());
+                suspects.push(of_cell);
+            }
+        }
+        let which = |cell: u128| open.get(&cell).copied();
+        let heaviest = self.weigh(suspects, which, source)?;
+        let none = HashMap::new();
+        for counted in whole {
+            let heaviest = open.get(&counted.cell.hash).map_or(&none, |at| &heaviest[*at]);
+            self.published.insert(counted.cell.hash);
+            self.row(counted, heaviest, true);
+        }
+        Ok(())
+    }
+
+    /// Publishes or suppresses what is merged, and gives all.
+    fn end<S, I, E>(mut self, other: Counted, source: &S) -> Result<Cells, CellsError<E>>
+    where
+        S: Fn() -> I,
+        I: Iterator<Item = Result<RecordBatch, E>>,
+        E: std::error::Error + 'static,
+    {
+        if other.cell.subjects.enough() {
+            let published = std::mem::take(&mut self.published);
+            let suspects = Some(self.suspects(&other)).filter(|suspects| !suspects.is_empty());
+            let merged = |cell: u128| (!published.contains(&cell)).then_some(0);
+            let heaviest = self.weigh(suspects.into_iter().collect(), merged, source)?;
+            self.row(other, &heaviest.into_iter().next().unwrap_or_default(), false);
+        } else {
+            self.counts().suppressed = other.cell.records;
+            self.counts().other = false;
+        }
+        let counts = *self.counts();
+        Ok(Cells { rows: rows::batch(self.plan, self.rows)?, counts, work: self.work })
+    }
+
+    /// Whom to weigh before it is known which sums of a cell may be told.
+    fn suspects(&self, counted: &Counted) -> Suspects {
+        let sums = self.plan.sum.iter().zip(&counted.sums).enumerate();
+        let open = sums.filter_map(|(at, ((_, number), sum))| match sum.verdict(*number) {
+            Verdict::Open(subjects) => Some((at, subjects.into_iter().map(|subject| (subject, 0)).collect())),
+            _ => None,
+        });
+        open.collect()
+    }
+
+    /// What the heaviest of each of `suspects` weighs; reads the rows only if there are any.
+    fn weigh<S, I, E>(
+        &mut self,
+        suspects: Vec<Suspects>,
+        which: impl Fn(u128) -> Option<usize>,
+        source: &S,
+    ) -> Result<Vec<HashMap<usize, u128>>, CellsError<E>>
+    where
+        S: Fn() -> I,
+        I: Iterator<Item = Result<RecordBatch, E>>,
+        E: std::error::Error + 'static,
+    {
+        if suspects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut weighing = Weighing { plan: self.plan, keys: self.keys, which, suspects, read: 0 };
+        for batch in source() {
+            weighing.take(&batch.map_err(CellsError::Source)?)?;
+        }
+        self.have_read(weighing.read)?;
+        Ok(weighing.heaviest())
+    }
+
+    fn row(&mut self, Counted { cell, sums }: Counted, heaviest: &HashMap<usize, u128>, named: bool) {
+        let plan = self.plan;
+        let counts = self.counts();
+        let sums = plan.sum.iter().zip(&sums).enumerate().map(|(at, ((_, number), sum))| {
+            let verdict = match heaviest.get(&at) {
+                Some(heaviest) => sum.weighed(*heaviest, *number),
+                None => sum.verdict(*number),
+            };
+            match verdict {
+                Verdict::Told(sum) => sum,
+                // Open is never left: who is in question was weighed.
+                Verdict::Dominated | Verdict::Open(_) => {
+                    counts.dominated += 1;
+                    None
+                }
+                Verdict::Unfit => {
+                    counts.unfit += 1;
+                    None
+                }
+            }
+        });
+        let sums = sums.collect();
+        counts.cells += 1;
+        counts.records += cell.records;
+        self.rows.push(Row { key: named.then_some(cell.key), records: cell.records, sums });
+    }
+}

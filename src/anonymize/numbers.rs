@@ -1,0 +1,166 @@
+//! Numbers that add up to the same in any order: every numeric column as 128-bit integers.
+//!
+//! Promises exact sums of integers and decimals. Floats are fixed-point numbers of 64 binary places, each rounded by
+//! itself. Must never wrap, saturate or round a sum that does not fit its column: it is none then.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int32Array, Int64Array};
+use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow::error::ArrowError;
+
+/// 2^64: by how much the fixed-point form of a float is greater.
+const SCALE: f64 = 18_446_744_073_709_551_616.0;
+
+/// From here on a float has no fixed-point form: 2^63.
+const BEYOND: f64 = 9_223_372_036_854_775_808.0;
+
+/// A type of numbers that can be summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    /// Precision and scale.
+    Decimal(u8, i8),
+}
+
+impl Number {
+    /// The numbers of that Arrow type; `None` if there are none or a table has no such column.
+    pub(super) fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Int32 => Number::Int32,
+            DataType::Int64 => Number::Int64,
+            DataType::Float32 => Number::Float32,
+            DataType::Float64 => Number::Float64,
+            DataType::Decimal128(precision, scale) => Number::Decimal(*precision, *scale),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn data_type(self) -> DataType {
+        match self {
+            Number::Int32 => DataType::Int32,
+            Number::Int64 => DataType::Int64,
+            Number::Float32 => DataType::Float32,
+            Number::Float64 => DataType::Float64,
+            Number::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
+        }
+    }
+
+    /// Whether a sum fits a column of these numbers.
+    pub(super) fn holds(self, sum: i128) -> bool {
+        match self {
+            Number::Int32 => i32::try_from(sum).is_ok(),
+            Number::Int64 => i64::try_from(sum).is_ok(),
+            Number::Float32 | Number::Float64 => true,
+            Number::Decimal(precision, _) => {
+                10_u128.checked_pow(u32::from(precision)).is_some_and(|beyond| sum.unsigned_abs() < beyond)
+            }
+        }
+    }
+
+    /// A column of sums, each of which it [holds](Number::holds).
+    pub(super) fn column(self, sums: impl Iterator<Item = Option<i128>>) -> Result<ArrayRef, ArrowError> {
+        Ok(match self {
+            Number::Int32 => {
+                Arc::new(sums.map(|sum| sum.and_then(|sum| i32::try_from(sum).ok())).collect::<Int32Array>())
+            }
+            Number::Int64 => {
+                Arc::new(sums.map(|sum| sum.and_then(|sum| i64::try_from(sum).ok())).collect::<Int64Array>())
+            }
+            Number::Float32 => Arc::new(sums.map(|sum| sum.map(|sum| float(sum) as f32)).collect::<Float32Array>()),
+            Number::Float64 => Arc::new(sums.map(|sum| sum.map(float)).collect::<Float64Array>()),
+            Number::Decimal(precision, scale) => {
+                Arc::new(sums.collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
+            }
+        })
+    }
+}
+
+fn float(sum: i128) -> f64 {
+    sum as f64 / SCALE
+}
+
+/// What a row adds to a sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Addend {
+    /// Null adds nothing.
+    Nothing,
+    /// A number.
+    Of(i128),
+    /// A number that cannot be added.
+    Unfit,
+}
+
+/// A column of numbers.
+pub(super) enum Numbers<'a> {
+    Absent,
+    Int32(&'a Int32Array),
+    Int64(&'a Int64Array),
+    Float32(&'a Float32Array),
+    Float64(&'a Float64Array),
+    Decimal(&'a Decimal128Array),
+}
+
+impl<'a> Numbers<'a> {
+    /// The numbers of a column of the plan's type.
+    pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
+        let Some(column) = column else { return Numbers::Absent };
+        match column.data_type() {
+            DataType::Int32 => Numbers::Int32(column.as_primitive::<Int32Type>()),
+            DataType::Int64 => Numbers::Int64(column.as_primitive::<Int64Type>()),
+            DataType::Float32 => Numbers::Float32(column.as_primitive::<Float32Type>()),
+            DataType::Float64 => Numbers::Float64(column.as_primitive::<Float64Type>()),
+            DataType::Decimal128(..) => Numbers::Decimal(column.as_primitive::<Decimal128Type>()),
+            _ => Numbers::Absent,
+        }
+    }
+
+    /// What a row adds.
+    #[inline]
+    pub(super) fn at(&self, row: usize) -> Addend {
+        match self {
+            Numbers::Absent => Addend::Nothing,
+            Numbers::Int32(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
+            Numbers::Int64(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
+            Numbers::Float32(numbers) if numbers.is_valid(row) => fixed(f64::from(numbers.value(row))),
+            Numbers::Float64(numbers) if numbers.is_valid(row) => fixed(numbers.value(row)),
+            Numbers::Decimal(numbers) if numbers.is_valid(row) => Addend::Of(numbers.value(row)),
+            _ => Addend::Nothing,
+        }
+    }
+}
+
+fn fixed(number: f64) -> Addend {
+    if number.abs() < BEYOND { Addend::Of((number * SCALE).round() as i128) } else { Addend::Unfit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_float_that_is_not_too_fine_comes_back_as_it_was() {
+        for number in [0.0, 0.1, -12.5, 1e-3, 3.0e18, f64::from(f32::MIN_POSITIVE), 1.0 / 3.0] {
+            let Addend::Of(sum) = fixed(number) else { panic!("{number}") };
+            assert!((float(sum) - number).abs() <= 1e-19, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_added_is_told() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e19, -9.3e18] {
+            assert_eq!(fixed(number), Addend::Unfit);
+        }
+    }
+
+    #[test]
+    fn a_column_holds_what_fits_and_no_more() {
+        assert!(Number::Int32.holds(i128::from(i32::MAX)) && !Number::Int32.holds(i128::from(i32::MAX) + 1));
+        assert!(Number::Int64.holds(i128::from(i64::MIN)) && !Number::Int64.holds(i128::from(i64::MIN) - 1));
+        assert!(Number::Decimal(4, 2).holds(-9999) && !Number::Decimal(4, 2).holds(10_000));
+        assert!(!Number::Decimal(38, 0).holds(i128::MAX));
+    }
+}

@@ -1,0 +1,6 @@
+mod attack;
+mod budget;
+mod forms;
+mod oracle;
+mod properties;
+mod world;

@@ -1,0 +1,48 @@
+//! More cells than fit: several passes, each within the budget, and the same result.
+
+use super::world::{Record, batches, made, plan, rows};
+
+/// Ten thousand cells of three people, and one of a hundred.
+fn many() -> Vec<Record> {
+    let record = |cell: usize, person: usize| Record {
+        tenant: Some(format!("tenant-{cell}")),
+        recipient: Some(format!("31612{person}")),
+        segments: Some(1),
+        ..Record::default()
+    };
+    let small = (0..30_000).map(|at| record(at % 10_000, at));
+    small.chain((0..100).map(|person| record(10_000, person))).collect()
+}
+
+#[test]
+fn a_small_budget_is_kept_by_reading_more_often_and_changes_nothing_else() {
+    let batches = batches(&many(), 8192);
+    let free = made(&plan(3), usize::MAX, &batches);
+    assert_eq!((free.work.passes, free.counts.cells, free.counts.suppressed), (1, 10_001, 0));
+    // What the rows at hand can add to cells that are there: a subject, in a list that may be half empty, and a name.
+    let rows_at_hand = 8192 * (2 * 8 + 32);
+    for share in [3, 10, 50] {
+        let budget = free.work.peak / share;
+        let found = made(&plan(3), budget, &batches);
+        assert!(found.work.passes as usize >= share, "{} passes for 1/{share}", found.work.passes);
+        assert!(found.work.passes as usize <= 4 * share + 2, "{} passes for 1/{share}", found.work.passes);
+        assert!(found.work.peak <= budget + rows_at_hand, "{} for {budget}", found.work.peak);
+        assert_eq!((&found.rows, found.counts), (&free.rows, free.counts));
+    }
+}
+
+#[test]
+fn a_cell_keeps_no_more_than_k_subjects_however_many_it_has() {
+    let busy: Vec<Record> = (0..200_000)
+        .map(|person| Record { recipient: Some(format!("3161{person}")), status: Some(7), ..Record::default() })
+        .collect();
+    let found = made(&plan(20), usize::MAX, &batches(&busy, 50_000));
+    assert_eq!((found.counts.cells, found.counts.records), (1, 200_000));
+    assert!(found.work.peak < 8192, "{}", found.work.peak);
+}
+
+#[test]
+fn nothing_is_made_of_nothing() {
+    let found = made(&plan(2), 0, &[]);
+    assert_eq!((rows(&found.rows).len(), found.counts.read, found.counts.other), (0, 0, false));
+}

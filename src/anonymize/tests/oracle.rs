@@ -1,0 +1,81 @@
+//! What cells must be, worked out with every subject and every weight kept, and no care for memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::{Key, Record, Row};
+
+/// Records of one cell.
+#[derive(Default)]
+struct Cell<'a>(Vec<&'a Record>);
+
+impl<'a> Cell<'a> {
+    fn subjects(&self) -> BTreeSet<&'a str> {
+        self.0.iter().filter_map(|record| person(record)).collect()
+    }
+
+    /// Whether one person may have more than half of what `weight` gives, whoever is not named being that person.
+    fn is_dominated(&self, weight: impl Fn(&Record) -> f64) -> bool {
+        let mut people: BTreeMap<Option<&str>, f64> = BTreeMap::new();
+        for record in &self.0 {
+            *people.entry(person(record)).or_default() += weight(record).abs();
+        }
+        let whole: f64 = people.values().sum();
+        let unknown = people.remove(&None).unwrap_or(0.0);
+        let heaviest = people.into_values().fold(0.0, f64::max);
+        unknown * 4.0 > whole || (heaviest + unknown) * 2.0 > whole
+    }
+
+    fn row(&self, key: Key) -> Row {
+        let told = |weight: fn(&Record) -> Option<f64>| {
+            let any = self.0.iter().any(|record| weight(record).is_some());
+            any && !self.is_dominated(|record| weight(record).unwrap_or(0.0))
+        };
+        let segments: i64 = self.0.iter().filter_map(|record| record.segments).map(i64::from).sum();
+        let price: i128 = self.0.iter().filter_map(|record| record.price).sum();
+        let score: f64 = self.0.iter().filter_map(|record| record.score).sum();
+        Row {
+            key,
+            segments: i32::try_from(segments).ok().filter(|_| told(|record| record.segments.map(f64::from))),
+            price: Some(price)
+                .filter(|price| *price < 1_000_000_000 && told(|record| record.price.map(|price| price as f64))),
+            score: Some(score).filter(|score| score.is_finite() && told(|record| record.score)),
+            records: self.0.len() as i64,
+        }
+    }
+}
+
+/// Whose record it is.
+fn person(record: &Record) -> Option<&str> {
+    record.recipient.as_deref().filter(|recipient| !recipient.is_empty())
+}
+
+/// The number of distinct people of each cell as the records have it.
+pub fn people(records: &[Record]) -> BTreeMap<Key, usize> {
+    by_key(records).into_iter().map(|(key, cell)| (key, cell.subjects().len())).collect()
+}
+
+fn by_key(records: &[Record]) -> BTreeMap<Key, Cell<'_>> {
+    let mut cells: BTreeMap<Key, Cell<'_>> = BTreeMap::new();
+    for record in records {
+        cells.entry(record.key()).or_default().0.push(record);
+    }
+    cells
+}
+
+/// What must be published, and how many records are not.
+pub fn expected(k: usize, records: &[Record]) -> (Vec<Row>, u64) {
+    let mut other = Cell::default();
+    let mut rows = Vec::new();
+    for (key, cell) in by_key(records) {
+        if cell.subjects().len() < k || key == Key::default() {
+            other.0.extend(cell.0);
+        } else {
+            rows.push(cell.row(key));
+        }
+    }
+    let suppressed = if other.subjects().len() < k { other.0.len() as u64 } else { 0 };
+    if other.subjects().len() >= k {
+        rows.insert(0, other.row(Key::default()));
+    }
+    (rows, suppressed)
+}

@@ -1,0 +1,70 @@
+//! The exact weight of the few subjects on whom it depends whether a sum may be told: one more reading of the rows.
+//!
+//! Promises that the verdict then is the same in whatever order the rows come.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+
+use super::error::Refused;
+use super::groups::Groups;
+use super::hash::Keys;
+use super::numbers::{Addend, Numbers};
+use super::pass::{ROWS, SubjectHashes};
+use super::plan::CellPlan;
+use super::view::{Columns, View};
+
+/// The subjects of one cell that are to be weighed: for each sum that is open, what each of them weighs so far.
+pub(super) type Suspects = HashMap<usize, Vec<(u64, u128)>>;
+
+/// A weighing that is under way.
+pub(super) struct Weighing<'a, F> {
+    pub(super) plan: &'a CellPlan,
+    pub(super) keys: &'a Keys,
+    /// Which of `suspects` a cell's records count for.
+    pub(super) which: F,
+    pub(super) suspects: Vec<Suspects>,
+    /// The records read.
+    pub(super) read: u64,
+}
+
+impl<F: Fn(u128) -> Option<usize>> Weighing<'_, F> {
+    /// Weighs the rows of a batch.
+    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+        for from in (0..batch.num_rows()).step_by(ROWS) {
+            self.few(&batch.slice(from, ROWS.min(batch.num_rows() - from)))?;
+        }
+        Ok(())
+    }
+
+    fn few(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+        let columns = Columns::of(self.plan, batch)?;
+        self.read += columns.rows as u64;
+        let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
+        let groups = Groups::of(self.keys, &views, columns.rows);
+        let suspects: Vec<Option<usize>> = groups.cells.iter().map(|cell| (self.which)(*cell)).collect();
+        if suspects.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
+        let numbers: Vec<Numbers<'_>> = columns.sum.iter().map(|column| Numbers::of(column.as_ref())).collect();
+        for row in 0..columns.rows {
+            let Some(suspects) = suspects[groups.of_row(row)] else { continue };
+            let Some(subject) = subjects.at(row) else { continue };
+            for (sum, weights) in &mut self.suspects[suspects] {
+                let Some((_, weight)) = weights.iter_mut().find(|(suspect, _)| *suspect == subject) else { continue };
+                if let Addend::Of(number) = numbers[*sum].at(row) {
+                    *weight = weight.saturating_add(number.unsigned_abs());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the heaviest suspect of each open sum weighs, beside the suspects that it was given.
+    pub(super) fn heaviest(self) -> Vec<HashMap<usize, u128>> {
+        let most = |weights: Vec<(u64, u128)>| weights.into_iter().map(|(_, weight)| weight).max().unwrap_or(0);
+        let each = |suspects: Suspects| suspects.into_iter().map(|(sum, weights)| (sum, most(weights))).collect();
+        self.suspects.into_iter().map(each).collect()
+    }
+}

@@ -1,0 +1,150 @@
+//! What an instance does beside ingest, each a task of its own: the sweep, the watch over what is overdue, the janitor.
+//!
+//! Promises that none of them holds up another, and that one that ends is seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::task::JoinSet;
+
+use super::{App, AppError};
+use crate::config::Maintain;
+use crate::controls::{Signature, forget, settle};
+use crate::expiry::{Bounds, HeldBoard, Owned, Parts, Settings, Share, Sweeper, Watch, sweep, watch};
+use crate::metrics::Metrics;
+use crate::store::{Maintained, Root, Table, Upkeep};
+
+/// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often what is overdue is counted.
+const WATCH_EVERY: Duration = Duration::from_secs(15);
+
+/// The tasks. They end when it is dropped: each step of theirs is a commit or a deletion that a crash may cut short too.
+pub struct Works(JoinSet<&'static str>);
+
+impl Works {
+    /// Returns once one of them has ended, which none does by itself: its name.
+    pub async fn ended(&mut self) -> &'static str {
+        match self.0.join_next().await {
+            Some(Ok(what)) => what,
+            _ => "sweep, watch or janitor",
+        }
+    }
+}
+
+impl App {
+    /// Starts what runs beside ingest.
+    pub(super) async fn works(&self, root: &Root, tables: Vec<Table>, owned: &Owned) -> Result<Works, AppError> {
+        let mut tasks = JoinSet::new();
+        let board = HeldBoard::default();
+        let counting =
+            Watch::open(root, &self.policy, Arc::clone(&self.clock), self.metrics.clone(), board.clone()).await?;
+        tasks.spawn(async move {
+            watch(counting, WATCH_EVERY).await;
+            "watch"
+        });
+        self.metrics.clock_trusted.set(1);
+        if self.config.sweep.enabled {
+            let sweeper = Sweeper::open(self.sweep_parts(root, owned, board), None).await?;
+            let every = self.config.sweep.every;
+            tasks.spawn(async move {
+                sweep(sweeper, every).await;
+                "sweep"
+            });
+        }
+        let janitor = Janitor {
+            root: root.clone(),
+            upkeep: upkeep(&self.config.maintain),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            signature: Signature {
+                writer: uuid::Uuid::new_v4(),
+                at: self.clock.now(),
+                policy_version: self.policy.version.clone(),
+            },
+        };
+        let every = UPKEEP_EVERY.min(self.config.maintain.readers_grace).max(Duration::from_millis(200));
+        tasks.spawn(async move {
+            janitor.run(tables, every).await;
+            "janitor"
+        });
+        Ok(Works(tasks))
+    }
+
+    fn sweep_parts(&self, root: &Root, owned: &Owned, board: HeldBoard) -> Parts {
+        let sweep = &self.config.sweep;
+        Parts {
+            root: root.clone(),
+            policy: Arc::clone(&self.policy),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+            settings: Settings {
+                bounds: Bounds::default(),
+                memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
+                clock_tolerance: sweep.clock_tolerance,
+                clock_settle: sweep.clock_settle,
+            },
+            share: Share::Of(owned.clone()),
+            board,
+        }
+    }
+}
+
+/// How the tables are kept, by the configuration.
+#[must_use]
+pub fn upkeep(maintain: &Maintain) -> Upkeep {
+    let time = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+    Upkeep {
+        checkpoint_every: maintain.checkpoint_every,
+        keep_log: time(maintain.log_retention),
+        keep_orphans: time(maintain.orphan_age),
+        readers_grace: time(maintain.readers_grace),
+        ..Upkeep::default()
+    }
+}
+
+/// Keeps logs short and folders clean, finishes controls that a crash cut short, and forgets what is over.
+struct Janitor {
+    root: Root,
+    upkeep: Upkeep,
+    clock: crate::clock::SharedClock,
+    metrics: Metrics,
+    signature: Signature,
+}
+
+impl Janitor {
+    async fn run(self, mut tables: Vec<Table>, every: Duration) {
+        loop {
+            let now = self.clock.now();
+            let by = Signature { at: now, ..self.signature.clone() };
+            if let Err(error) = settle(&self.root, &by).await {
+                tracing::error!(%error, "a control is not in force everywhere; trying again");
+            }
+            // By a clock that is not trusted nothing is forgotten.
+            if self.metrics.clock_trusted.get() == 1
+                && let Err(error) = forget(&self.root, now).await
+            {
+                tracing::warn!(%error, "holds that are over could not be forgotten; trying again");
+            }
+            for table in &mut tables {
+                match table.maintain(now, &self.upkeep).await {
+                    Ok(done) => self.count(table, &done),
+                    Err(error) => {
+                        let product = &table.spec().product;
+                        tracing::warn!(%product, %error, "the table could not be looked after; trying again later");
+                    }
+                }
+            }
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    fn count(&self, table: &Table, done: &Maintained) {
+        let product = [table.spec().product.as_str()];
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.unlinked.with_label_values(&product).inc_by(done.deleted.replaced.len() as u64);
+        self.metrics.orphans.with_label_values(&product).set(gauge(done.deleted.orphans.len()));
+        self.metrics.unlink_backlog.with_label_values(&product).set(gauge(done.deleted.in_grace));
+    }
+}

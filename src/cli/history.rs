@@ -1,0 +1,191 @@
+//! `ebbtide history`: what was done to a table, commit by commit, from the evidence in its log.
+//!
+//! Promises to change nothing, and to tell whatever evidence a commit left, whichever version of the program left it.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use futures::TryStreamExt;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::place::{Place, PlaceError};
+use super::{Outcome, Output, json};
+use crate::ids::{Bucket, ProductKey};
+use crate::store::{Happened, Happening, History, ViewError, Wanted, history};
+
+/// Show what was done to a table, commit by commit, newest last.
+///
+/// Each commit's evidence says in counts what it read, stored, dropped or ended. It holds nothing of any record.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The product's key in the policy.
+    #[arg(value_parser = ProductKey::new)]
+    product: ProductKey,
+    /// Only commits of this operation: ingest, drop, anonymize, remove, ...
+    #[arg(long)]
+    operation: Option<String>,
+    /// Only commits made at this instant or later: 2026-11-24, or 2026-11-24T13:00:00Z.
+    #[arg(long, value_parser = instant)]
+    since: Option<DateTime<Utc>>,
+    /// Only commits made before this instant.
+    #[arg(long, value_parser = instant)]
+    until: Option<DateTime<Utc>>,
+    /// Only commits that touched this bucket.
+    #[arg(long)]
+    bucket: Option<Bucket>,
+    /// Only the newest so many of them.
+    #[arg(long, value_name = "COUNT")]
+    last: Option<usize>,
+    #[command(flatten)]
+    place: Place,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Why there is no history to tell.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HistoryError {
+    /// It cannot be told where the tables are.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The table cannot be read, or is not there.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Never: texts are written to memory.
+    #[error(transparent)]
+    Format(#[from] fmt::Error),
+    /// The program could not start its own threads.
+    #[error("no threads to read with: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    product: &'a ProductKey,
+    #[serde(flatten)]
+    span: History,
+    commits: &'a VecDeque<Happening>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer().unwrap_or_else(|error| match error {
+            HistoryError::Place(error) => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self) -> Result<Outcome, HistoryError> {
+        let root = self.place.root()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let wanted =
+            Wanted { operation: self.operation.clone(), since: self.since, until: self.until, bucket: self.bucket };
+        let (span, commits) = runtime.block_on(async {
+            let (span, found) = history(&root, &self.product, wanted).await?;
+            let mut found = std::pin::pin!(found);
+            let mut commits = VecDeque::new();
+            while let Some(commit) = found.try_next().await? {
+                commits.push_back(commit);
+                if self.last.is_some_and(|last| commits.len() > last) {
+                    commits.pop_front();
+                }
+            }
+            Ok::<_, ViewError>((span, commits))
+        })?;
+        let told = Told { product: &self.product, span, commits: &commits };
+        Ok(Outcome::done(if self.output == Output::Text { text(&told)? } else { json(&told) }))
+    }
+}
+
+/// An instant, or the day that begins at it in UTC.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let at = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc)));
+    at.map_err(|_| "write a day as 2026-11-24, an instant as 2026-11-24T13:00:00Z".to_owned())
+}
+
+fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
+    let mut out = format!("History of table {} to version {}\n", told.product, told.span.version);
+    if told.span.oldest_entry > 0 {
+        writeln!(out, "  entries before version {} are cleaned away", told.span.oldest_entry)?;
+    }
+    let lines: Vec<[String; 5]> = told.commits.iter().map(line).collect();
+    if lines.is_empty() {
+        writeln!(out, "  no commit that is asked for")?;
+        return Ok(out);
+    }
+    let head = ["version", "made at", "operation", "files", "what it did"].map(str::to_owned);
+    let lines: Vec<_> = [head].into_iter().chain(lines).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths = [0, 1, 2, 3].map(width);
+    for [version, at, operation, files, what] in &lines {
+        let [a, b, c, d] = widths;
+        let line = format!("  {version:>a$}  {at:<b$}  {operation:<c$}  {files:<d$}  {what}");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(out)
+}
+
+fn line(commit: &Happening) -> [String; 5] {
+    let files = match (commit.added, commit.removed) {
+        (0, 0) => "-".to_owned(),
+        (added, 0) => format!("+{added}"),
+        (0, removed) => format!("-{removed}"),
+        (added, removed) => format!("+{added} -{removed}"),
+    };
+    let version = commit.version.to_string();
+    match &commit.did {
+        Happened::Evidence(evidence) => {
+            let at = evidence.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+            let what = match serde_json::to_value(evidence) {
+                Ok(Value::Object(evidence)) => phrases(&evidence).join(", "),
+                _ => String::new(),
+            };
+            [version, at, evidence.operation.clone(), files, what]
+        }
+        Happened::Untold { foreign } => {
+            let what = if *foreign { "another engine's commit" } else { "columns and properties" };
+            [version, "-".to_owned(), "-".to_owned(), files, what.to_owned()]
+        }
+    }
+}
+
+/// What stands in columns of its own, or says nothing of the commit itself.
+const APART: [&str; 6] = ["operation", "at", "commit", "writer", "policy_version", "totals"];
+
+/// Lists of more names than this are counted.
+const NAMED: usize = 3;
+
+/// Everything in a piece of evidence that is not zero, in words.
+fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
+    let told = evidence.iter().filter(|(key, _)| !APART.contains(&key.as_str()));
+    told.flat_map(|(key, value)| {
+        let name = key.replace('_', " ");
+        match value {
+            Value::Number(number) if number.as_u64() == Some(0) => Vec::new(),
+            Value::Object(parts) if key == "rewrite" => phrases(parts),
+            Value::Object(parts) => phrases(parts).into_iter().map(|part| format!("{name} {part}")).collect(),
+            Value::Array(items) if items.is_empty() => Vec::new(),
+            Value::Array(items) if items.len() > NAMED => vec![format!("{} {name}", items.len())],
+            Value::Array(items) => vec![format!("{name} {}", items.iter().map(item).collect::<Vec<_>>().join(" and "))],
+            Value::Null => Vec::new(),
+            value => vec![format!("{name} {}", item(value))],
+        }
+    })
+    .collect()
+}
+
+/// One item of a list. A partition is told by where it came to.
+fn item(value: &Value) -> String {
+    match (value, &value["topic"], &value["partition"], &value["next"]) {
+        (_, Value::String(topic), partition, next @ Value::Number(_)) => format!("{topic}/{partition} to {next}"),
+        (Value::String(text), ..) => text.clone(),
+        (value, ..) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

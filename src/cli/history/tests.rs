@@ -1,0 +1,75 @@
+use clap::Parser;
+
+use super::Args;
+use crate::cli::Outcome;
+use crate::store::testing::{batch, root, spec};
+use crate::store::{RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn answer(root: &Root, line: &str) -> Outcome {
+    let words = ["history"].into_iter().chain(line.split(' ')).map(str::to_owned);
+    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    line.args.run()
+}
+
+/// Two ingest commits, the second with what it did not store, and one that drops and ends.
+fn filled() -> (tempfile::TempDir, Root) {
+    let (folder, root) = root();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        let work = batch(&table, 0, None, 100).await;
+        table.commit(work).await.unwrap();
+        let mut work = batch(&table, 1, None, 10).await;
+        let told = &mut work.evidence;
+        (told.read, told.stored, told.expired) = (10, 7, 1);
+        told.dead_letters = [("corrupt".to_owned(), 2)].into();
+        work.segments = vec![crate::store::testing::segment(&table, 1, 0, 7).await];
+        table.commit(work).await.unwrap();
+        let index = SegmentIndex::load(&table).await.unwrap();
+        let old: Vec<_> = index.iter().filter(|segment| segment.rows == 100).cloned().collect();
+        let new = crate::store::testing::segment(&table, 0, 0, 40).await;
+        let mut did: RewriteCommit = crate::store::testing::rewrite(&index, old, vec![new]);
+        let dropped = [("content".parse().unwrap(), 40)].into();
+        did.evidence.rewrite = did.evidence.rewrite.map(|did| RewriteEvidence { dropped, ..did });
+        table.commit_rewrite(did).await.unwrap();
+    });
+    (folder, root)
+}
+
+#[test]
+fn a_history_is_told_newest_last() {
+    let (_folder, root) = filled();
+    let outcome = answer(&root, "sms");
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    insta::assert_snapshot!(outcome.out);
+    insta::assert_snapshot!(answer(&root, "sms --last 1 --operation ingest").out);
+}
+
+#[test]
+fn nothing_that_is_asked_for_is_said_to_be_nothing() {
+    let (_folder, root) = filled();
+    insta::assert_snapshot!(answer(&root, "sms --since 2026-12-01").out, @r"
+    History of table sms to version 3
+      no commit that is asked for
+    ");
+    let outcome = answer(&root, "voice");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.starts_with("error: there is no table voice under "), "{}", outcome.err);
+}
+
+#[test]
+fn a_history_comes_as_json_with_the_evidence_as_it_was_left() {
+    let (_folder, root) = filled();
+    let json: serde_json::Value = serde_json::from_str(&answer(&root, "sms --output json").out).unwrap();
+    assert_eq!((&json["product"], &json["oldest_entry"], &json["version"]), (&"sms".into(), &0.into(), &3.into()));
+    assert_eq!(json["commits"][0]["untold"]["foreign"], false);
+    assert_eq!(json["commits"][2]["evidence"]["dead_letters"]["corrupt"], 2);
+    assert_eq!(json["commits"][3]["removed"], 1);
+    assert_eq!(json["commits"][3]["evidence"]["rewrite"]["dropped"]["content"], 40);
+}

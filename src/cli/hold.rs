@@ -1,0 +1,218 @@
+//! `ebbtide hold place`, `list` and `release`: orders to keep data although it is due.
+//!
+//! Promises that a command that ends with 0 left nothing half done, and that a subject's value is never shown unless asked for
+//! by name. Exit code 1: it is not in force everywhere, or there is no such hold; 2: a wrong use, nothing was done.
+
+mod listing;
+mod placing;
+mod when;
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Outcome, Output, json};
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::controls::{
+    HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
+};
+use crate::ids::{IdError, PolicyVersion, ProductKey};
+use crate::policy::Policy;
+use crate::store::{Root, RootError, StoreError};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    #[arg(long, global = true)]
+    root: Option<String>,
+    /// The policy; without it, `policy` of the configuration.
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The configuration that names the root and the policy.
+    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
+    config: PathBuf,
+    /// How to write the result.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep matching data although it is due, until a date.
+    ///
+    /// A record is held if every condition that is given is true of it; at least one must be. The hold is in force in every
+    /// table that it covers once the command ends with 0, and in every table made later. It covers what is stored: what was
+    /// deleted before, and what arrives only after its deadline, is not brought back.
+    ///
+    /// Do not put the name of a person into --case or --basis: both are kept after the hold is over, the subject is not.
+    #[command(after_help = placing::EXAMPLES)]
+    Place(placing::Args),
+    /// List all holds: what they cover, whether they are in force, and in which tables.
+    ///
+    /// Exit code 0: all that is recorded is in force everywhere. 1: something is not; --repair finishes it.
+    List {
+        /// Show subjects in full. They are personal data: mind where the output goes.
+        #[arg(long)]
+        reveal: bool,
+        /// Finish what a crash cut short, and forget what holds covered that are over.
+        #[arg(long)]
+        repair: bool,
+    },
+    /// End a hold before its date. What was due meanwhile is overdue from then on, and goes with the next sweep.
+    ///
+    /// What the hold covered is forgotten: of its subject no byte stays under the root. May be run again after any error.
+    #[command(after_help = "Example:\n  ebbtide hold release hold-1a2b3c4d")]
+    Release {
+        /// The hold's name, as `list` shows it.
+        #[arg(value_name = "HOLD")]
+        id: HoldId,
+    },
+}
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+enum HoldError {
+    #[error("{} cannot be used; mend it, or say where things are with --root and --policy", file.display())]
+    Config { file: PathBuf },
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
+    Policy { file: PathBuf },
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    #[error(transparent)]
+    Product(#[from] IdError),
+    #[error("{what}: {text:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
+    When { what: &'static str, text: String },
+    #[error("{0}")]
+    Use(String),
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Format(#[from] std::fmt::Error),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl HoldError {
+    /// Whether the caller can mend it by asking otherwise.
+    fn is_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Config { .. }
+                | Self::Root(_)
+                | Self::UnreadablePolicy(_)
+                | Self::Policy { .. }
+                | Self::Subject(_)
+                | Self::Product(_)
+                | Self::When { .. }
+                | Self::Use(_)
+                | Self::Place(PlaceError::Scope(ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant))
+                | Self::Place(PlaceError::Over(_))
+        )
+    }
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        self.answer(SystemClock::new().now()).unwrap_or_else(|error| match error.is_use() {
+            true => Outcome::usage(error),
+            false => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, HoldError> {
+        let root = self.root()?;
+        // The log's reader works on threads of its own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(async {
+            match &self.command {
+                Command::Place(args) => {
+                    let policy = self.policy()?;
+                    let signature = signature(policy.version.clone(), now);
+                    args.run(&root, &policy, &signature, self.output).await
+                }
+                Command::List { reveal, repair } => {
+                    if *repair {
+                        let signature = signature(self.policy()?.version, now);
+                        settle(&root, &signature).await?;
+                        forget(&root, now).await?;
+                    }
+                    listing::list(&root, now, *reveal, self.output).await
+                }
+                Command::Release { id } => {
+                    let signature = signature(self.policy()?.version, now);
+                    let released = release(&root, id, &signature).await?;
+                    let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
+                    Ok(Outcome::done(match self.output {
+                        Output::Json => json(&told),
+                        Output::Text => format!(
+                            "{id} is released in {}, as control {}; what it covered is forgotten\n",
+                            listing::names(&told.tables),
+                            told.control
+                        ),
+                    }))
+                }
+            }
+        })
+    }
+
+    fn config(&self) -> Result<Config, HoldError> {
+        Config::load(&self.config).config.ok_or_else(|| HoldError::Config { file: self.config.clone() })
+    }
+
+    fn root(&self) -> Result<Root, HoldError> {
+        match &self.root {
+            Some(root) => Ok(Root::parse(root)?),
+            None => Ok(Root::parse(&self.config()?.root)?),
+        }
+    }
+
+    fn policy(&self) -> Result<Policy, HoldError> {
+        let file = match &self.policy {
+            Some(file) => file.clone(),
+            None => self.config()?.policy,
+        };
+        read_policy(&file)?.policy.ok_or(HoldError::Policy { file })
+    }
+}
+
+/// What a release did.
+#[derive(Serialize)]
+struct Told {
+    id: String,
+    control: i64,
+    tables: Vec<ProductKey>,
+}
+
+fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
+    Signature { writer: Uuid::new_v4(), at, policy_version }
+}
+
+/// The first line of standard input.
+fn first_line() -> Result<String, std::io::Error> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+use clap::{CommandFactory, Parser};
+
+use super::Args;
+use crate::controls::testing::{naming, signature, two_tables};
+use crate::ids::ProductKey;
+use crate::store::testing::{noon, root};
+use crate::store::{ControlsVersion, Root, raise_controls};
+
+#[derive(Parser)]
+#[command(name = "ebbtide hold")]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+const ORDER: &str = "place --case 2026-17 --basis court-order --until 2027-01-31";
+
+fn parsed(root: &Root, line: &str) -> Result<Line, clap::Error> {
+    let words = ["hold"].into_iter().chain(line.split(' ')).map(str::to_owned);
+    let root = root.folder().display().to_string();
+    Line::try_parse_from(words.chain(["--root", &root, "--policy", "config/policy.yaml"].map(str::to_owned)))
+}
+
+/// The exit code and the output, with the drawn names written as `hold-N`.
+fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
+    let line = parsed(root, line).unwrap_or_else(|error| panic!("{error}"));
+    let outcome = match line.args.answer(noon() + chrono::TimeDelta::days(days)) {
+        Ok(outcome) => outcome,
+        Err(error) if error.is_use() => crate::cli::Outcome::usage(error),
+        Err(error) => crate::cli::Outcome::failure(format!("error: {error}\n")),
+    };
+    (outcome.code, outcome.out + &outcome.err)
+}
+
+fn answer(root: &Root, line: &str) -> (u8, String) {
+    answer_at(root, line, 0)
+}
+
+fn nameless(text: &str) -> String {
+    regex::Regex::new("hold-[0-9a-f]{8}").unwrap().replace_all(text, "hold-N").into_owned()
+}
+
+fn name(text: &str) -> String {
+    regex::Regex::new("hold-[0-9a-f]{8}").unwrap().find(text).unwrap().as_str().to_owned()
+}
+
+fn tables() -> (tempfile::TempDir, Root) {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(two_tables())
+}
+
+#[test]
+fn a_hold_is_placed_listed_released_and_forgotten() {
+    let (_folder, root) = tables();
+    let (code, placed) = answer(
+        &root,
+        &format!("{ORDER} --subject phone:+31699887766 --tenant customer-1 --from 2026-09-01 --to 2026-09-30"),
+    );
+    let mut told = format!("{code}\n{placed}");
+    let (code, listed) = answer(&root, "list");
+    told += &format!("--- list {code}\n{listed}");
+    let (code, revealed) = answer(&root, "list --reveal");
+    assert!(code == 0 && revealed.contains("  subject   phone:+31699887766\n"), "{revealed}");
+    let (code, released) = answer(&root, &format!("release {}", name(&placed)));
+    told += &format!("--- release {code}\n{released}");
+    let (code, listed) = answer(&root, "list");
+    told += &format!("--- list {code}\n{listed}");
+    assert!(!told.contains("99887766") && naming(&root).is_empty(), "{told}");
+    insta::assert_snapshot!("a_life", nameless(&told));
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_held_and_does_nothing() {
+    let (_folder, root) = tables();
+    let (code, text) = answer(&root, &format!("{ORDER} --subject phone:0699887766 --dry-run"));
+    assert_eq!((code, root.controls().exists()), (0, false));
+    insta::assert_snapshot!("dry_run", text);
+    let (_, text) = answer(&root, &format!("{ORDER} --subject email:ann@example.org --dry-run --output json"));
+    insta::assert_snapshot!("dry_run_json", text);
+}
+
+#[test]
+fn a_list_comes_as_json_too_with_masked_subjects() {
+    let (_folder, root) = tables();
+    assert_eq!(answer(&root, "list"), (0, "There are no holds.\n".to_owned()));
+    answer(&root, &format!("{ORDER} --subject channel:WhatsApp:4917012345 --product voice"));
+    let (code, refused) = answer(&root, "list --output json");
+    assert_eq!((code, refused), (0, "[]\n".to_owned()), "a product that has no channel subject was accepted");
+    answer(&root, &format!("{ORDER} --subject phone:+31699887766 --product voice --to 2026-09-30T12:00:00+02:00"));
+    let (code, text) = answer(&root, "list --output json");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!("list_json", nameless(&text));
+}
+
+#[test]
+fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
+    let (_folder, root) = tables();
+    let (_, placed) = answer(&root, &format!("{ORDER} --product sms"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        // As if the command had died behind the first of its two tables.
+        let log = crate::store::ControlLog::open(&root).unwrap();
+        let (_, mut control) = log.load_from(ControlsVersion(1)).await.unwrap().remove(0);
+        control["id"] = "hold-00000001".into();
+        control["scope"]["products"] = serde_json::json!(["sms", "voice"]);
+        log.append(ControlsVersion(2), &control).await.unwrap();
+        let sms: ProductKey = "sms".parse().unwrap();
+        let evidence = crate::store::Evidence::control("hold", signature().writer, noon(), signature().policy_version);
+        raise_controls(&root, &sms, ControlsVersion(2), evidence).await.unwrap();
+    });
+    let (code, text) = answer(&root, "list");
+    assert_eq!(code, 1);
+    assert!(text.contains(&name(&placed)), "{text}");
+    assert!(
+        text.ends_with("  tables    sms\n  MISSING   voice: finish it with `ebbtide hold list --repair`\n"),
+        "{text}"
+    );
+    let (code, text) = answer(&root, "list --repair");
+    assert!(code == 0 && text.ends_with("  tables    sms, voice\n"), "{text}");
+}
+
+#[test]
+fn a_hold_past_its_end_is_listed_as_ended_and_repair_forgets_what_it_covered() {
+    let (_folder, root) = tables();
+    answer(&root, &format!("{ORDER} --subject phone:+31699887766"));
+    let (_, text) = answer_at(&root, "list", 200);
+    assert!(text.contains("  ended\n") && text.contains("  subject   phone:…66\n"), "{text}");
+    let (_, text) = answer_at(&root, "list --repair", 200);
+    assert!(text.contains("  ended\n") && text.contains("  covered   is forgotten\n"), "{text}");
+    assert!(naming(&root).is_empty());
+}
+
+#[test]
+fn a_date_takes_in_its_whole_day_in_the_policys_zone() {
+    let (_folder, root) = tables();
+    let (_, text) = answer(&root, &format!("{ORDER} --from 2026-10-25 --to 2026-10-25 --dry-run"));
+    assert!(text.contains("until 2027-01-31T23:00:00Z"), "{text}");
+    // The clocks of Amsterdam went back on that day.
+    assert!(text.contains("from 2026-10-24T22:00:00Z and before 2026-10-25T23:00:00Z"), "{text}");
+    let (_, text) = answer(&root, &format!("{ORDER} --to 2026-10-25T12:00:00+02:00 --dry-run"));
+    assert!(text.contains("events    before 2026-10-25T10:00:00Z"), "{text}");
+}
+
+#[test]
+fn a_wrong_use_is_said_with_its_mend_and_nothing_is_done() {
+    let (_folder, root) = tables();
+    let lines = [
+        "",
+        " --subject phone",
+        " --subject fax:+31699887766",
+        " --subject phone:+31699887766 --product email",
+        " --product smms",
+        " --from 2026-09-02 --to 2026-09-01",
+        " --from yesterday",
+        " --tenant t --until 2020-01-01",
+    ];
+    let told: String = lines
+        .iter()
+        .map(|line| {
+            let order = if line.contains("--until") { "place --case c --basis b" } else { ORDER };
+            let (code, text) = answer(&root, &format!("{order}{line}"));
+            assert_eq!(code, 2, "{line}");
+            text
+        })
+        .collect();
+    assert!(!root.controls().exists() && !told.contains("99887766"));
+    let (code, unknown) = answer(&root, "release hold-00000000");
+    assert_eq!(code, 1);
+    let misnamed = parsed(&root, "release seventeen").err().unwrap().to_string();
+    insta::assert_snapshot!("wrong_uses", format!("{told}{unknown}{misnamed}"));
+}
+
+#[test]
+fn a_root_without_tables_takes_a_hold_for_those_to_come() {
+    let (_folder, root) = root();
+    let (code, text) = answer(&root, &format!("{ORDER} --tenant customer-1"));
+    assert!(code == 0 && text.contains("No table is covered yet; those made later begin under it"), "{text}");
+}
+
+#[test]
+fn the_help_of_hold_is_worth_reading() {
+    let mut command = Line::command().term_width(100);
+    command.build();
+    let mut text = command.render_long_help().to_string();
+    for name in ["place", "list", "release"] {
+        text += &format!("\n--- {name}\n{}", command.find_subcommand_mut(name).unwrap().render_long_help());
+    }
+    insta::assert_snapshot!("help", text);
+}

@@ -1,0 +1,48 @@
+//! Dates and instants as an officer writes them.
+//!
+//! Promises that a date means the whole of its day in the policy's zone, so that a hold never covers less than was said.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::HoldError;
+use crate::ids::{Bucket, BucketUnit};
+use crate::policy::{Calendar, Policy};
+
+/// A time as it was written.
+pub(super) enum When {
+    /// A day of the policy's zone.
+    Day(NaiveDate),
+    /// An instant.
+    At(DateTime<Utc>),
+}
+
+impl When {
+    /// Reads `text`, given for the option `what`.
+    pub(super) fn parse(what: &'static str, text: &str) -> Result<When, HoldError> {
+        if let Ok(day) = text.parse::<NaiveDate>() {
+            return Ok(When::Day(day));
+        }
+        let at = DateTime::parse_from_rfc3339(text);
+        at.map(|at| When::At(at.with_timezone(&Utc))).map_err(|_| HoldError::When { what, text: text.to_owned() })
+    }
+
+    /// Its first instant.
+    pub(super) fn start(&self, policy: &Policy) -> DateTime<Utc> {
+        match self {
+            When::Day(day) => calendar(policy).start(Bucket::Day(*day)),
+            When::At(at) => *at,
+        }
+    }
+
+    /// The first instant behind it: of an instant, itself.
+    pub(super) fn end(&self, policy: &Policy) -> DateTime<Utc> {
+        match self {
+            When::Day(day) => calendar(policy).end(Bucket::Day(*day)),
+            When::At(at) => *at,
+        }
+    }
+}
+
+fn calendar(policy: &Policy) -> Calendar {
+    Calendar::new(policy.zone, BucketUnit::Day)
+}

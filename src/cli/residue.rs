@@ -1,0 +1,204 @@
+//! `ebbtide residue`: whether given values stand anywhere under the root, and where.
+//!
+//! Promises an exit code that tells clean from found from not wholly searched. Must never print a value: it is its line.
+
+use std::fmt::{self, Write as _};
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::place::{Place, PlaceError};
+use super::report::counted;
+use super::{Outcome, Output, json};
+use crate::clock::{Clock, SystemClock};
+use crate::store::residue::{Blooms, Progress, Residue, SearchError, Values, ValuesError, Verdict, search};
+
+/// How often the progress of a long search is told.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// Search every byte under the root for given values: files, names, Parquet pages, statistics, filters, logs.
+///
+/// Each value is searched for as it is given and in its canonical forms (a number without its plus, an address in lower
+/// case, a channel's id), escaped, encoded and as binary. What is found is named by file and place, and the value by
+/// its line alone. docs/residue.md tells what is searched and what a finding means.
+///
+/// Exit code 0: everything was searched and nothing found. 1: something was found. 2: a wrong use, or something could
+/// not be searched.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
+pub(super) struct Args {
+    /// The file of values, one a line; `-` for standard input. Keep it outside the root.
+    #[arg(long, value_name = "FILE")]
+    values: PathBuf,
+    /// Take values of fewer than 4 bytes too, which stand in large files by chance.
+    #[arg(long)]
+    allow_short: bool,
+    /// How many findings to list; the totals count all.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+    #[command(flatten)]
+    place: Place,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Why nothing was searched.
+#[derive(Debug, thiserror::Error)]
+enum ResidueError {
+    /// The root is not known.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The values cannot be read.
+    #[error("{} cannot be read: {error}", file.display())]
+    Unreadable {
+        /// Their file.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The values cannot be searched for.
+    #[error("{}: {error}", file.display())]
+    Values {
+        /// Their file.
+        file: PathBuf,
+        /// Why.
+        error: ValuesError,
+    },
+    /// There is nothing to search.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// Never: texts are written to memory.
+    #[error(transparent)]
+    Format(#[from] fmt::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer().unwrap_or_else(Outcome::usage)
+    }
+
+    fn answer(&self) -> Result<Outcome, ResidueError> {
+        let root = self.place.root()?;
+        let text = read(&self.values).map_err(|error| ResidueError::Unreadable { file: self.values.clone(), error })?;
+        let values = Values::parse(&text, self.allow_short)
+            .map_err(|error| ResidueError::Values { file: self.values.clone(), error })?;
+        let told = Told { clock: SystemClock::new(), last: AtomicU64::new(0) };
+        let found = search(&root, &Arc::new(values), &|progress| told.tell(progress))?;
+        let verdict = found.verdict();
+        let out = match self.output {
+            Output::Json => json(&Judged { verdict, residue: &found }),
+            Output::Text => tell(&found, &root.folder().display().to_string(), self.limit)?,
+        };
+        let code = match verdict {
+            Verdict::Clean => 0,
+            Verdict::Found => 1,
+            Verdict::Incomplete => 2,
+        };
+        Ok(Outcome { out, code, ..Outcome::default() })
+    }
+}
+
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    if file == Path::new("-") {
+        let mut text = Vec::new();
+        std::io::stdin().read_to_end(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read(file)
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    verdict: Verdict,
+    #[serde(flatten)]
+    residue: &'a Residue,
+}
+
+/// Tells the progress now and then, on stderr, so that the result stays alone on stdout.
+struct Told {
+    clock: SystemClock,
+    last: AtomicU64,
+}
+
+impl Told {
+    fn tell(&self, progress: Progress) {
+        let now = self.clock.monotonic().as_millis() as u64;
+        let last = self.last.load(Ordering::Relaxed);
+        let due = now.saturating_sub(last) >= TOLD_EVERY.as_millis() as u64;
+        if due && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            let mib = |bytes: u64| bytes >> 20;
+            // Nobody need read it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "searched {} of {} files, {} of {} MiB",
+                progress.files,
+                progress.of_files,
+                mib(progress.bytes),
+                mib(progress.of_bytes)
+            );
+        }
+    }
+}
+
+fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error> {
+    let mut out = String::new();
+    let values = counted(found.values, "value");
+    writeln!(
+        out,
+        "Searched {} under {root}, {}, for {values}",
+        counted(found.files, "file"),
+        counted(found.bytes, "byte")
+    )?;
+    for finding in found.findings.iter().take(limit) {
+        writeln!(out, "values line {}: {finding}", finding.line)?;
+    }
+    if found.findings.len() > limit {
+        writeln!(
+            out,
+            "... and {} more; --limit {} lists them all",
+            found.findings.len() - limit,
+            found.findings.len()
+        )?;
+    }
+    for missed in found.unsearched.iter().take(limit) {
+        writeln!(out, "COULD NOT BE SEARCHED: {}: {}", missed.file, missed.why)?;
+    }
+    if found.unsearched.len() > limit {
+        writeln!(out, "... and {} more that could not be searched", found.unsearched.len() - limit)?;
+    }
+    tell_blooms(&mut out, &found.blooms)?;
+    let places = counted(found.findings.len(), "place");
+    let missed = counted(found.unsearched.len(), "part");
+    match found.verdict() {
+        Verdict::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
+        Verdict::Incomplete => writeln!(out, "Nothing found, but {missed} could not be searched.")?,
+        Verdict::Found => {
+            let but =
+                if found.unsearched.is_empty() { String::new() } else { format!("; {missed} could not be searched") };
+            writeln!(out, "Found {} of {values}, in {places}{but}.", found.found())?;
+        }
+    }
+    Ok(out)
+}
+
+fn tell_blooms(out: &mut String, blooms: &Blooms) -> fmt::Result {
+    if blooms.maybe == 0 {
+        return Ok(());
+    }
+    let chance = if blooms.beyond_chance() { "more than chance explains" } else { "as chance has it" };
+    writeln!(
+        out,
+        "{} said \"maybe\" {} of values that their columns do not hold, {:.1} expected: {chance}",
+        counted(blooms.filters, "bloom filter"),
+        counted(blooms.maybe, "time"),
+        blooms.expected
+    )
+}
+
+#[cfg(test)]
+mod tests;

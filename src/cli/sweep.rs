@@ -1,0 +1,283 @@
+//! `ebbtide sweep`: makes what is due go, once, for cron or where ingest runs elsewhere.
+//!
+//! Promises an exit code that tells: 0 all that is due is done, 3 more is left, 1 something failed, 2 a wrong use. Progress goes
+//! to stderr, the result to stdout.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{Outcome, Output, json};
+use crate::app::{UnreadablePolicy, read_policy, upkeep};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Config, Sweep};
+use crate::expiry::{
+    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
+};
+use crate::ids::{Deadline, ProductKey};
+use crate::metrics::{Metrics, MetricsError};
+use crate::policy::Policy;
+use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec};
+
+/// More is due than was done.
+const MORE_LEFT: u8 = 3;
+
+/// Makes what is due go: columns of categories that are due are left out, records whose last category is due end. What is held
+/// stays. Then unlinks what was replaced longer ago than `maintain.readers_grace`.
+///
+/// Exit code 0: nothing due is left. 3: more is left (--steps, or the clock is not trusted). 1: something failed. 2: a wrong use.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
+                        ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z")]
+pub(super) struct Args {
+    /// Sweep this product alone.
+    #[arg(long, value_parser = ProductKey::new)]
+    product: Option<ProductKey>,
+    /// Sweep only what was due then. In the future only with --dry-run.
+    #[arg(long, value_name = "INSTANT")]
+    until: Option<DateTime<Utc>>,
+    /// Do at most so many pieces of work.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Say what is due and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The configuration that names the root and the policy.
+    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    config: PathBuf,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Why nothing could be swept.
+#[derive(Debug, thiserror::Error)]
+enum SweepCliError {
+    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
+    Config { file: PathBuf },
+    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
+    Policy { file: PathBuf },
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error("--product: the policy has no product {product} with records")]
+    Product { product: ProductKey },
+    #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
+    Future,
+    #[error(transparent)]
+    Open(#[from] OpenProductError),
+    #[error(transparent)]
+    Table(#[from] OpenError),
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("no threads to work with: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        self.answer(Arc::new(SystemClock::new())).unwrap_or_else(|error| match error {
+            SweepCliError::Config { .. }
+            | SweepCliError::Policy { .. }
+            | SweepCliError::UnreadablePolicy(_)
+            | SweepCliError::Root(_)
+            | SweepCliError::Product { .. }
+            | SweepCliError::Future => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self, clock: SharedClock) -> Result<Outcome, SweepCliError> {
+        let config = Config::load(&self.config).config;
+        let config = config.ok_or_else(|| SweepCliError::Config { file: self.config.clone() })?;
+        let policy = read_policy(&config.policy)?.policy;
+        let policy = policy.ok_or_else(|| SweepCliError::Policy { file: config.policy.clone() })?;
+        if let Some(product) = &self.product
+            && policy.products.get(product).is_none_or(|product| product.records.is_none())
+        {
+            return Err(SweepCliError::Product { product: product.clone() });
+        }
+        if !self.dry_run && self.until.is_some_and(|until| until > clock.now()) {
+            return Err(SweepCliError::Future);
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(self.sweep(&config, policy, clock))
+    }
+
+    async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
+        let (root, policy) = (Root::parse(&config.root)?, Arc::new(policy));
+        let parts = Parts {
+            root: root.clone(),
+            policy: Arc::clone(&policy),
+            clock: Arc::clone(&clock),
+            metrics: Metrics::new()?,
+            settings: settings(&config.sweep, self.dry_run),
+            share: Share::All,
+            board: HeldBoard::default(),
+        };
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
+        if self.dry_run {
+            let (works, more) = sweeper.plan(self.until.unwrap_or_else(|| clock.now())).await?;
+            return Ok(self.tell_plan(&works, more));
+        }
+        let round = self.rounds(&mut sweeper).await;
+        let mut unlinked = 0;
+        for product in policy.products.keys().filter(|key| self.product.as_ref().is_none_or(|only| only == *key)) {
+            if let Some(spec) = TableSpec::of(&policy, product) {
+                let mut table = Table::open(&root, Arc::new(spec)).await?;
+                unlinked += table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted.replaced.len();
+            }
+        }
+        Ok(self.tell(&round, unlinked))
+    }
+
+    /// Rounds until nothing due is left, the steps are used up or a round gets nowhere.
+    async fn rounds(&self, sweeper: &mut Sweeper) -> Round {
+        let mut all = Round::default();
+        loop {
+            let left = self
+                .steps
+                .map_or(usize::MAX, |steps| steps.saturating_sub(usize::try_from(all.works).unwrap_or(steps)));
+            let round = sweeper.round(self.until, left).await;
+            all.add(&round);
+            if round.works > 0 && all.more {
+                eprintln!("{} pieces of work done, more is due", all.works);
+            }
+            let nowhere = round.works == 0 && round.stale == 0;
+            if !round.more || nowhere || round.clock.is_some() || left == 0 {
+                return all;
+            }
+        }
+    }
+
+    fn tell_plan(&self, works: &[Planned], more: bool) -> Outcome {
+        let lines: Vec<Line> = works.iter().map(Line::of).collect();
+        if self.output == Output::Json {
+            return Outcome::done(json(&Due { works: lines, more }));
+        }
+        let mut out = String::new();
+        for Line { product, bucket, profile, action, due, segments, records, bytes } in &lines {
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                out,
+                "{product} {bucket} {profile}: {action}, due {due}: {records} records in {segments} segments, {bytes} bytes"
+            );
+        }
+        if lines.is_empty() {
+            out.push_str("nothing is due\n");
+        }
+        if more {
+            out.push_str("and more than one plan holds\n");
+        }
+        Outcome::done(out)
+    }
+
+    fn tell(&self, round: &Round, unlinked: usize) -> Outcome {
+        let code = match round {
+            Round { failed, .. } if *failed > 0 => 1,
+            Round { more: true, .. } => MORE_LEFT,
+            _ => 0,
+        };
+        let out = if self.output == Output::Json {
+            json(&Swept { round, unlinked })
+        } else {
+            let did = &round.did;
+            let fields: u64 = did.dropped.values().sum();
+            let mut out = format!(
+                "{} pieces of work in {} commits: {fields} fields dropped, {} records ended ({} in {} cells, {} suppressed, \
+                 {} removed), {} held; {} bytes copied, {} dropped; {unlinked} replaced files unlinked\n",
+                round.works,
+                round.commits,
+                did.cell_records + did.suppressed + did.removed,
+                did.cell_records,
+                did.cells,
+                did.suppressed,
+                did.removed,
+                did.held,
+                did.bytes_copied,
+                did.bytes_dropped,
+            );
+            if let Some(clock) = round.clock {
+                let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
+            }
+            if round.failed > 0 {
+                let _ = writeln!(out, "{} pieces of work failed; the log says why", round.failed);
+            } else if round.more {
+                out.push_str("more is due\n");
+            }
+            out
+        };
+        Outcome { out, code, ..Outcome::default() }
+    }
+}
+
+fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
+    Settings {
+        // What is only told may be all of it.
+        bounds: if dry_run { Bounds { works: 10_000, ..Bounds::default() } } else { Bounds::default() },
+        memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
+        clock_tolerance: sweep.clock_tolerance,
+        // One sweep is over before a clock could have settled.
+        clock_settle: Duration::MAX,
+    }
+}
+
+#[derive(Serialize)]
+struct Due {
+    works: Vec<Line>,
+    more: bool,
+}
+
+/// One piece of work.
+#[derive(Serialize)]
+struct Line {
+    product: ProductKey,
+    bucket: String,
+    profile: String,
+    action: String,
+    due: Deadline,
+    segments: usize,
+    records: u64,
+    bytes: u64,
+}
+
+impl Line {
+    fn of(planned: &Planned) -> Line {
+        let work = &planned.work;
+        let action = match &work.action {
+            Action::End => "end".to_owned(),
+            Action::Drop(categories) => {
+                let named: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
+                format!("drop {}", named.join(", "))
+            }
+        };
+        Line {
+            product: planned.product.clone(),
+            bucket: work.bucket.to_string(),
+            profile: work.profile.to_string(),
+            action,
+            due: work.due,
+            segments: work.segments.len(),
+            records: work.records(),
+            bytes: work.bytes(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Swept<'r> {
+    #[serde(flatten)]
+    round: &'r Round,
+    unlinked: usize,
+}

@@ -1,0 +1,309 @@
+//! `ebbtide why`: what of a record is here, until when and under which rule; or which commit took it.
+//!
+//! Promises to change nothing and to print no value of the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
+use std::path::PathBuf;
+
+use chrono::SecondsFormat;
+use serde::Serialize;
+
+use super::place::{Place, PlaceError};
+use super::{Outcome, Output, json, report};
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
+use crate::policy::{Answer, Policy, Question, resolve};
+use crate::store::{Fate, Known, Sought, State, Step, Story, ViewError, why};
+
+/// Say what of a record is here, until when and under which rule, or when it went and by which commit.
+///
+/// A record is named by its topic, partition and offset, or by a value that one of its columns holds, such as a message's
+/// id. Exit code 0: it is told. 1: nothing is known of such a record.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \
+                        ebbtide why --product sms --id message_id=7f4c")]
+pub(super) struct Args {
+    /// The product's key in the policy.
+    #[arg(long, value_parser = ProductKey::new)]
+    product: ProductKey,
+    /// The topic that the record came from.
+    #[arg(long, value_parser = Topic::new, required_unless_present = "id", requires = "partition", requires = "offset")]
+    topic: Option<Topic>,
+    /// The partition of that topic.
+    #[arg(long, requires = "topic")]
+    partition: Option<i32>,
+    /// The offset in that partition.
+    #[arg(long, requires = "topic")]
+    offset: Option<i64>,
+    /// A column and the value that it holds.
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = id, conflicts_with_all = ["topic", "partition", "offset"])]
+    id: Option<Id>,
+    /// Look in this bucket only.
+    #[arg(long)]
+    bucket: Option<Bucket>,
+    /// The policy whose rules are told; without it, that of the configuration, if there is one.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// A column and a value.
+#[derive(Clone)]
+struct Id {
+    column: String,
+    value: String,
+}
+
+/// The value may be personal.
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=...", self.column)
+    }
+}
+
+fn id(text: &str) -> Result<Id, String> {
+    let (column, value) = text.split_once('=').ok_or("write a column and its value: message_id=7f4c")?;
+    Ok(Id { column: column.to_owned(), value: value.to_owned() })
+}
+
+/// Why a record's story cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WhyError {
+    /// It cannot be told where the tables are.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The policy that was named cannot be read.
+    #[error(transparent)]
+    Policy(#[from] UnreadablePolicy),
+    /// The table cannot be read, or is not there.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Never: texts are written to memory.
+    #[error(transparent)]
+    Format(#[from] fmt::Error),
+    /// The program could not start its own threads.
+    #[error("no threads to read with: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer().unwrap_or_else(|error| match error {
+            WhyError::Place(_) | WhyError::Policy(_) => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self) -> Result<Outcome, WhyError> {
+        let root = self.place.root()?;
+        let policy = match &self.policy {
+            Some(file) => {
+                let checked = read_policy(file)?;
+                if checked.policy.is_none() {
+                    return Ok(report::problems(file, &checked.problems, self.output));
+                }
+                checked.policy
+            }
+            // A policy that nobody named need not be there.
+            None => self.place.config().and_then(|config| read_policy(&config.policy).ok()?.policy),
+        };
+        let sought = match (&self.topic, self.partition, self.offset, &self.id) {
+            (Some(topic), Some(partition), Some(offset), _) => Sought::Source {
+                partition: TopicPartition { topic: topic.clone(), partition: Partition(partition) },
+                offset: Offset(offset),
+            },
+            (_, _, _, Some(Id { column, value })) => Sought::Value { column: column.clone(), value: value.clone() },
+            // The parser refuses all else.
+            _ => return Ok(Outcome::usage("name a record by --topic, --partition and --offset, or by --id")),
+        };
+        let known = known(policy.as_ref(), &self.product, self.bucket);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let stories = runtime.block_on(why(&root, &self.product, &sought, &known))?;
+        let records = stories.iter().map(|story| Record::of(story, &self.product, policy.as_ref(), Vec::new()));
+        let told = Told { product: &self.product, records: records.collect() };
+        let nothing = stories.iter().all(|story| matches!(story.fate, Fate::Untold { .. }));
+        let out = if self.output == Output::Text { text(&told)? } else { json(&told) };
+        Ok(if nothing { Outcome::problem(out) } else { Outcome::done(out) })
+    }
+}
+
+/// What the policy knows of a product that its table does not.
+fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) -> Known {
+    let records = policy.and_then(|policy| policy.products.get(product)?.records.as_ref());
+    let mut fields: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
+    for (column, class) in records.iter().flat_map(|records| &records.fields) {
+        if let Some(category) = class.category() {
+            fields.entry(category.clone()).or_default().insert(column.clone());
+        }
+    }
+    Known { bucket, tenant: records.and_then(|records| records.tenant.clone()), fields }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    product: &'a ProductKey,
+    records: Vec<Record<'a>>,
+}
+
+/// A record's story with what the policy and the holds say of it.
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    story: &'a Story,
+    /// The rule of each category, where the policy is known.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rules: BTreeMap<Category, Ruled>,
+    /// The holds that keep it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_by: Vec<String>,
+}
+
+/// The rule that holds for a category, in words.
+#[derive(Serialize)]
+struct Ruled {
+    rule: String,
+    keep: String,
+    boundary: String,
+    trigger: String,
+    grace: String,
+    policy_version: String,
+}
+
+impl<'a> Record<'a> {
+    fn of(story: &'a Story, product: &ProductKey, policy: Option<&Policy>, held_by: Vec<String>) -> Record<'a> {
+        let mut rules = BTreeMap::new();
+        if let (Fate::Here(place), Some(policy)) = (&story.fate, policy) {
+            let country = place.jurisdiction.unwrap_or(Country::UNKNOWN);
+            for category in place.categories.iter().map(|standing| &standing.category) {
+                let asked = Question { product, category, country, tenant: place.tenant.as_deref() };
+                // A category that the policy has no more has no rule in it.
+                let Answer::Rule(rule) = resolve(&policy.rules, asked) else { continue };
+                let rule = &policy.rules[rule];
+                rules.insert(
+                    category.clone(),
+                    Ruled {
+                        rule: rule.id.to_string(),
+                        keep: rule.keep.to_string(),
+                        boundary: rule.boundary.to_string(),
+                        trigger: rule.trigger.to_string(),
+                        grace: rule.grace.to_string(),
+                        policy_version: policy.version.to_string(),
+                    },
+                );
+            }
+        }
+        Record { story, rules, held_by }
+    }
+}
+
+fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
+    if told.records.is_empty() {
+        return Ok(format!(
+            "No record in table {} holds that value. If it did, its topic, partition and offset tell when it went.\n",
+            told.product
+        ));
+    }
+    let mut out = String::new();
+    for (at, record) in told.records.iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        record.text(told.product, &mut out)?;
+    }
+    Ok(out)
+}
+
+impl Record<'_> {
+    fn text(&self, product: &ProductKey, out: &mut String) -> fmt::Result {
+        match (&self.story.partition, self.story.offset) {
+            (Some(partition), Some(offset)) => writeln!(out, "Record of {product}, {partition} at offset {offset}")?,
+            _ => writeln!(out, "Record of {product}")?,
+        }
+        if let Some(ingest) = &self.story.ingest {
+            writeln!(out, "  read by     {}", step(ingest))?;
+        }
+        match &self.story.fate {
+            Fate::Here(place) => {
+                let mut tags = vec![format!("segment {}", place.path)];
+                tags.extend(place.jurisdiction.map(|country| format!("jurisdiction {country}")));
+                tags.extend(place.policy_version.as_ref().map(|version| format!("tagged under policy {version}")));
+                writeln!(out, "  here        {}", tags.join(", "))?;
+                let width = place.categories.iter().map(|of| of.category.as_str().len()).max().unwrap_or(0).max(10);
+                for standing in &place.categories {
+                    write!(out, "  {:<width$}  {}", standing.category.as_str(), state(&standing.state))?;
+                    let here = matches!(standing.state, State::Here { .. } | State::Unsure);
+                    if let Some(ruled) = self.rules.get(&standing.category).filter(|_| here) {
+                        let Ruled { rule, keep, boundary, trigger, grace, policy_version } = ruled;
+                        let bound = if boundary == "at_most" { "at most" } else { "at least" };
+                        write!(
+                            out,
+                            "; rule {rule} of policy {policy_version}: {bound} {keep} from {trigger}, gone within {grace}"
+                        )?;
+                    }
+                    writeln!(out)?;
+                }
+            }
+            Fate::Gone { by, perhaps_never_stored } => {
+                let one = by.len() == 1 && !perhaps_never_stored;
+                writeln!(out, "  gone        {}", if one { "ended by" } else { "ended by one of these" })?;
+                for by in by {
+                    writeln!(out, "              {}", step(by))?;
+                }
+                if *perhaps_never_stored {
+                    writeln!(
+                        out,
+                        "              unless it was never stored: the commit that read it counted records that were not"
+                    )?;
+                }
+            }
+            Fate::NeverStored { expired, dead_letters } => {
+                let mut why: Vec<String> =
+                    dead_letters.iter().map(|(code, n)| format!("{n} dead letters ({code})")).collect();
+                if *expired > 0 {
+                    why.insert(0, format!("{expired} past all their deadlines on arrival"));
+                }
+                let why =
+                    if why.is_empty() { "none: the topic had no record there".to_owned() } else { why.join(", ") };
+                writeln!(out, "  not stored  of the records that this commit read, it did not store {why}")?;
+            }
+            Fate::NotRead { next: Some(next) } => writeln!(out, "  not read    the table reads on at offset {next}")?,
+            Fate::NotRead { next: None } => writeln!(out, "  not read    the table has nothing of that partition")?,
+            Fate::Untold { oldest_entry } => {
+                writeln!(
+                    out,
+                    "  not here    and the entries before version {oldest_entry}, which told more, are cleaned away"
+                )?;
+            }
+        }
+        if !self.held_by.is_empty() {
+            writeln!(out, "  held by     {}", self.held_by.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn state(state: &State) -> String {
+    match state {
+        State::Here { until: Some(until) } => format!("here until {until}"),
+        State::Here { until: None } => "here, its deadline is open".to_owned(),
+        State::Gone { by: Some(by) } => format!("gone, by {}", step(by)),
+        State::Gone { by: None } => "gone, by a commit whose entry is cleaned away".to_owned(),
+        State::LeftOut => "never stored: it was due when the record arrived".to_owned(),
+        State::Unsure => "without a deadline: open, or never there".to_owned(),
+    }
+}
+
+fn step(step: &Step) -> String {
+    let Some(operation) = &step.operation else { return format!("version {} of another engine", step.version) };
+    let at = step.at.map(|at| format!(" at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default();
+    let commit = step.commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();
+    format!("version {} ({operation}{at}{commit})", step.version)
+}
+
+#[cfg(test)]
+mod tests;

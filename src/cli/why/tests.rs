@@ -1,0 +1,96 @@
+use std::collections::BTreeSet;
+
+use clap::Parser;
+
+use super::{Args, Record};
+use crate::cli::Outcome;
+use crate::store::testing::{batch, partition, root, spec};
+use crate::store::{Fate, Root, SegmentIndex, Story, Table};
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn answer(root: &Root, line: &str) -> Outcome {
+    let words = ["why", "--product", "sms"].into_iter().chain(line.split(' ')).map(str::to_owned);
+    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    line.args.run()
+}
+
+/// Two commits of a hundred records, of which the content is gone, and a third.
+fn filled() -> (tempfile::TempDir, Root) {
+    let (folder, root) = root();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        for from in [None, Some(100)] {
+            let work = batch(&table, 0, from, from.unwrap_or(0) + 100).await;
+            table.commit(work).await.unwrap();
+        }
+        let index = SegmentIndex::load(&table).await.unwrap();
+        let old: Vec<_> = index.iter().cloned().collect();
+        let spliced = table.splice(&old, &BTreeSet::from(["content".parse().unwrap()])).await.unwrap();
+        table.commit_rewrite(crate::store::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+        let work = batch(&table, 0, Some(200), 210).await;
+        table.commit(work).await.unwrap();
+    });
+    (folder, root)
+}
+
+/// Commits and files have random names.
+fn without_names(text: &str) -> String {
+    let names = regex::Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
+    names.replace_all(text, "ID").into_owned()
+}
+
+const AT: &str = "--topic traffic.sms --partition 0 --offset";
+
+#[test]
+fn a_record_is_told_with_what_is_here_and_what_went() {
+    let (_folder, root) = filled();
+    let outcome = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
+    assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
+    insta::assert_snapshot!("here", without_names(&outcome.out));
+    insta::assert_snapshot!("json", without_names(&answer(&root, &format!("{AT} 205 --output json")).out));
+    insta::assert_snapshot!("not_read", answer(&root, &format!("{AT} 210")).out);
+}
+
+#[test]
+fn a_value_that_nobody_has_is_a_problem_and_never_printed() {
+    let (_folder, root) = filled();
+    let outcome = answer(&root, "--id recipient=31612345678");
+    assert_eq!(outcome.code, 1);
+    insta::assert_snapshot!(outcome.out, @"No record in table sms holds that value. If it did, its topic, partition and offset tell when it went.");
+    let found = answer(&root, "--id source_offset=7");
+    assert_eq!(found.code, 0);
+    assert!(found.out.starts_with("Record of sms, traffic.sms/0 at offset 7\n"), "{}", found.out);
+}
+
+#[test]
+fn a_record_must_be_named_in_one_way() {
+    for wrong in [
+        "--topic traffic.sms",
+        "--topic traffic.sms --partition 0",
+        "--partition 0 --offset 1",
+        "--id message_id",
+        "--id a=b --topic traffic.sms --partition 0 --offset 1",
+    ] {
+        let words = ["why", "--product", "sms"].into_iter().chain(wrong.split(' '));
+        assert!(Line::try_parse_from(words).is_err(), "{wrong}");
+    }
+    assert!(Line::try_parse_from(["why", "--product", "sms"]).is_err());
+}
+
+#[test]
+fn the_holds_of_a_record_are_told() {
+    let fate = Fate::NotRead { next: None };
+    let story = Story { partition: Some(partition(0)), offset: Some(crate::ids::Offset(1)), ingest: None, fate };
+    let held = vec!["hold-7".to_owned(), "hold-9".to_owned()];
+    let record = Record::of(&story, &"sms".parse().unwrap(), None, held);
+    let mut text = String::new();
+    record.text(&"sms".parse().unwrap(), &mut text).unwrap();
+    assert!(text.ends_with("  held by     hold-7, hold-9\n"), "{text}");
+    assert_eq!(serde_json::to_value(&record).unwrap()["held_by"][1], "hold-9");
+}

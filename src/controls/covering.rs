@@ -1,0 +1,169 @@
+//! Which rows the holds in force cover, as a predicate over a segment's columns. Pure.
+//!
+//! Promises never to cover less than a hold's words: where a column that a condition needs is not there or is gone already,
+//! the condition is taken as true wherever it could be. Only a subject cannot be: a row without it names nobody.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::hold::{Hold, Scope, TimeRange};
+use crate::ids::{Bucket, Category, ProductKey};
+use crate::policy::{Calendar, Class, Records};
+use crate::store::{Predicate, StoredSegment};
+
+/// How far an event may lie outside of its bucket. The bucket is that of the earlier of event and arrival, so an event
+/// never lies before it, and after it by `ingest.future_tolerance`, which is at most a day; and a policy may have counted
+/// its days in another zone then, which moves them by 26 hours at most.
+const MARGIN: TimeDelta = TimeDelta::days(3);
+
+/// The holds that are in force at some instant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holds {
+    holds: Vec<Arc<Hold>>,
+}
+
+/// What is known of a segment without opening it.
+#[derive(Debug, Clone)]
+pub struct SegmentView {
+    /// The instants that events of it can have.
+    events: Range<DateTime<Utc>>,
+    /// The categories that are, or may be, no longer in it.
+    gone: BTreeSet<Category>,
+}
+
+impl SegmentView {
+    /// A segment that the table lists. A category without a deadline is taken as gone: it is, or its deadline is open.
+    #[must_use]
+    pub fn of(calendar: &Calendar, segment: &StoredSegment, records: &Records) -> Self {
+        let personal = records.fields.values().filter_map(Class::category);
+        let gone = personal.filter(|category| !segment.deadlines.contains_key(*category)).cloned().collect();
+        Self::new(calendar, segment.bucket, gone)
+    }
+
+    /// A segment of that bucket, in which nothing of the categories `gone` may be left. Name too many rather than too few.
+    #[must_use]
+    pub fn new(calendar: &Calendar, bucket: Bucket, gone: BTreeSet<Category>) -> Self {
+        let (start, end) = (calendar.start(bucket), calendar.end(bucket));
+        let from = start.checked_sub_signed(MARGIN).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        Self { events: from..end.checked_add_signed(MARGIN).unwrap_or(DateTime::<Utc>::MAX_UTC), gone }
+    }
+
+    fn may_hold(&self, range: &TimeRange) -> bool {
+        range.meets(self.events.start, self.events.end)
+    }
+}
+
+impl Holds {
+    pub(super) fn new(holds: Vec<Hold>) -> Self {
+        Self { holds: holds.into_iter().map(Arc::new).collect() }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.holds.is_empty()
+    }
+
+    /// The holds.
+    pub fn iter(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.iter().map(Arc::as_ref)
+    }
+
+    /// Those that can cover records of a product.
+    #[must_use]
+    pub fn covering(&self, product: &ProductKey) -> Holds {
+        Holds { holds: self.holds.iter().filter(|hold| hold.scope.covers(product)).cloned().collect() }
+    }
+
+    /// Whether any row of the segment may be held, by what is known without opening it.
+    #[must_use]
+    pub fn may_cover(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> bool {
+        self.predicate(product, records, segment).is_some()
+    }
+
+    /// The rows of the segment that some hold covers: `None` if none can be. `Predicate::All` of nothing is every row.
+    #[must_use]
+    pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> Option<Predicate> {
+        let covering = self.holds.iter().filter(|hold| hold.scope.covers(product));
+        let mut any: Vec<Predicate> = covering.filter_map(|hold| rows(&hold.scope, records, segment)).collect();
+        let every = Predicate::All(Vec::new());
+        match any.len() {
+            0 => None,
+            _ if any.contains(&every) => Some(every),
+            1 => any.pop(),
+            _ => Some(Predicate::Any(any)),
+        }
+    }
+}
+
+/// The rows that one scope covers; `None` if there can be none.
+fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predicate> {
+    let stands = |column: &str| match records.fields.get(column) {
+        Some(Class::Personal(category)) => !segment.gone.contains(category),
+        Some(Class::NotPersonal) => true,
+        None => false,
+    };
+    let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
+    let mut all = Vec::new();
+    if let Some(subject) = &scope.subject {
+        let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind) && stored(records, &of.column));
+        let mut any: Vec<Predicate> = named.map(|of| is(&of.column, subject.canonical())).collect();
+        match any.len() {
+            0 => return None,
+            1 => all.append(&mut any),
+            _ => all.push(Predicate::Any(any)),
+        }
+    }
+    if let Some(range) = &scope.events {
+        if !segment.may_hold(range) {
+            return None;
+        }
+        if stands(&records.event_time) {
+            all.push(Predicate::Between { column: records.event_time.clone(), from: range.from, to: range.to });
+        }
+    }
+    if let (Some(tenant), Some(column)) = (&scope.tenant, &records.tenant)
+        && stands(column)
+    {
+        all.push(is(column, tenant));
+    }
+    Some(if all.len() == 1 { all.remove(0) } else { Predicate::All(all) })
+}
+
+fn stored(records: &Records, column: &str) -> bool {
+    records.fields.contains_key(column)
+}
+
+/// How a scope reads in the words of one product: which columns decide, and what cannot be told there.
+#[must_use]
+pub fn reading(scope: &Scope, records: Option<&Records>) -> Vec<String> {
+    let Some(records) = records else { return vec!["the policy has no such product: held whole".to_owned()] };
+    let mut told = Vec::new();
+    if let Some(subject) = &scope.subject {
+        let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind) && stored(records, &of.column));
+        let names: Vec<&str> = named.map(|of| of.column.as_str()).collect();
+        if names.is_empty() {
+            return vec![format!("has no {} subject: none of its records can match", subject.kind)];
+        }
+        told.push(format!("subject in {}", names.join(" or ")));
+    }
+    if scope.tenant.is_some() {
+        told.push(match records.tenant.as_deref().filter(|column| stored(records, column)) {
+            Some(column) => format!("tenant in {column}"),
+            None => "stores no tenant: records of every tenant match".to_owned(),
+        });
+    }
+    if scope.events.is_some() {
+        told.push(match stored(records, &records.event_time) {
+            true => format!("event time in {}", records.event_time),
+            false => "stores no event time: whole buckets match".to_owned(),
+        });
+    }
+    if told.is_empty() {
+        told.push("every record".to_owned());
+    }
+    told
+}

@@ -1,0 +1,132 @@
+//! All controls of a root in memory: read from the control log, kept up to date by reading what is new.
+//!
+//! Promises that a control it does not understand is an error and never passed over, and that a log shorter than what a
+//! table knows is one too.
+
+use chrono::{DateTime, Utc};
+
+use super::control::{Control, PastHold, Release};
+use super::covering::Holds;
+use super::hold::{Hold, HoldId};
+use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
+
+/// All controls up to one version.
+#[derive(Debug, Clone, Default)]
+pub struct Controls {
+    controls: Vec<(ControlsVersion, Control)>,
+}
+
+/// Where a hold stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldState {
+    /// It is in force.
+    InForce,
+    /// Its end has come.
+    Ended,
+    /// It was released.
+    Released {
+        /// When.
+        at: DateTime<Utc>,
+        /// By which control.
+        by: ControlsVersion,
+    },
+}
+
+/// A hold that the log tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownHold<'a> {
+    /// The version of its control.
+    pub version: ControlsVersion,
+    /// The hold; without what it covered, once that is forgotten.
+    pub hold: Result<&'a Hold, &'a PastHold>,
+    /// Where it stands.
+    pub state: HoldState,
+}
+
+impl Controls {
+    /// Reads all controls. `known` is the version that the caller's table is at, read before this call: a log that ends
+    /// before it has lost an order.
+    pub async fn load(root: &Root, known: ControlsVersion) -> Result<Controls, StoreError> {
+        let mut controls = Controls::default();
+        controls.refresh(root, known).await?;
+        Ok(controls)
+    }
+
+    /// Reads what was appended since.
+    pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
+        for (version, value) in ControlLog::open(root)?.load_from(self.version().next()).await? {
+            self.controls.push((version, Control::parse(version, value)?));
+        }
+        if self.version() < known {
+            let version = u64::try_from(self.version().next().0).unwrap_or(0);
+            let what = format!("it is missing, and a table knows {}", known.0);
+            return Err(StoreError::ControlsUnreadable { version, what });
+        }
+        Ok(())
+    }
+
+    /// Controls as they were read, oldest first and from version 1 on.
+    #[cfg(test)]
+    pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {
+        Controls { controls: (1..).map(ControlsVersion).zip(controls).collect() }
+    }
+
+    /// The newest version.
+    #[must_use]
+    pub fn version(&self) -> ControlsVersion {
+        self.controls.last().map(|(version, _)| *version).unwrap_or_default()
+    }
+
+    /// Every control with its version, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(ControlsVersion, Control)> {
+        self.controls.iter()
+    }
+
+    /// The holds that are in force at `now`: placed, not released, not ended.
+    #[must_use]
+    pub fn in_force(&self, now: DateTime<Utc>) -> Holds {
+        let live = self.holds(now).into_iter().filter(|known| known.state == HoldState::InForce);
+        Holds::new(live.filter_map(|known| known.hold.ok().cloned()).collect())
+    }
+
+    /// Every hold that there ever was, in the order they were placed.
+    #[must_use]
+    pub fn holds(&self, now: DateTime<Utc>) -> Vec<KnownHold<'_>> {
+        let holds = self.controls.iter().filter_map(|(version, control)| {
+            let (id, hold) = match control {
+                Control::Hold(hold) => (&hold.id, Ok(hold)),
+                Control::PastHold(past) => (&past.id, Err(past)),
+                Control::Release(_) => return None,
+            };
+            let state = match self.release_of(id) {
+                Some((by, release)) => HoldState::Released { at: release.released_at, by },
+                None if hold.is_ok_and(|hold| hold.lasts(now)) => HoldState::InForce,
+                None => HoldState::Ended,
+            };
+            Some(KnownHold { version: *version, hold, state })
+        });
+        holds.collect()
+    }
+
+    /// The control that released a hold, if one did.
+    fn release_of(&self, id: &HoldId) -> Option<(ControlsVersion, &Release)> {
+        self.controls.iter().find_map(|(version, control)| match control {
+            Control::Release(release) if release.hold == *id => Some((*version, release)),
+            _ => None,
+        })
+    }
+}
+
+impl KnownHold<'_> {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &HoldId {
+        self.hold.map_or_else(|past| &past.id, |hold| &hold.id)
+    }
+}
+
+/// Whether any control after `since` up to the newest makes ingest do otherwise. Errors if it cannot be told.
+pub async fn changes_ingest(root: &Root, since: ControlsVersion, known: ControlsVersion) -> Result<bool, StoreError> {
+    let controls = Controls::load(root, known).await?;
+    Ok(controls.iter().filter(|(version, _)| *version > since).any(|(_, control)| control.changes_ingest()))
+}

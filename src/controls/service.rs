@@ -1,0 +1,198 @@
+//! Placing and releasing a hold: append to the control log, then commit in every table that it covers.
+//!
+//! Promises to succeed only when the control is in force in all of them, and that a call cut short is finished by the next of
+//! these calls or by [`settle`](super::settle()). Must never append one control twice.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::control::{Control, Release};
+use super::forget::forget_released;
+use super::hold::{Hold, HoldId, Scope, ScopeError};
+use super::log::{Controls, HoldState};
+use super::settle::{NotInForce, SettleError, put_in_force};
+use crate::failpoint;
+use crate::ids::{PolicyVersion, ProductKey};
+use crate::store::{AppendError, ControlLog, ControlsVersion, Evidence, Root, StoreError};
+
+/// What an officer orders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The case that it belongs to, by its reference elsewhere.
+    pub case: String,
+    /// The legal basis.
+    pub basis: String,
+    /// The first instant at which it is no longer in force.
+    pub until: DateTime<Utc>,
+    /// Who orders it, where that is known.
+    pub placed_by: Option<String>,
+    /// What it covers.
+    pub scope: Scope,
+}
+
+/// Who makes commits, when, and under which policy: what their evidence says besides counts.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// The process, by a random id of its own.
+    pub writer: Uuid,
+    /// Now.
+    pub at: DateTime<Utc>,
+    /// The version of the policy in use.
+    pub policy_version: PolicyVersion,
+}
+
+/// A hold that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its name.
+    pub id: HoldId,
+    /// The version of its control.
+    pub version: ControlsVersion,
+    /// The tables in which it is in force.
+    pub tables: Vec<ProductKey>,
+}
+
+/// A hold that is in force no longer, in no table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// Its name.
+    pub id: HoldId,
+    /// The version of the control that released it.
+    pub version: ControlsVersion,
+    /// The tables in which it was in force.
+    pub tables: Vec<ProductKey>,
+}
+
+/// Why a hold is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// It cannot be meant.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// Its end has passed.
+    #[error("the hold would end at {0}, which has passed")]
+    Over(DateTime<Utc>),
+    /// The control log cannot be read or written. Whether the hold is in it, `hold list` tells.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// It is in the log and not in force everywhere.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+/// Why a hold is not released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// There is no such hold.
+    #[error("there is no hold {0}; `ebbtide hold list` shows them")]
+    Unknown(HoldId),
+    /// It has ended by itself.
+    #[error("{0} ended by itself, so there is nothing to release")]
+    Ended(HoldId),
+    /// The control log cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The release is in the log and not in force everywhere.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+impl From<SettleError> for PlaceError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Log(error) => PlaceError::Log(error),
+            SettleError::NotInForce(error) => PlaceError::NotInForce(error),
+        }
+    }
+}
+
+impl From<SettleError> for ReleaseError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Log(error) => ReleaseError::Log(error),
+            SettleError::NotInForce(error) => ReleaseError::NotInForce(error),
+        }
+    }
+}
+
+impl Signature {
+    /// The evidence of a commit by it.
+    pub(super) fn evidence(&self, operation: &str) -> Evidence {
+        Evidence::control(operation, self.writer, self.at, self.policy_version.clone())
+    }
+}
+
+/// Places a hold. It is in force in every table that it covers once this returns, and in those made later.
+pub async fn place(root: &Root, order: Order, by: &Signature) -> Result<Placed, PlaceError> {
+    order.scope.check()?;
+    if order.until <= by.at {
+        return Err(PlaceError::Over(order.until));
+    }
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let taken: Vec<HoldId> = controls.holds(by.at).iter().map(|known| known.id().clone()).collect();
+    let id = draw(&taken);
+    let Order { case, basis, until, placed_by, scope } = order;
+    let hold = Hold { id: id.clone(), case, basis, placed_at: by.at, placed_by, until, scope };
+    let control = Control::Hold(hold);
+    let version = append(root, &mut controls, &control).await?;
+    failpoint::reach("control-appended");
+    let tables = put_in_force(root, version, &control, by).await?;
+    Ok(Placed { id, version, tables })
+}
+
+/// Releases a hold, and forgets what it covered once no table knows it as in force. May be called again after any error.
+pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Released, ReleaseError> {
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let known = controls.holds(by.at).into_iter().find(|known| known.id() == id);
+    let known = known.ok_or_else(|| ReleaseError::Unknown(id.clone()))?;
+    if known.state == HoldState::Ended {
+        return Err(ReleaseError::Ended(id.clone()));
+    }
+    let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
+    let control = Control::Release(Release { hold: id.clone(), released_at: by.at, products });
+    let version = append(root, &mut controls, &control).await?;
+    failpoint::reach("control-appended");
+    let tables = put_in_force(root, version, &control, by).await?;
+    forget_released(root, by.at).await?;
+    Ok(Released { id: id.clone(), version, tables })
+}
+
+/// Appends a control behind all others, unless it is there already, and gives its version. After any error it looks first.
+async fn append(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
+    let log = ControlLog::open(root)?;
+    let value = control.to_value()?;
+    let mut failed = None;
+    loop {
+        let there = controls.iter().find(|(_, other)| same(control, other)).map(|(version, _)| *version);
+        match (there, failed.take()) {
+            (Some(version), _) => return Ok(version),
+            (None, Some(error)) => return Err(error),
+            (None, None) => {}
+        }
+        match log.append(controls.version().next(), &value).await {
+            Ok(version) => return Ok(version),
+            Err(AppendError::Lost) => {}
+            Err(AppendError::Store(error)) => failed = Some(error),
+        }
+        controls.refresh(root, ControlsVersion(0)).await?;
+    }
+}
+
+/// Whether two controls order the same: a hold's name was drawn for it alone, and a hold is released once.
+fn same(one: &Control, other: &Control) -> bool {
+    match (one, other) {
+        (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
+        (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
+        _ => false,
+    }
+}
+
+/// A name that no hold has. Two that are placed at once share one in one of four thousand million cases.
+fn draw(taken: &[HoldId]) -> HoldId {
+    loop {
+        let id = HoldId::of(rand::random());
+        if !taken.contains(&id) {
+            return id;
+        }
+    }
+}

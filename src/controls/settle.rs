@@ -1,0 +1,109 @@
+//! Finishing what a crash cut short: a control that is in the log and not yet in force in some table takes force there.
+//!
+//! Promises to be safe to call at any time, by any number of processes at once. Must never lower a table's controls.
+
+use std::fmt;
+
+use super::control::Control;
+use super::log::Controls;
+use super::service::Signature;
+use crate::ids::ProductKey;
+use crate::store::{CommitError, ControlsVersion, Root, StoreError, controls_of, products, raise_controls};
+
+/// A control that is in the log and not in force in every table that it covers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "control {} is recorded, but not in force in {}; `ebbtide hold list --repair` finishes it, and so does the next start \
+     of an instance",
+    version.0,
+    Tables(tables)
+)]
+pub struct NotInForce {
+    /// The version of the control.
+    pub version: ControlsVersion,
+    /// The tables, and why.
+    pub tables: Vec<(ProductKey, CommitError)>,
+}
+
+struct Tables<'a>(&'a [(ProductKey, CommitError)]);
+
+impl fmt::Display for Tables<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (product, why)) in self.0.iter().enumerate() {
+            write!(f, "{}{product} ({why})", if number == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Why not every control is in force.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The control log or a table cannot be read.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// A table takes no commit.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+/// Puts every control that is in the log in force in every table under `root` that it covers. Gives the tables that needed it.
+pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
+    let tables = standing(root).await?;
+    let controls = Controls::load(root, known(&tables)).await?;
+    let mut settled = Vec::new();
+    for (product, at) in tables {
+        let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else { continue };
+        if at < *version {
+            raise(root, &product, (*version, control), by)
+                .await
+                .map_err(|error| NotInForce { version: *version, tables: vec![(product.clone(), error)] })?;
+            settled.push((product, *version));
+        }
+    }
+    Ok(settled)
+}
+
+/// Every table under `root` with the version of its controls.
+pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
+    let mut tables = Vec::new();
+    for product in products(root)? {
+        if let Some(version) = controls_of(root, &product).await? {
+            tables.push((product, version));
+        }
+    }
+    Ok(tables)
+}
+
+/// The newest version that any of the tables knows.
+pub(super) fn known(tables: &[(ProductKey, ControlsVersion)]) -> ControlsVersion {
+    tables.iter().map(|(_, version)| *version).max().unwrap_or_default()
+}
+
+/// Commits one control in every table that it covers; tries all of them, whatever becomes of one. Gives those tables.
+pub(super) async fn put_in_force(
+    root: &Root,
+    version: ControlsVersion,
+    control: &Control,
+    by: &Signature,
+) -> Result<Vec<ProductKey>, SettleError> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for product in products(root)?.into_iter().filter(|product| control.covers(product)) {
+        match raise(root, &product, (version, control), by).await {
+            Ok(Some(_)) => done.push(product),
+            // It is being made: its maker reads the control log behind its first entry.
+            Ok(None) => {}
+            Err(error) => failed.push((product, error)),
+        }
+    }
+    if failed.is_empty() { Ok(done) } else { Err(NotInForce { version, tables: failed }.into()) }
+}
+
+async fn raise(
+    root: &Root,
+    product: &ProductKey,
+    (version, control): (ControlsVersion, &Control),
+    by: &Signature,
+) -> Result<Option<u64>, CommitError> {
+    raise_controls(root, product, version, by.evidence(control.operation())).await
+}

@@ -1,0 +1,127 @@
+//! The person that a control names: a kind of identifier and its canonical form, as subject columns hold it.
+//!
+//! Must never show the value but where somebody asks for it by name: its `Debug` and `Display` are masked.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::SubjectKind;
+use crate::tag::{canonical_channel, canonical_email, canonical_phone};
+
+/// What kind of identifier a subject is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentifierKind {
+    /// A telephone number.
+    Phone,
+    /// A mail address.
+    Email,
+    /// An id on a platform.
+    Channel,
+}
+
+/// A person by one identifier, in its canonical form.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// What kind of identifier it is.
+    pub kind: IdentifierKind,
+    /// Its canonical form, as subject columns hold it.
+    canonical: String,
+}
+
+/// A text that names no subject. It does not quote the text, which is personal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; write phone:+31612345678, email:ann@example.org or channel:whatsapp:ID")]
+pub struct SubjectError(&'static str);
+
+impl IdentifierKind {
+    /// Whether a subject column of that kind holds identifiers of this one.
+    #[must_use]
+    pub fn is_of(self, kind: &SubjectKind) -> bool {
+        matches!(
+            (self, kind),
+            (Self::Phone, SubjectKind::Phone)
+                | (Self::Email, SubjectKind::Email)
+                | (Self::Channel, SubjectKind::Channel(_))
+        )
+    }
+}
+
+impl Subject {
+    /// Its canonical form, as subject columns hold it.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Whether it is a number without its country code: then only records that write it the same way are found.
+    #[must_use]
+    pub fn is_national(&self) -> bool {
+        self.kind == IdentifierKind::Phone && self.canonical.len() >= 7 && self.canonical.starts_with('0')
+    }
+
+    /// The whole of it, as a command line takes it.
+    #[must_use]
+    pub fn revealed(&self) -> String {
+        match self.kind {
+            IdentifierKind::Phone
+                if self.canonical.bytes().all(|byte| byte.is_ascii_digit()) && !self.is_national() =>
+            {
+                format!("phone:+{}", self.canonical)
+            }
+            kind => format!("{kind}:{}", self.canonical),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = SubjectError;
+
+    fn from_str(text: &str) -> Result<Self, SubjectError> {
+        let (kind, value) = text.split_once(':').ok_or(SubjectError("the subject has no kind"))?;
+        if value.trim().is_empty() {
+            return Err(SubjectError("the subject has no value"));
+        }
+        let (kind, canonical) = match kind {
+            "phone" => (IdentifierKind::Phone, canonical_phone(value)),
+            "email" if !value.contains('@') => return Err(SubjectError("the subject is no mail address")),
+            "email" => (IdentifierKind::Email, canonical_email(value)),
+            "channel" => match value.split_once(':') {
+                Some((platform, id)) if !platform.trim().is_empty() && !id.trim().is_empty() => {
+                    (IdentifierKind::Channel, canonical_channel(platform, id))
+                }
+                _ => return Err(SubjectError("the channel has no platform or no id")),
+            },
+            _ => return Err(SubjectError("the subject's kind is none of phone, email and channel")),
+        };
+        Ok(Self { kind, canonical })
+    }
+}
+
+impl fmt::Display for IdentifierKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Phone => "phone",
+            Self::Email => "email",
+            Self::Channel => "channel",
+        })
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Two characters of enough tell two subjects apart and name nobody.
+        let count = self.canonical.chars().count();
+        let end: String = self.canonical.chars().skip(if count >= 8 { count - 2 } else { count }).collect();
+        write!(f, "{}:…{end}", self.kind)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,74 @@
+//! What the tests of this floor and those above share: the shipped policy, a root with two tables, an order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{Order, Scope, Signature};
+use crate::policy::{Policy, SchemaSource, parse};
+use crate::store::testing::{noon, root, spec};
+use crate::store::{Root, Table, TableSpec};
+
+/// A subject's value that stands nowhere but in holds.
+pub const HELD: &str = "31699887766";
+
+struct Shipped;
+
+impl SchemaSource for Shipped {
+    fn load(&self, path: &str) -> Result<String, String> {
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        std::fs::read_to_string(config.join(path)).map_err(|error| error.to_string())
+    }
+}
+
+/// The shipped policy.
+pub fn policy() -> Policy {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    parse("policy.yaml", &text, &Shipped).policy.unwrap()
+}
+
+/// The shape of that product's table.
+pub fn spec_of(product: &str) -> Arc<TableSpec> {
+    Arc::new(TableSpec { product: product.parse().unwrap(), ..TableSpec::clone(&spec()) })
+}
+
+/// A root with empty tables of `sms` and `voice`.
+pub async fn two_tables() -> (tempfile::TempDir, Root) {
+    let (folder, root) = root();
+    for product in ["sms", "voice"] {
+        Table::open(&root, spec_of(product)).await.unwrap();
+    }
+    (folder, root)
+}
+
+/// A scope of the one subject.
+pub fn of_subject() -> Scope {
+    Scope { subject: Some(format!("phone:+{HELD}").parse().unwrap()), ..Scope::default() }
+}
+
+/// An order for thirty days.
+pub fn order(scope: Scope) -> Order {
+    let (case, basis) = ("case-2026-17".to_owned(), "order of the court of Utrecht".to_owned());
+    Order { case, basis, until: noon() + TimeDelta::days(30), placed_by: None, scope }
+}
+
+/// Some process, at noon.
+pub fn signature() -> Signature {
+    Signature { writer: Uuid::nil(), at: noon(), policy_version: "2026-09-01".parse().unwrap() }
+}
+
+/// Every byte of every file under the root, by path.
+pub fn bytes_under(root: &Root) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = walkdir::WalkDir::new(root.folder()).into_iter().filter_map(Result::ok);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    files.map(|entry| (entry.path().to_owned(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The files under the root in which the held subject's value stands.
+pub fn naming(root: &Root) -> Vec<std::path::PathBuf> {
+    let holds = |bytes: &[u8]| bytes.windows(HELD.len()).any(|window| window == HELD.as_bytes());
+    bytes_under(root).into_iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect()
+}

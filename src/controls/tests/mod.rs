@@ -1,0 +1,8 @@
+//! What the floor promises, part by part.
+
+mod control;
+mod covering;
+mod crashes;
+mod oracle;
+mod rows;
+mod service;

@@ -1,0 +1,132 @@
+//! Carries out one piece of work on one table: what is held is parted off, the rest loses columns or ends.
+//!
+//! Promises that each step is one commit, made under the controls that it went by, that leaves the old or the new. Must never
+//! touch a row that a hold in force covers.
+
+mod ending;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::error::SweepError;
+use super::product::{HeldBy, Product};
+use super::select::{Action, Work};
+use crate::ids::PolicyVersion;
+use crate::store::{Evidence, RewriteCommit, RewriteEvidence, Segment, Split, StoredSegment};
+
+/// Who sweeps, when, and with how much memory.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// The process, by a random id of its own.
+    pub writer: Uuid,
+    /// Now.
+    pub at: DateTime<Utc>,
+    /// The policy in use.
+    pub policy_version: PolicyVersion,
+    /// Bytes that cells under way may take.
+    pub memory: usize,
+}
+
+/// What became of a piece of work.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Commits that were made.
+    pub commits: u64,
+    /// What they did, summed.
+    pub did: RewriteEvidence,
+    /// Segments that stay although they are due, because all their rows are held.
+    pub held_segments: u64,
+}
+
+impl Product {
+    /// Does a piece of work. Errors if a part of it was not done; what was committed before that stays.
+    pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
+        let mut done = Done::default();
+        let mut free = Vec::with_capacity(work.segments.len());
+        for segment in &work.segments {
+            if let Some(segment) = self.part(segment, held, by, &mut done).await? {
+                free.push(segment);
+            }
+        }
+        if free.is_empty() {
+            return Ok(done);
+        }
+        let (operation, adds, did) = match &work.action {
+            Action::Drop(categories) => {
+                let spliced = self.table.splice(&free, categories).await?;
+                let did = RewriteEvidence {
+                    dropped: spliced.dropped,
+                    bytes_copied: spliced.bytes_copied,
+                    bytes_dropped: spliced.bytes_dropped,
+                    ..RewriteEvidence::default()
+                };
+                ("drop", spliced.segments, did)
+            }
+            Action::End => self.end(&work.profile, &free, by).await?,
+        };
+        self.commit(operation, (free, adds), did, held, by, &mut done).await?;
+        Ok(done)
+    }
+
+    /// The segment without its held rows, which get one of their own; `None` if all of them are held.
+    async fn part(
+        &mut self,
+        segment: &StoredSegment,
+        held: &HeldBy,
+        by: &By,
+        done: &mut Done,
+    ) -> Result<Option<StoredSegment>, SweepError> {
+        let Some(predicate) = self.predicate(segment, held) else { return Ok(Some(segment.clone())) };
+        match self.table.split(segment, &predicate).await? {
+            Split::None => Ok(Some(segment.clone())),
+            Split::All => {
+                self.note_held(segment.path.clone(), held);
+                done.held_segments += 1;
+                done.did.held += segment.records;
+                Ok(None)
+            }
+            Split::Both { matching, rest } => {
+                let (kept, freed) = (matching.path().to_owned(), rest.path().to_owned());
+                let did = RewriteEvidence { held: matching.rows(), ..RewriteEvidence::default() };
+                self.commit("split", (vec![segment.clone()], vec![matching, rest]), did, held, by, done).await?;
+                done.held_segments += 1;
+                self.note_held(kept.into(), held);
+                Ok(self.index.get(&freed).cloned())
+            }
+        }
+    }
+
+    /// Commits that the first segments become the second ones, and reads the index on. Files of a commit that was not made go.
+    async fn commit(
+        &mut self,
+        operation: &str,
+        (removes, adds): (Vec<StoredSegment>, Vec<Segment>),
+        mut did: RewriteEvidence,
+        held: &HeldBy,
+        by: &By,
+        done: &mut Done,
+    ) -> Result<(), SweepError> {
+        did.rows_in = removes.iter().map(|segment| segment.rows).sum();
+        did.records_in = removes.iter().map(|segment| segment.records).sum();
+        did.rows_out = adds.iter().map(Segment::rows).sum();
+        did.records_out = adds.iter().map(Segment::records).sum();
+        let mut evidence = Evidence::rewrite(operation, by.writer, by.at, by.policy_version.clone(), did.clone());
+        evidence.buckets = removes.iter().map(|segment| segment.bucket.to_string()).collect();
+        let (seen_at, controls) = (self.index.version(), held.version);
+        let written = adds.clone();
+        let made = self.table.commit_rewrite(RewriteCommit { removes, seen_at, adds, controls, evidence }).await;
+        match made {
+            Ok(_) => {}
+            // It may have landed: its files may be the table's.
+            Err(error @ crate::store::CommitError::Unknown(_)) => return Err(error.into()),
+            Err(error) => {
+                self.table.discard(written).await;
+                return Err(error.into());
+            }
+        }
+        self.index.refresh().await?;
+        done.commits += 1;
+        done.did.add(&did);
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of records: they go, or become cells.
+//!
+//! Promises that all of what is given is read, counted and gone in one step, in bounded memory however much it is.
+
+use crate::anonymize::{Cells, cells};
+use crate::expiry::carry_out::By;
+use crate::expiry::error::SweepError;
+use crate::expiry::product::{Ending, Product};
+use crate::ids::ProfileId;
+use crate::store::{RewriteError, RewriteEvidence, Rows, Segment, StoreError, StoredSegment};
+
+impl Product {
+    /// What the records of `free`, all of one bucket and profile, become: the commit's operation, the new segments, and what
+    /// was done.
+    pub(super) async fn end(
+        &self,
+        profile: &ProfileId,
+        free: &[StoredSegment],
+        by: &By,
+    ) -> Result<(&'static str, Vec<Segment>, RewriteEvidence), SweepError> {
+        let records = free.iter().map(|segment| segment.records).sum();
+        let (Ending::Anonymize(plan), Some(first)) = (&self.ending, free.first()) else {
+            return Ok(("remove", Vec::new(), RewriteEvidence { removed: records, ..RewriteEvidence::default() }));
+        };
+        let Cells { rows, counts, .. } = self.count(plan, free, by.memory).await?;
+        let did = RewriteEvidence {
+            cells: counts.cells,
+            cell_records: counts.records,
+            suppressed: counts.suppressed,
+            ..RewriteEvidence::default()
+        };
+        let adds = match rows.num_rows() {
+            0 => Vec::new(),
+            _ => vec![self.table.put_cells(first.bucket, profile, rows).await?],
+        };
+        Ok(("anonymize", adds, did))
+    }
+
+    /// Makes the cells on a thread of its own: counting is work, and the rows may be read more than once.
+    async fn count(
+        &self,
+        plan: &crate::anonymize::CellPlan,
+        free: &[StoredSegment],
+        memory: usize,
+    ) -> Result<Cells, SweepError> {
+        let (plan, reader, free) = (plan.clone(), self.table.reader(), free.to_vec());
+        let runtime = tokio::runtime::Handle::current();
+        let counted = tokio::task::spawn_blocking(move || {
+            let columns: Vec<&str> = plan.columns().collect();
+            cells(&plan, memory, || Batches {
+                rows: Some(runtime.block_on(async { reader.read_columns(&free, &columns, None) })),
+                runtime: runtime.clone(),
+            })
+        });
+        let stopped = |error: tokio::task::JoinError| StoreError::Refused(format!("counting was stopped: {error}"));
+        Ok(counted.await.map_err(stopped)??)
+    }
+}
+
+/// The rows as the counting takes them, one batch after the other.
+struct Batches {
+    rows: Option<Result<Rows, RewriteError>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Iterator for Batches {
+    type Item = Result<arrow::array::RecordBatch, RewriteError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.rows.take()? {
+            Err(error) => Some(Err(error)),
+            Ok(mut rows) => {
+                let next = self.runtime.block_on(rows.next())?;
+                if next.is_ok() {
+                    self.rows = Some(Ok(rows));
+                }
+                Some(next.map(|batch| batch.rows))
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is overdue, due soon, and held beyond its deadline. Pure: segments and a time in, counts out.
+//!
+//! Promises to be made from what the table lists and from nothing that a sweep says of itself, so that a sweep that no longer
+//! runs shows. A field is one category of one record.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::ids::{Category, ProfileId};
+use crate::policy::{Keep, Policy};
+use crate::store::StoredSegment;
+
+/// How far ahead is looked: each label with its time. Each counts what the ones before it count too.
+pub const HORIZONS: [(&str, TimeDelta); 3] =
+    [("1h", TimeDelta::hours(1)), ("24h", TimeDelta::hours(24)), ("7d", TimeDelta::days(7))];
+
+/// Counts of one category.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Fields past deadline and grace that nobody holds.
+    pub overdue: u64,
+    /// Fields past their deadline that are held.
+    pub held: u64,
+    /// Fields that are due within each of [`HORIZONS`], those that are due now among them.
+    pub soon: [u64; HORIZONS.len()],
+}
+
+/// What was counted in one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overdue {
+    /// By category.
+    pub counts: BTreeMap<Category, Counts>,
+    /// How long ago the first overdue field should have been gone; zero if nothing is overdue.
+    pub oldest: TimeDelta,
+}
+
+/// Counts the fields of `segments` at `now`. `held` tells whether a segment's rows are held.
+pub fn overdue<'s>(
+    segments: impl IntoIterator<Item = &'s StoredSegment>,
+    now: DateTime<Utc>,
+    grace: impl Fn(&Category, &ProfileId) -> TimeDelta,
+    held: impl Fn(&StoredSegment) -> bool,
+) -> Overdue {
+    let mut found = Overdue::default();
+    for segment in segments {
+        let mut is_held = None;
+        for (category, deadline) in segment.deadlines.iter() {
+            if deadline.0 > now + HORIZONS[HORIZONS.len() - 1].1 {
+                continue;
+            }
+            let counts = found.counts.entry(category.clone()).or_default();
+            for (soon, (_, horizon)) in counts.soon.iter_mut().zip(HORIZONS) {
+                *soon += if deadline.0 <= now + horizon { segment.records } else { 0 };
+            }
+            if deadline.0 > now {
+                continue;
+            }
+            if *is_held.get_or_insert_with(|| held(segment)) {
+                counts.held += segment.records;
+                continue;
+            }
+            let late = (now - deadline.0) - grace(category, &segment.profile);
+            if late > TimeDelta::zero() {
+                counts.overdue += segment.records;
+                found.oldest = found.oldest.max(late);
+            }
+        }
+    }
+    found
+}
+
+/// The least time that a rule gives a category of a product after its deadline: which of several rules a record fell under is
+/// not told by its profile, so the strictest is taken. Days and months count as at their shortest.
+#[must_use]
+pub fn least_grace(policy: &Policy, product: &crate::ids::ProductKey, category: &Category) -> TimeDelta {
+    let matches = |listed: &[Category]| listed.is_empty() || listed.contains(category);
+    let rules = policy.rules.iter().filter(|rule| rule.products.is_empty() || rule.products.contains(product));
+    let graces = rules.filter(|rule| matches(&rule.categories)).map(|rule| shortest(rule.grace));
+    graces.min().unwrap_or_else(TimeDelta::zero)
+}
+
+/// A calendar duration at its shortest: a day that loses an hour, a February.
+fn shortest(keep: Keep) -> TimeDelta {
+    match keep {
+        Keep::Hours(hours) => TimeDelta::hours(i64::from(hours)),
+        Keep::Days(days) => TimeDelta::hours(i64::from(days) * 24 - i64::from(days.min(1))),
+        Keep::Months(months) => TimeDelta::hours(i64::from(months) * 28 * 24 - i64::from(months.min(1))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What is due, in the order in which it is to be done. Pure: segments and a time in, a plan out.
+//!
+//! Promises the longest overdue first, a bound on what it plans at once, and that no category is planned before its
+//! deadline nor a record's end before its last category's. Must never look at a clock, a file or a hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::{Bucket, Category, Deadline, ProfileId};
+use crate::store::StoredSegment;
+
+/// What is to become of segments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The columns of these categories go.
+    Drop(BTreeSet<Category>),
+    /// The records end, in the way of the product's policy.
+    End,
+}
+
+/// Segments of one bucket and profile, and what is to become of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// Their bucket.
+    pub bucket: Bucket,
+    /// Their profile.
+    pub profile: ProfileId,
+    /// What is to become of them.
+    pub action: Action,
+    /// The earliest deadline that has passed.
+    pub due: Deadline,
+    /// The segments. All of the bucket and profile, where they end: people are counted over all of them.
+    pub segments: Vec<StoredSegment>,
+}
+
+impl Work {
+    /// Bytes of its segments.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.size).sum()
+    }
+
+    /// Records of its segments.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.records).sum()
+    }
+}
+
+/// How much one plan holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Pieces of work.
+    pub works: usize,
+    /// Bytes of segments from which columns go in one piece; one segment at least.
+    pub bytes: u64,
+    /// Segments from which columns go in one piece.
+    pub segments: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { works: 16, bytes: 1 << 30, segments: 256 }
+    }
+}
+
+/// What is due.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// The work, the longest overdue first.
+    pub works: Vec<Work>,
+    /// Whether more is due than the plan holds.
+    pub more: bool,
+}
+
+/// What is due of `segments` at `now`. They come as the index gives them: those of a bucket and profile together.
+///
+/// `open` tells whether a profile has a category whose deadline is not known yet: its records cannot end. `wait` tells of a
+/// segment that is not to be planned: it is held, or failed a moment ago.
+pub fn select<'s>(
+    segments: impl IntoIterator<Item = &'s StoredSegment>,
+    now: DateTime<Utc>,
+    bounds: Bounds,
+    open: impl Fn(&ProfileId) -> bool,
+    wait: impl Fn(&StoredSegment) -> bool,
+) -> Plan {
+    let mut shortlist = Shortlist { bounds, works: BTreeMap::new(), more: false };
+    let mut group: Vec<&StoredSegment> = Vec::new();
+    let mut close = |group: &mut Vec<&StoredSegment>| {
+        if let Some(first) = group.first() {
+            let ends = !open(&first.profile);
+            shortlist.take(group, now, ends);
+        }
+        group.clear();
+    };
+    for segment in segments {
+        if group.first().is_some_and(|first| (first.bucket, &first.profile) != (segment.bucket, &segment.profile)) {
+            close(&mut group);
+        }
+        if !segment.cells && first_due(segment, now).is_some() && !wait(segment) {
+            group.push(segment);
+        }
+    }
+    close(&mut group);
+    Plan { works: shortlist.works.into_values().collect(), more: shortlist.more }
+}
+
+/// The earliest of a segment's deadlines, if it has passed.
+fn first_due(segment: &StoredSegment, now: DateTime<Utc>) -> Option<Deadline> {
+    segment.deadlines.values().min().copied().filter(|deadline| deadline.is_due(now))
+}
+
+/// The longest overdue so far.
+struct Shortlist {
+    bounds: Bounds,
+    /// By deadline, and among equals in the order in which they came.
+    works: BTreeMap<(Deadline, usize), Work>,
+    more: bool,
+}
+
+impl Shortlist {
+    /// Plans the due segments of one bucket and profile; `ends` if their records can end.
+    fn take(&mut self, group: &[&StoredSegment], now: DateTime<Utc>, ends: bool) {
+        let mut ending = Vec::new();
+        let mut dropping: BTreeMap<BTreeSet<Category>, Vec<&StoredSegment>> = BTreeMap::new();
+        for segment in group {
+            let due = segment.deadlines.iter().filter(|(_, deadline)| deadline.is_due(now));
+            let due: BTreeSet<Category> = due.map(|(category, _)| category.clone()).collect();
+            if ends && due.len() == segment.deadlines.len() {
+                ending.push(*segment);
+            } else {
+                dropping.entry(due).or_default().push(segment);
+            }
+        }
+        self.add(Action::End, &ending, now);
+        for (due, segments) in dropping {
+            for part in self.parts(&segments) {
+                self.add(Action::Drop(due.clone()), part, now);
+            }
+        }
+    }
+
+    /// The segments in parts that are within the bounds.
+    fn parts<'g, 's>(&self, segments: &'g [&'s StoredSegment]) -> Vec<&'g [&'s StoredSegment]> {
+        let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
+        for (at, segment) in segments.iter().enumerate() {
+            let full = at > from && (bytes + segment.size > self.bounds.bytes || at - from >= self.bounds.segments);
+            if full {
+                parts.push(&segments[from..at]);
+                (from, bytes) = (at, 0);
+            }
+            bytes += segment.size;
+        }
+        parts.push(&segments[from..]);
+        parts
+    }
+
+    fn add(&mut self, action: Action, segments: &[&StoredSegment], now: DateTime<Utc>) {
+        let Some(due) = segments.iter().filter_map(|segment| first_due(segment, now)).min() else { return };
+        let full = self.works.len() >= self.bounds.works;
+        if full && self.works.last_key_value().is_some_and(|((last, _), _)| *last <= due) {
+            self.more = true;
+            return;
+        }
+        let Some((bucket, profile)) = segments.first().map(|first| (first.bucket, first.profile.clone())) else {
+            return;
+        };
+        let segments = segments.iter().map(|segment| (*segment).clone()).collect();
+        let order = self.works.range((due, 0)..=(due, usize::MAX)).last().map_or(0, |((_, order), _)| order + 1);
+        self.works.insert((due, order), Work { bucket, profile, action, due, segments });
+        if full {
+            self.works.pop_last();
+            self.more = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

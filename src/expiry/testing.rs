@@ -1,0 +1,279 @@
+//! What the tests of this floor share: a small product over a real table, records of it, a clock that is moved by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Schema as ArrowSchema};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::{Bounds, HeldBoard, Parts, Round, Settings, Share, Sweeper};
+use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::controls::{HoldId, Order, Scope, Signature, place, release};
+use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
+use crate::metrics::Metrics;
+use crate::policy::{Policy, SchemaSource, parse};
+use crate::store::testing::root;
+use crate::store::{
+    Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentTags, SegmentWriter, Table, TableSpec, audit,
+};
+use crate::tag::{Arrivals, Tagger};
+
+const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
+    {"name": "recipient", "type": ["null", "string"]},
+    {"name": "body", "type": ["null", "string"]},
+    {"name": "sent_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+    {"name": "customer_id", "type": ["null", "string"]},
+    {"name": "status", "type": ["null", "string"]},
+    {"name": "segments", "type": "int"}
+]}"#;
+
+struct OneSchema;
+
+impl SchemaSource for OneSchema {
+    fn load(&self, _: &str) -> Result<String, String> {
+        Ok(SCHEMA.to_owned())
+    }
+}
+
+/// A policy in UTC: content goes after 7 days, phone numbers and with them the record after 30.
+pub fn policy(end: &str) -> Policy {
+    let text = format!(
+        "version: test-1\nzone: UTC\nbucket: day\ncategories:\n  phone_number: {{ term: pd:TelephoneNumber }}\n  \
+         content: {{ term: pd:Communication }}\nproducts:\n  sms:\n    topics: [traffic.sms]\n    schema: sms.avsc\n    \
+         event_time: sent_at\n    tenant: customer_id\n    subjects: {{ recipient: phone }}\n    \
+         jurisdiction: {{ country_of: recipient }}\n    fields:\n      recipient: phone_number\n      body: content\n      \
+         sent_at: phone_number\n      customer_id: none\n      status: none\n      segments: none\n    end: {end}\nrules:\n  \
+         - {{ id: long, products: [sms], keep: 30 days, trigger: event, boundary: at_most, grace: 6 hours, \
+         bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n  \
+         - {{ id: short, products: [sms], categories: [content], keep: 7 days, trigger: event, boundary: at_most, \
+         grace: 6 hours, bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n"
+    );
+    let checked = parse("policy.yaml", &text, &OneSchema);
+    checked.policy.unwrap_or_else(|| panic!("{:?}", checked.problems))
+}
+
+/// Records end as cells of three people at least.
+pub const ANONYMIZE: &str = "{ anonymize: { k: 3, of: recipient, cell: [customer_id, status], sum: [segments] } }";
+
+/// One record.
+#[derive(Debug, Clone)]
+pub struct Sms {
+    /// Who got it.
+    pub recipient: String,
+    /// What it said.
+    pub body: String,
+    /// When.
+    pub sent_at: DateTime<Utc>,
+    /// Whose customer.
+    pub customer: String,
+    /// How it went.
+    pub status: String,
+}
+
+/// The number of that person.
+pub fn number(person: u32) -> String {
+    format!("316{:08}", 10_000_000 + person)
+}
+
+/// `count` records at `at`, each of another person, of one customer.
+pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
+    let one = |person| Sms {
+        recipient: number(person),
+        body: format!("what {person} reads"),
+        sent_at: at,
+        customer: "acme".to_owned(),
+        status: if person % 2 == 0 { "delivered" } else { "failed" }.to_owned(),
+    };
+    (0..count).map(one).collect()
+}
+
+/// A table, a policy and a clock.
+pub struct World {
+    _folder: tempfile::TempDir,
+    /// Where the tables are.
+    pub root: Root,
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The clock.
+    pub clock: Arc<ManualClock>,
+    /// What is counted.
+    pub metrics: Metrics,
+    tagger: Tagger,
+    next: Option<i64>,
+}
+
+/// The one product.
+pub fn sms() -> ProductKey {
+    "sms".parse().unwrap()
+}
+
+/// The first moment of every world.
+pub fn start() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+impl World {
+    /// An empty table whose records end as `end` says.
+    pub fn new(end: &str) -> World {
+        let (folder, root) = root();
+        let policy = Arc::new(policy(end));
+        let tagger = Tagger::new(&policy, &sms()).unwrap();
+        let clock = Arc::new(ManualClock::at(start()));
+        let metrics = Metrics::new().unwrap();
+        World { _folder: folder, root, policy, clock, metrics, tagger, next: None }
+    }
+
+    /// Lets time pass, evenly.
+    pub fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time.to_std().unwrap());
+    }
+
+    /// The table.
+    pub async fn table(&self) -> Table {
+        Table::open(&self.root, Arc::new(TableSpec::of(&self.policy, &sms()).unwrap())).await.unwrap()
+    }
+
+    /// Stores records as ingest does; how many were past all deadlines.
+    pub async fn ingest(&mut self, records: &[Sms]) -> u64 {
+        let mut table = self.table().await;
+        let source = TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(0) };
+        let from = self.next.unwrap_or(0);
+        let next = from + i64::try_from(records.len()).unwrap();
+        let offsets: Vec<i64> = (from..next).collect();
+        let arrivals = Arrivals { source: &source, offsets: &offsets, at: self.clock.now() };
+        let tagged = self.tagger.tag(&batch(records), &arrivals, TimeDelta::hours(1)).unwrap();
+        let (mut segments, mut stored) = (Vec::new(), 0);
+        for group in tagged.groups {
+            let schema = group.rows.schema();
+            let lacks = |name: &&str| schema.index_of(name).is_err();
+            let absent: Vec<String> =
+                ["recipient", "body", "sent_at"].into_iter().filter(lacks).map(str::to_owned).collect();
+            let deadlines = group.profile.terms.iter().zip(&group.deadlines).enumerate();
+            let deadlines = deadlines.map(|(at, (term, deadline))| {
+                (term.category.clone(), deadline.filter(|_| !group.absent.contains(&at)))
+            });
+            let tags = SegmentTags {
+                bucket: group.bucket,
+                profile: group.profile.id.clone(),
+                profile_text: group.profile.text.clone(),
+                deadlines: deadlines.collect(),
+                policy_version: self.policy.version.clone(),
+            };
+            let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags, &absent).unwrap();
+            writer.write(&group.rows).unwrap();
+            stored += group.rows.num_rows() as u64;
+            segments.push(table.put(writer.finish().unwrap()).await.unwrap());
+        }
+        let mut evidence = Evidence::ingest(Uuid::nil(), self.clock.now(), self.policy.version.clone());
+        (evidence.read, evidence.stored) = (records.len() as u64, stored);
+        evidence.expired = evidence.read - stored;
+        let (was, next) = (self.next.map(Offset), Offset(next));
+        let records = evidence.read;
+        evidence.partitions = vec![PartitionProgress { partition: source.clone(), from: was, next, records }];
+        let advances = vec![Advance { partition: source, from: was, next }];
+        let expired = evidence.expired;
+        let batch = IngestCommit { segments, advances, controls: table.controls(), evidence };
+        table.commit(batch).await.unwrap();
+        self.next = Some(next.0);
+        expired
+    }
+
+    /// A sweeper of everything.
+    pub async fn sweeper(&self) -> Sweeper {
+        self.sweeper_with(HeldBoard::default()).await
+    }
+
+    /// The same, which tells `board` what is held.
+    pub async fn sweeper_with(&self, board: HeldBoard) -> Sweeper {
+        let parts = Parts {
+            root: self.root.clone(),
+            policy: Arc::clone(&self.policy),
+            clock: Arc::clone(&self.clock) as SharedClock,
+            metrics: self.metrics.clone(),
+            settings: Settings {
+                bounds: Bounds::default(),
+                memory: 1 << 20,
+                clock_tolerance: Duration::from_secs(300),
+                clock_settle: Duration::from_secs(600),
+            },
+            share: Share::All,
+            board,
+        };
+        Sweeper::open(parts, None).await.unwrap()
+    }
+
+    /// Sweeps until nothing is due; what was done.
+    pub async fn sweep(&self) -> Round {
+        let mut sweeper = self.sweeper().await;
+        let mut all = Round::default();
+        loop {
+            let round = sweeper.round(None, usize::MAX).await;
+            all.add(&round);
+            if round.works == 0 && round.stale == 0 {
+                return all;
+            }
+        }
+    }
+
+    fn signature(&self) -> Signature {
+        Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+    }
+
+    /// Holds what `scope` says for a year.
+    pub async fn hold(&self, scope: Scope) -> HoldId {
+        let until = self.clock.now() + TimeDelta::days(365);
+        let order = Order { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
+        place(&self.root, order, &self.signature()).await.unwrap().id
+    }
+
+    /// Ends a hold.
+    pub async fn release(&self, id: &HoldId) {
+        release(&self.root, id, &self.signature()).await.unwrap();
+    }
+
+    /// All rows of the table: recipient, body, customer, status, segments, records.
+    pub async fn rows(&self) -> Vec<Vec<Option<String>>> {
+        let table = self.table().await;
+        let index = crate::store::SegmentIndex::load(&table).await.unwrap();
+        let segments: Vec<_> = index.iter().cloned().collect();
+        let columns = ["recipient", "body", "customer_id", "status", "segments", "records"];
+        let mut rows = table.read_columns(&segments, &columns, None).unwrap();
+        let mut all = Vec::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch.unwrap().rows;
+            for row in 0..batch.num_rows() {
+                let cell = |column: &ArrayRef| {
+                    column.is_valid(row).then(|| arrow::util::display::array_value_to_string(column, row).unwrap())
+                };
+                all.push(batch.columns().iter().map(cell).collect());
+            }
+        }
+        all.sort();
+        all
+    }
+
+    /// The table's books balance.
+    pub async fn balances(&self) {
+        let found = audit(&self.root, &sms()).await.unwrap();
+        assert!(found.holds(), "{:?}", found.broken);
+    }
+}
+
+fn batch(records: &[Sms]) -> RecordBatch {
+    let text = |of: fn(&Sms) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(records.iter().map(of))) };
+    let at = TimestampMicrosecondArray::from_iter_values(records.iter().map(|sms| sms.sent_at.timestamp_micros()));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("recipient", text(|sms| &sms.recipient)),
+        ("body", text(|sms| &sms.body)),
+        ("sent_at", Arc::new(at.with_timezone("UTC"))),
+        ("customer_id", text(|sms| &sms.customer)),
+        ("status", text(|sms| &sms.status)),
+        ("segments", Arc::new(Int32Array::from_iter_values((0..records.len()).map(|_| 1)))),
+    ];
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns.into_iter().map(|(_, column)| column).collect())
+        .unwrap()
+}

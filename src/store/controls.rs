@@ -1,0 +1,166 @@
+//! The control log: one file for each control under `<root>/_controls/`, numbered from 1 without a gap.
+//!
+//! Promises that a control that was appended is on the disk and has its number alone, and that what cannot be read whole is
+//! an error: whoever deletes or commits without knowing every control breaks an order. Must never read what a control means.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use serde_json::Value;
+
+use super::durable::DurableFs;
+use super::error::StoreError;
+use super::log::files::LogKind;
+use super::root::Root;
+use super::table::ControlsVersion;
+
+/// The control log of a root.
+#[derive(Debug, Clone)]
+pub struct ControlLog {
+    store: DurableFs,
+    folder: Path,
+}
+
+/// Why a control was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Another control has the number. Read it, decide anew.
+    #[error("another control took its place in the log")]
+    Lost,
+    /// It may have been appended: read the log before trying again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ControlsVersion {
+    /// The version of the control behind this one.
+    #[must_use]
+    pub fn next(self) -> ControlsVersion {
+        ControlsVersion(self.0.saturating_add(1))
+    }
+}
+
+impl ControlLog {
+    /// The control log under `root`. Its folder need not be there: then it is empty.
+    pub fn open(root: &Root) -> Result<ControlLog, StoreError> {
+        let folder = Path::from_absolute_path(root.controls()).map_err(object_store::Error::from)?;
+        Ok(ControlLog { store: DurableFs::default(), folder })
+    }
+
+    /// The version of the newest control; 0 if there is none. Errors if one before it is missing.
+    pub async fn newest(&self) -> Result<ControlsVersion, StoreError> {
+        let listed: BTreeSet<i64> = self.list().await?.iter().filter_map(version_of).collect();
+        let newest = listed.last().copied().unwrap_or(0);
+        for version in (1..newest).filter(|version| !listed.contains(version)) {
+            // A folder that is listed while files come may show a later one and not an earlier one: ask for it by name.
+            match self.store.head(&self.path(ControlsVersion(version))).await {
+                Ok(_) => {}
+                Err(object_store::Error::NotFound { .. }) => return Err(unreadable(version, "it is missing")),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ControlsVersion(newest))
+    }
+
+    /// Every control from `version` on, oldest first. Errors if any control is missing or no JSON, of whatever version.
+    pub async fn load_from(&self, version: ControlsVersion) -> Result<Vec<(ControlsVersion, Value)>, StoreError> {
+        let newest = self.newest().await?;
+        let mut controls = Vec::new();
+        for version in version.0.max(1)..=newest.0 {
+            let version = ControlsVersion(version);
+            controls.push((version, self.read(version).await?));
+        }
+        Ok(controls)
+    }
+
+    /// Appends a control as version `expected_next`, if every version before it is there and nobody has it.
+    pub async fn append(
+        &self,
+        expected_next: ControlsVersion,
+        control: &Value,
+    ) -> Result<ControlsVersion, AppendError> {
+        let newest = self.newest().await?;
+        if newest.next() < expected_next {
+            return Err(StoreError::Refused(format!("control {} would leave a gap", expected_next.0)).into());
+        }
+        let options = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(&self.path(expected_next), whole(control).into(), options).await {
+            Ok(_) => Ok(expected_next),
+            Err(object_store::Error::AlreadyExists { .. }) => Err(AppendError::Lost),
+            Err(error) => Err(StoreError::from(error).into()),
+        }
+    }
+
+    /// Puts `control` in the place of the one of that version, whole and synced: nothing of the old bytes has a name then.
+    ///
+    /// For forgetting what is over and for nothing else: who has read the old one does not read it again.
+    pub async fn replace(&self, version: ControlsVersion, control: &Value) -> Result<(), StoreError> {
+        self.read(version).await?;
+        let options = PutOptions::from(PutMode::Overwrite);
+        self.store.put_opts(&self.path(version), whole(control).into(), options).await?;
+        Ok(())
+    }
+
+    /// Deletes what a crash left in the folder under passing names, if it was written before `old`.
+    pub async fn sweep_staged(&self, old: DateTime<Utc>) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        for file in self.list().await? {
+            if kind_of(&file) == LogKind::Staged && file.last_modified < old {
+                match self.store.delete(&file.location).await {
+                    Ok(()) => deleted += 1,
+                    Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    async fn list(&self) -> Result<Vec<ObjectMeta>, StoreError> {
+        Ok(self.store.list(Some(&self.folder)).try_collect().await?)
+    }
+
+    async fn read(&self, version: ControlsVersion) -> Result<Value, StoreError> {
+        let got = match self.store.get(&self.path(version)).await {
+            Ok(got) => got,
+            Err(object_store::Error::NotFound { .. }) => return Err(unreadable(version.0, "it is missing")),
+            Err(error) => return Err(error.into()),
+        };
+        let bytes: Bytes = got.bytes().await?;
+        // What it holds is personal: the parser's own words would quote it.
+        serde_json::from_slice(&bytes).map_err(|_| unreadable(version.0, "it is no JSON"))
+    }
+
+    fn path(&self, version: ControlsVersion) -> Path {
+        self.folder.clone().join(format!("{:020}.json", version.0))
+    }
+}
+
+fn kind_of(file: &ObjectMeta) -> LogKind {
+    file.location.filename().map_or(LogKind::Other, LogKind::of)
+}
+
+fn version_of(file: &ObjectMeta) -> Option<i64> {
+    match kind_of(file) {
+        LogKind::Entry(version) => i64::try_from(version).ok().filter(|version| *version > 0),
+        _ => None,
+    }
+}
+
+fn whole(control: &Value) -> Vec<u8> {
+    let mut bytes = control.to_string().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A control that cannot be read.
+pub fn unreadable(version: i64, what: &str) -> StoreError {
+    StoreError::ControlsUnreadable { version: u64::try_from(version).unwrap_or(0), what: what.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! What many segments share, once: buckets, profiles, policy versions, and whole sets of deadlines.
+//!
+//! Promises that a statistic which is not understood is passed over, and that parsing one costs no more than reading it.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
+
+/// What a segment's statistics tell, as far as expiry needs it.
+pub(super) struct Told {
+    pub(super) rows: u64,
+    pub(super) deadlines: Arc<BTreeMap<Category, Deadline>>,
+    pub(super) policy_version: Option<PolicyVersion>,
+}
+
+/// Everything that was seen, by its text.
+#[derive(Default)]
+pub(super) struct Interner {
+    buckets: HashMap<String, Bucket>,
+    profiles: HashMap<String, ProfileId>,
+    policies: HashMap<String, PolicyVersion>,
+    categories: HashMap<String, Category>,
+    instants: HashMap<String, Deadline>,
+    deadlines: HashSet<Arc<BTreeMap<Category, Deadline>>>,
+    /// Whether statistics that say nothing of any deadline, not even that there is none, tell too little.
+    strict: bool,
+}
+
+/// The deadlines that a segment's statistics tell.
+pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
+    let told = Interner::default().told(stats);
+    told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
+}
+
+impl Interner {
+    /// `has_deadlines`: whether segments of the table can have any.
+    pub(super) fn new(has_deadlines: bool) -> Interner {
+        Interner { strict: has_deadlines, ..Interner::default() }
+    }
+
+    pub(super) fn bucket(&mut self, text: &str) -> Option<Bucket> {
+        known(&mut self.buckets, text, parse_bucket)
+    }
+
+    pub(super) fn profile(&mut self, text: &str) -> Option<ProfileId> {
+        known(&mut self.profiles, text, |text| ProfileId::new(text).ok())
+    }
+
+    /// What statistics tell; `None` where they do not even tell the rows, or whether there are deadlines.
+    pub(super) fn told(&mut self, stats: &str) -> Option<Told> {
+        let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
+        if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
+            return None;
+        }
+        let mut deadlines = BTreeMap::new();
+        for (category, at) in &stats.least.expires {
+            let category = known(&mut self.categories, category, |text| Category::new(text).ok());
+            let at = known(&mut self.instants, at, |text| parse_instant(text).map(Deadline));
+            deadlines.extend(category.zip(at));
+        }
+        let deadlines = match self.deadlines.get(&deadlines) {
+            Some(shared) => shared.clone(),
+            None => {
+                let shared = Arc::new(deadlines);
+                self.deadlines.insert(shared.clone());
+                shared
+            }
+        };
+        let policy = stats.least.policy_version.as_deref();
+        let policy_version =
+            policy.and_then(|text| known(&mut self.policies, text, |text| PolicyVersion::new(text).ok()));
+        Some(Told { rows: stats.rows?, deadlines, policy_version })
+    }
+}
+
+/// The value of a text, parsed the first time that it is seen.
+fn known<T: Clone>(seen: &mut HashMap<String, T>, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    if let Some(value) = seen.get(text) {
+        return Some(value.clone());
+    }
+    let value = parse(text)?;
+    seen.insert(text.to_owned(), value.clone());
+    Some(value)
+}
+
+/// A bucket as engines write it as a partition's value: a day, or the instant at which an hour begins, with its zone or, as
+/// the protocol has it, without.
+fn parse_bucket(text: &str) -> Option<Bucket> {
+    let bare = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().map(|at| Bucket::Hour(at.and_utc()));
+    text.parse().ok().or_else(bare)
+}
+
+fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
+}
+
+#[derive(Deserialize)]
+struct Stats<'a> {
+    #[serde(rename = "numRecords")]
+    rows: Option<u64>,
+    #[serde(rename = "minValues", default, borrow)]
+    least: Least<'a>,
+    #[serde(rename = "nullCount", default)]
+    nulls: Nulls,
+}
+
+/// Whether the nulls of a column of deadlines are counted.
+#[derive(Default)]
+struct Nulls(bool);
+
+impl<'de> Deserialize<'de> for Nulls {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NullsVisitor)
+    }
+}
+
+struct NullsVisitor;
+
+impl<'de> Visitor<'de> for NullsVisitor {
+    type Value = Nulls;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the nulls of each column")
+    }
+
+    fn visit_unit<E>(self) -> Result<Nulls, E> {
+        Ok(Nulls::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nulls, A::Error> {
+        let mut nulls = Nulls::default();
+        while let Some((Text(name), IgnoredAny)) = map.next_entry()? {
+            nulls.0 |= name.starts_with("expires_");
+        }
+        Ok(nulls)
+    }
+}
+
+/// The least values that matter here: deadlines, by the category that their column names, and the policy's version.
+#[derive(Default)]
+struct Least<'a> {
+    expires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    policy_version: Option<Cow<'a, str>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Least<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(LeastVisitor)
+    }
+}
+
+struct LeastVisitor;
+
+impl<'de> Visitor<'de> for LeastVisitor {
+    type Value = Least<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the least value of each column")
+    }
+
+    fn visit_unit<E>(self) -> Result<Least<'de>, E> {
+        Ok(Least::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Least<'de>, A::Error> {
+        let mut least = Least::default();
+        while let Some(Text(name)) = map.next_key()? {
+            match name.strip_prefix("expires_") {
+                Some(category) => {
+                    let category = category.to_owned();
+                    let at: Option<Text<'de>> = map.next_value()?;
+                    least.expires.extend(at.map(|Text(at)| (Cow::Owned(category), at)));
+                }
+                None if name == "policy_version" => {
+                    least.policy_version = map.next_value::<Option<Text<'de>>>()?.map(|Text(text)| text);
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(least)
+    }
+}
+
+/// A text, borrowed where it holds no escape.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,0 +1,121 @@
+//! All active segments of a table, as its log tells of them, kept in memory and brought up to date by new entries alone.
+//!
+//! Promises to hold exactly what the table lists at its version, in bounded memory: what segments share stands once. Files
+//! that no segment of ours can be told from (another engine's, without statistics) are counted and never guessed at.
+
+mod intern;
+mod stored;
+
+pub(super) use intern::told_deadlines;
+pub use stored::StoredSegment;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use deltalake_core::logstore::LogStoreRef;
+
+use super::error::StoreError;
+use super::log::{Added, Entry, checkpoint, files, read_entry};
+use super::table::Table;
+use intern::Interner;
+
+/// All active segments of a table at one version.
+pub struct SegmentIndex {
+    log: LogStoreRef,
+    version: u64,
+    files: Files,
+}
+
+/// The segments, and what is needed to make more of them.
+#[derive(Default)]
+struct Files {
+    segments: BTreeMap<Arc<str>, StoredSegment>,
+    /// Paths of active files that are no segments that this version understands.
+    unknown: BTreeSet<String>,
+    interner: Interner,
+}
+
+impl SegmentIndex {
+    /// The segments of the table's newest version: from the newest checkpoint, and the entries after it.
+    pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
+        let (log, version) = (table.log.clone(), table.state.version);
+        let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
+        let empty = Files { interner: Interner::new(has_deadlines), ..Files::default() };
+        let listed = files::list(&log).await?;
+        let (files, tail) = checkpoint::files(&log, &listed, version, empty, Files::add).await?;
+        let mut index = SegmentIndex { log, version, files };
+        tail.into_iter().for_each(|entry| index.files.enter(entry));
+        index.refresh().await?;
+        Ok(index)
+    }
+
+    /// Reads what was committed since. Costs what is new.
+    pub async fn refresh(&mut self) -> Result<(), StoreError> {
+        while let Some(entry) = read_entry(&self.log, self.version + 1).await? {
+            self.version = entry.version;
+            self.files.enter(entry);
+        }
+        Ok(())
+    }
+
+    /// The version at which it is true.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The segments, by path: those of one bucket and profile together.
+    pub fn iter(&self) -> impl Iterator<Item = &StoredSegment> {
+        self.files.segments.values()
+    }
+
+    /// The segment at that path, if the table lists it.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&StoredSegment> {
+        self.files.segments.get(path)
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.segments.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.segments.is_empty()
+    }
+
+    /// Active files that are no segments: another engine wrote them without the statistics or partitions that tell what is
+    /// due in them. Nothing of them is ever swept, so somebody must know.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.files.unknown.iter().map(String::as_str)
+    }
+}
+
+impl Files {
+    fn enter(&mut self, entry: Entry) {
+        for path in entry.removed {
+            let path = stored::decoded(&path);
+            if self.segments.remove(path.as_ref()).is_none() {
+                self.unknown.remove(path.as_ref());
+            }
+        }
+        entry.added.into_iter().for_each(|added| self.add(&added));
+    }
+
+    fn add(&mut self, added: &Added) {
+        match stored::parse(added, &mut self.interner) {
+            Some(segment) => {
+                self.segments.insert(segment.path.clone(), segment);
+            }
+            None => {
+                self.unknown.insert(stored::decoded(&added.path).into_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! Bloom filters: what they say of values that their own column does not hold.
+//!
+//! A filter says "maybe" of some values by chance, and how often is told by how full it is. Promises to call it a finding
+//! only where chance is out of the question, and to count the rest.
+
+use std::collections::HashSet;
+
+use parquet::basic::Type;
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::Result;
+
+use super::super::finding::{FileFound, Place};
+use super::super::values::{Line, Values};
+use super::chunk::Chunk;
+use super::spot;
+
+/// Odds under which chance is out of the question, although thousands of filters are asked.
+const OUT_OF_THE_QUESTION: f64 = 1e-9;
+
+/// Bytes of a filter's block.
+const BLOCK: usize = 32;
+
+/// Asks a column's filter for all values but those that the column holds.
+pub fn search(chunk: &Chunk<'_>, held: &HashSet<Line>, values: &Values, found: &mut FileFound) -> Result<()> {
+    let Some(filter) = Sbbf::read_from_column_chunk(chunk.meta, chunk.file.as_ref())? else { return Ok(()) };
+    let odds = odds(&filter)?;
+    let (mut asked, mut maybe) = (0_u32, Vec::new());
+    let mut ask = |line: Line, says: &dyn Fn() -> bool| {
+        if !held.contains(&line) {
+            asked += 1;
+            if says() {
+                maybe.push(line);
+            }
+        }
+    };
+    match chunk.meta.column_type() {
+        Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY => {
+            values.wholes.iter().for_each(|(bytes, line)| ask(*line, &|| filter.check(bytes.as_slice())));
+        }
+        Type::INT64 => {
+            for (number, lines) in values.typed.wholes() {
+                lines.iter().for_each(|line| ask(*line, &|| filter.check(&number)));
+            }
+        }
+        _ => {}
+    }
+    maybe.sort_unstable();
+    maybe.dedup();
+    let expected = odds * f64::from(asked);
+    found.blooms.filters += 1;
+    found.blooms.maybe += maybe.len() as u64;
+    found.blooms.expected += expected;
+    if beyond_chance(maybe.len() as u64, expected) {
+        maybe.into_iter().for_each(|line| found.hit(line, spot(Place::Bloom, &chunk.name, chunk.row_group), None));
+    }
+    Ok(())
+}
+
+/// The odds that a filter says "maybe" of a value that was never put in: each of eight words of one block must have the
+/// one bit set that the value's hash chooses.
+fn odds(filter: &Sbbf) -> Result<f64> {
+    let mut bits = Vec::new();
+    filter.write_bitset(&mut bits)?;
+    let block = |block: &[u8]| {
+        let words = block.chunks_exact(4).map(|word| word.iter().map(|byte| byte.count_ones()).sum::<u32>());
+        words.map(|set| f64::from(set) / 32.0).product::<f64>()
+    };
+    let blocks = bits.chunks_exact(BLOCK);
+    let all = f64::from(u32::try_from(blocks.len()).unwrap_or(u32::MAX)).max(1.0);
+    Ok(blocks.map(block).sum::<f64>() / all)
+}
+
+/// Whether something that is expected `expected` times cannot by chance have come `times` times or more often: what is
+/// rare and independent comes as Poisson has it.
+pub fn beyond_chance(times: u64, expected: f64) -> bool {
+    let count = |times: u64| f64::from(u32::try_from(times).unwrap_or(u32::MAX));
+    if times == 0 || count(times) <= expected {
+        return false;
+    }
+    if expected <= 0.0 {
+        return true;
+    }
+    let factorial: f64 = (1..=times).map(|factor| count(factor).ln()).sum();
+    let mut term = (count(times) * expected.ln() - expected - factorial).exp();
+    let (mut sum, mut next) = (0.0, times);
+    while term > sum * 1e-12 && term > 0.0 {
+        sum += term;
+        next += 1;
+        term *= expected / count(next);
+    }
+    sum < OUT_OF_THE_QUESTION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chance_explains_what_it_may_and_nothing_more() {
+        assert!(!beyond_chance(0, 0.0) && !beyond_chance(1, 0.01) && !beyond_chance(100, 100.0));
+        assert!(!beyond_chance(3, 0.01) && !beyond_chance(140, 100.0));
+        assert!(beyond_chance(1, 1e-12) && beyond_chance(8, 0.01) && beyond_chance(200, 100.0));
+        assert!(beyond_chance(10_000, 100.0) && beyond_chance(1, 0.0));
+    }
+
+    #[test]
+    fn the_odds_of_a_filter_are_those_that_it_shows() {
+        let mut filter = Sbbf::new_with_ndv_fpp(1000, 0.05).unwrap();
+        (0..1000).for_each(|number| filter.insert(format!("in {number}").as_str()));
+        let said = (0..100_000).filter(|number| filter.check(format!("out {number}").as_str())).count();
+        let odds = odds(&filter).unwrap();
+        let share = said as f64 / 100_000.0;
+        assert!((share - odds).abs() < 0.2 * odds, "{share} {odds}");
+    }
+}

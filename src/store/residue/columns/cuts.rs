@@ -1,0 +1,63 @@
+//! Bounds that are cut off to keep them short: only the beginning of a value stands there, and many values share one.
+//!
+//! Promises that such a beginning is a finding only where no value that the column still holds begins like it.
+
+use parquet::basic::Type;
+use parquet::column::reader::{ColumnReader, get_column_reader};
+use parquet::errors::Result;
+
+use super::super::finding::{FileFound, Place};
+use super::super::values::{Line, Values};
+use super::chunk::{Chunk, each, pages};
+use super::{guarded, spot};
+
+/// The beginning of some of the values, in the bounds of a column.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cut {
+    start: Vec<u8>,
+    place: Place,
+    lines: Vec<Line>,
+}
+
+impl Cut {
+    /// What a bound begins. An upper bound that is cut off has its last byte or character raised, so that what stands before
+    /// it is the value's own.
+    pub fn of(physical: Type, bound: &[u8], upper: bool, place: Place, values: &Values) -> Vec<Cut> {
+        if !matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) {
+            return Vec::new();
+        }
+        let last = (0..bound.len()).rev().find(|at| bound[*at] & 0xc0 != 0x80).unwrap_or(0);
+        let starts = [Some(bound), upper.then_some(&bound[..last])];
+        let cuts = starts.into_iter().flatten().map(|start| {
+            let lines = values.begun_by(start);
+            Cut { start: start.to_vec(), place, lines }
+        });
+        cuts.filter(|cut| !cut.lines.is_empty()).collect()
+    }
+}
+
+/// Reports those of a column's cut-off bounds that no value of it explains.
+pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, found: &mut FileFound) {
+    cuts.sort_unstable();
+    cuts.dedup();
+    if cuts.is_empty() {
+        return;
+    }
+    // Where values cannot be decoded, that was told, and nothing more can be known.
+    if guarded(|| explain(chunk, &mut cuts)).is_ok() {
+        for cut in cuts {
+            cut.lines.iter().for_each(|line| found.hit(*line, spot(cut.place, &chunk.name, chunk.row_group), None));
+        }
+    }
+}
+
+/// Leaves out the cuts that a value of the column begins with.
+fn explain(chunk: &Chunk<'_>, cuts: &mut Vec<Cut>) -> Result<()> {
+    let pages = Box::new(pages(chunk.file, chunk.meta, chunk.rows)?);
+    let mut see = |value: &[u8]| cuts.retain(|cut| !value.starts_with(&cut.start));
+    match get_column_reader(chunk.meta.column_descr_ptr(), pages) {
+        ColumnReader::ByteArrayColumnReader(reader) => each(reader, |value| see(value.data())),
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => each(reader, |value| see(value.data())),
+        _ => Ok(()),
+    }
+}

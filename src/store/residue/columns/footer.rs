@@ -1,0 +1,96 @@
+//! The footer and the column indexes: bounds, also cut off, and key-value metadata.
+//!
+//! Promises to search what is decoded here; the same parts are searched as bytes too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parquet::basic::Type;
+use parquet::data_type::AsBytes;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::page_index::column_index::{ColumnIndexMetaData, PrimitiveColumnIndex};
+
+use super::super::finding::{FileFound, Place};
+use super::super::values::Values;
+use super::cuts::Cut;
+use super::kind::Kind;
+use super::spot;
+
+/// What the bounds of each column begin, by row group and column.
+pub type Cuts = HashMap<(usize, usize), Vec<Cut>>;
+
+/// Searches columns' bounds and the key-value metadata.
+pub fn search(meta: &ParquetMetaData, values: &Values, found: &mut FileFound) -> Cuts {
+    for pair in meta.file_metadata().key_value_metadata().into_iter().flatten() {
+        for text in [Some(&pair.key), pair.value.as_ref()].into_iter().flatten() {
+            Kind::Bytes.bytes(text.as_bytes(), values, |line| found.hit(line, Place::KeyValue.into(), None));
+        }
+    }
+    let mut cuts = Cuts::new();
+    for (number, group) in meta.row_groups().iter().enumerate() {
+        for (at, column) in group.columns().iter().enumerate() {
+            let mut bounds = Bounds::of(column, number, Place::Bounds, values);
+            if column.file_path().is_some() {
+                found.missed(format!("row group {number}: column {} lies in another file", bounds.name));
+            }
+            if let Some(told) = column.statistics() {
+                told.min_bytes_opt().into_iter().for_each(|bytes| bounds.see(bytes, false, found));
+                told.max_bytes_opt().into_iter().for_each(|bytes| bounds.see(bytes, true, found));
+            }
+            cuts.insert((number, at), bounds.cuts);
+        }
+    }
+    cuts
+}
+
+/// Searches pages' bounds in the column indexes.
+pub fn search_indexes(meta: &ParquetMetaData, values: &Values, cuts: &mut Cuts, found: &mut FileFound) {
+    let indexes = meta.column_index().into_iter().flatten();
+    for (number, (group, indexes)) in meta.row_groups().iter().zip(indexes).enumerate() {
+        for (at, (column, index)) in group.columns().iter().zip(indexes).enumerate() {
+            let mut bounds = Bounds::of(column, number, Place::ColumnIndex, values);
+            match index {
+                ColumnIndexMetaData::BYTE_ARRAY(pages) | ColumnIndexMetaData::FIXED_LEN_BYTE_ARRAY(pages) => {
+                    pages.min_values_iter().flatten().for_each(|bytes| bounds.see(bytes, false, found));
+                    pages.max_values_iter().flatten().for_each(|bytes| bounds.see(bytes, true, found));
+                }
+                ColumnIndexMetaData::INT32(pages) => bounds.see_all(pages, found),
+                ColumnIndexMetaData::INT64(pages) => bounds.see_all(pages, found),
+                ColumnIndexMetaData::FLOAT(pages) => bounds.see_all(pages, found),
+                ColumnIndexMetaData::DOUBLE(pages) => bounds.see_all(pages, found),
+                // No value is yes or no, and nobody writes bounds for the oldest form of instants.
+                ColumnIndexMetaData::NONE | ColumnIndexMetaData::BOOLEAN(_) | ColumnIndexMetaData::INT96(_) => {}
+            }
+            cuts.entry((number, at)).or_default().extend(bounds.cuts);
+        }
+    }
+}
+
+/// The bounds of one column, in one kind of place.
+struct Bounds<'a> {
+    kind: Kind,
+    physical: Type,
+    name: Arc<str>,
+    row_group: usize,
+    place: Place,
+    values: &'a Values,
+    cuts: Vec<Cut>,
+}
+
+impl<'a> Bounds<'a> {
+    fn of(column: &ColumnChunkMetaData, row_group: usize, place: Place, values: &'a Values) -> Bounds<'a> {
+        let (kind, name) = (Kind::of(column.column_descr()), column.column_path().string().into());
+        Bounds { kind, physical: column.column_type(), name, row_group, place, values, cuts: Vec::new() }
+    }
+
+    fn see(&mut self, bytes: &[u8], upper: bool, found: &mut FileFound) {
+        let lines = self.kind.bound(self.physical, bytes, self.values);
+        lines.into_iter().for_each(|line| found.hit(line, spot(self.place, &self.name, self.row_group), None));
+        self.cuts.extend(Cut::of(self.physical, bytes, upper, self.place, self.values));
+    }
+
+    fn see_all<T: AsBytes>(&mut self, pages: &PrimitiveColumnIndex<T>, found: &mut FileFound) {
+        let all = pages.min_values().iter().chain(pages.max_values());
+        all.for_each(|number| self.see(number.as_bytes(), false, found));
+    }
+}

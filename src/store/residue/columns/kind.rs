@@ -1,0 +1,122 @@
+//! What the numbers and bytes of a column are, and which values they are.
+//!
+//! Promises the same answer for a decoded value and for a bound of a column, whose bytes are as in `PLAIN`.
+
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
+use parquet::data_type::Int96;
+use parquet::schema::types::ColumnDescriptor;
+
+use super::super::layers;
+use super::super::typed::Decimal;
+use super::super::values::{Line, Values};
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Texts, bytes.
+    Bytes,
+    /// Numbers.
+    Integer,
+    /// Numbers with that many digits behind the point.
+    Decimal(u32),
+    /// Instants in thousandths of a second.
+    Millis,
+    /// Instants in millionths.
+    Micros,
+    /// Instants in billionths.
+    Nanos,
+    /// Days.
+    Day,
+    /// Yes or no: nothing that a value could be.
+    Boolean,
+}
+
+impl Kind {
+    /// What a column of that description holds.
+    pub fn of(column: &ColumnDescriptor) -> Kind {
+        let scale = || u32::try_from(column.type_scale()).unwrap_or(0);
+        match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
+            (_, _, Type::BOOLEAN) => Kind::Boolean,
+            (Some(LogicalType::Decimal(_)), ..) | (_, ConvertedType::DECIMAL, _) => Kind::Decimal(scale()),
+            (_, _, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) => Kind::Bytes,
+            (Some(LogicalType::Timestamp(at)), ..) => match at.unit {
+                TimeUnit::MILLIS => Kind::Millis,
+                TimeUnit::MICROS => Kind::Micros,
+                TimeUnit::NANOS => Kind::Nanos,
+            },
+            (_, ConvertedType::TIMESTAMP_MILLIS, _) => Kind::Millis,
+            (_, ConvertedType::TIMESTAMP_MICROS, _) | (_, _, Type::INT96) => Kind::Micros,
+            (Some(LogicalType::Date), ..) | (_, ConvertedType::DATE, _) => Kind::Day,
+            _ => Kind::Integer,
+        }
+    }
+
+    /// Whether a column of this kind can hold any of the values.
+    pub fn may_hold(self, values: &Values) -> bool {
+        match self {
+            Kind::Bytes => true,
+            Kind::Boolean => false,
+            _ => !values.typed.is_empty(),
+        }
+    }
+
+    /// Tells the values that a whole number is.
+    pub fn integer(self, number: i64, values: &Values, mut hit: impl FnMut(Line)) {
+        let typed = &values.typed;
+        let lines = match self {
+            Kind::Bytes | Kind::Boolean => &[],
+            Kind::Integer => {
+                typed.instant(number).iter().for_each(|line| hit(*line));
+                typed.integer(number)
+            }
+            Kind::Decimal(scale) => typed.decimal(Decimal::new(number.into(), scale)),
+            Kind::Millis => typed.instant(number.saturating_mul(1000)),
+            Kind::Micros => typed.instant(number),
+            Kind::Nanos => typed.instant(number.div_euclid(1000)),
+            Kind::Day => typed.day(number),
+        };
+        lines.iter().for_each(|line| hit(*line));
+    }
+
+    /// Tells the values that stand in bytes.
+    pub fn bytes(self, bytes: &[u8], values: &Values, mut hit: impl FnMut(Line)) {
+        if let (Kind::Decimal(scale), 1..=16) = (self, bytes.len()) {
+            let start: i128 = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
+            let digits = bytes.iter().fold(start, |digits, byte| digits << 8 | i128::from(*byte));
+            values.typed.decimal(Decimal::new(digits, scale)).iter().for_each(|line| hit(*line));
+        }
+        values.automaton.search(bytes, |line, _| hit(line));
+        let _: Option<()> = layers::search(bytes, |layer| {
+            values.automaton.search(layer, |line, _| hit(line));
+            None
+        });
+    }
+
+    /// The values that a bound is or holds.
+    pub fn bound(self, physical: Type, bytes: &[u8], values: &Values) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let hit = |line| lines.push(line);
+        match (physical, bytes) {
+            (Type::INT32, [a, b, c, d]) => self.integer(i32::from_le_bytes([*a, *b, *c, *d]).into(), values, hit),
+            (Type::FLOAT, [a, b, c, d]) => lines.extend(values.typed.single(f32::from_le_bytes([*a, *b, *c, *d]))),
+            (Type::INT64 | Type::DOUBLE, bytes) if bytes.len() == 8 => {
+                let bits = bytes.iter().rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+                if physical == Type::INT64 {
+                    self.integer(bits.cast_signed(), values, hit);
+                } else {
+                    lines.extend(values.typed.real(f64::from_bits(bits)));
+                }
+            }
+            (Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY, bytes) => self.bytes(bytes, values, hit),
+            _ => {}
+        }
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+}
+
+/// An instant of the oldest form, in microseconds.
+pub fn micros(at: &Int96) -> i64 {
+    at.to_micros()
+}

@@ -1,0 +1,199 @@
+//! Whether given values stand anywhere under the root: in any file's bytes, in names, and in what Parquet, JSON, gzip and
+//! zstd hide from a search of bytes.
+//!
+//! Promises that silence means clean: what could not be searched is part of the result, and what comes or changes meanwhile
+//! is searched again. Changes nothing, and names a value by its line alone.
+
+mod columns;
+mod file;
+mod finding;
+mod forms;
+mod layers;
+mod packed;
+mod scan;
+mod typed;
+mod values;
+mod walk;
+
+pub use finding::{Blooms, Finding, Place, Residue, Unsearched, Verdict};
+pub use values::{Line, Values, ValuesError};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::finding::FileFound;
+use self::walk::{Entry, Kind, Stamp};
+use super::root::Root;
+
+/// How often files that came or changed during the search are searched again, before that is given up.
+const ROUNDS: usize = 5;
+
+/// Threads at most: reading is soon slower than searching.
+const THREADS: usize = 8;
+
+/// How far a search has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Files that are done.
+    pub files: u64,
+    /// Files that are known.
+    pub of_files: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Bytes that are known.
+    pub of_bytes: u64,
+}
+
+/// Is told of the progress, from several threads.
+pub type Watch<'a> = dyn Fn(Progress) + Sync + 'a;
+
+/// A root that cannot be searched.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// There is no such folder, or nothing in it: that proves nothing.
+    #[error("there is nothing to search under {0}")]
+    Nothing(String),
+}
+
+/// Counts what was read, for whoever watches.
+pub(in crate::store) struct Meter<'a> {
+    watch: &'a Watch<'a>,
+    files: AtomicU64,
+    of_files: AtomicU64,
+    bytes: AtomicU64,
+    of_bytes: AtomicU64,
+}
+
+impl Meter<'_> {
+    /// So many more bytes were read.
+    fn read(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (files, bytes) = (now(&self.files), now(&self.bytes));
+        (self.watch)(Progress { files, of_files: now(&self.of_files), bytes, of_bytes: now(&self.of_bytes) });
+    }
+}
+
+/// Searches everything under the root for the values. Errors only where there is nothing to search.
+pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Residue, SearchError> {
+    let folder = root.folder();
+    let meter = Meter {
+        watch,
+        files: AtomicU64::new(0),
+        of_files: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        of_bytes: AtomicU64::new(0),
+    };
+    let mut done: BTreeMap<PathBuf, (Stamp, FileFound)> = BTreeMap::new();
+    let mut rounds = 0;
+    loop {
+        let entries = walk::list(folder);
+        if entries.is_empty() || (rounds == 0 && !folder.is_dir()) {
+            return Err(SearchError::Nothing(folder.display().to_string()));
+        }
+        let files = entries.iter().filter_map(|entry| match entry.kind {
+            Kind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
+            _ => None,
+        });
+        let new: Vec<_> = files.filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now)).collect();
+        if new.is_empty() || rounds == ROUNDS {
+            let changing: BTreeSet<PathBuf> = new.into_iter().map(|(path, ..)| path).collect();
+            return Ok(sum(&entries, done, &changing, values));
+        }
+        done.extend(search_files(folder, &new, values, &meter));
+        rounds += 1;
+    }
+}
+
+/// What was found in everything that the last listing names: what went meanwhile is gone.
+fn sum(
+    entries: &[Entry],
+    mut done: BTreeMap<PathBuf, (Stamp, FileFound)>,
+    changing: &BTreeSet<PathBuf>,
+    values: &Values,
+) -> Residue {
+    let mut residue = Residue { values: values.len() as u64, ..Residue::default() };
+    for entry in entries {
+        let mut found = name(entry, values);
+        if let Some((_, content)) = done.remove(&entry.path) {
+            residue.files += 1;
+            found.seen.extend(content.seen);
+            found.unsearched.extend(content.unsearched);
+            (found.bytes, found.blooms) = (content.bytes, content.blooms);
+        }
+        if changing.contains(&entry.path) {
+            found.missed("it came or changed again and again during the search");
+        }
+        residue.take(&entry.path.to_string_lossy(), found, values);
+    }
+    residue.findings.sort_by(|a, b| (a.line, a.place, &a.file).cmp(&(b.line, b.place, &b.file)));
+    residue
+}
+
+/// What stands in the name of something, and whether it is something that can be searched.
+fn name(entry: &Entry, values: &Values) -> FileFound {
+    let mut lines = BTreeSet::new();
+    let path = entry.path.as_os_str().as_bytes();
+    // What ends before the last name is found in the name of a folder above.
+    let last = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    values.automaton.search(path, |line, at| lines.extend((at.end > last).then_some(line)));
+    let mut missed = None;
+    let mut within = vec![&path[last..]];
+    match &entry.kind {
+        Kind::File(..) | Kind::Folder => {}
+        Kind::Link(target) => {
+            within.push(target.as_os_str().as_bytes());
+            missed = Some("it is a link: what it names was not searched".to_owned());
+        }
+        Kind::Special => missed = Some("it is no file: a device, a socket or a pipe".to_owned()),
+        Kind::Unreadable(why) => missed = Some(format!("it cannot be listed: {why}")),
+    }
+    for name in within {
+        values.automaton.search(name, |line, _| lines.extend([line]));
+        let _: Option<()> = layers::search(name, |layer| {
+            values.automaton.search(layer, |line, _| lines.extend([line]));
+            None
+        });
+    }
+    let mut found = FileFound::default();
+    lines.into_iter().for_each(|line| found.hit(line, Place::Name.into(), None));
+    found.unsearched.extend(missed);
+    found
+}
+
+/// Searches the files by several threads.
+fn search_files(
+    root: &Path,
+    files: &[(PathBuf, u64, Stamp)],
+    values: &Arc<Values>,
+    meter: &Meter<'_>,
+) -> Vec<(PathBuf, (Stamp, FileFound))> {
+    meter.of_files.fetch_add(files.len() as u64, Ordering::Relaxed);
+    meter.of_bytes.fetch_add(files.iter().map(|(_, bytes, _)| bytes).sum(), Ordering::Relaxed);
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::with_capacity(files.len()));
+    let work = || {
+        while let Some((path, _, stamp)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let found = file::search(&root.join(path), values, meter);
+            all.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), (*stamp, found)));
+            meter.files.fetch_add(1, Ordering::Relaxed);
+            meter.tell();
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    std::thread::scope(|scope| {
+        (1..threads).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Files that are packed as a whole: gzip and zstd are opened, others are told apart by their first bytes.
+//!
+//! Promises that a packing that cannot be opened is never taken for bytes that were searched.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+/// The first bytes of packed and encrypted files.
+const STARTS: [(&[u8], Packing); 11] = [
+    (&[0x1f, 0x8b], Packing::Gzip),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Packing::Zstd),
+    (b"PARE", Packing::Other("an encrypted Parquet file")),
+    (b"Obj\x01", Packing::Other("an Avro file")),
+    (b"ORC", Packing::Other("an ORC file")),
+    (b"PK\x03\x04", Packing::Other("a zip archive")),
+    (b"BZh", Packing::Other("packed by bzip2")),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Packing::Other("packed by xz")),
+    (&[0x04, 0x22, 0x4d, 0x18], Packing::Other("packed by lz4")),
+    (&[0xff, 0x06, 0x00, 0x00, b's', b'N', b'a', b'P', b'p', b'Y'], Packing::Other("packed by snappy")),
+    (b"ARROW1", Packing::Other("an Arrow file")),
+];
+
+/// How a file is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    /// By gzip.
+    Gzip,
+    /// By Zstandard.
+    Zstd,
+    /// By something that is not opened here.
+    Other(&'static str),
+}
+
+impl Packing {
+    /// How a file that begins like this is packed, if it is.
+    pub fn of(start: &[u8]) -> Option<Packing> {
+        STARTS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packing)| *packing)
+    }
+
+    /// What it holds. `None` where it is not opened here.
+    pub fn open(self, file: File) -> io::Result<Option<Box<dyn Read>>> {
+        Ok(match self {
+            Packing::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))),
+            Packing::Zstd => Some(Box::new(zstd::stream::read::Decoder::new(file)?)),
+            Packing::Other(_) => None,
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Why a segment could not be rewritten or read.
+
+use parquet::errors::ParquetError;
+
+use crate::store::error::StoreError;
+use crate::store::segment::SegmentError;
+
+/// A segment could not be rewritten or read. Nothing of the table changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RewriteError {
+    /// Its file is gone: it was replaced since the segment was seen. Read the segments anew.
+    #[error("segment {path} is gone")]
+    Gone {
+        /// Its path.
+        path: String,
+    },
+    /// Its file is not what a segment is.
+    #[error("segment {path} is damaged: {why}")]
+    Damaged {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A column is not of the kind that was asked for.
+    #[error("column {column}: {why}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The new segment could not be encoded.
+    #[error(transparent)]
+    Segment(#[from] SegmentError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl RewriteError {
+    /// What the Parquet reader says of a segment.
+    pub(super) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
+        RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
+    }
+}

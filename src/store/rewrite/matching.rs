@@ -1,0 +1,157 @@
+//! Which rows of a segment match a predicate, found by reading as little of it as can be.
+//!
+//! Promises to look at bloom filters and bounds first and to read nothing where they say no; then the predicate's columns
+//! alone, of those row groups where they do not.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::BooleanBufferBuilder;
+use arrow::buffer::BooleanBuffer;
+use object_store::ObjectStore;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::{LogicalType, TimeUnit};
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
+use parquet::file::statistics::Statistics;
+
+use super::predicate::Hints;
+use super::source::Source;
+use super::{Predicate, RewriteError, blocking};
+use crate::store::index::StoredSegment;
+use crate::store::table::Table;
+
+/// Rows that are decoded at once.
+pub const BATCH_ROWS: usize = 8192;
+
+impl Table {
+    /// How many rows of a segment match.
+    pub async fn matches(&self, source: &StoredSegment, predicate: &Predicate) -> Result<u64, RewriteError> {
+        let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
+        let predicate = predicate.clone();
+        Ok(blocking(move || opened.select(&predicate)).await?.matched)
+    }
+}
+
+/// A segment whose footer was read.
+#[derive(Clone)]
+pub struct Opened {
+    pub path: Arc<str>,
+    pub source: Source,
+    pub metadata: ArrowReaderMetadata,
+}
+
+/// The rows of a segment that match.
+pub struct Selected {
+    /// For each row group its rows that match; `None` where none does.
+    pub groups: Vec<Option<BooleanBuffer>>,
+    pub matched: u64,
+    pub rows: u64,
+}
+
+impl Opened {
+    pub async fn open(store: &dyn ObjectStore, path: &str) -> Result<Opened, RewriteError> {
+        let (path, source) = (Arc::from(path), Source::open(store, path).await?);
+        blocking(move || {
+            // By its Parquet types alone, as the table has them.
+            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+            let metadata = ArrowReaderMetadata::load(&source, options);
+            let metadata = metadata.map_err(|error| RewriteError::damaged(&path, &error))?;
+            Ok(Opened { path, source, metadata })
+        })
+        .await
+    }
+
+    /// A reader of those row groups and columns; all columns where `columns` is `None`.
+    pub fn reader(&self, groups: Vec<usize>, columns: Option<&[&str]>) -> ParquetRecordBatchReaderBuilder<Source> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
+        let mask = match columns {
+            Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
+            None => ProjectionMask::all(),
+        };
+        builder.with_batch_size(BATCH_ROWS).with_row_groups(groups).with_projection(mask)
+    }
+
+    pub fn damaged(&self, error: &ParquetError) -> RewriteError {
+        RewriteError::damaged(&self.path, error)
+    }
+
+    /// The rows that match.
+    pub fn select(&self, predicate: &Predicate) -> Result<Selected, RewriteError> {
+        let columns: Vec<&str> = predicate.columns().into_iter().collect();
+        let mut selected = Selected { groups: Vec::new(), matched: 0, rows: 0 };
+        for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+            selected.rows += rows as u64;
+            let mut hints = GroupHints { opened: self, group, blooms: HashMap::new() };
+            if !predicate.may_match(&mut hints)? {
+                selected.groups.push(None);
+                continue;
+            }
+            let mut bits = BooleanBufferBuilder::new(rows);
+            let reader = self.reader(vec![number], Some(&columns)).build().map_err(|error| self.damaged(&error))?;
+            for batch in reader {
+                let batch = batch.map_err(|error| self.damaged(&error.into()))?;
+                bits.append_buffer(&predicate.evaluate(&batch)?);
+            }
+            let bits = bits.finish();
+            if bits.len() != rows {
+                return Err(self.damaged(&ParquetError::General(format!("{} of {rows} rows were read", bits.len()))));
+            }
+            let matched = bits.count_set_bits();
+            selected.matched += matched as u64;
+            selected.groups.push((matched > 0).then_some(bits));
+        }
+        Ok(selected)
+    }
+}
+
+/// What the footer and the bloom filters tell of a row group.
+struct GroupHints<'a> {
+    opened: &'a Opened,
+    group: &'a RowGroupMetaData,
+    blooms: HashMap<String, Option<Sbbf>>,
+}
+
+impl GroupHints<'_> {
+    /// The chunk of a column; `None` where the file lacks it or no row holds anything of it, or it is nested.
+    fn chunk(&self, column: &str) -> Option<&ColumnChunkMetaData> {
+        let found = self.group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
+        let nulls = found.statistics().and_then(Statistics::null_count_opt);
+        (nulls != u64::try_from(found.num_values()).ok()).then_some(found)
+    }
+
+    fn is_nested(&self, column: &str) -> bool {
+        self.group.columns().iter().any(|chunk| {
+            let parts = chunk.column_path().parts();
+            parts.len() > 1 && parts.first().is_some_and(|root| root == column)
+        })
+    }
+}
+
+impl Hints for GroupHints<'_> {
+    fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError> {
+        if !self.blooms.contains_key(column) {
+            let Some(chunk) = self.chunk(column) else { return Ok(self.is_nested(column)) };
+            let bloom = Sbbf::read_from_column_chunk(chunk, &self.opened.source);
+            let bloom = bloom.map_err(|error| self.opened.damaged(&error))?;
+            self.blooms.insert(column.to_owned(), bloom);
+        }
+        Ok(self.blooms.get(column).and_then(Option::as_ref).is_none_or(|bloom| bloom.check(value)))
+    }
+
+    fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError> {
+        let Some(chunk) = self.chunk(column) else { return Ok(self.is_nested(column)) };
+        // Another engine may count in other units: its bounds say nothing here.
+        let kind = chunk.column_descr().logical_type_ref();
+        let micros = matches!(kind, Some(LogicalType::Timestamp(of)) if of.unit == TimeUnit::MICROS);
+        let bounds = match chunk.statistics() {
+            Some(Statistics::Int64(of)) if micros => of.min_opt().copied().zip(of.max_opt().copied()),
+            _ => None,
+        };
+        Ok(bounds
+            .is_none_or(|(least, greatest)| from.is_none_or(|from| greatest >= from) && to.is_none_or(|to| least < to)))
+    }
+}

@@ -1,0 +1,62 @@
+//! What is done to segments once they are stored: columns left out (splice), rows parted (split), rows read back, cells put.
+//!
+//! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
+//! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
+
+mod cells;
+mod error;
+mod matching;
+mod predicate;
+mod read;
+mod source;
+mod splice;
+mod split;
+mod upload;
+
+pub(super) use cells::count as count_cells;
+pub use error::RewriteError;
+pub(super) use matching::Opened;
+pub use predicate::Predicate;
+pub use read::{Reader, Rows, RowsOf};
+pub use splice::Spliced;
+pub use split::Split;
+
+use super::index::{StoredSegment, told_deadlines};
+use super::segment::{Contents, Home};
+use crate::ids::{Category, Deadline};
+
+impl Home {
+    /// The place of what a segment becomes: the table explains its profile already.
+    fn of(source: &StoredSegment) -> Home {
+        let cells = source.cells.then_some(source.records);
+        Home { bucket: source.bucket, profile: source.profile.clone(), profile_text: None, cells }
+    }
+}
+
+/// Refuses new segments whose statistics would no longer tell a deadline that the old ones had: nobody would ever see it come.
+fn still_told<'a>(
+    path: &str,
+    mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
+    new: &[&Contents],
+) -> Result<(), RewriteError> {
+    let told: Vec<_> = new.iter().map(|contents| told_deadlines(&contents.stats)).collect();
+    match deadlines.find(|(category, at)| !told.iter().any(|told| told.get(category) == Some(at))) {
+        None => Ok(()),
+        Some((category, _)) => {
+            let why = format!("its statistics do not tell when {category} is due");
+            Err(RewriteError::Damaged { path: path.to_owned(), why })
+        }
+    }
+}
+
+/// Work that may block, on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
+) -> Result<T, RewriteError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(super::StoreError::Refused(format!("the work on a segment was stopped: {error}")).into())
+    })
+}
+
+#[cfg(test)]
+mod tests;

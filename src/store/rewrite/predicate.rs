@@ -1,0 +1,132 @@
+//! Which rows are meant: a tree of plain conditions on columns.
+//!
+//! Promises that a null, and a column that is not there, never match. Pure: looks at a batch, or asks what may be in a part
+//! of a file. Must never print the values that it looks for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use chrono::{DateTime, Utc};
+
+use super::RewriteError;
+
+/// Rows chosen by what their columns say.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Predicate {
+    /// A text column holds exactly this text.
+    Is {
+        /// The column.
+        column: String,
+        /// The text.
+        value: String,
+    },
+    /// A column of instants holds one of a range.
+    Between {
+        /// The column.
+        column: String,
+        /// The first instant in it; `None`: any.
+        from: Option<DateTime<Utc>>,
+        /// The first instant behind it; `None`: none.
+        to: Option<DateTime<Utc>>,
+    },
+    /// All of these hold; every row where there are none.
+    All(Vec<Predicate>),
+    /// At least one of these holds; no row where there are none.
+    Any(Vec<Predicate>),
+}
+
+/// The values that it looks for are personal: they are left out.
+impl fmt::Debug for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Predicate::Is { column, .. } => write!(f, "{column} is ..."),
+            Predicate::Between { column, .. } => write!(f, "{column} is between ..."),
+            Predicate::All(all) => f.debug_tuple("All").field(all).finish(),
+            Predicate::Any(any) => f.debug_tuple("Any").field(any).finish(),
+        }
+    }
+}
+
+/// What can be told of a part of a file without reading its rows.
+pub(super) trait Hints {
+    /// Whether the text may stand in the column.
+    fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError>;
+    /// Whether an instant of `from..to`, in microseconds, may stand in the column.
+    fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError>;
+}
+
+impl Predicate {
+    /// The columns that it looks at.
+    #[must_use]
+    pub fn columns(&self) -> BTreeSet<&str> {
+        match self {
+            Predicate::Is { column, .. } | Predicate::Between { column, .. } => [column.as_str()].into(),
+            Predicate::All(parts) | Predicate::Any(parts) => parts.iter().flat_map(Predicate::columns).collect(),
+        }
+    }
+
+    /// The rows of a batch that match. Errors on a column of another kind than the condition is about.
+    pub(super) fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanBuffer, RewriteError> {
+        let count = rows.num_rows();
+        match self {
+            Predicate::Is { column, value } => {
+                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
+                let texts = found.as_string_opt::<i32>().ok_or_else(|| wrong(column, "text", found.data_type()))?;
+                Ok(BooleanBuffer::collect_bool(count, |row| texts.is_valid(row) && texts.value(row) == value))
+            }
+            Predicate::Between { column, from, to } => {
+                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
+                let instants = found
+                    .as_primitive_opt::<TimestampMicrosecondType>()
+                    .ok_or_else(|| wrong(column, "an instant", found.data_type()))?;
+                let (from, to) = (from.map(micros), to.map(micros));
+                let within = |at: i64| from.is_none_or(|from| from <= at) && to.is_none_or(|to| at < to);
+                Ok(BooleanBuffer::collect_bool(count, |row| instants.is_valid(row) && within(instants.value(row))))
+            }
+            Predicate::All(parts) => {
+                let all = BooleanBuffer::new_set(count);
+                parts.iter().try_fold(all, |all, part| Ok(&all & &part.evaluate(rows)?))
+            }
+            Predicate::Any(parts) => {
+                let none = BooleanBuffer::new_unset(count);
+                parts.iter().try_fold(none, |any, part| Ok(&any | &part.evaluate(rows)?))
+            }
+        }
+    }
+
+    /// Whether a row of a part of a file may match, by its hints.
+    pub(super) fn may_match(&self, hints: &mut impl Hints) -> Result<bool, RewriteError> {
+        match self {
+            Predicate::Is { column, value } => hints.may_hold(column, value),
+            Predicate::Between { column, from, to } => hints.may_reach(column, from.map(micros), to.map(micros)),
+            Predicate::All(parts) => {
+                for part in parts {
+                    if !part.may_match(hints)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Predicate::Any(parts) => {
+                for part in parts {
+                    if part.may_match(hints)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// The first microsecond that is not before an instant: what columns hold has no finer parts.
+fn micros(at: DateTime<Utc>) -> i64 {
+    at.timestamp_micros() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
+}
+
+fn wrong(column: &str, wanted: &str, found: &DataType) -> RewriteError {
+    RewriteError::Column { column: column.to_owned(), why: format!("it is {found} and not {wanted}") }
+}

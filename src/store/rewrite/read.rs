@@ -1,0 +1,162 @@
+//! Columns of segments, read back in batches.
+//!
+//! Promises bounded memory: a few batches at a time, decoded on a thread of its own that stops when nobody asks on. Each batch
+//! has exactly the columns that were asked for, null where a segment lacks one.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use object_store::ObjectStore;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::matching::Opened;
+use super::{Predicate, RewriteError, blocking};
+use crate::store::index::StoredSegment;
+use crate::store::segment::SegmentError;
+use crate::store::spec::TableSpec;
+use crate::store::table::Table;
+
+/// Some rows of one of the segments that were asked for.
+#[derive(Debug, Clone)]
+pub struct RowsOf {
+    /// Which of them, by its place among those that were given.
+    pub source: usize,
+    /// The rows.
+    pub rows: RecordBatch,
+}
+
+/// The rows, batch by batch, segment after segment.
+pub struct Rows(Receiver<Result<RowsOf, RewriteError>>);
+
+impl Rows {
+    /// The next batch, never an empty one; `None` behind the last.
+    pub async fn next(&mut self) -> Option<Result<RowsOf, RewriteError>> {
+        self.0.recv().await
+    }
+}
+
+/// Reads a table's segments apart from the table, on any thread.
+#[derive(Clone)]
+pub struct Reader {
+    store: Arc<dyn ObjectStore>,
+    spec: Arc<TableSpec>,
+}
+
+impl Table {
+    /// A reader of this table's segments.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader { store: self.log.object_store(None), spec: Arc::clone(self.spec()) }
+    }
+
+    /// Reads columns of segments, as [`Reader::read_columns`] does.
+    pub fn read_columns(
+        &self,
+        sources: &[StoredSegment],
+        columns: &[&str],
+        predicate: Option<&Predicate>,
+    ) -> Result<Rows, RewriteError> {
+        self.reader().read_columns(sources, columns, predicate)
+    }
+}
+
+impl Reader {
+    /// Reads columns of segments: all rows, or those that match. Errors on a column that the table does not have; what goes
+    /// wrong on the way is the last batch.
+    pub fn read_columns(
+        &self,
+        sources: &[StoredSegment],
+        columns: &[&str],
+        predicate: Option<&Predicate>,
+    ) -> Result<Rows, RewriteError> {
+        let wanted = columns.iter().map(|name| match self.spec.column(name) {
+            Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
+            None => {
+                let why = "the table does not have it".to_owned();
+                Err(RewriteError::Column { column: (*name).to_owned(), why })
+            }
+        });
+        let wanted = Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?));
+        let (sender, receiver) = channel(2);
+        let (store, sources, predicate) = (Arc::clone(&self.store), sources.to_vec(), predicate.cloned());
+        tokio::spawn(async move {
+            for (source, segment) in sources.iter().enumerate() {
+                let read = async {
+                    let opened = Opened::open(&store, &segment.path).await?;
+                    let reading = Reading { source, opened, wanted: wanted.clone(), sender: sender.clone() };
+                    let predicate = predicate.clone();
+                    blocking(move || reading.all(predicate.as_ref())).await
+                };
+                match read.await {
+                    Ok(true) => {}
+                    // Nobody asks on.
+                    Ok(false) => return,
+                    Err(error) => {
+                        let _ = sender.send(Err(error)).await;
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Rows(receiver))
+    }
+}
+
+/// One segment being read.
+struct Reading {
+    source: usize,
+    opened: Opened,
+    wanted: SchemaRef,
+    sender: Sender<Result<RowsOf, RewriteError>>,
+}
+
+impl Reading {
+    /// Gives on all rows that match. `Ok(false)` once nobody asks on.
+    fn all(&self, predicate: Option<&Predicate>) -> Result<bool, RewriteError> {
+        let selected = predicate.map(|predicate| self.opened.select(predicate)).transpose()?;
+        let columns: Vec<&str> = self.wanted.fields().iter().map(|field| field.name().as_str()).collect();
+        for number in 0..self.opened.metadata.metadata().num_row_groups() {
+            let bits = match &selected {
+                None => None,
+                Some(selected) => match selected.groups.get(number).and_then(Option::as_ref) {
+                    None => continue,
+                    bits => bits,
+                },
+            };
+            let reader = self.opened.reader(vec![number], Some(&columns)).build();
+            let mut at = 0;
+            for rows in reader.map_err(|error| self.opened.damaged(&error))? {
+                let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
+                let chosen = bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
+                at += rows.num_rows();
+                let mut rows = self.of_table(&rows)?;
+                if let Some(chosen) = chosen {
+                    rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
+                }
+                let some = RowsOf { source: self.source, rows };
+                if some.rows.num_rows() > 0 && self.sender.blocking_send(Ok(some)).is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// The batch with exactly the columns that were asked for, of the table's types.
+    fn of_table(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
+        let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
+            match rows.column_by_name(field.name()) {
+                None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+                Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
+                // Lists and maps name their parts otherwise in files than in the table.
+                Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
+            }
+        };
+        let columns = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        let rows = RecordBatch::try_new_with_options(self.wanted.clone(), columns, &options);
+        Ok(rows.map_err(SegmentError::from)?)
+    }
+}

@@ -1,0 +1,192 @@
+//! The copy itself: chunk after chunk of what stays, and the footer anew.
+//!
+//! Promises that the footer is made of what stays alone: of the old one nothing is carried but the chunks' own figures.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parquet::bloom_filter::Sbbf;
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnDescPtr, Type};
+
+use super::super::RewriteError;
+use super::super::source::{Chunks, Source};
+use super::super::upload::Parts;
+use super::{Due, Layout, metadata};
+use crate::failpoint;
+use crate::ids::Category;
+use crate::store::error::StoreError;
+use crate::store::segment::{Contents, nulls, stats};
+use crate::store::spec::TableSpec;
+
+/// What was copied, and what was not.
+#[derive(Debug, Default)]
+pub struct Copied {
+    pub bytes_copied: u64,
+    pub bytes_dropped: u64,
+    pub dropped: BTreeMap<Category, u64>,
+}
+
+/// The segments that are copied from, each by its path with the rows that the log tells, and how one is opened.
+pub struct Sources<F> {
+    pub old: Vec<(Arc<str>, u64)>,
+    pub open: F,
+}
+
+/// Copies what stays of the segments to a new file; what it holds, its size, and what was done.
+pub fn copy(
+    spec: &TableSpec,
+    layout: &Layout,
+    due: &Due,
+    sources: Sources<impl Fn(&str) -> Result<Source, RewriteError>>,
+    parts: Parts,
+) -> Result<(Contents, u64, Copied), RewriteError> {
+    let failed = |error: ParquetError| RewriteError::from(StoreError::from(std::io::Error::other(error)));
+    let schema = Type::group_type_builder("segment").with_fields(layout.fields.clone()).build().map_err(failed)?;
+    let properties = WriterProperties::builder()
+        .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
+        // The bloom filters of a row group behind it, so that they need not be kept.
+        .set_offset_index_disabled(!layout.indexed)
+        .build();
+    let mut file = SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
+    let leaves = file.schema_descr().columns().to_vec();
+    let mut copied = Copied::default();
+    let mut rows = 0;
+    for (path, told) in sources.old {
+        let source = (sources.open)(&path)?;
+        let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, indexed: layout.indexed };
+        let damaged = |error: ParquetError| RewriteError::damaged(&path, &error);
+        let found: u64 =
+            old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
+        if found != told {
+            let why = format!("it has {found} rows and the log tells {told}");
+            return Err(RewriteError::Damaged { path: path.to_string(), why });
+        }
+        rows += found;
+        for number in 0..old.metadata.num_row_groups() {
+            let group = file.next_row_group().map_err(failed)?;
+            old.copy(number, &leaves, group, &mut copied).map_err(damaged)?;
+            copied.leave_out(old.metadata.row_group(number), due);
+        }
+    }
+    let metadata = file.finish().map_err(failed)?;
+    let size = std::mem::take(file.inner_mut()).finish().map_err(StoreError::from)?;
+    failpoint::reach("segment-encoded");
+    let columns: BTreeSet<String> = layout.fields.iter().map(|field| field.name().to_owned()).collect();
+    Ok((Contents { columns, rows, stats: stats(spec, &metadata) }, size, copied))
+}
+
+/// A segment that is copied from.
+struct Old {
+    source: Source,
+    metadata: ParquetMetaData,
+    indexed: bool,
+}
+
+impl Old {
+    fn copy(
+        &self,
+        number: usize,
+        leaves: &[ColumnDescPtr],
+        mut into: SerializedRowGroupWriter<'_, Parts>,
+        copied: &mut Copied,
+    ) -> Result<(), ParquetError> {
+        let group = self.metadata.row_group(number);
+        let chunks = group.columns().iter().enumerate().map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
+        let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
+        for leaf in leaves {
+            match chunks.get(leaf.path().parts()) {
+                Some((at, chunk)) => {
+                    let (start, length) = within(chunk, &self.source)?;
+                    copied.bytes_copied += length;
+                    into.append_column(&Chunks(&self.source), self.close(number, *at, chunk, start)?)?;
+                }
+                None => {
+                    let rows = u32::try_from(group.num_rows()).map_err(|_| wrong("too many rows in a row group"))?;
+                    let (bytes, mut close) = nulls(leaf.clone(), rows)?;
+                    if !self.indexed {
+                        (close.column_index, close.offset_index) = (None, None);
+                    }
+                    into.append_column(&bytes, close)?;
+                }
+            }
+        }
+        into.close()?;
+        Ok(())
+    }
+
+    /// What the writer is told of a chunk: that which it would know had it written the chunk itself.
+    fn close(
+        &self,
+        group: usize,
+        at: usize,
+        chunk: &ColumnChunkMetaData,
+        start: u64,
+    ) -> Result<ColumnCloseResult, ParquetError> {
+        let rows = self.metadata.row_group(group).num_rows();
+        let mut metadata = chunk.clone().into_builder();
+        if chunk.dictionary_page_offset().and_then(|offset| u64::try_from(offset).ok()) != Some(start) {
+            // Some writers set it to nothing that means anything.
+            metadata = metadata.set_dictionary_page_offset(None);
+        }
+        let (column_index, offset_index) = if self.indexed { self.indexes(group, at)? } else { (None, None) };
+        Ok(ColumnCloseResult {
+            bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or(0),
+            rows_written: u64::try_from(rows).map_err(|_| wrong("less than no rows"))?,
+            metadata: metadata.build()?,
+            bloom_filter: Sbbf::read_from_column_chunk(chunk, &self.source)?,
+            column_index,
+            offset_index,
+        })
+    }
+
+    fn indexes(&self, group: usize, at: usize) -> Result<Indexes, ParquetError> {
+        let column = self.metadata.column_index().and_then(|index| index.get(group)?.get(at)).cloned();
+        let offset = self.metadata.offset_index().and_then(|index| index.get(group)?.get(at)).cloned();
+        let offset = offset.ok_or_else(|| wrong("an offset index is missing"))?;
+        Ok((column.filter(|index| !matches!(index, ColumnIndexMetaData::NONE)), Some(offset)))
+    }
+}
+
+type Indexes = (Option<ColumnIndexMetaData>, Option<parquet::file::page_index::offset_index::OffsetIndexMetaData>);
+
+impl Copied {
+    /// Counts what of a row group stays behind.
+    fn leave_out(&mut self, group: &RowGroupMetaData, due: &Due) {
+        let mut seen = BTreeSet::new();
+        for chunk in group.columns() {
+            let Some(root) = chunk.column_path().parts().first().filter(|root| due.has(root)) else { continue };
+            self.bytes_dropped += u64::try_from(chunk.compressed_size()).unwrap_or(0);
+            let Some(category) = due.category(root) else { continue };
+            if seen.insert(root.clone()) {
+                let rows = u64::try_from(group.num_rows()).unwrap_or(0);
+                let nulls = match chunk.column_path().parts().len() {
+                    1 => chunk.statistics().and_then(|statistics| statistics.null_count_opt()).unwrap_or(0),
+                    _ => 0,
+                };
+                *self.dropped.entry(category.clone()).or_default() += rows.saturating_sub(nulls);
+            }
+        }
+    }
+}
+
+/// Where a chunk begins and how long it is, if that is within the file.
+fn within(chunk: &ColumnChunkMetaData, source: &Source) -> Result<(u64, u64), ParquetError> {
+    let size = parquet::file::reader::Length::len(source);
+    let begins = chunk.dictionary_page_offset().filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
+    let start = u64::try_from(begins.unwrap_or_else(|| chunk.data_page_offset())).ok();
+    let length = u64::try_from(chunk.compressed_size()).ok();
+    match start.zip(length) {
+        Some((start, length)) if start.checked_add(length).is_some_and(|end| end <= size) => Ok((start, length)),
+        _ => Err(wrong("a chunk lies outside of it")),
+    }
+}
+
+fn wrong(why: &str) -> ParquetError {
+    ParquetError::General(why.to_owned())
+}

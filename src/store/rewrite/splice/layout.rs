@@ -1,0 +1,85 @@
+//! Which columns the new file has, and which segments can share one.
+//!
+//! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
+//! null, and columns of one name are of one type.
+
+use parquet::schema::types::TypePtr;
+
+use super::super::RewriteError;
+use super::super::source::Source;
+use super::{Due, metadata};
+
+/// Row groups of a file at most; the format numbers them with 15 bits.
+const MOST_GROUPS: usize = 32_000;
+
+/// What a segment's footer says of what stays.
+pub struct Footer {
+    /// The columns that stay, in the order of the file.
+    pub fields: Vec<TypePtr>,
+    /// Its row groups.
+    pub groups: usize,
+    /// Whether every chunk has an offset index: a file has one for all of its chunks or for none.
+    pub indexed: bool,
+}
+
+impl Footer {
+    /// Reads what is needed of a segment's footer.
+    pub fn read(source: &Source, path: &str, due: &Due) -> Result<Footer, RewriteError> {
+        let metadata = metadata(source, path, false)?;
+        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
+        let fields: Vec<TypePtr> = fields.iter().filter(|field| !due.has(field.name())).cloned().collect();
+        if fields.is_empty() {
+            let why = "no column of it would stay".to_owned();
+            return Err(RewriteError::Damaged { path: path.to_owned(), why });
+        }
+        let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let indexed = chunks.all(|chunk| chunk.offset_index_offset().is_some());
+        Ok(Footer { fields, groups: metadata.num_row_groups(), indexed })
+    }
+}
+
+/// One new file: its columns, and the segments that it is made of, by their numbers.
+pub struct Layout {
+    pub fields: Vec<TypePtr>,
+    pub members: Vec<usize>,
+    pub indexed: bool,
+    groups: usize,
+}
+
+/// As few files as the segments can share.
+pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
+    let mut layouts: Vec<Layout> = Vec::new();
+    for (number, footer) in footers.into_iter().enumerate() {
+        match layouts.iter_mut().find(|layout| layout.takes(&footer)) {
+            Some(layout) => layout.add(number, footer),
+            None => layouts.push(Layout {
+                fields: footer.fields,
+                members: vec![number],
+                indexed: footer.indexed,
+                groups: footer.groups,
+            }),
+        }
+    }
+    layouts
+}
+
+impl Layout {
+    fn takes(&self, footer: &Footer) -> bool {
+        let fits = |fields: &[TypePtr], of: &TypePtr| match fields.iter().find(|field| field.name() == of.name()) {
+            Some(found) => found == of,
+            None => of.is_optional(),
+        };
+        self.groups + footer.groups <= MOST_GROUPS
+            && footer.fields.iter().all(|field| fits(&self.fields, field))
+            && self.fields.iter().all(|field| fits(&footer.fields, field))
+    }
+
+    fn add(&mut self, number: usize, footer: Footer) {
+        let known = |fields: &[TypePtr], of: &TypePtr| fields.iter().any(|field| field.name() == of.name());
+        let new: Vec<TypePtr> = footer.fields.into_iter().filter(|field| !known(&self.fields, field)).collect();
+        self.fields.extend(new);
+        self.members.push(number);
+        self.groups += footer.groups;
+        self.indexed &= footer.indexed;
+    }
+}

@@ -1,0 +1,104 @@
+mod cells;
+mod memory;
+mod random;
+mod read;
+mod splice;
+mod split;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::util::display::array_value_to_string;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use crate::ids::Category;
+use crate::store::testing::{batch, noon, rows, spec};
+use crate::store::{Root, SegmentIndex, SegmentWriter, StoredSegment, Table};
+
+fn categories(names: &[&str]) -> BTreeSet<Category> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+/// A table of `count` segments of 100 rows each.
+async fn filled(root: &Root, count: i64) -> (Table, SegmentIndex) {
+    let mut table = Table::open(root, spec()).await.unwrap();
+    for from in 0..count {
+        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
+        table.commit(work).await.unwrap();
+    }
+    let index = SegmentIndex::load(&table).await.unwrap();
+    (table, index)
+}
+
+fn all(index: &SegmentIndex) -> Vec<StoredSegment> {
+    index.iter().cloned().collect()
+}
+
+fn bytes(root: &Root, path: &str) -> bytes::Bytes {
+    std::fs::read(root.table(&"sms".parse().unwrap()).join(path)).unwrap().into()
+}
+
+fn read(bytes: bytes::Bytes) -> RecordBatch {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).unwrap();
+    let schema = builder.schema().clone();
+    let batches: Vec<_> = builder.build().unwrap().map(Result::unwrap).collect();
+    arrow::compute::concat_batches(&schema, &batches).unwrap()
+}
+
+fn texts(column: &ArrayRef) -> Vec<String> {
+    let text = |row| if column.is_null(row) { "-".to_owned() } else { array_value_to_string(column, row).unwrap() };
+    (0..column.len()).map(text).collect()
+}
+
+fn column(rows: &RecordBatch, name: &str) -> Vec<String> {
+    texts(rows.column_by_name(name).unwrap_or_else(|| panic!("no {name}")))
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Rows like those of other tests, of which each was sent a minute after the one before it, and some lack their recipient or
+/// the time.
+fn varied(from: i64, next: i64) -> RecordBatch {
+    let batch = rows(0, from, next);
+    let schema = batch.schema();
+    let recipient = (from..next).map(|offset| (offset % 11 > 0).then(|| format!("31{:03}", offset % 50)));
+    let sent = (from..next).map(|offset| (offset % 13 > 0).then(|| noon().timestamp_micros() + offset * 60_000_000));
+    let recipient: ArrayRef = Arc::new(StringArray::from_iter(recipient));
+    let sent: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter(sent).with_timezone("UTC"));
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| match field.name().as_str() {
+        "recipient" => recipient.clone(),
+        "sent_at" => sent.clone(),
+        _ => column.clone(),
+    });
+    let columns = columns.collect();
+    RecordBatch::try_new(schema.clone(), columns).unwrap()
+}
+
+/// A written segment of such rows, as the index would tell of it.
+async fn stored(table: &Table, rows: &RecordBatch) -> StoredSegment {
+    let tags = crate::store::testing::segment_tags();
+    let mut writer = SegmentWriter::new(table.spec().clone(), tags.clone(), &[]).unwrap();
+    writer.write(rows).unwrap();
+    let segment = table.put(writer.finish().unwrap()).await.unwrap();
+    told(&segment)
+}
+
+/// A segment that is not committed, as the index would tell of it.
+fn told(segment: &crate::store::Segment) -> StoredSegment {
+    let tags = crate::store::testing::segment_tags();
+    StoredSegment {
+        path: Arc::from(segment.path()),
+        bucket: segment.bucket(),
+        profile: segment.profile().clone(),
+        rows: segment.rows(),
+        records: segment.records(),
+        size: segment.size(),
+        deadlines: Arc::new(tags.deadlines.into_iter().map(|(category, at)| (category, at.unwrap())).collect()),
+        policy_version: Some(tags.policy_version),
+        cells: segment.cells(),
+    }
+}

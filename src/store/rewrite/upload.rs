@@ -1,0 +1,149 @@
+//! A new segment on its way to the store, in parts: never whole in memory.
+//!
+//! Promises that the file is durable, folder and all, once it is finished, and that what is not finished is taken away or,
+//! after a crash, an orphan for the janitor. No reader sees it before the commit that adds it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use super::RewriteError;
+use crate::store::error::StoreError;
+use crate::store::segment::Sink;
+
+/// Bytes of a part: what object stores ask for at the least.
+const PART_BYTES: usize = 5 << 20;
+
+enum Message {
+    Part(Vec<u8>),
+    /// Every part was sent.
+    Whole,
+}
+
+/// The parts of one file, written by a thread that may block. Dropped before it is finished, the file goes.
+#[derive(Default)]
+pub struct Parts {
+    sender: Option<Sender<Message>>,
+    part: Vec<u8>,
+    size: u64,
+}
+
+/// The file that the parts make, still being written.
+pub struct Upload(JoinHandle<object_store::Result<bool>>);
+
+/// Begins a new file at `path`.
+pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(Parts, Upload), RewriteError> {
+    let upload = store.put_multipart(&Path::from(path)).await.map_err(StoreError::from)?;
+    let (sender, receiver) = channel(1);
+    let written = tokio::spawn(write(upload, receiver));
+    Ok((Parts { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), size: 0 }, Upload(written)))
+}
+
+/// Whether the file is whole; if not, nothing of it is left.
+async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message>) -> object_store::Result<bool> {
+    let written = async {
+        while let Some(message) = parts.recv().await {
+            match message {
+                Message::Part(part) => upload.put_part(part.into()).await?,
+                Message::Whole => {
+                    upload.complete().await?;
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    };
+    let written = written.await;
+    if !matches!(written, Ok(true)) {
+        // What cannot be taken away is left to the janitor.
+        if let Err(error) = upload.abort().await {
+            tracing::debug!(store.error = %error, "an unfinished segment was left to the janitor");
+        }
+    }
+    written
+}
+
+impl Parts {
+    /// The file is whole; its size.
+    pub fn finish(mut self) -> io::Result<u64> {
+        self.send_part()?;
+        self.send(Message::Whole)?;
+        Ok(self.size)
+    }
+
+    fn send_part(&mut self) -> io::Result<()> {
+        if self.part.is_empty() {
+            return Ok(());
+        }
+        let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
+        self.size += part.len() as u64;
+        self.send(Message::Part(part))
+    }
+
+    fn send(&self, message: Message) -> io::Result<()> {
+        let stopped = || io::Error::new(io::ErrorKind::BrokenPipe, "the file could not be written");
+        self.sender.as_ref().ok_or_else(stopped)?.blocking_send(message).map_err(|_| stopped())
+    }
+}
+
+impl Write for Parts {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let take = bytes.len().min(PART_BYTES - self.part.len());
+        self.part.extend_from_slice(&bytes[..take]);
+        if self.part.len() == PART_BYTES {
+            self.send_part()?;
+        }
+        Ok(take)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Parts {}
+
+impl Upload {
+    /// Waits until the file is durable. `Ok(false)` if its parts were dropped before the last: then nothing of it is left.
+    pub async fn written(self) -> Result<bool, RewriteError> {
+        let written = self.0.await.map_err(|error| stopped(&error.to_string()))?;
+        Ok(written.map_err(StoreError::from)?)
+    }
+}
+
+/// What the work on some files' parts gave, once all of them are durable. Why the store failed goes before what the work says
+/// of it. After an error none of the files is left.
+pub async fn finished<T, const N: usize>(
+    store: &dyn ObjectStore,
+    uploads: [(&str, Upload); N],
+    worked: Result<T, RewriteError>,
+) -> Result<T, RewriteError> {
+    let (mut whole, mut failed) = (Vec::new(), None);
+    for (path, upload) in uploads {
+        match upload.written().await {
+            Ok(true) => whole.push(path),
+            Ok(false) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    let missing = if whole.len() == N { None } else { Some(stopped("a last part is missing")) };
+    let finished = match (failed, worked, missing) {
+        (Some(error), _, _) | (None, Err(error), _) => Err(error),
+        (None, Ok(_), Some(error)) => Err(error.into()),
+        (None, Ok(worked), None) => return Ok(worked),
+    };
+    for path in whole {
+        if let Err(error) = store.delete(&Path::from(path)).await {
+            tracing::debug!(store.error = %error, "a needless segment was left to the janitor");
+        }
+    }
+    finished
+}
+
+fn stopped(why: &str) -> StoreError {
+    StoreError::Refused(format!("the writing of a segment was stopped: {why}"))
+}

@@ -1,0 +1,138 @@
+//! The commit of a rewrite: segments go and others take their place in one step, with the evidence of what was done.
+//!
+//! Promises the same compare-and-swap as ingest's. That the removed segments are still active is told by the entries since
+//! the version at which the caller saw them, so that its cost does not grow with the table.
+
+use std::collections::HashSet;
+
+use deltalake_core::kernel::{Action, Remove};
+use deltalake_core::logstore::LogStoreRef;
+use uuid::Uuid;
+
+use super::actions::partition_values;
+use super::commit::{Change, Place};
+use super::{ControlsVersion, Table};
+use crate::store::error::{CommitError, StoreError};
+use crate::store::evidence::{Evidence, RewriteEvidence};
+use crate::store::index::StoredSegment;
+use crate::store::log::{files, read_entry};
+use crate::store::segment::Segment;
+
+/// What one rewrite makes of the table.
+#[derive(Debug, Clone)]
+pub struct RewriteCommit {
+    /// The segments that go.
+    pub removes: Vec<StoredSegment>,
+    /// The version at which they were active: that of the index which gave them.
+    pub seen_at: u64,
+    /// The segments that take their place, already written. None where nothing of the old ones stays.
+    pub adds: Vec<Segment>,
+    /// The controls under which the rewrite was made.
+    pub controls: ControlsVersion,
+    /// What was done, in counts. Its commit id is how the commit is found again.
+    pub evidence: Evidence,
+}
+
+impl Table {
+    /// Replaces segments by others in one step and gives the version that it landed at.
+    ///
+    /// Loops by itself on a plainly lost race. Errors if one of the segments is no longer in the table, if the controls moved
+    /// or the columns, or if the store fails. With the same rewrite it may be called again, in another process too: a commit
+    /// that landed before is found by its id.
+    pub async fn commit_rewrite(&mut self, rewrite: RewriteCommit) -> Result<u64, CommitError> {
+        check(&rewrite).map_err(CommitError::Store)?;
+        let at = rewrite.evidence.at.timestamp_millis();
+        let change = Change {
+            segments: &rewrite.adds,
+            controls: rewrite.controls,
+            evidence: &rewrite.evidence,
+            actions: rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at))).collect(),
+        };
+        self.swap(&change, Place::Segments(Watch::new(&rewrite))).await
+    }
+}
+
+/// Follows the log from where a rewrite began.
+pub(super) struct Watch<'a> {
+    commit: Uuid,
+    removes: HashSet<&'a str>,
+    /// The version up to which it has looked.
+    at: u64,
+}
+
+impl<'a> Watch<'a> {
+    fn new(rewrite: &'a RewriteCommit) -> Self {
+        let removes = rewrite.removes.iter().map(|segment| &*segment.path).collect();
+        Self { commit: rewrite.evidence.commit, removes, at: rewrite.seen_at }
+    }
+
+    /// Looks on to `newest`: the version at which this rewrite landed, if it did. Errors if another commit took a segment.
+    pub(super) async fn look(&mut self, log: &LogStoreRef, newest: u64) -> Result<Option<u64>, CommitError> {
+        while self.at < newest {
+            let version = self.at + 1;
+            let cleaned = || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));
+            let entry = read_entry(log, version).await.map_err(CommitError::Unknown)?;
+            let entry = entry.ok_or_else(cleaned).map_err(CommitError::Unknown)?;
+            if entry.evidence.is_some_and(|evidence| evidence.commit == self.commit) {
+                return Ok(Some(version));
+            }
+            for path in &entry.removed {
+                let path = files::decode(path).unwrap_or_else(|| path.clone());
+                if self.removes.contains(path.as_str()) {
+                    return Err(CommitError::SegmentMoved(path));
+                }
+            }
+            self.at = version;
+        }
+        Ok(None)
+    }
+}
+
+fn remove(segment: &StoredSegment, at: i64) -> Remove {
+    Remove {
+        path: segment.path.to_string(),
+        data_change: true,
+        deletion_timestamp: Some(at),
+        extended_file_metadata: Some(true),
+        partition_values: Some(partition_values(&segment.bucket, &segment.profile)),
+        size: i64::try_from(segment.size).ok(),
+        ..Remove::default()
+    }
+}
+
+/// Refuses what cannot be right whatever the table is.
+fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
+    let refused = |why: String| Err(StoreError::Refused(why));
+    let Some(did) = &rewrite.evidence.rewrite else {
+        return refused("the evidence is not that of a rewrite".to_owned());
+    };
+    if rewrite.removes.is_empty() {
+        return refused("a rewrite that removes nothing could come twice".to_owned());
+    }
+    let mut paths = HashSet::new();
+    if !rewrite.removes.iter().all(|segment| paths.insert(&*segment.path)) {
+        return refused("a rewrite removes a segment twice".to_owned());
+    }
+    if rewrite.evidence.read + rewrite.evidence.stored + rewrite.evidence.expired + rewrite.evidence.dead() > 0 {
+        return refused("a rewrite reads nothing from the source".to_owned());
+    }
+    if !rewrite.evidence.conserves() || !agrees(did, rewrite) {
+        return refused(format!(
+            "the evidence has {} records in {} rows and out {} in {}, removed {}, suppressed {}, and does not agree with \
+             itself and the segments",
+            did.records_in, did.rows_in, did.records_out, did.rows_out, did.removed, did.suppressed
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the evidence tells of these very segments.
+fn agrees(did: &RewriteEvidence, rewrite: &RewriteCommit) -> bool {
+    let removed = (
+        rewrite.removes.iter().map(|segment| segment.rows).sum::<u64>(),
+        rewrite.removes.iter().map(|segment| segment.records).sum::<u64>(),
+    );
+    let added =
+        (rewrite.adds.iter().map(Segment::rows).sum::<u64>(), rewrite.adds.iter().map(Segment::records).sum::<u64>());
+    removed == (did.rows_in, did.records_in) && added == (did.rows_out, did.records_out)
+}

@@ -1,0 +1,90 @@
+//! Kills a process at each named step of a rewrite: this test binary runs itself as the rewriter.
+
+use std::process::{Command, ExitStatus};
+
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::crashes::offsets;
+use crate::store::testing::{batch, noon, rewrite, root, spec};
+use crate::store::{Plan, Root, SegmentIndex, Table, Upkeep, audit};
+
+const STEPS: [&str; 8] = [
+    "segment-part-written",
+    "segment-encoded",
+    "segment-written",
+    "segment-synced",
+    "before-commit",
+    "commit-written",
+    "commit-synced",
+    "after-commit",
+];
+
+const CHILD: &str = "store::table::tests::rewrite_crashes::a_rewriter_that_a_test_runs_and_kills";
+
+/// Leaves the content out of all segments that have some.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
+async fn a_rewriter_that_a_test_runs_and_kills() {
+    let Ok(folder) = std::env::var("EBBTIDE_TEST_REWRITE") else { return };
+    let _scenario = fail::FailScenario::setup();
+    let mut table = Table::open(&Root::parse(&folder).unwrap(), spec()).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let content = "content".parse().unwrap();
+    let due: Vec<_> = index.iter().filter(|segment| segment.deadlines.contains_key(&content)).cloned().collect();
+    if due.is_empty() {
+        return;
+    }
+    let spliced = table.splice(&due, &[content].into()).await.unwrap();
+    table.commit_rewrite(rewrite(&index, due, spliced.segments)).await.unwrap();
+}
+
+fn rewrite_once(root: &Root, die_at: &str) -> ExitStatus {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", CHILD, "--nocapture"]).env("EBBTIDE_TEST_REWRITE", root.folder());
+    if !die_at.is_empty() {
+        child.env("FAILPOINTS", format!("{die_at}=return"));
+    }
+    child.output().unwrap().status
+}
+
+/// How many of the table's files have content.
+async fn with_content(root: &Root) -> usize {
+    let product = "sms".parse().unwrap();
+    let mut found = 0;
+    for path in crate::store::view::paths(root, &product).await.unwrap() {
+        let file = std::fs::File::open(root.table(&product).join(path)).unwrap();
+        let schema = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().schema().clone();
+        found += usize::from(schema.column_with_name("body").is_some());
+    }
+    found
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
+    for step in STEPS {
+        let (_folder, root) = root();
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        for from in [None, Some(10)] {
+            let work = batch(&table, 0, from, from.unwrap_or(0) + 10).await;
+            table.commit(work).await.unwrap();
+        }
+        assert!(!rewrite_once(&root, step).success(), "{step} was never reached");
+        let landed = ["commit-written", "commit-synced", "after-commit"].contains(&step);
+        assert_eq!(with_content(&root).await, if landed { 0 } else { 2 }, "after dying at {step}");
+        assert_eq!(offsets(&root).await, (0..20).collect::<Vec<_>>(), "after dying at {step}");
+        assert!(rewrite_once(&root, "").success(), "{step}");
+        assert_eq!(with_content(&root).await, 0, "on going on after {step}");
+        assert_eq!(offsets(&root).await, (0..20).collect::<Vec<_>>(), "on going on after {step}");
+        let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
+        assert!(found.holds() && found.segments == 1, "{step}: {:?}", found.broken);
+        // What the dead rewriter left behind is found, and nothing that the log names.
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        let later = noon() + chrono::TimeDelta::days(36_500);
+        let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;
+        assert_eq!(orphans.len(), usize::from(!landed), "{step}: {orphans:?}");
+        table.maintain(later, &Upkeep::default()).await.unwrap();
+        assert_eq!(offsets(&root).await.len(), 20);
+        assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), Plan::default());
+    }
+}

@@ -1,0 +1,104 @@
+//! What a table's entries add up to, one after the other, and where one does not follow from those before it.
+//!
+//! Promises to judge from the log alone; what the files hold is looked at apart.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::Break;
+use crate::ids::{Offset, TopicPartition};
+use crate::store::evidence::{Evidence, RewriteEvidence, Totals};
+use crate::store::log::{Added, Entry};
+use crate::store::segment::cell_records;
+
+/// What the entries add up to, one after the other.
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) commits: u64,
+    pub(super) foreign_commits: u64,
+    pub(super) foreign_rows: u64,
+    pub(super) totals: Option<Totals>,
+    pub(super) ends: BTreeMap<TopicPartition, Offset>,
+    pub(super) broken: Vec<Break>,
+    /// The records of each active file whose entry was seen.
+    files: HashMap<String, u64>,
+}
+
+impl Books {
+    /// Takes the next entry into the sums.
+    pub(super) fn enter(&mut self, entry: &Entry) {
+        let removed: Vec<Option<u64>> = entry.removed.iter().map(|path| self.files.remove(path)).collect();
+        self.files.extend(entry.added.iter().filter_map(|file| Some((file.path.clone(), records(file)?))));
+        let changed = || entry.added.iter().filter(|file| file.data_change);
+        let rows: u64 = changed().filter_map(Added::rows).sum();
+        let Some(evidence) = &entry.evidence else {
+            // Our own first entry and those that change columns add no file and have no evidence.
+            if !entry.added.is_empty() || !entry.removed.is_empty() {
+                self.foreign_commits += 1;
+                self.foreign_rows += rows;
+            }
+            return;
+        };
+        self.commits += 1;
+        match &evidence.rewrite {
+            None => self.balance(entry.version, evidence, rows),
+            Some(did) => {
+                let added = changed().filter_map(records).sum();
+                self.rewritten(entry.version, did, removed.into_iter().sum(), added);
+            }
+        }
+        self.add_up(entry.version, evidence);
+        for moved in &evidence.partitions {
+            let expected = self.ends.insert(moved.partition.clone(), moved.next);
+            if expected.is_some() && expected != moved.from {
+                self.broken.push(Break::Chain {
+                    version: entry.version,
+                    partition: moved.partition.to_string(),
+                    from: told(moved.from),
+                    expected: told(expected),
+                });
+            }
+        }
+    }
+
+    fn balance(&mut self, version: u64, evidence: &Evidence, rows: u64) {
+        if !evidence.conserves() {
+            let accounted = evidence.stored + evidence.expired + evidence.dead();
+            self.broken.push(Break::Unaccounted { version, read: evidence.read, accounted });
+        }
+        if evidence.stored != rows {
+            self.broken.push(Break::Rows { version, stored: evidence.stored, rows });
+        }
+    }
+
+    /// `removed`: the records of the files that went, unless an entry is gone that told of one.
+    fn rewritten(&mut self, version: u64, did: &RewriteEvidence, removed: Option<u64>, added: u64) {
+        if !did.conserves() {
+            let accounted = did.records_out + did.removed + did.suppressed;
+            self.broken.push(Break::Ended { version, records: did.records_in, accounted });
+        }
+        if let Some(found) = removed.filter(|found| *found != did.records_in) {
+            self.broken.push(Break::TakenOut { version, told: did.records_in, found });
+        }
+        if added != did.records_out {
+            self.broken.push(Break::PutBack { version, told: did.records_out, found: added });
+        }
+    }
+
+    fn add_up(&mut self, version: u64, evidence: &Evidence) {
+        let before = self.totals.replace(evidence.totals);
+        let first = evidence.totals.commits == 1;
+        let before = before.or(first.then(Totals::default));
+        if before.is_some_and(|before| before.plus(evidence) != evidence.totals) {
+            self.broken.push(Break::Totals { version });
+        }
+    }
+}
+
+/// The records that a file's rows stand for, as the log tells it.
+fn records(file: &Added) -> Option<u64> {
+    cell_records(&file.path).or_else(|| file.rows())
+}
+
+fn told(offset: Option<Offset>) -> String {
+    offset.map_or_else(|| "the beginning".to_owned(), |offset| offset.to_string())
+}

@@ -1,0 +1,118 @@
+//! What was done to a table, commit by commit, as the log's evidence tells it: oldest first.
+//!
+//! Promises one entry in memory at a time, and of another engine's commit nothing but that it was made: what such an engine
+//! says of itself may hold personal values.
+
+use chrono::{DateTime, Utc};
+use futures::{Stream, TryStreamExt, stream};
+use serde::Serialize;
+
+use super::audit::oldest_entry;
+use super::{View, ViewError};
+use crate::ids::{Bucket, ProductKey};
+use crate::store::evidence::Evidence;
+use crate::store::log::{Entry, read_entry};
+use crate::store::root::Root;
+
+/// Which commits are wanted; every part that is given narrows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Only those of this operation: `ingest`, `drop`, ...
+    pub operation: Option<String>,
+    /// Only those made at this instant or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those made before this instant.
+    pub until: Option<DateTime<Utc>>,
+    /// Only those that touched this bucket.
+    pub bucket: Option<Bucket>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Happening {
+    /// The version that it made.
+    pub version: u64,
+    /// Files that it added.
+    pub added: usize,
+    /// Files that it removed.
+    pub removed: usize,
+    /// What it did.
+    #[serde(flatten)]
+    pub did: Happened,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Happened {
+    /// What its evidence says.
+    Evidence(Box<Evidence>),
+    /// It was not ours, or came before there was anything to tell.
+    Untold {
+        /// Whether it changed the table's files.
+        foreign: bool,
+    },
+}
+
+/// Where a table's history begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct History {
+    /// The oldest version whose entry is left.
+    pub oldest_entry: u64,
+    /// The newest version.
+    pub version: u64,
+}
+
+impl Wanted {
+    /// Whether an entry is wanted. What another engine did has no time and no operation that we would repeat, so it is
+    /// wanted only where nothing asks for either.
+    fn takes(&self, entry: &Entry) -> bool {
+        let paths =
+            || entry.added.iter().map(|file| file.path.as_str()).chain(entry.removed.iter().map(String::as_str));
+        let in_bucket = |bucket: &Bucket| {
+            let told = entry.evidence.as_ref().is_some_and(|evidence| evidence.buckets.contains(&bucket.to_string()));
+            told || paths().any(|path| super::why::bucket_of(path) == Some(*bucket))
+        };
+        if self.bucket.as_ref().is_some_and(|bucket| !in_bucket(bucket)) {
+            return false;
+        }
+        let Some(evidence) = &entry.evidence else {
+            return self.operation.is_none() && self.since.is_none() && self.until.is_none();
+        };
+        self.operation.as_ref().is_none_or(|operation| *operation == evidence.operation)
+            && self.since.is_none_or(|since| evidence.at >= since)
+            && self.until.is_none_or(|until| evidence.at < until)
+    }
+}
+
+/// The commits of a product's table that are wanted, one by one, and where its history begins and ends. Errors if there is no table.
+pub async fn history(
+    root: &Root,
+    product: &ProductKey,
+    wanted: Wanted,
+) -> Result<(History, impl Stream<Item = Result<Happening, ViewError>> + use<>), ViewError> {
+    let view = View::open(root, product).await?;
+    let span = History { oldest_entry: oldest_entry(&view).await?, version: view.state.version };
+    let log = view.log;
+    let entries = stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {
+        let log = log.clone();
+        // Cleaned away since it was listed: it is before the history now.
+        async move { Ok(read_entry(&log, version).await?) }
+    });
+    let wanted = entries.try_filter_map(move |entry: Entry| {
+        let found = wanted.takes(&entry).then(|| Happening {
+            version: entry.version,
+            added: entry.added.len(),
+            removed: entry.removed.len(),
+            did: match entry.evidence {
+                Some(evidence) => Happened::Evidence(Box::new(evidence)),
+                None => Happened::Untold { foreign: !entry.added.is_empty() || !entry.removed.is_empty() },
+            },
+        });
+        futures::future::ok::<_, ViewError>(found)
+    });
+    Ok((span, wanted))
+}
+
+#[cfg(test)]
+mod tests;
