@@ -1,8 +1,10 @@
-//! What a splice is measured against: a plain copy of as many bytes, and decoding and encoding of what stays.
+//! What a splice is measured against: a plain copy of as many bytes, decoding and encoding of what stays, and what users of
+//! Delta do today: an UPDATE to NULL, by the Python package `deltalake`.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -52,6 +54,24 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     let took = started.elapsed();
     std::fs::remove_file(to).expect("a file that goes");
     took
+}
+
+/// Sets that column and its deadline to null in a copy of the table, by `deltalake`. Its own time, without Python's start.
+pub fn update(table: &Path, column: &str, to: &Path) -> Duration {
+    const SCRIPT: &str = "import sys, time, deltalake\ntable = deltalake.DeltaTable(sys.argv[1])\nstarted = time.time()\n\
+                          table.update(updates={sys.argv[2]: 'NULL', 'expires_' + sys.argv[2]: 'NULL'})\n\
+                          print(time.time() - started)";
+    let done = |command: &mut Command| {
+        let output = command.output().expect("a program");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    done(Command::new("cp").arg("-r").args([table, to]));
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = done(Command::new(repo.join("tools/servers")).arg("python"));
+    let said = done(Command::new(format!("{python}/bin/python")).args(["-c", SCRIPT]).arg(to).arg(column));
+    std::fs::remove_dir_all(to).expect("a copy that goes");
+    Duration::from_secs_f64(said.parse().expect("seconds"))
 }
 
 fn sync(file: &File, path: &Path) {

@@ -160,7 +160,8 @@ fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
     let works: Vec<Work> = specs.iter().filter_map(|(spec, records)| work(parts, &tables, spec, records)).collect();
     let topics: Vec<Topic> = wanted.into_iter().flat_map(|wanted| wanted.topics).collect();
     let base = client_config(&parts.config.kafka);
-    let queue = shared.lane_memory / 8;
+    // A message of the client costs more than its bytes: about as much again.
+    let queue = shared.lane_memory / 16;
     let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
     let consumer = source::consumer(&base, &parts.config.kafka.group, queue, &topics, context)?;
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))

@@ -233,6 +233,8 @@ pub fn consumer(
     default(&mut config, "fetch.max.bytes", &(queue_bytes / 4).max(1 << 20).to_string());
     default(&mut config, "queued.max.messages.kbytes", &(queue_bytes / 1024).max(1024).to_string());
     default(&mut config, "queued.min.messages", "1000000");
+    // What the client waits once its queue is full: the second that it waits by itself leaves a lane without work.
+    default(&mut config, "fetch.queue.backoff.ms", "5");
     default(&mut config, "statistics.interval.ms", "2000");
     let consumer: BaseConsumer<Context> = config
         .set("group.id", group)

@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 /// Segments that are written at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 3;
 
 /// One lane's tables.
 pub struct Tables {

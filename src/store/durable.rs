@@ -19,6 +19,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use tokio::task::{JoinError, JoinHandle};
 use uuid::Uuid;
 
 use crate::failpoint;
@@ -66,7 +67,8 @@ impl ObjectStore for DurableFs {
             // A segment has its own name from the start, as in `create_segment`.
             let written = if is_log(&path) { staged(&path) } else { path.clone() };
             let file = this.open_new(&written).map_err(|error| failed(error, &path))?;
-            Ok(Box::new(SyncedUpload { file: Arc::new(file), at: 0, written, path }) as Box<dyn MultipartUpload>)
+            Ok(Box::new(SyncedUpload { file: Arc::new(file), at: 0, written, path, syncing: Vec::new(), synced: 0 })
+                as Box<dyn MultipartUpload>)
         })
         .await
     }
@@ -200,12 +202,20 @@ struct SyncedUpload {
     /// The name that it is written under.
     written: PathBuf,
     path: PathBuf,
+    /// What is on its way to the disk while more is written, so that the end has little left to wait for.
+    syncing: Vec<JoinHandle<Result<()>>>,
+    /// Bytes up to which that was begun.
+    synced: u64,
 }
+
+/// Bytes after which what was written is sent to the disk.
+const SYNC_BYTES: u64 = 32 << 20;
 
 #[async_trait]
 impl MultipartUpload for SyncedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         let (file, mut at, path) = (self.file.clone(), self.at, self.path.clone());
+        self.sync_ahead();
         self.at += data.content_length() as u64;
         Box::pin(blocking(move || {
             for part in &data {
@@ -218,6 +228,10 @@ impl MultipartUpload for SyncedUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
+        for syncing in self.syncing.drain(..) {
+            // An error of the disk is told once only, to whoever syncs next.
+            syncing.await.unwrap_or_else(|error| Err(stopped(error)))?;
+        }
         let (file, written, path) = (self.file.clone(), self.written.clone(), self.path.clone());
         blocking(move || {
             let named = || if written == path { Ok(()) } else { std::fs::rename(&written, &path) };
@@ -236,6 +250,20 @@ impl MultipartUpload for SyncedUpload {
     async fn abort(&mut self) -> Result<()> {
         let written = self.written.clone();
         blocking(move || std::fs::remove_file(&written).map_err(|error| failed(error, &written))).await
+    }
+}
+
+impl SyncedUpload {
+    /// Begins to sync what was written, if that is much and nothing is being synced. What went wrong is told at the end.
+    fn sync_ahead(&mut self) {
+        let busy = self.syncing.last().is_some_and(|syncing| !syncing.is_finished());
+        if busy || self.at - self.synced < SYNC_BYTES {
+            return;
+        }
+        self.synced = self.at;
+        let (file, path) = (self.file.clone(), self.path.clone());
+        let sync = move || file.sync_data().map_err(|error| failed(error, &path));
+        self.syncing.push(tokio::task::spawn_blocking(sync));
     }
 }
 
@@ -267,8 +295,10 @@ fn failed(error: io::Error, path: &FsPath) -> Error {
     }
 }
 
+fn stopped(error: JoinError) -> Error {
+    Error::Generic { store: "DurableFs", source: Box::new(error) }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(Error::Generic { store: "DurableFs", source: Box::new(error) }))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(stopped(error)))
 }

@@ -27,8 +27,8 @@ impl Lane {
                 self.commit(index)?;
             }
         }
-        // The rest is for the client's queue, a batch on its way through, and the segment that is being closed.
-        let budget = self.shared.lane_memory / 8 * 3;
+        // The rest is for the client's queue, a batch on its way through, and the segments that are being closed and written.
+        let budget = self.shared.lane_memory / 4;
         loop {
             let sizes: Vec<usize> = self.works.iter().map(|work| work.gathering.memory()).collect();
             let largest = (0..sizes.len()).max_by_key(|index| sizes[*index]);

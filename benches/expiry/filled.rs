@@ -1,0 +1,107 @@
+//! A table of SMS as ingest would have stored them at some time in the past.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ebbtide::app::read_policy;
+use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide::policy::Policy;
+use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
+use ebbtide::store::{
+    Advance, Evidence, IngestCommit, PartitionProgress, Root, Segment, SegmentTags, SegmentWriter, Table, TableSpec,
+};
+use ebbtide::tag::{Arrivals, Group, Tagger};
+use uuid::Uuid;
+
+/// Records that are decoded at once.
+const BATCH: usize = 8192;
+
+/// The shipped policy.
+pub fn policy() -> Policy {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
+    read_policy(&path).expect("the shipped policy").policy.expect("a clean policy")
+}
+
+/// The product that is measured.
+pub fn sms() -> ProductKey {
+    ProductKey::new("sms").expect("a product")
+}
+
+/// The partition that all records come from.
+fn source() -> TopicPartition {
+    TopicPartition { topic: Topic::new("traffic.sms").expect("a topic"), partition: Partition(0) }
+}
+
+/// Stores `records` SMS that arrived at `at`, `in_segment` in a segment at most, behind those that the table has.
+pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usize, in_segment: u64) -> Table {
+    let spec = Arc::new(TableSpec::of(policy, &sms()).expect("a product with records"));
+    let mut table = Table::open(root, Arc::clone(&spec)).await.expect("a table");
+    let schema = &policy.products[&sms()].records.as_ref().expect("records").schema;
+    let tagger = Tagger::new(policy, &sms()).expect("a product with records");
+    let writer = WriterSchema::parse(schema.text()).expect("the shipped schema");
+    let mut decoder = Decoder::new(&writer, schema, tagger.columns()).expect("it reads itself");
+    let of = Source {
+        product: sms(),
+        topic: source().topic,
+        schema: schema.text().to_owned(),
+        framing: Framing::SingleObject,
+    };
+    let mut traffic = Traffic::new(7, Habits::STEADY, &[of]).expect("traffic");
+    let (mut open, mut written, mut stored) = (BTreeMap::new(), Vec::<Segment>::new(), 0);
+    let from = table.next_offset(&source());
+    let first = from.map_or(0, |offset| offset.0);
+    let mut message = Vec::new();
+    let mut done = 0;
+    while done < records {
+        let count = BATCH.min(records - done);
+        for _ in 0..count {
+            message.clear();
+            traffic.append(at, &mut message);
+            let Ok(Frame::SingleObject { body, .. }) = frame(Some(&message)) else { panic!("a frame") };
+            decoder.push(body).expect("a good message");
+        }
+        let batch = decoder.flush().batch;
+        let begin = first + done as i64;
+        let offsets: Vec<i64> = (begin..begin + count as i64).collect();
+        let partition = source();
+        let arrivals = Arrivals { source: &partition, offsets: &offsets, at };
+        for group in tagger.tag(&batch, &arrivals, TimeDelta::hours(1)).expect("a tagged batch").groups {
+            let key = (group.bucket, group.profile.id.clone());
+            stored += group.rows.num_rows() as u64;
+            let writer = open.entry(key.clone()).or_insert_with(|| begun(&spec, policy, &group));
+            writer.write(&group.rows).expect("rows of the table");
+            if writer.rows() >= in_segment
+                && let Some(full) = open.remove(&key)
+            {
+                written.push(table.put(full.finish().expect("a segment")).await.expect("a written segment"));
+            }
+        }
+        done += count;
+    }
+    for writer in open.into_values() {
+        written.push(table.put(writer.finish().expect("a segment")).await.expect("a written segment"));
+    }
+    let next = Offset(first + records as i64);
+    let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
+    (evidence.read, evidence.stored, evidence.expired) = (records as u64, stored, records as u64 - stored);
+    evidence.partitions = vec![PartitionProgress { partition: source(), from, next, records: records as u64 }];
+    let advances = vec![Advance { partition: source(), from, next }];
+    let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
+    table.commit(batch).await.expect("a commit");
+    table
+}
+
+fn begun(spec: &Arc<TableSpec>, policy: &Policy, group: &Group) -> SegmentWriter {
+    let categories = group.profile.terms.iter().map(|term| term.category.clone());
+    let tags = SegmentTags {
+        bucket: group.bucket,
+        profile: group.profile.id.clone(),
+        profile_text: group.profile.text.clone(),
+        deadlines: categories.zip(group.deadlines.clone()).collect(),
+        policy_version: policy.version.clone(),
+    };
+    SegmentWriter::new(Arc::clone(spec), tags, &[]).expect("a segment")
+}
