@@ -117,11 +117,18 @@ impl Sweeper {
         Ok(Sweeper { parts, products, guard, failures: Failures::default(), writer: Uuid::new_v4() })
     }
 
-    /// What is due at `at`, the longest overdue first, and whether there is more. Changes nothing.
+    /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.
     pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
-            let (plan, _) = self.plan_of(index, at).await?;
+            let plan = loop {
+                let (mut plan, held) = self.plan_of(index, at).await?;
+                let some = self.products[index].leave_held(&mut plan, &held).await?;
+                // What is held took the place of what is not.
+                if !(some && plan.more) {
+                    break plan;
+                }
+            };
             let product = &self.products[index].key;
             more |= plan.more;
             all.extend(plan.works.into_iter().map(|work| Planned { product: product.clone(), work }));
