@@ -113,9 +113,11 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
     assert!(told.is_none(), "residue tells {told:?}");
     judge("the independent search", &independent(scene, &file));
     // By themselves too: among many values a filter that says "maybe" weighs otherwise.
-    let due = canaries.iter().filter(|canary| gone(canary)).map(|canary| canary.value.as_str());
-    let (found, code, said) = residue(scene, &file_of(scene, due));
-    assert_eq!((found.len(), code), (0, 0), "{said}");
+    let due: Vec<&str> = canaries.iter().filter(|canary| gone(canary)).map(|canary| canary.value.as_str()).collect();
+    if !due.is_empty() {
+        let (found, code, said) = residue(scene, &file_of(scene, due.into_iter()));
+        assert_eq!((found.len(), code), (0, 0), "{said}");
+    }
 }
 
 /// Time goes on, what is due is swept, and both searches are asked about every canary.
