@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::report::counted;
 use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy, upkeep};
 use crate::clock::SharedClock;
@@ -22,6 +23,7 @@ use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
 use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec};
+use crate::telemetry;
 
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
@@ -87,6 +89,12 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
+        // What fails says why in the log alone. Without a configuration there is nothing to sweep, which is told below.
+        if let Some(config) = Config::load(&self.config).config
+            && let Err(error) = telemetry::init(&config.log)
+        {
+            return Outcome::failure(format!("error: {error}\n"));
+        }
         self.outcome(clock())
     }
 
@@ -163,9 +171,10 @@ impl Args {
             let round = sweeper.round(self.until, left).await;
             all.add(&round);
             if round.works > 0 && all.more {
-                eprintln!("{} pieces of work done, more is due", all.works);
+                eprintln!("{} done, more is due", pieces(all.works));
             }
-            let nowhere = round.works == 0 && round.stale == 0;
+            // After a failure the next round does without the segment at fault.
+            let nowhere = round.works == 0 && round.stale == 0 && round.failed == 0;
             if !round.more || nowhere || round.clock.is_some() || left == 0 {
                 return all;
             }
@@ -182,7 +191,10 @@ impl Args {
             // Writing to a text cannot fail.
             let _ = writeln!(
                 out,
-                "{product} {bucket} {profile}: {action}, due {due}: {records} records in {segments} segments, {bytes} bytes"
+                "{product} {bucket} {profile}: {action}, due {due}: {} in {}, {}",
+                counted(*records, "record"),
+                counted(*segments, "segment"),
+                counted(*bytes, "byte"),
             );
         }
         if lines.is_empty() {
@@ -206,24 +218,26 @@ impl Args {
             let did = &round.did;
             let fields: u64 = did.dropped.values().sum();
             let mut out = format!(
-                "{} pieces of work in {} commits: {fields} fields dropped, {} records ended ({} in {} cells, {} suppressed, \
-                 {} removed), {} held; {} bytes copied, {} dropped; {unlinked} replaced files unlinked\n",
-                round.works,
-                round.commits,
-                did.cell_records + did.suppressed + did.removed,
+                "{} in {}: {} dropped, {} ended ({} in {}, {} suppressed, {} removed), {} held; {} copied, {} dropped; \
+                 {} unlinked\n",
+                pieces(round.works),
+                counted(round.commits, "commit"),
+                counted(fields, "field"),
+                counted(did.cell_records + did.suppressed + did.removed, "record"),
                 did.cell_records,
-                did.cells,
+                counted(did.cells, "cell"),
                 did.suppressed,
                 did.removed,
                 did.held,
-                did.bytes_copied,
-                did.bytes_dropped,
+                counted(did.bytes_copied, "byte"),
+                counted(did.bytes_dropped, "byte"),
+                counted(unlinked, "replaced file"),
             );
             if let Some(clock) = round.clock {
                 let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
             }
             if round.failed > 0 {
-                let _ = writeln!(out, "{} pieces of work failed; the log says why", round.failed);
+                let _ = writeln!(out, "{} failed; the log says why", pieces(round.failed));
             } else if round.more {
                 out.push_str("more is due\n");
             }
@@ -248,6 +262,11 @@ fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
 struct Due {
     works: Vec<Line>,
     more: bool,
+}
+
+/// So many pieces of work.
+fn pieces(number: u64) -> String {
+    if number == 1 { "1 piece of work".to_owned() } else { format!("{number} pieces of work") }
 }
 
 /// One piece of work.

@@ -15,7 +15,8 @@ use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
 use crate::policy::{Calendar, End, Policy, Records};
 use crate::store::{
-    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec,
+    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table,
+    TableSpec,
 };
 
 /// How the records of a product end.

@@ -230,7 +230,7 @@ impl Sweeper {
             }
             Err(error) => {
                 round.failed += 1;
-                self.failures.note(work, &error, self.parts.clock.monotonic());
+                round.more |= self.failures.note(work, &error, self.parts.clock.monotonic());
                 self.parts.metrics.sweep_failures.with_label_values(&[key.as_str()]).inc();
                 let bucket = work.bucket.to_string();
                 tracing::error!(product = %key, bucket, %error, "a sweep failed; trying again later");

@@ -30,3 +30,5 @@ mod splices;
 mod start;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sweeps;
