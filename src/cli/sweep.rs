@@ -173,8 +173,7 @@ impl Args {
             if round.works > 0 && all.more {
                 eprintln!("{} done, more is due", pieces(all.works));
             }
-            // After a failure the next round does without the segment at fault.
-            let nowhere = round.works == 0 && round.stale == 0 && round.failed == 0;
+            let nowhere = round.works == 0 && round.stale == 0;
             if !round.more || nowhere || round.clock.is_some() || left == 0 {
                 return all;
             }

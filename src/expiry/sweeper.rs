@@ -75,7 +75,8 @@ pub struct Round {
     pub did: RewriteEvidence,
     /// Pieces of work that failed.
     pub failed: u64,
-    /// Pieces of work of which another instance took a part first, or whose controls moved: they are looked at again.
+    /// Pieces of work that are looked at again: another instance took a part first, the controls moved, or one of several
+    /// segments is at fault and the others can do without it.
     pub stale: u64,
     /// Whether more is due than was done.
     pub more: bool,
@@ -230,7 +231,10 @@ impl Sweeper {
             }
             Err(error) => {
                 round.failed += 1;
-                round.more |= self.failures.note(work, &error, self.parts.clock.monotonic());
+                if self.failures.note(work, &error, self.parts.clock.monotonic()) {
+                    round.stale += 1;
+                    round.more = true;
+                }
                 self.parts.metrics.sweep_failures.with_label_values(&[key.as_str()]).inc();
                 let bucket = work.bucket.to_string();
                 tracing::error!(product = %key, bucket, %error, "a sweep failed; trying again later");
