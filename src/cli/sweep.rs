@@ -11,9 +11,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Outcome, Output, json};
+use super::report::counted;
+use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy, upkeep};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
 use crate::expiry::{
     Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
@@ -22,6 +23,7 @@ use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
 use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec};
+use crate::telemetry;
 
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
@@ -87,7 +89,17 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(Arc::new(SystemClock::new())).unwrap_or_else(|error| match error {
+        // What fails says why in the log alone. Without a configuration there is nothing to sweep, which is told below.
+        if let Some(config) = Config::load(&self.config).config
+            && let Err(error) = telemetry::init(&config.log)
+        {
+            return Outcome::failure(format!("error: {error}\n"));
+        }
+        self.outcome(clock())
+    }
+
+    fn outcome(&self, clock: SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
             SweepCliError::Config { .. }
             | SweepCliError::Policy { .. }
             | SweepCliError::UnreadablePolicy(_)
@@ -136,7 +148,14 @@ impl Args {
         for product in policy.products.keys().filter(|key| self.product.as_ref().is_none_or(|only| only == *key)) {
             if let Some(spec) = TableSpec::of(&policy, product) {
                 let mut table = Table::open(&root, Arc::new(spec)).await?;
-                unlinked += table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted.replaced.len();
+                // A pass deletes so many files at most; once nothing is deleted, nothing more can be.
+                loop {
+                    let done = table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted;
+                    unlinked += done.replaced.len();
+                    if !done.more {
+                        break;
+                    }
+                }
             }
         }
         Ok(self.tell(&round, unlinked))
@@ -152,7 +171,7 @@ impl Args {
             let round = sweeper.round(self.until, left).await;
             all.add(&round);
             if round.works > 0 && all.more {
-                eprintln!("{} pieces of work done, more is due", all.works);
+                eprintln!("{} done, more is due", pieces(all.works));
             }
             let nowhere = round.works == 0 && round.stale == 0;
             if !round.more || nowhere || round.clock.is_some() || left == 0 {
@@ -171,7 +190,10 @@ impl Args {
             // Writing to a text cannot fail.
             let _ = writeln!(
                 out,
-                "{product} {bucket} {profile}: {action}, due {due}: {records} records in {segments} segments, {bytes} bytes"
+                "{product} {bucket} {profile}: {action}, due {due}: {} in {}, {}",
+                counted(*records, "record"),
+                counted(*segments, "segment"),
+                counted(*bytes, "byte"),
             );
         }
         if lines.is_empty() {
@@ -195,24 +217,26 @@ impl Args {
             let did = &round.did;
             let fields: u64 = did.dropped.values().sum();
             let mut out = format!(
-                "{} pieces of work in {} commits: {fields} fields dropped, {} records ended ({} in {} cells, {} suppressed, \
-                 {} removed), {} held; {} bytes copied, {} dropped; {unlinked} replaced files unlinked\n",
-                round.works,
-                round.commits,
-                did.cell_records + did.suppressed + did.removed,
+                "{} in {}: {} dropped, {} ended ({} in {}, {} suppressed, {} removed), {} held; {} copied, {} dropped; \
+                 {} unlinked\n",
+                pieces(round.works),
+                counted(round.commits, "commit"),
+                counted(fields, "field"),
+                counted(did.cell_records + did.suppressed + did.removed, "record"),
                 did.cell_records,
-                did.cells,
+                counted(did.cells, "cell"),
                 did.suppressed,
                 did.removed,
                 did.held,
-                did.bytes_copied,
-                did.bytes_dropped,
+                counted(did.bytes_copied, "byte"),
+                counted(did.bytes_dropped, "byte"),
+                counted(unlinked, "replaced file"),
             );
             if let Some(clock) = round.clock {
                 let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
             }
             if round.failed > 0 {
-                let _ = writeln!(out, "{} pieces of work failed; the log says why", round.failed);
+                let _ = writeln!(out, "{} failed; the log says why", pieces(round.failed));
             } else if round.more {
                 out.push_str("more is due\n");
             }
@@ -237,6 +261,11 @@ fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
 struct Due {
     works: Vec<Line>,
     more: bool,
+}
+
+/// So many pieces of work.
+fn pieces(number: u64) -> String {
+    if number == 1 { "1 piece of work".to_owned() } else { format!("{number} pieces of work") }
 }
 
 /// One piece of work.
@@ -281,3 +310,6 @@ struct Swept<'r> {
     round: &'r Round,
     unlinked: usize,
 }
+
+#[cfg(test)]
+mod tests;

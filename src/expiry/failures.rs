@@ -24,9 +24,10 @@ pub struct Failures {
 
 impl Failures {
     /// Notes that `work` failed at `now`, a time that the process has run. Where the error names a segment, that one alone
-    /// waits: the others can do without it.
-    pub fn note(&mut self, work: &Work, error: &SweepError, now: Duration) {
+    /// waits: the others can do without it. Whether there are such others.
+    pub fn note(&mut self, work: &Work, error: &SweepError, now: Duration) -> bool {
         let culprit = culprit(error);
+        let others = work.segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in &work.segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
                 let (tries, until) = self.waiting.entry(segment.path.clone()).or_insert((0, now));
@@ -34,6 +35,7 @@ impl Failures {
                 *tries = tries.saturating_add(1).min(16);
             }
         }
+        others
     }
 
     /// Notes that `work` was done.

@@ -15,7 +15,8 @@ use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
 use crate::policy::{Calendar, End, Policy, Records};
 use crate::store::{
-    ControlsVersion, OpenError, Predicate, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec,
+    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table,
+    TableSpec,
 };
 
 /// How the records of a product end.
@@ -112,6 +113,29 @@ impl Product {
 
     pub(super) fn note_held(&mut self, segment: Arc<str>, held: &HeldBy) {
         self.held.insert(segment, held.mark);
+    }
+
+    /// Takes the segments whose rows are all held out of a plan, by a look into them; whether there were any.
+    pub(super) async fn leave_held(&mut self, plan: &mut Plan, held: &HeldBy) -> Result<bool, RewriteError> {
+        let mut some = false;
+        for work in &mut plan.works {
+            let mut free = Vec::with_capacity(work.segments.len());
+            for segment in std::mem::take(&mut work.segments) {
+                let whole = match self.predicate(&segment, held) {
+                    Some(predicate) => self.table.matches(&segment, &predicate).await? == segment.rows,
+                    None => false,
+                };
+                if whole {
+                    some = true;
+                    self.note_held(segment.path, held);
+                } else {
+                    free.push(segment);
+                }
+            }
+            work.segments = free;
+        }
+        plan.works.retain(|work| !work.segments.is_empty());
+        Ok(some)
     }
 
     /// The paths of the segments that are known to be held whole by exactly these holds.

@@ -75,7 +75,8 @@ pub struct Round {
     pub did: RewriteEvidence,
     /// Pieces of work that failed.
     pub failed: u64,
-    /// Pieces of work of which another instance took a part first, or whose controls moved: they are looked at again.
+    /// Pieces of work that are looked at again: another instance took a part first, the controls moved, or one of several
+    /// segments is at fault and the others can do without it.
     pub stale: u64,
     /// Whether more is due than was done.
     pub more: bool,
@@ -117,11 +118,18 @@ impl Sweeper {
         Ok(Sweeper { parts, products, guard, failures: Failures::default(), writer: Uuid::new_v4() })
     }
 
-    /// What is due at `at`, the longest overdue first, and whether there is more. Changes nothing.
+    /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.
     pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
-            let (plan, _) = self.plan_of(index, at).await?;
+            let plan = loop {
+                let (mut plan, held) = self.plan_of(index, at).await?;
+                let some = self.products[index].leave_held(&mut plan, &held).await?;
+                // What is held took the place of what is not.
+                if !(some && plan.more) {
+                    break plan;
+                }
+            };
             let product = &self.products[index].key;
             more |= plan.more;
             all.extend(plan.works.into_iter().map(|work| Planned { product: product.clone(), work }));
@@ -223,7 +231,10 @@ impl Sweeper {
             }
             Err(error) => {
                 round.failed += 1;
-                self.failures.note(work, &error, self.parts.clock.monotonic());
+                if self.failures.note(work, &error, self.parts.clock.monotonic()) {
+                    round.stale += 1;
+                    round.more = true;
+                }
                 self.parts.metrics.sweep_failures.with_label_values(&[key.as_str()]).inc();
                 let bucket = work.bucket.to_string();
                 tracing::error!(product = %key, bucket, %error, "a sweep failed; trying again later");

@@ -24,7 +24,25 @@ fn a_topic_that_keeps_records_longer_than_the_policy_is_refused_with_what_to_set
         ebbtide.process.log().contains("retention.ms").then_some(())
     });
     ebbtide.ready();
+    let (_, metrics) = ebbtide.ask("/metrics").unwrap();
+    for (topic, ok) in [(&scene.topics[0], 0), (&scene.dead_letters, 1)] {
+        let series = format!("ebbtide_topic_retention_ok{{topic=\"{topic}\"}} {ok}\n");
+        assert!(metrics.contains(&series), "{series} is not exported:\n{metrics}");
+    }
     ebbtide.stop();
+}
+
+#[test]
+fn dead_letters_that_are_kept_longer_than_the_policy_are_refused_too() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let dead_letters = std::slice::from_ref(&scene.dead_letters);
+    scene.kafka.delete(dead_letters);
+    scene.kafka.create(dead_letters, 1, &["cleanup.policy=compact"]);
+    let mut ebbtide = scene.start("refused", &[]);
+    let status = ebbtide.process.wait(Duration::from_secs(60));
+    let said = ebbtide.process.log();
+    assert_ne!(status.code(), Some(0), "{said}");
+    assert!(said.contains(&scene.dead_letters) && said.contains("cleanup.policy=delete"), "{said}");
 }
 
 #[test]
