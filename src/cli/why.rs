@@ -13,12 +13,12 @@ use serde::Serialize;
 
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, json, report};
-use held::{Held, holds};
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::clock::{Clock, SystemClock};
 use crate::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::policy::{Answer, Policy, Question, resolve};
 use crate::store::{Fate, Known, Sought, State, Step, StoreError, Story, ViewError, why};
+use held::{Held, holds};
 
 /// Say what of a record is here, until when and under which rule, or when it went and by which commit.
 ///
@@ -303,7 +303,10 @@ impl Record<'_> {
             writeln!(out, "  held by     {}", self.held_by.join(", "))?;
         }
         if self.holds_untold {
-            writeln!(out, "  held by     holds are in force; whether one keeps it, the policy tells: name it with --policy")?;
+            writeln!(
+                out,
+                "  held by     holds are in force; whether one keeps it, the policy tells: name it with --policy"
+            )?;
         }
         Ok(())
     }

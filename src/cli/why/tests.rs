@@ -6,7 +6,7 @@ use super::{Args, Record};
 use crate::cli::Outcome;
 use crate::clock::{Clock, SystemClock};
 use crate::controls::testing::{order, signature};
-use crate::controls::{Scope, Signature, Order, place, release};
+use crate::controls::{Order, Scope, Signature, place, release};
 use crate::store::testing::{batch, partition, root, spec};
 use crate::store::{Fate, Root, SegmentIndex, Story, Table};
 
