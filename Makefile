@@ -39,9 +39,10 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash test for long: 200 kills and more under load (SOAK_KILLS=N for another number)
+soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers)
 	@tools/setup test
-	SOAK_KILLS=$(or $(SOAK_KILLS),200) cargo test --locked $(CHECKED) --test it -- --nocapture kills::
+	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
+		cargo test --locked $(CHECKED) --test it -- --nocapture kills
 
 fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build

@@ -3,6 +3,7 @@
 //! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
 
 mod policy_file;
+mod retention;
 mod works;
 
 use std::sync::Arc;
@@ -19,21 +20,19 @@ use crate::health::{Health, Part};
 use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
 use crate::ingest::kafka::{RefusedProperty, refused_properties};
-use crate::ingest::preflight::{self, PreflightError, TooLong};
+use crate::ingest::preflight::{PreflightError, TooLong};
 use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{OpenError, Root, RootError, Table, TableSpec};
 
+use retention::{RETENTION_EVERY, Retention};
 use works::Works;
 
 pub use works::upkeep;
 
 pub use policy_file::{UnreadablePolicy, read_policy};
-
-/// How long the brokers may take to answer one question before the first record.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An instance that is ready to run.
 pub struct App {
@@ -176,14 +175,14 @@ impl App {
     async fn preflight(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
             // What only warns keeps no record waiting, nor does a broker that cannot say what its topics keep.
-            tokio::spawn(warn_of_retention(Arc::clone(&self.config), self.topics(), Arc::clone(&self.policy)));
+            tokio::spawn(self.retention().watch(Duration::ZERO));
             return Ok(true);
         }
-        let base = ingest::client_config(&self.config.kafka);
+        let retention = self.retention();
         let mut backoff = Backoff::default();
-        let found = loop {
-            match preflight::facts(&base, &self.topics(), PATIENCE).await {
-                Ok(found) => break found,
+        let judged = loop {
+            match retention.judge().await {
+                Ok(judged) => break judged,
                 Err(error @ PreflightError::Client(_)) => return Err(error.into()),
                 Err(error) => {
                     self.health.trouble(Part::Broker, error.to_string());
@@ -195,8 +194,20 @@ impl App {
             }
         };
         self.health.over(&Part::Broker);
-        let judged = preflight::judge_all(&self.policy, &found);
-        if judged.is_empty() { Ok(true) } else { Err(AppError::Retention(judged)) }
+        if !judged.is_empty() {
+            return Err(AppError::Retention(judged));
+        }
+        tokio::spawn(retention.watch(RETENTION_EVERY));
+        Ok(true)
+    }
+
+    fn retention(&self) -> Retention {
+        Retention {
+            config: Arc::clone(&self.config),
+            topics: self.topics(),
+            policy: Arc::clone(&self.policy),
+            metrics: self.metrics.clone(),
+        }
     }
 
     fn topics(&self) -> Vec<Topic> {
@@ -210,17 +221,5 @@ impl App {
 async fn any_ended(lanes: &[JoinHandle<()>]) {
     while !lanes.iter().any(JoinHandle::is_finished) {
         tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Judges what the topics keep, and says so in the log only.
-async fn warn_of_retention(config: Arc<Config>, topics: Vec<Topic>, policy: Arc<Policy>) {
-    match preflight::facts(&ingest::client_config(&config.kafka), &topics, PATIENCE).await {
-        Ok(found) => {
-            for long in preflight::judge_all(&policy, &found) {
-                tracing::warn!(source.topic = %long.topic, "{}", long.what);
-            }
-        }
-        Err(error) => tracing::warn!(%error, "how long the topics keep their records is not known"),
     }
 }

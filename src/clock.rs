@@ -51,7 +51,45 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands until it is told to move: for tests, and for a demo that lives through months.
+/// A clock that begins at a time of its own and goes some whole number of times as fast as the machine's.
+///
+/// Wall and monotonic time go alike, so that whoever compares them finds no jump. The machine's wall clock is read once at
+/// most: what happens to it later does not happen here.
+#[derive(Debug)]
+pub struct ScaledClock {
+    began: DateTime<Utc>,
+    speed: u32,
+    started: Instant,
+}
+
+impl ScaledClock {
+    /// A clock that says `began` now and goes `speed` times as fast.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
+    pub fn at(began: DateTime<Utc>, speed: u32) -> Self {
+        Self { began, speed, started: Instant::now() }
+    }
+
+    /// A clock that is `by` ahead of the machine's now and goes `speed` times as fast.
+    #[must_use]
+    pub fn ahead(by: TimeDelta, speed: u32) -> Self {
+        let now = SystemClock::new().now();
+        Self::at(now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
+    }
+}
+
+impl Clock for ScaledClock {
+    fn now(&self) -> DateTime<Utc> {
+        let since = TimeDelta::from_std(self.monotonic()).unwrap_or(TimeDelta::MAX);
+        self.began.checked_add_signed(since).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed().saturating_mul(self.speed)
+    }
+}
+
+/// A clock that stands until it is told to move: for tests.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<(DateTime<Utc>, Duration)>,
@@ -84,5 +122,29 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scaled_clock_begins_where_it_is_told_and_its_two_times_go_alike() {
+        let began = DateTime::from_timestamp(1_790_000_000, 0).unwrap();
+        let clock = ScaledClock::at(began, 10_000);
+        std::thread::sleep(Duration::from_millis(20));
+        let (early, wall, late) = (clock.monotonic(), clock.now(), clock.monotonic());
+        assert!(early >= Duration::from_secs(200), "{early:?}");
+        let wall = (wall - began).to_std().unwrap();
+        assert!(early <= wall && wall <= late, "{early:?} {wall:?} {late:?}");
+    }
+
+    #[test]
+    fn a_clock_ahead_is_ahead_by_what_it_is_told() {
+        let by = TimeDelta::days(200);
+        let (before, clock, after) = (SystemClock::new().now(), ScaledClock::ahead(by, 1), SystemClock::new().now());
+        let began = clock.began - by;
+        assert!(before <= began && began <= after);
     }
 }

@@ -247,6 +247,15 @@ impl Surroundings {
     }
 }
 
+/// How far ahead of the machine's clock this process is to live: `CLOCK_AHEAD` in the environment, in seconds. For tests that
+/// see what is due go without waiting for it; a clock that is ahead deletes, so no other build knows it.
+#[cfg(feature = "failpoints")]
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
+pub fn clock_ahead() -> Option<Duration> {
+    std::env::var("CLOCK_AHEAD").ok()?.parse().ok().map(Duration::from_secs)
+}
+
 impl Config {
     /// Reads `file` and this process's environment. A file that cannot be read is a problem like any other.
     #[must_use]

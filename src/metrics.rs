@@ -104,6 +104,8 @@ pub struct Metrics {
     pub sweep_failures: IntCounterVec,
     /// 1 while the clock is trusted; nothing is swept while it is 0.
     pub clock_trusted: IntGauge,
+    /// 1 for a `topic` that keeps its records no longer than the policy allows, 0 for another.
+    pub topic_retention_ok: IntGaugeVec,
     /// Files that are written and in no version, by `product`.
     pub orphans: IntGaugeVec,
     /// Files that were replaced and wait for the readers' grace, by `product`.
@@ -236,6 +238,11 @@ impl Metrics {
             )?,
             clock_trusted: to
                 .gauge("ebbtide_clock_trusted", "1 while the clock is trusted. Nothing is swept while it is 0.")?,
+            topic_retention_ok: to.gauges(
+                "ebbtide_topic_retention_ok",
+                "1 for a topic that keeps its records no longer than the policy allows, 0 for one that does.",
+                &["topic"],
+            )?,
             orphans: to.gauges(
                 "ebbtide_orphans",
                 "Files that no commit named, old enough to be no writer's in flight, that the last pass deleted.",

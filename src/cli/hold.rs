@@ -15,9 +15,8 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Outcome, Output, json};
+use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::controls::{
     HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
@@ -133,7 +132,7 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(SystemClock::new().now()).unwrap_or_else(|error| match error.is_use() {
+        self.answer(clock().now()).unwrap_or_else(|error| match error.is_use() {
             true => Outcome::usage(error),
             false => Outcome::failure(format!("error: {error}\n")),
         })

@@ -20,8 +20,15 @@ mod why;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+#[cfg(feature = "failpoints")]
+use chrono::TimeDelta;
 use clap::{Parser, Subcommand, ValueEnum};
+
+#[cfg(feature = "failpoints")]
+use crate::clock::ScaledClock;
+use crate::clock::{SharedClock, SystemClock};
 
 /// Ebbtide lands communications records from Kafka in Delta tables, each personal field classified and each deadline
 /// written on the record, so that what must be gone can be gone on time.
@@ -125,6 +132,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = std::io::stdout().write_all(outcome.out.as_bytes());
     let _ = std::io::stderr().write_all(outcome.err.as_bytes());
     ExitCode::from(outcome.code)
+}
+
+/// The machine's clock; in builds for tests one that is ahead of it, where the environment says so.
+fn clock() -> SharedClock {
+    #[cfg(feature = "failpoints")]
+    if let Some(ahead) = crate::config::clock_ahead() {
+        return Arc::new(ScaledClock::ahead(TimeDelta::from_std(ahead).unwrap_or(TimeDelta::MAX), 1));
+    }
+    Arc::new(SystemClock::new())
 }
 
 /// A value as JSON, with the line break that a terminal wants.

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, Output, json, report};
+use super::{Outcome, Output, clock, json, report};
 use crate::app::read_policy;
-use crate::clock::{Clock, SystemClock};
 use crate::ids::Country;
 use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
 
@@ -77,7 +76,7 @@ impl Args {
                     Ok(country) => country,
                     Err(error) => return Outcome::usage(error),
                 };
-                let ask = Ask { product: &product, country, tenant, field, now: SystemClock::new().now() };
+                let ask = Ask { product: &product, country, tenant, field, now: clock().now() };
                 explain_file(&policy, &ask, output)
             }
             Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),

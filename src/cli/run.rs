@@ -6,10 +6,9 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Outcome;
+use super::{Outcome, clock};
 use crate::api::Port;
 use crate::app::{App, read_policy};
-use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
@@ -59,7 +58,7 @@ fn warn(problems: &[Problem]) {
 /// Runs an instance and its operations port until a signal comes.
 fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
     let listen = config.http.listen;
-    let clock: SharedClock = Arc::new(SystemClock::new());
+    let clock = clock();
     let app = App {
         config: Arc::new(config),
         policy: Arc::new(policy),

@@ -11,9 +11,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Outcome, Output, json};
+use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy, upkeep};
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
 use crate::expiry::{
     Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
@@ -87,7 +87,11 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(Arc::new(SystemClock::new())).unwrap_or_else(|error| match error {
+        self.outcome(clock())
+    }
+
+    fn outcome(&self, clock: SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
             SweepCliError::Config { .. }
             | SweepCliError::Policy { .. }
             | SweepCliError::UnreadablePolicy(_)
@@ -136,7 +140,14 @@ impl Args {
         for product in policy.products.keys().filter(|key| self.product.as_ref().is_none_or(|only| only == *key)) {
             if let Some(spec) = TableSpec::of(&policy, product) {
                 let mut table = Table::open(&root, Arc::new(spec)).await?;
-                unlinked += table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted.replaced.len();
+                // A pass deletes so many files at most; once nothing is deleted, nothing more can be.
+                loop {
+                    let done = table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted;
+                    unlinked += done.replaced.len();
+                    if !done.more {
+                        break;
+                    }
+                }
             }
         }
         Ok(self.tell(&round, unlinked))
@@ -281,3 +292,6 @@ struct Swept<'r> {
     round: &'r Round,
     unlinked: usize,
 }
+
+#[cfg(test)]
+mod tests;

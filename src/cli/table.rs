@@ -9,8 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::place::{Place, PlaceError};
-use super::{Outcome, Output, json};
-use crate::clock::{Clock, SystemClock};
+use super::{Outcome, Output, clock, json};
 use crate::ids::ProductKey;
 use crate::store::{Audit, Overview, StoreError, ViewError, audit, products, show};
 
@@ -67,7 +66,7 @@ enum TableError {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        self.answer(SystemClock::new().now()).unwrap_or_else(|error| match error {
+        self.answer(clock().now()).unwrap_or_else(|error| match error {
             TableError::Place(error) => Outcome::usage(error),
             error => Outcome { err: format!("error: {error}\n"), code: 1, ..Outcome::default() },
         })

@@ -20,7 +20,8 @@ use crate::store::{
 };
 use crate::tag::{Arrivals, Tagger};
 
-const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
+/// The schema of its records.
+pub const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
     {"name": "recipient", "type": ["null", "string"]},
     {"name": "body", "type": ["null", "string"]},
     {"name": "sent_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
@@ -38,8 +39,8 @@ impl SchemaSource for OneSchema {
 }
 
 /// A policy in UTC: content goes after 7 days, phone numbers and with them the record after 30.
-pub fn policy(end: &str) -> Policy {
-    let text = format!(
+pub fn policy_text(end: &str) -> String {
+    format!(
         "version: test-1\nzone: UTC\nbucket: day\ncategories:\n  phone_number: {{ term: pd:TelephoneNumber }}\n  \
          content: {{ term: pd:Communication }}\nproducts:\n  sms:\n    topics: [traffic.sms]\n    schema: sms.avsc\n    \
          event_time: sent_at\n    tenant: customer_id\n    subjects: {{ recipient: phone }}\n    \
@@ -49,8 +50,12 @@ pub fn policy(end: &str) -> Policy {
          bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n  \
          - {{ id: short, products: [sms], categories: [content], keep: 7 days, trigger: event, boundary: at_most, \
          grace: 6 hours, bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n"
-    );
-    let checked = parse("policy.yaml", &text, &OneSchema);
+    )
+}
+
+/// The same, read.
+pub fn policy(end: &str) -> Policy {
+    let checked = parse("policy.yaml", &policy_text(end), &OneSchema);
     checked.policy.unwrap_or_else(|| panic!("{:?}", checked.problems))
 }
 

@@ -23,6 +23,7 @@ fn with_series() -> Metrics {
         gauges.with_label_values(&["sms", "content"]).set(0);
     }
     metrics.due_fields.with_label_values(&["sms", "content", "7d"]).set(1);
+    metrics.topic_retention_ok.with_label_values(&["traffic.sms"]).set(1);
     for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog] {
         gauges.with_label_values(&["sms"]).set(0);
     }

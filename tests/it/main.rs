@@ -9,9 +9,13 @@ mod bad_input;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod foreign;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod kills;
+#[cfg(test)]
+mod kills_of_sweeps;
 #[cfg(test)]
 mod members;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 """A policy for one test, made of the shipped one: some of its products, topics with a prefix, schemas by absolute path.
 
-Promises the shipped rules and fields unchanged: what the tests prove is the policy that users start from.
+Promises the shipped fields unchanged, and the shipped rules unless a test brings its own: what the tests prove is the policy that users start from.
 """
 
 import argparse
@@ -28,12 +28,20 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--products", help="by commas; all without it")
+    parser.add_argument("--rules", help="a file whose `bucket`, `rules` and `ends` of products stand in the policy's stead")
     args = parser.parse_args()
 
     with open(args.policy, encoding="utf-8") as file:
         data = yaml.load(file, Loader=yaml.BaseLoader)
     products = args.products.split(",") if args.products else list(data["products"])
     data["products"] = {key: data["products"][key] for key in products}
+    if args.rules:
+        with open(args.rules, encoding="utf-8") as file:
+            short = yaml.load(file, Loader=yaml.BaseLoader)
+        data |= {"bucket": short["bucket"], "rules": short["rules"]}
+        for key, end in short["ends"].items():
+            if key in data["products"]:
+                data["products"][key]["end"] = end
     folder = os.path.dirname(os.path.abspath(args.policy))
     topics = []
     for product in data["products"].values():

@@ -60,6 +60,7 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--tombstones", type=int, default=0, help="after every so many records one without a value; its record is null in --out")
     parser.add_argument("--ages", action="store_true", help="some records months and years late; without it all are of the last hours")
+    parser.add_argument("--ahead", help="a file that says how many seconds ahead of the clock the events are; read again and again")
     parser.add_argument("--stop", help="a file: once it is there, no more is produced")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -98,6 +99,11 @@ def main():
         for sent in range(args.count):
             if args.stop and sent % 20 == 0 and os.path.exists(args.stop):
                 break
+            if args.ahead and sent % 20 == 0:
+                with open(args.ahead, encoding="utf-8") as file:
+                    now = int((time.time() + float(file.read() or 0)) * 1000)
+                for maker in makers:
+                    maker.generator.now_ms = now
             maker = makers[sent % len(makers)]
             send(maker, *maker.make())
             if args.tombstones and sent % args.tombstones == 0:

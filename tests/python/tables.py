@@ -19,14 +19,19 @@ import pyarrow
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-def by_duckdb(path):
+def connect():
+    """DuckDB with its reader of such tables."""
     base = os.path.dirname(duckdb_extension_delta.__file__)
     files = [os.path.join(at, name) for at, _, names in os.walk(base) for name in names]
     extension = next(name for name in files if name.endswith("delta.duckdb_extension"))
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute(f"LOAD '{extension}'")
     connection.execute("SET TimeZone = 'UTC'")
-    return connection.execute(f"SELECT * FROM delta_scan('{path}')").to_arrow_table()
+    return connection
+
+
+def by_duckdb(path):
+    return connect().execute(f"SELECT * FROM delta_scan('{path}')").to_arrow_table()
 
 
 def by_polars(path):

@@ -11,6 +11,7 @@ pub mod python;
 pub mod readers;
 pub mod registry;
 pub mod scene;
+pub mod swept;
 pub mod volume;
 
 use std::io::{Read, Write};

@@ -23,6 +23,8 @@ pub struct Order<'a> {
     pub tombstones: usize,
     /// Whether some records are months and years late.
     pub ages: bool,
+    /// A file that says how many seconds ahead the events are.
+    pub ahead: Option<&'a Path>,
     pub seed: &'a str,
 }
 
@@ -65,6 +67,9 @@ impl Producer {
         .to_vec();
         if !order.products.is_empty() {
             arguments.extend_from_slice(args!["--products", order.products.join(",")]);
+        }
+        if let Some(ahead) = order.ahead {
+            arguments.extend_from_slice(args!["--ahead", ahead.display()]);
         }
         if order.ages {
             arguments.push("--ages".to_owned());

@@ -1,7 +1,7 @@
 //! What one test plays in: topics of its own on a broker, a policy that reads them, a configuration, an empty store.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct Scene<'a> {
     /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
     pub retention_check: &'static str,
     pub log_level: &'static str,
+    /// More sections of the configuration.
+    pub sections: String,
     prefix: String,
     settings: Vec<(&'static str, String)>,
     properties: Vec<(&'static str, String)>,
@@ -40,15 +42,30 @@ pub struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Topics and a policy for `products` of the shipped policy (all without any) on `kafka`.
     pub fn new(kafka: &'a Kafka, registry: String, products: &[&str], partitions: u32) -> Self {
+        Self::derived(
+            kafka,
+            registry,
+            partitions,
+            &args!["--products", products.join(",")][..2 * products.len().min(1)],
+        )
+    }
+
+    /// SMS and calls under rules of hours: content goes after 3, or 5 in Italy, locations after 4, the record after 6.
+    /// Its topics keep their records for longer than that, which is warned of.
+    pub fn short(kafka: &'a Kafka, registry: String, partitions: u32) -> Self {
+        let rules = repo().join("tests/fixtures/short.yaml");
+        let arguments = args!["--products", "sms,voice", "--rules", rules.display()];
+        Self { retention_check: "warn", ..Self::derived(kafka, registry, partitions, arguments) }
+    }
+
+    fn derived(kafka: &'a Kafka, registry: String, partitions: u32, more: &[String]) -> Self {
         let scratch = Scratch::new();
         let prefix = next_prefix();
         let policy = scratch.join("policy.yaml");
         let shipped = repo().join("config/policy.yaml");
         let mut arguments =
             args!["--policy", shipped.display(), "--out", policy.display(), "--prefix", prefix].to_vec();
-        if !products.is_empty() {
-            arguments.extend_from_slice(args!["--products", products.join(",")]);
-        }
+        arguments.extend_from_slice(more);
         let topics = run("derive_policy.py", &arguments).lines().map(str::to_owned).collect();
         Self::with_policy(kafka, registry, scratch, (policy, topics), (prefix, partitions))
     }
@@ -78,6 +95,7 @@ impl<'a> Scene<'a> {
             session: 6000,
             retention_check: "refuse",
             log_level: "info,ebbtide=debug,buoyant_kernel=warn,deltalake_core=warn",
+            sections: String::new(),
             prefix,
             settings: vec![("commit_age", "500ms".to_owned())],
             properties: Vec::new(),
@@ -104,7 +122,7 @@ impl<'a> Scene<'a> {
              \x20   session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n    max.poll.interval.ms: 300000\n\
              {properties}\
              schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
-             log:\n  format: json\n  level: {}\n",
+             log:\n  format: json\n  level: {}\n{}",
             self.policy.display(),
             self.root.display(),
             self.kafka.bootstrap(),
@@ -114,6 +132,7 @@ impl<'a> Scene<'a> {
             self.session,
             self.registry,
             self.log_level,
+            self.sections,
         );
         let path = self.scratch.join("ebbtide.yaml");
         fs::write(&path, text).unwrap();
@@ -142,6 +161,25 @@ impl<'a> Scene<'a> {
             partitions: self.partitions,
             tombstones: 50,
             ages,
+            ahead: None,
+            seed,
+        };
+        Producer::start(&order, self.scratch.path())
+    }
+
+    /// Starts the independent producer; its records are of the last hours of a clock that is as far ahead as the file says.
+    pub fn produce_ahead(&self, ahead: &Path, rate: usize, seed: &str) -> Producer {
+        let order = Order {
+            bootstrap: self.kafka.bootstrap(),
+            registry: registry::shared().base(),
+            policy: &self.policy,
+            products: &[],
+            count: usize::MAX / 2,
+            rate,
+            partitions: self.partitions,
+            tombstones: 50,
+            ages: false,
+            ahead: Some(ahead),
             seed,
         };
         Producer::start(&order, self.scratch.path())

@@ -1,0 +1,193 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{CommandFactory, Parser};
+
+use super::Args;
+use crate::cli::Outcome;
+use crate::clock::{Clock, ManualClock};
+use crate::controls::Scope;
+use crate::expiry::testing::{ANONYMIZE, SCHEMA, World, number, policy_text, texts};
+
+#[derive(Parser)]
+#[command(name = "ebbtide sweep")]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// A world, and beside it the configuration, the policy and the schema that the command reads.
+struct Place {
+    world: World,
+    folder: tempfile::TempDir,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Place {
+    /// Twenty texts to as many people, stored as they were sent.
+    fn filled(end: &str) -> Place {
+        let mut place = Place {
+            world: World::new(end),
+            folder: tempfile::tempdir().unwrap(),
+            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
+        };
+        let config = format!(
+            "policy: policy.yaml\nroot: {}\nkafka: {{ bootstrap_servers: 'a:1' }}\nmaintain: {{ readers_grace: 0s, orphan_age: 1000d }}\n",
+            place.world.root.folder().display()
+        );
+        for (name, text) in
+            [("ebbtide.yaml", &config), ("policy.yaml", &policy_text(end)), ("sms.avsc", &SCHEMA.to_owned())]
+        {
+            std::fs::write(place.folder.path().join(name), text).unwrap();
+        }
+        place.ingest(20);
+        place
+    }
+
+    fn ingest(&mut self, count: u32) {
+        let sent = texts(self.world.clock.now(), count);
+        self.runtime.block_on(self.world.ingest(&sent));
+    }
+
+    fn outcome(&self, line: &str, at: DateTime<Utc>) -> Outcome {
+        answer(line, &self.folder.path().join("ebbtide.yaml"), at)
+    }
+
+    /// The exit code and all that is said, by the world's own clock.
+    fn says(&self, line: &str) -> (u8, String) {
+        let Outcome { out, err, code } = self.outcome(line, self.world.clock.now());
+        (code, plain(&(out + &err)).replace(&self.folder.path().display().to_string(), "HERE"))
+    }
+
+    /// The files of the table's rows.
+    fn segments(&self) -> Vec<PathBuf> {
+        let files = walkdir::WalkDir::new(self.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
+        files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()
+    }
+}
+
+fn answer(line: &str, config: &Path, at: DateTime<Utc>) -> Outcome {
+    let words = ["sweep"].into_iter().chain(line.split_whitespace()).map(str::to_owned);
+    let words = words.chain(["--config".to_owned(), config.display().to_string()]);
+    Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
+}
+
+/// Without what another version of a library may write otherwise.
+fn plain(text: &str) -> String {
+    let text = regex::Regex::new(r"\d+ bytes").unwrap().replace_all(text, "N bytes");
+    let text = regex::Regex::new(r#""bytes(_copied|_dropped)?": \d+"#).unwrap().replace_all(&text, "\"bytes$1\": 0");
+    regex::Regex::new(r"bytes copied, \d+ dropped").unwrap().replace_all(&text, "bytes copied, N dropped").into_owned()
+}
+
+#[test]
+fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
+    let help = Line::command().term_width(120).render_long_help().to_string();
+    insta::assert_snapshot!("help", help);
+}
+
+#[test]
+fn a_dry_run_tells_what_is_due_and_changes_nothing() {
+    let place = Place::filled("remove");
+    let before = place.segments();
+    let (code, nothing) = place.says("--dry-run");
+    assert_eq!((code, nothing.as_str()), (0, "nothing is due\n"));
+    place.world.pass(TimeDelta::days(8));
+    let (code, text) = place.says("--dry-run");
+    assert_eq!(code, 0);
+    insta::assert_snapshot!("dry_run", text);
+    let later = (place.world.clock.now() + TimeDelta::days(30)).to_rfc3339();
+    insta::assert_snapshot!("dry_run_json", place.says(&format!("--dry-run --output json --until {later}")).1);
+    assert_eq!(place.segments(), before);
+}
+
+#[test]
+fn what_is_due_goes_and_what_went_is_told() {
+    let place = Place::filled(ANONYMIZE);
+    place.world.pass(TimeDelta::days(8));
+    let (code, text) = place.says("");
+    let mut told = format!("--- after 8 days: {code}\n{text}");
+    let (code, text) = place.says("");
+    told += &format!("--- once more: {code}\n{text}");
+    place.world.pass(TimeDelta::days(30));
+    let (code, text) = place.says("--product sms --output json");
+    told += &format!("--- after 38 days: {code}\n{text}");
+    insta::assert_snapshot!("results", told);
+    place.runtime.block_on(place.world.balances());
+}
+
+#[test]
+fn what_is_held_stays_and_is_told() {
+    let place = Place::filled("remove");
+    let subject = format!("phone:{}", number(3)).parse().unwrap();
+    let scope = Scope { subject: Some(subject), ..Scope::default() };
+    place.runtime.block_on(place.world.hold(scope));
+    place.world.pass(TimeDelta::days(38));
+    let (code, text) = place.says("");
+    assert_eq!((code, place.says("--dry-run").0), (0, 0));
+    insta::assert_snapshot!(text, @"");
+    assert_eq!(place.runtime.block_on(place.world.rows()).len(), 1);
+}
+
+#[test]
+fn more_that_is_left_is_an_exit_code_of_its_own() {
+    let mut place = Place::filled("remove");
+    place.world.pass(TimeDelta::days(1));
+    place.ingest(5);
+    place.world.pass(TimeDelta::days(8));
+    let (code, text) = place.says("--steps 1");
+    assert_eq!(code, 3, "{text}");
+    insta::assert_snapshot!(text, @"");
+    assert_eq!(place.says("--steps 1").0, 0);
+}
+
+#[test]
+fn a_clock_that_is_not_trusted_stops_it() {
+    let mut place = Place::filled("remove");
+    place.world.pass(TimeDelta::days(9));
+    place.ingest(5);
+    let outcome = place.outcome("", place.world.clock.now() - TimeDelta::hours(1));
+    assert_eq!(outcome.code, 3);
+    insta::assert_snapshot!(plain(&outcome.out), @"");
+    let json: serde_json::Value =
+        serde_json::from_str(&place.outcome("--output json", place.world.clock.now() - TimeDelta::hours(1)).out)
+            .unwrap();
+    assert_eq!((&json["clock"], &json["more"]), (&"behind_commit".into(), &true.into()));
+}
+
+#[test]
+fn a_segment_that_cannot_be_swept_is_a_failure_and_its_neighbours_go_on() {
+    let mut place = Place::filled("remove");
+    for file in place.segments() {
+        std::fs::write(file, "damaged").unwrap();
+    }
+    place.world.pass(TimeDelta::days(1));
+    place.ingest(5);
+    place.world.pass(TimeDelta::days(8));
+    let (code, text) = place.says("");
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(text, @"");
+}
+
+#[test]
+fn a_wrong_use_is_told_and_nothing_is_done() {
+    let place = Place::filled("remove");
+    place.world.pass(TimeDelta::days(8));
+    let later = (place.world.clock.now() + TimeDelta::days(1)).to_rfc3339();
+    let mut told = String::new();
+    for line in ["--product voice".to_owned(), format!("--until {later}")] {
+        let (code, text) = place.says(&line);
+        told += &format!("{code} {text}");
+    }
+    let nowhere = answer("", Path::new("/nowhere/ebbtide.yaml"), place.world.clock.now());
+    told += &format!("{} {}", nowhere.code, nowhere.err);
+    std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
+    let (code, text) = place.says("");
+    told += &format!("{code} {text}");
+    std::fs::remove_file(place.folder.path().join("policy.yaml")).unwrap();
+    let (code, text) = place.says("");
+    told += &format!("{code} {text}");
+    insta::assert_snapshot!("wrong_uses", told);
+    assert!(Line::try_parse_from(["sweep", "--product", "No product"]).is_err());
+    assert!(Line::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
+}

@@ -1,0 +1,140 @@
+//! Killed without warning while it reads and sweeps at once, and at every named step of a sweep's commit: nothing lost,
+//! nothing twice, nothing that is due left, and no file that nobody needs.
+//!
+//! `SOAK_SWEEP_KILLS` in the environment asks for more kills than the few of `make test`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::args;
+use crate::support::ebbtide::{Ebbtide, program};
+use crate::support::process::Process;
+use crate::support::scene::Scene;
+use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
+use crate::support::{kafka, readers, registry};
+
+/// The steps of a sweep's commit at which the program can be made to stop dead.
+const STEPS: [&str; 8] = [
+    "segment-encoded",
+    "segment-part-written",
+    "segment-written",
+    "segment-synced",
+    "before-commit",
+    "commit-written",
+    "commit-synced",
+    "after-commit",
+];
+
+/// Each life is so many seconds further: every other one an hour's bucket comes to a deadline.
+const STEP: u64 = 25 * 60;
+
+fn scene() -> Scene<'static> {
+    let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 4);
+    scene.set("commit_age", "300ms");
+    scene.session = 1500;
+    // The files' own times are real, so nothing may be judged by them while the clock is ahead.
+    scene.sections = sections("1s", "3650d");
+    scene
+}
+
+fn sections(readers_grace: &str, orphan_age: &str) -> String {
+    format!(
+        "maintain:\n  readers_grace: {readers_grace}\n  orphan_age: {orphan_age}\n  log_retention: 3650d\n  checkpoint_every: 20\n\
+         sweep:\n  every: 100ms\n"
+    )
+}
+
+/// Kills an instance in the middle of what it does, and a sweep beside it where there is one.
+fn live_and_die(scene: &Scene<'_>, life: usize, ahead: u64, random: &mut StdRng) {
+    let (name, value) = living(ahead);
+    let mut instance = scene.start("ebbtide", &[(name, &value)]);
+    let mut beside = random.random_bool(0.3).then(|| {
+        let arguments = args!["sweep", "--config", scene.config().display()];
+        Process::start(&program(), arguments, &[(name.to_owned(), value.clone())], &scene.scratch.join("sweep.log"))
+    });
+    let reads = |instance: &Ebbtide| instance.metric("ebbtide_records_total") >= 1.0;
+    let sweeps = |instance: &Ebbtide| instance.metric("ebbtide_sweep_seconds_count") >= 1.0;
+    let (wants_records, wants_sweeps) = (random.random_bool(0.7), random.random_bool(0.5));
+    let patience = Instant::now() + Duration::from_secs(10);
+    while (wants_records && !reads(&instance)) || (wants_sweeps && !sweeps(&instance)) {
+        assert!(instance.process.ended().is_none(), "life {life} ended by itself:\n{}", instance.process.tail());
+        if Instant::now() > patience {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(random.random_range(0..1200)));
+    if let Some(beside) = &mut beside {
+        beside.kill();
+    }
+    instance.process.kill();
+}
+
+/// A sweep leaves nothing due, then nothing is there but what the versions list, and every record is accounted for.
+fn settle(scene: &mut Scene<'_>, acked: &std::path::Path, ahead: u64) {
+    let since = micros(ahead);
+    println!("the last sweep: {}", sweep(scene, ahead)["did"]);
+    // Whoever was killed left files behind that no commit names. Nobody writes now, so they may go at once.
+    scene.sections = sections("0s", "1h");
+    std::thread::sleep(Duration::from_millis(10));
+    sweep(scene, ahead);
+    let acked = [acked.to_owned()];
+    let at = (since, micros(ahead));
+    let swept = Swept { scene, acked: &acked, at, held: None, settled: true, readers: readers::ALL };
+    println!("{}", swept.check());
+}
+
+#[test]
+fn killed_at_random_again_and_again_while_it_reads_and_sweeps() {
+    let kills: usize = std::env::var("SOAK_SWEEP_KILLS").map_or(20, |text| text.parse().unwrap());
+    let mut scene = scene();
+    let ahead_of_events = scene.scratch.join("ahead");
+    fs::write(&ahead_of_events, "0").unwrap();
+    let mut producer = scene.produce_ahead(&ahead_of_events, 150, "sweeps");
+    let mut random = StdRng::seed_from_u64(11);
+    let mut ahead = 0;
+    for kill in 0..kills {
+        live_and_die(&scene, kill, ahead, &mut random);
+        println!("kill {} of {kills}", kill + 1);
+        // Events are never ahead of the instance's clock: they follow one life behind.
+        fs::write(scene.scratch.join("ahead.new"), ahead.to_string()).unwrap();
+        fs::rename(scene.scratch.join("ahead.new"), &ahead_of_events).unwrap();
+        ahead += STEP;
+    }
+    let (name, value) = living(ahead);
+    let mut instance = scene.start("ebbtide", &[(name, &value)]);
+    let acked = producer.stop(Duration::from_secs(60));
+    scene.caught_up(Duration::from_secs(120), &mut [&mut instance.process]);
+    instance.ready();
+    instance.stop();
+    settle(&mut scene, &acked, ahead);
+}
+
+#[test]
+fn killed_at_every_named_step_of_a_sweeps_commit() {
+    let mut scene = scene();
+    let acked = scene.produce(4000, 0, "sweep-steps").finish(Duration::from_secs(60));
+    let mut instance = scene.start("ebbtide", &[("EBBTIDE_SWEEP_ENABLED", "false")]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    instance.stop();
+    // An hour further each time, so that there is work for each.
+    let mut ahead = 0;
+    for (nth, step) in STEPS.iter().enumerate() {
+        ahead = 3600 * (nth as u64 + 1) / 2;
+        for failpoints in [format!("{step}=return"), format!("{step}=2*off->return")] {
+            let mut command = std::process::Command::new(program());
+            command.args(args!["sweep", "--config", scene.config().display()]);
+            command.env("CLOCK_AHEAD", ahead.to_string()).env("FAILPOINTS", &failpoints);
+            let status = command.status().unwrap();
+            let died = status.code().is_none();
+            assert!(died || *step == "segment-part-written", "{failpoints} must abort it: {status}");
+        }
+        scene.audit();
+    }
+    let said = ebbtide(ahead, args!["sweep", "--config", scene.config().display()]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    settle(&mut scene, &acked, ahead);
+}
