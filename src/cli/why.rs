@@ -12,9 +12,8 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::place::{Place, PlaceError};
-use super::{Outcome, Output, json, report};
+use super::{Outcome, Output, clock, json, report};
 use crate::app::{UnreadablePolicy, read_policy};
-use crate::clock::{Clock, SystemClock};
 use crate::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::policy::{Answer, Policy, Question, resolve};
 use crate::store::{Fate, Known, Sought, State, Step, StoreError, Story, ViewError, why};
@@ -130,7 +129,7 @@ impl Args {
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let now = SystemClock::new().now();
+        let now = clock().now();
         let (stories, held) = runtime.block_on(async {
             let stories = why(&root, &self.product, &sought, &known).await?;
             let (holds, mut held) = (holds(&root, &self.product, now).await?, Vec::new());
