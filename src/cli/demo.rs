@@ -14,20 +14,25 @@ use super::Outcome;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Log, LogFormat};
 use crate::demo::board::Board;
-use crate::demo::draw::draw;
+use crate::demo::draw::{draw, draw_tide};
 use crate::demo::producer::Pace;
 use crate::demo::run::{DemoError, Options, Screen, run};
 use crate::demo::summary::Summary;
 use crate::demo::text::line;
+use crate::demo::tide::Tide;
 use crate::telemetry;
 
-/// Runs synthetic traffic of every product through the whole of Ebbtide, with nothing else running, and shows what
-/// arrives, where it is stored and when it is due. The tables stay.
+/// Runs synthetic traffic of every product through the whole of Ebbtide, with nothing else running, and shows what arrives,
+/// where it is stored and when it is due. Then two years pass in seconds: what is due goes, cells remain, a number is held
+/// and released, and in the end every byte is searched for what must be gone. The tables stay.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How long records arrive, in seconds: a whole day's curve is squeezed into it.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(5..=3600))]
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(5..=3600))]
     seconds: u32,
+    /// How long the two years after that take at least, in seconds.
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    months: u32,
     /// Records a second, on average.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     rate: u32,
@@ -61,7 +66,8 @@ fn demo(args: &Args) -> anyhow::Result<Summary> {
     let folder = folder(args.keep.as_ref())?;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let length = Duration::from_secs(args.seconds.into());
-    let options = Options { pace: Pace { rate: args.rate, length }, folder: folder.clone(), seed: args.seed };
+    let months = Duration::from_secs(args.months.into());
+    let options = Options { pace: Pace { rate: args.rate, length }, months, folder: folder.clone(), seed: args.seed };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_ctrl_c();
@@ -120,12 +126,21 @@ struct Lines {
 
 impl Screen for Lines {
     fn every(&self) -> Duration {
-        Duration::from_secs(5)
+        Duration::from_secs(3)
     }
 
     fn show(&mut self, board: &Board) -> std::io::Result<bool> {
         writeln!(stdout(), "{}", line(board, self.clock.now()))?;
         Ok(false)
+    }
+
+    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool> {
+        writeln!(stdout(), "{}", tide.line())?;
+        Ok(false)
+    }
+
+    fn tell(&mut self, event: &str) -> std::io::Result<()> {
+        writeln!(stdout(), "{event}")
     }
 }
 
@@ -144,13 +159,27 @@ impl Screen for Picture {
     fn show(&mut self, board: &Board) -> std::io::Result<bool> {
         let now = self.clock.now();
         self.terminal.draw(|frame| draw(frame, board, now, &self.folder))?;
-        let mut ended = false;
-        // The terminal is in raw mode, where Ctrl-C is a key like any other.
-        while event::poll(Duration::ZERO)? {
-            ended |= matches!(event::read()?, Event::Key(key) if ends(key));
-        }
-        Ok(ended)
+        asked_to_end()
     }
+
+    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool> {
+        self.terminal.draw(|frame| draw_tide(frame, tide, &self.folder))?;
+        asked_to_end()
+    }
+
+    fn tell(&mut self, _: &str) -> std::io::Result<()> {
+        // It stands on the next moment.
+        Ok(())
+    }
+}
+
+/// Whether a key says so. The terminal is in raw mode, where Ctrl-C is a key like any other.
+fn asked_to_end() -> std::io::Result<bool> {
+    let mut ended = false;
+    while event::poll(Duration::ZERO)? {
+        ended |= matches!(event::read()?, Event::Key(key) if ends(key));
+    }
+    Ok(ended)
 }
 
 fn ends(key: KeyEvent) -> bool {

@@ -1,6 +1,8 @@
-//! `ebbtide why`: what of a record is here, until when and under which rule; or which commit took it.
+//! `ebbtide why`: what of a record is here, until when, under which rule and held by what; or which commit took it.
 //!
 //! Promises to change nothing and to print no value of the record.
+
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -10,11 +12,12 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::place::{Place, PlaceError};
-use super::{Outcome, Output, json, report};
+use super::{Outcome, Output, clock, json, report};
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::policy::{Answer, Policy, Question, resolve};
-use crate::store::{Fate, Known, Sought, State, Step, Story, ViewError, why};
+use crate::store::{Fate, Known, Sought, State, Step, StoreError, Story, ViewError, why};
+use held::{Held, holds};
 
 /// Say what of a record is here, until when and under which rule, or when it went and by which commit.
 ///
@@ -83,6 +86,9 @@ pub(super) enum WhyError {
     /// The table cannot be read, or is not there.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// The holds cannot be read.
+    #[error(transparent)]
+    Controls(#[from] StoreError),
     /// Never: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
@@ -123,8 +129,17 @@ impl Args {
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let stories = runtime.block_on(why(&root, &self.product, &sought, &known))?;
-        let records = stories.iter().map(|story| Record::of(story, &self.product, policy.as_ref(), Vec::new()));
+        let now = clock().now();
+        let (stories, held) = runtime.block_on(async {
+            let stories = why(&root, &self.product, &sought, &known).await?;
+            let (holds, mut held) = (holds(&root, &self.product, now).await?, Vec::new());
+            for story in &stories {
+                held.push(held::held(&root, &self.product, story, &holds, policy.as_ref()).await?);
+            }
+            Ok::<_, WhyError>((stories, held))
+        })?;
+        let each = stories.iter().zip(held);
+        let records = each.map(|(story, held)| Record::of(story, &self.product, policy.as_ref(), held));
         let told = Told { product: &self.product, records: records.collect() };
         let nothing = stories.iter().all(|story| matches!(story.fate, Fate::Untold { .. }));
         let out = if self.output == Output::Text { text(&told)? } else { json(&told) };
@@ -161,6 +176,9 @@ struct Record<'a> {
     /// The holds that keep it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_by: Vec<String>,
+    /// Whether that could not be told, for want of the policy.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    holds_untold: bool,
 }
 
 /// The rule that holds for a category, in words.
@@ -175,7 +193,7 @@ struct Ruled {
 }
 
 impl<'a> Record<'a> {
-    fn of(story: &'a Story, product: &ProductKey, policy: Option<&Policy>, held_by: Vec<String>) -> Record<'a> {
+    fn of(story: &'a Story, product: &ProductKey, policy: Option<&Policy>, held: Held) -> Record<'a> {
         let mut rules = BTreeMap::new();
         if let (Fate::Here(place), Some(policy)) = (&story.fate, policy) {
             let country = place.jurisdiction.unwrap_or(Country::UNKNOWN);
@@ -197,7 +215,7 @@ impl<'a> Record<'a> {
                 );
             }
         }
-        Record { story, rules, held_by }
+        Record { story, rules, held_by: held.by, holds_untold: held.untold }
     }
 }
 
@@ -282,6 +300,12 @@ impl Record<'_> {
         }
         if !self.held_by.is_empty() {
             writeln!(out, "  held by     {}", self.held_by.join(", "))?;
+        }
+        if self.holds_untold {
+            writeln!(
+                out,
+                "  held by     holds are in force; whether one keeps it, the policy tells: name it with --policy"
+            )?;
         }
         Ok(())
     }

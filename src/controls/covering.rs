@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::hold::{Hold, Scope, TimeRange};
+use super::hold::{Hold, HoldId, Scope, TimeRange};
 use crate::ids::{Bucket, Category, ProductKey};
 use crate::policy::{Calendar, Class, Records};
 use crate::store::{Predicate, StoredSegment};
@@ -84,11 +84,21 @@ impl Holds {
         self.predicate(product, records, segment).is_some()
     }
 
+    /// Each hold that may cover rows of the segment, with the rows that it covers.
+    pub fn each<'h>(
+        &'h self,
+        product: &'h ProductKey,
+        records: &'h Records,
+        segment: &'h SegmentView,
+    ) -> impl Iterator<Item = (&'h HoldId, Predicate)> {
+        let covering = self.iter().filter(move |hold| hold.scope.covers(product));
+        covering.filter_map(move |hold| Some((&hold.id, rows(&hold.scope, records, segment)?)))
+    }
+
     /// The rows of the segment that some hold covers: `None` if none can be. `Predicate::All` of nothing is every row.
     #[must_use]
     pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> Option<Predicate> {
-        let covering = self.holds.iter().filter(|hold| hold.scope.covers(product));
-        let mut any: Vec<Predicate> = covering.filter_map(|hold| rows(&hold.scope, records, segment)).collect();
+        let mut any: Vec<Predicate> = self.each(product, records, segment).map(|(_, rows)| rows).collect();
         let every = Predicate::All(Vec::new());
         match any.len() {
             0 => None,

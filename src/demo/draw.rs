@@ -1,5 +1,7 @@
 //! The demo's board as a picture in a terminal. Must never decide anything: a board in, a frame out.
 
+mod tide;
+
 use chrono::{DateTime, Utc};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -9,6 +11,8 @@ use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Table};
 
 use super::board::{Board, ProductLine, Stage};
 use super::text::{bytes, count, time_of_day, when_due};
+
+pub use tide::draw_tide;
 
 /// Draws the board of `now` over the whole frame; `folder` is where the tables are.
 pub fn draw(frame: &mut Frame<'_>, board: &Board, now: DateTime<Utc>, folder: &str) {

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use tokio::sync::watch;
 
-use super::traffic::{Message, Traffic, diurnal};
+use super::traffic::{Message, Planted, Traffic, diurnal};
 use crate::clock::SharedClock;
 use crate::ids::ProductKey;
 use crate::metrics::{Metrics, RECORD_OUTCOMES};
@@ -20,12 +20,15 @@ use crate::record::Fault;
 const MOST_AHEAD: u64 = 16_000;
 /// How often a handful is sent.
 const BEAT: Duration = Duration::from_millis(50);
+/// How often a planted person gets a text.
+const PLANT_EVERY: Duration = Duration::from_millis(200);
 
 /// What was sent so far.
 #[derive(Debug, Default)]
 pub struct Sent {
     by_product: Mutex<BTreeMap<ProductKey, u64>>,
     corrupt: Mutex<BTreeMap<Fault, u64>>,
+    planted: Mutex<Vec<String>>,
 }
 
 impl Sent {
@@ -39,6 +42,12 @@ impl Sent {
     #[must_use]
     pub fn corrupt(&self) -> BTreeMap<Fault, u64> {
         self.corrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The values of the planted people and of the texts to them.
+    #[must_use]
+    pub fn planted(&self) -> Vec<String> {
+        self.planted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn count(&self, message: &Message) {
@@ -75,6 +84,7 @@ impl Pace {
 /// The producers of a demo.
 pub struct Producers {
     traffic: Traffic,
+    planted: Option<Planted>,
     client: ThreadedProducer<DefaultProducerContext>,
     clock: SharedClock,
     sent: Arc<Sent>,
@@ -84,7 +94,7 @@ pub struct Producers {
 impl Producers {
     /// Producers that send to the brokers at `servers`. Errors if the client library refuses.
     pub fn new(
-        traffic: Traffic,
+        (traffic, planted): (Traffic, Option<Planted>),
         servers: &str,
         clock: SharedClock,
         sent: Arc<Sent>,
@@ -95,14 +105,14 @@ impl Producers {
             .set("linger.ms", "20")
             .set("queue.buffering.max.messages", "200000")
             .create()?;
-        Ok(Self { traffic, client, clock, sent, metrics })
+        Ok(Self { traffic, planted, client, clock, sent, metrics })
     }
 
     /// Sends until the day is over or `stop` turns true; then waits until the broker has all of it.
     pub async fn run(mut self, pace: Pace, mut stop: watch::Receiver<bool>) -> Result<(), KafkaError> {
         let start = self.clock.monotonic();
         let mut beat = tokio::time::interval(BEAT);
-        let (mut owed, mut last) = (0.0, Duration::ZERO);
+        let (mut owed, mut last, mut plant_at) = (0.0, Duration::ZERO, Duration::ZERO);
         loop {
             tokio::select! {
                 _ = beat.tick() => {}
@@ -118,6 +128,10 @@ impl Producers {
                 // What was owed meanwhile is let go: traffic is slower, not a flood later.
                 owed = 0.0;
             }
+            if elapsed >= plant_at {
+                plant_at = elapsed + PLANT_EVERY;
+                self.plant().await?;
+            }
             while owed >= 1.0 {
                 owed -= 1.0;
                 let message = self.traffic.next(self.clock.now());
@@ -128,6 +142,16 @@ impl Producers {
         let client = self.client;
         let flushed = tokio::task::spawn_blocking(move || client.flush(Duration::from_secs(10))).await;
         flushed.unwrap_or(Err(KafkaError::Canceled))
+    }
+
+    /// Sends the next text to a planted person.
+    async fn plant(&mut self) -> Result<(), KafkaError> {
+        let Some(planted) = &mut self.planted else { return Ok(()) };
+        let message = planted.next(self.clock.now());
+        *self.sent.planted.lock().unwrap_or_else(PoisonError::into_inner) = planted.values().to_vec();
+        self.send(&message).await?;
+        self.sent.count(&message);
+        Ok(())
     }
 
     fn far_ahead(&self) -> bool {

@@ -1,5 +1,5 @@
-//! The demo from beginning to end: lay out, broker, producers, Ebbtide itself, a look at it all, and the audit.
-//! Promises to end by itself, and to say so if a record is not accounted for.
+//! The demo from beginning to end: lay out, broker, producers, Ebbtide itself, a look at it all, the months after it, and the
+//! audit. Promises to end by itself, and to say so if a record is not accounted for or anything is left.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,11 +13,14 @@ use tokio::task::JoinHandle;
 
 use super::board::{Board, Boards, Sample, Stage, Stored};
 use super::broker::{Broker, BrokerError};
+use super::months::MonthsError;
+use super::passing::{Passed, Scene, pass};
 use super::producer::{Pace, Producers, Sent, passed};
 use super::shipped::{POLICY, SCHEMAS, Shipped, lay_out, schema_id};
 use super::summary::{Outcome, Summary};
 use super::tables::look;
-use super::traffic::{Framing, Habits, Source, Traffic, TrafficError};
+use super::tide::Tide;
+use super::traffic::{Framing, Habits, Planted, Source, Traffic, TrafficError};
 use crate::app::{App, AppError};
 use crate::clock::SharedClock;
 use crate::config::{Config, Surroundings};
@@ -26,12 +29,15 @@ use crate::ids::{ProductKey, Topic};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::{self, Policy};
 use crate::problem::Problem;
+use crate::store::residue::SearchError;
 use crate::store::{Root, RootError, ViewError, audit};
 
 /// How often the tables are looked into.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long what has arrived may take to be committed once no more arrives.
 const FINISH: Duration = Duration::from_secs(30);
+/// The file of the planted values.
+pub(super) const VALUES: &str = "planted.txt";
 
 /// More corrupt records than in life, so that a minute shows some of each kind.
 const HABITS: Habits = Habits { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
@@ -41,6 +47,8 @@ const HABITS: Habits = Habits { flaws_per_million: 1_500, late: true, spread: Ti
 pub struct Options {
     /// How much to send, and for how long.
     pub pace: Pace,
+    /// How long the months after it take, where the work does not take longer.
+    pub months: Duration,
     /// Where everything goes: a folder that is empty or not there.
     pub folder: PathBuf,
     /// What the traffic is drawn from.
@@ -53,6 +61,10 @@ pub trait Screen {
     fn every(&self) -> Duration;
     /// Shows one. `true` if the user wants to end.
     fn show(&mut self, board: &Board) -> std::io::Result<bool>;
+    /// Shows a moment of the months. `true` if the user wants to end.
+    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool>;
+    /// Tells what happened, where that is not on the next moment for all to see.
+    fn tell(&mut self, event: &str) -> std::io::Result<()>;
 }
 
 /// Why there is no demo, or no end to it.
@@ -90,6 +102,20 @@ pub enum DemoError {
     /// A table cannot be looked into.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// The months cannot pass.
+    #[error(transparent)]
+    Months(Box<MonthsError>),
+    /// What is left cannot be searched.
+    #[error(transparent)]
+    Search(SearchError),
+    /// The planted values cannot be written down.
+    #[error("{file:?} cannot be written: {why}")]
+    Values {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
     /// The screen cannot be written to.
     #[error("the screen cannot be written to: {0}")]
     Screen(#[source] std::io::Error),
@@ -133,10 +159,13 @@ pub async fn run(
         tables: watch_tables(root.clone(), Arc::clone(&clock)),
         screen,
         stop,
+        ended: false,
         app: tokio::spawn(app.run(app_ends)),
     };
     let (end_day, day_ends) = watch::channel(false);
-    let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics)?;
+    let planted = sources(&policy).into_iter().find(|source| source.product.as_str() == "sms");
+    let traffic = (traffic, planted.map(|sms| Planted::new(options.seed, sms)));
+    let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics.clone())?;
     let mut day = tokio::spawn(producers.run(options.pace, day_ends));
     show.until(Stage::Arriving, |_| day.is_finished()).await?;
     // Nobody listens if the day is over already.
@@ -145,8 +174,21 @@ pub async fn run(
     let give_up = clock.monotonic() + FINISH;
     show.until(Stage::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
     let _ = end_app.send(true);
-    show.app.await.map_err(|_| DemoError::Bug)??;
-    summary(&options, &root, &policy, &sent).await
+    let Show { app, screen, stop, ended, .. } = show;
+    app.await.map_err(|_| DemoError::Bug)??;
+    let planted = write_down(&options, &sent)?;
+    let scene =
+        Scene { root: root.clone(), policy: Arc::clone(&policy), clock, metrics, length: options.months, planted };
+    // Who wants to see the end early wants to see the end.
+    let passed = if ended { None } else { pass(scene, screen, || *stop.borrow()).await? };
+    summary(&options, &root, &policy, (&sent, passed)).await
+}
+
+/// Writes the planted values to the file that the summary names, beside the root, which it would soil.
+fn write_down(options: &Options, sent: &Sent) -> Result<Vec<String>, DemoError> {
+    let (file, planted) = (options.folder.join(VALUES), sent.planted());
+    std::fs::write(&file, planted.join("\n") + "\n").map_err(|why| DemoError::Values { file, why })?;
+    Ok(planted)
 }
 
 /// What is needed to show the demo while it goes on.
@@ -160,6 +202,7 @@ struct Show<'s> {
     tables: watch::Receiver<BTreeMap<ProductKey, Stored>>,
     screen: &'s mut dyn Screen,
     stop: watch::Receiver<bool>,
+    ended: bool,
     app: JoinHandle<Result<(), AppError>>,
 }
 
@@ -179,6 +222,7 @@ impl Show<'_> {
             let board = self.boards.board(&sample, self.pace.hour(elapsed), &self.metrics);
             let ended = self.screen.show(&board).map_err(DemoError::Screen)?;
             if stage == Stage::Arriving && (ended || *self.stop.borrow()) {
+                self.ended = true;
                 return Ok(());
             }
         }
@@ -245,14 +289,19 @@ fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<Prod
     told
 }
 
-async fn summary(options: &Options, root: &Root, policy: &Policy, sent: &Sent) -> Result<Summary, DemoError> {
+async fn summary(
+    options: &Options,
+    root: &Root,
+    policy: &Policy,
+    (sent, passed): (&Sent, Option<Passed>),
+) -> Result<Summary, DemoError> {
     let sent = sent.by_product();
     let mut products = Vec::new();
     for product in policy.products.keys().filter(|key| has_records(policy, key)) {
         let audit = audit(root, product).await?;
         products.push(Outcome { product: product.clone(), sent: sent.get(product).copied().unwrap_or(0), audit });
     }
-    Ok(Summary { folder: options.folder.clone(), products })
+    Ok(Summary { folder: options.folder.clone(), products, passed })
 }
 
 #[cfg(test)]

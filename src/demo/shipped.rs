@@ -46,7 +46,7 @@ impl SchemaSource for Shipped {
 }
 
 /// Writes policy, schemas and a configuration for brokers at `servers` under `folder`, and gives back the
-/// configuration's text. Tables will be under `folder` too.
+/// configuration's text. Tables will be in its folder `data`.
 ///
 /// # Errors
 /// Where a file is there already or cannot be written.
@@ -64,7 +64,7 @@ pub fn lay_out(folder: &Path, servers: &str) -> std::io::Result<String> {
         write_new(&folder.join(producers), text)?;
     }
     // JSON's strings are YAML's too, whatever the path holds.
-    let root = serde_json::Value::from(folder.to_string_lossy()).to_string();
+    let root = serde_json::Value::from(folder.join("data").to_string_lossy()).to_string();
     let config = format!(
         "# What `ebbtide demo` ran with. Its broker was inside the demo and is gone.\n\
          policy: policy.yaml\n\

@@ -1,11 +1,16 @@
-//! What the demo says when it is over: whether every record is accounted for, and how to look at the tables.
+//! What the demo says when it is over: whether every record is accounted for, whether anything is left that must be gone, what
+//! is not due yet, and how to look for oneself.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::passing::Passed;
+use super::run::VALUES;
 use super::text::{bytes, count};
+use super::tide::day;
 use crate::ids::ProductKey;
 use crate::store::Audit;
+use crate::store::residue::Verdict;
 
 /// What became of a demo.
 #[derive(Debug)]
@@ -14,6 +19,8 @@ pub struct Summary {
     pub folder: PathBuf,
     /// Each product: records sent, and the audit of its table.
     pub products: Vec<Outcome>,
+    /// What became of the months; `None` where they did not pass to their end.
+    pub passed: Option<Passed>,
 }
 
 /// What became of one product.
@@ -55,7 +62,8 @@ impl Summary {
     /// Whether all of it holds.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.products.iter().all(Outcome::holds)
+        let nothing_broken = self.passed.as_ref().is_none_or(|passed| passed.broken().is_empty());
+        self.products.iter().all(Outcome::holds) && nothing_broken
     }
 
     /// The report, for a terminal.
@@ -68,49 +76,112 @@ impl Summary {
     }
 
     fn write(&self, to: &mut String) -> std::fmt::Result {
+        self.books(to)?;
+        if let Some(passed) = &self.passed {
+            expiry(passed, to)?;
+        }
+        self.commands(to)
+    }
+
+    /// Where every record is.
+    fn books(&self, to: &mut String) -> std::fmt::Result {
         writeln!(
             to,
-            "{:<14} {:>9} {:>9} {:>8} {:>5} {:>9} {:>11}  audit",
-            "product", "sent", "stored", "expired", "dead", "segments", "size"
+            "{:<14} {:>8} {:>8} {:>8} {:>5} {:>8} {:>8} {:>9} {:>9} {:>10}  audit",
+            "product", "sent", "stored", "expired", "dead", "removed", "suppr.", "left", "segments", "size"
         )?;
         for outcome in &self.products {
             let totals = outcome.audit.totals.unwrap_or_default();
             writeln!(
                 to,
-                "{:<14} {:>9} {:>9} {:>8} {:>5} {:>9} {:>11}  {}",
+                "{:<14} {:>8} {:>8} {:>8} {:>5} {:>8} {:>8} {:>9} {:>9} {:>10}  {}",
                 outcome.product.as_str(),
                 count(outcome.sent),
                 count(totals.stored),
                 count(totals.expired),
                 count(totals.dead_letters),
+                count(totals.removed),
+                count(totals.suppressed),
+                count(outcome.audit.records),
                 count(outcome.audit.segments),
                 bytes(outcome.audit.bytes),
                 outcome.verdict()
             )?;
         }
         let sent = count(self.products.iter().map(|outcome| outcome.sent).sum());
-        if self.holds() {
-            writeln!(to, "\nEach of the {sent} records sent is stored, expired on arrival or a dead letter, once.")?;
+        if self.products.iter().all(Outcome::holds) {
+            writeln!(
+                to,
+                "\nEach of the {sent} records sent was stored, expired on arrival or is a dead letter, once; and each that was\n\
+                 stored is left, as a record or in a cell, or was removed or suppressed (too few people for a cell)."
+            )
         } else {
-            writeln!(to, "\nNot every one of the {sent} records sent is accounted for: see above.")?;
+            writeln!(to, "\nNot every one of the {sent} records sent is accounted for: see above.")
         }
+    }
+
+    fn commands(&self, to: &mut String) -> std::fmt::Result {
         let folder = self.folder.display();
-        let sms = self.folder.join("tables/sms");
+        let sms = self.folder.join("data/tables/sms");
         let sms = sms.display();
-        writeln!(to, "\nThe tables are in {folder}/tables, one Delta Lake table each. Any engine reads them:\n")?;
+        writeln!(to, "\nThe tables are in {folder}/data/tables, one Delta Lake table each. Any engine reads them:\n")?;
         writeln!(
             to,
-            "  duckdb -c \"INSTALL delta; LOAD delta; SELECT jurisdiction, count(*) AS records, \
-             min(expires_phone_number) AS first_due FROM delta_scan('{sms}') GROUP BY ALL ORDER BY records DESC LIMIT 9\""
+            "  duckdb -c \"INSTALL delta; LOAD delta; SELECT recipient_country, sum(records) AS records, count(*) AS rows \
+             FROM delta_scan('{sms}') GROUP BY ALL ORDER BY records DESC LIMIT 9\""
         )?;
         writeln!(
             to,
-            "  python3 -c \"import polars as pl; print(pl.scan_delta('{sms}').group_by('jurisdiction')\
-             .agg(pl.len(), pl.col('expires_phone_number').min()).sort('len', descending=True).head(9).collect())\"  \
+            "  python3 -c \"import polars as pl; print(pl.scan_delta('{sms}').group_by('recipient_country')\
+             .agg(pl.col('records').sum()).sort('records', descending=True).head(9).collect())\"  \
              # pip install polars deltalake"
         )?;
         writeln!(to, "\nWith the policy and configuration that it ran with:\n")?;
-        writeln!(to, "  ebbtide table show sms --config {folder}/config/ebbtide.yaml")?;
+        let config = format!("--config {folder}/config/ebbtide.yaml");
+        writeln!(to, "  ebbtide table audit sms {config}")?;
+        writeln!(to, "  ebbtide residue --values {folder}/{VALUES} {config}")?;
+        writeln!(to, "  ebbtide history sms {config}")?;
+        writeln!(to, "  ebbtide why --product sms --topic traffic.sms --partition 0 --offset 0 {config}")?;
         writeln!(to, "  ebbtide policy explain --product sms --country IT --policy {folder}/config/policy.yaml")
     }
+}
+
+/// What the months did.
+fn expiry(passed: &Passed, to: &mut String) -> std::fmt::Result {
+    let [placed, kept, after] = passed.held.map(count);
+    writeln!(
+        to,
+        "\nHeld and released: {placed} records when the hold was placed, {kept} when everybody else's were gone, {after} after it."
+    )?;
+    let verdict = match passed.residue.verdict() {
+        Verdict::Clean => "none: clean",
+        Verdict::Found => "SOME",
+        Verdict::Incomplete => "none, but not everything could be searched",
+    };
+    writeln!(
+        to,
+        "Residue: of {} planted values a search of every byte found {} before the months; after them, in {} files, {verdict}.",
+        count(passed.values as u64),
+        count(passed.found_before as u64),
+        count(passed.residue.files)
+    )?;
+    for finding in passed.residue.findings.iter().take(10) {
+        writeln!(to, "  values line {}: {finding}", finding.line)?;
+    }
+    for missed in passed.residue.unsearched.iter().take(10) {
+        writeln!(to, "  not searched: {}: {}", missed.file, missed.why)?;
+    }
+    for broken in passed.broken() {
+        writeln!(to, "NOT AS IT SHOULD BE: {broken}")?;
+    }
+    writeln!(to, "\nStill there on {}, because it is not due:", day(passed.end))?;
+    for (category, fields) in &passed.left.fields {
+        let next = fields.next.map(|next| format!("{} from {} on", count(fields.dated), day(next.0)));
+        let open = (fields.open > 0).then(|| format!("{} when a contract ends", count(fields.open)));
+        let when: Vec<String> = next.into_iter().chain(open).collect();
+        if !when.is_empty() {
+            writeln!(to, "  {:<16} {}", category.as_str(), when.join(", "))?;
+        }
+    }
+    Ok(())
 }

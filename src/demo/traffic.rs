@@ -6,6 +6,7 @@ mod chance;
 mod flaws;
 mod people;
 mod plan;
+mod planted;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -22,6 +23,7 @@ use chance::{Chance, lateness};
 use flaws::{FLAWS, Written, event_time, spoil};
 use people::{TENANTS, countries, somebody};
 use plan::{Step, plan};
+pub use planted::Planted;
 use write::{Event, Writer};
 
 /// Why there is no traffic of these sources.

@@ -32,5 +32,5 @@ pub use spec::{Role, TableColumn, TableSpec};
 pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, controls_of, raise_controls};
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
-    State, Step, Story, ViewError, Wanted, audit, history, products, show, why,
+    State, Step, Story, ViewError, Wanted, audit, history, products, show, takes_in, why,
 };

@@ -4,6 +4,9 @@ use clap::Parser;
 
 use super::{Args, Record};
 use crate::cli::Outcome;
+use crate::clock::{Clock, SystemClock};
+use crate::controls::testing::{order, signature};
+use crate::controls::{Order, Scope, Signature, place, release};
 use crate::store::testing::{batch, partition, root, spec};
 use crate::store::{Fate, Root, SegmentIndex, Story, Table};
 
@@ -84,10 +87,37 @@ fn a_record_must_be_named_in_one_way() {
 }
 
 #[test]
+fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
+    let (_folder, root) = filled();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let held = |scope: Scope| {
+        let now = SystemClock::new().now();
+        let order = Order { until: now + chrono::TimeDelta::days(30), ..order(scope) };
+        runtime.block_on(place(&root, order, &Signature { at: now, ..signature() })).unwrap().id
+    };
+    let subject = |number: &str| Some(format!("phone:+{number}").parse().unwrap());
+    let tenant = |number: i64| Scope { tenant: Some(format!("customer-{}", number % 7)), ..Scope::default() };
+    let (one, two) = (held(tenant(150)), held(tenant(205)));
+    let other = held(Scope { subject: subject(crate::controls::testing::HELD), ..Scope::default() });
+    let gone = held(tenant(150));
+    runtime.block_on(release(&root, &gone, &signature())).unwrap();
+    let told = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
+    assert!(told.out.ends_with(&format!("  held by     {one}\n")), "{}{}", told.out, told.err);
+    assert!(!told.out.contains(other.as_str()) && !told.out.contains(crate::controls::testing::HELD));
+    let told = answer(&root, &format!("{AT} 205 --policy config/policy.yaml --output json"));
+    let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(told["records"][0]["held_by"], serde_json::json!([two.as_str()]));
+    // Without the policy it is said that it cannot be told, and not that there is none.
+    let told = answer(&root, &format!("{AT} 205 --config none.yaml"));
+    assert!(told.out.contains("  held by     holds are in force"), "{}", told.out);
+    assert!(!answer(&root, &format!("{AT} 210")).out.contains("held by"));
+}
+
+#[test]
 fn the_holds_of_a_record_are_told() {
     let fate = Fate::NotRead { next: None };
     let story = Story { partition: Some(partition(0)), offset: Some(crate::ids::Offset(1)), ingest: None, fate };
-    let held = vec!["hold-7".to_owned(), "hold-9".to_owned()];
+    let held = super::Held { by: vec!["hold-7".to_owned(), "hold-9".to_owned()], untold: false };
     let record = Record::of(&story, &"sms".parse().unwrap(), None, held);
     let mut text = String::new();
     record.text(&"sms".parse().unwrap(), &mut text).unwrap();

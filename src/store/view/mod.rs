@@ -10,7 +10,7 @@ mod why;
 pub use audit::{Audit, Break, audit};
 pub use history::{Happened, Happening, History, Wanted, history};
 pub use show::{Ahead, NextOffset, Overview, show};
-pub use why::{Fate, Known, Place, Sought, Standing, State, Step, Story, why};
+pub use why::{Fate, Known, Place, Sought, Standing, State, Step, Story, takes_in, why};
 
 use std::collections::HashMap;
 

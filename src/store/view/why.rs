@@ -3,6 +3,7 @@
 //! Promises to answer from the evidence and from the record's own tags, and to say where neither can tell. Must never give a
 //! personal value, and reads only segments that may hold the record, of these the columns that tell.
 
+mod covered;
 mod find;
 mod trail;
 
@@ -21,6 +22,7 @@ use crate::store::root::Root;
 use find::Found;
 use trail::Trail;
 
+pub use covered::takes_in;
 pub(super) use trail::bucket_of;
 
 /// Records that are told of at most where a value is looked for.

@@ -46,18 +46,31 @@ pub(super) async fn by_source(
     let (partition, tenant) = (partition.clone(), known.tenant.clone());
     blocking(move || {
         let reading = Reading { opened: &opened, tenant: tenant.as_deref() };
-        for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
-            if !may_hold(group, offset) {
-                continue;
-            }
-            let is_it = |rows: &RecordBatch, row: usize| source(rows, row) == (Some(partition.clone()), Some(offset));
-            if let Some(row) = reading.rows(number, &SOURCE_COLUMNS, is_it, 1)?.first() {
-                return Ok(Some(reading.found(number, *row)?));
-            }
-        }
-        Ok(None)
+        let row = reading.row_of(&partition, offset)?;
+        row.map(|(group, row)| reading.found(group, row)).transpose()
     })
     .await
+}
+
+/// Of each predicate, whether it takes in the row of an offset; without an offset, whether it takes in any row.
+pub(super) fn takes_in(
+    opened: &Opened,
+    record: Option<(&TopicPartition, Offset)>,
+    predicates: &[Predicate],
+) -> Result<Vec<bool>, RewriteError> {
+    let row = match record {
+        None => None,
+        Some((partition, offset)) => match (Reading { opened, tenant: None }).row_of(partition, offset)? {
+            None => return Ok(vec![false; predicates.len()]),
+            found => found,
+        },
+    };
+    let takes = |predicate: &Predicate| {
+        let selected = opened.select(predicate)?;
+        let of_group = |group: usize| selected.groups.get(group).and_then(Option::as_ref);
+        Ok(row.map_or(selected.matched > 0, |(group, row)| of_group(group).is_some_and(|bits| bits.value(row))))
+    };
+    predicates.iter().map(takes).collect()
 }
 
 /// Up to `most` rows that hold a value.
@@ -122,6 +135,20 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// The row group of an offset, and its row in that.
+    fn row_of(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<(usize, usize)>, RewriteError> {
+        for (number, group) in self.opened.metadata.metadata().row_groups().iter().enumerate() {
+            if !may_hold(group, offset) {
+                continue;
+            }
+            let is_it = |rows: &RecordBatch, row: usize| source(rows, row) == (Some(partition.clone()), Some(offset));
+            if let Some(row) = self.rows(number, &SOURCE_COLUMNS, is_it, 1)?.first() {
+                return Ok(Some((number, *row)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The first rows of a row group of which `is_it` holds, which looks at those columns.
     fn rows(
         &self,

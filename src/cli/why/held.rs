@@ -1,0 +1,63 @@
+//! The holds that keep one record: those in force whose words take in its row, by name alone.
+//!
+//! Promises to judge by the predicate that a sweep goes by. Must never name what a hold covers.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::WhyError;
+use crate::controls::{Controls, Holds, SegmentView};
+use crate::ids::{Category, ProductKey};
+use crate::policy::{Calendar, Class, Policy};
+use crate::store::{Fate, Place, Root, State, Story, controls_of, takes_in};
+
+/// The holds on a record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// Their names.
+    pub(super) by: Vec<String>,
+    /// Whether there may be others: without the policy it is not known which column names whom.
+    pub(super) untold: bool,
+}
+
+/// The holds of `controls` that can cover records of the product at `now`.
+pub(super) async fn holds(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Holds, WhyError> {
+    let known = controls_of(root, product).await?.unwrap_or_default();
+    Ok(Controls::load(root, known).await?.in_force(now).covering(product))
+}
+
+/// Those of `holds` that take in the record of `story`; none where it is not here.
+pub(super) async fn held(
+    root: &Root,
+    product: &ProductKey,
+    story: &Story,
+    holds: &Holds,
+    policy: Option<&Policy>,
+) -> Result<Held, WhyError> {
+    let Fate::Here(place) = &story.fate else { return Ok(Held::default()) };
+    if holds.is_empty() {
+        return Ok(Held::default());
+    }
+    let (Some(policy), Some(bucket)) = (policy, place.bucket) else { return Ok(Held { by: Vec::new(), untold: true }) };
+    let Some(records) = policy.products.get(product).and_then(|product| product.records.as_ref()) else {
+        // A product that the policy does not have is held whole.
+        return Ok(Held { by: holds.iter().map(|hold| hold.id.to_string()).collect(), untold: false });
+    };
+    let personal = records.fields.values().filter_map(Class::category).cloned();
+    let view = SegmentView::new(&Calendar::new(policy.zone, policy.bucket), bucket.0, gone(place, personal));
+    let (names, rows): (Vec<_>, Vec<_>) = holds.each(product, records, &view).unzip();
+    let source = story.partition.clone().zip(story.offset);
+    let taken = takes_in(root, product, &place.path, source, rows).await?;
+    let by = names.into_iter().zip(taken).filter(|(_, taken)| *taken).map(|(name, _)| name.to_string()).collect();
+    Ok(Held { by, untold: false })
+}
+
+/// The categories of which nothing may be left: all without a deadline, as a sweep takes them.
+fn gone(place: &Place, personal: impl Iterator<Item = Category>) -> BTreeSet<Category> {
+    let stands = |category: &Category| {
+        let here = |state: &State| matches!(state, State::Here { until: Some(_) });
+        place.categories.iter().any(|standing| standing.category == *category && here(&standing.state))
+    };
+    personal.filter(|category| !stands(category)).collect()
+}

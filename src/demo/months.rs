@@ -1,0 +1,222 @@
+//! The months after the traffic: the demo's own clock goes through two years while the sweep, the watch and the janitor do
+//! their work, as an instance does.
+//!
+//! Promises that time stops wherever something is due until it is gone and its files are unlinked, so that in the demo's time
+//! too all of it happens within the policy's grace. Must never use a clock that others live by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::left::{Left, left};
+use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::controls::{HoldId, Order, PlaceError, ReleaseError, Scope, Signature, place, release};
+use crate::expiry::{Bounds, HeldBoard, OpenProductError, Parts, Round, Settings, Share, Sweeper, Watch};
+use crate::ids::{Deadline, ProductKey};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::store::{OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table, TableSpec, Upkeep};
+
+/// Deadlines that lie this close together are met in one stop: half of the least grace, so that there is time to unlink.
+const TOGETHER: TimeDelta = TimeDelta::hours(12);
+/// How long a replaced file stays for readers.
+const READERS_GRACE: TimeDelta = TimeDelta::hours(1);
+/// Rounds of one stop at most: a round does all that is due but for what fails.
+const ROUNDS: usize = 100;
+
+/// Why the months cannot pass.
+#[derive(Debug, thiserror::Error)]
+pub enum MonthsError {
+    /// A table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A table cannot be swept.
+    #[error(transparent)]
+    Sweep(#[from] OpenProductError),
+    /// A table cannot be read or looked after.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment cannot be read.
+    #[error(transparent)]
+    Segment(#[from] RewriteError),
+    /// The hold was not placed.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The hold was not released.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The demo's own number is none, which a test would have shown.
+    #[error("the planted number names nobody")]
+    Subject,
+}
+
+/// The tables in the hands of those who work on them while time passes.
+pub struct Months {
+    root: Root,
+    policy: Arc<Policy>,
+    clock: Arc<ManualClock>,
+    sweeper: Sweeper,
+    watch: Watch,
+    tables: Vec<Looked>,
+    upkeep: Upkeep,
+    metrics: Metrics,
+}
+
+/// A table and what was last seen of it.
+struct Looked {
+    table: Table,
+    index: SegmentIndex,
+    /// The version at which the janitor was last there.
+    tidy: u64,
+}
+
+impl Months {
+    /// Opens all tables, at the time `now`.
+    pub async fn open(
+        root: &Root,
+        policy: &Arc<Policy>,
+        now: DateTime<Utc>,
+        metrics: Metrics,
+    ) -> Result<Months, MonthsError> {
+        let clock = Arc::new(ManualClock::at(now));
+        let shared: SharedClock = Arc::clone(&clock) as SharedClock;
+        let board = HeldBoard::default();
+        let watch = Watch::open(root, policy, Arc::clone(&shared), metrics.clone(), board.clone()).await?;
+        let settings = Settings {
+            bounds: Bounds { works: 256, ..Bounds::default() },
+            memory: 64 << 20,
+            clock_tolerance: Duration::from_secs(300),
+            clock_settle: Duration::from_secs(600),
+        };
+        let (policy, root) = (Arc::clone(policy), root.clone());
+        let parts = Parts {
+            root: root.clone(),
+            policy: Arc::clone(&policy),
+            clock: shared,
+            metrics: metrics.clone(),
+            settings,
+            share: Share::All,
+            board,
+        };
+        let sweeper = Sweeper::open(parts, None).await?;
+        let mut tables = Vec::new();
+        for product in policy.products.keys() {
+            let Some(spec) = TableSpec::of(&policy, product) else { continue };
+            let table = Table::open(&root, Arc::new(spec)).await?;
+            let index = SegmentIndex::load(&table).await?;
+            tables.push(Looked { table, index, tidy: 0 });
+        }
+        // Files and log entries carry the real time, which this clock is far ahead of: nothing is judged by that.
+        let never = TimeDelta::MAX;
+        let upkeep = Upkeep { keep_log: never, keep_orphans: never, readers_grace: READERS_GRACE, ..Upkeep::default() };
+        Ok(Months { root, policy, clock, sweeper, watch, tables, upkeep, metrics })
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Goes on to `until`, or to the next instants at which something is due, and does it; what was done there.
+    pub async fn go_on(&mut self, until: DateTime<Utc>) -> Result<Round, MonthsError> {
+        let now = self.clock.now();
+        match self.next_deadline(now).filter(|next| next.0 <= until) {
+            None => {
+                self.wait_until(until);
+                Ok(Round::default())
+            }
+            Some(next) => {
+                self.wait_until((next.0 + TOGETHER).min(until.max(next.0)));
+                self.work().await
+            }
+        }
+    }
+
+    /// Does what is due, lets the readers' grace pass and unlinks what was replaced.
+    pub async fn work(&mut self) -> Result<Round, MonthsError> {
+        let mut all = Round::default();
+        for _ in 0..ROUNDS {
+            let round = self.sweeper.round(None, usize::MAX).await;
+            all.add(&round);
+            if round.works == 0 && round.stale == 0 {
+                break;
+            }
+        }
+        self.wait_until(self.clock.now() + READERS_GRACE + TimeDelta::minutes(1));
+        let now = self.clock.now();
+        for looked in &mut self.tables {
+            looked.table.refresh().await?;
+            looked.index.refresh().await?;
+            if looked.table.version() > looked.tidy {
+                let done = looked.table.maintain(now, &self.upkeep).await?;
+                looked.tidy = looked.table.version();
+                let product = [looked.table.spec().product.as_str()];
+                self.metrics.unlinked.with_label_values(&product).inc_by(done.deleted.replaced.len() as u64);
+            }
+        }
+        self.look().await;
+        Ok(all)
+    }
+
+    /// Lets the watch count what is overdue and held.
+    pub async fn look(&mut self) {
+        self.watch.look().await;
+    }
+
+    /// What is left in the tables, as they were last read.
+    #[must_use]
+    pub fn left(&self) -> Left {
+        left(self.tables.iter().map(|looked| (&looked.table, &looked.index)), self.clock.now())
+    }
+
+    /// Holds everything about a number for three years.
+    pub async fn hold(&mut self, number: &str) -> Result<HoldId, MonthsError> {
+        let subject = format!("phone:+{number}").parse().map_err(|_| MonthsError::Subject)?;
+        let order = Order {
+            case: "demo-1".to_owned(),
+            basis: "an order that the demo made up".to_owned(),
+            until: self.clock.now() + TimeDelta::days(3 * 365),
+            placed_by: None,
+            scope: Scope { subject: Some(subject), ..Scope::default() },
+        };
+        Ok(place(&self.root, order, &self.signature()).await?.id)
+    }
+
+    /// Ends the hold. What was due meanwhile is overdue from now on, until the next work.
+    pub async fn release(&mut self, hold: &HoldId) -> Result<(), MonthsError> {
+        release(&self.root, hold, &self.signature()).await?;
+        self.look().await;
+        Ok(())
+    }
+
+    /// Records of a product whose `column` holds `value`.
+    pub async fn records_with(&mut self, product: &ProductKey, column: &str, value: &str) -> Result<u64, MonthsError> {
+        let predicate = Predicate::Is { column: column.to_owned(), value: value.to_owned() };
+        let mut records = 0;
+        for looked in self.tables.iter_mut().filter(|looked| looked.table.spec().product == *product) {
+            looked.index.refresh().await?;
+            for segment in looked.index.iter().filter(|segment| !segment.cells) {
+                records += looked.table.matches(segment, &predicate).await?;
+            }
+        }
+        Ok(records)
+    }
+
+    fn signature(&self) -> Signature {
+        let policy_version = self.policy.version.clone();
+        Signature { writer: Uuid::new_v4(), at: self.clock.now(), policy_version }
+    }
+
+    fn wait_until(&self, until: DateTime<Utc>) {
+        // Not back, where it is later already.
+        self.clock.advance((until - self.clock.now()).to_std().unwrap_or_default());
+    }
+
+    fn next_deadline(&self, now: DateTime<Utc>) -> Option<Deadline> {
+        let segments = self.tables.iter().flat_map(|looked| looked.index.iter());
+        segments.flat_map(|segment| segment.deadlines.values()).filter(|deadline| !deadline.is_due(now)).min().copied()
+    }
+}

@@ -1,0 +1,290 @@
+//! The second act of the demo: two years pass in seconds, a number is held and released, and at the end it is looked whether
+//! anything is left of what must be gone. Promises to say of each of these whether it held.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::left::Left;
+use super::months::{Months, MonthsError};
+use super::run::{DemoError, Screen};
+use super::text::count;
+use super::tide::{Tide, day, told};
+use super::traffic::Planted;
+use crate::clock::SharedClock;
+use crate::controls::HoldId;
+use crate::ids::ProductKey;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::store::Root;
+use crate::store::residue::{Residue, SearchError, Values, Verdict, search};
+
+/// How many months pass: a month more than the longest that the shipped policy keeps traffic records.
+const MONTHS: u32 = 25;
+/// After how many of them the hold is placed: before anything of the planted people is due.
+const HOLD_AFTER: u32 = 1;
+/// After how many of them it is released: when all others of its day are gone.
+const RELEASE_AFTER: u32 = 9;
+/// How often time goes on.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// What the second act begins with.
+pub struct Scene {
+    /// Where the tables are.
+    pub root: Root,
+    /// The policy in use.
+    pub policy: Arc<Policy>,
+    /// The clock of the one who looks on.
+    pub clock: SharedClock,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// How long the months take, where the work does not take longer.
+    pub length: Duration,
+    /// Values that stand in the tables and must be gone at the end.
+    pub planted: Vec<String>,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Passed {
+    /// When the months ended.
+    pub end: DateTime<Utc>,
+    /// Planted values.
+    pub values: usize,
+    /// How many of them a search found before the months.
+    pub found_before: usize,
+    /// What the same search found after them.
+    pub residue: Residue,
+    /// Records of the held number: when the hold was placed, when everybody else's were gone, and after the release.
+    pub held: [u64; 3],
+    /// Pieces of work that failed.
+    pub failed: u64,
+    /// Fields that are overdue at the end.
+    pub overdue: u64,
+    /// What is left, which is not due yet.
+    pub left: Left,
+}
+
+impl Passed {
+    /// Everything that is not as it should be.
+    #[must_use]
+    pub fn broken(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        if self.found_before != self.values {
+            broken.push(format!(
+                "of {} planted values the search found {} while all were there",
+                self.values, self.found_before
+            ));
+        }
+        if self.residue.verdict() != Verdict::Clean {
+            broken.push(format!("{} planted values are found after they should be gone", self.residue.found()));
+        }
+        let [placed, kept, released] = self.held;
+        if placed == 0 || kept != placed {
+            broken.push(format!("of {placed} held records {kept} were kept"));
+        }
+        if released != 0 {
+            broken.push(format!("{released} records stayed after their hold was released"));
+        }
+        if self.failed > 0 {
+            broken.push(format!("{} pieces of work failed", self.failed));
+        }
+        if self.overdue > 0 {
+            broken.push(format!("{} fields are overdue", self.overdue));
+        }
+        broken
+    }
+}
+
+/// Lets the months pass. `None` if the user wants to end before they are over.
+pub async fn pass(
+    scene: Scene,
+    screen: &mut dyn Screen,
+    ended: impl Fn() -> bool,
+) -> Result<Option<Passed>, DemoError> {
+    let values = Arc::new(Values::parse(scene.planted.join("\n").as_bytes(), false).map_err(|_| DemoError::Bug)?);
+    let found_before = residue(&scene.root, &values).await?.found();
+    let months = Months::open(&scene.root, &scene.policy, scene.clock.now(), scene.metrics.clone()).await?;
+    let start = months.now();
+    let after = |months| start.checked_add_months(chrono::Months::new(months)).ok_or(DemoError::Bug);
+    let mut passing = Passing {
+        from: months.left(),
+        last: None,
+        events: Vec::new(),
+        failed: 0,
+        start,
+        end: after(MONTHS)?,
+        began: scene.clock.monotonic(),
+        months,
+        scene: &scene,
+        screen,
+        ended: &ended,
+    };
+    let number = Planted::busiest();
+    passing.tell(format!(
+        "{}  no more records arrive; from here {MONTHS} months pass, and the sweep does what is due",
+        day(start)
+    ))?;
+    passing.tell(format!(
+        "{}  {} planted values (numbers, texts, ids): a search of every byte finds {found_before}",
+        day(start),
+        values.len()
+    ))?;
+    let Some((hold, placed)) = passing.until_held(after(HOLD_AFTER)?, &number).await? else { return Ok(None) };
+    let Some((kept, released)) = passing.until_released(after(RELEASE_AFTER)?, (&hold, &number)).await? else {
+        return Ok(None);
+    };
+    if !passing.until(passing.end).await? {
+        return Ok(None);
+    }
+    passing.months.work().await?;
+    let moment = passing.moment();
+    passing.screen.pass(&moment).map_err(DemoError::Screen)?;
+    let residue = residue(&scene.root, &values).await?;
+    passing.tell(format!("{}  the same search of every byte finds {}", day(passing.months.now()), residue.found()))?;
+    Ok(Some(Passed {
+        end: passing.months.now(),
+        values: values.len(),
+        found_before,
+        residue,
+        held: [placed, kept, released],
+        failed: passing.failed,
+        overdue: moment.overdue,
+        left: passing.months.left(),
+    }))
+}
+
+/// Searches every byte under the root, on a thread of its own.
+async fn residue(root: &Root, values: &Arc<Values>) -> Result<Residue, DemoError> {
+    let (root, values) = (root.clone(), Arc::clone(values));
+    let found = tokio::task::spawn_blocking(move || search(&root, &values, &|_| {})).await;
+    Ok(found.map_err(|_| DemoError::Bug)??)
+}
+
+/// The months while they pass.
+struct Passing<'s> {
+    months: Months,
+    scene: &'s Scene,
+    screen: &'s mut dyn Screen,
+    ended: &'s dyn Fn() -> bool,
+    from: Left,
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+    /// When they began, by the clock of the one who looks on.
+    began: Duration,
+    /// When a moment was last shown.
+    last: Option<Duration>,
+    events: Vec<String>,
+    failed: u64,
+}
+
+impl Passing<'_> {
+    /// Goes on to the day of the hold and places it: the hold, and the records of its number. `None` if the user ends it.
+    async fn until_held(&mut self, at: DateTime<Utc>, number: &str) -> Result<Option<(HoldId, u64)>, DemoError> {
+        if !self.until(at).await? {
+            return Ok(None);
+        }
+        let records = self.months.records_with(&sms()?, "recipient", number).await?;
+        let hold = self.months.hold(number).await?;
+        self.tell(format!(
+            "{}  {hold} keeps all of one number, whatever is due: {} records of sms",
+            day(self.months.now()),
+            count(records)
+        ))?;
+        Ok(Some((hold, records)))
+    }
+
+    /// Goes on to the day of the release: the records that the hold kept until then, and those that were left after it.
+    async fn until_released(
+        &mut self,
+        at: DateTime<Utc>,
+        (hold, number): (&HoldId, &str),
+    ) -> Result<Option<(u64, u64)>, DemoError> {
+        if !self.until(at).await? {
+            return Ok(None);
+        }
+        let kept = self.months.records_with(&sms()?, "recipient", number).await?;
+        let today = day(self.months.now());
+        self.tell(format!("{today}  {} records of the held number are there still, whole", count(kept)))?;
+        self.months.release(hold).await?;
+        let overdue = self.moment().overdue;
+        self.tell(format!("{today}  {hold} is released: {} fields are overdue at once", count(overdue)))?;
+        let round = self.months.work().await?;
+        self.note(&round, 1)?;
+        let left = self.months.records_with(&sms()?, "recipient", number).await?;
+        self.tell(format!("{today}  {} records of the number are left", count(left)))?;
+        Ok(Some((kept, left)))
+    }
+
+    /// Lets time pass to `until`, as fast as it is to. False if the user wants to end.
+    async fn until(&mut self, until: DateTime<Utc>) -> Result<bool, DemoError> {
+        let mut beat = tokio::time::interval(BEAT);
+        while self.months.now() < until {
+            beat.tick().await;
+            let target = self.target().min(until);
+            while self.months.now() < target {
+                let round = self.months.go_on(target).await?;
+                self.note(&round, self.from.records())?;
+                if self.show()? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(!self.show()?)
+    }
+
+    /// How far the months should have come by now.
+    fn target(&self) -> DateTime<Utc> {
+        let elapsed = self.scene.clock.monotonic().saturating_sub(self.began).as_secs_f64();
+        let part = (elapsed / self.scene.length.as_secs_f64().max(0.001)).min(1.0);
+        let whole = (self.end - self.start).num_milliseconds() as f64;
+        self.start + chrono::TimeDelta::milliseconds((whole * part) as i64)
+    }
+
+    fn note(&mut self, round: &crate::expiry::Round, of: u64) -> Result<(), DemoError> {
+        self.failed += round.failed;
+        match told(round, of, self.months.now()) {
+            Some(event) => self.tell(event),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, event: String) -> Result<(), DemoError> {
+        self.screen.tell(&event).map_err(DemoError::Screen)?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn moment(&self) -> Tide {
+        let times = (self.start, self.months.now(), self.end);
+        Tide::of(&self.from, &self.months.left(), &self.scene.metrics, times, self.events.clone())
+    }
+
+    /// Shows a moment, if the last was long enough ago. True if the user wants to end.
+    fn show(&mut self) -> Result<bool, DemoError> {
+        let now = self.scene.clock.monotonic();
+        if self.last.is_some_and(|last| now.saturating_sub(last) < self.screen.every()) {
+            return Ok((self.ended)());
+        }
+        self.last = Some(now);
+        let ended = self.screen.pass(&self.moment()).map_err(DemoError::Screen)?;
+        Ok(ended || (self.ended)())
+    }
+}
+
+fn sms() -> Result<ProductKey, DemoError> {
+    ProductKey::new("sms").map_err(|_| DemoError::Bug)
+}
+
+impl From<MonthsError> for DemoError {
+    fn from(error: MonthsError) -> Self {
+        DemoError::Months(Box::new(error))
+    }
+}
+
+impl From<SearchError> for DemoError {
+    fn from(error: SearchError) -> Self {
+        DemoError::Search(error)
+    }
+}
