@@ -38,6 +38,26 @@ pub struct Done {
     pub held_segments: u64,
 }
 
+impl Done {
+    /// Counts a commit that was made.
+    fn count(&mut self, did: &RewriteEvidence) {
+        self.commits += 1;
+        self.did.add(did);
+    }
+}
+
+/// One commit to make.
+struct Step {
+    /// What it is for, in the evidence's words.
+    operation: &'static str,
+    /// The segments that go.
+    removes: Vec<StoredSegment>,
+    /// The segments that take their place, written already.
+    adds: Vec<Segment>,
+    /// What was done, but for the counts of rows and records.
+    did: RewriteEvidence,
+}
+
 impl Product {
     /// Does a piece of work. Errors if a part of it was not done; what was committed before that stays.
     pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
@@ -51,7 +71,7 @@ impl Product {
         if free.is_empty() {
             return Ok(done);
         }
-        let (operation, adds, did) = match &work.action {
+        let step = match &work.action {
             Action::Drop(categories) => {
                 let spliced = self.table.splice(&free, categories).await?;
                 let did = RewriteEvidence {
@@ -60,11 +80,11 @@ impl Product {
                     bytes_dropped: spliced.bytes_dropped,
                     ..RewriteEvidence::default()
                 };
-                ("drop", spliced.segments, did)
+                Step { operation: "drop", removes: free, adds: spliced.segments, did }
             }
-            Action::End => self.end(&work.profile, &free, by).await?,
+            Action::End => self.end(&work.profile, free, by).await?,
         };
-        self.commit(operation, (free, adds), did, held, by, &mut done).await?;
+        done.count(&self.commit(step, held, by).await?);
         Ok(done)
     }
 
@@ -88,7 +108,8 @@ impl Product {
             Split::Both { matching, rest } => {
                 let (kept, freed) = (matching.path().to_owned(), rest.path().to_owned());
                 let did = RewriteEvidence { held: matching.rows(), ..RewriteEvidence::default() };
-                self.commit("split", (vec![segment.clone()], vec![matching, rest]), did, held, by, done).await?;
+                let (removes, adds) = (vec![segment.clone()], vec![matching, rest]);
+                done.count(&self.commit(Step { operation: "split", removes, adds, did }, held, by).await?);
                 done.held_segments += 1;
                 self.note_held(kept.into(), held);
                 Ok(self.index.get(&freed).cloned())
@@ -96,16 +117,9 @@ impl Product {
         }
     }
 
-    /// Commits that the first segments become the second ones, and reads the index on. Files of a commit that was not made go.
-    async fn commit(
-        &mut self,
-        operation: &str,
-        (removes, adds): (Vec<StoredSegment>, Vec<Segment>),
-        mut did: RewriteEvidence,
-        held: &HeldBy,
-        by: &By,
-        done: &mut Done,
-    ) -> Result<(), SweepError> {
+    /// Makes a commit and reads the index on; all that it did. Files of a commit that was not made go.
+    async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
+        let Step { operation, removes, adds, mut did } = step;
         did.rows_in = removes.iter().map(|segment| segment.rows).sum();
         did.records_in = removes.iter().map(|segment| segment.records).sum();
         did.rows_out = adds.iter().map(Segment::rows).sum();
@@ -125,8 +139,6 @@ impl Product {
             }
         }
         self.index.refresh().await?;
-        done.commits += 1;
-        done.did.add(&did);
-        Ok(())
+        Ok(did)
     }
 }

@@ -3,26 +3,21 @@
 //! Promises that all of what is given is read, counted and gone in one step, in bounded memory however much it is.
 
 use crate::anonymize::{Cells, cells};
-use crate::expiry::carry_out::By;
+use crate::expiry::carry_out::{By, Step};
 use crate::expiry::error::SweepError;
 use crate::expiry::product::{Ending, Product};
 use crate::ids::ProfileId;
-use crate::store::{RewriteError, RewriteEvidence, Rows, Segment, StoreError, StoredSegment};
+use crate::store::{RewriteError, RewriteEvidence, Rows, StoreError, StoredSegment};
 
 impl Product {
-    /// What the records of `free`, all of one bucket and profile, become: the commit's operation, the new segments, and what
-    /// was done.
-    pub(super) async fn end(
-        &self,
-        profile: &ProfileId,
-        free: &[StoredSegment],
-        by: &By,
-    ) -> Result<(&'static str, Vec<Segment>, RewriteEvidence), SweepError> {
-        let records = free.iter().map(|segment| segment.records).sum();
-        let (Ending::Anonymize(plan), Some(first)) = (&self.ending, free.first()) else {
-            return Ok(("remove", Vec::new(), RewriteEvidence { removed: records, ..RewriteEvidence::default() }));
+    /// The end of the records of `free`, all of one bucket and profile.
+    pub(super) async fn end(&self, profile: &ProfileId, free: Vec<StoredSegment>, by: &By) -> Result<Step, SweepError> {
+        let (Ending::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
+            let removed = free.iter().map(|segment| segment.records).sum();
+            let did = RewriteEvidence { removed, ..RewriteEvidence::default() };
+            return Ok(Step { operation: "remove", removes: free, adds: Vec::new(), did });
         };
-        let Cells { rows, counts, .. } = self.count(plan, free, by.memory).await?;
+        let Cells { rows, counts, .. } = self.count(plan, &free, by.memory).await?;
         let did = RewriteEvidence {
             cells: counts.cells,
             cell_records: counts.records,
@@ -31,9 +26,9 @@ impl Product {
         };
         let adds = match rows.num_rows() {
             0 => Vec::new(),
-            _ => vec![self.table.put_cells(first.bucket, profile, rows).await?],
+            _ => vec![self.table.put_cells(bucket, profile, rows).await?],
         };
-        Ok(("anonymize", adds, did))
+        Ok(Step { operation: "anonymize", removes: free, adds, did })
     }
 
     /// Makes the cells on a thread of its own: counting is work, and the rows may be read more than once.
