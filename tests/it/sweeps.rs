@@ -16,9 +16,9 @@ fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbou
     let mut instance = scene.start("ebbtide", &[("EBBTIDE_SWEEP_ENABLED", "false")]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     instance.stop();
-    let files =
+    let mut files =
         walkdir::WalkDir::new(scene.root.join("tables/sms")).into_iter().map(|entry| entry.unwrap().into_path());
-    let segment = files.into_iter().find(|path| path.to_string_lossy().contains("profile=") && path.is_file()).unwrap();
+    let segment = files.find(|path| path.to_string_lossy().contains("profile=") && path.is_file()).unwrap();
     fs::write(&segment, "damaged").unwrap();
 
     let ahead = 12 * 3600;

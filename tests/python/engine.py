@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import urllib.parse
 import uuid
 
 import deltalake
@@ -22,7 +23,8 @@ def append(path):
     topic = rows.schema.get_field_index("source_topic")
     rows = rows.set_column(topic, rows.schema.field(topic), pyarrow.array(["foreign"] * rows.num_rows))
     rows = rows.drop_columns(list(place))
-    name = f"{uuid.uuid4()}.parquet"
+    # Where engines put it: Polars reads the partitions of all files from their paths, or of none.
+    name = f"bucket={first['bucket']:%Y-%m-%dT%H:%M:%SZ}/profile={first['profile']}/{uuid.uuid4()}.parquet"
     pyarrow.parquet.write_table(rows, os.path.join(path, name))
     size = os.path.getsize(os.path.join(path, name))
     action = AddAction(name, size, place, int(time.time() * 1000), True, json.dumps({"numRecords": rows.num_rows}))
@@ -30,13 +32,27 @@ def append(path):
     return {"files": [name]}
 
 
+def vacuum(path):
+    """Vacuums without retention. This engine's clock is the machine's, for which what was removed by a clock ahead of it is not removed yet: what
+    its vacuum would delete by that clock is deleted by hand."""
+    table = deltalake.DeltaTable(path)
+    deleted = len(table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True))
+    listed = {urllib.parse.unquote(uri.removeprefix("file://")) for uri in deltalake.DeltaTable(path).file_uris()}
+    for at, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(at, name)
+            if "_delta_log" not in at and urllib.parse.unquote(file) not in listed:
+                os.remove(file)
+                deleted += 1
+    return {"deleted": deleted}
+
+
 def main():
     what, path = sys.argv[1:]
     if what == "append":
         said = append(path)
     elif what == "vacuum":
-        deleted = deltalake.DeltaTable(path).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
-        said = {"deleted": len(deleted)}
+        said = vacuum(path)
     else:
         deltalake.DeltaTable(path).create_checkpoint()
         said = {}

@@ -90,9 +90,7 @@ impl Swept<'_> {
         arguments.extend(self.settled.then(|| "--settled".to_owned()));
         let output = try_run("swept.py", &arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        if !output.status.success() {
-            panic!("what stands is not what should:\n{said}");
-        }
+        assert!(output.status.success(), "what stands is not what should:\n{said}");
         serde_json::from_slice(&output.stdout).unwrap()
     }
 }
