@@ -39,8 +39,10 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash test for long: 200 kills and more under load (SOAK_KILLS=N for another number)
+soak: ## The crash test for long (200 kills under load, or SOAK_KILLS=N), 10,000 orders of works and crashes, 5,000 histories
 	@tools/setup test
+	cargo test --locked $(CHECKED) --lib -- --ignored interleavings::
+	cargo test --locked $(CHECKED) --test it -- --ignored histories::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) cargo test --locked $(CHECKED) --test it -- --nocapture kills::
 
 fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)

@@ -1,5 +1,8 @@
 //! Sweeps over a real table: what is due goes, what is held stays, and the books balance after each step.
 
+#[cfg(feature = "failpoints")]
+mod interleavings;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::testing::{ANONYMIZE, Sms, World, number, start, texts};

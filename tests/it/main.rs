@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod kills;

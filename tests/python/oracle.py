@@ -67,14 +67,21 @@ def add_months(day, months):
 
 
 class Oracle:
-    """The oracle of one policy; its buckets are days."""
+    """The oracle of one policy whose buckets are days."""
 
     def __init__(self, path):
         self.policy = Policy(path)
         data = self.policy.data
-        assert data.get("bucket", "day") == "day", "the oracle knows days alone"
         self.zone = zoneinfo.ZoneInfo(data["zone"])
         self.rules = data["rules"]
+
+    def bucket(self, at):
+        """The bucket that an instant lies in."""
+        return at.astimezone(self.zone).date()
+
+    def label(self, bucket):
+        """A bucket as the tables have it."""
+        return bucket.isoformat()
 
     def start(self, day):
         """The first instant of a day in the zone."""
@@ -131,8 +138,7 @@ class Oracle:
         """What the table must hold of a record that arrived at `arrived` (microseconds): columns, or None for past all deadlines."""
         product = self.policy.products()[key]
         event, arrival = instant(record[product["event_time"]]), instant(arrived)
-        first = min(event, arrival).astimezone(self.zone).date()
-        last = max(event, arrival).astimezone(self.zone).date()
+        first, last = self.bucket(min(event, arrival)), self.bucket(max(event, arrival))
         country = self.jurisdiction(product, record)
         tenant = record.get(product.get("tenant"))
         categories = sorted({c for c in product["fields"].values() if c != "none"})
@@ -161,7 +167,7 @@ class Oracle:
         for name, how in product.get("derive", {}).items():
             columns[name] = self.derived(how, record)
         columns |= expires
-        columns |= {"bucket": first.isoformat(), "jurisdiction": country, "records": 1}
+        columns |= {"bucket": self.label(first), "jurisdiction": country, "records": 1}
         return columns | {"policy_version": self.policy.data["version"]}
 
     def derived(self, how, record):
