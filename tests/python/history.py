@@ -6,6 +6,7 @@ same seed, and the seed with whatever goes wrong.
     history.py FOLDER FIRST COUNT
 """
 
+import collections
 import json
 import os
 import random as randoms
@@ -108,8 +109,7 @@ class History:
         micros = self.random.randrange(micros)
         ask("pass", micros=micros)
         self.now += micros
-        # What nobody sweeps says nothing.
-        return f"{micros / HOUR:.1f} hours, and a sweep {self.sweep()}"
+        return f"{micros / HOUR:.1f} hours, {'swept' if self.random.random() < 0.7 and not self.sweep() else 'not swept'}"
 
     def go(self):
         count = self.random.randint(6, 12)
@@ -135,10 +135,10 @@ class History:
         key = lambda columns: json.dumps(bare(columns), sort_keys=True)
         found = sorted((key(columns), columns["profile"]) for columns in found)
         wanted = sorted(((key(columns), group) for group, columns in expected), key=lambda pair: pair[0])
-        missing = [columns for columns, _ in wanted if columns not in {columns for columns, _ in found}]
-        more = [columns for columns, _ in found if columns not in {columns for columns, _ in wanted}]
-        names = [columns for columns, _ in found] == [columns for columns, _ in wanted]
-        assert names, f"{reader}: the table lacks {missing[:5]} and has {more[:5]}; rows {len(found)}, wanted {len(wanted)}"
+        there, due = ([columns for columns, _ in pairs] for pairs in (found, wanted))
+        if there != due:
+            lacks, more = (list((collections.Counter(a) - collections.Counter(b)).items())[:5] for a, b in [(due, there), (there, due)])
+            raise AssertionError(f"{reader}: of {len(due)} rows the table lacks {lacks}, and it has {more}")
         # Records lie together by bucket and profile exactly where their deadlines are one. Cells that look alike tell nothing.
         for (columns, profile), (_, group) in zip(found, wanted):
             if "source_offset" in columns:

@@ -7,7 +7,7 @@ mod actor;
 mod model;
 mod works;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::controls::{Controls, Order, Scope, TimeRange};
 use crate::expiry::Product;
 use crate::expiry::testing::{ANONYMIZE, Sms, World, number, sms, source};
-use crate::store::{SegmentIndex, Table, audit};
+use crate::store::{SegmentIndex, StoredSegment, Table, audit};
 
 /// How long a process may be away: less than the log is kept.
 const AWAY: TimeDelta = TimeDelta::days(15);
@@ -103,7 +103,10 @@ struct Interleaving {
     /// Files that were replaced, and when.
     replaced: Vec<(String, DateTime<Utc>)>,
     active: BTreeSet<String>,
+    /// Files that have the time that it was here when they were made.
     dated: HashSet<PathBuf>,
+    /// What stands in each segment. Files do not change.
+    read: HashMap<Arc<str>, BTreeMap<i64, bool>>,
 }
 
 impl Interleaving {
@@ -141,11 +144,12 @@ impl Interleaving {
             replaced: Vec::new(),
             active: BTreeSet::new(),
             dated: HashSet::new(),
+            read: HashMap::new(),
         }
     }
 
     fn run(mut self) {
-        for _ in 0..self.random.random_range(20..45) {
+        for _ in 0..self.random.random_range(15..35) {
             self.step();
         }
         self.end();
@@ -218,6 +222,7 @@ impl Interleaving {
 
     /// The janitor. A writer that was away for longer than it waits, and has looked for its files for the last time, is dead.
     fn keep(&mut self) {
+        self.date();
         let (old, shared) = (self.now() - upkeep().keep_orphans, self.shared.clone());
         self.bury(|running| running.at == "before-commit" && running.began <= old);
         self.start(Kind::Other("janitor"), async move {
@@ -229,6 +234,8 @@ impl Interleaving {
         for (path, at) in self.replaced.iter().filter(|(_, at)| *at > within) {
             assert!(table.join(path).exists(), "a file replaced at {at} is gone, and its readers' grace is not over");
         }
+        let lost = self.active.iter().find(|path| !table.join(path).exists());
+        assert!(lost.is_none(), "the table lists {lost:?}, which is gone");
     }
 
     /// Records on time and late.
@@ -316,6 +323,7 @@ impl Interleaving {
 
     fn pass(&mut self, time: TimeDelta) {
         self.trace.steps.push(format!("{} minutes pass", time.num_minutes()));
+        self.date();
         self.world.pass(time);
         let old = self.now() - AWAY;
         self.bury(|running| running.began <= old);
@@ -327,17 +335,17 @@ impl Interleaving {
 
     /// Looks at the table and judges what came of the last step, by an actor that began then and signed its commit then.
     fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
-        self.date();
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
         let (table, index) = &mut self.viewer;
-        let root = &self.world.root;
+        let (root, read) = (&self.world.root, &mut self.read);
         let (rows, held) = self.runtime.block_on(async {
             let before = table.version();
             table.refresh().await.unwrap();
             index.refresh().await.unwrap();
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
-            (if table.version() == before { None } else { Some(rows(table, index).await) }, held)
+            let changed = table.version() != before;
+            (if changed { Some(rows((table, index), read).await) } else { None }, held)
         });
         let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
         if rows.is_some() {
@@ -415,18 +423,34 @@ impl Interleaving {
     }
 }
 
-/// The records that stand, and whether their content does. Cells are nobody's.
-async fn rows(table: &Table, index: &SegmentIndex) -> BTreeMap<i64, bool> {
-    let segments: Vec<_> = index.iter().cloned().collect();
-    let mut batches = table.read_columns(&segments, &["source_offset", "recipient", "body"], None).unwrap();
+/// The records that stand, and whether their content does.
+async fn rows(
+    (table, index): (&Table, &SegmentIndex),
+    read: &mut HashMap<Arc<str>, BTreeMap<i64, bool>>,
+) -> BTreeMap<i64, bool> {
+    let mut rows = BTreeMap::new();
+    for segment in index.iter() {
+        if !read.contains_key(&segment.path) {
+            read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
+        }
+        for (offset, content) in &read[&segment.path] {
+            assert!(rows.insert(*offset, *content).is_none(), "record {offset} stands twice");
+        }
+    }
+    rows
+}
+
+/// Those of one segment. Cells are nobody's.
+async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, bool> {
+    let columns = ["source_offset", "recipient", "body"];
+    let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
     let mut rows = BTreeMap::new();
     while let Some(batch) = batches.next().await {
         let batch = batch.unwrap().rows;
         let offsets = batch.column(0).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
             assert!(batch.column(1).is_valid(row), "a record without its number");
-            let twice = rows.insert(offsets.value(row), batch.column(2).is_valid(row));
-            assert!(twice.is_none(), "record {} stands twice", offsets.value(row));
+            rows.insert(offsets.value(row), batch.column(2).is_valid(row));
         }
     }
     rows
