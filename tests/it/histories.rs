@@ -93,7 +93,8 @@ fn tell(folder: &Path, first: u64, count: u64) {
 enum Step {
     Open { folder: PathBuf, policy: PathBuf, now: i64 },
     Ingest { records: Vec<Record>, offset: i64 },
-    Sweep,
+    Sweep { anew: bool },
+    Wall { micros: i64 },
     Hold(Held),
     Release { id: String },
     Pass { micros: i64 },
@@ -140,6 +141,8 @@ struct World {
     clock: Arc<ManualClock>,
     tagger: Tagger,
     from: Option<Offset>,
+    /// The one that sweeps, as long as it lives.
+    sweeper: Option<Sweeper>,
 }
 
 fn sms() -> ProductKey {
@@ -154,13 +157,17 @@ impl World {
         let policy = Arc::new(checked.policy.ok_or_else(|| format!("{:?}", checked.problems))?);
         let root = Root::parse(folder.join("root").to_str().unwrap()).unwrap();
         let tagger = Tagger::new(&policy, &sms()).unwrap();
-        Ok(World { root, policy, clock: Arc::new(ManualClock::at(now)), tagger, from: None })
+        Ok(World { root, policy, clock: Arc::new(ManualClock::at(now)), tagger, from: None, sweeper: None })
     }
 
     async fn carry_out(&mut self, step: Step) -> Value {
         match step {
             Step::Ingest { records, offset } => json!({ "expired": self.ingest(&records, offset).await }),
-            Step::Sweep => json!({ "commits": self.sweep().await.commits }),
+            Step::Sweep { anew } => {
+                self.sweeper.take_if(|_| anew);
+                json!({ "commits": self.sweep().await.commits })
+            }
+            Step::Wall { micros } => json!({ "commits": self.sweep_by_wrong_clock(micros).await }),
             Step::Hold(held) => json!({ "id": self.hold(held).await }),
             Step::Release { id } => {
                 release(&self.root, &id.parse().unwrap(), &self.signature()).await.unwrap();
@@ -192,23 +199,30 @@ impl World {
         place(&self.root, order, &self.signature()).await.unwrap().id.to_string()
     }
 
+    async fn sweeper(&mut self) -> &mut Sweeper {
+        if self.sweeper.is_none() {
+            let parts = Parts {
+                root: self.root.clone(),
+                policy: Arc::clone(&self.policy),
+                clock: Arc::clone(&self.clock) as SharedClock,
+                metrics: Metrics::new().unwrap(),
+                settings: Settings {
+                    bounds: Bounds::default(),
+                    memory: 1 << 20,
+                    clock_tolerance: Duration::from_secs(300),
+                    clock_settle: Duration::from_secs(600),
+                },
+                share: Share::All,
+                board: HeldBoard::default(),
+            };
+            self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
+        }
+        self.sweeper.as_mut().unwrap()
+    }
+
     /// Sweeps until nothing is due.
-    async fn sweep(&self) -> Round {
-        let parts = Parts {
-            root: self.root.clone(),
-            policy: Arc::clone(&self.policy),
-            clock: Arc::clone(&self.clock) as SharedClock,
-            metrics: Metrics::new().unwrap(),
-            settings: Settings {
-                bounds: Bounds::default(),
-                memory: 1 << 20,
-                clock_tolerance: Duration::from_secs(300),
-                clock_settle: Duration::from_secs(600),
-            },
-            share: Share::All,
-            board: HeldBoard::default(),
-        };
-        let mut sweeper = Sweeper::open(parts, None).await.unwrap();
+    async fn sweep(&mut self) -> Round {
+        let sweeper = self.sweeper().await;
         let mut all = Round::default();
         loop {
             let round = sweeper.round(None, usize::MAX).await;
@@ -218,6 +232,19 @@ impl World {
                 return all;
             }
         }
+    }
+
+    /// Sets the wall time wrong, sweeps, and sets it right; how many commits that made.
+    async fn sweep_by_wrong_clock(&mut self, off: i64) -> u64 {
+        let clock = Arc::clone(&self.clock);
+        let right = clock.now();
+        let sweeper = self.sweeper().await;
+        sweeper.look_at_clock();
+        clock.set_wall(right + TimeDelta::microseconds(off));
+        let round = sweeper.round(None, usize::MAX).await;
+        clock.set_wall(right);
+        sweeper.look_at_clock();
+        round.commits
     }
 
     /// Stores records as ingest does; how many were past all deadlines.

@@ -77,7 +77,7 @@ class History:
         return f"{len(records)} records"
 
     def sweep(self):
-        ask("sweep")
+        ask("sweep", anew=self.random.random() < 0.3)
         self.model.sweep(self.now)
         return ""
 
@@ -111,11 +111,20 @@ class History:
         self.now += micros
         return f"{micros / HOUR:.1f} hours, {'swept' if self.random.random() < 0.7 and not self.sweep() else 'not swept'}"
 
+    def wrong_clock(self):
+        """A clock that jumps: nothing may come of it, and after some even minutes it is gone by again."""
+        micros = self.random.choice([-1, 1]) * self.random.choice([7 * MINUTE, 2 * HOUR, 9 * DAY, 300 * DAY])
+        told = ask("wall", micros=micros)
+        assert told["commits"] == 0, f"{told['commits']} commits by a clock that had jumped"
+        ask("pass", micros=20 * MINUTE)
+        self.now += 20 * MINUTE
+        return f"by {micros / HOUR:.1f} hours"
+
     def go(self):
         count = self.random.randint(6, 12)
         self.step("ingest", self.ingest)
         for number in range(count):
-            acts = [self.ingest, self.ingest, self.jump, self.jump, self.jump, self.hold, self.release, self.sweep]
+            acts = [self.ingest, self.ingest, self.jump, self.jump, self.jump, self.hold, self.release, self.sweep, self.wrong_clock]
             act = self.random.choice(acts)
             self.step(act.__name__, act, last=number == count - 1)
         told = ask("audit")
