@@ -115,6 +115,12 @@ impl Product {
         evidence.buckets = removes.iter().map(|segment| segment.bucket.to_string()).collect();
         let (seen_at, controls) = (self.index.version(), held.version);
         let written = adds.clone();
+        // The index was read on since the plan was made, by a commit of ours: what another took before that, no entry behind
+        // `seen_at` tells of any more.
+        if let Some(moved) = removes.iter().find(|segment| self.index.get(&segment.path).is_none()) {
+            self.table.discard(written).await;
+            return Err(crate::store::CommitError::SegmentMoved(moved.path.to_string()).into());
+        }
         let made = self.table.commit_rewrite(RewriteCommit { removes, seen_at, adds, controls, evidence }).await;
         match made {
             Ok(_) => {}

@@ -216,7 +216,7 @@ fn orphans(data: Vec<ObjectMeta>, known: &Known, old: DateTime<Utc>) -> Vec<Stri
         .into_iter()
         .filter(|file| file.last_modified < old)
         .map(|file| (file.last_modified, file.location.to_string()))
-        .filter(|(_, path)| !known.lists(path) && !known.removed(path).is_some_and(|at| at.is_some()))
+        .filter(|(_, path)| !known.lists(path) && known.removed(path).is_none_or(|at| at.is_none()))
         .collect();
     orphans.sort();
     orphans.into_iter().map(|(_, path)| path).collect()

@@ -238,6 +238,8 @@ impl World {
     async fn sweep_by_wrong_clock(&mut self, off: i64) -> u64 {
         let clock = Arc::clone(&self.clock);
         let right = clock.now();
+        // One that begins here: the longer it has watched, the more it takes for a clock that is being disciplined.
+        self.sweeper = None;
         let sweeper = self.sweeper().await;
         sweeper.look_at_clock();
         clock.set_wall(right + TimeDelta::microseconds(off));

@@ -379,7 +379,7 @@ impl Interleaving {
             works::finish(shared).await;
             None
         });
-        self.to_the_end();
+        self.let_all_end();
         if self.random.random_bool(0.5) {
             for _ in 0..self.orders.len() {
                 let shared = self.shared.clone();
@@ -387,7 +387,7 @@ impl Interleaving {
                     works::free(shared, 0).await;
                     None
                 });
-                self.to_the_end();
+                self.let_all_end();
             }
         }
         let days = self.random.random_range(0..40);
@@ -398,7 +398,7 @@ impl Interleaving {
             works::sweep_dry(shared).await;
             None
         });
-        self.to_the_end();
+        self.let_all_end();
         judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
         let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
         assert!(found.holds(), "{:?}", found.broken);
@@ -416,7 +416,7 @@ impl Interleaving {
         assert_eq!(data, self.active, "files of rows, and what the table lists");
     }
 
-    fn to_the_end(&mut self) {
+    fn let_all_end(&mut self) {
         while !self.running.is_empty() {
             self.resume(0, true);
         }

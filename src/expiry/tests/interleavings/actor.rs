@@ -36,8 +36,10 @@ pub struct Actor<T> {
 
 struct Death;
 
+type Stop = Rc<dyn Fn(&'static str)>;
+
 thread_local! {
-    static STOP: RefCell<Option<Rc<dyn Fn(&'static str)>>> = const { RefCell::new(None) };
+    static STOP: RefCell<Option<Stop>> = const { RefCell::new(None) };
 }
 
 /// Stops the actor whose thread this is. Nothing on any other thread.
