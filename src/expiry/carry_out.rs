@@ -5,22 +5,22 @@
 
 mod ending;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::error::SweepError;
 use super::product::{HeldBy, Product};
 use super::select::{Action, Work};
+use crate::clock::SharedClock;
 use crate::ids::PolicyVersion;
 use crate::store::{Evidence, RewriteCommit, RewriteEvidence, Segment, Split, StoredSegment};
 
 /// Who sweeps, when, and with how much memory.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct By {
     /// The process, by a random id of its own.
     pub writer: Uuid,
-    /// Now.
-    pub at: DateTime<Utc>,
+    /// Tells when a commit is made: readers of what it replaces have their grace from then, however long the work took.
+    pub clock: SharedClock,
     /// The policy in use.
     pub policy_version: PolicyVersion,
     /// Bytes that cells under way may take.
@@ -124,10 +124,17 @@ impl Product {
         did.records_in = removes.iter().map(|segment| segment.records).sum();
         did.rows_out = adds.iter().map(Segment::rows).sum();
         did.records_out = adds.iter().map(Segment::records).sum();
-        let mut evidence = Evidence::rewrite(operation, by.writer, by.at, by.policy_version.clone(), did.clone());
+        let mut evidence =
+            Evidence::rewrite(operation, by.writer, by.clock.now(), by.policy_version.clone(), did.clone());
         evidence.buckets = removes.iter().map(|segment| segment.bucket.to_string()).collect();
         let (seen_at, controls) = (self.index.version(), held.version);
         let written = adds.clone();
+        // The index was read on since the plan was made, by a commit of ours: what another took before that, no entry behind
+        // `seen_at` tells of any more.
+        if let Some(moved) = removes.iter().find(|segment| self.index.get(&segment.path).is_none()) {
+            self.table.discard(written).await;
+            return Err(crate::store::CommitError::SegmentMoved(moved.path.to_string()).into());
+        }
         let made = self.table.commit_rewrite(RewriteCommit { removes, seen_at, adds, controls, evidence }).await;
         match made {
             Ok(_) => {}

@@ -207,7 +207,7 @@ impl Sweeper {
     async fn step(&mut self, index: usize, work: &Work, held: &HeldBy, round: &mut Round) {
         let by = By {
             writer: self.writer,
-            at: self.parts.clock.now(),
+            clock: Arc::clone(&self.parts.clock),
             policy_version: self.parts.policy.version.clone(),
             memory: self.parts.settings.memory,
         };

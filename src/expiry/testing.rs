@@ -14,7 +14,6 @@ use crate::controls::{HoldId, Order, Scope, Signature, place, release};
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
 use crate::policy::{Policy, SchemaSource, parse};
-use crate::store::testing::root;
 use crate::store::{
     Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentTags, SegmentWriter, Table, TableSpec, audit,
 };
@@ -105,8 +104,62 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     /// What is counted.
     pub metrics: Metrics,
-    tagger: Tagger,
+    /// What tags records.
+    pub tagger: Arc<Tagger>,
     next: Option<i64>,
+}
+
+/// What a writer read of the one partition.
+pub struct Read<'r> {
+    /// The table's next offset; `None`: it had none.
+    pub from: Option<i64>,
+    /// The records from there on.
+    pub records: &'r [Sms],
+    /// When they arrived.
+    pub at: DateTime<Utc>,
+}
+
+/// The one partition.
+pub fn source() -> TopicPartition {
+    TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(0) }
+}
+
+/// Tags and writes what was read as ingest does: the commit that is to be made of it.
+pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read<'_>) -> IngestCommit {
+    let source = source();
+    let from = read.from.unwrap_or(0);
+    let next = from + i64::try_from(read.records.len()).unwrap();
+    let offsets: Vec<i64> = (from..next).collect();
+    let arrivals = Arrivals { source: &source, offsets: &offsets, at: read.at };
+    let tagged = tagger.tag(&batch(read.records), &arrivals, TimeDelta::hours(1)).unwrap();
+    let (mut segments, mut stored) = (Vec::new(), 0);
+    for group in tagged.groups {
+        let schema = group.rows.schema();
+        let lacks = |name: &&str| schema.index_of(name).is_err();
+        let absent: Vec<String> =
+            ["recipient", "body", "sent_at"].into_iter().filter(lacks).map(str::to_owned).collect();
+        let deadlines = group.profile.terms.iter().zip(&group.deadlines).enumerate();
+        let deadlines = deadlines
+            .map(|(at, (term, deadline))| (term.category.clone(), deadline.filter(|_| !group.absent.contains(&at))));
+        let tags = SegmentTags {
+            bucket: group.bucket,
+            profile: group.profile.id.clone(),
+            profile_text: group.profile.text.clone(),
+            deadlines: deadlines.collect(),
+            policy_version: policy.version.clone(),
+        };
+        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags, &absent).unwrap();
+        writer.write(&group.rows).unwrap();
+        stored += group.rows.num_rows() as u64;
+        segments.push(table.put(writer.finish().unwrap()).await.unwrap());
+    }
+    let mut evidence = Evidence::ingest(Uuid::nil(), read.at, policy.version.clone());
+    (evidence.read, evidence.stored) = (read.records.len() as u64, stored);
+    evidence.expired = evidence.read - stored;
+    let (was, next, records) = (read.from.map(Offset), Offset(next), evidence.read);
+    evidence.partitions = vec![PartitionProgress { partition: source.clone(), from: was, next, records }];
+    let advances = vec![Advance { partition: source, from: was, next }];
+    IngestCommit { segments, advances, controls: table.controls(), evidence }
 }
 
 /// The one product.
@@ -122,9 +175,14 @@ pub fn start() -> DateTime<Utc> {
 impl World {
     /// An empty table whose records end as `end` says.
     pub fn new(end: &str) -> World {
-        let (folder, root) = root();
+        World::new_in(tempfile::tempdir().unwrap(), end)
+    }
+
+    /// The same in that folder.
+    pub fn new_in(folder: tempfile::TempDir, end: &str) -> World {
+        let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
         let policy = Arc::new(policy(end));
-        let tagger = Tagger::new(&policy, &sms()).unwrap();
+        let tagger = Arc::new(Tagger::new(&policy, &sms()).unwrap());
         let clock = Arc::new(ManualClock::at(start()));
         let metrics = Metrics::new().unwrap();
         World { _folder: folder, root, policy, clock, metrics, tagger, next: None }
@@ -143,43 +201,9 @@ impl World {
     /// Stores records as ingest does; how many were past all deadlines.
     pub async fn ingest(&mut self, records: &[Sms]) -> u64 {
         let mut table = self.table().await;
-        let source = TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(0) };
-        let from = self.next.unwrap_or(0);
-        let next = from + i64::try_from(records.len()).unwrap();
-        let offsets: Vec<i64> = (from..next).collect();
-        let arrivals = Arrivals { source: &source, offsets: &offsets, at: self.clock.now() };
-        let tagged = self.tagger.tag(&batch(records), &arrivals, TimeDelta::hours(1)).unwrap();
-        let (mut segments, mut stored) = (Vec::new(), 0);
-        for group in tagged.groups {
-            let schema = group.rows.schema();
-            let lacks = |name: &&str| schema.index_of(name).is_err();
-            let absent: Vec<String> =
-                ["recipient", "body", "sent_at"].into_iter().filter(lacks).map(str::to_owned).collect();
-            let deadlines = group.profile.terms.iter().zip(&group.deadlines).enumerate();
-            let deadlines = deadlines.map(|(at, (term, deadline))| {
-                (term.category.clone(), deadline.filter(|_| !group.absent.contains(&at)))
-            });
-            let tags = SegmentTags {
-                bucket: group.bucket,
-                profile: group.profile.id.clone(),
-                profile_text: group.profile.text.clone(),
-                deadlines: deadlines.collect(),
-                policy_version: self.policy.version.clone(),
-            };
-            let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags, &absent).unwrap();
-            writer.write(&group.rows).unwrap();
-            stored += group.rows.num_rows() as u64;
-            segments.push(table.put(writer.finish().unwrap()).await.unwrap());
-        }
-        let mut evidence = Evidence::ingest(Uuid::nil(), self.clock.now(), self.policy.version.clone());
-        (evidence.read, evidence.stored) = (records.len() as u64, stored);
-        evidence.expired = evidence.read - stored;
-        let (was, next) = (self.next.map(Offset), Offset(next));
-        let records = evidence.read;
-        evidence.partitions = vec![PartitionProgress { partition: source.clone(), from: was, next, records }];
-        let advances = vec![Advance { partition: source, from: was, next }];
-        let expired = evidence.expired;
-        let batch = IngestCommit { segments, advances, controls: table.controls(), evidence };
+        let read = Read { from: self.next, records, at: self.clock.now() };
+        let batch = written(&table, &self.policy, &self.tagger, read).await;
+        let (expired, next) = (batch.evidence.expired, batch.advances[0].next);
         table.commit(batch).await.unwrap();
         self.next = Some(next.0);
         expired

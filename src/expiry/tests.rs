@@ -1,9 +1,12 @@
 //! Sweeps over a real table: what is due goes, what is held stays, and the books balance after each step.
 
+#[cfg(feature = "failpoints")]
+mod interleavings;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::testing::{ANONYMIZE, Sms, World, number, start, texts};
-use super::{HeldBoard, Watch};
+use super::testing::{ANONYMIZE, Sms, World, number, sms, start, texts};
+use super::{Bounds, By, HeldBoard, HeldBy, Product, Watch};
 use crate::clock::{Clock, SharedClock};
 use crate::controls::Scope;
 use crate::ids::Deadline;
@@ -168,6 +171,33 @@ async fn two_sweepers_of_one_table_do_the_work_once() {
     world.sweep().await;
     world.balances().await;
     assert_eq!(named(&world.rows().await), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_not_done_again() {
+    let mut world = World::new("remove");
+    for n in 0..2 {
+        world.ingest(&texts(start() + TimeDelta::days(n), 9)).await;
+        world.pass(TimeDelta::days(1));
+    }
+    world.pass(TimeDelta::days(8));
+    let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let mut other = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let held = HeldBy::at(&one.controls(&world.root).await.unwrap(), world.clock.now(), one.table.controls());
+    let plan = one.plan(world.clock.now(), &held, Bounds::default(), |_| false);
+    assert_eq!(plan.works.len(), 2);
+    let by = By {
+        writer: uuid::Uuid::nil(),
+        clock: std::sync::Arc::clone(&world.clock) as SharedClock,
+        policy_version: world.policy.version.clone(),
+        memory: 1 << 20,
+    };
+    other.carry_out(&plan.works[1], &held, &by).await.unwrap();
+    one.carry_out(&plan.works[0], &held, &by).await.unwrap();
+    let again = one.carry_out(&plan.works[1], &held, &by).await;
+    assert!(again.is_err_and(|error| error.is_stale()));
+    assert_eq!(world.rows().await.len(), 18);
+    world.balances().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ mod canaries;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod judges;
 #[cfg(test)]
 mod kills;

@@ -76,6 +76,10 @@ class Oracle:
         self.zone = zoneinfo.ZoneInfo(data["zone"])
         self.rules = data["rules"]
 
+    def label(self, bucket):
+        """A bucket as the tables have it."""
+        return micros(bucket) if self.hourly else bucket.isoformat()
+
     def start(self, day):
         """The first instant of a day in the zone."""
         local = datetime.datetime(day.year, day.month, day.day, tzinfo=self.zone)
@@ -170,7 +174,7 @@ class Oracle:
         for name, how in product.get("derive", {}).items():
             columns[name] = self.derived(how, record)
         columns |= expires
-        columns |= {"bucket": micros(first) if self.hourly else first.isoformat(), "jurisdiction": country, "records": 1}
+        columns |= {"bucket": self.label(first), "jurisdiction": country, "records": 1}
         return columns | {"policy_version": self.policy.data["version"]}
 
     def derived(self, how, record):

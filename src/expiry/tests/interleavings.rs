@@ -1,0 +1,457 @@
+//! Holds, sweeps, ingest, the janitor and crashes over a real table, in an order that a seed picks, judged by plain rows.
+//!
+//! Promises a look after every step between two stops, so that each commit is judged by itself. A seed gives the same order
+//! again, but for the names of files and holds, which are drawn.
+
+mod actor;
+mod model;
+mod works;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::runtime::{Builder, Handle};
+
+use self::actor::{Actor, Said, watch_steps};
+use self::model::{Moment, Ordered, held, judge, judge_dry};
+use self::works::{Shared, upkeep};
+use crate::clock::Clock;
+use crate::controls::{Controls, Order, Scope, TimeRange};
+use crate::expiry::Product;
+use crate::expiry::testing::{ANONYMIZE, Sms, World, number, sms, source};
+use crate::store::{SegmentIndex, StoredSegment, Table, audit};
+
+/// How long a process may be away: less than the log is kept.
+const AWAY: TimeDelta = TimeDelta::days(15);
+
+#[test]
+fn no_order_of_hold_sweep_ingest_and_crash_loses_what_is_held_or_keeps_what_is_free() {
+    run(0, 500);
+}
+
+#[test]
+#[ignore = "ten thousand orders take many minutes: `make soak`"]
+fn ten_thousand_orders_of_hold_sweep_ingest_and_crash() {
+    run(500, 10_000);
+}
+
+fn run(from: u64, count: u64) {
+    watch_steps();
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let next = AtomicU64::new(from);
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= from + count {
+            return;
+        }
+        Interleaving::new(seed, runtime.handle().clone()).run();
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
+}
+
+/// What an actor is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ingest,
+    Sweep(usize),
+    Other(&'static str),
+}
+
+/// An actor between two steps.
+struct Running {
+    actor: Actor<Option<Box<Product>>>,
+    kind: Kind,
+    at: &'static str,
+    began: DateTime<Utc>,
+    /// When it came to the commit that it stands before.
+    signed: DateTime<Utc>,
+}
+
+/// What was done, told if it ends badly.
+struct Trace {
+    seed: u64,
+    steps: Vec<String>,
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the order of seed {}:\n  {}", self.seed, self.steps.join("\n  "));
+        }
+    }
+}
+
+struct Interleaving {
+    trace: Trace,
+    random: StdRng,
+    runtime: Handle,
+    world: World,
+    shared: Shared,
+    orders: Vec<Ordered>,
+    running: Vec<Running>,
+    /// What the two sweepers know from before, and since when.
+    sweepers: [Option<(Box<Product>, DateTime<Utc>)>; 2],
+    viewer: (Table, SegmentIndex),
+    last: Moment,
+    /// Files that were replaced, and when.
+    replaced: Vec<(String, DateTime<Utc>)>,
+    active: BTreeSet<String>,
+    /// Files that have the time that it was here when they were made.
+    dated: HashSet<PathBuf>,
+    /// What stands in each segment. Files do not change.
+    read: HashMap<Arc<str>, BTreeMap<i64, bool>>,
+}
+
+impl Interleaving {
+    fn new(seed: u64, runtime: Handle) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let end = if random.random_bool(0.5) { ANONYMIZE } else { "remove" };
+        // Syncs cost nothing in memory, and nothing here is about power cuts.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let world = World::new_in(folder, end);
+        let shared = Shared {
+            root: world.root.clone(),
+            policy: Arc::clone(&world.policy),
+            clock: Arc::clone(&world.clock),
+            tagger: Arc::clone(&world.tagger),
+            topic: Arc::new(Mutex::new(Vec::new())),
+        };
+        let viewer = runtime.block_on(async {
+            let table = shared.table().await;
+            let index = SegmentIndex::load(&table).await.unwrap();
+            (table, index)
+        });
+        let last = Moment { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new() };
+        let trace = Trace { seed, steps: vec![format!("records end as {end}")] };
+        Self {
+            trace,
+            random,
+            runtime,
+            world,
+            shared,
+            orders: Vec::new(),
+            running: Vec::new(),
+            sweepers: [None, None],
+            viewer,
+            last,
+            replaced: Vec::new(),
+            active: BTreeSet::new(),
+            dated: HashSet::new(),
+            read: HashMap::new(),
+        }
+    }
+
+    fn run(mut self) {
+        for _ in 0..self.random.random_range(15..35) {
+            self.step();
+        }
+        self.end();
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.world.clock.now()
+    }
+
+    fn step(&mut self) {
+        let pick = self.random.random_range(0..100);
+        if !self.running.is_empty() && pick < 50 {
+            let which = self.random.random_range(0..self.running.len());
+            return self.resume(which, pick >= 5);
+        }
+        if pick >= 88 {
+            let time = match self.random.random_range(0..10) {
+                0..4 => TimeDelta::minutes(self.random.random_range(1..600)),
+                4..8 => TimeDelta::hours(self.random.random_range(10..100)),
+                _ => TimeDelta::days(self.random.random_range(4..13)),
+            };
+            return self.pass(time);
+        }
+        if self.running.len() < 4 {
+            self.begin();
+        }
+    }
+
+    /// Begins the work of one more process.
+    fn begin(&mut self) {
+        let shared = self.shared.clone();
+        match self.random.random_range(0..100) {
+            0..35 => {
+                self.produce();
+                let most = self.random.random_range(1..12);
+                self.start(Kind::Ingest, async move {
+                    works::ingest(shared, most).await;
+                    None
+                });
+            }
+            35..70 => {
+                let which = self.random.random_range(0..2);
+                let works = self.random.random_range(1..4);
+                if self.running.iter().all(|running| running.kind != Kind::Sweep(which)) {
+                    let product = self.sweepers[which].take().map(|(product, _)| product);
+                    self.start(Kind::Sweep(which), async move { Some(works::sweep(shared, product, works).await) });
+                }
+            }
+            70..80 => {
+                let order = self.order();
+                self.start(Kind::Other("hold"), async move {
+                    works::hold(shared, order).await;
+                    None
+                });
+            }
+            80..88 => {
+                let which = self.random.random_range(0..8);
+                self.start(Kind::Other("release"), async move {
+                    works::free(shared, which).await;
+                    None
+                });
+            }
+            88..91 => self.start(Kind::Other("settle"), async move {
+                works::finish(shared).await;
+                None
+            }),
+            _ => self.keep(),
+        }
+    }
+
+    /// The janitor. A writer that was away for longer than it waits, and has looked for its files for the last time, is dead.
+    fn keep(&mut self) {
+        self.date();
+        let (old, shared) = (self.now() - upkeep().keep_orphans, self.shared.clone());
+        self.bury(|running| running.at == "before-commit" && running.began <= old);
+        self.start(Kind::Other("janitor"), async move {
+            works::upkeep_pass(shared).await;
+            None
+        });
+        let within = self.now() - upkeep().readers_grace;
+        let table = self.world.root.table(&sms());
+        for (path, at) in self.replaced.iter().filter(|(_, at)| *at > within) {
+            assert!(table.join(path).exists(), "a file replaced at {at} is gone, and its readers' grace is not over");
+        }
+        let lost = self.active.iter().find(|path| !table.join(path).exists());
+        assert!(lost.is_none(), "the table lists {lost:?}, which is gone");
+    }
+
+    /// Records on time and late.
+    fn produce(&mut self) {
+        let mut topic = self.shared.topic.lock().unwrap();
+        let now = self.world.clock.now();
+        let late = self.random.random_bool(0.3);
+        let ago = TimeDelta::minutes(self.random.random_range(0..if late { 40 * 24 * 60 } else { 60 }));
+        for _ in 0..self.random.random_range(2..9) {
+            let person = self.random.random_range(0..6);
+            let customer = if self.random.random_bool(0.7) { "acme" } else { "rare" }.to_owned();
+            let status = if self.random.random_bool(0.6) { "delivered" } else { "failed" }.to_owned();
+            let body = format!("what {person} reads");
+            topic.push(Sms { recipient: number(person), body, sent_at: now - ago, customer, status });
+        }
+    }
+
+    fn order(&mut self) -> Order {
+        let case = format!("case-{}", self.orders.len());
+        let until = self.now() + TimeDelta::days(self.random.random_range(1..50));
+        let mut scope = Scope::default();
+        let what = self.random.random_range(0..5);
+        if what != 1 && what != 2 {
+            scope.subject = Some(format!("phone:+{}", number(self.random.random_range(0..6))).parse().unwrap());
+        }
+        if what == 1 || what == 3 {
+            scope.tenant = Some("rare".to_owned());
+        }
+        if what == 2 || what == 4 {
+            let from = self.now() - TimeDelta::hours(self.random.random_range(0..400));
+            let to = from + TimeDelta::hours(self.random.random_range(1..100));
+            scope.events = Some(TimeRange { from: Some(from), to: Some(to) });
+        }
+        self.orders.push(Ordered { case: case.clone(), scope: scope.clone(), until });
+        Order { case, basis: "order".to_owned(), until, placed_by: None, scope }
+    }
+
+    fn start(&mut self, kind: Kind, work: impl Future<Output = Option<Box<Product>>> + Send + 'static) {
+        self.trace.steps.push(format!("{kind:?} begins"));
+        let began = self.now();
+        let (actor, said) = Actor::start(&self.runtime, work);
+        self.running.push(Running { actor, kind, at: "start", began, signed: began });
+        self.heard(self.running.len() - 1, said);
+    }
+
+    /// Lets an actor go on, or die.
+    fn resume(&mut self, which: usize, on: bool) {
+        let running = &mut self.running[which];
+        self.trace.steps.push(format!("{:?} {} at {}", running.kind, if on { "goes on" } else { "dies" }, running.at));
+        let said = running.actor.go(on);
+        self.heard(which, said);
+    }
+
+    fn heard(&mut self, which: usize, said: Said<Option<Box<Product>>>) {
+        let now = self.now();
+        let running = &mut self.running[which];
+        let (began, signed) = (running.began, running.signed);
+        match said {
+            Said::Stops(step) => {
+                if step == "before-commit" && running.at != step {
+                    running.signed = now;
+                }
+                running.at = step;
+            }
+            Said::Done(product) => {
+                if let (Kind::Sweep(which), Some(product)) = (running.kind, product) {
+                    self.sweepers[which] = Some((product, now));
+                }
+                self.running.swap_remove(which);
+            }
+            Said::Died => {
+                self.running.swap_remove(which);
+            }
+            Said::Failed => panic!("{:?} failed at {}", running.kind, running.at),
+        }
+        self.look(began, signed);
+    }
+
+    /// Lets those die that `dead` tells of.
+    fn bury(&mut self, dead: impl Fn(&Running) -> bool) {
+        while let Some(which) = self.running.iter().position(&dead) {
+            self.resume(which, false);
+        }
+    }
+
+    fn pass(&mut self, time: TimeDelta) {
+        self.trace.steps.push(format!("{} minutes pass", time.num_minutes()));
+        self.date();
+        self.world.pass(time);
+        let old = self.now() - AWAY;
+        self.bury(|running| running.began <= old);
+        for sweeper in &mut self.sweepers {
+            sweeper.take_if(|(_, since)| *since <= old);
+        }
+        self.look(self.now(), self.now());
+    }
+
+    /// Looks at the table and judges what came of the last step, by an actor that began then and signed its commit then.
+    fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
+        let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
+        let (table, index) = &mut self.viewer;
+        let (root, read) = (&self.world.root, &mut self.read);
+        let (rows, held) = self.runtime.block_on(async {
+            let before = table.version();
+            table.refresh().await.unwrap();
+            index.refresh().await.unwrap();
+            let controls = Controls::load(root, table.controls()).await.unwrap();
+            let held = held(&topic, &self.orders, (&controls, table.controls()), now);
+            let changed = table.version() != before;
+            (if changed { Some(rows((table, index), read).await) } else { None }, held)
+        });
+        let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
+        if rows.is_some() {
+            let active: BTreeSet<String> = index.iter().map(|segment| segment.path.to_string()).collect();
+            self.replaced.extend(self.active.difference(&active).map(|path| (path.clone(), signed)));
+            self.active = active;
+        }
+        let moment = Moment { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held };
+        judge(&topic, &self.last, &moment, began);
+        self.last = moment;
+    }
+
+    /// Gives new files the time that it is here.
+    fn date(&mut self) {
+        let now = self.now().into();
+        for entry in walkdir::WalkDir::new(self.world.root.folder()).into_iter().filter_map(Result::ok) {
+            if entry.file_type().is_file() && self.dated.insert(entry.path().to_owned()) {
+                std::fs::File::options().append(true).open(entry.path()).unwrap().set_modified(now).unwrap();
+            }
+        }
+    }
+
+    /// All come to their ends or die; what is due and free goes; nothing is left that nobody needs.
+    fn end(mut self) {
+        while !self.running.is_empty() {
+            let on = self.random.random_bool(0.8);
+            self.resume(0, on);
+        }
+        let shared = self.shared.clone();
+        self.start(Kind::Other("settle"), async move {
+            works::finish(shared).await;
+            None
+        });
+        self.let_all_end();
+        if self.random.random_bool(0.5) {
+            for _ in 0..self.orders.len() {
+                let shared = self.shared.clone();
+                self.start(Kind::Other("release"), async move {
+                    works::free(shared, 0).await;
+                    None
+                });
+                self.let_all_end();
+            }
+        }
+        let days = self.random.random_range(0..40);
+        self.pass(TimeDelta::days(days));
+        let shared = self.shared.clone();
+        self.sweepers = [None, None];
+        self.start(Kind::Other("sweep to the end"), async move {
+            works::sweep_dry(shared).await;
+            None
+        });
+        self.let_all_end();
+        judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
+        let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
+        assert!(found.holds(), "{:?}", found.broken);
+        self.pass(TimeDelta::hours(26));
+        self.runtime.block_on(works::keep_to_the_end(&self.shared));
+        self.look(self.now(), self.now());
+        let table = self.world.root.table(&sms());
+        let files = walkdir::WalkDir::new(&table).into_iter().filter_map(Result::ok);
+        let files = files.filter(|entry| entry.file_type().is_file());
+        let files: BTreeSet<String> =
+            files.map(|entry| entry.path().strip_prefix(&table).unwrap().to_string_lossy().into_owned()).collect();
+        let staged: Vec<&String> = files.iter().filter(|path| path.ends_with(".tmp")).collect();
+        assert!(staged.is_empty(), "{staged:?}");
+        let data: BTreeSet<String> = files.into_iter().filter(|path| path.starts_with("bucket=")).collect();
+        assert_eq!(data, self.active, "files of rows, and what the table lists");
+    }
+
+    fn let_all_end(&mut self) {
+        while !self.running.is_empty() {
+            self.resume(0, true);
+        }
+    }
+}
+
+/// The records that stand, and whether their content does.
+async fn rows(
+    (table, index): (&Table, &SegmentIndex),
+    read: &mut HashMap<Arc<str>, BTreeMap<i64, bool>>,
+) -> BTreeMap<i64, bool> {
+    let mut rows = BTreeMap::new();
+    for segment in index.iter() {
+        if !read.contains_key(&segment.path) {
+            read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
+        }
+        for (offset, content) in &read[&segment.path] {
+            assert!(rows.insert(*offset, *content).is_none(), "record {offset} stands twice");
+        }
+    }
+    rows
+}
+
+/// Those of one segment. Cells are nobody's.
+async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, bool> {
+    let columns = ["source_offset", "recipient", "body"];
+    let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
+    let mut rows = BTreeMap::new();
+    while let Some(batch) = batches.next().await {
+        let batch = batch.unwrap().rows;
+        let offsets = batch.column(0).as_primitive::<Int64Type>();
+        for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
+            assert!(batch.column(1).is_valid(row), "a record without its number");
+            rows.insert(offsets.value(row), batch.column(2).is_valid(row));
+        }
+    }
+    rows
+}

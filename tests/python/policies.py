@@ -1,0 +1,99 @@
+"""Random policies of one small product: which field is of which category, how long each is kept, how records end.
+
+Promises policies that say something different each time, and mostly ones that `policy check` takes.
+"""
+
+import json
+
+SCHEMA = {
+    "type": "record",
+    "name": "Sms",
+    "fields": [
+        {"name": "recipient", "type": ["null", "string"]},
+        {"name": "sender", "type": ["null", "string"]},
+        {"name": "body", "type": ["null", "string"]},
+        {"name": "media", "type": ["null", {"type": "array", "items": "string"}]},
+        {"name": "sent_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "customer", "type": ["null", "string"]},
+        {"name": "status", "type": ["null", "string"]},
+        {"name": "segments", "type": ["null", "int"]},
+    ],
+}
+
+TERMS = {
+    "phone_number": "pd:TelephoneNumber",
+    "content": "pd:Communication",
+    "traffic_data": "pd:CommunicationsMetadata",
+    "media_data": "pd:Communication",
+}
+# In the order of their lengths.
+KEEPS = ["5 hours", "30 hours", "3 days", "10 days", "1 month", "2 months", "7 months"]
+# Those of whole hours' buckets keep their clocks: an hour that comes twice is the calendar's own tests' matter.
+ZONES = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/Phoenix", "Pacific/Kiritimati"]
+MORE_ZONES = ["Europe/Amsterdam", "America/New_York"]
+
+
+def draw(random):
+    """A policy as plain data; JSON is YAML."""
+    names = ["phone_number", *random.sample(["content", "traffic_data", "media_data"], random.randint(1, 3))]
+    bucket = random.choice(["day", "hour"])
+    some = lambda category: category if category in names else random.choice(names)
+    fields = {
+        "recipient": "phone_number",
+        "sender": some("traffic_data"),
+        "body": some("content"),
+        "media": some("media_data"),
+        "sent_at": some("traffic_data"),
+        "customer": "none",
+        "status": "none",
+        "segments": "none",
+    }
+    boundary = random.choice(["at_most", "at_least"])
+    ends = random.random() < 0.6
+    longest = random.randint(2, len(KEEPS) - 1)
+    rule = lambda name, keep, **more: {"id": name, "keep": KEEPS[keep], "boundary": boundary, "bases": ["eu-gdpr:A6-1-f"], **more}
+    shorter = lambda than: random.randint(0, than)
+    rules = [rule("all", longest)]
+    # Where cells count the recipients, nothing may be kept longer than these.
+    free = lambda: {} if ends else {"boundary": random.choice(["at_most", "at_least"])}
+    for category in names[1:]:
+        if random.random() < 0.7:
+            rules.append(rule(f"all-{category}", shorter(longest), categories=[category], **free()))
+    if random.random() < 0.6:
+        keep = random.randint(1, len(KEEPS) - 1)
+        rules.append(rule("india", keep, jurisdictions=["IN"], **free()))
+        if random.random() < 0.5:
+            rules.append(rule("india-more", shorter(keep), jurisdictions=["IN"], categories=names[1:2], **free()))
+    if random.random() < 0.5:
+        rules.append(rule("globex", random.randint(0, len(KEEPS) - 1), tenants=["globex"], **free()))
+    end = "remove"
+    if ends:
+        cell = random.sample(["customer", "status", "country", "hour"], random.randint(1, 3))
+        end = {"anonymize": {"k": random.randint(2, 4), "of": "recipient", "cell": cell, "sum": ["segments"]}}
+    product = {
+        "topics": ["sms"],
+        "schema": "sms.avsc",
+        "event_time": "sent_at",
+        "tenant": "customer",
+        "jurisdiction": {"country_of": "recipient"},
+        "subjects": {"recipient": "phone", "sender": "phone"},
+        "fields": fields,
+        "derive": {"country": {"country_of": "recipient"}, "hour": {"hour_of": "sent_at"}},
+        "end": end,
+    }
+    return {
+        "version": f"v{random.randint(1, 99)}",
+        "zone": random.choice(ZONES if bucket == "hour" else ZONES + MORE_ZONES),
+        "bucket": bucket,
+        "categories": {name: {"term": TERMS[name]} for name in names},
+        "products": {"sms": product},
+        "rules": rules,
+    }
+
+
+def write(policy, folder):
+    """Writes a policy and its schema to a folder; the policy's path."""
+    for name, data in [("sms.avsc", SCHEMA), ("policy.yaml", policy)]:
+        with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1)
+    return f"{folder}/policy.yaml"
