@@ -28,8 +28,8 @@ pub enum PlanError {
 #[derive(Debug, thiserror::Error)]
 pub enum CellsError<E: std::error::Error + 'static> {
     /// The rows could not be read.
-    #[error("the rows that are to end could not be read")]
-    Source(#[source] E),
+    #[error("the rows that are to end could not be read: {0}")]
+    Source(E),
     /// A column of the rows is not what the plan says.
     #[error("column {column} of the rows is {found} and should be {wanted}")]
     Column {

@@ -45,6 +45,9 @@ pub struct ClockGuard {
 /// A clock that is being disciplined goes wrong by at most this part of the time that passes: 500 in a million.
 const SLEW: i32 = 2000;
 
+/// How long both times are compared with one moment: jumps within it add up.
+const WINDOW: TimeDelta = TimeDelta::hours(1);
+
 impl ClockGuard {
     /// A guard that calls more than `tolerance` a jump, and trusts again after `settle` without one.
     #[must_use]
@@ -61,6 +64,9 @@ impl ClockGuard {
         if off.abs() > self.tolerance + passed / SLEW {
             self.anchor = Some((wall, running));
             self.jumped = Some(running);
+        } else if passed > WINDOW {
+            // Else what a clock may have drifted by since the process began would hide a jump.
+            self.anchor = Some((wall, running));
         }
         if newest_commit.is_some_and(|commit| commit - wall > self.tolerance) {
             return Verdict::BehindCommit;
@@ -170,6 +176,15 @@ mod tests {
             watched.clock.set_wall(watched.clock.now() + TimeDelta::milliseconds(25));
             assert_eq!(watched.look(), Verdict::Trusted);
         }
+    }
+
+    #[test]
+    fn a_jump_is_seen_however_long_the_process_has_run() {
+        let mut watched = Watched::new();
+        for _ in 0..365 * 24 {
+            watched.after(60 * MINUTE);
+        }
+        assert_eq!(watched.jump(TimeDelta::minutes(6)), Verdict::Jumped);
     }
 
     #[test]
