@@ -11,9 +11,9 @@ use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide::policy::Policy;
 use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide::store::{
-    Advance, Evidence, IngestCommit, PartitionProgress, Root, Segment, SegmentTags, SegmentWriter, Table, TableSpec,
+    Advance, Evidence, IngestCommit, PartitionProgress, Root, Segment, SegmentWriter, Table, TableSpec,
 };
-use ebbtide::tag::{Arrivals, Group, Tagger};
+use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
 /// Records that are decoded at once.
@@ -71,7 +71,9 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
         for group in tagger.tag(&batch, &arrivals, TimeDelta::hours(1)).expect("a tagged batch").groups {
             let key = (group.bucket, group.profile.id.clone());
             stored += group.rows.num_rows() as u64;
-            let writer = open.entry(key.clone()).or_insert_with(|| begun(&spec, policy, &group));
+            let writer = open
+                .entry(key.clone())
+                .or_insert_with(|| SegmentWriter::of_group(&spec, &group, &policy.version).expect("a segment"));
             writer.write(&group.rows).expect("rows of the table");
             if writer.rows() >= in_segment
                 && let Some(full) = open.remove(&key)
@@ -92,16 +94,4 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
     let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
     table.commit(batch).await.expect("a commit");
     table
-}
-
-fn begun(spec: &Arc<TableSpec>, policy: &Policy, group: &Group) -> SegmentWriter {
-    let categories = group.profile.terms.iter().map(|term| term.category.clone());
-    let tags = SegmentTags {
-        bucket: group.bucket,
-        profile: group.profile.id.clone(),
-        profile_text: group.profile.text.clone(),
-        deadlines: categories.zip(group.deadlines.clone()).collect(),
-        policy_version: policy.version.clone(),
-    };
-    SegmentWriter::new(Arc::clone(spec), tags, &[]).expect("a segment")
 }

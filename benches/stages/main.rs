@@ -18,10 +18,8 @@ use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
 use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide::policy::Policy;
 use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
-use ebbtide::store::{
-    Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentTags, SegmentWriter, Table, TableSpec,
-};
-use ebbtide::tag::{Arrivals, Group, Tagger};
+use ebbtide::store::{Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentWriter, Table, TableSpec};
+use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
 /// How many messages a lane decodes at once.
@@ -142,19 +140,11 @@ impl Bench {
             let groups = self.tagger.tag(&batch, &from, TimeDelta::hours(1)).expect("a tagged batch").groups;
             drop(batch);
             lap(&mut times.tag);
-            for Group { bucket, profile, deadlines, rows, .. } in groups {
-                let writer = open.entry((bucket, profile.id.clone())).or_insert_with(|| {
-                    let categories = profile.terms.iter().map(|term| term.category.clone());
-                    let tags = SegmentTags {
-                        bucket,
-                        profile: profile.id.clone(),
-                        profile_text: profile.text.clone(),
-                        deadlines: categories.zip(deadlines).collect(),
-                        policy_version: self.policy.version.clone(),
-                    };
-                    SegmentWriter::new(Arc::clone(&self.spec), tags, &[]).expect("a segment")
+            for group in groups {
+                let writer = open.entry((group.bucket, group.profile.id.clone())).or_insert_with(|| {
+                    SegmentWriter::of_group(&self.spec, &group, &self.policy.version).expect("a segment")
                 });
-                writer.write(&rows).expect("rows of the table");
+                writer.write(&group.rows).expect("rows of the table");
             }
             lap(&mut times.encode);
         }

@@ -14,9 +14,7 @@ use crate::controls::{HoldId, Order, Scope, Signature, place, release};
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
 use crate::policy::{Policy, SchemaSource, parse};
-use crate::store::{
-    Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentTags, SegmentWriter, Table, TableSpec, audit,
-};
+use crate::store::{Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec, audit};
 use crate::tag::{Arrivals, Tagger};
 
 /// The schema of its records.
@@ -134,21 +132,7 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     let tagged = tagger.tag(&batch(read.records), &arrivals, TimeDelta::hours(1)).unwrap();
     let (mut segments, mut stored) = (Vec::new(), 0);
     for group in tagged.groups {
-        let schema = group.rows.schema();
-        let lacks = |name: &&str| schema.index_of(name).is_err();
-        let absent: Vec<String> =
-            ["recipient", "body", "sent_at"].into_iter().filter(lacks).map(str::to_owned).collect();
-        let deadlines = group.profile.terms.iter().zip(&group.deadlines).enumerate();
-        let deadlines = deadlines
-            .map(|(at, (term, deadline))| (term.category.clone(), deadline.filter(|_| !group.absent.contains(&at))));
-        let tags = SegmentTags {
-            bucket: group.bucket,
-            profile: group.profile.id.clone(),
-            profile_text: group.profile.text.clone(),
-            deadlines: deadlines.collect(),
-            policy_version: policy.version.clone(),
-        };
-        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags, &absent).unwrap();
+        let mut writer = SegmentWriter::of_group(table.spec(), &group, &policy.version).unwrap();
         writer.write(&group.rows).unwrap();
         stored += group.rows.num_rows() as u64;
         segments.push(table.put(writer.finish().unwrap()).await.unwrap());

@@ -4,15 +4,14 @@
 //! what was read is stored, expired or a dead letter.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
-
-use arrow::record_batch::RecordBatch;
 
 use crate::ids::{Bucket, Category, Offset, PolicyVersion, ProfileId, TopicPartition};
 use crate::ingest::dead_letters::DeadLetter;
 use crate::record::Fault;
-use crate::store::{SegmentError, SegmentTags, SegmentWriter, TableSpec};
+use crate::store::{SegmentError, SegmentWriter, TableSpec};
 use crate::tag::Group;
 
 /// Rows of one key share a segment: one bucket, one profile, the same categories left out.
@@ -81,30 +80,13 @@ impl Gathering {
 
     /// Adds the rows of one group to its segment, opening it where needed.
     pub fn store(&mut self, spec: &Arc<TableSpec>, version: &PolicyVersion, group: Group) -> Result<(), SegmentError> {
-        let Group { bucket, profile, deadlines, absent, rows } = group;
-        self.counts.stored += rows.num_rows() as u64;
-        let key = (bucket, profile.id.clone(), absent);
-        if let Some(segment) = self.segments.get_mut(&key) {
-            return segment.write(&rows);
-        }
-        let left_out: Vec<String> = left_out(spec, &rows);
-        let tags = SegmentTags {
-            bucket,
-            profile: profile.id.clone(),
-            profile_text: profile.text.clone(),
-            deadlines: profile
-                .terms
-                .iter()
-                .zip(deadlines)
-                .enumerate()
-                .map(|(index, (term, deadline))| (term.category.clone(), deadline.filter(|_| !key.2.contains(&index))))
-                .collect(),
-            policy_version: version.clone(),
+        self.counts.stored += group.rows.num_rows() as u64;
+        let key = (group.bucket, group.profile.id.clone(), group.absent.clone());
+        let segment = match self.segments.entry(key) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => place.insert(SegmentWriter::of_group(spec, &group, version)?),
         };
-        let mut segment = SegmentWriter::new(Arc::clone(spec), tags, &left_out)?;
-        segment.write(&rows)?;
-        self.segments.insert(key, segment);
-        Ok(())
+        segment.write(&group.rows)
     }
 
     /// Adds a dead letter.
@@ -125,15 +107,4 @@ impl Gathering {
             })
             .or_insert(reached);
     }
-}
-
-/// The columns of the table that `rows` lack: those of the categories that were due on arrival.
-fn left_out(spec: &TableSpec, rows: &RecordBatch) -> Vec<String> {
-    let schema = rows.schema();
-    spec.columns
-        .iter()
-        .filter(|column| matches!(column.role, crate::store::Role::Personal(_)))
-        .filter(|column| schema.index_of(&column.name).is_err())
-        .map(|column| column.name.clone())
-        .collect()
 }

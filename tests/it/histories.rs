@@ -17,7 +17,7 @@ use ebbtide::ids::{Offset, Partition, ProductKey, TopicPartition};
 use ebbtide::metrics::Metrics;
 use ebbtide::policy::{Policy, SchemaSource, parse};
 use ebbtide::store::{
-    Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentTags, SegmentWriter, Table, TableSpec, audit,
+    Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec, audit,
 };
 use ebbtide::tag::{Arrivals, Tagger};
 use serde::Deserialize;
@@ -262,21 +262,7 @@ impl World {
         assert!(tagged.faults.is_empty(), "{:?}", tagged.faults);
         let (mut segments, mut stored) = (Vec::new(), 0);
         for group in tagged.groups {
-            let lacks = |name: &String| group.rows.schema().index_of(name).is_err();
-            let fields = &self.policy.products[&sms()].records.as_ref().unwrap().fields;
-            let absent: Vec<String> = fields.keys().filter(|name| lacks(name)).cloned().collect();
-            let deadlines = group.profile.terms.iter().zip(&group.deadlines).enumerate();
-            let deadlines = deadlines.map(|(at, (term, deadline))| {
-                (term.category.clone(), deadline.filter(|_| !group.absent.contains(&at)))
-            });
-            let tags = SegmentTags {
-                bucket: group.bucket,
-                profile: group.profile.id.clone(),
-                profile_text: group.profile.text.clone(),
-                deadlines: deadlines.collect(),
-                policy_version: self.policy.version.clone(),
-            };
-            let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags, &absent).unwrap();
+            let mut writer = SegmentWriter::of_group(table.spec(), &group, &self.policy.version).unwrap();
             writer.write(&group.rows).unwrap();
             stored += group.rows.num_rows() as u64;
             segments.push(table.put(writer.finish().unwrap()).await.unwrap());

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use super::rows::RowWriter;
 use super::runs::Constant;
 use super::{EncodedSegment, SegmentError, SegmentTags};
-use crate::store::spec::{TableSpec, expires_column};
+use crate::ids::{Deadline, PolicyVersion};
+use crate::store::spec::{Role, TableSpec, expires_column};
+use crate::tag::Group;
 
 /// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
@@ -29,12 +31,31 @@ impl SegmentWriter {
         let is_constant = |name: &str| name.starts_with("expires_") || name == "policy_version" || name == "records";
         let brought = spec
             .stored()
-            .filter(|column| !(column.role == crate::store::Role::Tag && is_constant(&column.name)))
+            .filter(|column| !(column.role == Role::Tag && is_constant(&column.name)))
             .filter(|column| !absent.contains(&column.name))
             .map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let brought = brought.collect();
         let rows = RowWriter::new(spec, brought, |name| RUN_COLUMNS.contains(&name), constants, Vec::new());
         Ok(Self { tags, rows })
+    }
+
+    /// The segment that a tagged group begins: with the group's tags, and without the columns that its rows came too late
+    /// for. The rows are still to be written.
+    pub fn of_group(spec: &Arc<TableSpec>, group: &Group, version: &PolicyVersion) -> Result<Self, SegmentError> {
+        let Group { bucket, profile, deadlines, absent, rows } = group;
+        let deadline = |(index, deadline): (usize, &Option<Deadline>)| deadline.filter(|_| !absent.contains(&index));
+        let categories = profile.terms.iter().map(|term| term.category.clone());
+        let tags = SegmentTags {
+            bucket: *bucket,
+            profile: profile.id.clone(),
+            profile_text: profile.text.clone(),
+            deadlines: categories.zip(deadlines.iter().enumerate().map(deadline)).collect(),
+            policy_version: version.clone(),
+        };
+        let personal = spec.columns.iter().filter(|column| matches!(column.role, Role::Personal(_)));
+        let lacking = personal.filter(|column| rows.schema_ref().index_of(&column.name).is_err());
+        let lacking: Vec<String> = lacking.map(|column| column.name.clone()).collect();
+        Self::new(Arc::clone(spec), tags, &lacking)
     }
 
     /// Takes rows that have exactly the columns of the segment, in any order. Errors on a column too few, too many or of
@@ -80,7 +101,7 @@ fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, Constant)> {
         _ => deadline(column).map(|deadline| Constant::Int64(deadline.micros())),
     };
     spec.stored()
-        .filter(|column| column.role == crate::store::Role::Tag)
+        .filter(|column| column.role == Role::Tag)
         .filter_map(|column| Some((Field::new(&column.name, column.data_type.clone(), true), value(&column.name)?)))
         .collect()
 }
