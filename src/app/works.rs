@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::{App, AppError};
 use crate::config::Maintain;
 use crate::controls::{Signature, forget, settle};
-use crate::expiry::{Bounds, HeldBoard, Owned, Parts, Settings, Share, Sweeper, Watch, sweep, watch};
+use crate::expiry::{HeldBoard, Owned, Parts, Settings, Share, Sweeper, Watch, sweep, watch};
 use crate::metrics::Metrics;
 use crate::store::{Maintained, Root, Table, Upkeep};
 
@@ -73,18 +73,12 @@ impl App {
     }
 
     fn sweep_parts(&self, root: &Root, owned: &Owned, board: HeldBoard) -> Parts {
-        let sweep = &self.config.sweep;
         Parts {
             root: root.clone(),
             policy: Arc::clone(&self.policy),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
-            settings: Settings {
-                bounds: Bounds::default(),
-                memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
-                clock_tolerance: sweep.clock_tolerance,
-                clock_settle: sweep.clock_settle,
-            },
+            settings: Settings::of(&self.config.sweep),
             share: Share::Of(owned.clone()),
             board,
         }

@@ -80,7 +80,7 @@ impl Args {
 
     fn answer(&self) -> Result<Outcome, HistoryError> {
         let root = self.place.root()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = super::runtime()?;
         let wanted =
             Wanted { operation: self.operation.clone(), since: self.since, until: self.until, bucket: self.bucket };
         let (span, commits) = runtime.block_on(async {

@@ -140,8 +140,7 @@ impl Args {
 
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, HoldError> {
         let root = self.root()?;
-        // The log's reader works on threads of its own.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
                 Command::Place(args) => {

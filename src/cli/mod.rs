@@ -143,6 +143,11 @@ fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
 }
 
+/// The threads that a subcommand's work on the tables runs on: the log's reader needs some of its own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
 /// A value as JSON, with the line break that a terminal wants.
 fn json<T: serde::Serialize>(value: &T) -> String {
     // Only a map with keys that are no text could fail, and there is none.

@@ -68,7 +68,7 @@ fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
     };
     #[cfg(feature = "failpoints")]
     let _watched = crate::failpoint::watch();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = super::runtime()?;
     runtime.block_on(async {
         let (ask, asked) = watch::channel(false);
         let mut terminate = signal(SignalKind::terminate())?;

@@ -123,7 +123,7 @@ impl Args {
         if !self.dry_run && self.until.is_some_and(|until| until > clock.now()) {
             return Err(SweepCliError::Future);
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = super::runtime()?;
         runtime.block_on(self.sweep(&config, policy, clock))
     }
 
@@ -247,14 +247,10 @@ impl Args {
 }
 
 fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
-    Settings {
-        // What is only told may be all of it.
-        bounds: if dry_run { Bounds { works: 10_000, ..Bounds::default() } } else { Bounds::default() },
-        memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
-        clock_tolerance: sweep.clock_tolerance,
-        // One sweep is over before a clock could have settled.
-        clock_settle: Duration::MAX,
-    }
+    let of = Settings::of(sweep);
+    // One sweep is over before a clock could have settled; and what is only told may be all of it.
+    let works = if dry_run { 10_000 } else { of.bounds.works };
+    Settings { clock_settle: Duration::MAX, bounds: Bounds { works, ..of.bounds }, ..of }
 }
 
 #[derive(Serialize)]

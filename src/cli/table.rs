@@ -74,8 +74,7 @@ impl Args {
 
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, TableError> {
         let root = self.place.root()?;
-        // The log's reader works on threads of its own.
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = super::runtime()?;
         let text = self.output == Output::Text;
         Ok(Outcome::done(match &self.command {
             Command::List if text => products(&root)?.iter().map(|product| format!("{product}\n")).collect(),

@@ -128,7 +128,7 @@ impl Args {
             _ => return Ok(Outcome::usage("name a record by --topic, --partition and --offset, or by --id")),
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let runtime = super::runtime()?;
         let now = clock().now();
         let (stories, held) = runtime.block_on(async {
             let stories = why(&root, &self.product, &sought, &known).await?;

@@ -19,6 +19,7 @@ use super::select::{Action, Bounds, Plan, Work};
 use super::share::Share;
 use super::watch::HeldBoard;
 use crate::clock::SharedClock;
+use crate::config::Sweep;
 use crate::ids::ProductKey;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -35,6 +36,19 @@ pub struct Settings {
     pub clock_tolerance: Duration,
     /// How long a clock must go evenly after a jump.
     pub clock_settle: Duration,
+}
+
+impl Settings {
+    /// Those of the configuration, a plan of the usual size at once.
+    #[must_use]
+    pub fn of(sweep: &Sweep) -> Settings {
+        Settings {
+            bounds: Bounds::default(),
+            memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
+            clock_tolerance: sweep.clock_tolerance,
+            clock_settle: sweep.clock_settle,
+        }
+    }
 }
 
 /// What a sweep is made of.
