@@ -34,8 +34,6 @@ pub struct Done {
     pub commits: u64,
     /// What they did, summed.
     pub did: RewriteEvidence,
-    /// Segments that stay although they are due, because all their rows are held.
-    pub held_segments: u64,
 }
 
 impl Done {
@@ -101,7 +99,6 @@ impl Product {
             Split::None => Ok(Some(segment.clone())),
             Split::All => {
                 self.note_held(segment.path.clone(), held);
-                done.held_segments += 1;
                 done.did.held += segment.records;
                 Ok(None)
             }
@@ -110,7 +107,6 @@ impl Product {
                 let did = RewriteEvidence { held: matching.rows(), ..RewriteEvidence::default() };
                 let (removes, adds) = (vec![segment.clone()], vec![matching, rest]);
                 done.count(&self.commit(Step { operation: "split", removes, adds, did }, held, by).await?);
-                done.held_segments += 1;
                 self.note_held(kept.into(), held);
                 Ok(self.index.get(&freed).cloned())
             }

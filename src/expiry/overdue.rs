@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::ids::{Category, ProfileId};
+use crate::ids::Category;
 use crate::policy::{Keep, Policy};
 use crate::store::StoredSegment;
 
@@ -39,7 +39,7 @@ pub struct Overdue {
 pub fn overdue<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
-    grace: impl Fn(&Category, &ProfileId) -> TimeDelta,
+    grace: impl Fn(&Category) -> TimeDelta,
     held: impl Fn(&StoredSegment) -> bool,
 ) -> Overdue {
     let mut found = Overdue::default();
@@ -60,7 +60,7 @@ pub fn overdue<'s>(
                 counts.held += segment.records;
                 continue;
             }
-            let late = (now - deadline.0) - grace(category, &segment.profile);
+            let late = (now - deadline.0) - grace(category);
             if late > TimeDelta::zero() {
                 counts.overdue += segment.records;
                 found.oldest = found.oldest.max(late);

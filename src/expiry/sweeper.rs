@@ -3,6 +3,7 @@
 //! Promises that a round is bounded, that what fails waits while the rest goes on, and that nothing is done by a clock that
 //! is not trusted or under controls that cannot be read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,15 +172,17 @@ impl Sweeper {
     /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces of work.
     pub async fn round(&mut self, until: Option<DateTime<Utc>>, steps: usize) -> Round {
         let mut round = Round::default();
-        let mut todo: Vec<(usize, Work, HeldBy)> = Vec::new();
+        let mut todo: Vec<(usize, Work)> = Vec::new();
+        let mut held: BTreeMap<usize, HeldBy> = BTreeMap::new();
         // Also where nothing is due: a jump that nobody sees would count against a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
         for index in 0..self.products.len() {
             match self.plan_of(index, until.map_or(now, |until| until.min(now))).await {
-                Ok((plan, held)) => {
+                Ok((plan, by)) => {
                     round.more |= plan.more;
-                    todo.extend(plan.works.into_iter().map(|work| (index, work, held.clone())));
+                    todo.extend(plan.works.into_iter().map(|work| (index, work)));
+                    held.insert(index, by);
                 }
                 Err(error) => {
                     let product = &self.products[index].key;
@@ -189,18 +192,24 @@ impl Sweeper {
                 }
             }
         }
-        todo.sort_by_key(|(_, work, _)| work.due);
+        todo.sort_by_key(|(_, work)| work.due);
         round.more |= todo.len() > steps;
-        for (index, work, held) in todo.into_iter().take(steps) {
+        for (index, work) in todo.into_iter().take(steps) {
             let verdict = self.look_at_clock();
             if verdict != Verdict::Trusted {
                 round.clock = Some(verdict.as_str());
                 round.more = true;
                 break;
             }
-            self.step(index, &work, &held, &mut round).await;
+            if let Some(held) = held.get(&index) {
+                self.step(index, &work, held, &mut round).await;
+            }
         }
-        self.tell_held().await;
+        // The watch is told which segments are held whole.
+        for (index, held) in &held {
+            let product = &self.products[*index];
+            self.parts.board.tell(&product.key, product.held_paths(held));
+        }
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
         round
@@ -274,17 +283,6 @@ impl Sweeper {
         metrics.cells.with_label_values(&[product]).inc_by(done.did.cells);
         for (category, fields) in &done.did.dropped {
             metrics.dropped_fields.with_label_values(&[product, category.as_str()]).inc_by(*fields);
-        }
-    }
-
-    /// Tells the watch which segments are held whole.
-    async fn tell_held(&self) {
-        let now = self.parts.clock.now();
-        for product in &self.products {
-            if let Ok(controls) = product.controls(&self.parts.root).await {
-                let held = HeldBy::at(&controls, now, product.table.controls());
-                self.parts.board.tell(&product.key, product.held_paths(&held));
-            }
         }
     }
 }

@@ -92,7 +92,7 @@ impl Watch {
         product.refresh().await?;
         let held = HeldBy::at(&product.controls(&self.root).await?, now, product.table.controls());
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
-        let grace = |category: &Category, _: &_| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
+        let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
         let (product, board) = (&*product, &self.board);
         let is_held = |segment: &crate::store::StoredSegment| {
             product.predicate(segment, &held).is_some() && (early || board.has(&product.key, &segment.path))
