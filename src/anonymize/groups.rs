@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::hash::{Hashed, Keys, Value};
-use super::view::View;
+use super::view::{Columns, View};
 
 /// The rows of a batch by cell. Two groups may be of one cell.
 pub(super) struct Groups {
@@ -18,11 +18,13 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// The groups of `rows` rows with those cell columns.
-    pub(super) fn of(keys: &Keys, views: &[View<'_>], rows: usize) -> Self {
+    /// The groups of the rows by their cell columns.
+    pub(super) fn of(keys: &Keys, columns: &Columns) -> Self {
+        let rows = columns.rows;
+        let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
         let rows_32 = u32::try_from(rows).unwrap_or(u32::MAX);
         let (of_row, firsts) = if views.iter().all(|view| view.codes().is_some()) {
-            let (of_row, firsts) = combine(views, rows);
+            let (of_row, firsts) = combine(&views, rows);
             (Some(of_row), firsts)
         } else {
             (None, (0..rows_32).collect())

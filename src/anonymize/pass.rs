@@ -18,10 +18,7 @@ use super::plan::CellPlan;
 use super::rows;
 use super::subjects::Subjects;
 use super::sums::Sum;
-use super::view::{Columns, View};
-
-/// Rows that are worked on at once.
-pub(super) const ROWS: usize = 8192;
+use super::view::{Columns, View, few};
 
 /// What a cell takes beside its parts on the heap: itself and its place in the table, both of which may be half empty.
 const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<(u128, u32)>() + 1);
@@ -134,16 +131,12 @@ impl<'a> Pass<'a> {
 
     /// Counts the rows of a batch.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
-        for from in (0..batch.num_rows()).step_by(ROWS) {
-            self.few(&batch.slice(from, ROWS.min(batch.num_rows() - from)))?;
-        }
-        Ok(())
+        few(batch).try_for_each(|few| self.few(&few))
     }
 
     fn few(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
         let columns = Columns::of(self.plan, batch)?;
-        let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
-        let groups = Groups::of(self.keys, &views, columns.rows);
+        let groups = Groups::of(self.keys, &columns);
         let slots = self.slots(&groups, &columns)?;
         self.read += columns.rows as u64;
         self.count(&groups, &slots, &columns);

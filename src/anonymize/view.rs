@@ -11,6 +11,14 @@ use arrow::downcast_primitive_array;
 use super::error::Refused;
 use super::plan::CellPlan;
 
+/// Rows that are worked on at once.
+const ROWS: usize = 8192;
+
+/// A batch in pieces of as many rows as are worked on at once.
+pub(super) fn few(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
+    (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
+}
+
 /// The columns of a batch that cells are made of, each of the plan's type or a dictionary of it; `None` if it is absent.
 pub(super) struct Columns {
     pub(super) rows: usize,

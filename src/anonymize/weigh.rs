@@ -10,9 +10,9 @@ use super::error::Refused;
 use super::groups::Groups;
 use super::hash::Keys;
 use super::numbers::{Addend, Numbers};
-use super::pass::{ROWS, SubjectHashes};
+use super::pass::SubjectHashes;
 use super::plan::CellPlan;
-use super::view::{Columns, View};
+use super::view::{Columns, few};
 
 /// The subjects of one cell that are to be weighed: for each sum that is open, what each of them weighs so far.
 pub(super) type Suspects = HashMap<usize, Vec<(u64, u128)>>;
@@ -31,17 +31,13 @@ pub(super) struct Weighing<'a, F> {
 impl<F: Fn(u128) -> Option<usize>> Weighing<'_, F> {
     /// Weighs the rows of a batch.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
-        for from in (0..batch.num_rows()).step_by(ROWS) {
-            self.few(&batch.slice(from, ROWS.min(batch.num_rows() - from)))?;
-        }
-        Ok(())
+        few(batch).try_for_each(|few| self.few(&few))
     }
 
     fn few(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
         let columns = Columns::of(self.plan, batch)?;
         self.read += columns.rows as u64;
-        let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
-        let groups = Groups::of(self.keys, &views, columns.rows);
+        let groups = Groups::of(self.keys, &columns);
         let suspects: Vec<Option<usize>> = groups.cells.iter().map(|cell| (self.which)(*cell)).collect();
         if suspects.iter().all(Option::is_none) {
             return Ok(());
