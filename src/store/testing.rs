@@ -125,6 +125,16 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
 }
 
+/// A table of `count` segments of 100 rows each, each of a commit of its own.
+pub async fn filled(root: &super::Root, count: i64) -> Table {
+    let mut table = Table::open(root, spec()).await.unwrap();
+    for from in 0..count {
+        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
+        table.commit(work).await.unwrap();
+    }
+    table
+}
+
 /// A root in a folder of its own, which goes with the first of the two.
 pub fn root() -> (tempfile::TempDir, super::Root) {
     let folder = tempfile::tempdir().unwrap();

@@ -4,23 +4,12 @@
 
 use std::time::{Duration, Instant};
 
+use ebbtide::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::support::scene::Scene;
 use crate::support::{kafka, registry};
-
-/// Every step of a commit at which the program can be made to stop dead, in the order in which a commit takes them.
-const STEPS: [&str; 8] = [
-    "dead-letters-delivered",
-    "segment-encoded",
-    "segment-written",
-    "segment-synced",
-    "before-commit",
-    "commit-written",
-    "commit-synced",
-    "after-commit",
-];
 
 fn scene() -> Scene<'static> {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 4);
@@ -61,7 +50,7 @@ fn killed_at_random_again_and_again_under_load() {
 fn killed_at_every_named_step_of_a_commit() {
     let scene = scene();
     let mut producer = scene.produce(usize::MAX / 2, 250, "steps");
-    for step in STEPS {
+    for step in ["dead-letters-delivered"].into_iter().chain(COMMIT) {
         // Once at its first passing, and once when the life has commits behind it.
         for failpoints in [format!("{step}=return"), format!("{step}=3*off->return")] {
             let mut ebbtide = scene.start("ebbtide", &[("FAILPOINTS", &failpoints)]);

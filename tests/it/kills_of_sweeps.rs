@@ -6,6 +6,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use ebbtide::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -15,18 +16,6 @@ use crate::support::process::Process;
 use crate::support::scene::Scene;
 use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
 use crate::support::{kafka, readers, registry};
-
-/// The steps of a sweep's commit at which the program can be made to stop dead.
-const STEPS: [&str; 8] = [
-    "segment-encoded",
-    "segment-part-written",
-    "segment-written",
-    "segment-synced",
-    "before-commit",
-    "commit-written",
-    "commit-synced",
-    "after-commit",
-];
 
 /// Each life is so many seconds further: every other one an hour's bucket comes to a deadline.
 const STEP: u64 = 25 * 60;
@@ -123,7 +112,8 @@ fn killed_at_every_named_step_of_a_sweeps_commit() {
     // Four hours on all content of the last hours is due, whatever the minute is; and then more with each half hour, so that
     // there is work for each step.
     let (mut ahead, mut deaths) = (0, 0);
-    for (nth, step) in STEPS.iter().enumerate() {
+    let steps = COMMIT.into_iter().chain(["segment-part-written"]);
+    for (nth, step) in steps.enumerate() {
         ahead = 3600 * (nth as u64 + 8) / 2;
         for failpoints in [format!("{step}=return"), format!("{step}=1*off->return")] {
             let mut command = std::process::Command::new(program());
@@ -137,7 +127,7 @@ fn killed_at_every_named_step_of_a_sweeps_commit() {
         }
         scene.audit();
     }
-    assert!(deaths >= STEPS.len(), "{deaths} deaths");
+    assert!(deaths > COMMIT.len(), "{deaths} deaths");
     let said = ebbtide(ahead, args!["sweep", "--config", scene.config().display()]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     settle(&mut scene, &acked, ahead);

@@ -6,26 +6,18 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::failpoint::COMMIT;
 use crate::store::testing::{batch, noon, partition, root, spec};
 use crate::store::{Root, Table, Upkeep, audit};
 
-const STEPS: [&str; 7] = [
-    "segment-encoded",
-    "segment-written",
-    "segment-synced",
-    "before-commit",
-    "commit-written",
-    "commit-synced",
-    "after-commit",
-];
-
 const CHILD: &str = "store::table::tests::crashes::a_writer_that_a_test_runs_and_kills";
+const ROOT: &str = "EBBTIDE_TEST_ROOT";
 
 /// Reads on from the table's own offset and commits ten records.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_writer_that_a_test_runs_and_kills() {
-    let Ok(folder) = std::env::var("EBBTIDE_TEST_ROOT") else { return };
+    let Ok(folder) = std::env::var(ROOT) else { return };
     let _scenario = fail::FailScenario::setup();
     let mut table = Table::open(&Root::parse(&folder).unwrap(), spec()).await.unwrap();
     let from = table.next_offset(&partition(0)).map(|offset| offset.0);
@@ -33,13 +25,18 @@ async fn a_writer_that_a_test_runs_and_kills() {
     table.commit(work).await.unwrap();
 }
 
-fn write_once(root: &Root, die_at: &str) -> ExitStatus {
+/// Runs the test of that name as a process that finds the root in the variable, and dies at a step unless it is empty.
+pub(super) fn run_child((test, variable): (&str, &str), root: &Root, die_at: &str) -> ExitStatus {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", CHILD, "--nocapture"]).env("EBBTIDE_TEST_ROOT", root.folder());
+    child.args(["--exact", test, "--nocapture"]).env(variable, root.folder());
     if !die_at.is_empty() {
         child.env("FAILPOINTS", format!("{die_at}=return"));
     }
     child.output().unwrap().status
+}
+
+fn write_once(root: &Root, die_at: &str) -> ExitStatus {
+    run_child((CHILD, ROOT), root, die_at)
 }
 
 /// The offsets of every row that the table lists, sorted.
@@ -62,7 +59,7 @@ pub(super) async fn offsets(root: &Root) -> Vec<i64> {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_killed_at_any_step_loses_nothing_and_doubles_nothing() {
-    for step in STEPS {
+    for step in COMMIT {
         let (_folder, root) = root();
         Table::open(&root, spec()).await.unwrap();
         assert!(write_once(&root, "").success(), "{step}");

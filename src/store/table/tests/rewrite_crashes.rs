@@ -1,31 +1,22 @@
 //! Kills a process at each named step of a rewrite: this test binary runs itself as the rewriter.
 
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::crashes::offsets;
+use super::crashes::{offsets, run_child};
+use crate::failpoint::COMMIT;
 use crate::store::testing::{batch, noon, rewrite, root, spec};
 use crate::store::{Plan, Root, SegmentIndex, Table, Upkeep, audit};
 
-const STEPS: [&str; 8] = [
-    "segment-part-written",
-    "segment-encoded",
-    "segment-written",
-    "segment-synced",
-    "before-commit",
-    "commit-written",
-    "commit-synced",
-    "after-commit",
-];
-
 const CHILD: &str = "store::table::tests::rewrite_crashes::a_rewriter_that_a_test_runs_and_kills";
+const ROOT: &str = "EBBTIDE_TEST_REWRITE";
 
 /// Leaves the content out of all segments that have some.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_rewriter_that_a_test_runs_and_kills() {
-    let Ok(folder) = std::env::var("EBBTIDE_TEST_REWRITE") else { return };
+    let Ok(folder) = std::env::var(ROOT) else { return };
     let _scenario = fail::FailScenario::setup();
     let mut table = Table::open(&Root::parse(&folder).unwrap(), spec()).await.unwrap();
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -39,12 +30,7 @@ async fn a_rewriter_that_a_test_runs_and_kills() {
 }
 
 fn rewrite_once(root: &Root, die_at: &str) -> ExitStatus {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", CHILD, "--nocapture"]).env("EBBTIDE_TEST_REWRITE", root.folder());
-    if !die_at.is_empty() {
-        child.env("FAILPOINTS", format!("{die_at}=return"));
-    }
-    child.output().unwrap().status
+    run_child((CHILD, ROOT), root, die_at)
 }
 
 /// How many of the table's files have content.
@@ -62,7 +48,7 @@ async fn with_content(root: &Root) -> usize {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
-    for step in STEPS {
+    for step in ["segment-part-written"].into_iter().chain(COMMIT) {
         let (_folder, root) = root();
         let mut table = Table::open(&root, spec()).await.unwrap();
         for from in [None, Some(10)] {

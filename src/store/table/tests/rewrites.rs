@@ -4,18 +4,8 @@ use deltalake_core::kernel::{Action, Remove, Transaction};
 
 use super::super::open::info;
 use super::{foreign, with_faults};
-use crate::store::testing::{batch, noon, partition, rewrite, root, segment, spec};
+use crate::store::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
 use crate::store::{CommitError, ControlsVersion, Root, SegmentIndex, StoreError, StoredSegment, Table, Upkeep, audit};
-
-/// A table of `count` segments of 100 rows each.
-async fn filled(root: &Root, count: i64) -> Table {
-    let mut table = Table::open(root, spec()).await.unwrap();
-    for from in 0..count {
-        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
-        table.commit(work).await.unwrap();
-    }
-    table
-}
 
 async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     let index = SegmentIndex::load(table).await.unwrap();

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::{Fate, Known, Sought, State, Story, why};
 use crate::ids::{Category, Offset, ProductKey};
-use crate::store::testing::{batch, noon, partition, rewrite, root, segment, spec};
+use crate::store::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
 use crate::store::{Advance, IngestCommit, Role, Root, SegmentIndex, Table, Upkeep};
 
 fn sms() -> ProductKey {
@@ -24,16 +24,6 @@ fn known() -> Known {
         }
     }
     known
-}
-
-/// A table of segments of 100 rows, each of a commit of its own.
-async fn filled(root: &Root, count: i64) -> Table {
-    let mut table = Table::open(root, spec()).await.unwrap();
-    for from in 0..count {
-        let work = batch(&table, 0, (from > 0).then_some(from * 100), from * 100 + 100).await;
-        table.commit(work).await.unwrap();
-    }
-    table
 }
 
 /// Makes one segment of all, without what is of `content`, and commits that.
