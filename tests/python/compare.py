@@ -8,10 +8,9 @@ import argparse
 import collections
 import json
 import os
-import sys
 
 from oracle import Oracle
-from tables import READERS, leave, rows
+from tables import READERS, rows, verdict
 
 
 def lines(paths):
@@ -19,6 +18,16 @@ def lines(paths):
         with open(path, encoding="utf-8") as file:
             for line in file:
                 yield json.loads(line)
+
+
+def told(acked, dead):
+    """What producers had acknowledged, by product and place; and the places of the dead letters."""
+    produced = collections.defaultdict(dict)
+    for line in lines(acked):
+        produced[line["product"]][(line["topic"], line["partition"], line["offset"])] = line
+    headers = [letter["headers"] for letter in lines(dead)]
+    places = {(of["ebbtide.topic"], int(of["ebbtide.partition"]), int(of["ebbtide.offset"])) for of in headers}
+    return produced, places
 
 
 class Judge:
@@ -97,13 +106,7 @@ def main():
     args = parser.parse_args()
 
     judge = Judge(Oracle(args.policy))
-    produced = collections.defaultdict(dict)
-    for line in lines(args.acked):
-        produced[line["product"]][(line["topic"], line["partition"], line["offset"])] = line
-    dead = set()
-    for letter in lines(args.dead):
-        headers = letter["headers"]
-        dead.add((headers["ebbtide.topic"], int(headers["ebbtide.partition"]), int(headers["ebbtide.offset"])))
+    produced, dead = told(args.acked, args.dead)
     strays = dead - {key for by_key in produced.values() for key in by_key}
     if strays:
         judge.say(f"{len(strays)} dead letters of what nobody produced, such as {min(strays)}")
@@ -124,12 +127,7 @@ def main():
             counts["stored"].setdefault(reader, 0)
             counts["stored"][reader] += len(found)
         counts["expired"] += expired
-    for text in judge.wrong[:20]:
-        print(text, file=sys.stderr)
-    if judge.wrong:
-        leave(f"{len(judge.wrong)} differences; counted: {counts}")
-    print(json.dumps(counts))
-    leave()
+    verdict(judge.wrong, counts)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,13 @@ import json
 import os
 import re
 import subprocess
-import sys
 import urllib.parse
 
 import deltalake
 
-from compare import lines
+from compare import told
 from oracle import Oracle
-from tables import READERS, leave, rows
+from tables import READERS, rows, verdict
 
 OWN = {"source_topic", "source_partition", "source_offset", "ingested_at", "profile"}
 LOG = re.compile(r"\d{20}\.json|\d{20}\.checkpoint(\.[\w-]+)*\.parquet|_last_checkpoint")
@@ -157,13 +156,7 @@ def main():
     args = parser.parse_args()
 
     judge = Swept(args)
-    produced = collections.defaultdict(dict)
-    for line in lines(args.acked):
-        produced[line["product"]][(line["topic"], line["partition"], line["offset"])] = line
-    dead = set()
-    for letter in lines([args.dead]):
-        headers = letter["headers"]
-        dead.add((headers["ebbtide.topic"], int(headers["ebbtide.partition"]), int(headers["ebbtide.offset"])))
+    produced, dead = told(args.acked, [args.dead])
     said = {}
     for product, by_key in sorted(produced.items()):
         counted = {}
@@ -177,12 +170,7 @@ def main():
         said[product] = {"produced": len(by_key), "stand": stand, "in_cells": cells} | totals
         if args.settled:
             judge.files(product)
-    for text in judge.wrong[:20]:
-        print(text, file=sys.stderr)
-    if judge.wrong:
-        leave(f"{len(judge.wrong)} differences; counted: {said}")
-    print(json.dumps(said))
-    leave()
+    verdict(judge.wrong, said)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ hex, maps as dicts in the order of their keys, what is not a number as `NaN`.
 
 import datetime
 import decimal
+import json
 import math
 import os
 import sys
@@ -76,6 +77,16 @@ def rows(reader, path):
     table = READERS[reader](path)
     columns = {name: [normal(v, column.type) for v in column.to_pylist()] for name, column in zip(table.column_names, table.columns)}
     return [dict(zip(columns, values)) for values in zip(*columns.values())] if table.num_rows else []
+
+
+def verdict(wrong, counts):
+    """Ends the process with the first of what is wrong, or with what was counted, as JSON."""
+    for text in wrong[:20]:
+        print(text, file=sys.stderr)
+    if wrong:
+        leave(f"{len(wrong)} differences; counted: {counts}")
+    print(json.dumps(counts))
+    leave()
 
 
 def leave(wrong=None):
