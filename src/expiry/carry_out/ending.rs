@@ -43,7 +43,7 @@ impl Product {
         let counted = tokio::task::spawn_blocking(move || {
             let columns: Vec<&str> = plan.columns().collect();
             cells(&plan, memory, || Batches {
-                rows: Some(runtime.block_on(async { reader.read_columns(&free, &columns, None) })),
+                rows: Some(runtime.block_on(async { reader.read_coded(&free, &columns) })),
                 runtime: runtime.clone(),
             })
         });

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Schema};
 use object_store::ObjectStore;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::basic::{LogicalType, TimeUnit};
+use parquet::basic::{Encoding, LogicalType, PageType, TimeUnit};
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -64,6 +65,28 @@ impl Opened {
         .await
     }
 
+    /// The same segment, read so that text of one row group comes as a dictionary where all its pages have one. Where some have
+    /// not, making one would cost more than it saves.
+    pub fn coded(&self, group: usize, columns: &[&str]) -> Result<Opened, RewriteError> {
+        let metadata = self.metadata.metadata();
+        let chunks = metadata.row_groups().get(group).map_or(&[][..], RowGroupMetaData::columns);
+        let is_coded = |name: &str| {
+            let chunk = chunks.iter().find(|chunk| chunk.column_path().parts() == [name]);
+            columns.contains(&name) && chunk.is_some_and(of_dictionary_pages)
+        };
+        let fields = self.metadata.schema().fields().iter().map(|field| match field.data_type() {
+            DataType::Utf8 if is_coded(field.name()) => {
+                let coded = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Arc::new(field.as_ref().clone().with_data_type(coded))
+            }
+            _ => Arc::clone(field),
+        });
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
+        let metadata =
+            ArrowReaderMetadata::try_new(Arc::clone(metadata), options).map_err(|error| self.damaged(&error))?;
+        Ok(Opened { path: self.path.clone(), source: self.source.clone(), metadata })
+    }
+
     /// A reader of those row groups and columns; all columns where `columns` is `None`.
     pub fn reader(&self, groups: Vec<usize>, columns: Option<&[&str]>) -> ParquetRecordBatchReaderBuilder<Source> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
@@ -106,6 +129,18 @@ impl Opened {
         }
         Ok(selected)
     }
+}
+
+/// Whether every page of values of a chunk refers to its dictionary.
+fn of_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
+    let by_page = chunk.page_encoding_stats().map(|pages| {
+        let mut values = pages.iter().filter(|page| page.page_type != PageType::DICTIONARY_PAGE);
+        values.all(|page| matches!(page.encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY))
+    });
+    let by_mask = chunk
+        .page_encoding_stats_mask()
+        .map(|mask| mask.is_only(Encoding::RLE_DICTIONARY) || mask.is_only(Encoding::PLAIN_DICTIONARY));
+    chunk.dictionary_page_offset().is_some() && by_page.or(by_mask) == Some(true)
 }
 
 /// What the footer and the bloom filters tell of a row group.

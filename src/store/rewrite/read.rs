@@ -1,13 +1,13 @@
 //! Columns of segments, read back in batches.
 //!
 //! Promises bounded memory: a few batches at a time, decoded on a thread of its own that stops when nobody asks on. Each batch
-//! has exactly the columns that were asked for, null where a segment lacks one.
+//! has exactly the columns that were asked for, null where a segment lacks one; texts as dictionaries only where asked.
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use object_store::ObjectStore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -71,6 +71,22 @@ impl Reader {
         columns: &[&str],
         predicate: Option<&Predicate>,
     ) -> Result<Rows, RewriteError> {
+        self.read(sources, columns, predicate.cloned(), false)
+    }
+
+    /// Reads columns of all rows, as [`Reader::read_columns`] does, but text comes as a dictionary where the file has one: what
+    /// is counted by value need not be looked at row by row.
+    pub fn read_coded(&self, sources: &[StoredSegment], columns: &[&str]) -> Result<Rows, RewriteError> {
+        self.read(sources, columns, None, true)
+    }
+
+    fn read(
+        &self,
+        sources: &[StoredSegment],
+        columns: &[&str],
+        predicate: Option<Predicate>,
+        coded: bool,
+    ) -> Result<Rows, RewriteError> {
         let wanted = columns.iter().map(|name| match self.spec.column(name) {
             Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
             None => {
@@ -80,12 +96,12 @@ impl Reader {
         });
         let wanted = Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?));
         let (sender, receiver) = channel(2);
-        let (store, sources, predicate) = (Arc::clone(&self.store), sources.to_vec(), predicate.cloned());
+        let (store, sources) = (Arc::clone(&self.store), sources.to_vec());
         tokio::spawn(async move {
             for (source, segment) in sources.iter().enumerate() {
                 let read = async {
                     let opened = Opened::open(&store, &segment.path).await?;
-                    let reading = Reading { source, opened, wanted: wanted.clone(), sender: sender.clone() };
+                    let reading = Reading { source, opened, wanted: wanted.clone(), coded, sender: sender.clone() };
                     let predicate = predicate.clone();
                     blocking(move || reading.all(predicate.as_ref())).await
                 };
@@ -109,6 +125,8 @@ struct Reading {
     source: usize,
     opened: Opened,
     wanted: SchemaRef,
+    /// Whether text comes as a dictionary where the file has one.
+    coded: bool,
     sender: Sender<Result<RowsOf, RewriteError>>,
 }
 
@@ -125,7 +143,8 @@ impl Reading {
                     bits => bits,
                 },
             };
-            let reader = self.opened.reader(vec![number], Some(&columns)).build();
+            let opened = if self.coded { &self.opened.coded(number, &columns)? } else { &self.opened };
+            let reader = opened.reader(vec![number], Some(&columns)).build();
             let mut at = 0;
             for rows in reader.map_err(|error| self.opened.damaged(&error))? {
                 let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
@@ -144,19 +163,35 @@ impl Reading {
         Ok(true)
     }
 
-    /// The batch with exactly the columns that were asked for, of the table's types.
+    /// The batch with exactly the columns that were asked for, of the table's types or dictionaries of them.
     fn of_table(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
             match rows.column_by_name(field.name()) {
                 None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-                Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
+                Some(found) if plain(found.data_type()) == field.data_type() => Ok(found.clone()),
                 // Lists and maps name their parts otherwise in files than in the table.
                 Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
             }
         };
-        let columns = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+        let columns: Vec<ArrayRef> = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(self.wanted.clone(), columns, &options);
+        let schema = if self.coded { self.as_read(&columns) } else { self.wanted.clone() };
+        let rows = RecordBatch::try_new_with_options(schema, columns, &options);
         Ok(rows.map_err(SegmentError::from)?)
+    }
+
+    /// The columns that were asked for, of the types in which they came.
+    fn as_read(&self, columns: &[ArrayRef]) -> SchemaRef {
+        let fields = self.wanted.fields().iter().zip(columns);
+        let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// The type itself, or that of a dictionary's values.
+fn plain(data_type: &DataType) -> &DataType {
+    match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
     }
 }

@@ -10,6 +10,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use proptest::prelude::*;
+use tokio::runtime::Runtime;
 
 use super::{categories, holds, read, texts};
 use crate::ids::BucketUnit;
@@ -216,6 +217,41 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Writes the case's files, and reads every column of them as dictionaries and plainly: the rows, and how many came as either.
+fn read_both(runtime: &Runtime, (columns, files): &Case) -> Result<[usize; 2], TestCaseError> {
+    let (_folder, root) = root();
+    let table = runtime.block_on(Table::open(&root, spec(columns))).unwrap();
+    let sources: Vec<StoredSegment> = (files.iter().enumerate())
+        .map(|(number, file)| {
+            let (rows, bytes) = written(columns, file);
+            put(&root, number, &rows, &bytes)
+        })
+        .collect();
+    let names: Vec<String> = (0..columns.len()).map(name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut forms = [0, 0];
+    let mut collected = |coded: bool| {
+        runtime.block_on(async {
+            let mut rows = match coded {
+                true => table.reader().read_coded(&sources, &names),
+                false => table.read_columns(&sources, &names, None),
+            }
+            .unwrap();
+            let mut all = vec![Vec::new(); names.len()];
+            while let Some(some) = rows.next().await {
+                for (texts_of, column) in all.iter_mut().zip(some.unwrap().rows.columns()) {
+                    forms[usize::from(matches!(column.data_type(), DataType::Dictionary(..)))] += 1;
+                    texts_of.extend(texts(column));
+                }
+            }
+            all
+        })
+    };
+    let (coded, plain) = (collected(true), collected(false));
+    prop_assert_eq!(coded, plain);
+    Ok(forms)
+}
+
 #[test]
 fn a_column_that_is_still_there_is_found_whatever_its_encoding() {
     let seeds: Vec<_> = (0..200).map(|seed| (seed % 9 > 0).then_some(seed)).collect();
@@ -245,5 +281,14 @@ proptest! {
     #[test]
     fn every_surviving_value_is_equal_and_no_byte_of_a_dropped_column_remains(case in cases()) {
         check(&case)?;
+    }
+
+    #[test]
+    fn dictionaries_that_are_read_as_they_are_say_the_same(case in cases()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let [_, coded] = read_both(&runtime, &case)?;
+        // Few enough values, so that no page is without the dictionary.
+        let some = case.1.iter().any(|(style, _, has)| style.dictionary && case.0.iter().zip(has).any(|((kind, _), has)| *kind == 0 && *has));
+        prop_assert!(coded > 0 || !some);
     }
 }
