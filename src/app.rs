@@ -2,6 +2,7 @@
 //!
 //! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
 
+mod janitor;
 mod policy_file;
 mod retention;
 mod works;

@@ -8,12 +8,12 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
+use super::janitor::Janitor;
 use super::{App, AppError};
-use crate::config::Maintain;
-use crate::controls::{Signature, forget, settle};
-use crate::expiry::{HeldBoard, Owned, Parts, Settings, Share, Sweeper, Watch, sweep, watch};
-use crate::metrics::Metrics;
-use crate::store::{Maintained, Root, Table, Upkeep};
+use crate::config::{Maintain, Sweep};
+use crate::controls::Signature;
+use crate::expiry::{HeldBoard, Owned, Parts, Settings, Share, Sweeper, TrustedClock, Watch, sweep, watch};
+use crate::store::{Root, Table, Upkeep};
 
 /// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
@@ -44,9 +44,12 @@ impl App {
             watch(counting, WATCH_EVERY).await;
             "watch"
         });
-        self.metrics.clock_trusted.set(1);
+        let Sweep { clock_tolerance, clock_settle, .. } = self.config.sweep;
+        let mut guard = TrustedClock::new(Arc::clone(&self.clock), self.metrics.clone(), clock_tolerance, clock_settle);
         if self.config.sweep.enabled {
             let sweeper = Sweeper::open(self.sweep_parts(root, owned, board), None).await?;
+            // A jump that one of them saw stops the other too.
+            guard = sweeper.guard();
             let every = self.config.sweep.every;
             tasks.spawn(async move {
                 sweep(sweeper, every).await;
@@ -57,6 +60,7 @@ impl App {
             root: root.clone(),
             upkeep: upkeep(&self.config.maintain),
             clock: Arc::clone(&self.clock),
+            guard,
             metrics: self.metrics.clone(),
             signature: Signature {
                 writer: uuid::Uuid::new_v4(),
@@ -95,50 +99,5 @@ pub fn upkeep(maintain: &Maintain) -> Upkeep {
         keep_orphans: time(maintain.orphan_age),
         readers_grace: time(maintain.readers_grace),
         ..Upkeep::default()
-    }
-}
-
-/// Keeps logs short and folders clean, finishes controls that a crash cut short, and forgets what is over.
-struct Janitor {
-    root: Root,
-    upkeep: Upkeep,
-    clock: crate::clock::SharedClock,
-    metrics: Metrics,
-    signature: Signature,
-}
-
-impl Janitor {
-    async fn run(self, mut tables: Vec<Table>, every: Duration) {
-        loop {
-            let now = self.clock.now();
-            let by = Signature { at: now, ..self.signature.clone() };
-            if let Err(error) = settle(&self.root, &by).await {
-                tracing::error!(%error, "a control is not in force everywhere; trying again");
-            }
-            // By a clock that is not trusted nothing is forgotten.
-            if self.metrics.clock_trusted.get() == 1
-                && let Err(error) = forget(&self.root, now).await
-            {
-                tracing::warn!(%error, "holds that are over could not be forgotten; trying again");
-            }
-            for table in &mut tables {
-                match table.maintain(now, &self.upkeep).await {
-                    Ok(done) => self.count(table, &done),
-                    Err(error) => {
-                        let product = &table.spec().product;
-                        tracing::warn!(%product, %error, "the table could not be looked after; trying again later");
-                    }
-                }
-            }
-            tokio::time::sleep(every).await;
-        }
-    }
-
-    fn count(&self, table: &Table, done: &Maintained) {
-        let product = [table.spec().product.as_str()];
-        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.unlinked.with_label_values(&product).inc_by(done.deleted.replaced.len() as u64);
-        self.metrics.orphans.with_label_values(&product).set(gauge(done.deleted.orphans.len()));
-        self.metrics.unlink_backlog.with_label_values(&product).set(gauge(done.deleted.in_grace));
     }
 }

@@ -17,7 +17,7 @@ use crate::app::{UnreadablePolicy, read_policy, upkeep};
 use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
 use crate::expiry::{
-    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
+    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper, Verdict,
 };
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
@@ -145,7 +145,10 @@ impl Args {
         }
         let round = self.rounds(&mut sweeper).await;
         let mut unlinked = 0;
-        for product in policy.products.keys().filter(|key| self.product.as_ref().is_none_or(|only| only == *key)) {
+        let wanted = |key: &&ProductKey| self.product.as_ref().is_none_or(|only| only == *key);
+        // A clock that is not trusted with what is due is not with the readers' grace either.
+        let trusted = sweeper.look_at_clock() == Verdict::Trusted;
+        for product in policy.products.keys().filter(wanted).filter(|_| trusted) {
             if let Some(spec) = TableSpec::of(&policy, product) {
                 let mut table = Table::open(&root, Arc::new(spec)).await?;
                 // A pass deletes so many files at most; once nothing is deleted, nothing more can be.

@@ -12,6 +12,7 @@ mod product;
 mod select;
 mod share;
 mod sweeper;
+mod trusted;
 mod watch;
 
 pub use carry_out::{By, Done};
@@ -22,6 +23,7 @@ pub use product::{Ending, HeldBy, OpenProductError, Product};
 pub use select::{Action, Bounds, Plan, Work, select};
 pub use share::{Owned, Share, TAKEOVER};
 pub use sweeper::{Parts, Planned, Round, Settings, Sweeper, run as sweep};
+pub use trusted::TrustedClock;
 pub use watch::{HeldBoard, Watch, run as watch};
 
 #[cfg(test)]

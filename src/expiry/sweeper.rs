@@ -14,10 +14,11 @@ use uuid::Uuid;
 use super::carry_out::{By, Done};
 use super::error::SweepError;
 use super::failures::Failures;
-use super::guard::{ClockGuard, Verdict};
+use super::guard::Verdict;
 use super::product::{HeldBy, OpenProductError, Product};
 use super::select::{Action, Bounds, Plan, Work};
 use super::share::Share;
+use super::trusted::TrustedClock;
 use super::watch::HeldBoard;
 use crate::clock::SharedClock;
 use crate::config::Sweep;
@@ -74,7 +75,7 @@ pub struct Parts {
 pub struct Sweeper {
     parts: Parts,
     products: Vec<Product>,
-    guard: ClockGuard,
+    guard: TrustedClock,
     failures: Failures,
     writer: Uuid,
 }
@@ -129,7 +130,8 @@ impl Sweeper {
         for key in parts.policy.products.keys().filter(|key| wanted.is_none_or(|wanted| wanted == *key)) {
             products.extend(Product::open(&parts.root, &parts.policy, key).await?);
         }
-        let guard = ClockGuard::new(parts.settings.clock_tolerance, parts.settings.clock_settle);
+        let Settings { clock_tolerance, clock_settle, .. } = parts.settings;
+        let guard = TrustedClock::new(Arc::clone(&parts.clock), parts.metrics.clone(), clock_tolerance, clock_settle);
         Ok(Sweeper { parts, products, guard, failures: Failures::default(), writer: Uuid::new_v4() })
     }
 
@@ -215,16 +217,15 @@ impl Sweeper {
         round
     }
 
+    /// The clock that it goes by, for what else may not go by another.
+    #[must_use]
+    pub fn guard(&self) -> TrustedClock {
+        self.guard.clone()
+    }
+
     /// Whether the clock may be gone by.
-    pub fn look_at_clock(&mut self) -> Verdict {
-        let newest = self.products.iter().filter_map(|product| product.table.newest_commit()).max();
-        let verdict = self.guard.look(self.parts.clock.now(), self.parts.clock.monotonic(), newest);
-        let trusted = i64::from(verdict == Verdict::Trusted);
-        if self.parts.metrics.clock_trusted.get() != trusted && verdict != Verdict::Trusted {
-            tracing::error!(clock = verdict.as_str(), "the clock is not trusted: nothing is swept");
-        }
-        self.parts.metrics.clock_trusted.set(trusted);
-        verdict
+    pub fn look_at_clock(&self) -> Verdict {
+        self.guard.look(self.products.iter().filter_map(|product| product.table.newest_commit()).max())
     }
 
     async fn step(&mut self, index: usize, work: &Work, held: &HeldBy, round: &mut Round) {
