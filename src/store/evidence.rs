@@ -83,6 +83,9 @@ pub struct Totals {
     /// Records of cells that were not kept because they stood for too few subjects.
     #[serde(default)]
     pub suppressed: u64,
+    /// Rows that other engines added, by what their commits between two of ours told.
+    #[serde(default)]
+    pub foreign: u64,
     /// Commits with evidence.
     pub commits: u64,
 }
@@ -150,10 +153,10 @@ impl Evidence {
 }
 
 impl Totals {
-    /// The records that the table must hold: what was stored and has not ended.
+    /// The records that the table must hold: what was stored, or added by another engine, and has not ended.
     #[must_use]
     pub fn kept(&self) -> u64 {
-        self.stored.saturating_sub(self.removed).saturating_sub(self.suppressed)
+        (self.stored + self.foreign).saturating_sub(self.removed).saturating_sub(self.suppressed)
     }
 
     /// The sums once `evidence` is counted too.
@@ -166,6 +169,7 @@ impl Totals {
             dead_letters: self.dead_letters + evidence.dead(),
             removed: self.removed + evidence.rewrite.as_ref().map_or(0, |did| did.removed),
             suppressed: self.suppressed + evidence.rewrite.as_ref().map_or(0, |did| did.suppressed),
+            foreign: self.foreign,
             commits: self.commits + 1,
         }
     }

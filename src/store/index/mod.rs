@@ -15,7 +15,7 @@ use std::sync::Arc;
 use deltalake_core::logstore::LogStoreRef;
 
 use super::error::StoreError;
-use super::log::{Added, Entry, checkpoint, files, read_entry};
+use super::log::{Added, Entry, checkpoint, files, read_entry, still_has};
 use super::table::Table;
 use intern::Interner;
 
@@ -24,6 +24,8 @@ pub struct SegmentIndex {
     log: LogStoreRef,
     version: u64,
     files: Files,
+    /// Whether the table's segments have deadlines to tell of.
+    has_deadlines: bool,
 }
 
 /// The segments, and what is needed to make more of them.
@@ -40,21 +42,40 @@ impl SegmentIndex {
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
         let (log, version) = (table.log.clone(), table.state.version);
         let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
-        let empty = Files { interner: Interner::new(has_deadlines), ..Files::default() };
-        let listed = files::list(&log).await?;
-        let (files, tail) = checkpoint::files(&log, &listed, version, empty, Files::add).await?;
-        let mut index = SegmentIndex { log, version, files };
-        tail.into_iter().for_each(|entry| index.files.enter(entry));
+        let mut index = SegmentIndex { log, version, files: Files::default(), has_deadlines };
+        index.begin(version).await?;
         index.refresh().await?;
         Ok(index)
     }
 
-    /// Reads what was committed since. Costs what is new.
+    /// Reads what was committed since. Costs what is new; whoever was away for longer than entries are kept begins anew.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
+        self.read_on().await?;
+        if !still_has(&self.log, self.version).await? {
+            let newest = files::newest(&files::list(&self.log).await?).filter(|newest| *newest >= self.version);
+            let what = || "the log that went further is gone".to_owned();
+            let newest = newest.ok_or_else(|| StoreError::Damaged { version: self.version, what: what() })?;
+            self.begin(newest).await?;
+            self.read_on().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_on(&mut self) -> Result<(), StoreError> {
         while let Some(entry) = read_entry(&self.log, self.version + 1).await? {
             self.version = entry.version;
             self.files.enter(entry);
         }
+        Ok(())
+    }
+
+    /// Takes the segments of a version in the place of those that it has.
+    async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
+        let empty = Files { interner: Interner::new(self.has_deadlines), ..Files::default() };
+        let listed = files::list(&self.log).await?;
+        let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, Files::add).await?;
+        (self.files, self.version) = (files, version);
+        tail.into_iter().for_each(|entry| self.files.enter(entry));
         Ok(())
     }
 

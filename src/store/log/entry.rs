@@ -108,6 +108,14 @@ struct Rows {
 }
 
 impl Entry {
+    /// The rows that another engine's commit added, where it told them; 0 for a commit of ours.
+    pub fn foreign_rows(&self) -> u64 {
+        if self.evidence.is_some() {
+            return 0;
+        }
+        self.added.iter().filter(|file| file.data_change).filter_map(Added::rows).sum()
+    }
+
     /// Parses an entry. Errors on what is not JSON or not of the protocol's form, never quoting it.
     pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, StoreError> {
         let mut entry = Entry {

@@ -85,6 +85,15 @@ pub async fn list(log: &LogStoreRef) -> Result<Vec<LogFile>, StoreError> {
     Ok(listed.into_iter().map(file).collect())
 }
 
+/// The newest version that the log tells of.
+pub fn newest(files: &[LogFile]) -> Option<u64> {
+    let entries = files.iter().filter_map(|file| match file.kind {
+        LogKind::Entry(version) => Some(version),
+        _ => None,
+    });
+    entries.chain(newest_checkpoint(files, u64::MAX).map(|checkpoint| checkpoint.version)).max()
+}
+
 /// The newest whole checkpoint up to `version`.
 pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
     let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();

@@ -13,6 +13,7 @@ pub use state::LogState;
 use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use object_store::ObjectStoreExt;
 use url::Url;
 
 use super::durable::DurableFs;
@@ -40,6 +41,20 @@ pub fn log_store(root: &Root, product: &ProductKey) -> Result<LogStoreRef, Store
     let url = Url::from_directory_path(&folder)
         .map_err(|()| StoreError::Refused(format!("{} is no absolute folder", folder.display())))?;
     Ok(logstore_with(Arc::new(DurableFs::default()), &url, StorageConfig::default())?)
+}
+
+/// Whether the log still has the entry of a version that was read before.
+///
+/// What is cleaned away goes from the oldest on, so where it has, an entry after it that is not there was never written. Where
+/// it has not, whoever read it was away for longer than entries are kept, and must begin anew: a commit after a version that it
+/// takes for the newest would stand where nobody reads it.
+pub async fn still_has(log: &LogStoreRef, version: u64) -> Result<bool, StoreError> {
+    let path = log.log_path().clone().join(format!("{version:020}.json"));
+    match log.object_store(None).head(&path).await {
+        Ok(_) => Ok(true),
+        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One entry of the log; `None` if there is none of that version.

@@ -9,7 +9,7 @@ use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
 use deltalake_core::logstore::LogStoreRef;
 
 use super::files::{self, LogKind};
-use super::{CONTROLS_APP, Entry, checkpoint, read_entry};
+use super::{CONTROLS_APP, Entry, checkpoint, read_entry, still_has};
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, Totals};
 
@@ -34,7 +34,8 @@ pub struct LogState {
     pub metadata: Metadata,
     protocol: Protocol,
     txns: HashMap<String, i64>,
-    /// The running totals of the newest evidence; `None` if no entry with evidence is left or none was ever written.
+    /// The running totals of the newest evidence, and the rows that other engines added since; `None` if no entry that tells
+    /// of either is left or none was ever written.
     pub totals: Option<Totals>,
     /// The version of that evidence.
     pub evidence_at: Option<u64>,
@@ -56,13 +57,14 @@ impl LogState {
         }
         let snapshot = Snapshot::try_new(log.as_ref(), None).await?;
         let version = snapshot.version();
-        let evidence = last_evidence(log, version).await?;
+        let Last { evidence, foreign } = last_evidence(log, version).await?;
+        let told = evidence.as_ref().map(|(_, evidence)| evidence.totals);
         let state = LogState {
             version,
             metadata: snapshot.metadata().clone(),
             protocol: snapshot.protocol().clone(),
             txns: checkpoint::txns(log, &listed, version).await?,
-            totals: evidence.as_ref().map(|(_, evidence)| evidence.totals),
+            totals: with_foreign(told, foreign),
             evidence_at: evidence.as_ref().map(|(version, _)| *version),
             made_at: evidence.map(|(_, evidence)| evidence.at),
         };
@@ -70,10 +72,16 @@ impl LogState {
         Ok(Some((state, snapshot)))
     }
 
-    /// Reads what was committed since. Costs what is new, not what the table holds.
+    /// Reads what was committed since. Costs what is new, not what the table holds; whoever was away for longer than entries
+    /// are kept begins anew.
     pub async fn read_on(&mut self, log: &LogStoreRef) -> Result<(), StoreError> {
         while let Some(entry) = read_entry(log, self.version + 1).await? {
             self.apply(entry);
+        }
+        if !still_has(log, self.version).await? {
+            let newest = Self::load(log).await?.filter(|newest| newest.version >= self.version);
+            let what = || "the log that went further is gone".to_owned();
+            *self = newest.ok_or_else(|| StoreError::Damaged { version: self.version, what: what() })?;
         }
         self.supported()
     }
@@ -81,6 +89,7 @@ impl LogState {
     /// The state after one more entry.
     pub fn apply(&mut self, entry: Entry) {
         self.version = entry.version;
+        self.totals = with_foreign(self.totals, entry.foreign_rows());
         self.txns.extend(entry.txns);
         if let Some(metadata) = entry.metadata {
             self.metadata = metadata;
@@ -139,13 +148,32 @@ impl LogState {
     }
 }
 
-/// The newest entry that has evidence, and its totals. Nearly always the newest of all; foreign commits are passed over.
-async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Option<(u64, Evidence)>, StoreError> {
-    for version in (0..=newest).rev() {
-        let Some(entry) = read_entry(log, version).await? else { break };
-        if let Some(evidence) = entry.evidence {
-            return Ok(Some((version, evidence)));
+/// The totals, if there are any or anything is to be added, with so many more rows of other engines.
+fn with_foreign(totals: Option<Totals>, rows: u64) -> Option<Totals> {
+    match (totals, rows) {
+        (None, 0) => None,
+        (totals, rows) => {
+            let totals = totals.unwrap_or_default();
+            Some(Totals { foreign: totals.foreign + rows, ..totals })
         }
     }
-    Ok(None)
+}
+
+/// The newest entry that has evidence, and the rows that other engines added behind it.
+struct Last {
+    evidence: Option<(u64, Evidence)>,
+    foreign: u64,
+}
+
+/// Looks from the newest entry backwards: nearly always that one has evidence; foreign commits are passed over and counted.
+async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Last, StoreError> {
+    let mut foreign = 0;
+    for version in (0..=newest).rev() {
+        let Some(entry) = read_entry(log, version).await? else { break };
+        foreign += entry.foreign_rows();
+        if let Some(evidence) = entry.evidence {
+            return Ok(Last { evidence: Some((version, evidence)), foreign });
+        }
+    }
+    Ok(Last { evidence: None, foreign })
 }

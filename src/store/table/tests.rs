@@ -1,3 +1,4 @@
+mod away;
 mod controls;
 mod crashes;
 mod rewrite_crashes;

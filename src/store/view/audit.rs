@@ -38,7 +38,7 @@ pub struct Audit {
     pub commits: u64,
     /// Commits of other engines that were seen.
     pub foreign_commits: u64,
-    /// Rows that those added, where they said so.
+    /// Rows that other engines ever added, where they said so.
     pub foreign_rows: u64,
     /// The sums over all commits of the table, those before the oldest entry included; `None` if there is no evidence.
     pub totals: Option<Totals>,
@@ -209,8 +209,9 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         oldest_entry: oldest,
         commits: books.commits,
         foreign_commits: books.foreign_commits,
-        foreign_rows: books.foreign_rows,
-        totals: books.totals.or(view.state.totals),
+        foreign_rows: view.state.totals.map_or(0, |totals| totals.foreign),
+        // Of the newest evidence, and what other engines added since.
+        totals: view.state.totals,
         records: 0,
         segments: 0,
         bytes: 0,
@@ -224,7 +225,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         }
     }
     look_at_files(&view, &mut audit).await?;
-    let kept = audit.totals.unwrap_or_default().kept() + audit.foreign_rows;
+    let kept = audit.totals.unwrap_or_default().kept();
     if kept != audit.records {
         audit.broken.push(Break::Conservation { kept, records: audit.records });
     }

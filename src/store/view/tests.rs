@@ -4,7 +4,7 @@ use serde_json::Value;
 use super::{Break, audit, products, show};
 use crate::ids::ProductKey;
 use crate::store::testing::{batch, noon, partition, rewrite, root, segment, spec};
-use crate::store::{Root, SegmentIndex, Table};
+use crate::store::{Root, SegmentIndex, Table, Upkeep};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -185,6 +185,44 @@ async fn evidence_from_before_there_were_rewrites_is_read() {
     let found = audit(&root, &sms()).await.unwrap();
     assert!(found.holds(), "{:?}", found.broken);
     assert_eq!((found.commits, found.totals.unwrap().kept()), (2, 200));
+}
+
+/// Adds 50 rows as another engine would.
+async fn append(root: &Root, table: &Table, version: u64) {
+    let added = segment(table, 7, 0, 50).await;
+    let (path, size) = (added.path(), added.size());
+    let bucket = path.split(['=', '/']).nth(1).unwrap();
+    let profile = path.split(['=', '/']).nth(3).unwrap();
+    let add = serde_json::json!({"add": {
+        "path": path, "size": size, "modificationTime": 0, "dataChange": true, "stats": "{\"numRecords\": 50}",
+        "partitionValues": {"bucket": bucket, "profile": profile},
+    }});
+    let text = format!("{{\"commitInfo\":{{\"operation\":\"WRITE\"}}}}\n{add}\n");
+    std::fs::write(root.table(&sms()).join(format!("_delta_log/{version:020}.json")), text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_another_engine_stay_in_the_books_once_its_entries_are_gone() {
+    let (_folder, root) = root();
+    let mut table = two_commits(&root).await;
+    append(&root, &table, 3).await;
+    let found = audit(&root, &sms()).await.unwrap();
+    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 50, 250));
+    let more = batch(&table, 0, Some(200), 210).await;
+    table.commit(more).await.unwrap();
+    append(&root, &table, 5).await;
+    let more = batch(&Table::open(&root, spec()).await.unwrap(), 0, Some(210), 220).await;
+    table.commit(more).await.unwrap();
+    let found = audit(&root, &sms()).await.unwrap();
+    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 100, 320));
+    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    table.maintain(noon(), &upkeep).await.unwrap();
+    let more = batch(&table, 0, Some(220), 230).await;
+    table.commit(more).await.unwrap();
+    table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
+    let found = audit(&root, &sms()).await.unwrap();
+    assert!(found.oldest_entry > 5);
+    assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 100, 330));
 }
 
 fn evidence(line: &mut Value, change: impl Fn(&mut Value)) {

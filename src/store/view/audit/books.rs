@@ -15,6 +15,7 @@ use crate::store::segment::cell_records;
 pub(super) struct Books {
     pub(super) commits: u64,
     pub(super) foreign_commits: u64,
+    /// Rows that other engines added behind the newest commit of ours.
     pub(super) foreign_rows: u64,
     pub(super) totals: Option<Totals>,
     pub(super) ends: BTreeMap<TopicPartition, Offset>,
@@ -34,7 +35,7 @@ impl Books {
             // Our own first entry and those that change columns add no file and have no evidence.
             if !entry.added.is_empty() || !entry.removed.is_empty() {
                 self.foreign_commits += 1;
-                self.foreign_rows += rows;
+                self.foreign_rows += entry.foreign_rows();
             }
             return;
         };
@@ -87,7 +88,9 @@ impl Books {
     fn add_up(&mut self, version: u64, evidence: &Evidence) {
         let before = self.totals.replace(evidence.totals);
         let first = evidence.totals.commits == 1;
+        let foreign = std::mem::take(&mut self.foreign_rows);
         let before = before.or(first.then(Totals::default));
+        let before = before.map(|before| Totals { foreign: before.foreign + foreign, ..before });
         if before.is_some_and(|before| before.plus(evidence) != evidence.totals) {
             self.broken.push(Break::Totals { version });
         }
