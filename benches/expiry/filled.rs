@@ -30,9 +30,9 @@ pub fn sms() -> ProductKey {
     ProductKey::new("sms").expect("a product")
 }
 
-/// The partition that all records come from.
+/// The partition that all records come from: no topic that anybody reads.
 fn source() -> TopicPartition {
-    TopicPartition { topic: Topic::new("traffic.sms").expect("a topic"), partition: Partition(0) }
+    TopicPartition { topic: Topic::new("history.sms").expect("a topic"), partition: Partition(0) }
 }
 
 /// Stores `records` SMS that arrived at `at`, `in_segment` in a segment at most, behind those that the table has.

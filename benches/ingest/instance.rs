@@ -17,16 +17,18 @@ pub struct Run {
     pub cpu: Duration,
     /// The largest resident size.
     pub peak_kib: u64,
+    /// Records that a sweep ended until then.
+    pub ended: f64,
 }
 
-/// Runs an instance over all that was filled, with a store and a group of its own.
-pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Run {
+/// Runs an instance over all that was filled, with a group of its own, on the tables under `root`, which go in the end.
+pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
     let port = free_port();
-    let root = folder.join(format!("root-{number}"));
-    let config = folder.join(format!("ebbtide-{number}.yaml"));
+    let config = root.with_extension("yaml");
+    let group = root.file_name().expect("a folder's name").to_string_lossy();
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
     let text = format!(
-        "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {bootstrap}\n  group: bench-{number}\n  \
+        "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {bootstrap}\n  group: {group}\n  \
          dead_letter_topic: dead\n  retention_check: warn\ningest:\n  commit_age: 1s\nhttp:\n  listen: 127.0.0.1:{port}\nlog:\n  level: error\n",
         policy.display(),
         root.display()
@@ -39,7 +41,7 @@ pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Ru
         .spawn()
         .expect("the program");
     let mut started = None;
-    let wall = loop {
+    let (wall, ended) = loop {
         std::thread::sleep(Duration::from_millis(50));
         assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
         let scrape = scrape(port);
@@ -48,13 +50,14 @@ pub fn run(folder: &Path, bootstrap: &str, filled: &Filled, number: usize) -> Ru
             started.get_or_insert_with(Instant::now);
         }
         if passed(&scrape) as u64 >= filled.records {
-            break started.map_or(Duration::ZERO, |started: Instant| started.elapsed());
+            let wall = started.map_or(Duration::ZERO, |started: Instant| started.elapsed());
+            break (wall, value(&scrape, "ebbtide_ended_records_total", ""));
         }
     };
     let (cpu, peak_kib) = (cpu(child.id()), peak(child.id()));
     stop(&mut child);
-    std::fs::remove_dir_all(&root).expect("the run's own tables");
-    Run { wall, cpu, peak_kib }
+    std::fs::remove_dir_all(root).expect("the run's own tables");
+    Run { wall, cpu, peak_kib, ended }
 }
 
 fn stop(child: &mut Child) {

@@ -1,15 +1,19 @@
 //! Kafka to durable commit against a bare consumer of the same topic, in one run on one machine.
 //!
-//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products]`. Prints records a second,
+//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products] [--backlog N]`. Prints records a second,
 //! the ratio to the bare consumer, records for each second of our own CPU, and the peak memory. The bare consumer does
-//! nothing but take messages, once in batches (the fastest way that librdkafka has) and once one at a time.
+//! nothing but take messages, once in batches (the fastest way that librdkafka has) and once one at a time. With a backlog each
+//! run is made once more over a table in which so many records are overdue, and sweeps them meanwhile.
 
 // A program for the terminal, run by the clock; whatever goes wrong ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
+mod backlog;
 mod bare;
 mod broker;
 mod fill;
+#[path = "../expiry/filled.rs"]
+mod filled;
 mod instance;
 
 use std::time::Duration;
@@ -22,10 +26,11 @@ struct Options {
     partitions: i32,
     runs: usize,
     all_products: bool,
+    backlog: usize,
 }
 
 fn options() -> Options {
-    let mut options = Options { records: 4_000_000, partitions: 4, runs: 3, all_products: false };
+    let mut options = Options { records: 4_000_000, partitions: 4, runs: 3, all_products: false, backlog: 0 };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number behind the option");
@@ -33,6 +38,7 @@ fn options() -> Options {
             "--records" => options.records = number(),
             "--partitions" => options.partitions = number() as i32,
             "--runs" => options.runs = number() as usize,
+            "--backlog" => options.backlog = number() as usize,
             "--all-products" => options.all_products = true,
             // What cargo itself adds.
             "--bench" => {}
@@ -62,7 +68,8 @@ fn main() {
         let batch = rate(records, bare::batches(&broker.bootstrap(), &filled));
         let poll = rate(records, bare::polls(&broker.bootstrap(), &filled));
         let broker_cpu = broker.cpu();
-        let ours = instance::run(scratch.path(), &broker.bootstrap(), &filled, run);
+        let place = scratch.path().join(format!("root-{run}"));
+        let ours = instance::run(&place, &broker.bootstrap(), &filled);
         let rate = rate(records, ours.wall);
         println!(
             "{run:>3} {:>11.0} {:>10.0} {:>10.0} {:>9.2} {:>8.2} {:>10.0} {:>8} {:>13.1}",
@@ -75,6 +82,18 @@ fn main() {
             ours.peak_kib / 1024,
             (broker.cpu() - broker_cpu).as_secs_f64(),
         );
+        if options.backlog > 0 {
+            let place = scratch.path().join(format!("root-{run}-behind"));
+            let overdue = backlog::fill(&place, options.backlog);
+            let behind = instance::run(&place, &broker.bootstrap(), &filled);
+            println!(
+                "    while sweeping: {:.0} records/s, {:.2} of ingest alone (bar: at least 0.7); {:.0} of {overdue} overdue \
+                 records ended meanwhile",
+                records as f64 / behind.wall.as_secs_f64(),
+                ours.wall.as_secs_f64() / behind.wall.as_secs_f64(),
+                behind.ended,
+            );
+        }
     }
 }
 

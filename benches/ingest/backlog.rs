@@ -1,0 +1,25 @@
+//! A table in which records are overdue, so that whoever runs on it sweeps.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+use ebbtide::clock::{Clock, SystemClock};
+use ebbtide::store::Root;
+
+use crate::filled;
+
+/// The days over which the records are spread.
+const DAYS: usize = 20;
+
+/// Stores about `records` SMS of a year ago and more, all past every deadline of theirs by now but a few; how many.
+pub fn fill(place: &Path, records: usize) -> usize {
+    let root = Root::parse(place.to_str().expect("a text path")).expect("a root");
+    let policy = filled::policy();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let first = SystemClock::new().now() - TimeDelta::days(1000);
+    for day in 0..DAYS {
+        let at = first + TimeDelta::days(day as i64);
+        runtime.block_on(filled::fill(&root, &policy, at, records / DAYS, 1 << 20));
+    }
+    records / DAYS * DAYS
+}
