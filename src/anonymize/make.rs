@@ -78,6 +78,7 @@ where
         for batch in source() {
             pass.take(&batch.map_err(CellsError::Source)?)?;
         }
+        pass.end();
         making.have_read(pass.read)?;
         making.work.peak = making.work.peak.max(pass.peak);
         let until = pass.range.until;

@@ -40,6 +40,7 @@ mod heavy;
 mod make;
 mod numbers;
 mod pass;
+mod pending;
 mod plan;
 mod rows;
 mod subjects;

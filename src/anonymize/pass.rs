@@ -1,7 +1,7 @@
 //! One reading of the rows for the cells of one range of hashes, within a budget of memory.
 //!
-//! Promises to give up the upper half of its range rather than hold more than the budget and what a few thousand rows
-//! add: those cells are another pass's. Must never count a record twice, or one of a cell that it gave up.
+//! Promises to give up the upper half of its range rather than hold more than the budget and what the rows at hand add:
+//! those cells are another pass's. Must never count a record twice, or one of a cell that it gave up.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -14,6 +14,7 @@ use super::error::Refused;
 use super::groups::Groups;
 use super::hash::{Hashed, Keys};
 use super::numbers::Numbers;
+use super::pending::Pending;
 use super::plan::CellPlan;
 use super::rows;
 use super::subjects::Subjects;
@@ -94,6 +95,8 @@ pub(super) struct Pass<'a> {
     cells: Vec<Cell>,
     /// The sums of each cell, one cell's behind the other's.
     sums: Vec<Sum>,
+    /// Rows that are still to be counted.
+    pending: Pending,
     /// The records read, kept or not.
     pub(super) read: u64,
     bytes: usize,
@@ -115,6 +118,7 @@ impl<'a> Pass<'a> {
             slots: HashMap::default(),
             cells: Vec::new(),
             sums: Vec::new(),
+            pending: Pending::within(budget, plan.sum.len()),
             read: 0,
             bytes: 0,
             budget,
@@ -122,7 +126,13 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// The cells of its range.
+    /// Counts what is still to be counted, within the budget.
+    pub(super) fn end(&mut self) {
+        self.settle();
+        self.keep_budget();
+    }
+
+    /// The cells of its range, once it [ended](Pass::end).
     pub(super) fn counted(self) -> impl Iterator<Item = Counted> {
         let (count, mut sums) = (self.plan.sum.len(), self.sums.into_iter());
         let cells = self.cells.into_iter();
@@ -205,37 +215,54 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// Gathers the rows, and counts what has gathered once there is no room for more.
     fn count(&mut self, groups: &Groups, slots: &[u32], columns: &Columns) {
         let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
         let numbers: Vec<Numbers<'_>> = columns.sum.iter().map(|column| Numbers::of(column.as_ref())).collect();
-        let slots: Vec<u32> = (0..columns.rows).map(|row| slots[groups.of_row(row)]).collect();
-        let mut hashes: Vec<Option<u64>> = Vec::with_capacity(if numbers.is_empty() { 0 } else { columns.rows });
-        for (row, slot) in slots.iter().enumerate() {
-            let cell = self.cells.get_mut(*slot as usize);
-            let subject = match &cell {
-                // Nothing is to be known of it: it is another pass's, or there are enough and nothing to weigh.
-                None => None,
-                Some(cell) if numbers.is_empty() && cell.subjects.enough() => None,
-                Some(_) => subjects.at(row),
-            };
-            if let Some(cell) = cell {
-                cell.records += 1;
-                if let Some(subject) = subject {
-                    self.bytes += cell.subjects.add(subject, self.plan.k);
+        let mut from = 0;
+        while from < columns.rows {
+            let until = columns.rows.min(from + self.pending.room());
+            let slot = |row: usize| slots[groups.of_row(row)];
+            for row in (from..until).filter(|row| slot(*row) != ELSEWHERE) {
+                self.pending.push(slot(row), subjects.at(row));
+            }
+            for (at, column) in numbers.iter().enumerate() {
+                for row in (from..until).filter(|row| slot(*row) != ELSEWHERE) {
+                    let addend = column.at(row);
+                    if !self.pending.number(at, addend)
+                        && let Some(sum) = self.sums.get_mut(slot(row) as usize * numbers.len() + at)
+                    {
+                        sum.add(addend, subjects.at(row));
+                    }
                 }
             }
-            if !numbers.is_empty() {
-                hashes.push(subject);
+            from = until;
+            if self.pending.room() == 0 {
+                self.settle();
             }
         }
-        // Sum by sum: short loops let the processor fetch many cells at once.
-        for (at, column) in numbers.iter().enumerate() {
-            for (row, (slot, subject)) in slots.iter().zip(&hashes).enumerate() {
-                if let Some(sum) = self.sums.get_mut(*slot as usize * numbers.len() + at) {
-                    sum.add(column.at(row), *subject);
+    }
+
+    /// Counts the rows that have gathered, cell after cell.
+    fn settle(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        let (rows, sums) = (self.pending.by_cell(self.cells.len()), self.plan.sum.len());
+        for (slot, cell) in self.cells.iter_mut().enumerate() {
+            let of_cell = rows.rows(slot);
+            cell.records += of_cell.len() as u64;
+            for subject in of_cell.iter().filter_map(|row| rows.subject(*row)) {
+                if cell.subjects.enough() {
+                    break;
                 }
+                self.bytes += cell.subjects.add(subject, self.plan.k);
+            }
+            for (at, sum) in self.sums[slot * sums..(slot + 1) * sums].iter_mut().enumerate() {
+                of_cell.iter().for_each(|row| sum.add(rows.addend(at, *row), rows.subject(*row)));
             }
         }
+        self.pending.clear();
     }
 
     /// Gives up the upper half of the cells until what is left is within the budget. One cell always stays.
@@ -246,6 +273,8 @@ impl<'a> Pass<'a> {
         }
         self.peak = self.peak.max(self.bytes);
         while self.bytes > self.budget && self.cells.len() > 1 {
+            // What is still to be counted names cells by where they are.
+            self.settle();
             let mut hashes: Vec<u128> = self.cells.iter().map(|cell| cell.hash).collect();
             let (_, until, _) = hashes.select_nth_unstable(self.cells.len() / 2);
             let until = *until;

@@ -11,8 +11,8 @@ use arrow::downcast_primitive_array;
 use super::error::Refused;
 use super::plan::CellPlan;
 
-/// Rows that are worked on at once.
-const ROWS: usize = 8192;
+/// Rows that are worked on at once: enough to share what is looked up once for each cell among them.
+const ROWS: usize = 1 << 14;
 
 /// A batch in pieces of as many rows as are worked on at once.
 pub(super) fn few(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {

@@ -27,6 +27,9 @@ use crate::store::table::Table;
 /// Rows that are decoded at once.
 pub const BATCH_ROWS: usize = 8192;
 
+/// Rows that are decoded at once where text comes as a dictionary, of which a row takes four bytes.
+const CODED_ROWS: usize = 1 << 14;
+
 impl Table {
     /// How many rows of a segment match.
     pub async fn matches(&self, source: &StoredSegment, predicate: &Predicate) -> Result<u64, RewriteError> {
@@ -42,6 +45,7 @@ pub struct Opened {
     pub path: Arc<str>,
     pub source: Source,
     pub metadata: ArrowReaderMetadata,
+    batch_rows: usize,
 }
 
 /// The rows of a segment that match.
@@ -60,7 +64,7 @@ impl Opened {
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&source, options);
             let metadata = metadata.map_err(|error| RewriteError::damaged(&path, &error))?;
-            Ok(Opened { path, source, metadata })
+            Ok(Opened { path, source, metadata, batch_rows: BATCH_ROWS })
         })
         .await
     }
@@ -84,7 +88,7 @@ impl Opened {
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(metadata), options).map_err(|error| self.damaged(&error))?;
-        Ok(Opened { path: self.path.clone(), source: self.source.clone(), metadata })
+        Ok(Opened { metadata, batch_rows: CODED_ROWS, ..self.clone() })
     }
 
     /// A reader of those row groups and columns; all columns where `columns` is `None`.
@@ -94,7 +98,7 @@ impl Opened {
             Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
             None => ProjectionMask::all(),
         };
-        builder.with_batch_size(BATCH_ROWS).with_row_groups(groups).with_projection(mask)
+        builder.with_batch_size(self.batch_rows).with_row_groups(groups).with_projection(mask)
     }
 
     pub fn damaged(&self, error: &ParquetError) -> RewriteError {
