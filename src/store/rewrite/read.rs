@@ -131,7 +131,7 @@ impl Reading {
                 let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
                 let chosen = bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
                 at += rows.num_rows();
-                let mut rows = self.of_table(&rows)?;
+                let mut rows = of_table(&rows, &self.wanted)?;
                 if let Some(chosen) = chosen {
                     rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
                 }
@@ -143,20 +143,20 @@ impl Reading {
         }
         Ok(true)
     }
+}
 
-    /// The batch with exactly the columns that were asked for, of the table's types.
-    fn of_table(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
-        let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
-            match rows.column_by_name(field.name()) {
-                None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-                Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
-                // Lists and maps name their parts otherwise in files than in the table.
-                Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
-            }
-        };
-        let columns = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(self.wanted.clone(), columns, &options);
-        Ok(rows.map_err(SegmentError::from)?)
-    }
+/// The batch with exactly the `wanted` columns, of the table's types: null where it lacks one.
+pub fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
+        match rows.column_by_name(field.name()) {
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+            Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
+            // Lists and maps name their parts otherwise in files than in the table.
+            Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
+        }
+    };
+    let columns = wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(wanted.clone(), columns, &options);
+    Ok(rows.map_err(SegmentError::from)?)
 }
