@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod controls;
 pub mod demo;
+pub mod disclosure;
 pub mod expiry;
 pub mod failpoint;
 pub mod health;

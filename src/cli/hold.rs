@@ -5,7 +5,6 @@
 
 mod listing;
 mod placing;
-mod when;
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -15,6 +14,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::config::Config;
@@ -91,8 +91,8 @@ enum HoldError {
     Subject(#[from] SubjectError),
     #[error(transparent)]
     Product(#[from] IdError),
-    #[error("{what}: {text:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
-    When { what: &'static str, text: String },
+    #[error(transparent)]
+    When(#[from] WhenError),
     #[error("{0}")]
     Use(String),
     #[error(transparent)]
@@ -120,7 +120,7 @@ impl HoldError {
                 | Self::Policy { .. }
                 | Self::Subject(_)
                 | Self::Product(_)
-                | Self::When { .. }
+                | Self::When(_)
                 | Self::Use(_)
                 | Self::Place(PlaceError::Scope(ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant))
                 | Self::Place(PlaceError::Over(_))
@@ -206,7 +206,7 @@ fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
 }
 
 /// The first line of standard input.
-fn first_line() -> Result<String, std::io::Error> {
+pub(super) fn first_line() -> Result<String, std::io::Error> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())

@@ -1,11 +1,13 @@
 //! The command line: what can be asked of the program, and the only floor that prints.
 //!
-//! Promises exit code 0 for done, 1 for a problem found, 2 for a wrong use, on every subcommand; results go to stdout,
+//! Promises exit code 0 for done, 1 for a problem found, 2 for a wrong use, on every subcommand but `find`, where 1 is nothing
+//! found and 2 no whole answer; results go to stdout,
 //! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod config;
 mod demo;
+mod find;
 mod history;
 mod hold;
 mod place;
@@ -15,6 +17,7 @@ mod residue;
 mod run;
 mod sweep;
 mod table;
+mod when;
 mod why;
 
 use std::ffi::OsString;
@@ -53,6 +56,8 @@ enum Command {
     Table(table::Args),
     /// Keep data although it is due: place, list and release holds.
     Hold(hold::Args),
+    /// Look up somebody's records in all tables, with their tags.
+    Find(find::Args),
     History(history::Args),
     Why(why::Args),
     /// Search every byte under the root for given values.
@@ -70,6 +75,7 @@ impl Command {
             Command::Sweep(args) => args.run(),
             Command::Table(args) => args.run(),
             Command::Hold(args) => args.run(),
+            Command::Find(args) => args.run(),
             Command::History(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::Residue(args) => args.run(),

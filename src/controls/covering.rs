@@ -51,7 +51,9 @@ impl SegmentView {
         Self { events: from..end.checked_add_signed(MARGIN).unwrap_or(DateTime::<Utc>::MAX_UTC), gone }
     }
 
-    fn may_hold(&self, range: &TimeRange) -> bool {
+    /// Whether an event of the range may lie in it.
+    #[must_use]
+    pub fn may_hold(&self, range: &TimeRange) -> bool {
         range.meets(self.events.start, self.events.end)
     }
 }

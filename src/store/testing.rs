@@ -142,6 +142,11 @@ pub fn root() -> (tempfile::TempDir, super::Root) {
     (folder, root)
 }
 
+/// The paths of the files that the one table lists.
+pub async fn paths(root: &super::Root) -> Vec<String> {
+    super::view::paths(root, &"sms".parse().unwrap()).await.unwrap()
+}
+
 /// Every byte of the log of the one table, checkpoints decoded as far as zstd and snappy hide them.
 pub fn log_bytes(root: &super::Root) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::when::When;
 use super::{HoldError, first_line, listing};
+use crate::cli::when::When;
 use crate::cli::{Outcome, Output, json};
 use crate::controls::{Order, PlaceError, Scope, Signature, Subject, TimeRange, place, reading};
 use crate::ids::ProductKey;

@@ -40,9 +40,13 @@ struct Files {
 impl SegmentIndex {
     /// The segments of the table's newest version: from the newest checkpoint, and the entries after it.
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
-        let (log, version) = (table.log.clone(), table.state.version);
         let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
-        let mut index = SegmentIndex { log, version, files: Files::default(), has_deadlines };
+        Self::at(&table.log, table.state.version, has_deadlines).await
+    }
+
+    /// The segments from `version` on, and of the entries after it. `has_deadlines`: whether segments can have any.
+    pub(super) async fn at(log: &LogStoreRef, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
+        let mut index = SegmentIndex { log: log.clone(), version, files: Files::default(), has_deadlines };
         index.begin(version).await?;
         index.refresh().await?;
         Ok(index)

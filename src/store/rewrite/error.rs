@@ -40,7 +40,7 @@ pub enum RewriteError {
 
 impl RewriteError {
     /// What the Parquet reader says of a segment.
-    pub(super) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
+    pub(in crate::store) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
         RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
     }
 }

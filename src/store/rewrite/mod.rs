@@ -15,8 +15,9 @@ mod upload;
 
 pub(super) use cells::count as count_cells;
 pub use error::RewriteError;
-pub(super) use matching::Opened;
+pub(super) use matching::{BATCH_ROWS, Opened};
 pub use predicate::Predicate;
+pub(super) use read::of_table;
 pub use read::{Reader, Rows, RowsOf};
 pub use splice::Spliced;
 pub use split::Split;

@@ -69,7 +69,7 @@ impl Predicate {
     }
 
     /// The rows of a batch that match. Errors on a column of another kind than the condition is about.
-    pub(super) fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanBuffer, RewriteError> {
+    pub fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanBuffer, RewriteError> {
         let count = rows.num_rows();
         match self {
             Predicate::Is { column, value } => {

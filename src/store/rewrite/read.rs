@@ -150,7 +150,7 @@ impl Reading {
                 let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
                 let chosen = bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
                 at += rows.num_rows();
-                let mut rows = self.of_table(&rows)?;
+                let mut rows = of_table(&rows, &self.wanted)?;
                 if let Some(chosen) = chosen {
                     rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
                 }
@@ -162,30 +162,32 @@ impl Reading {
         }
         Ok(true)
     }
+}
 
-    /// The batch with exactly the columns that were asked for, of the table's types or dictionaries of them.
-    fn of_table(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
-        let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
-            match rows.column_by_name(field.name()) {
-                None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-                Some(found) if plain(found.data_type()) == field.data_type() => Ok(found.clone()),
-                // Lists and maps name their parts otherwise in files than in the table.
-                Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
-            }
-        };
-        let columns: Vec<ArrayRef> = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let schema = if self.coded { self.as_read(&columns) } else { self.wanted.clone() };
-        let rows = RecordBatch::try_new_with_options(schema, columns, &options);
-        Ok(rows.map_err(SegmentError::from)?)
-    }
+/// The batch with exactly the `wanted` columns, of the table's types or dictionaries of them: null where it lacks one.
+pub fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
+        match rows.column_by_name(field.name()) {
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+            Some(found) if plain(found.data_type()) == field.data_type() => Ok(found.clone()),
+            // Lists and maps name their parts otherwise in files than in the table.
+            Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
+        }
+    };
+    let columns: Vec<ArrayRef> = wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(as_read(wanted, &columns), columns, &options);
+    Ok(rows.map_err(SegmentError::from)?)
+}
 
-    /// The columns that were asked for, of the types in which they came.
-    fn as_read(&self, columns: &[ArrayRef]) -> SchemaRef {
-        let fields = self.wanted.fields().iter().zip(columns);
-        let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
-        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+/// The columns that were asked for, of the types in which they came.
+fn as_read(wanted: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
+    let fields = || wanted.fields().iter().zip(columns);
+    if fields().all(|(field, column)| field.data_type() == column.data_type()) {
+        return Arc::clone(wanted);
     }
+    let fields = fields().map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The type itself, or that of a dictionary's values.

@@ -1,12 +1,19 @@
 //! Dates and instants as an officer writes them.
 //!
-//! Promises that a date means the whole of its day in the policy's zone, so that a hold never covers less than was said.
+//! Promises that a date means the whole of its day in the policy's zone, so that never less is meant than was said.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::HoldError;
 use crate::ids::{Bucket, BucketUnit};
 use crate::policy::{Calendar, Policy};
+
+/// A text that is no time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {text:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
+pub(super) struct WhenError {
+    what: &'static str,
+    text: String,
+}
 
 /// A time as it was written.
 pub(super) enum When {
@@ -18,12 +25,12 @@ pub(super) enum When {
 
 impl When {
     /// Reads `text`, given for the option `what`.
-    pub(super) fn parse(what: &'static str, text: &str) -> Result<When, HoldError> {
+    pub(super) fn parse(what: &'static str, text: &str) -> Result<When, WhenError> {
         if let Ok(day) = text.parse::<NaiveDate>() {
             return Ok(When::Day(day));
         }
         let at = DateTime::parse_from_rfc3339(text);
-        at.map(|at| When::At(at.with_timezone(&Utc))).map_err(|_| HoldError::When { what, text: text.to_owned() })
+        at.map(|at| When::At(at.with_timezone(&Utc))).map_err(|_| WhenError { what, text: text.to_owned() })
     }
 
     /// Its first instant.

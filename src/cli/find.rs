@@ -1,0 +1,361 @@
+//! `ebbtide find`: somebody's records in all tables, with their tags.
+//!
+//! Promises that what is looked for appears in no complaint and no log, that records are written as they come, and an exit code
+//! as of `grep`: 0 something was found, 1 nothing was and the answer is whole, 2 there is no whole answer.
+
+mod columnar;
+mod csv;
+mod json;
+
+mod sheet;
+mod text;
+mod told;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
+use tokio::time::interval;
+
+use super::hold::first_line;
+use super::place::{Place, PlaceError};
+use super::when::{When, WhenError};
+use super::{Outcome, clock};
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::controls::{Subject, SubjectError, TimeRange};
+use crate::disclosure::{Desk, FindError, Inquiry, Passed, Piece, Progress, Tables};
+use crate::ids::{Country, ProductKey};
+use crate::policy::Policy;
+use crate::store::TableSpec;
+use sheet::{Sheet, SheetError};
+use told::{PassedBy, TableTold, Told};
+
+/// Bytes of footers that are kept in memory.
+const FOOTERS: usize = 256 << 20;
+
+/// How often it is said how far a slow look-up is.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+
+/// Look up somebody's records in all tables, with their tags: when each part of them must be gone.
+///
+/// What is shown is what a sweep at this moment would leave: a field past its deadline is withheld, though no sweep has been there
+/// yet. A record under a hold is shown whole, with the hold's name. Cells are of nobody and never shown.
+///
+/// Exit code 0: something was found. 1: nothing was, and everything was looked into that may hold such records. 2: there is no whole
+/// answer; what was written before the error is not all.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  ebbtide find --subject phone:+31612345678
+  ebbtide find --subject ann@example.org --kind email --product email --from 2026-09-01 --output csv --file ann.csv
+  printf 'phone:+31612345678' | ebbtide find --subject - --output json
+  ebbtide find --tenant customer-1 --product sms --from 2026-11-01 --to 2026-11-07 --output parquet --file week.parquet")]
+pub(super) struct Args {
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from
+    /// standard input, which keeps it out of the shell's history.
+    #[arg(long, value_name = "KIND:VALUE")]
+    subject: Option<Secret>,
+    /// The kind of the subject, where it is given without one: phone, email or channel.
+    #[arg(long, value_enum, requires = "subject")]
+    kind: Option<Kind>,
+    /// The record's tenant, as it stands in the table.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The country whose rules apply to the record.
+    #[arg(long, value_name = "COUNTRY", value_parser = Country::new)]
+    jurisdiction: Option<Country>,
+    /// A product whose records are looked for; give it again for more. Without it, records of every product.
+    #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
+    products: Vec<ProductKey>,
+    /// The first day of the event, or its first instant.
+    #[arg(long, value_name = "DATE")]
+    from: Option<String>,
+    /// The last day of the event (the whole day counts), or the first instant behind.
+    #[arg(long, value_name = "DATE")]
+    to: Option<String>,
+    /// Show no more than so many records.
+    #[arg(long, value_name = "RECORDS")]
+    limit: Option<u64>,
+    /// How to write the records.
+    #[arg(long, value_enum, default_value_t)]
+    output: Form,
+    /// Write them to this new file. For parquet: where not exactly one product is named, a folder that gets a file for each.
+    #[arg(long, required_if_eq("output", "parquet"))]
+    file: Option<PathBuf>,
+    /// The policy; without it, that of the configuration.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A text that is not for showing.
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("...")
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// What an answer that did not fail amounts to.
+struct Whole {
+    records: u64,
+    /// Whether all that may hold records was looked into.
+    all: bool,
+}
+
+/// A file that goes if its answer is not whole.
+struct Unfinished<'a>(Option<&'a PathBuf>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0 {
+            // It is made by this command, and nobody was told of it.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Form {
+    /// For people: one record after the other, each field with its deadline.
+    #[default]
+    Table,
+    /// One JSON document, a record a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// A Parquet file for each product.
+    Parquet,
+}
+
+/// The kinds of identifiers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Phone,
+    Email,
+    Channel,
+}
+
+/// Why there is no whole answer.
+#[derive(Debug, thiserror::Error)]
+enum CannotFind {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    #[error(
+        "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
+    )]
+    Policy,
+    #[error(transparent)]
+    Subject(#[from] SubjectError),
+    #[error(transparent)]
+    When(#[from] WhenError),
+    #[error("{}: {error}", file.display())]
+    File { file: PathBuf, error: io::Error },
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error(transparent)]
+    Sheet(#[from] SheetError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer(&mut BufWriter::new(io::stdout().lock()), clock().now())
+    }
+
+    /// Writes the records to `out`, or where the caller said. The outcome has the rest.
+    fn answer(&self, out: &mut dyn Write, now: DateTime<Utc>) -> Outcome {
+        let mut told = String::new();
+        let code = match self.find(out, &mut told, now) {
+            Ok(Whole { records: 1.., .. }) => 0,
+            Ok(Whole { all: true, .. }) => 1,
+            Ok(Whole { .. }) => 2,
+            // A reader that closed the pipe has seen enough.
+            Err(CannotFind::Sheet(error)) if error.is_closed() => 0,
+            Err(error) => {
+                told += &format!("error: {error}\n");
+                2
+            }
+        };
+        Outcome { err: told, code, ..Outcome::default() }
+    }
+
+    fn find(&self, out: &mut dyn Write, told: &mut String, now: DateTime<Utc>) -> Result<Whole, CannotFind> {
+        let root = self.place.root()?;
+        let policy = Arc::new(self.policy()?);
+        let inquiry = self.inquiry(&policy)?;
+        let desk = Arc::new(Desk::new(root, Arc::clone(&policy), FOOTERS));
+        let tables = desk.tables(&inquiry)?;
+        let mut file;
+        let mut unfinished = Unfinished(None);
+        let out: &mut dyn Write = match (&self.file, self.output) {
+            (Some(path), Form::Table | Form::Json | Form::Csv) => {
+                let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+                let new = new.map_err(|error| CannotFind::File { file: path.clone(), error })?;
+                unfinished.0 = Some(path);
+                file = BufWriter::new(new);
+                &mut file
+            }
+            _ => out,
+        };
+        let mut sheet = self.sheet(out, &desk, (&tables, &policy), now);
+        let runtime = super::runtime()?;
+        let found = runtime.block_on(self.look(&desk, (&inquiry, &tables), &mut sheet, now))?;
+        sheet.end(&found)?;
+        unfinished.0 = None;
+        *told += &found.text(&inquiry);
+        let unknown = found.tables.iter().any(|table| table.unknown > 0);
+        let records = found.tables.iter().map(|table| table.records).sum();
+        let strange = tables.passed.iter().any(|(_, why)| *why == Passed::NotInPolicy);
+        Ok(Whole { records, all: !unknown && !strange })
+    }
+
+    fn policy(&self) -> Result<Policy, CannotFind> {
+        let file = match &self.policy {
+            Some(file) => file.clone(),
+            None => self.place.config().ok_or(CannotFind::Policy)?.policy,
+        };
+        read_policy(&file)?.policy.ok_or(CannotFind::Policy)
+    }
+
+    fn inquiry(&self, policy: &Policy) -> Result<Inquiry, CannotFind> {
+        let subject = match &self.subject {
+            None => None,
+            Some(Secret(text)) => {
+                let text = if text == "-" { first_line()? } else { text.clone() };
+                let text = match self.kind {
+                    Some(kind) => format!("{}:{text}", kind.name()),
+                    None => text,
+                };
+                Some(text.parse::<Subject>()?)
+            }
+        };
+        let from = self.from.as_deref().map(|text| When::parse("--from", text)).transpose()?;
+        let to = self.to.as_deref().map(|text| When::parse("--to", text)).transpose()?;
+        let events = (from.is_some() || to.is_some())
+            .then(|| TimeRange { from: from.map(|from| from.start(policy)), to: to.map(|to| to.end(policy)) });
+        let (tenant, jurisdiction, products) = (self.tenant.clone(), self.jurisdiction, self.products.clone());
+        Ok(Inquiry { subject, tenant, jurisdiction, events, products })
+    }
+
+    fn sheet<'w>(
+        &self,
+        to: &'w mut dyn Write,
+        desk: &Desk,
+        (tables, policy): (&Tables, &Policy),
+        now: DateTime<Utc>,
+    ) -> Sheet<'w> {
+        let products = &tables.looked_into;
+        match (self.output, &self.file) {
+            (Form::Json, _) => Sheet::Json(json::Json::new(to)),
+            (Form::Csv, _) => {
+                let columns = products.iter().filter_map(|product| desk.columns(product));
+                let names = |columns: arrow::datatypes::SchemaRef| -> Vec<String> {
+                    columns.fields().iter().map(|field| field.name().clone()).collect()
+                };
+                Sheet::Csv(csv::Csv::new(to, columns.flat_map(names)))
+            }
+            (Form::Parquet, Some(file)) => {
+                Sheet::Parquet(Box::new(columnar::Columnar::new(file.clone(), self.products.len() != 1)))
+            }
+            // Parquet without a file is refused by the parser.
+            (Form::Table | Form::Parquet, _) => {
+                let spec = |product: &ProductKey| Some((product.clone(), TableSpec::of(policy, product)?));
+                let specs: BTreeMap<_, _> = products.iter().filter_map(spec).collect();
+                Sheet::Text(text::Text::new(to, specs, now))
+            }
+        }
+    }
+
+    /// Writes the records of one table after the other.
+    async fn look(
+        &self,
+        desk: &Arc<Desk>,
+        (inquiry, tables): (&Inquiry, &Tables),
+        sheet: &mut Sheet<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Told, CannotFind> {
+        let passed = tables.passed.iter();
+        let passed = passed.map(|(product, why)| PassedBy { product: product.clone(), why: why.to_string() });
+        let mut told = Told { tables: Vec::new(), passed: passed.collect(), more: false };
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        let progress = Arc::new(Progress::default());
+        let mut ticks = interval(TELL_EVERY);
+        // The first comes at once.
+        ticks.tick().await;
+        for product in &tables.looked_into {
+            let mut answer = desk.find(inquiry, product, now, Arc::clone(&progress));
+            let (mut version, mut records) = (None, 0);
+            loop {
+                let piece = tokio::select! {
+                    piece = answer.next() => piece,
+                    _ = ticks.tick() => {
+                        let looked = progress.looked.load(Ordering::Relaxed);
+                        let of = progress.segments.load(Ordering::Relaxed);
+                        eprintln!("... in table {product}, {looked} of {of} segments looked into so far");
+                        continue;
+                    }
+                };
+                match piece.unwrap_or(Err(FindError::Stopped))? {
+                    Piece::Of(of) => version = of,
+                    Piece::Rows(rows) => {
+                        let count = (rows.num_rows() as u64).min(left);
+                        let rows = rows.slice(0, usize::try_from(count).unwrap_or(usize::MAX));
+                        sheet.rows(product, &rows)?;
+                        records += count;
+                        left -= count;
+                        if left == 0 {
+                            break;
+                        }
+                    }
+                    Piece::End(summary) => {
+                        told.tables.push(TableTold::new(product, version, summary));
+                        break;
+                    }
+                }
+            }
+            if left == 0 {
+                told.more = true;
+                let summary = crate::disclosure::Summary { records, ..Default::default() };
+                if told.tables.last().is_none_or(|last| last.product != *product) {
+                    told.tables.push(TableTold::new(product, version, summary));
+                }
+                break;
+            }
+        }
+        Ok(told)
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Phone => "phone",
+            Kind::Email => "email",
+            Kind::Channel => "channel",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

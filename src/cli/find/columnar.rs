@@ -1,0 +1,76 @@
+//! Found records as Parquet: one file where one product was named, else a folder with one file for each product.
+//!
+//! Promises that no file stays whose answer is not whole.
+
+use std::path::PathBuf;
+
+use arrow::array::RecordBatch;
+
+use super::sheet::SheetError;
+use crate::ids::ProductKey;
+use crate::store::{ExportError, ParquetFile};
+
+pub(super) struct Columnar {
+    to: PathBuf,
+    folder: bool,
+    open: Option<(ProductKey, ParquetFile)>,
+    written: Vec<PathBuf>,
+    whole: bool,
+}
+
+impl Columnar {
+    /// `folder`: `to` is one, or is to be.
+    pub(super) fn new(to: PathBuf, folder: bool) -> Self {
+        Self { to, folder, open: None, written: Vec::new(), whole: false }
+    }
+
+    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), SheetError> {
+        if self.open.as_ref().is_none_or(|(of, _)| of != product) {
+            self.close()?;
+            let path = match self.folder {
+                true => self.to.join(format!("{product}.parquet")),
+                false => self.to.clone(),
+            };
+            let failed = |error: ExportError| SheetError::Export { file: path.clone(), error };
+            if self.folder {
+                std::fs::create_dir_all(&self.to).map_err(|error| failed(error.into()))?;
+            }
+            let file = ParquetFile::create(&path, rows.schema()).map_err(failed)?;
+            self.written.push(path);
+            self.open = Some((product.clone(), file));
+        }
+        match self.open.as_mut() {
+            Some((_, file)) => file.write(rows).map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn end(mut self) -> Result<(), SheetError> {
+        self.close()?;
+        self.whole = true;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), SheetError> {
+        match self.open.take() {
+            Some((_, file)) => file.finish().map_err(|error| self.failed(error)),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, error: ExportError) -> SheetError {
+        SheetError::Export { file: self.written.last().unwrap_or(&self.to).clone(), error }
+    }
+}
+
+impl Drop for Columnar {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.open = None;
+            for file in &self.written {
+                // It is made by this command, and nobody was told of it.
+                let _ = std::fs::remove_file(file);
+            }
+        }
+    }
+}

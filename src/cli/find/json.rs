@@ -1,0 +1,47 @@
+//! Found records as one JSON document, a record a line, written as they come.
+
+use std::io::{self, Write};
+
+use arrow::array::RecordBatch;
+use serde_json::{Map, Value};
+
+use super::told::Told;
+use super::values;
+use crate::ids::ProductKey;
+
+pub(super) struct Json<'w> {
+    to: &'w mut dyn Write,
+    records: u64,
+}
+
+impl<'w> Json<'w> {
+    pub(super) fn new(to: &'w mut dyn Write) -> Self {
+        Self { to, records: 0 }
+    }
+
+    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> io::Result<()> {
+        let schema = rows.schema();
+        for row in 0..rows.num_rows() {
+            let mut record = Map::new();
+            record.insert("product".to_owned(), product.as_str().into());
+            for (field, array) in schema.fields().iter().zip(rows.columns()) {
+                record.insert(field.name().clone(), values::value(array, row));
+            }
+            self.to.write_all(if self.records == 0 { b"{\"records\":[\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *self.to, &Value::Object(record))?;
+            self.records += 1;
+        }
+        Ok(())
+    }
+
+    /// What is behind the records: a document without it is not whole.
+    pub(super) fn end(self, told: &Told) -> io::Result<()> {
+        self.to.write_all(if self.records == 0 { b"{\"records\":[" } else { b"\n" })?;
+        let told = serde_json::to_string(told)?;
+        // The members of an object, behind those that stand there already.
+        self.to.write_all(b"],\n")?;
+        self.to.write_all(told.strip_prefix('{').unwrap_or(&told).as_bytes())?;
+        self.to.write_all(b"\n")?;
+        self.to.flush()
+    }
+}

@@ -1,0 +1,132 @@
+//! The bytes of segments, by ranges, and their footers, as look-ups ask for them.
+//!
+//! Promises that all look-ups of a finder together read and decode a bounded number of things at once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::DecodeResult;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader};
+use tokio::sync::Semaphore;
+
+use super::footers::{Footer, Footers, Key};
+use crate::store::error::StoreError;
+use crate::store::index::StoredSegment;
+use crate::store::rewrite::{RewriteError, blocking};
+
+/// Bytes at the end of a file that are read to find its footer.
+const TAIL: u64 = 32 << 10;
+
+/// A table's files in the hands of one look-up.
+#[derive(Clone)]
+pub(super) struct Files {
+    pub(super) table: usize,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) footers: Arc<Footers>,
+    pub(super) permits: Arc<Semaphore>,
+}
+
+impl Files {
+    /// Ranges of a file.
+    pub(super) async fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, RewriteError> {
+        let _permit = self.permits.acquire().await;
+        let read = self.store.get_ranges(&Path::from(path), ranges).await;
+        let read = read.map_err(|error| self.failed(path, error))?;
+        match read.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start) {
+            true => Ok(read),
+            false => Err(RewriteError::Damaged { path: path.to_owned(), why: "it ends too early".to_owned() }),
+        }
+    }
+
+    /// Work that may take long, on a thread of its own.
+    pub(super) async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
+    ) -> Result<T, RewriteError> {
+        let _permit = self.permits.acquire().await;
+        blocking(work).await
+    }
+
+    fn failed(&self, path: &str, error: object_store::Error) -> RewriteError {
+        match error {
+            object_store::Error::NotFound { .. } => {
+                self.footers.forget(&self.key(path));
+                RewriteError::Gone { path: path.to_owned() }
+            }
+            error => StoreError::from(error).into(),
+        }
+    }
+
+    fn key(&self, path: &str) -> Key {
+        (self.table, Arc::from(path))
+    }
+
+    /// The footer of a segment, from memory or from its file.
+    pub(super) async fn footer(&self, segment: &StoredSegment) -> Result<Arc<Footer>, RewriteError> {
+        let key = (self.table, Arc::clone(&segment.path));
+        if let Some(footer) = self.footers.get(&key) {
+            return Ok(footer);
+        }
+        let path = &*segment.path;
+        // Another engine may not say how large its file is.
+        let size = match segment.size {
+            0 => self.store.head(&Path::from(path)).await.map_err(|error| self.failed(path, error))?.size,
+            size => size,
+        };
+        let damaged = |error: &ParquetError| RewriteError::damaged(path, error);
+        let mut tail = TAIL.min(size);
+        let mut reader = ParquetMetaDataReader::new();
+        loop {
+            let range = size - tail..size;
+            let bytes = self.ranges(path, std::slice::from_ref(&range)).await?.pop().unwrap_or_default();
+            match reader.try_parse_sized(&bytes, size) {
+                Ok(()) => break,
+                Err(ParquetError::NeedMoreData(more)) if more as u64 > tail && more as u64 <= size => {
+                    tail = more as u64
+                }
+                Err(error) => return Err(damaged(&error)),
+            }
+        }
+        let metadata = reader.finish().and_then(readable).map_err(|error| damaged(&error))?;
+        let footer = Arc::new(Footer::new(metadata, size, false));
+        self.footers.put(key, Arc::clone(&footer));
+        Ok(footer)
+    }
+
+    /// The same footer with its page index, so far as the file has one.
+    pub(super) async fn paged(&self, path: &Arc<str>, footer: Arc<Footer>) -> Result<Arc<Footer>, RewriteError> {
+        if footer.paged {
+            return Ok(footer);
+        }
+        let damaged = |error: &ParquetError| RewriteError::damaged(path, error);
+        let decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(
+            footer.size,
+            ParquetMetaData::clone(footer.metadata.metadata()),
+        );
+        let mut decoder = decoder.map_err(|error| damaged(&error))?.with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = loop {
+            match decoder.try_decode().map_err(|error| damaged(&error))? {
+                DecodeResult::Data(metadata) => break metadata,
+                DecodeResult::NeedsData(ranges) => {
+                    let bytes = self.ranges(path, &ranges).await?;
+                    decoder.push_ranges(ranges, bytes).map_err(|error| damaged(&error))?;
+                }
+                DecodeResult::Finished => return Ok(footer),
+            }
+        };
+        let metadata = readable(metadata).map_err(|error| damaged(&error))?;
+        let footer = Arc::new(footer.with_pages(metadata));
+        self.footers.put((self.table, Arc::clone(path)), Arc::clone(&footer));
+        Ok(footer)
+    }
+}
+
+/// A file as Arrow reads it: by its Parquet types alone, as the table has them.
+fn readable(metadata: ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
+    ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new().with_skip_arrow_metadata(true))
+}

@@ -1,0 +1,130 @@
+//! The rows of a part that match, read with what else was asked of them.
+//!
+//! Promises to decode the filter's columns first, of the pages that may match, and of all other columns the pages with rows
+//! that do; and to give on a few thousand rows at a time.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use chrono::NaiveDate;
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter, RowSelection};
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::errors::ParquetError;
+use parquet::schema::types::SchemaDescriptor;
+use tokio::sync::mpsc::Sender;
+
+use super::files::Files;
+use super::filter::Filter;
+use super::prune::Part;
+use super::{Found, Look};
+use crate::ids::Bucket;
+use crate::store::rewrite::{BATCH_ROWS, RewriteError, of_table};
+use crate::store::spec::PARTITION_COLUMNS;
+
+/// Bytes of a filter's columns that a decoder keeps rather than decode them again.
+const KEPT: usize = 8 << 20;
+
+/// Reads a part and gives its rows on, until nobody asks for more.
+pub(super) async fn read(
+    files: Files,
+    look: Arc<Look>,
+    part: Part,
+    columns: SchemaRef,
+    to: Sender<Result<Found, RewriteError>>,
+) {
+    let read = async {
+        let mut decoder = decoder(&look, &part, &columns)?;
+        loop {
+            let path = Arc::clone(&look.segment.path);
+            let stepped = files.work(move || {
+                let step = decoder.try_decode().map_err(|error| RewriteError::damaged(&path, &error))?;
+                Ok((decoder, step))
+            });
+            let step;
+            (decoder, step) = stepped.await?;
+            match step {
+                DecodeResult::NeedsData(ranges) => {
+                    let bytes = files.ranges(&look.segment.path, &ranges).await?;
+                    let pushed = decoder.push_ranges(ranges, bytes);
+                    pushed.map_err(|error| RewriteError::damaged(&look.segment.path, &error))?;
+                }
+                DecodeResult::Data(rows) if rows.num_rows() == 0 => {}
+                DecodeResult::Data(rows) => {
+                    let rows = whole(&rows, &look, &columns)?;
+                    if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                DecodeResult::Finished => return Ok(()),
+            }
+        }
+    };
+    if let Err(error) = read.await {
+        // Nobody may ask any more.
+        let _ = to.send(Err(error)).await;
+    }
+}
+
+fn decoder(look: &Look, part: &Part, columns: &SchemaRef) -> Result<ParquetPushDecoder, RewriteError> {
+    let file = part.footer.metadata.parquet_schema();
+    let group = part.footer.metadata.metadata().row_groups().get(part.group);
+    let rows = group.map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
+    let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
+    let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
+    let builder = ParquetPushDecoderBuilder::new_with_metadata(part.footer.metadata.clone())
+        .with_batch_size(BATCH_ROWS)
+        .with_row_groups(vec![part.group])
+        .with_projection(ProjectionMask::columns(file, wanted))
+        .with_row_selection(RowSelection::from_consecutive_ranges(part.rows.clone().into_iter(), rows))
+        .with_row_filter(RowFilter::new(stages(&part.filter, file)))
+        .with_max_predicate_cache_size(KEPT);
+    builder.build().map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
+}
+
+/// One condition after the other: a later one reads only where those before it hold.
+fn stages(filter: &Filter, file: &SchemaDescriptor) -> Vec<Box<dyn ArrowPredicate>> {
+    let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
+    for text in &filter.texts {
+        let text = text.clone();
+        let mask = ProjectionMask::columns(file, text.columns.iter().map(String::as_str));
+        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(text.rows(&rows), None));
+        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
+    }
+    let has = |column: &str| file.columns().iter().any(|leaf| leaf.path().parts() == [column]);
+    if let Some(within) = filter.within.clone().filter(|within| has(&within.column)) {
+        let mask = ProjectionMask::columns(file, [within.column.as_str()]);
+        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(within.rows(&rows), None));
+        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
+    }
+    stages
+}
+
+/// The rows with exactly the columns that were asked for, in the table's types.
+fn whole(rows: &RecordBatch, look: &Look, columns: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
+    let (bucket, profile) = partition(look, rows.num_rows());
+    for (name, array) in PARTITION_COLUMNS.into_iter().zip([bucket, profile]) {
+        fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
+        arrays.push(array);
+    }
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
+    of_table(&rows.map_err(crate::store::segment::SegmentError::from)?, columns)
+}
+
+/// A segment's bucket and profile, on each of so many rows.
+fn partition(look: &Look, rows: usize) -> (ArrayRef, ArrayRef) {
+    let bucket: ArrayRef = match look.segment.bucket {
+        Bucket::Day(day) => {
+            let days = day.signed_duration_since(NaiveDate::default()).num_days();
+            Arc::new(Date32Array::from(vec![i32::try_from(days).unwrap_or(i32::MAX); rows]))
+        }
+        Bucket::Hour(at) => {
+            Arc::new(TimestampMicrosecondArray::from(vec![at.timestamp_micros(); rows]).with_timezone("UTC"))
+        }
+    };
+    (bucket, Arc::new(StringArray::from_iter_values(std::iter::repeat_n(look.segment.profile.as_str(), rows))))
+}
