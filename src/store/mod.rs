@@ -22,10 +22,10 @@ mod view;
 
 pub use controls::{AppendError, ControlLog};
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{Evidence, PartitionProgress, RewriteEvidence, Totals};
+pub use evidence::{COMPACT, Evidence, PartitionProgress, RewriteEvidence, Totals};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
-pub use rewrite::{Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
+pub use rewrite::{Merging, Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
