@@ -1,4 +1,5 @@
-//! What an instance does beside ingest, each a task of its own: the sweep, the watch over what is overdue, the janitor.
+//! What an instance does beside ingest, each a task of its own: the sweep with compaction between its rounds, the watch over
+//! what is overdue, the janitor.
 //!
 //! Promises that none of them holds up another, and that one that ends is seen.
 
@@ -11,7 +12,9 @@ use tokio::task::JoinSet;
 use super::{App, AppError};
 use crate::config::Maintain;
 use crate::controls::{Signature, forget, settle};
-use crate::expiry::{HeldBoard, Owned, Parts, Settings, Share, Sweeper, Watch, sweep, watch};
+use crate::expiry::{
+    Compacting, Compaction, HeldBoard, Owned, Parts, Rhythm, Settings, Share, Sweeper, Watch, sweep, watch,
+};
 use crate::metrics::Metrics;
 use crate::store::{Maintained, Root, Table, Upkeep};
 
@@ -45,11 +48,11 @@ impl App {
             "watch"
         });
         self.metrics.clock_trusted.set(1);
-        if self.config.sweep.enabled {
+        let rhythm = self.rhythm();
+        if rhythm.sweep.is_some() || rhythm.compaction.is_some() {
             let sweeper = Sweeper::open(self.sweep_parts(root, owned, board), None).await?;
-            let every = self.config.sweep.every;
             tasks.spawn(async move {
-                sweep(sweeper, every).await;
+                sweep(sweeper, rhythm).await;
                 "sweep"
             });
         }
@@ -70,6 +73,16 @@ impl App {
             "janitor"
         });
         Ok(Works(tasks))
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        let compact = &self.config.compact;
+        // Not at once: who has just started has other things to do.
+        let compaction = || Compaction::new(Compacting::of(compact), self.clock.monotonic() + compact.every);
+        Rhythm {
+            sweep: self.config.sweep.enabled.then_some(self.config.sweep.every),
+            compaction: compact.enabled.then(compaction),
+        }
     }
 
     fn sweep_parts(&self, root: &Root, owned: &Owned, board: HeldBoard) -> Parts {
