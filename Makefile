@@ -36,6 +36,7 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench stages
 	cargo bench --locked --bench decode
 	cargo bench --locked --bench rewrite
+	cargo bench --locked --bench compact
 	cargo bench --locked --bench expiry
 	cargo bench --locked --bench lookup
 	cargo bench --locked --bench ingest -- $(BENCH)

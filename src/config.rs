@@ -25,7 +25,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 33] = [
+pub const KEYS: [&str; 38] = [
     "policy",
     "root",
     "kafka.bootstrap_servers",
@@ -56,6 +56,11 @@ pub const KEYS: [&str; 33] = [
     "sweep.memory",
     "sweep.clock_tolerance",
     "sweep.clock_settle",
+    "compact.enabled",
+    "compact.every",
+    "compact.late",
+    "compact.target",
+    "compact.memory",
     "http.listen",
     "log.format",
     "log.level",
@@ -78,6 +83,8 @@ pub struct Config {
     pub maintain: Maintain,
     /// How what is due is made to go.
     pub sweep: Sweep,
+    /// How small segments are made large ones.
+    pub compact: Compact,
     /// The operations port.
     pub http: Http,
     /// The log.
@@ -189,6 +196,21 @@ pub struct Sweep {
     pub clock_tolerance: Duration,
     /// How long the clock must go evenly after a jump before it is trusted again.
     pub clock_settle: Duration,
+}
+
+/// How small segments are made large ones.
+#[derive(Debug, Clone)]
+pub struct Compact {
+    /// Whether this instance compacts.
+    pub enabled: bool,
+    /// How often it is looked for segments that become one.
+    pub every: Duration,
+    /// How long after its end a bucket is left alone, for records that come late.
+    pub late: Duration,
+    /// Bytes that a compacted segment has at most.
+    pub target: u64,
+    /// The most bytes that one merge may take.
+    pub memory: u64,
 }
 
 /// The operations port.

@@ -34,6 +34,13 @@ pub const SWEPT_OUTCOMES: [&str; 2] = ["copied", "dropped"];
 /// The `outcome` of a record that ended.
 pub const ENDED_OUTCOMES: [&str; 3] = ["cell", "suppressed", "removed"];
 
+/// The `outcome` of a merge.
+pub const MERGE_OUTCOMES: [&str; 3] = ["merged", "lost", "failed"];
+/// The `outcome` of bytes that a merge met.
+pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
+/// The `outcome` of a segment of a merge.
+pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
+
 /// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
 const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
@@ -102,6 +109,14 @@ pub struct Metrics {
     pub cells: IntCounterVec,
     /// Pieces of work that failed, by `product`.
     pub sweep_failures: IntCounterVec,
+    /// Merges of compaction, by `product` and `outcome` ([`MERGE_OUTCOMES`]).
+    pub compactions: IntCounterVec,
+    /// Bytes of segments that merges read and wrote, by `product` and `outcome` ([`COMPACTED_BYTES`]).
+    pub compacted_bytes: IntCounterVec,
+    /// Segments that merges replaced and added, by `product` and `outcome` ([`COMPACTED_SEGMENTS`]).
+    pub compacted_segments: IntCounterVec,
+    /// The most segments that one closed bucket and profile has, by `product`.
+    pub bucket_segments: IntGaugeVec,
     /// 1 while the clock is trusted; nothing is swept while it is 0.
     pub clock_trusted: IntGauge,
     /// 1 for a `topic` that keeps its records no longer than the policy allows, 0 for another.
@@ -236,6 +251,26 @@ impl Metrics {
                 "Pieces of a sweep's work that failed, and looks at a table that did.",
                 &["product"],
             )?,
+            compactions: to.counters(
+                "ebbtide_compactions_total",
+                "Merges of segments, by how they ended.",
+                &["product", "outcome"],
+            )?,
+            compacted_bytes: to.counters(
+                "ebbtide_compacted_bytes_total",
+                "Bytes of segments that merges read and wrote.",
+                &["product", "outcome"],
+            )?,
+            compacted_segments: to.counters(
+                "ebbtide_compacted_segments_total",
+                "Segments that merges replaced and added.",
+                &["product", "outcome"],
+            )?,
+            bucket_segments: to.gauges(
+                "ebbtide_bucket_segments",
+                "The most segments that one closed bucket and profile has.",
+                &["product"],
+            )?,
             clock_trusted: to
                 .gauge("ebbtide_clock_trusted", "1 while the clock is trusted. Nothing is swept while it is 0.")?,
             topic_retention_ok: to.gauges(
@@ -295,6 +330,15 @@ impl Metrics {
         }
         for outcome in ENDED_OUTCOMES {
             self.ended_records.with_label_values(&[product, outcome]);
+        }
+        for outcome in MERGE_OUTCOMES {
+            self.compactions.with_label_values(&[product, outcome]);
+        }
+        for outcome in COMPACTED_BYTES {
+            self.compacted_bytes.with_label_values(&[product, outcome]);
+        }
+        for outcome in COMPACTED_SEGMENTS {
+            self.compacted_segments.with_label_values(&[product, outcome]);
         }
         for counters in [&self.cells, &self.sweep_failures, &self.unlinked] {
             counters.with_label_values(&[product]);

@@ -19,9 +19,6 @@ pub const CATEGORIES: [&str; 4] = ["phone_number", "traffic_data", "location_dat
 /// Rows that are made at once.
 const ROWS: usize = 50_000;
 
-/// Bytes of a segment.
-const SEGMENT_BYTES: u64 = 256 << 20;
-
 /// A day that all runs agree on.
 pub fn day() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("an instant")
@@ -73,8 +70,8 @@ fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
         .expect("columns of one length")
 }
 
-/// Fills the table's one bucket with about so many bytes.
-pub async fn fill(table: &mut Table, bytes: u64) {
+/// Fills the table's one bucket with about so many bytes, in segments of about `each`.
+pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
     let tags = SegmentTags {
         bucket: Bucket::Day(day().date_naive()),
         profile: "0123456789ab".parse().expect("a profile"),
@@ -94,7 +91,7 @@ pub async fn fill(table: &mut Table, bytes: u64) {
     while written < bytes {
         let start = from;
         let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags.clone(), &[]).expect("a segment");
-        while (writer.memory() as u64) < SEGMENT_BYTES.min(bytes - written) {
+        while (writer.memory() as u64) < each.min(bytes - written) {
             writer.write(&rows(from, &mut random)).expect("rows of the table");
             from += ROWS as i64;
         }

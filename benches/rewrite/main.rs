@@ -16,6 +16,9 @@ use ebbtide::ids::Category;
 use ebbtide::store::{Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table};
 use uuid::Uuid;
 
+/// Bytes of a segment.
+const SEGMENT_BYTES: u64 = 256 << 20;
+
 /// The program's own.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -54,7 +57,7 @@ fn main() {
 async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
     let mut table = Table::open(&root, bucket::spec()).await.expect("a new table");
-    bucket::fill(&mut table, bytes).await;
+    bucket::fill(&mut table, bytes, SEGMENT_BYTES).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let old: Vec<StoredSegment> = index.iter().cloned().collect();
     let files: Vec<PathBuf> =

@@ -1,4 +1,5 @@
-//! What an instance does beside ingest, each a task of its own: the sweep, the watch over what is overdue, the janitor.
+//! What an instance does beside ingest, each a task of its own: the sweep with compaction between its rounds, the watch over
+//! what is overdue, the janitor.
 //!
 //! Promises that none of them holds up another, and that one that ends is seen.
 
@@ -12,7 +13,10 @@ use super::janitor::Janitor;
 use super::{App, AppError};
 use crate::config::{Maintain, Sweep};
 use crate::controls::Signature;
-use crate::expiry::{HeldBoard, Owned, Parts, Settings, Share, Sweeper, TrustedClock, Watch, sweep, watch};
+use crate::expiry::{
+    Compacting, Compaction, HeldBoard, Owned, Parts, Rhythm, Settings, Share, Sweeper, TrustedClock, Watch, sweep,
+    watch,
+};
 use crate::store::{Root, Table, Upkeep};
 
 /// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
@@ -46,13 +50,13 @@ impl App {
         });
         let Sweep { clock_tolerance, clock_settle, .. } = self.config.sweep;
         let mut guard = TrustedClock::new(Arc::clone(&self.clock), self.metrics.clone(), clock_tolerance, clock_settle);
-        if self.config.sweep.enabled {
+        let rhythm = self.rhythm();
+        if rhythm.sweep.is_some() || rhythm.compaction.is_some() {
             let sweeper = Sweeper::open(self.sweep_parts(root, owned, board), None).await?;
             // A jump that one of them saw stops the other too.
             guard = sweeper.guard();
-            let every = self.config.sweep.every;
             tasks.spawn(async move {
-                sweep(sweeper, every).await;
+                sweep(sweeper, rhythm).await;
                 "sweep"
             });
         }
@@ -74,6 +78,16 @@ impl App {
             "janitor"
         });
         Ok(Works(tasks))
+    }
+
+    fn rhythm(&self) -> Rhythm {
+        let compact = &self.config.compact;
+        // Not at once: who has just started has other things to do.
+        let compaction = || Compaction::new(Compacting::of(compact), self.clock.monotonic() + compact.every);
+        Rhythm {
+            sweep: self.config.sweep.enabled.then_some(self.config.sweep.every),
+            compaction: compact.enabled.then(compaction),
+        }
     }
 
     fn sweep_parts(&self, root: &Root, owned: &Owned, board: HeldBoard) -> Parts {

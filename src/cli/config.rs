@@ -166,6 +166,12 @@ mod tests {
           memory: 128MiB
           clock_tolerance: 5m
           clock_settle: 10m
+        compact:
+          enabled: true
+          every: 10m
+          late: 1h
+          target: 1GiB
+          memory: 256MiB
         http:
           listen: "127.0.0.1:9464"
         log:

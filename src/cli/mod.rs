@@ -5,6 +5,7 @@
 //! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
+mod compact;
 mod config;
 mod demo;
 mod find;
@@ -52,6 +53,8 @@ enum Command {
     Config(config::Args),
     /// Make what is due go, once.
     Sweep(sweep::Args),
+    /// Make small segments few large ones, once.
+    Compact(compact::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
     /// Keep data although it is due: place, list and release holds.
@@ -73,6 +76,7 @@ impl Command {
             Command::Policy(args) => args.run(),
             Command::Config(args) => args.run(),
             Command::Sweep(args) => args.run(),
+            Command::Compact(args) => args.run(),
             Command::Table(args) => args.run(),
             Command::Hold(args) => args.run(),
             Command::Find(args) => args.run(),

@@ -12,14 +12,15 @@ use super::property::OURS;
 use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
-    Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck, SchemasSource,
-    Surroundings, Sweep,
+    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck,
+    SchemasSource, Surroundings, Sweep,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
 use crate::yaml::{Node, Value, join};
 
 const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 const HOUR: u64 = 3_600;
 /// The memory that a lane has at least, where their number is not written.
 const LANE_MEMORY: u64 = 32 * MIB;
@@ -36,6 +37,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     let ingest = ingest(&root.open("ingest", problems), problems);
     let maintain = maintain(&root.open("maintain", problems), problems);
     let sweep = sweep(&root.open("sweep", problems), problems);
+    let compact = compact(&root.open("compact", problems), problems);
     let http = http(&root.open("http", problems), problems);
     let log = log(&root.open("log", problems), problems);
     let tables = tables?;
@@ -48,6 +50,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
         ingest,
         maintain,
         sweep,
+        compact,
         http,
         log,
     })
@@ -251,6 +254,27 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
         memory,
         clock_tolerance: time("clock_tolerance", 300, problems),
         clock_settle: time("clock_settle", 600, problems),
+    }
+}
+
+fn compact(section: &Section<'_>, problems: &mut Problems) -> Compact {
+    let enabled = section.value("enabled", true, problems, |text| match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(choice(text, "true or false")),
+    });
+    let time = |key: &str, default: u64, problems: &mut Problems| {
+        section.value(key, Duration::from_secs(default), problems, |text| {
+            within(duration(text)?, Duration::from_millis(100), Duration::from_secs(30 * 24 * HOUR), "100ms and 30d")
+        })
+    };
+    Compact {
+        enabled,
+        every: time("every", 600, problems),
+        late: time("late", HOUR, problems),
+        target: section.value("target", GIB, problems, |text| within(bytes(text)?, MIB, 16 * GIB, "1MiB and 16GiB")),
+        memory: section
+            .value("memory", 256 * MIB, problems, |text| within(bytes(text)?, 64 * MIB, 1 << 40, "64MiB and 1024GiB")),
     }
 }
 

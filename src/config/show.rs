@@ -45,6 +45,11 @@ impl fmt::Display for Config {
         writeln!(f, "  memory: {}", show_bytes(self.sweep.memory))?;
         writeln!(f, "  clock_tolerance: {}", show_duration(self.sweep.clock_tolerance))?;
         writeln!(f, "  clock_settle: {}", show_duration(self.sweep.clock_settle))?;
+        writeln!(f, "compact:\n  enabled: {}", self.compact.enabled)?;
+        writeln!(f, "  every: {}", show_duration(self.compact.every))?;
+        writeln!(f, "  late: {}", show_duration(self.compact.late))?;
+        writeln!(f, "  target: {}", show_bytes(self.compact.target))?;
+        writeln!(f, "  memory: {}", show_bytes(self.compact.memory))?;
         writeln!(f, "http:\n  listen: {}", quoted(&self.http.listen.to_string()))?;
         let format = match self.log.format {
             LogFormat::Text => "text",

@@ -23,7 +23,7 @@ pub struct By {
     pub clock: SharedClock,
     /// The policy in use.
     pub policy_version: PolicyVersion,
-    /// Bytes that cells under way may take.
+    /// Bytes that cells, or a merge, under way may take.
     pub memory: usize,
 }
 
@@ -45,15 +45,15 @@ impl Done {
 }
 
 /// One commit to make.
-struct Step {
+pub(super) struct Step {
     /// What it is for, in the evidence's words.
-    operation: &'static str,
+    pub(super) operation: &'static str,
     /// The segments that go.
-    removes: Vec<StoredSegment>,
+    pub(super) removes: Vec<StoredSegment>,
     /// The segments that take their place, written already.
-    adds: Vec<Segment>,
+    pub(super) adds: Vec<Segment>,
     /// What was done, but for the counts of rows and records.
-    did: RewriteEvidence,
+    pub(super) did: RewriteEvidence,
 }
 
 impl Product {
@@ -114,7 +114,7 @@ impl Product {
     }
 
     /// Makes a commit and reads the index on; all that it did. Files of a commit that was not made go.
-    async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
+    pub(super) async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
         let Step { operation, removes, adds, mut did } = step;
         did.rows_in = removes.iter().map(|segment| segment.rows).sum();
         did.records_in = removes.iter().map(|segment| segment.records).sum();

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::SweepError;
-use super::select::Work;
-use crate::store::RewriteError;
+use crate::store::{RewriteError, StoredSegment};
 
 /// The first wait.
 const FIRST: Duration = Duration::from_secs(10);
@@ -23,12 +22,12 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Notes that `work` failed at `now`, a time that the process has run. Where the error names a segment, that one alone
-    /// waits: the others can do without it. Whether there are such others.
-    pub fn note(&mut self, work: &Work, error: &SweepError, now: Duration) -> bool {
+    /// Notes that work on `segments` failed at `now`, a time that the process has run. Where the error names one of them, that
+    /// one alone waits: the others can do without it. Whether there are such others.
+    pub fn note(&mut self, segments: &[StoredSegment], error: &SweepError, now: Duration) -> bool {
         let culprit = culprit(error);
-        let others = work.segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
-        for segment in &work.segments {
+        let others = segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
+        for segment in segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
                 let (tries, until) = self.waiting.entry(segment.path.clone()).or_insert((0, now));
                 *until = now + FIRST.saturating_mul(1_u32.checked_shl(*tries).unwrap_or(u32::MAX)).min(LONGEST);
@@ -38,9 +37,9 @@ impl Failures {
         others
     }
 
-    /// Notes that `work` was done.
-    pub fn forget(&mut self, work: &Work) {
-        for segment in &work.segments {
+    /// Notes that work on `segments` was done.
+    pub fn forget(&mut self, segments: &[StoredSegment]) {
+        for segment in segments {
             self.waiting.remove(&segment.path);
         }
     }

@@ -1,9 +1,11 @@
 //! Expiry: what is due goes, on time, and what is held stays.
 //!
 //! Promises that nothing goes before its deadline or while it is held, and that what is overdue is seen. What is due is
-//! decided without I/O ([`select()`], [`overdue()`], [`ClockGuard`]); carrying it out is a commit a step.
+//! decided without I/O ([`select()`], [`overdue()`], [`ClockGuard`]); carrying it out is a commit a step. What is not due for
+//! long is made few files of many ([`choose()`]).
 
 mod carry_out;
+mod compact;
 mod error;
 mod failures;
 mod guard;
@@ -16,13 +18,14 @@ mod trusted;
 mod watch;
 
 pub use carry_out::{By, Done};
+pub use compact::{Compacted, Compacting, Compaction, Merge, Merges, PlannedMerge, Rule, SOON, choose};
 pub use error::SweepError;
 pub use guard::{ClockGuard, Verdict};
 pub use overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 pub use product::{Ending, HeldBy, OpenProductError, Product};
 pub use select::{Action, Bounds, Plan, Work, select};
 pub use share::{Owned, Share, TAKEOVER};
-pub use sweeper::{Parts, Planned, Round, Settings, Sweeper, run as sweep};
+pub use sweeper::{Parts, Planned, Rhythm, Round, Settings, Sweeper, run as sweep};
 pub use trusted::TrustedClock;
 pub use watch::{HeldBoard, Watch, run as watch};
 

@@ -40,8 +40,8 @@ pub struct Product {
     pub ending: Ending,
     /// Its categories.
     pub categories: BTreeSet<Category>,
-    records: Records,
-    calendar: Calendar,
+    pub(super) records: Records,
+    pub(super) calendar: Calendar,
     /// What is known of segments that are held whole: by path, the holds that were looked at.
     held: HashMap<Arc<str>, u64>,
 }
@@ -95,7 +95,7 @@ impl Product {
     }
 
     /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
-    fn is_open(&self, profile: &ProfileId) -> bool {
+    pub(super) fn is_open(&self, profile: &ProfileId) -> bool {
         self.table.profile_text(profile).is_none_or(|text| text.split(';').any(|term| term.ends_with(" contract_end")))
     }
 

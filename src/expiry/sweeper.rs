@@ -12,6 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::carry_out::{By, Done};
+use super::compact::Compaction;
 use super::error::SweepError;
 use super::failures::Failures;
 use super::guard::Verdict;
@@ -73,11 +74,11 @@ pub struct Parts {
 
 /// Sweeps the tables of all products, or of some.
 pub struct Sweeper {
-    parts: Parts,
-    products: Vec<Product>,
+    pub(super) parts: Parts,
+    pub(super) products: Vec<Product>,
     guard: TrustedClock,
     failures: Failures,
-    writer: Uuid,
+    pub(super) writer: Uuid,
 }
 
 /// What one round did.
@@ -242,7 +243,7 @@ impl Sweeper {
         let key = product.key.clone();
         match done {
             Ok(done) => {
-                self.failures.forget(work);
+                self.failures.forget(&work.segments);
                 self.count(&key, work, &done, took);
                 round.works += 1;
                 round.commits += done.commits;
@@ -255,7 +256,7 @@ impl Sweeper {
             }
             Err(error) => {
                 round.failed += 1;
-                if self.failures.note(work, &error, self.parts.clock.monotonic()) {
+                if self.failures.note(&work.segments, &error, self.parts.clock.monotonic()) {
                     round.stale += 1;
                     round.more = true;
                 }
@@ -288,12 +289,29 @@ impl Sweeper {
     }
 }
 
-/// Sweeps round after round, `every` so often and at once where more is due, until dropped.
-pub async fn run(mut sweeper: Sweeper, every: Duration) {
+/// What an instance does with its tables, and how often.
+pub struct Rhythm {
+    /// How often it sweeps; `None`: not at all.
+    pub sweep: Option<Duration>,
+    /// Whether and how it compacts: a merge at a time, between rounds that had nothing to do.
+    pub compaction: Option<Compaction>,
+}
+
+/// Sweeps round after round, and compacts between them, so often as `rhythm` says and at once where more is left, until dropped.
+pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
+    let every = rhythm.sweep.or(rhythm.compaction.as_ref().map(Compaction::every)).unwrap_or(Duration::from_secs(3600));
     loop {
-        let round = sweeper.round(None, usize::MAX).await;
+        let round = match rhythm.sweep {
+            Some(_) => sweeper.round(None, usize::MAX).await,
+            None => Round::default(),
+        };
         let idle = round.works == 0 || round.clock.is_some();
-        let wait = if round.more && !idle { Duration::ZERO } else { every };
+        let mut at_once = round.more && !idle;
+        // What is due goes first: nothing is compacted while a sweep has work.
+        if idle && let Some(compaction) = &mut rhythm.compaction {
+            at_once |= sweeper.compact_in_turn(compaction).await;
+        }
+        let wait = if at_once { Duration::ZERO } else { every };
         // A little more or less each time, so that instances that were started together part.
         let wait = wait.mul_f64(rand::random_range(0.9..1.1));
         tokio::time::sleep(wait).await;

@@ -1,5 +1,6 @@
 //! Sweeps over a real table: what is due goes, what is held stays, and the books balance after each step.
 
+mod compaction;
 #[cfg(feature = "failpoints")]
 mod interleavings;
 

@@ -24,7 +24,7 @@ fn with_series() -> Metrics {
     }
     metrics.due_fields.with_label_values(&["sms", "content", "7d"]).set(1);
     metrics.topic_retention_ok.with_label_values(&["traffic.sms"]).set(1);
-    for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog] {
+    for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog, &metrics.bucket_segments] {
         gauges.with_label_values(&["sms"]).set(0);
     }
     metrics.commit_seconds.with_label_values(&["sms"]).observe(0.2);

@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
 
+/// The operation of a rewrite that merges segments and changes no row.
+pub const COMPACT: &str = "compact";
+
 /// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -124,7 +127,7 @@ impl Evidence {
     }
 
     /// Evidence of a rewrite with a new id. `operation` says what it is for, in one of the words of the design: `drop`,
-    /// `anonymize`, `remove`.
+    /// `anonymize`, `remove`, or [`COMPACT`].
     #[must_use]
     pub fn rewrite(
         operation: &str,
@@ -135,6 +138,13 @@ impl Evidence {
     ) -> Evidence {
         let operation = operation.to_owned();
         Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
+    }
+
+    /// Whether the commit changes what the table's rows say. A compaction does not, and tells every Delta reader so: who
+    /// follows the table as a stream must not take its rows for new ones.
+    #[must_use]
+    pub fn changes_data(&self) -> bool {
+        self.operation != COMPACT
     }
 
     /// Records in the dead letters, of all codes.

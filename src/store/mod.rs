@@ -24,12 +24,12 @@ mod view;
 
 pub use controls::{AppendError, ControlLog};
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{Evidence, PartitionProgress, RewriteEvidence, Totals};
+pub use evidence::{COMPACT, Evidence, PartitionProgress, RewriteEvidence, Totals};
 pub use export::{ExportError, ParquetFile};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
 pub use lookup::{AnyOf, Filter, Finder, Found, FoundRows, Look, TableAt, Within};
-pub use rewrite::{Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
+pub use rewrite::{Merging, Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};

@@ -1,5 +1,5 @@
-//! Random histories of a table: policies, traffic, late records, holds and jumps of time, judged after each step by a slow
-//! model that reads the table as foreign readers do (`tests/python/history.py`). Here is what carries the steps out.
+//! Random histories of a table: policies, traffic, late records, compaction, holds and jumps of time, judged after each step
+//! by a slow model that reads the table as foreign readers do (`tests/python/history.py`). Here is what carries the steps out.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide::clock::{Clock, ManualClock, SharedClock};
 use ebbtide::controls::{Order, Scope, Signature, TimeRange, place, release};
-use ebbtide::expiry::{Bounds, HeldBoard, Parts, Round, Settings, Share, Sweeper};
+use ebbtide::expiry::{Bounds, Compacting, Compaction, HeldBoard, Parts, Round, Rule, Settings, Share, Sweeper};
 use ebbtide::ids::{Offset, Partition, ProductKey, TopicPartition};
 use ebbtide::metrics::Metrics;
 use ebbtide::policy::{Policy, SchemaSource, parse};
@@ -94,6 +94,7 @@ enum Step {
     Open { folder: PathBuf, policy: PathBuf, now: i64 },
     Ingest { records: Vec<Record>, offset: i64 },
     Sweep { anew: bool },
+    Compact,
     Wall { micros: i64 },
     Hold(Held),
     Release { id: String },
@@ -167,6 +168,7 @@ impl World {
                 self.sweeper.take_if(|_| anew);
                 json!({ "commits": self.sweep().await.commits })
             }
+            Step::Compact => json!({ "merges": self.compact().await }),
             Step::Wall { micros } => json!({ "commits": self.sweep_by_wrong_clock(micros).await }),
             Step::Hold(held) => json!({ "id": self.hold(held).await }),
             Step::Release { id } => {
@@ -232,6 +234,20 @@ impl World {
                 return all;
             }
         }
+    }
+
+    /// Makes all segments of closed buckets one that may become so, by spills of a batch each; how many merges that took.
+    async fn compact(&mut self) -> u64 {
+        let compacting = Compacting {
+            rule: Rule { target: 1 << 30, segments: 100, works: 100 },
+            memory: 1,
+            late: TimeDelta::zero(),
+            every: Duration::ZERO,
+        };
+        let mut compaction = Compaction::new(compacting, Duration::ZERO);
+        let did = self.sweeper().await.compact(&mut compaction, usize::MAX).await;
+        assert_eq!((did.failed, did.lost, did.clock), (0, 0, None));
+        did.merges
     }
 
     /// Sets the wall time wrong, sweeps, and sets it right; how many commits that made.

@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod compaction;
+#[cfg(test)]
 mod finds;
 #[cfg(test)]
 mod foreign;

@@ -81,6 +81,10 @@ class History:
         self.model.sweep(self.now)
         return ""
 
+    def compact(self):
+        """Segments become one: nothing that anybody reads changes."""
+        return f"{ask('compact')['merges']} merges"
+
     def hold(self):
         hold = {"until": self.now + self.random.choice([3 * HOUR, 5 * DAY, 100 * DAY])}
         what = self.random.randrange(6)
@@ -124,7 +128,7 @@ class History:
         count = self.random.randint(6, 12)
         self.step("ingest", self.ingest)
         for number in range(count):
-            acts = [self.ingest, self.ingest, self.jump, self.jump, self.jump, self.hold, self.release, self.sweep, self.wrong_clock]
+            acts = [self.ingest, self.ingest, self.jump, self.jump, self.jump, self.hold, self.release, self.sweep, self.compact, self.wrong_clock]
             act = self.random.choice(acts)
             self.step(act.__name__, act, last=number == count - 1)
         told = ask("audit")

@@ -1,4 +1,4 @@
-//! Holds, sweeps, ingest, the janitor and crashes over a real table, in an order that a seed picks, judged by plain rows.
+//! Holds, sweeps, compaction, ingest, the janitor and crashes over a real table, in an order that a seed picks, judged by plain rows.
 //!
 //! Promises a look after every step between two stops, so that each commit is judged by itself. A seed gives the same order
 //! again, but for the names of files and holds, which are drawn.
@@ -212,7 +212,14 @@ impl Interleaving {
                     None
                 });
             }
-            88..91 => self.start(Kind::Other("settle"), async move {
+            88..94 => {
+                let works = self.random.random_range(1..4);
+                self.start(Kind::Other("compact"), async move {
+                    works::compact(shared, works).await;
+                    None
+                });
+            }
+            94..96 => self.start(Kind::Other("settle"), async move {
                 works::finish(shared).await;
                 None
             }),

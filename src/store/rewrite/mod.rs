@@ -1,4 +1,5 @@
-//! What is done to segments once they are stored: columns left out (splice), rows parted (split), rows read back, cells put.
+//! What is done to segments once they are stored: columns left out (splice), rows parted (split), segments made one (merge),
+//! rows read back, cells put.
 //!
 //! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
 //! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
@@ -6,6 +7,7 @@
 mod cells;
 mod error;
 mod matching;
+mod merge;
 mod predicate;
 mod read;
 mod source;
@@ -16,6 +18,7 @@ mod upload;
 pub(super) use cells::count as count_cells;
 pub use error::RewriteError;
 pub(super) use matching::{BATCH_ROWS, Opened};
+pub use merge::Merging;
 pub use predicate::Predicate;
 pub(super) use read::of_table;
 pub use read::{Reader, Rows, RowsOf};

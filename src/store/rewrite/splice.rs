@@ -1,8 +1,8 @@
 //! Splice: segments of one bucket and profile become one, without the columns of what is due.
 //!
 //! Promises that what stays is copied byte for byte, with its bloom filters and page indexes, and that nothing of what goes is
-//! in the new file, footer included. Nothing is decoded. Memory is that of a few parts and of the footers, whatever the
-//! segments' sizes.
+//! in the new file, footer included. Nothing is decoded, but where rows are sorted by what goes: their order would still tell of
+//! it, so they are shuffled. Memory is that of a few parts and of the footers, whatever the segments' sizes, or that of a merge.
 
 mod copy;
 mod layout;
@@ -13,16 +13,22 @@ use std::sync::Arc;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 
+use super::matching::Opened;
+use super::merge::{Merge, Open, Order};
 use super::source::Source;
+use super::upload::Parts;
 use super::{RewriteError, blocking, upload};
 use crate::ids::Category;
 use crate::store::error::StoreError;
 use crate::store::index::StoredSegment;
-use crate::store::segment::{Home, Segment};
+use crate::store::segment::{Contents, Home, Segment};
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
 use copy::{Copied, Sources};
 use layout::{Footer, Layout};
+
+/// Bytes that the shuffling of rows may take which are sorted by what goes.
+const SHUFFLE_BYTES: usize = 64 << 20;
 
 /// What became of the segments that were spliced.
 #[derive(Debug, Clone)]
@@ -46,7 +52,7 @@ impl Table {
     /// Leaves the columns of some categories out of segments of one bucket and profile, and writes what stays as one segment.
     /// Commits nothing.
     ///
-    /// A column that one of them lacks is null there. Errors if they are not of one kind, or if one is gone or damaged; then
+    /// A column that one of them lacks is null there. Rows that are sorted by a column that goes are shuffled. Errors if they are not of one kind, or if one is gone or damaged; then
     /// nothing of the new segment is left.
     pub async fn splice(&self, sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<Spliced, RewriteError> {
         alike(sources, drop)?;
@@ -102,6 +108,20 @@ impl Table {
         let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
         let old: Vec<(Arc<str>, u64)> = members.iter().map(|segment| (segment.path.clone(), segment.rows)).collect();
         let runtime = Handle::current();
+        if layout.ordered_by.iter().any(|column| due.has(column)) {
+            let merge = Merge {
+                spec,
+                sources: old,
+                order: Order::Chance,
+                without: due.0.keys().cloned().collect(),
+                memory: SHUFFLE_BYTES,
+                folder: self.spills()?,
+            };
+            let worked =
+                blocking(move || shuffle(&merge, &going, &|path| runtime.block_on(Opened::open(&from, path)), parts));
+            let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked.await).await?;
+            return self.checked(Segment { path, home, contents, size }, &members, due).await.map(|new| (new, copied));
+        }
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
             let open = |path: &str| runtime.block_on(Source::open(&from, path));
@@ -109,14 +129,30 @@ impl Table {
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
-        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
+        self.checked(Segment { path, home, contents, size }, &members, due).await.map(|new| (new, copied))
+    }
+
+    /// The new segment, if the log will tell its deadlines; else nothing of it is left.
+    async fn checked(&self, new: Segment, old: &[&StoredSegment], due: &Due) -> Result<Segment, RewriteError> {
+        let staying = old.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
-        if let Err(error) = super::still_told(&path, staying, &[&contents]) {
-            self.discard(vec![Segment { path, home, contents, size }]).await;
+        if let Err(error) = super::still_told(&new.path, staying, &[&new.contents]) {
+            self.discard(vec![new]).await;
             return Err(error);
         }
-        Ok((Segment { path, home, contents, size }, copied))
+        Ok(new)
     }
+}
+
+/// Writes what stays of segments in an order that tells nothing; what it holds, its size, and what was left out.
+fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Contents, u64, Copied), RewriteError> {
+    let mut copied = Copied::default();
+    for (path, _) in &merge.sources {
+        let opened = open(path)?;
+        opened.metadata.metadata().row_groups().iter().for_each(|group| copied.leave_out(group, due));
+    }
+    let (contents, size) = merge.run(open, parts)?;
+    Ok((contents, size, copied))
 }
 
 /// Refuses segments that may not become one.

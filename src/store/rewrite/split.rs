@@ -16,7 +16,7 @@ use super::upload::{self, Parts};
 use super::{Predicate, RewriteError, blocking};
 use crate::store::error::StoreError;
 use crate::store::index::StoredSegment;
-use crate::store::segment::{Contents, Home, RowWriter, Segment, SegmentError};
+use crate::store::segment::{Contents, Expected, Home, RowWriter, Segment, SegmentError, told_order};
 use crate::store::spec::{Role, TableSpec};
 use crate::store::table::Table;
 
@@ -92,7 +92,9 @@ fn part(
     let fields: Vec<Field> = opened.metadata.schema().fields().iter().map(|field| brought(field)).collect();
     let runs = runs(spec, opened.metadata.metadata(), &fields);
     let is_run = |name: &str| runs.iter().any(|run| run == name);
-    let mut halves = parts.map(|parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts));
+    let expected = Expected { ordered_by: told_order(opened.metadata.metadata()), ..Expected::default() };
+    let half = |parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts);
+    let mut halves = parts.map(|parts| half(parts).expecting(expected.clone()));
     for (number, matching) in selected.groups.iter().enumerate() {
         let reader = opened.reader(vec![number], None).build().map_err(|error| opened.damaged(&error))?;
         let mut at = 0;

@@ -1,5 +1,6 @@
 mod cells;
 mod memory;
+mod merge;
 mod random;
 mod read;
 mod splice;

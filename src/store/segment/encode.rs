@@ -3,12 +3,13 @@
 //! Promises that the choice depends on the rows and the column's role alone. Numbers that were measured stand beside what
 //! they decide.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int64Type, TimestampMicrosecondType};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
@@ -32,8 +33,23 @@ const BLOOM_VALUES: u64 = 1 << 18;
 /// Rows looked at to tell whether a column repeats itself.
 const SAMPLE: usize = 1024;
 
-/// The properties of a segment's file: `first` are its first rows, `all` is how many it has if that is known already.
-pub fn properties(spec: &TableSpec, first: &RecordBatch, all: Option<usize>) -> WriterProperties {
+/// What is known of a file's rows before the first of them is written.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// How many they are.
+    pub rows: Option<usize>,
+    /// The columns by which they come sorted, the first first.
+    pub sorted_by: Vec<String>,
+    /// The columns whose order some of them are in besides: what they came from was sorted by those.
+    pub ordered_by: BTreeSet<String>,
+    /// Rows of a page at most; `None`: the encoder's own bound.
+    pub page_rows: Option<usize>,
+    /// Encoded bytes of a row group, after which it is closed; `None`: [`ROW_GROUP_BYTES`].
+    pub group_bytes: Option<usize>,
+}
+
+/// The properties of a segment's file, whose first rows are `first`.
+pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
@@ -41,25 +57,50 @@ pub fn properties(spec: &TableSpec, first: &RecordBatch, all: Option<usize>) -> 
         .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    let ordered = expected.ordered_by.iter().chain(&expected.sorted_by).cloned().collect();
+    builder = builder.set_key_value_metadata(tell_order(&ordered));
+    if let Some(rows) = expected.page_rows {
+        builder = builder.set_data_page_row_count_limit(rows);
+    }
     for (field, values) in first.schema().fields().iter().zip(first.columns()) {
         let Some(column) = spec.column(field.name()) else { continue };
-        builder = of_column(builder, column, values.as_ref(), all);
+        builder = of_column(builder, column, values.as_ref(), expected);
     }
     builder.build()
+}
+
+/// The key under which a footer tells in the order of which columns rows stand, or some of them: whoever leaves one of the columns
+/// out must not leave its order.
+const SORTED_BY: &str = "ebbtide.sorted_by";
+
+/// What a footer tells of that; nothing where rows are in no order.
+pub fn tell_order(columns: &BTreeSet<String>) -> Option<Vec<KeyValue>> {
+    let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    (!names.is_empty()).then(|| vec![KeyValue::new(SORTED_BY.to_owned(), names.join(","))])
+}
+
+/// What a footer told of that.
+pub fn told_order(file: &ParquetMetaData) -> BTreeSet<String> {
+    let told = file.file_metadata().key_value_metadata().into_iter().flatten();
+    let told = told.filter(|pair| pair.key == SORTED_BY).filter_map(|pair| pair.value.as_deref());
+    told.flat_map(|columns| columns.split(',').map(str::to_owned)).collect()
 }
 
 fn of_column(
     builder: WriterPropertiesBuilder,
     column: &TableColumn,
     values: &dyn Array,
-    all: Option<usize>,
+    expected: &Expected,
 ) -> WriterPropertiesBuilder {
     let path = || ColumnPath::from(column.name.as_str());
     if column.data_type.is_nested() {
         return builder;
     }
     let mut builder = builder.set_column_statistics_enabled(path(), statistics(column));
-    match (&column.data_type, repeats(values)) {
+    // The first rows of a sorted column tell nothing of how often its values repeat; and a dictionary of a million values would
+    // be read whole for one of them.
+    let sorted = expected.sorted_by.first() == Some(&column.name);
+    match (&column.data_type, !sorted && repeats(values)) {
         (_, true) | (DataType::Boolean, _) => {}
         (DataType::Int64 | DataType::Int32 | DataType::Timestamp(..), false) => {
             builder = builder
@@ -69,7 +110,7 @@ fn of_column(
         _ => builder = builder.set_column_dictionary_enabled(path(), false),
     }
     if column.bloom {
-        let room = all.map_or(BLOOM_VALUES, |rows| rows as u64).max(1);
+        let room = expected.rows.map_or(BLOOM_VALUES, |rows| rows.min(ROW_GROUP_ROWS) as u64).max(1);
         builder = builder
             .set_column_bloom_filter_enabled(path(), true)
             .set_column_bloom_filter_fpp(path(), BLOOM_FALSE_POSITIVES)

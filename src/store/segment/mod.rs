@@ -10,6 +10,7 @@ mod runs;
 mod stats;
 mod writer;
 
+pub(super) use encode::{Expected, tell_order, told_order};
 pub(super) use nulls::nulls;
 pub(super) use rows::{RowWriter, Sink};
 pub(super) use stats::stats;

@@ -12,10 +12,11 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 
-use super::encode::{ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
+use super::encode::{Expected, ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
 use super::runs::{self, Constant, Runs};
 use super::{Contents, SegmentError, stats};
 use crate::failpoint;
@@ -46,6 +47,7 @@ pub struct RowWriter<S: Sink> {
     pending_runs: Vec<Runs>,
     /// The columns that are the same on every row, last in the file.
     constants: Vec<(Field, Constant)>,
+    expected: Expected,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: usize,
@@ -82,6 +84,7 @@ impl<S: Sink> RowWriter<S> {
             pending_runs: vec![Runs::default(); run_columns.len()],
             run_columns,
             constants,
+            expected: Expected::default(),
             pending: Vec::new(),
             pending_rows: 0,
             pending_bytes: 0,
@@ -89,6 +92,11 @@ impl<S: Sink> RowWriter<S> {
             sink: Some(sink),
             encoder: None,
         }
+    }
+
+    /// The same, of rows of which something is known before the first.
+    pub fn expecting(self, expected: Expected) -> Self {
+        Self { expected, ..self }
     }
 
     /// Takes rows that have exactly the columns of the segment, in any order. Errors on a column too few, too many or of
@@ -200,7 +208,9 @@ impl<S: Sink> RowWriter<S> {
             && let Some(sink) = self.sink.take()
         {
             let tail: Vec<Field> = self.tail().cloned().collect();
-            self.encoder = Some(Encoder::start(sink, properties(&self.spec, sample, all), sample, &tail)?);
+            let expected = Expected { rows: self.expected.rows.or(all), ..self.expected.clone() };
+            let of = properties(&self.spec, sample, &expected);
+            self.encoder = Some(Encoder::start(sink, of, (sample.schema(), &tail), &expected.sorted_by)?);
         }
         pending.iter().try_for_each(|batch| self.encode(batch))
     }
@@ -215,7 +225,7 @@ impl<S: Sink> RowWriter<S> {
                 self.pending_runs.iter_mut().map(|pending| pending.split(u32::try_from(take).unwrap_or(u32::MAX)));
             encoder.write(&batch.slice(at, take), runs.collect())?;
             at += take;
-            if encoder.is_full() {
+            if encoder.is_full(self.expected.group_bytes.unwrap_or(ROW_GROUP_BYTES)) {
                 self.close_group()?;
             }
         }
@@ -231,11 +241,20 @@ impl<S: Sink> RowWriter<S> {
 }
 
 impl<S: Sink> Encoder<S> {
-    fn start(sink: S, of: WriterProperties, first: &RecordBatch, tail: &[Field]) -> Result<Self, SegmentError> {
-        let brought = first.schema();
+    fn start(
+        sink: S,
+        of: WriterProperties,
+        (brought, tail): (SchemaRef, &[Field]),
+        sorted_by: &[String],
+    ) -> Result<Self, SegmentError> {
         let fields = brought.fields().iter().cloned().chain(tail.iter().cloned().map(Arc::new));
         let schema = Schema::new(fields.collect::<Vec<_>>());
         let parquet = ArrowSchemaConverter::new().with_coerce_types(true).schema_root("segment").convert(&schema)?;
+        let leaf = |name: &String| parquet.columns().iter().position(|leaf| leaf.path().parts() == [name.as_str()]);
+        let sorted = sorted_by.iter().map_while(leaf).map_while(|leaf| i32::try_from(leaf).ok());
+        let sorted: Vec<SortingColumn> =
+            sorted.map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false }).collect();
+        let of = of.into_builder().set_sorting_columns((!sorted.is_empty()).then_some(sorted)).build();
         let file = SerializedFileWriter::new(sink, parquet.root_schema_ptr(), Arc::new(of))?;
         // The tail needs no encoders.
         let factory = ArrowRowGroupWriterFactory::new(&file, brought);
@@ -261,9 +280,9 @@ impl<S: Sink> Encoder<S> {
         Ok(())
     }
 
-    fn is_full(&self) -> bool {
+    fn is_full(&self, bytes: usize) -> bool {
         self.group_rows >= ROW_GROUP_ROWS
-            || self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>() >= ROW_GROUP_BYTES
+            || self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>() >= bytes
     }
 
     fn close_group(&mut self, constants: &[(Field, Constant)]) -> Result<(), SegmentError> {

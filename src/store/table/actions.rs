@@ -23,7 +23,8 @@ impl Table {
         actions.extend(self.new_profiles(change.segments)?.map(Action::Metadata));
         actions.extend(change.actions.iter().cloned());
         let at = evidence.at.timestamp_millis();
-        actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at))));
+        let changes = evidence.changes_data();
+        actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at, changes))));
         Ok(actions)
     }
 
@@ -106,13 +107,13 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn add(segment: &Segment, at: i64) -> Add {
+fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
     Add {
         path: segment.path.clone(),
         partition_values: partition_values(&segment.home.bucket, &segment.home.profile),
         size: i64::try_from(segment.size).unwrap_or(i64::MAX),
         modification_time: at,
-        data_change: true,
+        data_change,
         stats: Some(segment.contents.stats.clone()),
         ..Add::default()
     }

@@ -42,11 +42,12 @@ impl Table {
     pub async fn commit_rewrite(&mut self, rewrite: RewriteCommit) -> Result<u64, CommitError> {
         check(&rewrite).map_err(CommitError::Store)?;
         let at = rewrite.evidence.at.timestamp_millis();
+        let changes = rewrite.evidence.changes_data();
         let change = Change {
             segments: &rewrite.adds,
             controls: rewrite.controls,
             evidence: &rewrite.evidence,
-            actions: rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at))).collect(),
+            actions: rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes))).collect(),
         };
         self.swap(&change, Place::Segments(Watch::new(&rewrite))).await
     }
@@ -88,10 +89,10 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn remove(segment: &StoredSegment, at: i64) -> Remove {
+fn remove(segment: &StoredSegment, at: i64, data_change: bool) -> Remove {
     Remove {
         path: segment.path.to_string(),
-        data_change: true,
+        data_change,
         deletion_timestamp: Some(at),
         extended_file_metadata: Some(true),
         partition_values: Some(partition_values(&segment.bucket, &segment.profile)),
@@ -115,6 +116,10 @@ fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
     }
     if rewrite.evidence.read + rewrite.evidence.stored + rewrite.evidence.expired + rewrite.evidence.dead() > 0 {
         return refused("a rewrite reads nothing from the source".to_owned());
+    }
+    let same = (did.rows_in, did.records_in) == (did.rows_out, did.records_out) && did.dropped.is_empty();
+    if !rewrite.evidence.changes_data() && !same {
+        return refused("a compaction changes no row".to_owned());
     }
     if !rewrite.evidence.conserves() || !agrees(did, rewrite) {
         return refused(format!(

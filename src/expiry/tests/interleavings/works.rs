@@ -9,7 +9,7 @@ use super::actor::stop;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::{Controls, HoldState, Order, ReleaseError, Signature, forget, place, release, settle};
 use crate::expiry::testing::{Read, Sms, sms, source, written};
-use crate::expiry::{Bounds, By, HeldBy, Product};
+use crate::expiry::{Bounds, By, Compacting, HeldBy, Product, Rule};
 use crate::policy::Policy;
 use crate::store::{CommitError, ControlsVersion, Root, Table, TableSpec, Upkeep};
 use crate::tag::Tagger;
@@ -111,6 +111,34 @@ pub async fn sweep(shared: Shared, product: Option<Box<Product>>, works: usize) 
         }
     }
     product
+}
+
+/// Plans as a compaction does and carries out the plan, however old it is by then.
+pub async fn compact(shared: Shared, works: usize) {
+    let mut product = shared.product().await;
+    let controls = product.controls(&shared.root).await.unwrap();
+    let held = HeldBy::at(&controls, shared.now(), product.table.controls());
+    let how = Compacting {
+        rule: Rule { target: 1 << 30, segments: 4, works },
+        memory: 1,
+        late: TimeDelta::zero(),
+        every: std::time::Duration::ZERO,
+    };
+    let merges = product.merges(shared.now(), &how, &held, |_| false);
+    for merge in &merges.works {
+        stop("planned");
+        let by = By {
+            writer: Uuid::nil(),
+            clock: Arc::clone(&shared.clock) as SharedClock,
+            policy_version: shared.policy.version.clone(),
+            memory: how.memory,
+        };
+        match product.merge(merge, &held, &by).await {
+            Ok(_) => {}
+            Err(error) if error.is_stale() => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// Sweeps until nothing is due.

@@ -21,7 +21,7 @@ use super::{Due, Layout, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
-use crate::store::segment::{Contents, nulls, stats};
+use crate::store::segment::{Contents, nulls, stats, tell_order};
 use crate::store::spec::TableSpec;
 
 /// What was copied, and what was not.
@@ -52,6 +52,8 @@ pub fn copy(
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
         // The bloom filters of a row group behind it, so that they need not be kept.
         .set_offset_index_disabled(!layout.indexed)
+        // What stays is in its old order, which whoever leaves more out must know.
+        .set_key_value_metadata(tell_order(&layout.ordered_by))
         .build();
     let mut file = SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
     let leaves = file.schema_descr().columns().to_vec();
@@ -157,7 +159,7 @@ type Indexes = (Option<ColumnIndexMetaData>, Option<parquet::file::page_index::o
 
 impl Copied {
     /// Counts what of a row group stays behind.
-    fn leave_out(&mut self, group: &RowGroupMetaData, due: &Due) {
+    pub fn leave_out(&mut self, group: &RowGroupMetaData, due: &Due) {
         let mut seen = BTreeSet::new();
         for chunk in group.columns() {
             let Some(root) = chunk.column_path().parts().first().filter(|root| due.has(root)) else { continue };

@@ -3,11 +3,14 @@
 //! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
 //! null, and columns of one name are of one type.
 
+use std::collections::BTreeSet;
+
 use parquet::schema::types::TypePtr;
 
 use super::super::RewriteError;
 use super::super::source::Source;
 use super::{Due, metadata};
+use crate::store::segment::told_order;
 
 /// Row groups of a file at most; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
@@ -20,6 +23,8 @@ pub struct Footer {
     pub groups: usize,
     /// Whether every chunk has an offset index: a file has one for all of its chunks or for none.
     pub indexed: bool,
+    /// The columns in whose order some rows are.
+    pub ordered_by: BTreeSet<String>,
 }
 
 impl Footer {
@@ -34,7 +39,7 @@ impl Footer {
         }
         let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
         let indexed = chunks.all(|chunk| chunk.offset_index_offset().is_some());
-        Ok(Footer { fields, groups: metadata.num_row_groups(), indexed })
+        Ok(Footer { fields, groups: metadata.num_row_groups(), indexed, ordered_by: told_order(&metadata) })
     }
 }
 
@@ -43,6 +48,8 @@ pub struct Layout {
     pub fields: Vec<TypePtr>,
     pub members: Vec<usize>,
     pub indexed: bool,
+    /// The columns in whose order some rows are.
+    pub ordered_by: BTreeSet<String>,
     groups: usize,
 }
 
@@ -56,6 +63,7 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
                 fields: footer.fields,
                 members: vec![number],
                 indexed: footer.indexed,
+                ordered_by: footer.ordered_by,
                 groups: footer.groups,
             }),
         }
@@ -81,5 +89,6 @@ impl Layout {
         self.members.push(number);
         self.groups += footer.groups;
         self.indexed &= footer.indexed;
+        self.ordered_by.extend(footer.ordered_by);
     }
 }

@@ -1,4 +1,4 @@
-//! The memory of a splice, measured in a process of its own: this test binary runs itself.
+//! The memory of a splice and of a merge, each measured in a process of its own: this test binary runs itself.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use super::{categories, stored};
 use crate::store::testing::{root, rows, spec};
-use crate::store::{Root, StoredSegment, Table};
+use crate::store::{Merging, Root, StoredSegment, Table};
 
 const CHILD: &str = "store::rewrite::tests::memory::a_splice_that_a_test_runs_and_measures";
 
@@ -19,10 +19,19 @@ async fn a_splice_that_a_test_runs_and_measures() {
     let (folder, path) = line.split_once('|').unwrap();
     let root = Root::parse(folder).unwrap();
     let table = Table::open(&root, spec()).await.unwrap();
+    let segment = found(path);
+    let before = status("VmRSS:");
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let spliced = table.splice(&[segment], &categories(&["content"])).await.unwrap();
+    println!("spliced {} grew {}", spliced.bytes_copied, status("VmHWM:") - before);
+}
+
+/// The segment that a line names by path and rows.
+fn found(line: &str) -> StoredSegment {
     let tags = crate::store::testing::segment_tags();
-    let (path, rest) = path.split_once('|').unwrap();
-    let rows = rest.parse().unwrap();
-    let segment = StoredSegment {
+    let (path, rows) = line.split_once('|').unwrap();
+    let rows = rows.parse().unwrap();
+    StoredSegment {
         path: path.into(),
         bucket: tags.bucket,
         profile: tags.profile,
@@ -32,11 +41,28 @@ async fn a_splice_that_a_test_runs_and_measures() {
         deadlines: std::sync::Arc::default(),
         policy_version: None,
         cells: false,
-    };
+    }
+}
+
+const MERGER: &str = "store::rewrite::tests::memory::a_merge_that_a_test_runs_and_measures";
+
+/// Memory that the measured merge is given.
+const GIVEN: usize = 64 << 20;
+
+/// Merges the files that it finds and prints by how much its memory grew at the most, in KiB.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
+async fn a_merge_that_a_test_runs_and_measures() {
+    let Ok(line) = std::env::var("EBBTIDE_TEST_MERGE") else { return };
+    let mut parts = line.split(';');
+    let root = Root::parse(parts.next().unwrap()).unwrap();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let sources: Vec<StoredSegment> = parts.map(found).collect();
     let before = status("VmRSS:");
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let spliced = table.splice(&[segment], &categories(&["content"])).await.unwrap();
-    println!("spliced {} grew {}", spliced.bytes_copied, status("VmHWM:") - before);
+    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: GIVEN };
+    let merged = table.merge(&sources, &how).await.unwrap();
+    println!("merged {} grew {}", merged.size(), status("VmHWM:") - before);
 }
 
 /// A figure of this process's memory, in KiB.
@@ -64,28 +90,52 @@ fn bulky(seed: &mut u64, from: i64) -> RecordBatch {
     RecordBatch::try_new(schema.clone(), columns).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_splice_of_a_large_segment_takes_less_than_64_mib() {
-    let (_folder, root) = root();
-    let table = Table::open(&root, spec()).await.unwrap();
+/// Six segments of some 20 MB each.
+async fn bulk(table: &Table) -> Vec<StoredSegment> {
     let mut seed = 7;
     let mut sources = Vec::new();
     for from in 0..6 {
         let parts: Vec<RecordBatch> = (0..10).map(|part| bulky(&mut seed, (from * 10 + part) * 4000)).collect();
         let rows = arrow::compute::concat_batches(&parts[0].schema(), &parts).unwrap();
-        sources.push(stored(&table, &rows).await);
+        sources.push(stored(table, &rows).await);
     }
-    let large = table.splice(&sources, &categories(&[])).await.unwrap();
-    let large = &large.segments[0];
-    assert!(large.size() > 110 << 20, "{}", large.size());
+    sources
+}
+
+/// What a child's test of that name says behind `word`: two numbers.
+fn measured((test, variable): (&str, &str), line: String, word: &str) -> (u64, u64) {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", CHILD, "--nocapture"]);
-    let line = format!("{}|{}|{}", root.folder().display(), large.path(), large.rows());
-    let output = child.env("EBBTIDE_TEST_SPLICE", line).output().unwrap();
+    child.args(["--exact", test, "--nocapture"]);
+    // What is freed is given back, so that what is measured is what is held: the tests have not the program's allocator.
+    child.envs([("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "2")]);
+    let output = child.env(variable, line).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    let words: Vec<&str> = said.lines().find_map(|line| line.split_once("spliced ")).unwrap().1.split(' ').collect();
-    let (copied, grew): (u64, u64) = (words[0].parse().unwrap(), words[2].parse().unwrap());
+    let words: Vec<&str> = said.lines().find_map(|line| line.split_once(word)).unwrap().1.split_whitespace().collect();
+    (words[0].parse().unwrap(), words[2].parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_splice_of_a_large_segment_takes_less_than_64_mib() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let large = table.splice(&bulk(&table).await, &categories(&[])).await.unwrap();
+    let large = &large.segments[0];
+    assert!(large.size() > 110 << 20, "{}", large.size());
+    let line = format!("{}|{}|{}", root.folder().display(), large.path(), large.rows());
+    let (copied, grew) = measured((CHILD, "EBBTIDE_TEST_SPLICE"), line, "spliced ");
     assert!(copied > 110 << 20, "{copied}");
     assert!(grew < 64 << 10, "{grew} KiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_of_four_times_its_memory_keeps_to_it() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let sources = bulk(&table).await;
+    let named: String = sources.iter().map(|segment| format!(";{}|{}", segment.path, segment.rows)).collect();
+    let line = format!("{}{named}", root.folder().display());
+    let (written, grew) = measured((MERGER, "EBBTIDE_TEST_MERGE"), line, "merged ");
+    assert!(written > 110 << 20, "{written}");
+    assert!(grew < (GIVEN >> 10) as u64, "{grew} KiB");
 }

@@ -7,7 +7,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::crashes::{offsets, run_child};
 use crate::failpoint::COMMIT;
 use crate::store::testing::{batch, noon, rewrite, root, spec};
-use crate::store::{Plan, Root, SegmentIndex, Table, Upkeep, audit};
+use crate::store::{COMPACT, Merging, Plan, Root, SegmentIndex, Table, Upkeep, audit};
 
 const CHILD: &str = "store::table::tests::rewrite_crashes::a_rewriter_that_a_test_runs_and_kills";
 const ROOT: &str = "EBBTIDE_TEST_REWRITE";
@@ -71,6 +71,59 @@ async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
         assert_eq!(orphans.len(), usize::from(!landed), "{step}: {orphans:?}");
         table.maintain(later, &Upkeep::default()).await.unwrap();
         assert_eq!(offsets(&root).await.len(), 20);
+        assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), Plan::default());
+    }
+}
+
+const COMPACTOR: &str = "store::table::tests::rewrite_crashes::a_compactor_that_a_test_runs_and_kills";
+const COMPACTED: &str = "EBBTIDE_TEST_COMPACT";
+
+/// Makes all segments one, with spills on the way.
+#[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
+async fn a_compactor_that_a_test_runs_and_kills() {
+    let Ok(folder) = std::env::var(COMPACTED) else { return };
+    let _scenario = fail::FailScenario::setup();
+    let mut table = Table::open(&Root::parse(&folder).unwrap(), spec()).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let small: Vec<_> = index.iter().cloned().collect();
+    if small.len() < 2 {
+        return;
+    }
+    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: 1 };
+    let one = table.merge(&small, &how).await.unwrap();
+    let mut commit = rewrite(&index, small, vec![one]);
+    commit.evidence.operation = COMPACT.to_owned();
+    table.commit_rewrite(commit).await.unwrap();
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_killed_at_any_step_leaves_the_old_or_the_new_and_no_spill() {
+    let compact_once = |root: &Root, die_at: &str| run_child((COMPACTOR, COMPACTED), root, die_at);
+    for step in ["merge-spilled", "segment-part-written"].into_iter().chain(COMMIT) {
+        let (_folder, root) = root();
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        for from in [None, Some(10), Some(20)] {
+            let work = batch(&table, 0, from, from.unwrap_or(0) + 10).await;
+            table.commit(work).await.unwrap();
+        }
+        assert!(!compact_once(&root, step).success(), "{step} was never reached");
+        let landed = ["commit-written", "commit-synced", "after-commit"].contains(&step);
+        let files = crate::store::view::paths(&root, &"sms".parse().unwrap()).await.unwrap().len();
+        assert_eq!(files, if landed { 1 } else { 3 }, "after dying at {step}");
+        assert_eq!(offsets(&root).await, (0..30).collect::<Vec<_>>(), "after dying at {step}");
+        assert!(compact_once(&root, "").success(), "{step}");
+        assert_eq!(offsets(&root).await, (0..30).collect::<Vec<_>>(), "on going on after {step}");
+        let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
+        assert!(found.holds() && found.segments == 1, "{step}: {:?}", found.broken);
+        // Of the dead one's files only the one that it was writing is left: its spills never had a name that lasts.
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        let later = noon() + chrono::TimeDelta::days(36_500);
+        let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;
+        assert_eq!(orphans.len(), usize::from(!landed), "{step}: {orphans:?}");
+        table.maintain(later, &Upkeep::default()).await.unwrap();
+        assert_eq!(offsets(&root).await.len(), 30);
         assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), Plan::default());
     }
 }

@@ -5,7 +5,9 @@ use deltalake_core::kernel::{Action, Remove, Transaction};
 use super::super::open::info;
 use super::{foreign, with_faults};
 use crate::store::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
-use crate::store::{CommitError, ControlsVersion, Root, SegmentIndex, StoreError, StoredSegment, Table, Upkeep, audit};
+use crate::store::{
+    COMPACT, CommitError, ControlsVersion, Root, SegmentIndex, StoreError, StoredSegment, Table, Upkeep, audit,
+};
 
 async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     let index = SegmentIndex::load(table).await.unwrap();
@@ -151,4 +153,38 @@ async fn what_was_replaced_is_in_a_checkpoint_no_more() {
     assert_eq!((after.version(), segments.len()), (4, 2));
     assert_eq!(segments.iter().map(|segment| segment.rows).sum::<u64>(), 300);
     assert_eq!(records(&root).await, 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_says_that_no_data_changed_and_every_other_rewrite_that_it_did() {
+    for (operation, changes) in [(COMPACT, false), ("drop", true)] {
+        let (_folder, root) = root();
+        let mut table = filled(&root, 2).await;
+        let (index, old) = index(&table).await;
+        let mut commit = rewrite(&index, old, vec![segment(&table, 0, 0, 200).await]);
+        commit.evidence.operation = operation.to_owned();
+        let version = table.commit_rewrite(commit).await.unwrap();
+        let entry = root.table(&"sms".parse().unwrap()).join(format!("_delta_log/{version:020}.json"));
+        let entry = std::fs::read_to_string(entry).unwrap();
+        let actions = entry.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let files = actions.filter(|action| action.get("add").or(action.get("remove")).is_some());
+        let told: Vec<bool> = files
+            .map(|action| action.get("add").or(action.get("remove")).unwrap()["dataChange"].as_bool().unwrap())
+            .collect();
+        assert_eq!(told, [changes; 3], "{operation}");
+        // Its files count all the same.
+        assert_eq!(records(&root).await, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compaction_that_would_change_a_row_is_refused() {
+    let (_folder, root) = root();
+    let mut table = filled(&root, 2).await;
+    let (index, old) = index(&table).await;
+    let mut commit = rewrite(&index, old, vec![segment(&table, 0, 0, 199).await]);
+    commit.evidence.operation = COMPACT.to_owned();
+    let refused = table.commit_rewrite(commit).await.unwrap_err();
+    assert!(matches!(refused, CommitError::Store(StoreError::Refused(_))), "{refused}");
+    assert_eq!(records(&root).await, 200);
 }

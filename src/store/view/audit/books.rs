@@ -43,7 +43,8 @@ impl Books {
         match &evidence.rewrite {
             None => self.balance(entry.version, evidence, rows),
             Some(did) => {
-                let added = changed().filter_map(records).sum();
+                // A compaction's files too, which change nothing and yet must hold all of it.
+                let added = entry.added.iter().filter_map(records).sum();
                 self.rewritten(entry.version, did, removed.into_iter().sum(), added);
             }
         }

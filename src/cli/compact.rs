@@ -1,0 +1,256 @@
+//! `ebbtide compact`: makes the small segments of closed buckets few, once, for cron or where ingest runs elsewhere.
+//!
+//! Promises an exit code that tells: 0 nothing is left to be done, 3 more is left, 1 something failed, 2 a wrong use. Progress goes
+//! to stderr, the result to stdout.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::report::counted;
+use super::{Outcome, Output, clock, json};
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::expiry::{
+    Compacted, Compacting, Compaction, HeldBoard, OpenProductError, Parts, PlannedMerge, Settings, Share, SweepError,
+    Sweeper,
+};
+use crate::ids::ProductKey;
+use crate::metrics::{Metrics, MetricsError};
+use crate::policy::Policy;
+use crate::store::{Root, RootError};
+use crate::telemetry;
+
+/// More is left than was done.
+const MORE_LEFT: u8 = 3;
+
+/// Make the many small segments of closed buckets few large ones, sorted by subject, with the same rows and tags. What is due
+/// within the hour is left to the sweep, and what is held by itself. Replaced files are unlinked by `ebbtide run` or `ebbtide
+/// sweep`, once `maintain.readers_grace` is over.
+///
+/// Exit code 0: nothing is left. 3: more is left (--steps, or the clock is not trusted). 1: something failed. 2: a wrong use.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10")]
+pub(super) struct Args {
+    /// Compact this product alone.
+    #[arg(long, value_parser = ProductKey::new)]
+    product: Option<ProductKey>,
+    /// Merge at most so many times.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Say what would become one and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The configuration that names the root and the policy.
+    #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
+    config: PathBuf,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+/// Why nothing could be compacted.
+#[derive(Debug, thiserror::Error)]
+enum CompactError {
+    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
+    Config { file: PathBuf },
+    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
+    Policy { file: PathBuf },
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error("--product: the policy has no product {product} with records")]
+    Product { product: ProductKey },
+    #[error(transparent)]
+    Open(#[from] OpenProductError),
+    #[error(transparent)]
+    Plan(#[from] SweepError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("no threads to work with: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        // What fails says why in the log alone. Without a configuration there is nothing to compact, which is told below.
+        if let Some(config) = Config::load(&self.config).config
+            && let Err(error) = telemetry::init(&config.log)
+        {
+            return Outcome::failure(format!("error: {error}\n"));
+        }
+        self.outcome(clock())
+    }
+
+    fn outcome(&self, clock: SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
+            CompactError::Config { .. }
+            | CompactError::Policy { .. }
+            | CompactError::UnreadablePolicy(_)
+            | CompactError::Root(_)
+            | CompactError::Product { .. } => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self, clock: SharedClock) -> Result<Outcome, CompactError> {
+        let config = Config::load(&self.config).config;
+        let config = config.ok_or_else(|| CompactError::Config { file: self.config.clone() })?;
+        let policy = read_policy(&config.policy)?.policy;
+        let policy = policy.ok_or_else(|| CompactError::Policy { file: config.policy.clone() })?;
+        if let Some(product) = &self.product
+            && policy.products.get(product).is_none_or(|product| product.records.is_none())
+        {
+            return Err(CompactError::Product { product: product.clone() });
+        }
+        let runtime = super::runtime()?;
+        runtime.block_on(self.compact(&config, policy, clock))
+    }
+
+    async fn compact(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, CompactError> {
+        let mut compaction = Compaction::new(Compacting::of(&config.compact), clock.monotonic());
+        let parts = Parts {
+            root: Root::parse(&config.root)?,
+            policy: Arc::new(policy),
+            clock,
+            metrics: Metrics::new()?,
+            // It is over before a clock could have settled.
+            settings: Settings { clock_settle: Duration::MAX, ..Settings::of(&config.sweep) },
+            share: Share::All,
+            board: HeldBoard::default(),
+        };
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
+        if self.dry_run {
+            let (merges, more) = sweeper.merges(&compaction).await?;
+            return Ok(self.tell_plan(&merges, more));
+        }
+        Ok(self.tell(&self.rounds(&mut sweeper, &mut compaction).await))
+    }
+
+    /// A merge at a time, until nothing is left, the steps are used up or a round gets nowhere.
+    async fn rounds(&self, sweeper: &mut Sweeper, compaction: &mut Compaction) -> Compacted {
+        let mut all = Compacted::default();
+        loop {
+            let done = usize::try_from(all.merges).unwrap_or(usize::MAX);
+            let left = self.steps.map_or(usize::MAX, |steps| steps.saturating_sub(done));
+            // With no step left it is still told whether there is more.
+            let did = sweeper.compact(compaction, left.min(1)).await;
+            all.add(&did);
+            if did.merges > 0 {
+                eprintln!(
+                    "{}: {} became {}",
+                    merges(all.merges),
+                    counted(all.segments_in, "segment"),
+                    all.segments_out
+                );
+            }
+            let nowhere = did.merges == 0 && did.failed == 0 && did.lost == 0;
+            if !did.more || nowhere || did.clock.is_some() || left == 0 {
+                return all;
+            }
+        }
+    }
+
+    fn tell_plan(&self, planned: &[PlannedMerge], more: bool) -> Outcome {
+        let lines: Vec<Line> = planned.iter().map(Line::of).collect();
+        if self.output == Output::Json {
+            return Outcome::done(json(&Planned { merges: lines, more }));
+        }
+        let mut out = String::new();
+        for Line { product, bucket, profile, segments, records, bytes } in &lines {
+            // Writing to a text cannot fail.
+            let _ = writeln!(
+                out,
+                "{product} {bucket} {profile}: {} become one: {}, {}",
+                counted(*segments, "segment"),
+                counted(*records, "record"),
+                counted(*bytes, "byte"),
+            );
+        }
+        if lines.is_empty() {
+            out.push_str("nothing becomes one\n");
+        }
+        if more {
+            out.push_str("and more than one plan holds\n");
+        }
+        Outcome::done(out)
+    }
+
+    fn tell(&self, did: &Compacted) -> Outcome {
+        let code = match did {
+            Compacted { failed, .. } if *failed > 0 => 1,
+            Compacted { more: true, .. } => MORE_LEFT,
+            _ => 0,
+        };
+        if self.output == Output::Json {
+            return Outcome { out: json(did), code, ..Outcome::default() };
+        }
+        let mut out = format!(
+            "{}: {} became {}, {} in {}, now {}\n",
+            merges(did.merges),
+            counted(did.segments_in, "segment"),
+            did.segments_out,
+            counted(did.records, "record"),
+            counted(did.bytes_in, "byte"),
+            counted(did.bytes_out, "byte"),
+        );
+        if let Some(clock) = did.clock {
+            let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
+        }
+        if did.lost > 0 {
+            let _ = writeln!(out, "lost a race and let be: {}", merges(did.lost));
+        }
+        if did.failed > 0 {
+            let _ = writeln!(out, "{} failed; the log says why", merges(did.failed));
+        } else if did.more {
+            out.push_str("more is left\n");
+        }
+        Outcome { out, code, ..Outcome::default() }
+    }
+}
+
+/// So many merges.
+fn merges(number: u64) -> String {
+    counted(number, "merge")
+}
+
+#[derive(Serialize)]
+struct Planned {
+    merges: Vec<Line>,
+    more: bool,
+}
+
+/// One merge.
+#[derive(Serialize)]
+struct Line {
+    product: ProductKey,
+    bucket: String,
+    profile: String,
+    segments: usize,
+    records: u64,
+    bytes: u64,
+}
+
+impl Line {
+    fn of(planned: &PlannedMerge) -> Line {
+        let merge = &planned.merge;
+        Line {
+            product: planned.product.clone(),
+            bucket: merge.bucket.to_string(),
+            profile: merge.profile.to_string(),
+            segments: merge.segments.len(),
+            records: merge.records(),
+            bytes: merge.bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

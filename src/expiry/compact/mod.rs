@@ -1,0 +1,319 @@
+//! Compaction: the many small segments of a closed bucket become few large ones, sorted by subject, with the same rows and tags.
+//!
+//! Promises never to be in a sweep's way: it takes up only what has been closed for a while and is not due within [`SOON`], works
+//! between rounds that had nothing to do, and lets a race that it lost be. Which segments become one is decided without I/O
+//! ([`choose()`]), and so is by what they are sorted (`order`).
+
+mod choose;
+mod order;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use super::carry_out::{By, Step};
+use super::error::SweepError;
+use super::failures::Failures;
+use super::guard::Verdict;
+use super::product::{HeldBy, Product};
+use super::sweeper::Sweeper;
+use crate::config::Compact;
+use crate::ids::ProductKey;
+use crate::policy::Class;
+use crate::store::{COMPACT, Merging, RewriteEvidence, StoredSegment};
+pub use choose::{Merge, Merges, Rule, choose};
+
+/// What is due within this time is left to the sweep: it will be rewritten anyway. Longer than any merge takes, so that
+/// the two never want one segment at once.
+pub const SOON: TimeDelta = TimeDelta::hours(1);
+
+/// Segments of one merge at most: each is named in its commit.
+const MOST_SEGMENTS: usize = 1000;
+
+/// How compaction goes about its work.
+#[derive(Debug, Clone)]
+pub struct Compacting {
+    /// Which segments become one.
+    pub rule: Rule,
+    /// Bytes that one merge may take.
+    pub memory: usize,
+    /// How long after its end a bucket is left alone, for records that come late.
+    pub late: TimeDelta,
+    /// How often it is looked for segments that become one.
+    pub every: Duration,
+}
+
+impl Compacting {
+    /// Those of the configuration.
+    #[must_use]
+    pub fn of(compact: &Compact) -> Compacting {
+        Compacting {
+            rule: Rule { target: compact.target, segments: MOST_SEGMENTS, works: 64 },
+            memory: usize::try_from(compact.memory).unwrap_or(usize::MAX),
+            late: TimeDelta::from_std(compact.late).unwrap_or(TimeDelta::MAX),
+            every: compact.every,
+        }
+    }
+}
+
+/// Compaction, and what it remembers from look to look.
+pub struct Compaction {
+    settings: Compacting,
+    failures: Failures,
+    /// When it looks again, in the time that the process has run.
+    next: Duration,
+}
+
+impl Compaction {
+    /// One that looks for the first time at `first`, a time that the process has run.
+    #[must_use]
+    pub fn new(settings: Compacting, first: Duration) -> Compaction {
+        Compaction { settings, failures: Failures::default(), next: first }
+    }
+
+    /// How often it looks.
+    pub(super) fn every(&self) -> Duration {
+        self.settings.every
+    }
+
+    /// Whether it looks at `now`, a time that the process has run.
+    fn is_time(&self, now: Duration) -> bool {
+        now >= self.next
+    }
+
+    /// Notes that at `now` it looked and left nothing.
+    fn rest(&mut self, now: Duration) {
+        self.next = now + self.settings.every;
+    }
+}
+
+/// What one round of compaction did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Compacted {
+    /// Merges that were committed.
+    pub merges: u64,
+    /// Segments that they took away.
+    pub segments_in: u64,
+    /// Segments that they put in their place.
+    pub segments_out: u64,
+    /// Records of those.
+    pub records: u64,
+    /// Bytes of the segments that they took away.
+    pub bytes_in: u64,
+    /// Bytes of those that they put in their place.
+    pub bytes_out: u64,
+    /// Merges that failed.
+    pub failed: u64,
+    /// Merges that lost a race: another instance took a segment first, or the controls moved.
+    pub lost: u64,
+    /// Whether more is left.
+    pub more: bool,
+    /// Why nothing was done, where the clock is not trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock: Option<&'static str>,
+}
+
+impl Compacted {
+    /// What both did: `later` came behind this one, so it tells what is left.
+    pub fn add(&mut self, later: &Compacted) {
+        self.merges += later.merges;
+        self.segments_in += later.segments_in;
+        self.segments_out += later.segments_out;
+        self.records += later.records;
+        self.bytes_in += later.bytes_in;
+        self.bytes_out += later.bytes_out;
+        self.failed += later.failed;
+        self.lost += later.lost;
+        self.more = later.more;
+        self.clock = later.clock;
+    }
+}
+
+/// A merge as a dry run tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedMerge {
+    /// The product.
+    pub product: ProductKey,
+    /// What is planned.
+    pub merge: Merge,
+}
+
+impl Product {
+    /// Which segments become one at `now`, of those that `wait` does not name.
+    pub fn merges(
+        &self,
+        now: DateTime<Utc>,
+        how: &Compacting,
+        held: &HeldBy,
+        wait: impl Fn(&StoredSegment) -> bool,
+    ) -> Merges {
+        let ready = |segment: &StoredSegment| {
+            self.is_closed(segment, now, how.late)
+                && segment.deadlines.values().all(|deadline| deadline.0 > now + SOON)
+                && !self.is_held(segment, held)
+                && !wait(segment)
+        };
+        choose(self.index.iter(), &how.rule, ready)
+    }
+
+    /// Whether a segment's bucket has ended, and the time for what comes late is over.
+    fn is_closed(&self, segment: &StoredSegment, now: DateTime<Utc>, late: TimeDelta) -> bool {
+        self.calendar.end(segment.bucket).checked_add_signed(late).is_some_and(|closed| closed <= now)
+    }
+
+    /// Makes the segments of a merge one, sorted by what may sort them; the bytes of the new one.
+    pub async fn merge(&mut self, merge: &Merge, held: &HeldBy, by: &By) -> Result<u64, SweepError> {
+        let sort_by = merge.segments.first().map_or_else(Vec::new, |segment| {
+            let category = |column: &str| self.records.fields.get(column).and_then(Class::category);
+            let subjects = self.records.subjects.iter().map(|subject| subject.column.as_str());
+            let subjects = subjects.map(|column| (column, category(column)));
+            order::order(subjects, &segment.deadlines, self.is_open(&segment.profile))
+        });
+        let made = self.table.merge(&merge.segments, &Merging { sort_by, memory: by.memory }).await?;
+        let (bytes, removes, adds) = (made.size(), merge.segments.clone(), vec![made]);
+        self.commit(Step { operation: COMPACT, removes, adds, did: RewriteEvidence::default() }, held, by).await?;
+        Ok(bytes)
+    }
+
+    /// The most segments that one closed bucket and profile has.
+    fn most_segments(&self, now: DateTime<Utc>, late: TimeDelta) -> usize {
+        let mut counts: BTreeMap<(crate::ids::Bucket, &crate::ids::ProfileId), usize> = BTreeMap::new();
+        for segment in self.index.iter().filter(|segment| self.is_closed(segment, now, late)) {
+            *counts.entry((segment.bucket, &segment.profile)).or_default() += 1;
+        }
+        counts.into_values().max().unwrap_or(0)
+    }
+}
+
+impl Sweeper {
+    /// Which segments would become one now, and whether there are more than are told. Changes nothing.
+    pub async fn merges(&mut self, compaction: &Compaction) -> Result<(Vec<PlannedMerge>, bool), SweepError> {
+        let (mut all, mut more) = (Vec::new(), false);
+        for index in 0..self.products.len() {
+            let (merges, _) = self.merges_of(index, compaction).await?;
+            let product = &self.products[index].key;
+            more |= merges.more;
+            all.extend(merges.works.into_iter().map(|merge| PlannedMerge { product: product.clone(), merge }));
+        }
+        Ok((all, more))
+    }
+
+    async fn merges_of(&mut self, index: usize, compaction: &Compaction) -> Result<(Merges, HeldBy), SweepError> {
+        let (now, running) = (self.parts.clock.now(), self.parts.clock.monotonic());
+        let product = &mut self.products[index];
+        product.refresh().await?;
+        let controls = product.controls(&self.parts.root).await?;
+        let held = HeldBy::at(&controls, now, product.table.controls());
+        let partitions: Vec<_> = product.table.next_offsets().into_iter().map(|(partition, _)| partition).collect();
+        let (share, failures) = (&self.parts.share, &compaction.failures);
+        let wait = |segment: &StoredSegment| {
+            failures.waits(&segment.path, running) || !share.is_ours(&partitions, segment, now)
+        };
+        let how = &compaction.settings;
+        let merges = product.merges(now, how, &held, wait);
+        let most = i64::try_from(product.most_segments(now, how.late)).unwrap_or(i64::MAX);
+        self.parts.metrics.bucket_segments.with_label_values(&[product.key.as_str()]).set(most);
+        Ok((merges, held))
+    }
+
+    /// Makes segments one, `steps` times at most.
+    pub async fn compact(&mut self, compaction: &mut Compaction, steps: usize) -> Compacted {
+        let mut did = Compacted::default();
+        let verdict = self.look_at_clock();
+        if verdict != Verdict::Trusted {
+            return Compacted { clock: Some(verdict.as_str()), more: true, ..did };
+        }
+        let mut left = steps;
+        for index in 0..self.products.len() {
+            match self.merges_of(index, compaction).await {
+                Ok((merges, held)) => {
+                    did.more |= merges.more || merges.works.len() > left;
+                    for merge in merges.works.iter().take(left) {
+                        left -= 1;
+                        self.merge_one(index, merge, &held, (compaction, &mut did)).await;
+                    }
+                }
+                Err(error) => {
+                    let product = &self.products[index].key;
+                    tracing::error!(%product, %error, "nothing is compacted in the table: it or its controls cannot be read");
+                    self.count_merge(index, "failed");
+                    did.failed += 1;
+                }
+            }
+        }
+        let products = &self.products;
+        compaction.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
+        did
+    }
+
+    /// One merge, if it is time for any; whether there may be another at once.
+    pub(super) async fn compact_in_turn(&mut self, compaction: &mut Compaction) -> bool {
+        if !compaction.is_time(self.parts.clock.monotonic()) {
+            return false;
+        }
+        let did = self.compact(compaction, 1).await;
+        let again = did.merges > 0 && did.more;
+        if !again {
+            compaction.rest(self.parts.clock.monotonic());
+        }
+        again
+    }
+
+    async fn merge_one(
+        &mut self,
+        index: usize,
+        merge: &Merge,
+        held: &HeldBy,
+        (compaction, did): (&mut Compaction, &mut Compacted),
+    ) {
+        let by = By {
+            writer: self.writer,
+            clock: Arc::clone(&self.parts.clock),
+            policy_version: self.parts.policy.version.clone(),
+            memory: compaction.settings.memory,
+        };
+        let product = &mut self.products[index];
+        let key = product.key.clone();
+        match product.merge(merge, held, &by).await {
+            Ok(bytes) => {
+                let segments = merge.segments.len() as u64;
+                self.count_merge(index, "merged");
+                let metrics = &self.parts.metrics;
+                let bytes_of = |outcome| metrics.compacted_bytes.with_label_values(&[key.as_str(), outcome]);
+                bytes_of("read").inc_by(merge.bytes());
+                bytes_of("written").inc_by(bytes);
+                let segments_of = |outcome| metrics.compacted_segments.with_label_values(&[key.as_str(), outcome]);
+                segments_of("replaced").inc_by(segments);
+                segments_of("added").inc();
+                did.merges += 1;
+                did.segments_in += segments;
+                did.segments_out += 1;
+                did.records += merge.records();
+                did.bytes_in += merge.bytes();
+                did.bytes_out += bytes;
+                // What was made may go on to be one with others.
+                did.more = true;
+            }
+            Err(error) if error.is_stale() => {
+                self.count_merge(index, "lost");
+                did.lost += 1;
+                tracing::debug!(product = %key, %error, "another was faster; letting it be");
+            }
+            Err(error) => {
+                compaction.failures.note(&merge.segments, &error, self.parts.clock.monotonic());
+                self.count_merge(index, "failed");
+                did.failed += 1;
+                let bucket = merge.bucket.to_string();
+                tracing::error!(product = %key, bucket, %error, "a merge failed; trying again later");
+            }
+        }
+    }
+
+    fn count_merge(&self, index: usize, outcome: &str) {
+        let product = self.products[index].key.as_str();
+        self.parts.metrics.compactions.with_label_values(&[product, outcome]).inc();
+    }
+}

@@ -1,0 +1,260 @@
+//! Merge: segments of one bucket, profile and set of tags become one, its rows sorted, none of them changed.
+//!
+//! Promises the same rows with the same tags, columns that are gone still gone, bloom filters and page indexes anew, and bounded
+//! memory: what does not fit is sorted in pieces, each spilled to a file without a name, and merged from there. Rows of
+//! cells and rows of records never share a file.
+
+mod columns;
+mod keys;
+mod spill;
+mod ways;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use parquet::file::metadata::RowGroupMetaData;
+use tokio::runtime::Handle;
+
+use super::matching::{BATCH_ROWS, Opened};
+use super::upload::{self, Parts};
+use super::{RewriteError, blocking};
+use crate::store::error::StoreError;
+use crate::store::index::StoredSegment;
+use crate::store::segment::{Contents, Expected, Home, RowWriter, Segment};
+use crate::store::spec::TableSpec;
+use crate::store::table::Table;
+use columns::{Columns, LOT};
+use keys::Keys;
+use spill::{Spill, SpillWriter};
+
+/// Rows of a page at most: a look-up of one subject decodes one page of each column, so that a small one is worth the few bytes
+/// that it costs.
+const PAGE_ROWS: usize = 4096;
+
+/// The most bytes that are sorted at once: texts of one piece are addressed with 31 bits.
+const LARGEST_PIECE: usize = 1 << 30;
+
+/// Rows that are decoded at once at least.
+const LEAST_ROWS: usize = 64;
+
+/// Bytes that a file on its way takes whatever it holds: the parts of its upload, and the pages that are being encoded.
+const ON_THE_WAY: usize = 24 << 20;
+
+/// The least bytes of a row group that is closed for its size.
+const LEAST_GROUP: usize = 8 << 20;
+
+/// How segments are made one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merging {
+    /// The columns by which the rows are sorted, the first first; those that the segments lack are passed over, and rows that
+    /// are null in one go last. Without any, rows stay in the order in which they stand.
+    pub sort_by: Vec<String>,
+    /// Bytes that it may take, rows, encoders and spills' buffers together; 64 MiB at least are kept to.
+    pub memory: usize,
+}
+
+impl Table {
+    /// Makes segments of one bucket, profile, policy version and set of deadlines one. Commits nothing.
+    ///
+    /// A column that one of them lacks is null there. Errors if they are not of one kind, hold cells, have columns of one name
+    /// and several types, or if one is gone or damaged; then nothing of the new segment is left.
+    pub async fn merge(&self, sources: &[StoredSegment], how: &Merging) -> Result<Segment, RewriteError> {
+        let first = alike(sources)?;
+        let home = Home::of(first);
+        let path = home.path();
+        let work = Merge {
+            spec: self.spec().clone(),
+            sources: sources.iter().map(|segment| (segment.path.clone(), segment.rows)).collect(),
+            order: Order::By(how.sort_by.clone()),
+            without: BTreeSet::new(),
+            memory: how.memory,
+            folder: self.spills()?,
+        };
+        let store = self.log.object_store(None);
+        let (parts, upload) = upload::begin(store.clone(), &path).await?;
+        let (from, runtime) = (store.clone(), Handle::current());
+        let open = move |path: &str| runtime.block_on(Opened::open(&from, path));
+        let worked = blocking(move || work.run(&open, parts)).await;
+        let (contents, size) = upload::finished(&store, [(&path, upload)], worked).await?;
+        if let Err(error) = super::still_told(&path, first.deadlines.iter(), &[&contents]) {
+            self.discard(vec![Segment { path, home, contents, size }]).await;
+            return Err(error);
+        }
+        Ok(Segment { path, home, contents, size })
+    }
+
+    /// The table's folder on the local disk, where spills have their room.
+    pub(super) fn spills(&self) -> Result<PathBuf, StoreError> {
+        let elsewhere = || StoreError::Refused("segments are merged in tables on a local file system".to_owned());
+        self.log.root_url().to_file_path().map_err(|()| elsewhere())
+    }
+}
+
+/// The first of some segments that may become one.
+fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
+    let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
+    let Some(first) = sources.first() else { return refused("a merge of no segment") };
+    let place = |segment: &StoredSegment| (segment.bucket, segment.profile.clone());
+    if sources.iter().any(|segment| segment.cells) {
+        return refused("cells are not merged");
+    }
+    if sources.iter().any(|segment| place(segment) != place(first)) {
+        return refused("segments of several buckets or profiles do not become one");
+    }
+    let tags = |segment: &StoredSegment| (segment.policy_version.clone(), segment.deadlines.clone());
+    if sources.iter().any(|segment| tags(segment) != tags(first)) {
+        return refused("segments of several policies or deadlines do not become one");
+    }
+    Ok(first)
+}
+
+/// In which order rows come.
+pub(super) enum Order {
+    /// Sorted by these columns; as they stand without any that the segments have.
+    By(Vec<String>),
+    /// Any, drawn by lot.
+    Chance,
+}
+
+/// One merge, on a thread that may block.
+pub(super) struct Merge {
+    pub(super) spec: Arc<TableSpec>,
+    /// The segments, each by its path with the rows that the log tells.
+    pub(super) sources: Vec<(Arc<str>, u64)>,
+    pub(super) order: Order,
+    /// The columns that are left out.
+    pub(super) without: BTreeSet<String>,
+    /// Bytes that it may take.
+    pub(super) memory: usize,
+    /// Where spills are.
+    pub(super) folder: PathBuf,
+}
+
+/// How a segment is opened.
+pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Opened, RewriteError>;
+
+impl Merge {
+    /// Writes the new file; what it holds, and its size.
+    pub(super) fn run(&self, open: Open<'_>, parts: Parts) -> Result<(Contents, u64), RewriteError> {
+        let columns = Columns::of(&self.spec, (&self.sources, &self.without), open)?;
+        let (columns, sort_by) = match &self.order {
+            Order::By(sort_by) => (columns, sort_by.clone()),
+            Order::Chance => (columns.with_lots(), vec![LOT.to_owned()]),
+        };
+        let keys = Keys::of(columns.rows_schema(), &sort_by)?;
+        let writer = RowWriter::new(
+            self.spec.clone(),
+            columns.schema().fields().iter().map(|field| field.as_ref().clone()).collect(),
+            |name| columns.is_run(name),
+            Vec::new(),
+            parts,
+        );
+        let mut writer = writer.expecting(Expected {
+            rows: usize::try_from(columns.rows()).ok(),
+            sorted_by: match (&self.order, &keys) {
+                (Order::By(_), Some(keys)) => keys.names().to_vec(),
+                _ => Vec::new(),
+            },
+            // Rows of equal keys stay as they came.
+            ordered_by: match self.order {
+                Order::By(_) => columns.ordered_by().clone(),
+                Order::Chance => BTreeSet::new(),
+            },
+            page_rows: Some(PAGE_ROWS),
+            group_bytes: Some((self.room() / 4).max(LEAST_GROUP)),
+        });
+        let mut write = |rows: &RecordBatch| Ok(writer.write(&columns.without_lots(rows)?)?);
+        match &keys {
+            None => self.each(open, &columns, &mut |rows| write(&rows))?,
+            Some(keys) => self.sort(open, &columns, keys, &mut write)?,
+        }
+        if writer.rows() != columns.rows() {
+            let why = format!("of {} rows {} were written", columns.rows(), writer.rows());
+            let path = self.sources.first().map_or_else(String::new, |(path, _)| path.to_string());
+            return Err(RewriteError::Damaged { path, why });
+        }
+        let (contents, parts) = writer.finish()?;
+        Ok((contents, parts.finish().map_err(StoreError::from)?))
+    }
+
+    /// All rows, in the order in which they stand.
+    fn each(
+        &self,
+        open: Open<'_>,
+        columns: &Columns,
+        take: &mut dyn FnMut(RecordBatch) -> Result<(), RewriteError>,
+    ) -> Result<(), RewriteError> {
+        for (path, _) in &self.sources {
+            // One after the other, so that a merge of many keeps one file open.
+            let opened = open(path)?;
+            let names: Vec<&str> = columns.schema().fields().iter().map(|field| field.name().as_str()).collect();
+            for (number, group) in opened.metadata.metadata().row_groups().iter().enumerate() {
+                let reader = opened.reader(vec![number], Some(&names)).with_batch_size(self.batch_rows(group));
+                for rows in reader.build().map_err(|error| opened.damaged(&error))? {
+                    let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
+                    take(columns.conform(&rows)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that rows may take on their way. A piece has its keys beside it while it is sorted; spills that are read have a
+    /// row group beside them.
+    fn room(&self) -> usize {
+        self.memory.saturating_sub(ON_THE_WAY).max(self.memory / 4)
+    }
+
+    /// How many rows of a group are decoded at once: fewer where they are large.
+    fn batch_rows(&self, group: &RowGroupMetaData) -> usize {
+        let of = |number: i64| usize::try_from(number).unwrap_or(0).max(1);
+        let each = of(group.total_byte_size()).div_ceil(of(group.num_rows()));
+        (self.room() / 16 / each).clamp(LEAST_ROWS, BATCH_ROWS)
+    }
+
+    /// All rows, sorted.
+    fn sort(
+        &self,
+        open: Open<'_>,
+        columns: &Columns,
+        keys: &Keys,
+        write: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>,
+    ) -> Result<(), RewriteError> {
+        let most = (self.room() / 5).clamp(1, LARGEST_PIECE);
+        let (mut piece, mut bytes, mut spills) = (Vec::new(), 0, Vec::new());
+        self.each(open, columns, &mut |rows| {
+            bytes += rows.get_array_memory_size();
+            piece.push(rows);
+            if bytes >= most {
+                bytes = 0;
+                spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
+            }
+            Ok(())
+        })?;
+        if spills.is_empty() {
+            return keys.sorted(&piece, write);
+        }
+        if !piece.is_empty() {
+            spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
+        }
+        let at_once = ways::at_once(self.room() / 3);
+        while spills.len() > at_once {
+            let some: Vec<Spill> = spills.drain(..at_once).collect();
+            spills.push(self.spill(columns, |take| ways::merge(keys, some, take))?);
+        }
+        ways::merge(keys, spills, write)
+    }
+
+    /// What `fill` gives, in a file that has no name.
+    fn spill(
+        &self,
+        columns: &Columns,
+        fill: impl FnOnce(&mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>) -> Result<(), RewriteError>,
+    ) -> Result<Spill, RewriteError> {
+        let mut into = SpillWriter::create(&self.folder, columns.rows_schema())?;
+        fill(&mut |rows| into.write(rows))?;
+        into.finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! Sorted rows that wait on the disk for their merge.
+//!
+//! Promises that nothing of them outlives the process: the file has lost its name before its first byte is written, so the file
+//! system frees it whatever the end. A crash between the two leaves an empty orphan, which the janitor deletes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
+use uuid::Uuid;
+
+use super::super::RewriteError;
+use crate::failpoint;
+use crate::store::error::StoreError;
+use crate::store::segment::SegmentError;
+
+/// Bytes of the rows that are written and read back at once.
+pub const BATCH_BYTES: usize = 256 << 10;
+
+/// Zstandard's level: the fastest of its usual ones. Rows take about the room that they take in segments.
+const LEVEL: i32 = 1;
+
+/// Sorted rows in a file that has no name.
+pub struct Spill(File);
+
+/// Writes one.
+pub struct SpillWriter(StreamWriter<zstd::Encoder<'static, BufWriter<File>>>);
+
+/// Reads one, batch after batch.
+pub struct SpillReader(StreamReader<BufReader<zstd::Decoder<'static, BufReader<File>>>>);
+
+impl SpillWriter {
+    /// A new file under `folder`, without a name.
+    pub fn create(folder: &Path, schema: &SchemaRef) -> Result<SpillWriter, RewriteError> {
+        // By this name the janitor would know it for an orphan.
+        let path = folder.join(format!("{}.parquet", Uuid::new_v4()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(StoreError::from)?;
+        std::fs::remove_file(&path).map_err(StoreError::from)?;
+        let packed = zstd::Encoder::new(BufWriter::new(file), LEVEL).map_err(StoreError::from)?;
+        Ok(SpillWriter(StreamWriter::try_new(packed, schema).map_err(failed)?))
+    }
+
+    /// Takes rows behind those before them.
+    pub fn write(&mut self, rows: &RecordBatch) -> Result<(), RewriteError> {
+        self.0.write(rows).map_err(failed)
+    }
+
+    /// Nothing more comes.
+    pub fn finish(self) -> Result<Spill, RewriteError> {
+        let packed = self.0.into_inner().map_err(failed)?;
+        let mut buffered = packed.finish().map_err(StoreError::from)?;
+        buffered.flush().map_err(StoreError::from)?;
+        let file = buffered.into_inner().map_err(|error| StoreError::from(error.into_error()))?;
+        failpoint::reach("merge-spilled");
+        Ok(Spill(file))
+    }
+}
+
+impl Spill {
+    /// Reads it from its beginning.
+    pub fn read(self) -> Result<SpillReader, RewriteError> {
+        let Spill(mut file) = self;
+        file.seek(SeekFrom::Start(0)).map_err(StoreError::from)?;
+        let rows = zstd::Decoder::new(file).map_err(StoreError::from)?;
+        Ok(SpillReader(StreamReader::try_new_buffered(rows, None).map_err(failed)?))
+    }
+}
+
+impl SpillReader {
+    /// The next rows, never none; `None` behind the last.
+    pub fn next(&mut self) -> Result<Option<RecordBatch>, RewriteError> {
+        loop {
+            match self.0.next().transpose().map_err(failed)? {
+                Some(rows) if rows.num_rows() == 0 => {}
+                found => return Ok(found),
+            }
+        }
+    }
+}
+
+/// A full disk is the store's fault, anything else the rows'.
+fn failed(error: ArrowError) -> RewriteError {
+    match error {
+        ArrowError::IoError(_, error) => StoreError::from(error).into(),
+        error => SegmentError::from(error).into(),
+    }
+}

@@ -1,0 +1,69 @@
+//! Compaction by the eyes of foreign readers: tables of few large segments say what those of many small ones said.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::args;
+use crate::support::readers::ALL;
+use crate::support::scene::Scene;
+use crate::support::swept::{ebbtide, living};
+use crate::support::{eventually, kafka, registry};
+
+const HOUR: u64 = 3600;
+
+/// Files that the tables list.
+fn segments(scene: &Scene<'_>) -> u64 {
+    let tables = std::fs::read_dir(scene.root.join("tables")).unwrap();
+    let tables = tables.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let count = |table: String| {
+        let said = ebbtide(0, args!["table", "audit", table, "--output", "json", "--root", scene.root.display()]);
+        let audit: Value = serde_json::from_str(&said.out).unwrap();
+        assert_eq!(audit["holds"], true, "{audit}");
+        audit["segments"].as_u64().unwrap()
+    };
+    tables.map(count).sum()
+}
+
+#[test]
+fn compacted_tables_are_read_back_row_for_row_by_three_readers() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "email"], 2);
+    scene.sections = "maintain:\n  orphan_age: 3650d\ncompact:\n  every: 500ms\n  late: 100ms\n".to_owned();
+    let mut acked = Vec::new();
+    let off = [("EBBTIDE_COMPACT_ENABLED", "false"), ("EBBTIDE_SWEEP_ENABLED", "false")];
+    let mut instance = scene.start("ebbtide", &off);
+    instance.ready();
+    for round in 0..4 {
+        acked.push(scene.produce_of(round == 0, 900, 0, &format!("round {round}")).finish(Duration::from_secs(60)));
+        scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    }
+    instance.stop();
+    let before = segments(&scene);
+    scene.check(&acked, ALL);
+
+    // An instance does it by itself, tomorrow, when all buckets are closed.
+    let ahead = 30 * HOUR;
+    let (name, value) = living(ahead);
+    let mut instance = scene.start("compacting", &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")]);
+    eventually("small segments become one", Duration::from_secs(60), || {
+        (instance.metric("ebbtide_compactions_total") >= 3.0).then_some(())
+    });
+    instance.stop();
+    // And the command the rest.
+    let config = scene.config();
+    let said = ebbtide(ahead, args!["compact", "--output", "json", "--config", config.display()]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let due = ebbtide(ahead, args!["compact", "--dry-run", "--output", "json", "--config", config.display()]);
+    let due: Value = serde_json::from_str(&due.out).unwrap();
+    assert_eq!(due["merges"], serde_json::json!([]), "{due}");
+
+    let after = segments(&scene);
+    assert!(after < before, "{before} segments became {after}");
+    let said = ebbtide(
+        0,
+        args!["history", "sms", "--operation", "compact", "--output", "json", "--root", scene.root.display()],
+    );
+    let history: Value = serde_json::from_str(&said.out).unwrap();
+    assert!(!history["commits"].as_array().unwrap().is_empty(), "{history}");
+    scene.check(&acked, ALL);
+}
