@@ -121,7 +121,7 @@ impl Evidence {
     }
 
     /// Evidence of a rewrite with a new id. `operation` says what it is for, in one of the words of the design: `drop`,
-    /// `anonymize`, `remove`.
+    /// `anonymize`, `remove`, `retag`.
     #[must_use]
     pub fn rewrite(
         operation: &str,

@@ -1,4 +1,5 @@
-//! What is done to segments once they are stored: columns left out (splice), rows parted (split), rows read back, cells put.
+//! What is done to segments once they are stored: columns left out (splice), rows parted (split), tags written anew (retag),
+//! rows read back, cells put.
 //!
 //! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
 //! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
@@ -8,6 +9,7 @@ mod error;
 mod matching;
 mod predicate;
 mod read;
+mod retag;
 mod source;
 mod splice;
 mod split;
@@ -18,6 +20,7 @@ pub use error::RewriteError;
 pub(super) use matching::Opened;
 pub use predicate::Predicate;
 pub use read::{Reader, Rows, RowsOf};
+pub use retag::{NewTags, Retagged, Retagging};
 pub use splice::Spliced;
 pub use split::Split;
 

@@ -71,14 +71,7 @@ impl Reader {
         columns: &[&str],
         predicate: Option<&Predicate>,
     ) -> Result<Rows, RewriteError> {
-        let wanted = columns.iter().map(|name| match self.spec.column(name) {
-            Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
-            None => {
-                let why = "the table does not have it".to_owned();
-                Err(RewriteError::Column { column: (*name).to_owned(), why })
-            }
-        });
-        let wanted = Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?));
+        let wanted = wanted(&self.spec, columns)?;
         let (sender, receiver) = channel(2);
         let (store, sources, predicate) = (Arc::clone(&self.store), sources.to_vec(), predicate.cloned());
         tokio::spawn(async move {
@@ -131,7 +124,7 @@ impl Reading {
                 let rows = rows.map_err(|error| self.opened.damaged(&error.into()))?;
                 let chosen = bits.map(|bits| BooleanArray::new(bits.slice(at, rows.num_rows()), None));
                 at += rows.num_rows();
-                let mut rows = self.of_table(&rows)?;
+                let mut rows = of_table(&rows, &self.wanted)?;
                 if let Some(chosen) = chosen {
                     rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
                 }
@@ -143,20 +136,32 @@ impl Reading {
         }
         Ok(true)
     }
+}
 
-    /// The batch with exactly the columns that were asked for, of the table's types.
-    fn of_table(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
-        let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
-            match rows.column_by_name(field.name()) {
-                None => Ok(new_null_array(field.data_type(), rows.num_rows())),
-                Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
-                // Lists and maps name their parts otherwise in files than in the table.
-                Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
-            }
-        };
-        let columns = self.wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(self.wanted.clone(), columns, &options);
-        Ok(rows.map_err(SegmentError::from)?)
-    }
+/// Columns of a table, each null on any row.
+pub(super) fn wanted(spec: &TableSpec, columns: &[&str]) -> Result<SchemaRef, RewriteError> {
+    let wanted = columns.iter().map(|name| match spec.column(name) {
+        Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
+        None => {
+            let why = "the table does not have it".to_owned();
+            Err(RewriteError::Column { column: (*name).to_owned(), why })
+        }
+    });
+    Ok(Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?)))
+}
+
+/// The batch with exactly those columns, of the table's types.
+pub(super) fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+    let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
+        match rows.column_by_name(field.name()) {
+            None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+            Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
+            // Lists and maps name their parts otherwise in files than in the table.
+            Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
+        }
+    };
+    let columns = wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    let rows = RecordBatch::try_new_with_options(wanted.clone(), columns, &options);
+    Ok(rows.map_err(SegmentError::from)?)
 }

@@ -21,8 +21,9 @@ use crate::store::index::StoredSegment;
 use crate::store::segment::{Home, Segment};
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
-use copy::{Copied, Sources};
-use layout::{Footer, Layout};
+pub(super) use copy::Copied;
+use copy::Sources;
+pub(super) use layout::{Footer, Layout, Written, layouts};
 
 /// What became of the segments that were spliced.
 #[derive(Debug, Clone)]
@@ -65,7 +66,7 @@ impl Table {
             bytes_dropped: 0,
             unclassified: unclassified(self.spec(), &footers),
         };
-        for layout in layout::layouts(footers) {
+        for layout in layouts(footers) {
             let (segment, copied) = match self.splice_one(sources, layout, &due).await {
                 Ok(done) => done,
                 Err(error) => {
@@ -90,13 +91,30 @@ impl Table {
         layout: Layout,
         due: &Arc<Due>,
     ) -> Result<(Segment, Copied), RewriteError> {
-        let store = self.log.object_store(None);
         let members: Vec<&StoredSegment> = layout.members.iter().filter_map(|member| sources.get(*member)).collect();
         let Some(first) = members.first() else {
             return Err(StoreError::Refused("nothing to splice".to_owned()).into());
         };
         let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
         let home = Home { cells, ..Home::of(first) };
+        let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
+        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
+        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
+        if let Err(error) = super::still_told(&segment.path, staying, &[&segment.contents]) {
+            self.discard(vec![segment]).await;
+            return Err(error);
+        }
+        Ok((segment, copied))
+    }
+
+    /// Writes what stays of segments, and the columns that the layout has written anew, as one segment at `home`.
+    pub(super) async fn copy_whole(
+        &self,
+        members: &[&StoredSegment],
+        home: Home,
+        (layout, due): (Layout, &Arc<Due>),
+    ) -> Result<(Segment, Copied), RewriteError> {
+        let store = self.log.object_store(None);
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
         let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
@@ -109,12 +127,6 @@ impl Table {
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
-        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
-        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
-        if let Err(error) = super::still_told(&path, staying, &[&contents]) {
-            self.discard(vec![Segment { path, home, contents, size }]).await;
-            return Err(error);
-        }
         Ok((Segment { path, home, contents, size }, copied))
     }
 }
@@ -136,8 +148,8 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
     Ok(())
 }
 
-/// The columns that go, each with its category.
-struct Due(BTreeMap<String, Option<Category>>);
+/// The columns that go, each with its category; `None` for a tag.
+pub(super) struct Due(BTreeMap<String, Option<Category>>);
 
 impl Due {
     fn of(spec: &TableSpec, drop: &BTreeSet<Category>) -> Due {
@@ -146,6 +158,11 @@ impl Due {
             _ => None,
         });
         Due(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
+    }
+
+    /// Tags that are written anew or left out.
+    pub(super) fn tags(columns: impl IntoIterator<Item = String>) -> Due {
+        Due(columns.into_iter().map(|column| (column, None)).collect())
     }
 
     fn has(&self, column: &str) -> bool {

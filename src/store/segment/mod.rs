@@ -12,6 +12,7 @@ mod writer;
 
 pub(super) use nulls::nulls;
 pub(super) use rows::{RowWriter, Sink};
+pub(super) use runs::{Constant, Runs, chunk as chunk_of_runs};
 pub(super) use stats::stats;
 pub use writer::SegmentWriter;
 

@@ -8,6 +8,7 @@ use parquet::schema::types::TypePtr;
 use super::super::RewriteError;
 use super::super::source::Source;
 use super::{Due, metadata};
+use crate::store::segment::Constant;
 
 /// Row groups of a file at most; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
@@ -43,7 +44,18 @@ pub struct Layout {
     pub fields: Vec<TypePtr>,
     pub members: Vec<usize>,
     pub indexed: bool,
+    /// Those of the columns that are written anew, and not copied.
+    pub written: Vec<Written>,
     groups: usize,
+}
+
+/// A tag that is written anew, the same on every row.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub column: String,
+    pub value: Constant,
+    /// It is written where a row group has something of one of these columns, and null where not. Empty: always written.
+    pub of: Vec<String>,
 }
 
 /// As few files as the segments can share.
@@ -56,6 +68,7 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
                 fields: footer.fields,
                 members: vec![number],
                 indexed: footer.indexed,
+                written: Vec::new(),
                 groups: footer.groups,
             }),
         }
@@ -64,6 +77,12 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
 }
 
 impl Layout {
+    /// Adds a column behind the others that is written anew.
+    pub fn write(&mut self, field: TypePtr, written: Written) {
+        self.fields.push(field);
+        self.written.push(written);
+    }
+
     fn takes(&self, footer: &Footer) -> bool {
         let fits = |fields: &[TypePtr], of: &TypePtr| match fields.iter().find(|field| field.name() == of.name()) {
             Some(found) => found == of,
