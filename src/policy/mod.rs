@@ -16,7 +16,7 @@ pub use deadline::deadline;
 pub use explain::{Ask, ExplainError, Explained, Explanation, Lost, explain};
 pub use model::*;
 pub use parse::{Checked, SchemaSource, parse};
-pub use profile::{Profile, Term};
+pub use profile::{Profile, Term, Triggered};
 pub use resolve::{Answer, Question, Resolver, TenantClass, resolve};
 pub use tags::{EXPIRES, TAGS, is_tag};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::model::{Class, Policy, Rule};
 use super::profile::{Profile, Term};
-use crate::ids::{Category, Country, ProductKey};
+use crate::ids::{Category, Country, ProductKey, RuleId};
 
 /// Tenants among which no rule tells: 0 are those that no rule of the product names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -116,7 +116,8 @@ impl Resolver {
             let row = kinds.countries.iter().map(|country| {
                 let profile = profile(*country, tenant.as_deref());
                 // Equal terms of different rules stay apart here and meet by their id.
-                let rules: Vec<&str> = profile.terms.iter().map(|term| term.rule.as_str()).collect();
+                let rules = profile.terms.iter().filter_map(|term| term.rule.as_ref());
+                let rules: Vec<&str> = rules.map(RuleId::as_str).collect();
                 let key = format!("{} {}", profile.text, rules.join(" "));
                 Arc::clone(known.entry(key).or_insert_with(|| Arc::new(profile)))
             });

@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
+pub(super) use self::keep::keep;
 use self::reading::Reading;
 use super::check;
 use super::model::{Policy, Product, Records, Rule};

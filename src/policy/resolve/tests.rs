@@ -99,7 +99,7 @@ proptest! {
         let resolver = Resolver::new(&policy, &sms).unwrap();
         for (country, tenant) in records() {
             let profile = resolver.profile(country.parse().unwrap(), resolver.tenant_class(tenant));
-            let fast: Vec<_> = profile.terms.iter().map(|term| (term.category.as_str(), term.rule.as_str())).collect();
+            let fast: Vec<_> = profile.terms.iter().map(|term| (term.category.as_str(), term.rule.as_ref().unwrap().as_str())).collect();
             let slow: Vec<_> = CATEGORIES
                 .iter()
                 .filter_map(|category| Some((*category, brute(&policy.rules, category, country, tenant)?.id.as_str())))
