@@ -25,7 +25,9 @@ pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{Evidence, PartitionProgress, RewriteEvidence, Totals};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
-pub use rewrite::{NewTags, Predicate, Reader, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split};
+pub use rewrite::{
+    NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
+};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};

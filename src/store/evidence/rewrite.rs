@@ -38,6 +38,9 @@ pub struct RewriteEvidence {
     /// Fields whose deadline moved, came or became open by that, by category.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub moved: BTreeMap<Category, u64>,
+    /// Fields that the policy does not name any more, and that are gone therefore.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unclassified: u64,
     /// Bytes of column chunks that were copied as they are.
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
@@ -63,6 +66,7 @@ impl RewriteEvidence {
         for (category, fields) in &other.moved {
             *self.moved.entry(category.clone()).or_default() += fields;
         }
+        self.unclassified += other.unclassified;
         self.bytes_copied += other.bytes_copied;
         self.bytes_dropped += other.bytes_dropped;
     }

@@ -1,5 +1,5 @@
 //! What is done to segments once they are stored: columns left out (splice), rows parted (split), tags written anew (retag),
-//! rows read back, cells put.
+//! columns brought to what the policy names (reform), rows read back, cells put.
 //!
 //! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
 //! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
@@ -9,6 +9,7 @@ mod error;
 mod matching;
 mod predicate;
 mod read;
+mod reform;
 mod retag;
 mod source;
 mod splice;
@@ -20,6 +21,7 @@ pub use error::RewriteError;
 pub(super) use matching::Opened;
 pub use predicate::Predicate;
 pub use read::{Reader, Rows, RowsOf};
+pub use reform::Reformed;
 pub use retag::{NewTags, Retagged, Retagging};
 pub use splice::Spliced;
 pub use split::Split;

@@ -2,6 +2,7 @@ mod cells;
 mod memory;
 mod random;
 mod read;
+mod reform;
 mod retag;
 mod splice;
 mod split;

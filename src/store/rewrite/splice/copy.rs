@@ -2,6 +2,7 @@
 //!
 //! Promises that the footer is made of what stays alone: of the old one nothing is carried but the chunks' own figures.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -103,7 +104,8 @@ impl Old<'_> {
         for leaf in leaves {
             let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
             let there = |written: &&Written| written.of.is_empty() || is_there(group, &written.of);
-            match (anew, chunks.get(leaf.path().parts()).filter(|_| anew.is_none())) {
+            let parts = self.old_parts(leaf);
+            match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
                 (Some(written), _) if there(&written) => {
                     let runs = Runs::one(written.value.clone(), rows_of(group)?);
                     let (bytes, close) = chunk_of_runs(leaf.clone(), &runs)?;
@@ -112,7 +114,11 @@ impl Old<'_> {
                 (_, Some((at, chunk))) => {
                     let (start, length) = within(chunk, &self.source)?;
                     copied.bytes_copied += length;
-                    into.append_column(&Chunks(&self.source), self.close(number, *at, chunk, start)?)?;
+                    let chunk = match parts.as_slice() == leaf.path().parts() {
+                        true => Cow::Borrowed(*chunk),
+                        false => Cow::Owned(under(chunk, leaf)?),
+                    };
+                    into.append_column(&Chunks(&self.source), self.close(number, *at, &chunk, start)?)?;
                 }
                 _ => {
                     let (bytes, close) = nulls(leaf.clone(), rows_of(group)?)?;
@@ -122,6 +128,17 @@ impl Old<'_> {
         }
         into.close()?;
         Ok(())
+    }
+
+    /// Where a column of the new file stands in the old one.
+    fn old_parts(&self, leaf: &ColumnDescPtr) -> Vec<String> {
+        let mut parts = leaf.path().parts().to_vec();
+        if let Some(root) = parts.first_mut()
+            && let Some(old) = self.layout.renamed.get(root)
+        {
+            old.clone_into(root);
+        }
+        parts
     }
 
     /// The chunk's indexes only where the file has them for all chunks.
@@ -185,6 +202,30 @@ impl Copied {
             }
         }
     }
+}
+
+/// The figures of a chunk as those of a column of another name.
+fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChunkMetaData, ParquetError> {
+    let mut to = ColumnChunkMetaData::builder(leaf.clone())
+        .set_encodings_mask(*chunk.encodings_mask())
+        .set_compression(chunk.compression())
+        .set_num_values(chunk.num_values())
+        .set_total_compressed_size(chunk.compressed_size())
+        .set_total_uncompressed_size(chunk.uncompressed_size())
+        .set_data_page_offset(chunk.data_page_offset())
+        .set_dictionary_page_offset(chunk.dictionary_page_offset())
+        .set_bloom_filter_offset(chunk.bloom_filter_offset())
+        .set_bloom_filter_length(chunk.bloom_filter_length())
+        .set_unencoded_byte_array_data_bytes(chunk.unencoded_byte_array_data_bytes())
+        .set_repetition_level_histogram(chunk.repetition_level_histogram().cloned())
+        .set_definition_level_histogram(chunk.definition_level_histogram().cloned());
+    if let Some(statistics) = chunk.statistics() {
+        to = to.set_statistics(statistics.clone());
+    }
+    if let Some(pages) = chunk.page_encoding_stats() {
+        to = to.set_page_encoding_stats(pages.clone());
+    }
+    to.build()
 }
 
 /// Whether a row group may hold anything of one of the columns.

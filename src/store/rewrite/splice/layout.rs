@@ -3,7 +3,11 @@
 //! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
 //! null, and columns of one name are of one type.
 
-use parquet::schema::types::TypePtr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+use parquet::schema::types::{Type, TypePtr};
 
 use super::super::RewriteError;
 use super::super::source::Source;
@@ -46,6 +50,8 @@ pub struct Layout {
     pub indexed: bool,
     /// Those of the columns that are written anew, and not copied.
     pub written: Vec<Written>,
+    /// The name in the old file of each column that gets another, by its new one.
+    pub renamed: BTreeMap<String, String>,
     groups: usize,
 }
 
@@ -69,6 +75,7 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
                 members: vec![number],
                 indexed: footer.indexed,
                 written: Vec::new(),
+                renamed: BTreeMap::new(),
                 groups: footer.groups,
             }),
         }
@@ -81,6 +88,17 @@ impl Layout {
     pub fn write(&mut self, field: TypePtr, written: Written) {
         self.fields.push(field);
         self.written.push(written);
+    }
+
+    /// Gives columns new names; `renamed` tells the old name of each by its new one.
+    pub fn rename(&mut self, renamed: &BTreeMap<String, String>) -> Result<(), ParquetError> {
+        for (new, old) in renamed {
+            if let Some(field) = self.fields.iter_mut().find(|field| field.name() == old) {
+                *field = Arc::new(named(field, new)?);
+                self.renamed.insert(new.clone(), old.clone());
+            }
+        }
+        Ok(())
     }
 
     fn takes(&self, footer: &Footer) -> bool {
@@ -100,5 +118,32 @@ impl Layout {
         self.members.push(number);
         self.groups += footer.groups;
         self.indexed &= footer.indexed;
+    }
+}
+
+/// The same type under another name.
+fn named(of: &Type, name: &str) -> Result<Type, ParquetError> {
+    let info = of.get_basic_info();
+    let (repetition, logical, converted) = (info.repetition(), info.logical_type_ref().cloned(), info.converted_type());
+    let id = info.has_id().then(|| info.id());
+    match of {
+        Type::PrimitiveType { physical_type, type_length, scale, precision, .. } => {
+            Type::primitive_type_builder(name, *physical_type)
+                .with_repetition(repetition)
+                .with_logical_type(logical)
+                .with_converted_type(converted)
+                .with_length(*type_length)
+                .with_precision(*precision)
+                .with_scale(*scale)
+                .with_id(id)
+                .build()
+        }
+        Type::GroupType { fields, .. } => Type::group_type_builder(name)
+            .with_repetition(repetition)
+            .with_logical_type(logical)
+            .with_converted_type(converted)
+            .with_fields(fields.clone())
+            .with_id(id)
+            .build(),
     }
 }
