@@ -31,7 +31,10 @@ pub use rewrite::{
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
-pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, controls_of, raise_controls};
+pub use table::{
+    Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, TakesForce, controls_of, raise_controls,
+    take_force,
+};
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
     State, Step, Story, ViewError, Wanted, audit, history, products, show, takes_in, why,

@@ -121,6 +121,9 @@ impl Table {
 
     /// Checks the change against the version that it is about to follow; its place is checked already.
     fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
+        if let Some(active) = self.policy().filter(|active| *active != change.evidence.policy_version.as_str()) {
+            return Err(CommitError::PolicyMoved { active: active.to_owned() });
+        }
         if self.controls() != change.controls {
             return Err(CommitError::ControlsMoved);
         }
