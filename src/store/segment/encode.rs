@@ -42,7 +42,8 @@ pub fn properties(spec: &TableSpec, first: &RecordBatch, all: Option<usize>) -> 
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     for (field, values) in first.schema().fields().iter().zip(first.columns()) {
-        let Some(column) = spec.column(field.name()) else { continue };
+        let former = spec.former_deadline(field.name());
+        let Some(column) = spec.column(field.name()).or(former.as_ref()) else { continue };
         builder = of_column(builder, column, values.as_ref(), all);
     }
     builder.build()

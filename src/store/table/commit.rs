@@ -130,6 +130,8 @@ impl Table {
         let stored = self.state.metadata.parse_schema().map_err(|_| CommitError::SchemaMoved)?;
         let still_fits = |name: &String| match (stored.field(name), self.schema.field(name)) {
             (Some(stored), Some(ours)) => stored.is_nullable() && same_type(stored.data_type(), ours.data_type()),
+            // What an earlier policy named and held rows still have.
+            (Some(stored), None) => stored.is_nullable(),
             _ => false,
         };
         let partitioned = self.state.metadata.partition_columns() == PARTITION_COLUMNS.as_slice();
