@@ -4,6 +4,7 @@
 //! decided without I/O ([`select()`], [`overdue()`], [`ClockGuard`]); carrying it out is a commit a step.
 
 mod carry_out;
+mod change;
 mod error;
 mod failures;
 mod guard;
@@ -15,6 +16,10 @@ mod sweeper;
 mod watch;
 
 pub use carry_out::{By, Done};
+pub use change::{
+    Answer, ColumnEffect, Effect, Effects, Lot, MovedFields, Movement, Need, Passage, Progress, Promised, SurveyError,
+    examine, lots, survey,
+};
 pub use error::SweepError;
 pub use guard::{ClockGuard, Verdict};
 pub use overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};

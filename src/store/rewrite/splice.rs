@@ -39,7 +39,8 @@ pub struct Spliced {
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
     pub bytes_dropped: u64,
-    /// Columns that the policy does not name any more. They were kept, since nothing says when they are due.
+    /// Columns that the policy does not name any more. They were kept, since nothing says when they are due: where a policy was
+    /// activated without them, they go by [`Table::reform`].
     pub unclassified: BTreeSet<String>,
 }
 
