@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
+use crate::controls::{ActiveError, check_active};
 use crate::expiry::{OpenProductError, Owned};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
@@ -55,6 +56,9 @@ pub enum AppError {
     /// The root is none.
     #[error("root: {0}")]
     Root(#[from] RootError),
+    /// Another policy is the active one, or it cannot be told which is.
+    #[error(transparent)]
+    Policy(#[from] ActiveError),
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -101,6 +105,7 @@ impl App {
             return Err(AppError::Properties(refused));
         }
         let root = Root::parse(&self.config.root)?;
+        check_active(&root, &self.policy).await?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);

@@ -209,7 +209,7 @@ pub struct Compact {
     pub late: Duration,
     /// Bytes that a compacted segment has at most.
     pub target: u64,
-    /// The most bytes that one merge may take.
+    /// The bytes that one merge is to take, about.
     pub memory: u64,
 }
 

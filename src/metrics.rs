@@ -28,7 +28,7 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
 /// The `action` of a sweep's work.
-pub const SWEEP_ACTIONS: [&str; 2] = ["drop", "end"];
+pub const SWEEP_ACTIONS: [&str; 3] = ["drop", "end", "retag"];
 /// The `outcome` of a column chunk that a sweep met.
 pub const SWEPT_OUTCOMES: [&str; 2] = ["copied", "dropped"];
 /// The `outcome` of a record that ended.
@@ -97,6 +97,10 @@ pub struct Metrics {
     pub held_fields: IntGaugeVec,
     /// Files of which nobody can tell what is due in them, since another engine wrote them, by `product`.
     pub unswept_files: IntGaugeVec,
+    /// Records whose tags are those of an earlier policy and are still to be brought up to date, by `product`.
+    pub stale_tag_records: IntGaugeVec,
+    /// Records whose tags were brought up to date, by `product`.
+    pub retagged: IntCounterVec,
     /// Seconds of one piece of a sweep's work, by `product` and `action` ([`SWEEP_ACTIONS`]).
     pub sweep_seconds: HistogramVec,
     /// Bytes of column chunks that sweeps copied or left out, by `product` and `outcome` ([`SWEPT_OUTCOMES`]).
@@ -219,6 +223,16 @@ impl Metrics {
                 "Fields past their deadline that stay because they are held.",
                 &["product", "category"],
             )?,
+            stale_tag_records: to.gauges(
+                "ebbtide_stale_tag_records",
+                "Records whose tags are those of an earlier policy and are still to be brought up to date.",
+                &["product"],
+            )?,
+            retagged: to.counters(
+                "ebbtide_retagged_records_total",
+                "Records whose tags sweeps brought up to date.",
+                &["product"],
+            )?,
             unswept_files: to.gauges(
                 "ebbtide_unswept_files",
                 "Files of a table of which nobody can tell what is due in them, since another engine wrote them.",
@@ -340,9 +354,10 @@ impl Metrics {
         for outcome in COMPACTED_SEGMENTS {
             self.compacted_segments.with_label_values(&[product, outcome]);
         }
-        for counters in [&self.cells, &self.sweep_failures, &self.unlinked] {
+        for counters in [&self.cells, &self.retagged, &self.sweep_failures, &self.unlinked] {
             counters.with_label_values(&[product]);
         }
+        self.stale_tag_records.with_label_values(&[product]);
         self.bytes.with_label_values(&[product]);
         self.commit_seconds.with_label_values(&[product]);
         self.unclassified.with_label_values(&[product]);

@@ -1,6 +1,7 @@
 """Asks three engines for all columns of somebody's rows in the same Parquet files; prints their medians and answers as JSON."""
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -26,7 +27,9 @@ def by_polars():
 
 def by_chdb():
     session = chdb.session.Session()
-    names = "{" + ",".join(files) + "}"
+    # It takes a list of paths for one only behind a folder that all share.
+    folder = os.path.commonpath([os.path.dirname(file) for file in files])
+    names = f"{folder}/{{{','.join(os.path.relpath(file, folder) for file in files)}}}"
 
     def ask(who):
         import pyarrow

@@ -1,10 +1,17 @@
-//! `ebbtide policy`: what is wrong with a policy, what it says of a field and why, and its JSON Schema.
+//! `ebbtide policy`: what is wrong with a policy, what it says of a field and why, its JSON Schema; and from one policy to the
+//! next: what a new one does to what is stored, its activation, and which were active.
 //!
-//! Promises to read and never to change anything.
+//! Promises that everything but `activate` reads and never changes anything.
+
+mod activating;
+mod listing;
+mod planning;
+mod standing;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::{Outcome, Output, clock, json, report};
@@ -58,6 +65,9 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    Plan(planning::Args),
+    Activate(activating::Args),
+    History(listing::Args),
     /// Print the JSON Schema of policy files, for editors that complete and check as you type.
     Schema {
         /// How to write it; both are JSON.
@@ -68,6 +78,12 @@ enum Command {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
+        self.run_at(clock().now())
+    }
+
+    fn run_at(self, now: DateTime<Utc>) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
         match self.command {
             Command::Check { file, output } => check(&file, output),
             Command::Explain { product, country, tenant, field, policy, output } => {
@@ -76,9 +92,12 @@ impl Args {
                     Ok(country) => country,
                     Err(error) => return Outcome::usage(error),
                 };
-                let ask = Ask { product: &product, country, tenant, field, now: clock().now() };
+                let ask = Ask { product: &product, country, tenant, field, now };
                 explain_file(&policy, &ask, output)
             }
+            Command::Plan(args) => args.run(now),
+            Command::Activate(args) => args.run(now),
+            Command::History(args) => args.run(),
             Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),
         }
     }
@@ -159,3 +178,6 @@ fn category_text(explained: &Explained, text: &mut String) {
         let _ = writeln!(text, "  {label:<9} {}: {why}", rules.join(", "));
     }
 }
+
+#[cfg(test)]
+mod tests;

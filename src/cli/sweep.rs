@@ -16,6 +16,7 @@ use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy, upkeep};
 use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
+use crate::controls::{ActiveError, check_active};
 use crate::expiry::{
     Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper, Verdict,
 };
@@ -67,6 +68,8 @@ enum SweepCliError {
     UnreadablePolicy(#[from] UnreadablePolicy),
     #[error(transparent)]
     Root(#[from] RootError),
+    #[error(transparent)]
+    Active(#[from] ActiveError),
     #[error("--product: the policy has no product {product} with records")]
     Product { product: ProductKey },
     #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
@@ -105,6 +108,7 @@ impl Args {
             | SweepCliError::UnreadablePolicy(_)
             | SweepCliError::Root(_)
             | SweepCliError::Product { .. }
+            | SweepCliError::Active(ActiveError::NotActive(_))
             | SweepCliError::Future => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
@@ -129,6 +133,7 @@ impl Args {
 
     async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
         let (root, policy) = (Root::parse(&config.root)?, Arc::new(policy));
+        check_active(&root, &policy).await?;
         let parts = Parts {
             root: root.clone(),
             policy: Arc::clone(&policy),
@@ -235,6 +240,13 @@ impl Args {
                 counted(did.bytes_dropped, "byte"),
                 counted(unlinked, "replaced file"),
             );
+            if did.retagged > 0 {
+                let _ = writeln!(out, "{} tagged anew by the active policy", counted(did.retagged, "record"));
+            }
+            if did.unclassified > 0 {
+                let fields = counted(did.unclassified, "field");
+                let _ = writeln!(out, "{fields} left out that the active policy does not name");
+            }
             if let Some(clock) = round.clock {
                 let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
             }
@@ -285,6 +297,7 @@ impl Line {
         let work = &planned.work;
         let action = match &work.action {
             Action::End => "end".to_owned(),
+            Action::Retag => "retag".to_owned(),
             Action::Drop(categories) => {
                 let named: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
                 format!("drop {}", named.join(", "))

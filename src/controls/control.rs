@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::activation::PolicyActivation;
 use super::hold::{Hold, HoldId, covers};
 use crate::ids::ProductKey;
 use crate::store::{ControlsVersion, StoreError};
@@ -17,6 +18,7 @@ const FORMAT: u64 = 1;
 /// What changes what writers may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there are few of them")]
 pub enum Control {
     /// An order to keep matching data although it is due.
     Hold(Hold),
@@ -24,6 +26,8 @@ pub enum Control {
     Release(Release),
     /// What is left of a hold that is over: it stands in the place of the hold, without what it covered.
     PastHold(PastHold),
+    /// A policy takes force in every table.
+    PolicyActivation(PolicyActivation),
 }
 
 /// The end of a hold before its time.
@@ -87,6 +91,7 @@ impl Control {
         match self {
             Control::Hold(_) | Control::PastHold(_) => "hold",
             Control::Release(_) => "release",
+            Control::PolicyActivation(_) => "activate",
         }
     }
 
@@ -97,6 +102,7 @@ impl Control {
             Control::Hold(hold) => hold.scope.covers(product),
             Control::Release(release) => covers(&release.products, product),
             Control::PastHold(past) => covers(&past.products, product),
+            Control::PolicyActivation(_) => true,
         }
     }
 
@@ -106,6 +112,17 @@ impl Control {
         // A hold keeps what is stored. What arrives past its deadline never was, and is not stored for being held.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
+            // Of another policy than a batch was made under; who commits looks at which.
+            Control::PolicyActivation(_) => false,
+        }
+    }
+
+    /// The activation, if it is one.
+    #[must_use]
+    pub fn activation(&self) -> Option<&PolicyActivation> {
+        match self {
+            Control::PolicyActivation(activation) => Some(activation),
+            _ => None,
         }
     }
 }

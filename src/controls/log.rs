@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::control::{Control, PastHold, Release};
 use super::covering::Holds;
 use super::hold::{Hold, HoldId};
+use crate::ids::PolicyVersion;
 use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
 
 /// All controls up to one version.
@@ -96,7 +97,7 @@ impl Controls {
             let (id, hold) = match control {
                 Control::Hold(hold) => (&hold.id, Ok(hold)),
                 Control::PastHold(past) => (&past.id, Err(past)),
-                Control::Release(_) => return None,
+                Control::Release(_) | Control::PolicyActivation(_) => return None,
             };
             let state = match self.release_of(id) {
                 Some((by, release)) => HoldState::Released { at: release.released_at, by },
@@ -125,8 +126,29 @@ impl KnownHold<'_> {
     }
 }
 
-/// Whether any control after `since` up to the newest makes ingest do otherwise. Errors if it cannot be told.
-pub async fn changes_ingest(root: &Root, since: ControlsVersion, known: ControlsVersion) -> Result<bool, StoreError> {
+/// What controls that came since a batch was made mean for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// Ingest does nothing otherwise under them: it stands under them as it is.
+    Stands,
+    /// It must be made anew.
+    Anew,
+    /// Another policy is active: nothing may be made under the one that it was made under.
+    Policy(PolicyVersion),
+}
+
+/// What the controls after `since` up to the newest mean for a batch that was made under `policy`. Errors if it cannot be told.
+pub async fn changes_ingest(
+    root: &Root,
+    (since, known): (ControlsVersion, ControlsVersion),
+    policy: &PolicyVersion,
+) -> Result<Since, StoreError> {
     let controls = Controls::load(root, known).await?;
-    Ok(controls.iter().filter(|(version, _)| *version > since).any(|(_, control)| control.changes_ingest()))
+    if let Some((_, active)) = controls.active()
+        && active.version != *policy
+    {
+        return Ok(Since::Policy(active.version.clone()));
+    }
+    let changed = controls.iter().filter(|(version, _)| *version > since).any(|(_, control)| control.changes_ingest());
+    Ok(if changed { Since::Anew } else { Since::Stands })
 }

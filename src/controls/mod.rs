@@ -1,8 +1,10 @@
-//! Controls: holds, and the place of what else changes what writers may do (suppressions, contract ends, restrictions).
+//! Controls: holds, activations of policies, and the place of what else changes what writers may do (suppressions, contract ends, restrictions).
 //!
 //! Promises that a hold is in force in every table that it covers once [`place`] returns, and covers no row less than its
 //! words say. What a hold covers is decided without I/O; a thin service appends, commits, finishes and forgets.
 
+mod activate;
+mod activation;
 mod control;
 mod covering;
 mod forget;
@@ -12,11 +14,13 @@ mod service;
 mod settle;
 mod subject;
 
+pub use activate::{ActivateError, Activated, activate};
+pub use activation::{ActiveError, NotActive, PolicyActivation, check_active};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
-pub use log::{Controls, HoldState, KnownHold, changes_ingest};
+pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, settle, standing};
 pub use subject::{IdentifierKind, Subject, SubjectError};

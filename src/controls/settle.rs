@@ -2,13 +2,19 @@
 //!
 //! Promises to be safe to call at any time, by any number of processes at once. Must never lower a table's controls.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
+use super::activation::PolicyActivation;
 use super::control::Control;
 use super::log::Controls;
 use super::service::Signature;
 use crate::ids::ProductKey;
-use crate::store::{CommitError, ControlsVersion, Root, StoreError, controls_of, products, raise_controls};
+use crate::store::{
+    CommitError, ControlsVersion, Root, StoreError, TableSpec, TakesForce, controls_of, products, raise_controls,
+    take_force,
+};
 
 /// A control that is in the log and not in force in every table that it covers.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +57,12 @@ pub enum SettleError {
 pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
     let tables = standing(root).await?;
     let controls = Controls::load(root, known(&tables)).await?;
+    // A policy first: what it changes of a table no other control brings.
     let mut settled = Vec::new();
+    if let Some((version, activation)) = controls.active() {
+        let taken = put_policy_in_force(root, (version, activation), by).await?;
+        settled.extend(taken.into_iter().filter(|(_, new)| *new).map(|(product, _)| (product, version)));
+    }
     for (product, at) in tables {
         let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else { continue };
         if at < *version {
@@ -87,12 +98,42 @@ pub(super) async fn put_in_force(
     control: &Control,
     by: &Signature,
 ) -> Result<Vec<ProductKey>, SettleError> {
+    if let Some(activation) = control.activation() {
+        let taken = put_policy_in_force(root, (version, activation), by).await?;
+        return Ok(taken.into_iter().map(|(product, _)| product).collect());
+    }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for product in products(root)?.into_iter().filter(|product| control.covers(product)) {
         match raise(root, &product, (version, control), by).await {
             Ok(Some(_)) => done.push(product),
             // It is being made: its maker reads the control log behind its first entry.
             Ok(None) => {}
+            Err(error) => failed.push((product, error)),
+        }
+    }
+    if failed.is_empty() { Ok(done) } else { Err(NotInForce { version, tables: failed }.into()) }
+}
+
+/// Commits a policy in every table, and makes the tables that it needs; tries all of them, whatever becomes of one. Gives the
+/// tables in which it, or a later one, is in force, and whether it was not before.
+async fn put_policy_in_force(
+    root: &Root,
+    (version, activation): (ControlsVersion, &PolicyActivation),
+    by: &Signature,
+) -> Result<Vec<(ProductKey, bool)>, SettleError> {
+    let unreadable = || StoreError::ControlsUnreadable {
+        version: u64::try_from(version.0).unwrap_or(0),
+        what: "its policy has errors for this version of the program".to_owned(),
+    };
+    let policy = activation.text.checked("").policy.ok_or_else(unreadable)?;
+    let mut all: BTreeSet<ProductKey> = products(root)?.into_iter().collect();
+    all.extend(policy.products.keys().filter(|key| TableSpec::of(&policy, key).is_some()).cloned());
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for product in all {
+        let columns = TableSpec::of(&policy, &product).map(Arc::new);
+        let taking = TakesForce { control: version, policy: policy.version.clone() };
+        match take_force(root, (&product, columns), taking, by.evidence("activate")).await {
+            Ok(new) => done.push((product, new)),
             Err(error) => failed.push((product, error)),
         }
     }

@@ -4,6 +4,7 @@
 //! touch a row that a hold in force covers.
 
 mod ending;
+mod policy;
 
 use uuid::Uuid;
 
@@ -69,6 +70,10 @@ impl Product {
         if free.is_empty() {
             return Ok(done);
         }
+        if work.action == Action::Retag {
+            self.take_policy(free, held, by, &mut done).await?;
+            return Ok(done);
+        }
         let step = match &work.action {
             Action::Drop(categories) => {
                 let spliced = self.table.splice(&free, categories).await?;
@@ -80,7 +85,7 @@ impl Product {
                 };
                 Step { operation: "drop", removes: free, adds: spliced.segments, did }
             }
-            Action::End => self.end(&work.profile, free, by).await?,
+            Action::End | Action::Retag => self.end(&work.profile, free, by).await?,
         };
         done.count(&self.commit(step, held, by).await?);
         Ok(done)

@@ -1,6 +1,7 @@
 //! Why work that was due could not be done. None of it ever holds a value of a record.
 
 use crate::anonymize::{CellsError, PlanError};
+use crate::controls::NotActive;
 use crate::store::{CommitError, RewriteError, StoreError};
 
 /// A piece of work was not done; the table is as it was.
@@ -18,6 +19,9 @@ pub enum SweepError {
     /// The policy's `anonymize` does not fit the table.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Another policy is active than the one in hand: nothing may be done by the old one.
+    #[error(transparent)]
+    NotActive(#[from] NotActive),
     /// The table cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -36,6 +40,7 @@ impl SweepError {
                         | CommitError::SchemaMoved
                         | CommitError::SegmentMoved(_)
                         | CommitError::SegmentGone
+                        | CommitError::PolicyMoved { .. }
                 )
         )
     }

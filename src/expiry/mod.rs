@@ -5,6 +5,7 @@
 //! long is made few files of many ([`choose()`]).
 
 mod carry_out;
+mod change;
 mod compact;
 mod error;
 mod failures;
@@ -18,6 +19,10 @@ mod trusted;
 mod watch;
 
 pub use carry_out::{By, Done};
+pub use change::{
+    Answer, ColumnEffect, Effect, Effects, Lot, MovedFields, Movement, Need, Passage, Progress, Promised, SurveyError,
+    examine, lots, survey,
+};
 pub use compact::{Compacted, Compacting, Compaction, Merge, Merges, PlannedMerge, Rule, SOON, choose};
 pub use error::SweepError;
 pub use guard::{ClockGuard, Verdict};

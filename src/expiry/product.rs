@@ -3,13 +3,15 @@
 //! Promises that what a sweep goes by is what the table says now, and that a segment whose rows are all held is looked into
 //! once for each set of holds, not once a round.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::change::Outdated;
 use super::error::SweepError;
-use super::select::{Bounds, Plan, select};
+use super::select::{Action, Bounds, Plan, retags, select};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
@@ -44,6 +46,8 @@ pub struct Product {
     pub(super) calendar: Calendar,
     /// What is known of segments that are held whole: by path, the holds that were looked at.
     held: HashMap<Arc<str>, u64>,
+    /// What is to be known of segments of earlier policies; `None` before the first activation.
+    outdated: Option<Outdated>,
 }
 
 impl Product {
@@ -64,8 +68,8 @@ impl Product {
         let table = Table::open(root, Arc::new(spec)).await?;
         let index = SegmentIndex::load(&table).await?;
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let held = HashMap::new();
-        Ok(Some(Product { key: key.clone(), table, index, ending, categories, records, calendar, held }))
+        let (key, held) = (key.clone(), HashMap::new());
+        Ok(Some(Product { key, table, index, ending, categories, records, calendar, held, outdated: None }))
     }
 
     /// Reads what was committed since.
@@ -74,7 +78,36 @@ impl Product {
         self.index.refresh().await?;
         let index = &self.index;
         self.held.retain(|path, _| index.get(path).is_some());
+        if let Some(outdated) = &mut self.outdated {
+            outdated.retain(|path| index.get(path).is_some());
+        }
         Ok(())
+    }
+
+    /// Takes note of which policy is active and which were before, where that is new. `policy` is the active one.
+    pub fn note_policies(&mut self, controls: &Controls, policy: &Policy) {
+        if controls.active().is_some() && !self.outdated.as_ref().is_some_and(|outdated| outdated.is_of(controls)) {
+            self.outdated = Outdated::of(controls, policy, &self.key);
+        }
+    }
+
+    /// Whether a segment's tags are those of an earlier policy and are to be brought up to date before it is gone by.
+    #[must_use]
+    pub fn is_outdated(&self, segment: &StoredSegment) -> bool {
+        let text = || self.table.profile_text(&segment.profile);
+        self.outdated.as_ref().is_some_and(|outdated| outdated.is_outdated(segment, text()))
+    }
+
+    /// A segment as the active policy sees it: one that is outdated with the deadlines that its rows will have.
+    #[must_use]
+    pub fn as_due<'s>(&self, segment: &'s StoredSegment) -> Cow<'s, StoredSegment> {
+        match self.outdated.as_ref().filter(|_| self.is_outdated(segment)) {
+            None => Cow::Borrowed(segment),
+            Some(outdated) => {
+                let deadlines = outdated.deadlines(segment, self.table.profile_text(&segment.profile));
+                Cow::Owned(StoredSegment { deadlines, ..segment.clone() })
+            }
+        }
     }
 
     /// The controls that the table is under, read up to at least its own version of them.
@@ -91,7 +124,20 @@ impl Product {
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> Plan {
         let open = |profile: &ProfileId| self.is_open(profile);
-        select(self.index.iter(), now, bounds, open, |segment| self.is_held(segment, held) || wait(segment))
+        // What is outdated is retagged first: its deadlines are not what the active policy says.
+        let waits = |segment: &StoredSegment| self.is_held(segment, held) || self.is_outdated(segment) || wait(segment);
+        let mut plan = select(self.index.iter(), now, bounds, open, waits);
+        let outdated = self.index.iter().filter(|segment| !self.is_held(segment, held) && self.is_outdated(segment));
+        // Whose work it is, and whether it is late, is told by what the active policy says.
+        let outdated = outdated.map(|segment| (segment, self.as_due(segment))).filter(|(_, as_due)| !wait(as_due));
+        let outdated: Vec<(&StoredSegment, Cow<'_, StoredSegment>)> = outdated.collect();
+        // Its people may belong among those that would be counted.
+        let buckets: BTreeSet<_> = outdated.iter().map(|(segment, _)| segment.bucket).collect();
+        let planned = plan.works.len();
+        plan.works.retain(|work| work.action != Action::End || !buckets.contains(&work.bucket));
+        plan.more |= plan.works.len() < planned;
+        retags(outdated.into_iter(), now, bounds, &mut plan);
+        plan
     }
 
     /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
@@ -101,8 +147,16 @@ impl Product {
 
     /// The rows of a segment that the holds cover; `None` if none can be.
     pub(super) fn predicate(&self, segment: &StoredSegment, held: &HeldBy) -> Option<Predicate> {
-        let view = SegmentView::of(&self.calendar, segment, &self.records);
-        held.holds.predicate(&self.key, &self.records, &view)
+        let rows = |records: &Records| {
+            let view = SegmentView::of(&self.calendar, segment, records);
+            held.holds.predicate(&self.key, records, &view)
+        };
+        // Of a segment of an earlier policy the columns may have other names, and people may have been named that are not now.
+        let before = self.outdated.as_ref().and_then(|outdated| outdated.records_of(segment)).and_then(&rows);
+        match (rows(&self.records), before) {
+            (Some(now), Some(before)) if now != before => Some(Predicate::Any(vec![now, before])),
+            (now, before) => now.or(before),
+        }
     }
 
     /// Whether all rows of a segment are known to be held.
@@ -136,6 +190,16 @@ impl Product {
         }
         plan.works.retain(|work| !work.segments.is_empty());
         Ok(some)
+    }
+
+    /// What is to be known of segments of earlier policies.
+    pub(super) fn outdated(&mut self) -> Option<&mut Outdated> {
+        self.outdated.as_mut()
+    }
+
+    /// The paths of the segments of earlier policies that were looked into and need nothing.
+    pub fn settled_paths(&self) -> BTreeSet<Arc<str>> {
+        self.outdated.as_ref().map(|outdated| outdated.settled().clone()).unwrap_or_default()
     }
 
     /// The paths of the segments that are known to be held whole by exactly these holds.

@@ -3,6 +3,7 @@
 //! Promises the longest overdue first, a bound on what it plans at once, and that no category is planned before its
 //! deadline nor a record's end before its last category's. Must never look at a clock, a file or a hold.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -17,6 +18,8 @@ pub enum Action {
     Drop(BTreeSet<Category>),
     /// The records end, in the way of the product's policy.
     End,
+    /// The tags are brought to what the active policy says.
+    Retag,
 }
 
 /// Segments of one bucket and profile, and what is to become of them.
@@ -104,6 +107,50 @@ pub fn select<'s>(
     }
     close(&mut group);
     Plan { works: shortlist.works.into_values().collect(), more: shortlist.more }
+}
+
+/// Adds to a plan the work of bringing tags up to date: segments of earlier policies, each beside itself as the active policy
+/// sees it. What is due by the active policy comes as early as its deadline says, the rest behind all that is due.
+pub fn retags<'s>(
+    stale: impl Iterator<Item = (&'s StoredSegment, Cow<'s, StoredSegment>)>,
+    now: DateTime<Utc>,
+    bounds: Bounds,
+    plan: &mut Plan,
+) {
+    let mut works: Vec<Work> = Vec::new();
+    for (segment, as_due) in stale {
+        let due = as_due.deadlines.values().min().copied().map_or(Deadline(now), |due| due.min(Deadline(now)));
+        let takes = |work: &&mut Work| {
+            let first = work.segments.first();
+            first.is_some_and(|first| {
+                (first.bucket, &first.profile, &first.policy_version)
+                    == (segment.bucket, &segment.profile, &segment.policy_version)
+            }) && work.segments.len() < bounds.segments
+                && work.bytes() + segment.size <= bounds.bytes
+        };
+        match works.last_mut().filter(takes) {
+            Some(work) => {
+                work.due = work.due.min(due);
+                work.segments.push(segment.clone());
+            }
+            None => works.push(Work {
+                bucket: segment.bucket,
+                profile: segment.profile.clone(),
+                action: Action::Retag,
+                due,
+                segments: vec![segment.clone()],
+            }),
+        }
+        if works.len() > bounds.works.saturating_mul(4) {
+            works.sort_by_key(|work| work.due);
+            works.truncate(bounds.works);
+            plan.more = true;
+        }
+    }
+    plan.works.extend(works);
+    plan.works.sort_by_key(|work| work.due);
+    plan.more |= plan.works.len() > bounds.works;
+    plan.works.truncate(bounds.works);
 }
 
 /// The earliest of a segment's deadlines, if it has passed.

@@ -161,6 +161,8 @@ impl Sweeper {
         let product = &mut self.products[index];
         product.refresh().await?;
         let controls = product.controls(&self.parts.root).await?;
+        controls.check_active(&self.parts.policy)?;
+        product.note_policies(&controls, &self.parts.policy);
         // Holds end by the time that it is, whatever time is swept for.
         let held = HeldBy::at(&controls, self.parts.clock.now(), product.table.controls());
         let (share, failures) = (&self.parts.share, &self.failures);
@@ -187,9 +189,13 @@ impl Sweeper {
                     todo.extend(plan.works.into_iter().map(|work| (index, work)));
                     held.insert(index, by);
                 }
+                Err(SweepError::NotActive(why)) => {
+                    tracing::error!("nothing is swept any more: {why}");
+                    round.failed += 1;
+                }
                 Err(error) => {
                     let product = &self.products[index].key;
-                    tracing::error!(%product, %error, "nothing is swept in the table: it or its controls cannot be read");
+                    tracing::error!(%product, %error, "nothing is swept in the table");
                     self.parts.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
                     round.failed += 1;
                 }
@@ -211,7 +217,7 @@ impl Sweeper {
         // The watch is told which segments are held whole.
         for (index, held) in &held {
             let product = &self.products[*index];
-            self.parts.board.tell(&product.key, product.held_paths(held));
+            self.parts.board.tell(&product.key, product.held_paths(held), product.settled_paths());
         }
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
@@ -272,6 +278,7 @@ impl Sweeper {
         let action = match work.action {
             Action::Drop(_) => "drop",
             Action::End => "end",
+            Action::Retag => "retag",
         };
         let product = product.as_str();
         metrics.sweep_seconds.with_label_values(&[product, action]).observe(took.as_secs_f64());
@@ -282,6 +289,7 @@ impl Sweeper {
         {
             metrics.ended_records.with_label_values(&[product, outcome]).inc_by(count);
         }
+        metrics.retagged.with_label_values(&[product]).inc_by(done.did.retagged);
         metrics.cells.with_label_values(&[product]).inc_by(done.did.cells);
         for (category, fields) in &done.did.dropped {
             metrics.dropped_fields.with_label_values(&[product, category.as_str()]).inc_by(*fields);

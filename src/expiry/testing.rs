@@ -13,7 +13,7 @@ use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::{HoldId, Order, Scope, Signature, place, release};
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
-use crate::policy::{Policy, SchemaSource, parse};
+use crate::policy::{Checked, Policy, SchemaSource, parse};
 use crate::store::{Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec, audit};
 use crate::tag::{Arrivals, Tagger};
 
@@ -27,11 +27,11 @@ pub const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
     {"name": "segments", "type": "int"}
 ]}"#;
 
-struct OneSchema;
+struct OneSchema<'s>(&'s str);
 
-impl SchemaSource for OneSchema {
+impl SchemaSource for OneSchema<'_> {
     fn load(&self, _: &str) -> Result<String, String> {
-        Ok(SCHEMA.to_owned())
+        Ok(self.0.to_owned())
     }
 }
 
@@ -52,8 +52,26 @@ pub fn policy_text(end: &str) -> String {
 
 /// The same, read.
 pub fn policy(end: &str) -> Policy {
-    let checked = parse("policy.yaml", &policy_text(end), &OneSchema);
-    checked.policy.unwrap_or_else(|| panic!("{:?}", checked.problems))
+    read(&policy_text(end)).policy.unwrap()
+}
+
+/// A policy of the one schema.
+pub fn read(text: &str) -> Checked {
+    read_with(text, SCHEMA)
+}
+
+/// A policy of another schema.
+pub fn read_with(text: &str, schema: &str) -> Checked {
+    let checked = parse("policy.yaml", text, &OneSchema(schema));
+    assert!(checked.policy.is_some(), "{:?}", checked.problems);
+    checked
+}
+
+/// The policy in another version and with other rules: each its id, what it matches and how long it keeps.
+pub fn with_rules(version: &str, rules: &[String]) -> Checked {
+    let text = policy_text("remove").replace("version: test-1", &format!("version: \"{version}\""));
+    let rules: String = rules.iter().map(|rule| format!("  - {{ {rule} }}\n")).collect();
+    parse("policy.yaml", &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0), &OneSchema(SCHEMA))
 }
 
 /// Records end as cells of three people at least.
@@ -172,6 +190,12 @@ impl World {
         World { _folder: folder, root, policy, clock, metrics, tagger, next: None }
     }
 
+    /// Goes on under another policy.
+    pub fn adopt(&mut self, policy: Policy) {
+        self.tagger = Arc::new(Tagger::new(&policy, &sms()).unwrap());
+        self.policy = Arc::new(policy);
+    }
+
     /// Lets time pass, evenly.
     pub fn pass(&self, time: TimeDelta) {
         self.clock.advance(time.to_std().unwrap());
@@ -265,6 +289,11 @@ impl World {
         }
         all.sort();
         all
+    }
+
+    /// Whether the table has no row.
+    pub async fn rows_are_none(&self) -> bool {
+        crate::store::SegmentIndex::load(&self.table().await).await.unwrap().is_empty()
     }
 
     /// The table's books balance.

@@ -3,6 +3,7 @@
 //! Promises that a sweep that died shows: nothing that a sweep says of itself makes a field less overdue, but for which
 //! segments are held whole, and that alone where holds in force may cover them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,29 +16,47 @@ use crate::clock::SharedClock;
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{Root, StoreError};
+use crate::store::{Root, StoreError, StoredSegment};
 
 /// How long a process may take to look into segments that holds may cover, before they count as not held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// Where a sweep tells which segments are held whole.
+/// Where a sweep tells which segments are held whole, and which of earlier policies need nothing.
 #[derive(Debug, Clone, Default)]
-pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, BTreeSet<Arc<str>>>>>);
+pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, Known>>>);
+
+/// What a sweep knows of a product's segments, by path.
+#[derive(Debug, Default)]
+struct Known {
+    held: BTreeSet<Arc<str>>,
+    settled: BTreeSet<Arc<str>>,
+}
 
 impl HeldBoard {
-    /// Tells the segments of a product that are held whole, in place of what was told before.
-    pub fn tell(&self, product: &ProductKey, held: BTreeSet<Arc<str>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), held);
+    /// Tells the segments of a product that are held whole, and those of earlier policies that were looked into and need
+    /// nothing, in place of what was told before.
+    pub fn tell(&self, product: &ProductKey, held: BTreeSet<Arc<str>>, settled: BTreeSet<Arc<str>>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), Known { held, settled });
+    }
+
+    fn is_settled(&self, product: &ProductKey, path: &str) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(product).is_some_and(|known| known.settled.contains(path))
     }
 
     fn has(&self, product: &ProductKey, path: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(product).is_some_and(|held| held.contains(path))
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(product)
+            .is_some_and(|known| known.held.contains(path))
     }
 }
 
 /// Counts for the metrics.
 pub struct Watch {
     root: Root,
+    policy: Policy,
     clock: SharedClock,
     metrics: Metrics,
     board: HeldBoard,
@@ -63,7 +82,7 @@ impl Watch {
             }
         }
         let since = clock.monotonic();
-        Ok(Watch { root: root.clone(), clock, metrics, board, products, since })
+        Ok(Watch { root: root.clone(), policy: policy.clone(), clock, metrics, board, products, since })
     }
 
     /// Counts once, and tells the metrics.
@@ -90,14 +109,33 @@ impl Watch {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
         let (product, graces) = &mut self.products[index];
         product.refresh().await?;
-        let held = HeldBy::at(&product.controls(&self.root).await?, now, product.table.controls());
+        let controls = product.controls(&self.root).await?;
+        // What is overdue by a policy that is no longer active is for others to say.
+        if controls.check_active(&self.policy).is_err() {
+            return Ok(Overdue::default());
+        }
+        product.note_policies(&controls, &self.policy);
+        let held = HeldBy::at(&controls, now, product.table.controls());
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
         let (product, board) = (&*product, &self.board);
-        let is_held = |segment: &crate::store::StoredSegment| {
+        let is_held = |segment: &StoredSegment| {
             product.predicate(segment, &held).is_some() && (early || board.has(&product.key, &segment.path))
         };
-        Ok(overdue(product.index.iter(), now, grace, is_held))
+        let is_stale =
+            |segment: &&StoredSegment| product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path);
+        let stale: u64 = product.index.iter().filter(is_stale).map(|segment| segment.records).sum();
+        let gauge = self.metrics.stale_tag_records.with_label_values(&[product.key.as_str()]);
+        gauge.set(i64::try_from(stale).unwrap_or(i64::MAX));
+        let seen: Vec<Cow<'_, StoredSegment>> = match stale {
+            0 => Vec::new(),
+            _ => product.index.iter().map(|segment| product.as_due(segment)).collect(),
+        };
+        // By what the active policy says, whatever the tags still say.
+        Ok(match stale {
+            0 => overdue(product.index.iter(), now, grace, is_held),
+            _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, is_held),
+        })
     }
 
     fn tell(&self, product: &Product, found: &Overdue) {

@@ -77,11 +77,13 @@ pub struct Shared {
 pub struct Rejoin {
     /// What could not be waited out.
     pub why: String,
+    /// Whether joining anew would not help: nothing may be stored under this policy any more.
+    pub for_good: bool,
 }
 
 impl Rejoin {
     fn because(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string() }
+        Self { why: why.to_string(), for_good: false }
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::health::Health;
+use crate::health::{Health, Part};
 use crate::ids::{IdError, Topic};
 use crate::ingest::backoff::Backoff;
 use crate::ingest::dead_letters::DeadLetters;
@@ -127,6 +127,11 @@ fn supervise(parts: &Parts, shared: &Arc<Shared>) {
                 lane.own_nothing();
                 match ran {
                     Ok(()) => return,
+                    Err(rejoin) if rejoin.for_good => {
+                        // What is uncommitted is dropped and the group left: its partitions go to who may store them.
+                        drop(lane);
+                        return rest(parts, &rejoin.why);
+                    }
                     Err(rejoin) => rejoin.why,
                 }
             }
@@ -141,6 +146,16 @@ fn supervise(parts: &Parts, shared: &Arc<Shared>) {
         while shared.clock.monotonic() < until && !shared.stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+}
+
+/// Stores nothing any more and says why, until the instance is to stop.
+fn rest(parts: &Parts, why: &str) {
+    if parts.health.trouble(Part::Process, why) {
+        tracing::error!("nothing is stored any more: {why}");
+    }
+    while !parts.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::controls::changes_ingest;
+use crate::controls::{Since, changes_ingest};
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{
@@ -99,9 +99,11 @@ impl Tables {
                 done => return done,
             }
             let newest = table.controls();
-            let changes = changes_ingest(&self.root, batch.controls, newest);
-            if self.runtime.block_on(changes).map_err(CommitError::Store)? {
-                return Err(CommitError::ControlsMoved);
+            let since = changes_ingest(&self.root, (batch.controls, newest), &batch.evidence.policy_version);
+            match self.runtime.block_on(since).map_err(CommitError::Store)? {
+                Since::Stands => {}
+                Since::Anew => return Err(CommitError::ControlsMoved),
+                Since::Policy(active) => return Err(CommitError::PolicyMoved { active: active.to_string() }),
             }
             tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
             batch.controls = newest;

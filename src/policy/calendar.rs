@@ -148,6 +148,12 @@ impl Calendar {
         }
     }
 
+    /// A bucket of every midnight and noon of four years: enough to tell how two windows lie to one another.
+    pub(super) fn four_years(&self) -> impl Iterator<Item = Bucket> + '_ {
+        let first = midnight(NaiveDate::from_ymd_opt(2024, 1, 1).unwrap_or_default()).and_utc();
+        (0..1461 * 2).filter_map(move |half| self.bucket_of(first + TimeDelta::hours(12 * half)))
+    }
+
     /// What a clock of the zone shows at `at`.
     pub(super) fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         at.naive_utc().checked_add_offset(self.offset(at)).unwrap_or(at.naive_utc())

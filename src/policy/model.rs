@@ -10,6 +10,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use serde::Serialize;
 
+use super::text::PolicyDigest;
 use crate::ids::{BucketUnit, Category, Country, PolicyVersion, ProductKey, RuleId, Topic};
 use crate::schema::Schema;
 
@@ -18,6 +19,8 @@ use crate::schema::Schema;
 pub struct Policy {
     /// The version that its author gave it.
     pub version: PolicyVersion,
+    /// The digest of the texts that it was read from.
+    pub digest: PolicyDigest,
     /// The zone in which days and months are counted.
     pub zone: Tz,
     /// The unit in which data expires.
@@ -65,8 +68,7 @@ pub struct Records {
 }
 
 /// What a column is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Personal data of a category.
     Personal(Category),
@@ -82,6 +84,12 @@ impl Class {
             Class::Personal(category) => Some(category),
             Class::NotPersonal => None,
         }
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.category().map_or("none", Category::as_str))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Promises that rows of one bucket and one profile id share every deadline: the id is the hash of everything that a
 //! deadline depends on besides the bucket. Must never name a rule in its text, so that rules of equal windows share files.
 
+mod text;
+
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
@@ -17,14 +19,26 @@ use crate::ids::{Bucket, Category, Deadline, ProfileId, RuleId};
 pub struct Term {
     /// The category.
     pub category: Category,
-    /// The rule that won.
-    pub rule: RuleId,
+    /// The rule that won; `None` where the profile was read from its text, which names none.
+    pub rule: Option<RuleId>,
     /// How long it is kept.
     pub keep: Keep,
     /// What starts the clock.
     pub trigger: Trigger,
     /// Whether `keep` is a ceiling or a minimum.
     pub boundary: Boundary,
+    /// The bucket in which the trigger came: the contract's end, or a withdrawal that makes the deadline earlier. `None` while
+    /// it is not known, and always where the trigger is the event.
+    pub known: Option<Bucket>,
+}
+
+/// What is known of a record's triggers besides its event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Triggered {
+    /// The bucket in which the contract with its tenant ended, or will.
+    pub contract_end: Option<Bucket>,
+    /// The bucket in which consent was withdrawn.
+    pub withdrawn: Option<Bucket>,
 }
 
 /// The resolved rules of one kind of record.
@@ -56,6 +70,36 @@ impl Profile {
         Self::build(self.terms.clone(), late)
     }
 
+    /// The same terms where that is known of records of `bucket`. What is not known stays as it is; of two withdrawals the
+    /// earlier counts, and one that came before the record, or only after its deadline, changes nothing.
+    #[must_use]
+    pub fn with_triggered(&self, triggered: Triggered, calendar: &Calendar, bucket: Bucket) -> Profile {
+        let known = |term: &Term| match term.trigger {
+            Trigger::Event => None,
+            Trigger::ContractEnd => triggered.contract_end.or(term.known),
+            Trigger::ConsentWithdrawn => {
+                let new = triggered.withdrawn.filter(|withdrawn| term.is_cut(calendar, bucket, *withdrawn));
+                match (new, term.known) {
+                    (Some(new), Some(known)) => Some(new.min(known)),
+                    (new, known) => new.or(known),
+                }
+            }
+        };
+        Self::build(self.terms.iter().map(|term| Term { known: known(term), ..term.clone() }).collect(), self.late)
+    }
+
+    /// Whether any term waits for that trigger, or did.
+    #[must_use]
+    pub fn has_trigger(&self, trigger: Trigger) -> bool {
+        self.terms.iter().any(|term| term.trigger == trigger)
+    }
+
+    /// Whether some deadline is open: of a contract whose end is not known.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.terms.iter().any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
+    }
+
     /// Whether any term is a minimum.
     #[must_use]
     pub fn has_minimum(&self) -> bool {
@@ -68,7 +112,8 @@ impl Profile {
         let mut found: Vec<Option<Deadline>> = Vec::with_capacity(self.terms.len());
         for (index, term) in self.terms.iter().enumerate() {
             // Mostly one rule holds for several categories, and the calendar is the dear part.
-            let alike = |of: &Term| (of.keep, of.trigger, of.boundary) == (term.keep, term.trigger, term.boundary);
+            let key = |of: &Term| (of.keep, of.trigger, of.boundary, of.known);
+            let alike = |of: &Term| key(of) == key(term);
             let known = self.terms[..index].iter().position(alike).map(|before| found[before]);
             found.push(known.unwrap_or_else(|| term.deadline(calendar, bucket, self.late)));
         }
@@ -78,9 +123,11 @@ impl Profile {
     fn build(terms: Vec<Term>, late: u32) -> Self {
         let mut text = String::new();
         for term in &terms {
-            let Term { category, keep, trigger, boundary, .. } = term;
+            let Term { category, keep, trigger, boundary, known, .. } = term;
             // Writing to a text cannot fail.
-            let _ = write!(text, "{category}={keep} {boundary} {trigger};");
+            let _ = write!(text, "{category}={keep} {boundary} {trigger}");
+            let _ = known.map(|known| write!(text, " {known}"));
+            text.push(';');
         }
         if late > 0 {
             let _ = write!(text, "late={late};");
@@ -98,19 +145,30 @@ impl Term {
     #[must_use]
     pub fn of(rule: &Rule, category: &Category) -> Self {
         let Rule { id, keep, trigger, boundary, .. } = rule;
-        Self { category: category.clone(), rule: id.clone(), keep: *keep, trigger: *trigger, boundary: *boundary }
+        let (category, rule) = (category.clone(), Some(id.clone()));
+        Self { category, rule, keep: *keep, trigger: *trigger, boundary: *boundary, known: None }
     }
 
     /// When the category is due for records of `bucket` whose minimums count from `late` buckets on; `None` while that
-    /// is open: until the contract's end is known, nothing of its length is.
+    /// is open: until the contract's end is known, nothing of its length is. From then on it is counted from the bucket of
+    /// the end as it is from that of an event. A withdrawal is due at the beginning of its bucket.
     #[must_use]
     pub fn deadline(&self, calendar: &Calendar, bucket: Bucket, late: u32) -> Option<Deadline> {
+        let window = |from, late| deadline(calendar, from, late, self.keep, self.boundary);
         match self.trigger {
-            Trigger::ContractEnd => None,
-            Trigger::Event | Trigger::ConsentWithdrawn => {
-                Some(deadline(calendar, bucket, late, self.keep, self.boundary))
+            Trigger::ContractEnd => self.known.map(|end| window(end, 0)),
+            Trigger::Event => Some(window(bucket, late)),
+            Trigger::ConsentWithdrawn => {
+                let window = window(bucket, late);
+                Some(self.known.map_or(window, |withdrawn| window.min(Deadline(calendar.start(withdrawn)))))
             }
         }
+    }
+
+    /// Whether a withdrawal makes the deadline of records of `bucket` earlier: those that were there when it came.
+    fn is_cut(&self, calendar: &Calendar, bucket: Bucket, withdrawn: Bucket) -> bool {
+        let at = calendar.start(withdrawn);
+        calendar.start(bucket) <= at && at < deadline(calendar, bucket, 0, self.keep, self.boundary).0
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::model::{Class, Policy, Rule};
 use super::profile::{Profile, Term};
-use crate::ids::{Category, Country, ProductKey};
+use crate::ids::{Category, Country, ProductKey, RuleId};
 
 /// Tenants among which no rule tells: 0 are those that no rule of the product names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -116,7 +116,8 @@ impl Resolver {
             let row = kinds.countries.iter().map(|country| {
                 let profile = profile(*country, tenant.as_deref());
                 // Equal terms of different rules stay apart here and meet by their id.
-                let rules: Vec<&str> = profile.terms.iter().map(|term| term.rule.as_str()).collect();
+                let rules = profile.terms.iter().filter_map(|term| term.rule.as_ref());
+                let rules: Vec<&str> = rules.map(RuleId::as_str).collect();
                 let key = format!("{} {}", profile.text, rules.join(" "));
                 Arc::clone(known.entry(key).or_insert_with(|| Arc::new(profile)))
             });
@@ -152,7 +153,7 @@ impl Resolver {
 }
 
 /// The kinds of records that the rules of a product tell apart: one representative for each class, class 0 named by none.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Kinds {
     /// A country of each class.
     pub(super) countries: Vec<Country>,
@@ -203,7 +204,32 @@ impl Kinds {
         }
         Self { countries, tenants, country_class, tenant_class }
     }
+
+    /// The class that a country is of.
+    pub(super) fn country_class(&self, country: Country) -> usize {
+        usize::from(self.country_class[country.index()])
+    }
+
+    /// The class that a tenant is of; 0 for none.
+    pub(super) fn tenant_class(&self, tenant: Option<&str>) -> usize {
+        let class = tenant.and_then(|tenant| self.tenant_class.get(tenant));
+        class.map_or(0, |class| usize::from(class.0))
+    }
+
+    /// The countries of a class, sorted; none of class 0, which no rule names.
+    pub(super) fn countries_of(&self, class: usize) -> Vec<Country> {
+        let all = (0..Country::INDEXES).filter_map(Country::of_index);
+        all.filter(|country| class > 0 && self.country_class(*country) == class).collect()
+    }
+
+    /// The tenants of a class, sorted; none of class 0, which no rule names.
+    pub(super) fn tenants_of(&self, class: usize) -> Vec<String> {
+        let named = self.tenant_class.iter().filter(|(_, of)| usize::from(of.0) == class);
+        let mut tenants: Vec<String> = named.map(|(tenant, _)| tenant.clone()).collect();
+        tenants.sort();
+        tenants
+    }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

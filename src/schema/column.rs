@@ -9,6 +9,8 @@ pub struct Column {
     pub name: String,
     /// The field names that lead to it from the top of the record.
     pub path: Vec<String>,
+    /// The aliases of each of those fields.
+    pub aliases: Vec<Vec<String>>,
     /// The Arrow type in which it is stored; always one that Delta Lake has. Text is `Utf8`, times are
     /// `Timestamp(Microsecond, Some("UTC"))`, uuids and enums are text.
     pub data_type: DataType,
@@ -16,4 +18,39 @@ pub struct Column {
     pub nullable: bool,
     /// The schema's `doc` of the field.
     pub doc: Option<String>,
+}
+
+impl Column {
+    /// Whether a schema says that it is the column at `path` of an older one under a new name: each field on the way has that
+    /// name or that alias.
+    #[must_use]
+    pub fn was(&self, path: &[String]) -> bool {
+        self.path.len() == path.len()
+            && self
+                .path
+                .iter()
+                .zip(&self.aliases)
+                .zip(path)
+                .all(|((own, aliases), old)| own == old || aliases.contains(old))
+    }
+
+    /// Every name that the column may have had: each field on the way by its name or an alias, but for the name that it has.
+    #[must_use]
+    pub fn former_names(&self) -> Vec<String> {
+        let mut names = vec![String::new()];
+        for (own, aliases) in self.path.iter().zip(&self.aliases) {
+            let longer = |name: &String, part: &String| match name.is_empty() {
+                true => part.clone(),
+                false => format!("{name}_{part}"),
+            };
+            names = names
+                .iter()
+                .flat_map(|name| [own].into_iter().chain(aliases).map(move |part| longer(name, part)))
+                .collect();
+            // A schema could name many aliases on every step.
+            names.truncate(1000);
+        }
+        names.retain(|name| *name != self.name);
+        names
+    }
 }

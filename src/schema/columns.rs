@@ -18,7 +18,8 @@ const MOST_DEPTH: usize = 16;
 
 /// The columns of a schema whose top is a record, in its order. Errors tell every field that no table can hold.
 pub(super) fn columns(model: &Model) -> Result<Vec<Column>, SchemaError> {
-    let mut flatten = Flatten { model, columns: Vec::new(), found: Vec::new(), within: Vec::new() };
+    let mut flatten =
+        Flatten { model, columns: Vec::new(), found: Vec::new(), within: Vec::new(), aliases: Vec::new() };
     match model.get(model.root) {
         Type::Record { fields, .. } => flatten.record(model.root, fields, &[], false),
         _ => flatten.unfit(&[], "the schema is not a record", "wrap it in a record with one field"),
@@ -46,6 +47,8 @@ struct Flatten<'m> {
     columns: Vec<Column>,
     found: Vec<Unfit>,
     within: Vec<TypeId>,
+    /// Those of each field on the way to the one that is being described.
+    aliases: Vec<Vec<String>>,
 }
 
 impl Flatten<'_> {
@@ -74,7 +77,9 @@ impl Flatten<'_> {
         for field in fields {
             let mut path = path.to_vec();
             path.push(field.name.clone());
+            self.aliases.push(field.aliases.clone());
             self.field(field, path, nullable);
+            self.aliases.pop();
         }
         self.within.pop();
     }
@@ -86,7 +91,8 @@ impl Flatten<'_> {
             self.record(of, fields, &path, nullable);
         } else if let Some(data_type) = self.data_type(of, &path) {
             let (name, doc) = (path.join("_"), field.doc.clone());
-            self.columns.push(Column { name, path, data_type, nullable, doc });
+            let aliases = self.aliases.clone();
+            self.columns.push(Column { name, path, aliases, data_type, nullable, doc });
         }
     }
 

@@ -127,6 +127,12 @@ pub enum CommitError {
     /// A hold, suppression or other control came into force that this batch has not seen. Read it and make the batch anew.
     #[error("the table's controls moved")]
     ControlsMoved,
+    /// Another policy is active than the one that it was made under. Nothing may be made under the old one any more.
+    #[error("policy {active} is active in the table, and this was made under another")]
+    PolicyMoved {
+        /// The version of the active one.
+        active: String,
+    },
     /// The table's columns are no longer those that the segments were written for. Open the table again.
     #[error("the table's columns moved")]
     SchemaMoved,

@@ -21,7 +21,7 @@ pub const COMPACT: &str = "compact";
 /// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What kind of commit it is: `ingest`, `hold`, `release`, or what the rewrite was for.
+    /// What kind of commit it is: `ingest`, `hold`, `release`, `activate`, or what the rewrite was for.
     pub operation: String,
     /// The commit's own unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
@@ -100,7 +100,7 @@ impl Evidence {
         Evidence::of("ingest", writer, at, policy_version)
     }
 
-    /// Evidence of a commit that puts a control in force (`hold`, `release`) and counts nothing, with a new id.
+    /// Evidence of a commit that puts a control in force (`hold`, `release`, `activate`) and counts nothing, with a new id.
     #[must_use]
     pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence::of(operation, writer, at, policy_version)
@@ -127,7 +127,7 @@ impl Evidence {
     }
 
     /// Evidence of a rewrite with a new id. `operation` says what it is for, in one of the words of the design: `drop`,
-    /// `anonymize`, `remove`, or [`COMPACT`].
+    /// `anonymize`, `remove`, `retag`, or [`COMPACT`].
     #[must_use]
     pub fn rewrite(
         operation: &str,

@@ -29,11 +29,16 @@ pub use export::{ExportError, ParquetFile};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
 pub use lookup::{AnyOf, Filter, Finder, Found, FoundRows, Look, TableAt, Within};
-pub use rewrite::{Merging, Predicate, Reader, RewriteError, Rows, RowsOf, Spliced, Split};
+pub use rewrite::{
+    Merging, NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
+};
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
-pub use table::{Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, controls_of, raise_controls};
+pub use table::{
+    Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, TakesForce, controls_of, raise_controls,
+    take_force,
+};
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
     State, Step, Story, ViewError, Wanted, audit, history, products, show, takes_in, why,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::ids::{BucketUnit, Category, ProductKey};
-use crate::policy::{Class, Derive, Policy};
+use crate::policy::{Class, Derive, EXPIRES, Policy};
 
 /// What a column is, which decides what may be said of it outside its data pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,21 @@ impl TableSpec {
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The deadline of a category that the policy has no more for the product, if that is what a column of that name is: files
+    /// of an earlier policy tell it until their tags are brought up to date.
+    #[must_use]
+    pub fn former_deadline(&self, name: &str) -> Option<TableColumn> {
+        let category = Category::new(name.strip_prefix(EXPIRES)?).ok()?;
+        let is_former = self.column(name).is_none();
+        is_former.then(|| TableColumn {
+            name: expires_column(&category),
+            data_type: instant(),
+            role: Role::Tag,
+            doc: None,
+            bloom: false,
+        })
     }
 
     /// The columns that stand in the files: all but the partition columns.

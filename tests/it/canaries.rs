@@ -1,6 +1,6 @@
 //! Canaries: thousands of values that stand nowhere else, planted over every personal field of all products. While they live,
 //! `ebbtide residue` and a search that shares nothing with it find every one, and neither finds what nobody planted. Once they are
-//! due and were swept, neither finds any of them in any byte, while every other is still found.
+//! due and were swept, neither finds any of them in any byte, while every other is still found, compacted or not.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::args;
 use crate::support::ebbtide::program;
 use crate::support::scene::Scene;
-use crate::support::swept::{micros, sweep};
+use crate::support::swept::{compact, micros, sweep};
 use crate::support::{kafka, python, registry};
 
 /// A planted value.
@@ -77,8 +77,10 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
         .arg(values)
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-    let json: Value = serde_json::from_str(&said).unwrap_or_else(|_| panic!("no JSON: {said}"));
+    // On a busy machine it tells its progress, on stderr.
+    let told = String::from_utf8(output.stdout).unwrap();
+    let json: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("no JSON: {told}"));
+    let said = told + &String::from_utf8(output.stderr).unwrap();
     assert_eq!(json["unsearched"], serde_json::json!([]), "everything must be searched");
     let found = json["findings"].as_array().unwrap().iter().map(|finding| finding["line"].as_u64().unwrap());
     (found.collect(), output.status.code().unwrap(), said)
@@ -124,6 +126,10 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
 fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
     scene.sections = "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\n  log_retention: 3650d\n".to_owned();
     let mut gone_before = 0;
+    // Tomorrow all buckets are closed: from here on the sweeps meet what was compacted.
+    let did = compact(scene, 2 * 24 * 3600);
+    assert!(did["merges"].as_u64().unwrap() > 0, "{did}");
+    judge(scene, canaries, |_| false);
     for days in TIMES {
         let began = Instant::now();
         let ahead = days * 24 * 3600;
@@ -135,6 +141,8 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         let count = canaries.iter().filter(|canary| gone(canary)).count();
         assert!(count > gone_before, "by day {days} more is due than before");
         gone_before = count;
+        // What is left of each bucket may become one; the next sweep unlinks what it was before.
+        compact(scene, ahead);
         println!("day {days}: {count} of {} gone, after {:?}: {did}", canaries.len(), began.elapsed());
     }
     let dated = canaries.iter().filter(|canary| canary.expires.is_some()).count();

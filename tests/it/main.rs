@@ -27,6 +27,8 @@ mod members;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod products;
 #[cfg(test)]
 mod servers;

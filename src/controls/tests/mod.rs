@@ -1,5 +1,6 @@
 //! What the floor promises, part by part.
 
+mod activation;
 mod control;
 mod covering;
 mod crashes;

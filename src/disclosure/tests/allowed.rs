@@ -15,13 +15,15 @@ use crate::store::testing::{MARKER, noon, rows, spec};
 use crate::store::{AnyOf, Filter, TableSpec};
 
 /// Of each row: the hours until content and numbers are due, and the holds that cover it.
-type Rows = Vec<(Option<i8>, Option<i8>, bool, bool)>;
+type Rows = Vec<Row>;
+
+type Row = (Option<i8>, Option<i8>, bool, bool);
 
 /// The rows with all of the table's columns and those deadlines.
 fn batch(spec: &TableSpec, of: &Rows) -> RecordBatch {
     let count = i64::try_from(of.len()).unwrap();
     let made = rows(0, 0, count);
-    let deadlines = |pick: &dyn Fn(&(Option<i8>, Option<i8>, bool, bool)) -> Option<i8>| -> ArrayRef {
+    let deadlines = |pick: &dyn Fn(&Row) -> Option<i8>| -> ArrayRef {
         let micros = |hours: i8| (noon() + TimeDelta::hours(i64::from(hours))).timestamp_micros();
         Arc::new(TimestampMicrosecondArray::from_iter(of.iter().map(|row| pick(row).map(micros))).with_timezone("UTC"))
     };
@@ -50,7 +52,7 @@ proptest! {
         if let Some(person) = person {
             exact.texts.push(AnyOf { columns: vec!["recipient".to_owned()], value: format!("{MARKER}-{person}") });
         }
-        let bits = |pick: &dyn Fn(&(Option<i8>, Option<i8>, bool, bool)) -> bool| BooleanBuffer::from_iter(of.iter().map(pick));
+        let bits = |pick: &dyn Fn(&Row) -> bool| BooleanBuffer::from_iter(of.iter().map(pick));
         let holds = vec![("hold-a".to_owned(), bits(&|row| row.2)), ("hold-b".to_owned(), bits(&|row| row.3))];
         let judging = Judging { spec: &spec, now: noon(), holds, open, exact: &exact };
         let shown = judging.shown(&all).unwrap();

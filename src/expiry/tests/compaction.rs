@@ -75,7 +75,7 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
 async fn what_comes_late_joins_once_it_is_as_much_as_what_is_there() {
     let mut world = World::new("remove");
     for _ in 0..2 {
-        world.ingest(&texts(start(), 4000)).await;
+        world.ingest(&texts(start(), 20_000)).await;
     }
     world.pass(TimeDelta::hours(30));
     assert_eq!(compact(&world).await.merges, 1);
@@ -87,7 +87,7 @@ async fn what_comes_late_joins_once_it_is_as_much_as_what_is_there() {
         assert!(segments(&world).await.contains(&large), "a large one was written again for a few records");
     }
     let left = segments(&world).await;
-    assert_eq!((left.len(), left.iter().map(|segment| segment.records).sum::<u64>()), (2, 8008));
+    assert_eq!((left.len(), left.iter().map(|segment| segment.records).sum::<u64>()), (2, 40_008));
 }
 
 #[tokio::test(flavor = "multi_thread")]

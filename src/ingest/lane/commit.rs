@@ -152,6 +152,13 @@ impl Lane {
                         return Ok(false);
                     }
                 }
+                CommitError::PolicyMoved { active } => {
+                    self.count(&product, "conflict");
+                    self.tables.discard(&product, batch.segments.clone());
+                    let (own, active) = (&self.works[index].version, active.as_str());
+                    let why = format!("policy {own} is no longer active; {active} is: start with it");
+                    return Err(Rejoin { why, for_good: true });
+                }
                 _ => {
                     self.count(&product, "conflict");
                     tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");

@@ -52,7 +52,7 @@ impl Lane {
                     tracing::error!(source.partition = %partition, "{why}");
                     self.shared.health.trouble(Part::Partition(partition), why);
                 }
-                Event::Failed(why) => return Err(Rejoin { why }),
+                Event::Failed(why) => return Err(Rejoin::because(why)),
             }
         }
         for work in broken {

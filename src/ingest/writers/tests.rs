@@ -109,6 +109,7 @@ fn policy() -> Policy {
     let product = Product { key: key.clone(), title: None, records: Some(records) };
     Policy {
         version: PolicyVersion::new("1").unwrap(),
+        digest: crate::policy::PolicyText::default().digest(),
         zone: chrono_tz::UTC,
         bucket: BucketUnit::Day,
         categories: BTreeMap::new(),

@@ -4,14 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-
 use super::super::calendar::Calendar;
 use super::super::deadline::deadline;
 use super::super::model::{Rule, Trigger};
 use super::super::parse::{Draft, DraftProduct, DraftRule};
 use super::Kind;
-use crate::ids::{Bucket, Category, ProductKey};
+use crate::ids::{Category, ProductKey};
 use crate::problem::Problems;
 
 /// What was found out so far, so that nothing is tried or told twice.
@@ -98,15 +96,8 @@ fn outlives(calendar: &Calendar, one: &Rule, other: &Rule) -> bool {
     if (one.keep, one.boundary) == (other.keep, other.boundary) {
         return true;
     }
-    buckets(calendar).all(|bucket| {
+    calendar.four_years().all(|bucket| {
         let due = |rule: &Rule| deadline(calendar, bucket, 0, rule.keep, rule.boundary);
         due(one) >= due(other)
     })
-}
-
-/// A bucket of every midnight and noon of four years.
-fn buckets(calendar: &Calendar) -> impl Iterator<Item = Bucket> + '_ {
-    let first: DateTime<Utc> =
-        NaiveDate::from_ymd_opt(2024, 1, 1).unwrap_or_default().and_time(chrono::NaiveTime::MIN).and_utc();
-    (0..1461 * 2).filter_map(move |half| calendar.bucket_of(first + TimeDelta::hours(12 * half)))
 }

@@ -6,7 +6,7 @@ use super::super::model::Keep;
 pub(super) const MOST_YEARS: u32 = 100;
 
 /// Parses a duration. Errors say in words how to mend it.
-pub(super) fn keep(text: &str) -> Result<Keep, &'static str> {
+pub(in crate::policy) fn keep(text: &str) -> Result<Keep, &'static str> {
     const FORM: &str = "write a whole number and hours, days, weeks, months or years: `6 months`";
     let (number, unit) = text.split_once(' ').ok_or(FORM)?;
     if number.is_empty() || !number.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -10,14 +10,17 @@ mod product;
 mod reading;
 mod rule;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
+pub(super) use self::keep::keep;
 use self::reading::Reading;
 use super::check;
 use super::model::{Policy, Product, Records, Rule};
+use super::text::PolicyText;
 use crate::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
 use crate::problem::{At, Problem, Problems, nearest};
 use crate::yaml::{self, Node, check_keys, join};
@@ -36,14 +39,31 @@ pub struct Checked {
     pub policy: Option<Policy>,
     /// All problems, in the order of the file.
     pub problems: Vec<Problem>,
+    /// What was read: the file, and each schema that it names and that could be loaded.
+    pub text: PolicyText,
+}
+
+/// Hands schemas on and keeps what it handed on.
+struct Keeping<'s> {
+    of: &'s dyn SchemaSource,
+    kept: RefCell<BTreeMap<String, String>>,
+}
+
+impl SchemaSource for Keeping<'_> {
+    fn load(&self, path: &str) -> Result<String, String> {
+        let text = self.of.load(path)?;
+        self.kept.borrow_mut().insert(path.to_owned(), text.clone());
+        Ok(text)
+    }
 }
 
 /// Parses and checks the text of a policy. `file` is its name as the user knows it, for the problems.
 #[must_use]
 pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
     let mut problems = Problems::of(file);
+    let schemas = Keeping { of: schemas, kept: RefCell::default() };
     let policy = match yaml::parse(text) {
-        Ok(root) => read(&root, schemas, &mut problems),
+        Ok(root) => read(&root, &schemas, &mut problems),
         Err(error) => {
             problems.error(
                 error.at,
@@ -54,8 +74,9 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
             None
         }
     };
-    let policy = policy.filter(|_| !problems.any_error());
-    Checked { policy, problems: problems.into_sorted() }
+    let text = PolicyText { yaml: text.to_owned(), schemas: schemas.kept.into_inner() };
+    let policy = policy.filter(|_| !problems.any_error()).map(|policy| Policy { digest: text.digest(), ..policy });
+    Checked { policy, problems: problems.into_sorted(), text }
 }
 
 /// What is known so far of a policy that may have errors: enough to look for more of them.
@@ -143,6 +164,8 @@ fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
     }
     Some(Policy {
         version,
+        // Of the whole text, which is known once all of it is read.
+        digest: PolicyText::default().digest(),
         zone: draft.zone?,
         bucket: draft.bucket?,
         categories: draft.categories.into_iter().map(|(category, of)| (category, of.term)).collect(),

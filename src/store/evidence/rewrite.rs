@@ -32,6 +32,15 @@ pub struct RewriteEvidence {
     pub suppressed: u64,
     /// Records that were due and stay because they are held.
     pub held: u64,
+    /// Records whose tags were brought up to date.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retagged: u64,
+    /// Fields whose deadline moved, came or became open by that, by category.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved: BTreeMap<Category, u64>,
+    /// Fields that the policy does not name any more, and that are gone therefore.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unclassified: u64,
     /// Bytes of column chunks that were copied as they are.
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
@@ -53,6 +62,11 @@ impl RewriteEvidence {
         self.cell_records += other.cell_records;
         self.suppressed += other.suppressed;
         self.held += other.held;
+        self.retagged += other.retagged;
+        for (category, fields) in &other.moved {
+            *self.moved.entry(category.clone()).or_default() += fields;
+        }
+        self.unclassified += other.unclassified;
         self.bytes_copied += other.bytes_copied;
         self.bytes_dropped += other.bytes_dropped;
     }
@@ -64,5 +78,11 @@ impl RewriteEvidence {
         ended.and_then(|ended| ended.checked_add(self.records_out)) == Some(self.records_in)
             && self.cell_records <= self.records_out
             && self.cells <= self.rows_out
+            && self.retagged <= self.records_out
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -36,11 +36,14 @@ const PAGE_ROWS: usize = 4096;
 /// The most bytes that are sorted at once: texts of one piece are addressed with 31 bits.
 const LARGEST_PIECE: usize = 1 << 30;
 
+/// Spills that are kept at most: each is an open file.
+const MOST_SPILLS: usize = 256;
+
 /// Rows that are decoded at once at least.
 const LEAST_ROWS: usize = 64;
 
 /// Bytes that a file on its way takes whatever it holds: the parts of its upload, and the pages that are being encoded.
-const ON_THE_WAY: usize = 24 << 20;
+const ON_THE_WAY: usize = 32 << 20;
 
 /// The least bytes of a row group that is closed for its size.
 const LEAST_GROUP: usize = 8 << 20;
@@ -51,7 +54,8 @@ pub struct Merging {
     /// The columns by which the rows are sorted, the first first; those that the segments lack are passed over, and rows that
     /// are null in one go last. Without any, rows stay in the order in which they stand.
     pub sort_by: Vec<String>,
-    /// Bytes that it may take, rows, encoders and spills' buffers together; 64 MiB at least are kept to.
+    /// Bytes that it is to take, rows, encoders and spills' buffers together. Less than 64 MiB are not kept to, and of those some
+    /// 30 MiB more were seen to be taken.
     pub memory: usize,
 }
 
@@ -230,6 +234,9 @@ impl Merge {
             if bytes >= most {
                 bytes = 0;
                 spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
+                if spills.len() >= MOST_SPILLS {
+                    self.join(columns, keys, &mut spills)?;
+                }
             }
             Ok(())
         })?;
@@ -239,12 +246,21 @@ impl Merge {
         if !piece.is_empty() {
             spills.push(self.spill(columns, |take| keys.sorted(&std::mem::take(&mut piece), take))?);
         }
-        let at_once = ways::at_once(self.room() / 3);
-        while spills.len() > at_once {
-            let some: Vec<Spill> = spills.drain(..at_once).collect();
-            spills.push(self.spill(columns, |take| ways::merge(keys, some, take))?);
+        while spills.len() > self.at_once() {
+            self.join(columns, keys, &mut spills)?;
         }
         ways::merge(keys, spills, write)
+    }
+
+    /// Makes the oldest spills one, as many as are merged at once.
+    fn join(&self, columns: &Columns, keys: &Keys, spills: &mut Vec<Spill>) -> Result<(), RewriteError> {
+        let oldest: Vec<Spill> = spills.drain(..self.at_once().min(spills.len())).collect();
+        spills.push(self.spill(columns, |take| ways::merge(keys, oldest, take))?);
+        Ok(())
+    }
+
+    fn at_once(&self) -> usize {
+        ways::at_once(self.room() / 3)
     }
 
     /// What `fill` gives, in a file that has no name.

@@ -1,5 +1,5 @@
 //! What is done to segments once they are stored: columns left out (splice), rows parted (split), segments made one (merge),
-//! rows read back, cells put.
+//! tags written anew (retag), columns brought to what the policy names (reform), rows read back, cells put.
 //!
 //! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
 //! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
@@ -10,6 +10,8 @@ mod matching;
 mod merge;
 mod predicate;
 mod read;
+mod reform;
+mod retag;
 mod source;
 mod splice;
 mod split;
@@ -22,6 +24,8 @@ pub use merge::Merging;
 pub use predicate::Predicate;
 pub(super) use read::of_table;
 pub use read::{Reader, Rows, RowsOf};
+pub use reform::Reformed;
+pub use retag::{NewTags, Retagged, Retagging};
 pub use splice::Spliced;
 pub use split::Split;
 

@@ -87,14 +87,7 @@ impl Reader {
         predicate: Option<Predicate>,
         coded: bool,
     ) -> Result<Rows, RewriteError> {
-        let wanted = columns.iter().map(|name| match self.spec.column(name) {
-            Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
-            None => {
-                let why = "the table does not have it".to_owned();
-                Err(RewriteError::Column { column: (*name).to_owned(), why })
-            }
-        });
-        let wanted = Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?));
+        let wanted = wanted(&self.spec, columns)?;
         let (sender, receiver) = channel(2);
         let (store, sources) = (Arc::clone(&self.store), sources.to_vec());
         tokio::spawn(async move {
@@ -164,8 +157,20 @@ impl Reading {
     }
 }
 
+/// Columns of a table, each null on any row.
+pub(super) fn wanted(spec: &TableSpec, columns: &[&str]) -> Result<SchemaRef, RewriteError> {
+    let wanted = columns.iter().map(|name| match spec.column(name) {
+        Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
+        None => {
+            let why = "the table does not have it".to_owned();
+            Err(RewriteError::Column { column: (*name).to_owned(), why })
+        }
+    });
+    Ok(Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?)))
+}
+
 /// The batch with exactly the `wanted` columns, of the table's types or dictionaries of them: null where it lacks one.
-pub fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+pub(in crate::store) fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
     let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
         match rows.column_by_name(field.name()) {
             None => Ok(new_null_array(field.data_type(), rows.num_rows())),

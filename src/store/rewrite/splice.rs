@@ -24,8 +24,9 @@ use crate::store::index::StoredSegment;
 use crate::store::segment::{Contents, Home, Segment};
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
-use copy::{Copied, Sources};
-use layout::{Footer, Layout};
+pub(super) use copy::Copied;
+use copy::Sources;
+pub(super) use layout::{Footer, Layout, Written, layouts};
 
 /// Bytes that the shuffling of rows may take which are sorted by what goes.
 const SHUFFLE_BYTES: usize = 64 << 20;
@@ -44,7 +45,8 @@ pub struct Spliced {
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
     pub bytes_dropped: u64,
-    /// Columns that the policy does not name any more. They were kept, since nothing says when they are due.
+    /// Columns that the policy does not name any more. They were kept, since nothing says when they are due: where a policy was
+    /// activated without them, they go by [`Table::reform`].
     pub unclassified: BTreeSet<String>,
 }
 
@@ -71,7 +73,7 @@ impl Table {
             bytes_dropped: 0,
             unclassified: unclassified(self.spec(), &footers),
         };
-        for layout in layout::layouts(footers) {
+        for layout in layouts(footers) {
             let (segment, copied) = match self.splice_one(sources, layout, &due).await {
                 Ok(done) => done,
                 Err(error) => {
@@ -96,13 +98,30 @@ impl Table {
         layout: Layout,
         due: &Arc<Due>,
     ) -> Result<(Segment, Copied), RewriteError> {
-        let store = self.log.object_store(None);
         let members: Vec<&StoredSegment> = layout.members.iter().filter_map(|member| sources.get(*member)).collect();
         let Some(first) = members.first() else {
             return Err(StoreError::Refused("nothing to splice".to_owned()).into());
         };
         let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
         let home = Home { cells, ..Home::of(first) };
+        let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
+        let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
+        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
+        if let Err(error) = super::still_told(&segment.path, staying, &[&segment.contents]) {
+            self.discard(vec![segment]).await;
+            return Err(error);
+        }
+        Ok((segment, copied))
+    }
+
+    /// Writes what stays of segments, and the columns that the layout has written anew, as one segment at `home`.
+    pub(super) async fn copy_whole(
+        &self,
+        members: &[&StoredSegment],
+        home: Home,
+        (layout, due): (Layout, &Arc<Due>),
+    ) -> Result<(Segment, Copied), RewriteError> {
+        let store = self.log.object_store(None);
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
         let (spec, going, from) = (self.spec().clone(), due.clone(), store.clone());
@@ -120,7 +139,7 @@ impl Table {
             let worked =
                 blocking(move || shuffle(&merge, &going, &|path| runtime.block_on(Opened::open(&from, path)), parts));
             let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked.await).await?;
-            return self.checked(Segment { path, home, contents, size }, &members, due).await.map(|new| (new, copied));
+            return Ok((Segment { path, home, contents, size }, copied));
         }
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
@@ -129,18 +148,7 @@ impl Table {
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
-        self.checked(Segment { path, home, contents, size }, &members, due).await.map(|new| (new, copied))
-    }
-
-    /// The new segment, if the log will tell its deadlines; else nothing of it is left.
-    async fn checked(&self, new: Segment, old: &[&StoredSegment], due: &Due) -> Result<Segment, RewriteError> {
-        let staying = old.iter().flat_map(|segment| segment.deadlines.iter());
-        let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
-        if let Err(error) = super::still_told(&new.path, staying, &[&new.contents]) {
-            self.discard(vec![new]).await;
-            return Err(error);
-        }
-        Ok(new)
+        Ok((Segment { path, home, contents, size }, copied))
     }
 }
 
@@ -172,8 +180,8 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
     Ok(())
 }
 
-/// The columns that go, each with its category.
-struct Due(BTreeMap<String, Option<Category>>);
+/// The columns that go, each with its category; `None` for a tag.
+pub(super) struct Due(BTreeMap<String, Option<Category>>);
 
 impl Due {
     fn of(spec: &TableSpec, drop: &BTreeSet<Category>) -> Due {
@@ -182,6 +190,11 @@ impl Due {
             _ => None,
         });
         Due(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
+    }
+
+    /// Tags that are written anew or left out.
+    pub(super) fn tags(columns: impl IntoIterator<Item = String>) -> Due {
+        Due(columns.into_iter().map(|column| (column, None)).collect())
     }
 
     fn has(&self, column: &str) -> bool {

@@ -128,12 +128,12 @@ fn part(
 }
 
 /// A column of the old segment as the new ones have it.
-fn brought(field: &Field) -> Field {
+pub(super) fn brought(field: &Field) -> Field {
     Field::new(field.name(), field.data_type().clone(), true)
 }
 
 /// The tags that come as runs: those of which no row of the segment is null.
-fn runs(spec: &TableSpec, file: &ParquetMetaData, fields: &[Field]) -> Vec<String> {
+pub(super) fn runs(spec: &TableSpec, file: &ParquetMetaData, fields: &[Field]) -> Vec<String> {
     let varies = |name: &str| matches!(name, "jurisdiction" | "source_offset");
     let is_tag = |name: &str| spec.column(name).is_some_and(|column| column.role == Role::Tag) && !varies(name);
     let can_run = |data_type: &DataType| {

@@ -3,6 +3,8 @@ mod memory;
 mod merge;
 mod random;
 mod read;
+mod reform;
+mod retag;
 mod splice;
 mod split;
 

@@ -122,7 +122,16 @@ pub async fn finished<T, const N: usize>(
     uploads: [(&str, Upload); N],
     worked: Result<T, RewriteError>,
 ) -> Result<T, RewriteError> {
-    let (mut whole, mut failed) = (Vec::new(), None);
+    all_finished(store, uploads.into(), worked).await
+}
+
+/// The same of any number of files.
+pub async fn all_finished<T>(
+    store: &dyn ObjectStore,
+    uploads: Vec<(&str, Upload)>,
+    worked: Result<T, RewriteError>,
+) -> Result<T, RewriteError> {
+    let (count, mut whole, mut failed) = (uploads.len(), Vec::new(), None);
     for (path, upload) in uploads {
         match upload.written().await {
             Ok(true) => whole.push(path),
@@ -130,7 +139,7 @@ pub async fn finished<T, const N: usize>(
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    let missing = if whole.len() == N { None } else { Some(stopped("a last part is missing")) };
+    let missing = if whole.len() == count { None } else { Some(stopped("a last part is missing")) };
     let finished = match (failed, worked, missing) {
         (Some(error), _, _) | (None, Err(error), _) => Err(error),
         (None, Ok(_), Some(error)) => Err(error.into()),

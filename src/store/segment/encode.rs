@@ -63,7 +63,8 @@ pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) ->
         builder = builder.set_data_page_row_count_limit(rows);
     }
     for (field, values) in first.schema().fields().iter().zip(first.columns()) {
-        let Some(column) = spec.column(field.name()) else { continue };
+        let former = spec.former_deadline(field.name());
+        let Some(column) = spec.column(field.name()).or(former.as_ref()) else { continue };
         builder = of_column(builder, column, values.as_ref(), expected);
     }
     builder.build()

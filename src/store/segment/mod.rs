@@ -13,6 +13,7 @@ mod writer;
 pub(super) use encode::{Expected, tell_order, told_order};
 pub(super) use nulls::nulls;
 pub(super) use rows::{RowWriter, Sink};
+pub(super) use runs::{Constant, Runs, chunk as chunk_of_runs};
 pub(super) use stats::stats;
 pub use writer::SegmentWriter;
 

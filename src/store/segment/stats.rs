@@ -17,7 +17,9 @@ const LONGEST_TEXT: usize = 64;
 pub fn stats(spec: &TableSpec, file: &ParquetMetaData) -> String {
     let rows: i64 = file.row_groups().iter().map(|group| group.num_rows()).sum();
     let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
-    for column in spec.stored().filter(|column| spec.told_in_log(column)) {
+    let fields = file.file_metadata().schema_descr().root_schema().get_fields();
+    let former: Vec<TableColumn> = fields.iter().filter_map(|field| spec.former_deadline(field.name())).collect();
+    for column in spec.stored().filter(|column| spec.told_in_log(column)).chain(&former) {
         let Some(bounds) = Bounds::of(column, file) else {
             if !has_column(file, &column.name) {
                 nulls.insert(column.name.clone(), json!(rows));

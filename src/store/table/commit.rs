@@ -121,12 +121,17 @@ impl Table {
 
     /// Checks the change against the version that it is about to follow; its place is checked already.
     fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
+        if let Some(active) = self.policy().filter(|active| *active != change.evidence.policy_version.as_str()) {
+            return Err(CommitError::PolicyMoved { active: active.to_owned() });
+        }
         if self.controls() != change.controls {
             return Err(CommitError::ControlsMoved);
         }
         let stored = self.state.metadata.parse_schema().map_err(|_| CommitError::SchemaMoved)?;
         let still_fits = |name: &String| match (stored.field(name), self.schema.field(name)) {
             (Some(stored), Some(ours)) => stored.is_nullable() && same_type(stored.data_type(), ours.data_type()),
+            // What an earlier policy named and held rows still have.
+            (Some(stored), None) => stored.is_nullable(),
             _ => false,
         };
         let partitioned = self.state.metadata.partition_columns() == PARTITION_COLUMNS.as_slice();

@@ -6,9 +6,11 @@ mod actions;
 mod commit;
 mod controls;
 mod open;
+mod policy;
 mod rewrite;
 
 pub use controls::{controls_of, raise_controls};
+pub use policy::{TakesForce, take_force};
 pub use rewrite::RewriteCommit;
 
 use std::sync::Arc;
@@ -93,6 +95,12 @@ impl Table {
     /// Opens a product's table at its newest version; creates it if there is none, and adds the columns that it lacks.
     pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, super::OpenError> {
         open::open(root, spec).await
+    }
+
+    /// A product's table as it stands, for who only reads: nothing is made or changed. `None` if there is none. Errors if it
+    /// could not be given the columns of `spec`.
+    pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, super::OpenError> {
+        open::existing(root, spec).await
     }
 
     /// Reads what was committed since. Costs what is new, not what the table holds.

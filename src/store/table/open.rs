@@ -24,18 +24,14 @@ use crate::store::root::Root;
 use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
 
 /// The property that lists the columns whose bounds any engine may write to the log.
-const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
 /// How often opening starts again because another process created or changed the table meanwhile.
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
     let log = log::log_store(root, &spec.product)?;
-    let wanted: StructType = spec
-        .arrow()
-        .as_ref()
-        .try_into_kernel()
-        .map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })?;
+    let wanted = delta_schema(&spec)?;
     let control_log = ControlLog::open(root)?;
     for _ in 0..ATTEMPTS {
         let loaded = LogState::load(&log).await?;
@@ -57,6 +53,21 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
         }
     }
     Err(StoreError::Refused("the table changed under every attempt to open it".to_owned()).into())
+}
+
+/// The table as it stands, with nothing written: `None` if there is none. Errors if it could not be given the columns.
+pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
+    let log = log::log_store(root, &spec.product)?;
+    let schema = delta_schema(&spec)?;
+    let Some(state) = LogState::load(&log).await? else { return Ok(None) };
+    widened(&spec, &schema, &state.metadata)?;
+    Ok(Some(Table { spec, schema, log, state }))
+}
+
+/// The columns in Delta's types.
+pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
+    let schema = spec.arrow().as_ref().try_into_kernel();
+    schema.map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })
 }
 
 /// Puts an entry under its version if nobody has it: the one vote on what comes next.
@@ -95,7 +106,7 @@ fn lost(known: i64, newest: ControlsVersion) -> StoreError {
 }
 
 /// The first entry. A new table begins with every control that there is.
-fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) -> Result<Vec<Action>, StoreError> {
+pub fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) -> Result<Vec<Action>, StoreError> {
     let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
         .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
     let properties = [
@@ -116,7 +127,7 @@ fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) ->
 }
 
 /// The metadata that the table needs so that it has every column of the policy; `None` if it has.
-fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Result<Option<Metadata>, OpenError> {
+pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Result<Option<Metadata>, OpenError> {
     let table = || spec.product.to_string();
     let failed = |error: deltalake_core::kernel::Error| StoreError::Delta(Box::new(error.into()));
     let schema = stored.parse_schema().map_err(|error| StoreError::Delta(Box::new(error.into())))?;
@@ -168,7 +179,8 @@ pub fn same_type(a: &DataType, b: &DataType) -> bool {
     }
 }
 
-fn stats_columns(spec: &TableSpec) -> String {
+/// What that property says of the columns.
+pub fn stats_columns(spec: &TableSpec) -> String {
     let told = spec.stored().filter(|column| spec.told_in_log(column));
     told.map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")
 }

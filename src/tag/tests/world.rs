@@ -170,6 +170,7 @@ pub fn policy(zone: Tz, bucket: BucketUnit, records: Records, rules: Vec<Rule>) 
     let product = Product { key: sms(), title: None, records: Some(records) };
     Policy {
         version: PolicyVersion::new("1").unwrap(),
+        digest: crate::policy::PolicyText::default().digest(),
         zone,
         bucket,
         categories: ["traffic_data", "phone_number", "email_address", "channel_id", "content"]

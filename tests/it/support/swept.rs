@@ -48,6 +48,17 @@ pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
+/// Compacts everything, as it is `ahead` seconds from now: nothing may be left that becomes one. What was done.
+pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
+    let config = scene.config();
+    let said = ebbtide(ahead, args!["compact", "--output", "json", "--config", config.display()]);
+    assert_eq!(said.code, 0, "a compaction must leave nothing to do: {}{}", said.out, said.err);
+    let left = ebbtide(ahead, args!["compact", "--dry-run", "--output", "json", "--config", config.display()]);
+    let left: Value = serde_json::from_str(&left.out).unwrap();
+    assert_eq!(left["merges"], serde_json::json!([]), "something would still become one");
+    serde_json::from_str(&said.out).unwrap()
+}
+
 /// What is compared after a sweep.
 pub struct Swept<'a> {
     pub scene: &'a Scene<'a>,

@@ -1,11 +1,13 @@
 //! What a look-up reads: it must not grow with what it does not need.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use super::{files, found, looks};
-use crate::store::lookup::{AnyOf, Filter};
+use crate::store::lookup::{AnyOf, Filter, Finder};
 use crate::store::testing::{root, rows, segment_tags, spec};
 use crate::store::{SegmentWriter, StoredSegment, Table};
 
@@ -110,4 +112,27 @@ async fn footers_stay_within_their_memory() {
         assert!(limit < one * 100 || files.footers.bytes() > one * 10, "nothing is kept");
         counting.take();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_read_far_ahead_of_whoever_takes_the_rows() {
+    let (_folder, root) = root();
+    let table = crate::store::testing::filled(&root, 60).await;
+    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
+    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let size: u64 = segments.iter().map(|segment| segment.size).sum();
+    let (files, counting) = files(&root, 64 << 20);
+    let finder = Finder::new(root.clone(), 0);
+    let looked = Arc::new(AtomicU64::new(0));
+    let mut rows = finder.find_in(files, looks(&segments, &Filter::default()), table.spec().arrow(), looked);
+    assert!(rows.next().await.unwrap().is_ok());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ahead = counting.take();
+    assert!(ahead < size * 3 / 4, "{ahead} of {size} bytes are read for one of 60 segments");
+    let mut count = 1;
+    while let Some(found) = rows.next().await {
+        assert_eq!(found.unwrap().rows.num_rows(), 100);
+        count += 1;
+    }
+    assert_eq!(count, 60);
 }

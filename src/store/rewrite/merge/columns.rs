@@ -83,7 +83,11 @@ impl Columns {
         let place = |name: &String| spec.columns.iter().position(|column| column.name == *name).unwrap_or(usize::MAX);
         order.sort_by_key(place);
         let runs = seen.values().filter(|seen| seen.whole == sources.len() && shared(spec, &seen.field));
-        let runs = runs.map(|seen| seen.field.name().clone()).collect();
+        let mut runs: Vec<String> = runs.map(|seen| seen.field.name().clone()).collect();
+        if runs.len() == order.len() {
+            // The encoders must have something, be it the tags alone.
+            runs.clear();
+        }
         let fields: Vec<Field> = order.iter().filter_map(|name| Some(seen.get(name)?.field.clone())).collect();
         let schema = Arc::new(Schema::new(fields));
         Ok(Columns { rows_schema: schema.clone(), schema, runs, rows, ordered_by })

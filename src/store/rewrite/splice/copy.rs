@@ -2,6 +2,7 @@
 //!
 //! Promises that the footer is made of what stays alone: of the old one nothing is carried but the chunks' own figures.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -11,17 +12,18 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
 use super::super::source::{Chunks, Source};
 use super::super::upload::Parts;
-use super::{Due, Layout, metadata};
+use super::{Due, Layout, Written, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
-use crate::store::segment::{Contents, nulls, stats, tell_order};
+use crate::store::segment::{Contents, Runs, chunk_of_runs, nulls, stats, tell_order};
 use crate::store::spec::TableSpec;
 
 /// What was copied, and what was not.
@@ -61,7 +63,7 @@ pub fn copy(
     let mut rows = 0;
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
-        let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, indexed: layout.indexed };
+        let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, layout };
         let damaged = |error: ParquetError| RewriteError::damaged(&path, &error);
         let found: u64 =
             old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
@@ -84,13 +86,13 @@ pub fn copy(
 }
 
 /// A segment that is copied from.
-struct Old {
+struct Old<'a> {
     source: Source,
     metadata: ParquetMetaData,
-    indexed: bool,
+    layout: &'a Layout,
 }
 
-impl Old {
+impl Old<'_> {
     fn copy(
         &self,
         number: usize,
@@ -102,24 +104,51 @@ impl Old {
         let chunks = group.columns().iter().enumerate().map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
-            match chunks.get(leaf.path().parts()) {
-                Some((at, chunk)) => {
+            let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
+            let there = |written: &&Written| written.of.is_empty() || is_there(group, &written.of);
+            let parts = self.old_parts(leaf);
+            match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
+                (Some(written), _) if there(&written) => {
+                    let runs = Runs::one(written.value.clone(), rows_of(group)?);
+                    let (bytes, close) = chunk_of_runs(leaf.clone(), &runs)?;
+                    into.append_column(&bytes, self.indexed(close))?;
+                }
+                (_, Some((at, chunk))) => {
                     let (start, length) = within(chunk, &self.source)?;
                     copied.bytes_copied += length;
-                    into.append_column(&Chunks(&self.source), self.close(number, *at, chunk, start)?)?;
+                    let chunk = match parts.as_slice() == leaf.path().parts() {
+                        true => Cow::Borrowed(*chunk),
+                        false => Cow::Owned(under(chunk, leaf)?),
+                    };
+                    into.append_column(&Chunks(&self.source), self.close(number, *at, &chunk, start)?)?;
                 }
-                None => {
-                    let rows = u32::try_from(group.num_rows()).map_err(|_| wrong("too many rows in a row group"))?;
-                    let (bytes, mut close) = nulls(leaf.clone(), rows)?;
-                    if !self.indexed {
-                        (close.column_index, close.offset_index) = (None, None);
-                    }
-                    into.append_column(&bytes, close)?;
+                _ => {
+                    let (bytes, close) = nulls(leaf.clone(), rows_of(group)?)?;
+                    into.append_column(&bytes, self.indexed(close))?;
                 }
             }
         }
         into.close()?;
         Ok(())
+    }
+
+    /// Where a column of the new file stands in the old one.
+    fn old_parts(&self, leaf: &ColumnDescPtr) -> Vec<String> {
+        let mut parts = leaf.path().parts().to_vec();
+        if let Some(root) = parts.first_mut()
+            && let Some(old) = self.layout.renamed.get(root)
+        {
+            old.clone_into(root);
+        }
+        parts
+    }
+
+    /// The chunk's indexes only where the file has them for all chunks.
+    fn indexed(&self, mut close: ColumnCloseResult) -> ColumnCloseResult {
+        if !self.layout.indexed {
+            (close.column_index, close.offset_index) = (None, None);
+        }
+        close
     }
 
     /// What the writer is told of a chunk: that which it would know had it written the chunk itself.
@@ -136,7 +165,7 @@ impl Old {
             // Some writers set it to nothing that means anything.
             metadata = metadata.set_dictionary_page_offset(None);
         }
-        let (column_index, offset_index) = if self.indexed { self.indexes(group, at)? } else { (None, None) };
+        let (column_index, offset_index) = if self.layout.indexed { self.indexes(group, at)? } else { (None, None) };
         Ok(ColumnCloseResult {
             bytes_written: u64::try_from(chunk.compressed_size()).unwrap_or(0),
             rows_written: u64::try_from(rows).map_err(|_| wrong("less than no rows"))?,
@@ -175,6 +204,43 @@ impl Copied {
             }
         }
     }
+}
+
+/// The figures of a chunk as those of a column of another name.
+fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChunkMetaData, ParquetError> {
+    let mut to = ColumnChunkMetaData::builder(leaf.clone())
+        .set_encodings_mask(*chunk.encodings_mask())
+        .set_compression(chunk.compression())
+        .set_num_values(chunk.num_values())
+        .set_total_compressed_size(chunk.compressed_size())
+        .set_total_uncompressed_size(chunk.uncompressed_size())
+        .set_data_page_offset(chunk.data_page_offset())
+        .set_dictionary_page_offset(chunk.dictionary_page_offset())
+        .set_bloom_filter_offset(chunk.bloom_filter_offset())
+        .set_bloom_filter_length(chunk.bloom_filter_length())
+        .set_unencoded_byte_array_data_bytes(chunk.unencoded_byte_array_data_bytes())
+        .set_repetition_level_histogram(chunk.repetition_level_histogram().cloned())
+        .set_definition_level_histogram(chunk.definition_level_histogram().cloned());
+    if let Some(statistics) = chunk.statistics() {
+        to = to.set_statistics(statistics.clone());
+    }
+    if let Some(pages) = chunk.page_encoding_stats() {
+        to = to.set_page_encoding_stats(pages.clone());
+    }
+    to.build()
+}
+
+/// Whether a row group may hold anything of one of the columns.
+fn is_there(group: &RowGroupMetaData, columns: &[String]) -> bool {
+    group.columns().iter().any(|chunk| {
+        let root = chunk.column_path().parts().first();
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        root.is_some_and(|root| columns.contains(root)) && nulls != u64::try_from(chunk.num_values()).ok()
+    })
+}
+
+fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {
+    u32::try_from(group.num_rows()).map_err(|_| wrong("too many rows in a row group"))
 }
 
 /// Where a chunk begins and how long it is, if that is within the file.

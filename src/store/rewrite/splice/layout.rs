@@ -3,14 +3,16 @@
 //! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
 //! null, and columns of one name are of one type.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use parquet::schema::types::TypePtr;
+use parquet::errors::ParquetError;
+use parquet::schema::types::{Type, TypePtr};
 
 use super::super::RewriteError;
 use super::super::source::Source;
 use super::{Due, metadata};
-use crate::store::segment::told_order;
+use crate::store::segment::{Constant, told_order};
 
 /// Row groups of a file at most; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
@@ -50,7 +52,20 @@ pub struct Layout {
     pub indexed: bool,
     /// The columns in whose order some rows are.
     pub ordered_by: BTreeSet<String>,
+    /// Those of the columns that are written anew, and not copied.
+    pub written: Vec<Written>,
+    /// The name in the old file of each column that gets another, by its new one.
+    pub renamed: BTreeMap<String, String>,
     groups: usize,
+}
+
+/// A tag that is written anew, the same on every row.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub column: String,
+    pub value: Constant,
+    /// It is written where a row group has something of one of these columns, and null where not. Empty: always written.
+    pub of: Vec<String>,
 }
 
 /// As few files as the segments can share.
@@ -64,6 +79,8 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
                 members: vec![number],
                 indexed: footer.indexed,
                 ordered_by: footer.ordered_by,
+                written: Vec::new(),
+                renamed: BTreeMap::new(),
                 groups: footer.groups,
             }),
         }
@@ -72,6 +89,26 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
 }
 
 impl Layout {
+    /// Adds a column behind the others that is written anew.
+    pub fn write(&mut self, field: TypePtr, written: Written) {
+        self.fields.push(field);
+        self.written.push(written);
+    }
+
+    /// Gives columns new names; `renamed` tells the old name of each by its new one.
+    pub fn rename(&mut self, renamed: &BTreeMap<String, String>) -> Result<(), ParquetError> {
+        for (new, old) in renamed {
+            if let Some(field) = self.fields.iter_mut().find(|field| field.name() == old) {
+                *field = Arc::new(named(field, new)?);
+                if self.ordered_by.remove(old) {
+                    self.ordered_by.insert(new.clone());
+                }
+                self.renamed.insert(new.clone(), old.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn takes(&self, footer: &Footer) -> bool {
         let fits = |fields: &[TypePtr], of: &TypePtr| match fields.iter().find(|field| field.name() == of.name()) {
             Some(found) => found == of,
@@ -90,5 +127,32 @@ impl Layout {
         self.groups += footer.groups;
         self.indexed &= footer.indexed;
         self.ordered_by.extend(footer.ordered_by);
+    }
+}
+
+/// The same type under another name.
+fn named(of: &Type, name: &str) -> Result<Type, ParquetError> {
+    let info = of.get_basic_info();
+    let (repetition, logical, converted) = (info.repetition(), info.logical_type_ref().cloned(), info.converted_type());
+    let id = info.has_id().then(|| info.id());
+    match of {
+        Type::PrimitiveType { physical_type, type_length, scale, precision, .. } => {
+            Type::primitive_type_builder(name, *physical_type)
+                .with_repetition(repetition)
+                .with_logical_type(logical)
+                .with_converted_type(converted)
+                .with_length(*type_length)
+                .with_precision(*precision)
+                .with_scale(*scale)
+                .with_id(id)
+                .build()
+        }
+        Type::GroupType { fields, .. } => Type::group_type_builder(name)
+            .with_repetition(repetition)
+            .with_logical_type(logical)
+            .with_converted_type(converted)
+            .with_fields(fields.clone())
+            .with_id(id)
+            .build(),
     }
 }

@@ -75,6 +75,21 @@ async fn rows_come_sorted_by_subject_those_without_last_and_none_is_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_spills_than_may_be_open_become_fewer_on_the_way() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let sources = [stored(&table, &rows(0, 0, 10_000)).await, stored(&table, &rows(0, 10_000, 20_000)).await];
+    let segment = table.merge(&sources, &tight(&["recipient", "source_offset"])).await.unwrap();
+    let rows = merged(&root, &segment);
+    let offsets: Vec<usize> = column(&rows, "source_offset").iter().map(|offset| offset.parse().unwrap()).collect();
+    let recipients = column(&rows, "recipient");
+    let keys: Vec<_> = recipients.iter().zip(&offsets).collect();
+    assert!(keys.is_sorted());
+    let all: std::collections::BTreeSet<_> = offsets.into_iter().collect();
+    assert!(all.into_iter().eq(0..20_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_column_to_sort_by_rows_stay_in_their_order() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 3).await;
@@ -170,6 +185,17 @@ async fn no_order_is_left_of_a_subject_that_goes() {
         ),
         ..told(&spliced.segments[0])
     };
+    // A split leaves each half in its order, and each half says so.
+    let is = crate::store::Predicate::Is { column: "customer_id".to_owned(), value: "customer-3".to_owned() };
+    let crate::store::Split::Both { matching, rest } = table.split(&sorted_one, &is).await.unwrap() else {
+        panic!("no split")
+    };
+    assert!(marked(matching.path()) && marked(rest.path()));
+    let segments =
+        table.splice(&[told(&matching), told(&rest)], &categories(&["phone_number"])).await.unwrap().segments;
+    let after = column(&read(bytes(&root, segments[0].path())), "customer_id");
+    assert!(after.iter().take(1000).any(|of| of != "customer-3"), "the halves are shuffled into one another");
+    assert!(!marked(segments[0].path()));
     for source in [sorted_one, left] {
         let whole = source.deadlines.len() == 2;
         let spliced = table.splice(std::slice::from_ref(&source), &categories(&["phone_number"])).await.unwrap();

@@ -1,0 +1,88 @@
+//! `ebbtide policy activate`: a new policy takes force in every table.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::planning::{tell_progress, told};
+use super::standing::{ChangeError, Standing, read_new};
+use crate::cli::{Outcome, Output, json, runtime};
+use crate::controls::{Signature, activate};
+use crate::expiry::{Effects, examine, survey};
+use crate::ids::{PolicyVersion, ProductKey};
+
+/// Put a new policy in force: record it, with its schemas, and commit it in every table.
+///
+/// From then on no instance with another policy stores or deletes anything: it says which policy is active and waits. Start
+/// the instances with the new one; their sweeps bring the tags of what is stored up to date before they go by them.
+///
+/// What `policy plan` says cannot be carried out is refused. The version must be new: going back is a new version. May be run
+/// again after any error.
+///
+/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: a wrong use, nothing was done.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
+                        ebbtide policy activate config/policy-2027.yaml")]
+pub(in crate::cli) struct Args {
+    /// The new policy.
+    #[arg(value_name = "NEW")]
+    file: PathBuf,
+    #[command(flatten)]
+    standing: Standing,
+    /// Say what it would do, as `policy plan` does, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Active<'a> {
+    version: &'a PolicyVersion,
+    control: i64,
+    tables: &'a [ProductKey],
+}
+
+impl Args {
+    pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
+        self.answer(now).unwrap_or_else(ChangeError::outcome)
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+        let root = self.standing.root()?;
+        let new = match read_new(&self.file, self.output)? {
+            Ok(new) => new,
+            Err(outcome) => return Ok(outcome),
+        };
+        runtime()?.block_on(async {
+            let old = self.standing.policy(&root).await?;
+            let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
+            if self.dry_run {
+                let effects = survey(&root, (before, after), now, tell_progress).await?;
+                return Ok(told(&effects, (&self.file, &new), self.output));
+            }
+            let diff = examine(&root, before, after).await?;
+            if !diff.refused.is_empty() {
+                let effects = Effects { diff, products: Vec::new() };
+                return Ok(told(&effects, (&self.file, &new), self.output));
+            }
+            let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: after.version.clone() };
+            let done = activate(&root, (&old, &new), &by).await?;
+            Ok(Outcome::done(match self.output {
+                Output::Json => json(&Active { version: &done.version, control: done.control.0, tables: &done.tables }),
+                Output::Text => {
+                    let tables: Vec<&str> = done.tables.iter().map(ProductKey::as_str).collect();
+                    format!(
+                        "policy {} is active in {}, as control {}; start the instances with it\n",
+                        done.version,
+                        if tables.is_empty() { "no table yet".to_owned() } else { tables.join(", ") },
+                        done.control.0
+                    )
+                }
+            }))
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! `ebbtide policy history`: which policies were active, and since when.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::standing::ChangeError;
+use crate::cli::place::Place;
+use crate::cli::{Outcome, Output, json, runtime};
+use crate::controls::Controls;
+use crate::ids::PolicyVersion;
+use crate::policy::PolicyDigest;
+use crate::store::ControlsVersion;
+
+/// List the policies that were activated, oldest first, with the digest of their texts.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Print the text of that version, as it was activated, in the place of the list.
+    #[arg(long, value_name = "VERSION", value_parser = PolicyVersion::new)]
+    show: Option<PolicyVersion>,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    version: PolicyVersion,
+    active: bool,
+    activated_at: DateTime<Utc>,
+    control: i64,
+    sha256: PolicyDigest,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.answer().unwrap_or_else(ChangeError::outcome)
+    }
+
+    fn answer(&self) -> Result<Outcome, ChangeError> {
+        let root = self.place.root()?;
+        let controls = runtime()?.block_on(Controls::load(&root, ControlsVersion(0)))?;
+        if let Some(version) = &self.show {
+            let found = controls.activations().find(|(_, activation)| activation.version == *version);
+            return Ok(match (found, self.output) {
+                (None, _) => Outcome::failure(format!("error: policy {version} was never activated\n")),
+                (Some((_, activation)), Output::Text) => Outcome::done(activation.text.yaml.clone()),
+                (Some((_, activation)), Output::Json) => Outcome::done(json(activation)),
+            });
+        }
+        let newest = controls.active().map(|(version, _)| version);
+        let listed: Vec<Listed> = controls
+            .activations()
+            .map(|(control, activation)| Listed {
+                version: activation.version.clone(),
+                active: Some(control) == newest,
+                activated_at: activation.activated_at,
+                control: control.0,
+                sha256: activation.sha256.clone(),
+            })
+            .collect();
+        if self.output == Output::Json {
+            return Ok(Outcome::done(json(&listed)));
+        }
+        let mut out = String::new();
+        for Listed { version, active, activated_at, control, sha256 } in &listed {
+            let at = activated_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            let state = if *active { "active" } else { "past" };
+            // Writing to a text cannot fail.
+            let _ = writeln!(out, "{version}  {state} since {at}, control {control}, sha256 {sha256}");
+        }
+        if listed.is_empty() {
+            out.push_str("No policy was activated: each instance goes by the one that it is started with.\n");
+        }
+        Ok(Outcome::done(out))
+    }
+}

@@ -1,0 +1,215 @@
+//! `ebbtide policy plan`: what a new policy does to what is stored, before anyone activates it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::standing::{ChangeError, Standing, read_new};
+use crate::cli::report::counted;
+use crate::cli::{Outcome, Output, json, runtime};
+use crate::expiry::{ColumnEffect, Effect, Effects, MovedFields, Movement, Progress, survey};
+use crate::ids::Country;
+use crate::policy::{Change, Checked, Class, FieldDiff, Presence, ProductDiff, TermDiff, Told};
+use crate::problem::Problem;
+
+/// Say what a new policy does to what is stored: which deadlines move, what is due at once, what is kept longer, which columns
+/// go, and how many bytes it takes to write the tags anew. Changes nothing.
+///
+/// The new policy is held against the active one; before the first activation, against the one that is configured. Segments
+/// whose records all fare alike are not opened; of others only jurisdiction and tenant are read.
+///
+/// Exit code 0: it can be activated. 1: it cannot, and why. 2: a wrong use.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  ebbtide policy plan config/policy-2027.yaml")]
+pub(in crate::cli) struct Args {
+    /// The new policy.
+    #[arg(value_name = "NEW")]
+    file: PathBuf,
+    #[command(flatten)]
+    standing: Standing,
+    /// How to write the result.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Planned<'p> {
+    #[serde(flatten)]
+    effects: &'p Effects,
+    problems: &'p [Problem],
+}
+
+impl Args {
+    pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
+        self.answer(now).unwrap_or_else(ChangeError::outcome)
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+        let root = self.standing.root()?;
+        let new = match read_new(&self.file, self.output)? {
+            Ok(new) => new,
+            Err(outcome) => return Ok(outcome),
+        };
+        runtime()?.block_on(async {
+            let old = self.standing.policy(&root).await?;
+            let both = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
+            let effects = survey(&root, both, now, tell_progress).await?;
+            Ok(told(&effects, (&self.file, &new), self.output))
+        })
+    }
+}
+
+/// Says now and then how far it is.
+pub(super) fn tell_progress(progress: &Progress) {
+    if progress.done.is_multiple_of(1000) && progress.done < progress.of {
+        eprintln!("{}: {} of {} segments", progress.product, progress.done, progress.of);
+    }
+}
+
+/// What a new policy does, and what of it cannot be done.
+pub(super) fn told(effects: &Effects, (file, new): (&Path, &Checked), output: Output) -> Outcome {
+    let name = file.display().to_string();
+    let mut problems: Vec<Problem> =
+        effects.diff.refused.iter().map(|refusal| refusal.problem(&name, &new.text)).collect();
+    problems.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
+    let out = match output {
+        Output::Json => json(&Planned { effects, problems: &problems }),
+        Output::Text => {
+            let mut out = text(effects);
+            for problem in &problems {
+                let _ = writeln!(out, "{problem}");
+            }
+            out
+        }
+    };
+    if problems.is_empty() { Outcome::done(out) } else { Outcome::problem(out) }
+}
+
+fn text(effects: &Effects) -> String {
+    let diff = &effects.diff;
+    let mut out = format!("policy {} in the place of {}\n", diff.to, diff.from);
+    // Writing to a text cannot fail.
+    for (what, categories) in [("new categories", &diff.added), ("categories that go", &diff.removed)] {
+        let names: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
+        if !names.is_empty() {
+            let _ = writeln!(out, "{what}: {}", names.join(", "));
+        }
+    }
+    for product in &diff.products {
+        let effect = effects.products.iter().find(|effect| effect.product == product.product);
+        product_text(product, effect, &mut out);
+    }
+    let sum = |of: fn(&Effect) -> u64| effects.products.iter().map(of).sum::<u64>();
+    let (stale, records) = (sum(|of| of.stale), sum(|of| of.records));
+    let _ = match stale {
+        0 => writeln!(out, "\nno stored record is touched ({})", counted(records, "record")),
+        _ => writeln!(
+            out,
+            "\n{} of {} are to be tagged anew: {} copied, {} rewritten ({} opened to tell)",
+            stale,
+            counted(records, "stored record"),
+            counted(sum(|of| of.bytes_copied), "byte"),
+            counted(sum(|of| of.bytes_rewritten), "byte"),
+            counted(sum(|of| of.opened), "segment"),
+        ),
+    };
+    let unknown = sum(|of| of.unknown_files);
+    if unknown > 0 {
+        let _ = writeln!(out, "nothing can be told of {} of other engines", counted(unknown, "file"));
+    }
+    out
+}
+
+fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String) {
+    let ProductDiff { product: key, what, fields, terms, ends } = product;
+    let moved = effect.map(|effect| effect.moved.as_slice()).unwrap_or_default();
+    if *what == Presence::Kept && fields.is_empty() && terms.is_empty() && ends.is_none() {
+        return;
+    }
+    let what = match what {
+        Presence::Kept => "",
+        Presence::Added => " (new)",
+        Presence::Removed => " (left out)",
+    };
+    let _ = writeln!(out, "\n{key}{what}");
+    for field in fields {
+        let effect = effect.and_then(|effect| effect.columns.iter().find(|of| of.change == *field));
+        let _ = writeln!(out, "  {}{}", field_text(field), effect.map(column_text).unwrap_or_default());
+    }
+    for term in terms {
+        let _ = writeln!(out, "  {}", term_text(term));
+    }
+    if let Some((before, after)) = ends {
+        let or = |end: &Option<String>| end.clone().unwrap_or_else(|| "nothing".to_owned());
+        let _ = writeln!(out, "  records end: {} -> {}", or(before), or(after));
+    }
+    for MovedFields { category, jurisdictions, movement } in moved {
+        let _ = writeln!(out, "  stored {category}{}: {}", of(jurisdictions), movement_text(movement));
+    }
+}
+
+fn class_text(class: &Class) -> &str {
+    class.category().map_or("none", |category| category.as_str())
+}
+
+fn field_text(field: &FieldDiff) -> String {
+    match field {
+        FieldDiff::Added { column, class } => format!("field {column} comes: {}", class_text(class)),
+        FieldDiff::Removed { column, class } => format!("field {column} goes (was {})", class_text(class)),
+        FieldDiff::Renamed { from, to } => format!("field {from} becomes {to}"),
+        FieldDiff::Reclassified { column, from, to } => {
+            format!("field {column}: {} -> {}", class_text(from), class_text(to))
+        }
+    }
+}
+
+fn column_text(effect: &ColumnEffect) -> String {
+    let records = counted(effect.records, "stored record");
+    match effect.movement {
+        Movement { earlier: 0, later: 0, .. } => format!("; {records}"),
+        movement => format!("; {records}, {}", movement_text(&movement)),
+    }
+}
+
+fn movement_text(movement: &Movement) -> String {
+    let Movement { earlier, later, due_at_once } = movement;
+    let earlier = (*earlier > 0).then(|| match due_at_once {
+        0 => format!("{} due earlier", counted(*earlier, "field")),
+        _ => format!("{} due earlier, {due_at_once} of them at once", counted(*earlier, "field")),
+    });
+    let later = (*later > 0).then(|| format!("{} kept longer", counted(*later, "field")));
+    earlier.into_iter().chain(later).collect::<Vec<_>>().join(", ")
+}
+
+fn term_text(term: &TermDiff) -> String {
+    let TermDiff { category, jurisdictions, tenants, before, after, change } = term;
+    let words = |told: &Option<Told>| {
+        told.as_ref().map_or("nothing".to_owned(), |told| {
+            format!("{} {} from {} ({})", told.boundary, told.keep, told.trigger, told.rule)
+        })
+    };
+    let change = match change {
+        Change::Same | Change::Added | Change::Removed => String::new(),
+        Change::Reworded => ": the same deadlines".to_owned(),
+        Change::Shorter => ": shorter".to_owned(),
+        Change::Longer => ": longer".to_owned(),
+        Change::Mixed => ": some shorter, some longer".to_owned(),
+    };
+    let tenants = match tenants.as_slice() {
+        [] => String::new(),
+        [one] => format!(" of {one}"),
+        [one, rest @ ..] => format!(" of {one} and {}", counted(rest.len() as u64, "more tenant")),
+    };
+    format!("{category}{}{tenants}: {} -> {}{change}", of(jurisdictions), words(before), words(after))
+}
+
+/// ` in NL, BE`.
+fn of(jurisdictions: &[Country]) -> String {
+    match jurisdictions.len() {
+        0 => String::new(),
+        1..=6 => format!(" in {}", jurisdictions.iter().map(Country::as_str).collect::<Vec<_>>().join(", ")),
+        more => format!(" in {} and {} more countries", jurisdictions[0], more - 1),
+    }
+}

@@ -1,0 +1,90 @@
+//! Which policy a new one is held against: the active one, or before the first activation the one that is configured.
+//!
+//! Promises that what was activated is read from the control log, whatever became of its files.
+
+use std::path::{Path, PathBuf};
+
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::cli::place::{Place, PlaceError};
+use crate::cli::{Outcome, Output, report};
+use crate::controls::{ActivateError, Controls};
+use crate::expiry::SurveyError;
+use crate::policy::Checked;
+use crate::store::{ControlsVersion, Root, StoreError};
+
+/// The root, and the policy in use before the first activation.
+#[derive(Debug, clap::Args)]
+pub(super) struct Standing {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// The policy in use, before the first activation; without it, `policy` of the configuration. Afterwards the control log
+    /// tells.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// Why a change of policy cannot be told or made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChangeError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadablePolicy),
+    #[error("no policy is active yet: say which one is in use with --policy, or with a configuration that names it")]
+    NoPolicy,
+    #[error("the policy in use, {}, has errors; see `ebbtide policy check`", file.display())]
+    Faulty { file: PathBuf },
+    #[error("the active policy has errors for this version of the program: {0}")]
+    Active(String),
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    #[error(transparent)]
+    Activate(#[from] ActivateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl ChangeError {
+    pub(super) fn outcome(self) -> Outcome {
+        match &self {
+            Self::Place(_) | Self::Unreadable(_) | Self::NoPolicy | Self::Faulty { .. } => Outcome::usage(self),
+            Self::Activate(ActivateError::Used(_) | ActivateError::Faulty) => Outcome::usage(self),
+            _ => Outcome::failure(format!("error: {self}\n")),
+        }
+    }
+}
+
+impl Standing {
+    pub(super) fn root(&self) -> Result<Root, ChangeError> {
+        Ok(self.place.root()?)
+    }
+
+    /// The policy that a new one is held against.
+    pub(super) async fn policy(&self, root: &Root) -> Result<Checked, ChangeError> {
+        let controls = Controls::load(root, ControlsVersion(0)).await?;
+        if let Some((_, active)) = controls.active() {
+            let checked = active.text.checked(&format!("policy {}", active.version));
+            return match checked.policy {
+                Some(_) => Ok(checked),
+                None => {
+                    Err(ChangeError::Active(checked.problems.iter().map(|problem| format!("{problem}; ")).collect()))
+                }
+            };
+        }
+        let configured = || self.place.config().map(|config| config.policy);
+        let file = self.policy.clone().or_else(configured).ok_or(ChangeError::NoPolicy)?;
+        let checked = read_policy(&file)?;
+        if checked.policy.is_some() { Ok(checked) } else { Err(ChangeError::Faulty { file }) }
+    }
+}
+
+/// The new policy, or what is wrong with it.
+pub(super) fn read_new(file: &Path, output: Output) -> Result<Result<Checked, Outcome>, ChangeError> {
+    let checked = read_policy(file)?;
+    Ok(match checked.policy {
+        Some(_) => Ok(checked),
+        None => Err(report::problems(file, &checked.problems, output)),
+    })
+}

@@ -1,0 +1,123 @@
+//! The activation of a policy, as the control log keeps it: with the texts, so that what held when can be read years later.
+//!
+//! Promises that a version means one text for ever. Must hold nothing but the policy: it is for every table.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::log::Controls;
+use crate::ids::PolicyVersion;
+use crate::policy::{Policy, PolicyDigest, PolicyText};
+use crate::store::{ControlsVersion, Root, StoreError};
+
+/// A policy takes force in every table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyActivation {
+    /// The policy's version.
+    pub version: PolicyVersion,
+    /// The digest of its texts.
+    pub sha256: PolicyDigest,
+    /// When it was activated.
+    pub activated_at: DateTime<Utc>,
+    /// Its texts.
+    pub text: PolicyText,
+    /// The texts of the policy that it takes the place of, where no control tells them: that of a root's first activation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<PolicyText>,
+}
+
+/// A policy that may not be gone by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotActive {
+    /// It was active, and is no longer.
+    #[error("policy {own} is no longer active; {active} is: start with it")]
+    Past {
+        /// The policy in hand.
+        own: PolicyVersion,
+        /// The active one.
+        active: PolicyVersion,
+    },
+    /// It has never been activated.
+    #[error(
+        "policy {own} is not activated; {active} is active: start with it, or activate the other with \
+         `ebbtide policy activate`"
+    )]
+    Never {
+        /// The policy in hand.
+        own: PolicyVersion,
+        /// The active one.
+        active: PolicyVersion,
+    },
+    /// Another text was activated under its version.
+    #[error(
+        "policy {own} is not what was activated as {own}: its text or a schema that it names is another; restore them, or \
+         give what is new a version of its own and activate that"
+    )]
+    OtherText {
+        /// The policy in hand.
+        own: PolicyVersion,
+    },
+}
+
+/// Why it cannot be said that a policy is the active one.
+#[derive(Debug, thiserror::Error)]
+pub enum ActiveError {
+    /// It is not.
+    #[error(transparent)]
+    NotActive(#[from] NotActive),
+    /// The control log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Controls {
+    /// Every activation with its control's version, oldest first.
+    pub fn activations(&self) -> impl DoubleEndedIterator<Item = (ControlsVersion, &PolicyActivation)> {
+        self.iter().filter_map(|(version, control)| Some((*version, control.activation()?)))
+    }
+
+    /// The active policy; `None` before the first activation: then any is gone by.
+    #[must_use]
+    pub fn active(&self) -> Option<(ControlsVersion, &PolicyActivation)> {
+        self.activations().next_back()
+    }
+
+    /// Refuses a policy that is not the active one.
+    pub fn check_active(&self, policy: &Policy) -> Result<(), NotActive> {
+        let Some((_, active)) = self.active() else { return Ok(()) };
+        let own = policy.version.clone();
+        if active.version == own {
+            return if active.sha256 == policy.digest { Ok(()) } else { Err(NotActive::OtherText { own }) };
+        }
+        let past = self.texts().any(|(version, _)| version.as_ref() == Some(&own));
+        let active = active.version.clone();
+        Err(if past { NotActive::Past { own, active } } else { NotActive::Never { own, active } })
+    }
+
+    /// The texts of every policy that was ever active, oldest first, each with its version where that can be read.
+    fn texts(&self) -> impl Iterator<Item = (Option<PolicyVersion>, &PolicyText)> {
+        self.activations().flat_map(|(_, activation)| {
+            let before = activation.instead_of.iter().map(|text| (version_of(text), text));
+            before.chain([(Some(activation.version.clone()), &activation.text)])
+        })
+    }
+
+    /// Every policy that was ever active, oldest first. What this version of the program no longer takes for one is left out:
+    /// nothing but work is saved by knowing it.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Arc<Policy>> {
+        self.texts().filter_map(|(_, text)| text.checked("").policy.map(Arc::new)).collect()
+    }
+}
+
+fn version_of(text: &PolicyText) -> Option<PolicyVersion> {
+    text.checked("").policy.map(|policy| policy.version)
+}
+
+/// Refuses a policy that is not the active one of a root. Before the first activation any policy is.
+pub async fn check_active(root: &Root, policy: &Policy) -> Result<(), ActiveError> {
+    Ok(Controls::load(root, ControlsVersion(0)).await?.check_active(policy)?)
+}

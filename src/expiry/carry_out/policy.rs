@@ -1,0 +1,66 @@
+//! Segments of an earlier policy are brought to what the active one says: first their columns, then their tags.
+//!
+//! Promises that each of the two is one commit that leaves the segments outdated or up to date, and that nothing of a held row is
+//! touched: it waits with its old columns and tags until it is free.
+
+use std::sync::Arc;
+
+use super::{By, Done, Step};
+use crate::expiry::change::ByPolicy;
+use crate::expiry::error::SweepError;
+use crate::expiry::product::{HeldBy, Product};
+use crate::store::{RewriteEvidence, StoredSegment};
+
+impl Product {
+    /// Brings segments of one bucket, profile and policy up to date.
+    pub(super) async fn take_policy(
+        &mut self,
+        free: Vec<StoredSegment>,
+        held: &HeldBy,
+        by: &By,
+        done: &mut Done,
+    ) -> Result<(), SweepError> {
+        let Some(first) = free.first().cloned() else { return Ok(()) };
+        let Some((passage, former)) =
+            self.outdated().map(|outdated| (outdated.passage(&first).clone(), outdated.former().clone()))
+        else {
+            return Ok(());
+        };
+        let mut now = free;
+        if !passage.keeps_columns()
+            && let Some(reformed) = self.table.reform(&now, &former).await?
+        {
+            let new: Vec<String> = reformed.segments.iter().map(|segment| segment.path().to_owned()).collect();
+            let did = RewriteEvidence {
+                unclassified: reformed.unclassified,
+                bytes_copied: reformed.bytes_copied,
+                bytes_dropped: reformed.bytes_dropped,
+                ..RewriteEvidence::default()
+            };
+            now.retain(|segment| !reformed.replaced.iter().any(|gone| gone.path == segment.path));
+            let step = Step { operation: "retag", removes: reformed.replaced, adds: reformed.segments, did };
+            done.count(&self.commit(step, held, by).await?);
+            now.extend(new.iter().filter_map(|path| self.index.get(path).cloned()));
+        }
+        let text = self.table.profile_text(&first.profile).map(str::to_owned);
+        let Some(tags) = ByPolicy::new(&passage, &now, text.as_deref(), &by.policy_version) else { return Ok(()) };
+        let retagged = self.table.retag(&now, Arc::new(tags)).await?;
+        let replaced = retagged.as_ref().map(|retagged| retagged.replaced.as_slice()).unwrap_or_default();
+        let stay = now.iter().filter(|segment| !replaced.iter().any(|gone| gone.path == segment.path));
+        let stay: Vec<Arc<str>> = stay.map(|segment| segment.path.clone()).collect();
+        if let Some(retagged) = retagged {
+            let did = RewriteEvidence {
+                retagged: retagged.retagged,
+                moved: retagged.moved,
+                bytes_copied: retagged.bytes_copied,
+                ..RewriteEvidence::default()
+            };
+            let step = Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did };
+            done.count(&self.commit(step, held, by).await?);
+        }
+        if let Some(outdated) = self.outdated() {
+            stay.into_iter().for_each(|path| outdated.settle(path));
+        }
+        Ok(())
+    }
+}

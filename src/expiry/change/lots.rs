@@ -1,0 +1,83 @@
+//! The rows of a segment by what decides their profile under a new policy.
+//!
+//! Promises to read the columns that decide and no other, a batch at a time, and to keep counts alone.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
+
+use super::effect::Lot;
+use super::passage::{Need, Passage, Promised};
+use crate::policy::Kind;
+use crate::store::{RewriteError, Table};
+
+/// When a record came, and when it happened: what minimums count from is the later of the two.
+const ARRIVAL: &str = "ingested_at";
+const JURISDICTION: &str = "jurisdiction";
+
+/// Where the columns that decide stand.
+pub struct Deciding<'a> {
+    /// The tenant's column, where the tenant decides.
+    pub tenant: Option<&'a str>,
+    /// The event's column, where the arrival decides.
+    pub event: Option<&'a str>,
+}
+
+impl<'a> Deciding<'a> {
+    pub(super) fn columns(&self) -> Vec<&'a str> {
+        let arrival = self.event.is_some().then_some(ARRIVAL);
+        [JURISDICTION].into_iter().chain(self.tenant).chain(arrival).chain(self.event).collect()
+    }
+
+    /// The kind of each row of a batch of those columns, and how many buckets after its own its minimums count from.
+    pub(super) fn rows<'r>(
+        &'r self,
+        rows: &'r RecordBatch,
+        passage: &'r Passage,
+        promised: &'r Promised<'_>,
+    ) -> impl Iterator<Item = (Kind, u32)> + 'r {
+        let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        let (jurisdiction, tenant) = (texts(JURISDICTION), self.tenant.and_then(texts));
+        (0..rows.num_rows()).map(move |row| {
+            let late = match self.event {
+                None => promised.profile.late,
+                Some(event) => came(rows, row, event).map_or(0, |at| passage.late(promised.segment.bucket, at)),
+            };
+            (passage.kind(value(jurisdiction, row), value(tenant, row)), late)
+        })
+    }
+}
+
+/// The lots of a segment's rows.
+pub async fn lots(
+    table: &Table,
+    promised: &Promised<'_>,
+    passage: &Passage,
+    need: Need,
+) -> Result<Vec<Lot>, RewriteError> {
+    let deciding = passage.deciding(need);
+    let mut counts: HashMap<(Kind, u32), u64> = HashMap::new();
+    let mut rows = table.read_columns(std::slice::from_ref(promised.segment), &deciding.columns(), None)?;
+    while let Some(batch) = rows.next().await {
+        for key in deciding.rows(&batch?.rows, passage, promised) {
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    let mut lots: Vec<Lot> = counts.into_iter().map(|((kind, late), rows)| Lot { kind, late, rows }).collect();
+    lots.sort_by_key(|lot| (lot.kind, lot.late));
+    Ok(lots)
+}
+
+fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {
+    column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
+}
+
+/// The later of a row's arrival and event, in microseconds, as far as they are still there.
+fn came(rows: &RecordBatch, row: usize, event: &str) -> Option<i64> {
+    let instant = |name: &str| {
+        let column = rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+        column.is_valid(row).then(|| column.value(row))
+    };
+    instant(ARRIVAL).max(instant(event))
+}

@@ -1,0 +1,127 @@
+//! A new policy's tags for the rows of segments of one bucket and profile.
+//!
+//! Promises the same profile for a row as [`super::lots()`] foretells, and that a category which the policy no longer has for
+//! the product keeps no deadline.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::lots::Deciding;
+use super::passage::{Answer, Need, Passage, Promised};
+use crate::ids::{Category, PolicyVersion};
+use crate::policy::{Kind, Profile};
+use crate::store::{NewTags, Predicate, Retagging, RewriteError, StoredSegment};
+
+/// What decides the tags of rows, and which they are.
+pub struct ByPolicy {
+    passage: Arc<Passage>,
+    /// One of the segments: they share all that decides.
+    segment: StoredSegment,
+    profile: Profile,
+    version: PolicyVersion,
+    need: Option<Need>,
+    /// The columns that decide, by the names that they have now.
+    tenant: Option<String>,
+    event: String,
+    /// The categories that some of the segments have a deadline for.
+    before: BTreeSet<Category>,
+}
+
+impl ByPolicy {
+    /// For `segments`, which share bucket, profile and policy; `text` is what the table tells of their profile.
+    #[must_use]
+    pub fn new(
+        passage: &Arc<Passage>,
+        segments: &[StoredSegment],
+        text: Option<&str>,
+        version: &PolicyVersion,
+    ) -> Option<ByPolicy> {
+        let segment = segments.first()?.clone();
+        let promised = Promised::new(&segment, text);
+        let need = match passage.answer(&promised) {
+            Answer::One(_) => None,
+            Answer::Rows(need) => Some(need),
+        };
+        let told = segments.iter().flat_map(|segment| segment.deadlines.keys());
+        let before = told.chain(promised.profile.terms.iter().map(|term| &term.category)).cloned().collect();
+        let profile = promised.profile;
+        let (tenant, event) = passage.now();
+        Some(ByPolicy {
+            passage: Arc::clone(passage),
+            segment,
+            profile,
+            version: version.clone(),
+            need,
+            tenant,
+            event,
+            before,
+        })
+    }
+
+    fn deciding(&self) -> Deciding<'_> {
+        Deciding {
+            tenant: self.tenant.as_deref().filter(|_| self.need.is_some_and(|need| need.tenant)),
+            event: Some(self.event.as_str()).filter(|_| self.need.is_some_and(|need| need.arrival)),
+        }
+    }
+
+    fn promised(&self) -> Promised<'_> {
+        Promised { segment: &self.segment, profile: self.profile.clone() }
+    }
+}
+
+/// The most classes of jurisdictions, and of tenants, that there can be.
+const CLASSES: u64 = 1 << 16;
+
+/// A kind and how late its rows came, as one number.
+fn number(kind: Kind, late: u32) -> u64 {
+    let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
+    ((part(kind.country) * CLASSES + part(kind.tenant)) << 32) + u64::from(late)
+}
+
+fn parts(number: u64) -> (Kind, u32) {
+    let class = |class: u64| usize::try_from(class % CLASSES).unwrap_or(0);
+    let (kind, late) = (number >> 32, number % (1 << 32));
+    (Kind { country: class(kind / CLASSES), tenant: class(kind) }, u32::try_from(late).unwrap_or(0))
+}
+
+impl Retagging for ByPolicy {
+    fn columns(&self) -> Vec<&str> {
+        self.deciding().columns()
+    }
+
+    fn concerns(&self) -> Option<Predicate> {
+        None
+    }
+
+    fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
+        if self.need.is_none() {
+            let kind = self.passage.kinds(&self.promised()).first().copied();
+            let one = kind.map_or(0, |kind| number(kind, self.profile.late));
+            return Ok(vec![one; rows.num_rows()]);
+        }
+        let promised = self.promised();
+        Ok(self.deciding().rows(rows, &self.passage, &promised).map(|(kind, late)| number(kind, late)).collect())
+    }
+
+    fn target(&self, number: u64) -> Option<NewTags> {
+        let promised = self.promised();
+        let (kind, late) = parts(number);
+        let profile = self.passage.profile(kind, late, &promised)?;
+        if profile.id == self.segment.profile && self.passage.keeps_columns() {
+            return None;
+        }
+        let deadlines = profile.deadlines(self.passage.calendar(), self.segment.bucket);
+        let gone = self.before.iter().filter(|category| !profile.terms.iter().any(|term| term.category == **category));
+        let gone: Vec<_> = gone.map(|category| (category.clone(), None)).collect();
+        let deadlines = profile.terms.iter().map(|term| term.category.clone()).zip(deadlines).chain(gone).collect();
+        Some(NewTags {
+            profile: profile.id,
+            profile_text: profile.text,
+            deadlines,
+            policy_version: Some(self.version.clone()),
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! Foretells what a new policy does to what is stored, from the tables themselves. Reads only.
+//!
+//! Promises exact counts at the versions that it read, in bounded memory, and to open no segment whose rows all fare alike.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::effect::{Effect, Lot};
+use super::lots::lots;
+use super::passage::{Answer, Need, Passage, Promised};
+use crate::ids::ProductKey;
+use crate::policy::{Diff, Policy, Refusal, Spot, diff};
+use crate::store::{
+    OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec, products,
+};
+
+/// What a new policy does.
+#[derive(Debug, Serialize)]
+pub struct Effects {
+    /// What it changes by its words.
+    pub diff: Diff,
+    /// What becomes of the records of each product that has a table.
+    pub products: Vec<Effect>,
+}
+
+/// Why it cannot be foretold.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// A table cannot be read, or cannot have the new policy's columns.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment could not be read.
+    #[error(transparent)]
+    Segment(#[from] RewriteError),
+}
+
+/// How far a survey is.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The product that is being looked at.
+    pub product: ProductKey,
+    /// Segments that are done.
+    pub done: usize,
+    /// Segments that it has.
+    pub of: usize,
+}
+
+/// What `new` changes of `old`, and what of it cannot be carried out on what is stored under `root`. Lists the tables' segments
+/// and opens none.
+pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, SurveyError> {
+    let mut diff = diff(old, new);
+    for product in products(root)? {
+        if let Some(spec) = TableSpec::of(new, &product) {
+            // An error names the column that the table cannot have.
+            Table::existing(root, Arc::new(spec)).await?;
+        } else if let Some(spec) = TableSpec::of(old, &product)
+            && let Some(table) = Table::existing(root, Arc::new(spec)).await?
+        {
+            let index = SegmentIndex::load(&table).await?;
+            let records: u64 = index.iter().filter(|segment| !segment.cells).map(|segment| segment.records).sum();
+            diff.refused.extend((records > 0).then(|| left(&product, records)));
+        }
+    }
+    Ok(diff)
+}
+
+/// What `new` does to everything under `root` that `old` has stored, at `now`. `seen` is told of every segment that is done.
+pub async fn survey(
+    root: &Root,
+    (old, new): (&Policy, &Policy),
+    now: DateTime<Utc>,
+    mut seen: impl FnMut(&Progress),
+) -> Result<Effects, SurveyError> {
+    let mut effects = Effects { diff: examine(root, old, new).await?, products: Vec::new() };
+    for product in products(root)? {
+        let Some(passage) = Passage::new(old, new, &product) else { continue };
+        // The columns as they are stored, where the old policy has them.
+        let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };
+        let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
+        let index = SegmentIndex::load(&table).await?;
+        let surveyed = Surveyed { table: &table, index: &index, passage: &passage, now };
+        effects.products.push(surveyed.all(&mut seen).await?);
+    }
+    Ok(effects)
+}
+
+/// A product is left out that has records.
+fn left(product: &ProductKey, records: u64) -> Refusal {
+    Refusal {
+        spot: Spot::Key(vec!["products".to_owned(), product.to_string()]),
+        what: format!(
+            "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
+        ),
+        mend:
+            "keep it until they are gone; to be rid of them sooner, activate a version that keeps them less long first"
+                .to_owned(),
+    }
+}
+
+/// One table that is looked at.
+struct Surveyed<'s> {
+    table: &'s Table,
+    index: &'s SegmentIndex,
+    passage: &'s Passage,
+    now: DateTime<Utc>,
+}
+
+impl Surveyed<'_> {
+    async fn all(&self, seen: &mut impl FnMut(&Progress)) -> Result<Effect, SurveyError> {
+        let product = &self.table.spec().product;
+        let mut effect = Effect::of(product);
+        effect.unknown_files = self.index.unknown().count() as u64;
+        let of = self.index.len();
+        for (done, segment) in self.index.iter().enumerate() {
+            if !segment.cells {
+                self.one(segment, &mut effect).await?;
+            }
+            seen(&Progress { product: product.clone(), done: done + 1, of });
+        }
+        Ok(effect.finish(self.passage))
+    }
+
+    async fn one(&self, segment: &StoredSegment, effect: &mut Effect) -> Result<(), SurveyError> {
+        let promised = Promised::new(segment, self.table.profile_text(&segment.profile));
+        let kinds = self.passage.kinds(&promised);
+        let lots = match self.passage.answer(&promised) {
+            Answer::One(profile) => {
+                let first = kinds.first().copied();
+                // Where deadlines move, they are told by jurisdiction.
+                match profile.id == segment.profile
+                    || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
+                {
+                    true => first
+                        .map(|kind| Lot { kind, late: promised.profile.late, rows: segment.rows })
+                        .into_iter()
+                        .collect(),
+                    false => self.read(&promised, self.passage.need(false), effect).await?,
+                }
+            }
+            Answer::Rows(need) => self.read(&promised, need, effect).await?,
+        };
+        effect.count(self.passage, &promised, &lots, self.now);
+        Ok(())
+    }
+
+    /// The rows of a segment by what decides their profile.
+    async fn read(&self, promised: &Promised<'_>, need: Need, effect: &mut Effect) -> Result<Vec<Lot>, RewriteError> {
+        effect.opened += 1;
+        lots(self.table, promised, self.passage, need).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Which column of a new policy is which of the old one's.
+//!
+//! Promises that a column is taken for another under a new name only where the schema says so by an alias, and that none is
+//! taken for two.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::FieldDiff;
+use crate::policy::model::{Class, Records};
+
+/// The columns of two versions of a product, held against one another.
+#[derive(Debug, Clone, Default)]
+pub struct Moved {
+    /// The new name of each column that has another, by its old one.
+    pub renamed: BTreeMap<String, String>,
+    /// What changes.
+    pub fields: Vec<FieldDiff>,
+    old: BTreeMap<String, Class>,
+    new: BTreeMap<String, Class>,
+}
+
+impl Moved {
+    /// Holds the columns of `before` against those of `after`.
+    #[must_use]
+    pub fn of(before: Option<&Records>, after: Option<&Records>) -> Moved {
+        let (old, new) = (classes(before), classes(after));
+        let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+        if let (Some(before), Some(after)) = (before, after) {
+            for name in after.fields.keys().filter(|name| !old.contains_key(*name)) {
+                let Some(column) = after.schema.column(name) else { continue };
+                let was = before.fields.keys().find(|old| {
+                    !new.contains_key(*old)
+                        && !renamed.contains_key(*old)
+                        && before.schema.column(old).is_some_and(|old| column.was(&old.path))
+                });
+                renamed.extend(was.map(|was| (was.clone(), name.clone())));
+            }
+        }
+        let to: BTreeSet<&String> = renamed.values().collect();
+        let mut fields = Vec::new();
+        for (column, class) in &new {
+            if !old.contains_key(column) && !to.contains(column) {
+                fields.push(FieldDiff::Added { column: column.clone(), class: class.clone() });
+            }
+        }
+        for (column, from) in &old {
+            let now = renamed.get(column).unwrap_or(column);
+            match new.get(now) {
+                None => fields.push(FieldDiff::Removed { column: column.clone(), class: from.clone() }),
+                Some(class) => {
+                    if now != column {
+                        fields.push(FieldDiff::Renamed { from: column.clone(), to: now.clone() });
+                    }
+                    if class != from {
+                        let (column, from, to) = (now.clone(), from.clone(), class.clone());
+                        fields.push(FieldDiff::Reclassified { column, from, to });
+                    }
+                }
+            }
+        }
+        fields.sort();
+        Moved { renamed, fields, old, new }
+    }
+
+    /// What a column of the old policy is called in the new one.
+    #[must_use]
+    pub fn now<'n>(&'n self, old: &'n str) -> &'n str {
+        self.renamed.get(old).map_or(old, String::as_str)
+    }
+
+    /// What a column of the new policy was called in the old one.
+    #[must_use]
+    pub fn before<'n>(&'n self, new: &'n str) -> &'n str {
+        self.renamed.iter().find(|(_, now)| *now == new).map_or(new, |(old, _)| old.as_str())
+    }
+
+    /// What a column of the old policy was.
+    #[must_use]
+    pub fn class(&self, old: &str) -> Option<&Class> {
+        self.old.get(old)
+    }
+
+    /// Every column that both have: its old and its new name, what it was and what it is.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &str, &Class, &Class)> {
+        self.old.iter().filter_map(|(column, from)| {
+            let now = self.now(column);
+            Some((column.as_str(), now, from, self.new.get(now)?))
+        })
+    }
+
+    /// Whether any stored column loses its place, its name or its class.
+    #[must_use]
+    pub fn touches_stored(&self) -> bool {
+        self.fields.iter().any(|field| !matches!(field, FieldDiff::Added { .. }))
+    }
+
+    /// Whether stored columns go or get other names.
+    #[must_use]
+    pub fn reforms(&self) -> bool {
+        self.fields.iter().any(|field| matches!(field, FieldDiff::Removed { .. } | FieldDiff::Renamed { .. }))
+    }
+}
+
+/// Every column with what it is, derived ones among them.
+fn classes(records: Option<&Records>) -> BTreeMap<String, Class> {
+    let Some(records) = records else { return BTreeMap::new() };
+    let derived = records.derive.iter().map(|derived| (derived.name.clone(), Class::NotPersonal));
+    records.fields.iter().map(|(name, class)| (name.clone(), class.clone())).chain(derived).collect()
+}

@@ -1,0 +1,92 @@
+//! How two terms lie to one another: which gives the later deadlines.
+//!
+//! Promises never to call a change shorter that makes some deadline later, since that needs a basis. Tries the deadlines
+//! themselves, day by day through four years, and does not guess by the length of a month.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use super::model::Change;
+use crate::policy::calendar::Calendar;
+use crate::policy::deadline::deadline;
+use crate::policy::model::{Boundary, Keep, Trigger};
+use crate::policy::profile::Term;
+
+/// A window and which promise it is.
+type Window = (Keep, Boundary);
+
+/// What was found out so far.
+pub(in crate::policy) struct Windows {
+    calendar: Calendar,
+    /// Whether the second of two windows gives an earlier deadline for some bucket, and a later one for some.
+    known: HashMap<(Window, Window), (bool, bool)>,
+}
+
+impl Windows {
+    pub(super) fn new(calendar: Calendar) -> Windows {
+        Windows { calendar, known: HashMap::new() }
+    }
+
+    /// What a change of terms does.
+    pub(super) fn change(&mut self, before: &Term, after: &Term) -> Change {
+        use Trigger::{ConsentWithdrawn, ContractEnd, Event};
+        if same(before, after) {
+            return Change::Same;
+        }
+        let (mut earlier, mut later) = self.compare((before.keep, before.boundary), (after.keep, after.boundary));
+        // A contract ends after the events under it, nobody knows when; consent is withdrawn at any time, or never.
+        match (before.trigger, after.trigger) {
+            (Event, Event) | (ContractEnd, ContractEnd) | (ConsentWithdrawn, ConsentWithdrawn) => {}
+            (_, ContractEnd) | (ConsentWithdrawn, Event) => later = true,
+            (ContractEnd, _) | (Event, ConsentWithdrawn) => earlier = true,
+        }
+        // A minimum counts from the arrival, and nobody knows how late a record came.
+        match (before.boundary, after.boundary) {
+            (Boundary::AtMost, Boundary::AtLeast) => later = true,
+            (Boundary::AtLeast, Boundary::AtMost) => earlier = true,
+            _ => {}
+        }
+        match (earlier, later) {
+            (false, false) => Change::Reworded,
+            (true, false) => Change::Shorter,
+            (false, true) => Change::Longer,
+            (true, true) => Change::Mixed,
+        }
+    }
+
+    fn compare(&mut self, before: Window, after: Window) -> (bool, bool) {
+        if let Some(order) = of_one_unit(before, after) {
+            return (order.is_lt(), order.is_gt());
+        }
+        let calendar = self.calendar;
+        *self.known.entry((before, after)).or_insert_with(|| {
+            let (mut earlier, mut later) = (false, false);
+            for bucket in calendar.four_years() {
+                let due = |(keep, boundary): Window| deadline(&calendar, bucket, 0, keep, boundary);
+                let (old, new) = (due(before), due(after));
+                earlier |= new < old;
+                later |= new > old;
+                if earlier && later {
+                    break;
+                }
+            }
+            (earlier, later)
+        })
+    }
+}
+
+/// How the second of two windows lies to the first, where no calendar is needed: more days are more on every calendar.
+fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<Ordering> {
+    let order = match (before, after) {
+        (Keep::Hours(before), Keep::Hours(after))
+        | (Keep::Days(before), Keep::Days(after))
+        | (Keep::Months(before), Keep::Months(after)) => after.cmp(&before),
+        _ => return None,
+    };
+    (promised == promises).then_some(order)
+}
+
+/// Whether two terms say the same of a category.
+pub(super) fn same(one: &Term, other: &Term) -> bool {
+    (one.keep, one.trigger, one.boundary) == (other.keep, other.trigger, other.boundary)
+}

@@ -1,0 +1,99 @@
+//! The text of a policy: its file and the schemas that it names, as they were read, and the digest of both.
+//!
+//! Promises that equal digests mean equal texts, and that a text which was kept parses to the policy that it was. Must never
+//! read a file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::parse::{Checked, SchemaSource, parse};
+use crate::ids::RuleId;
+use crate::problem::At;
+use crate::yaml::{self, Node};
+
+/// The SHA-256 of a policy's texts, in 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PolicyDigest(Arc<str>);
+
+impl fmt::Display for PolicyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text of a policy and of the schemas that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyText {
+    /// The policy file.
+    pub yaml: String,
+    /// The schemas, by the path that the policy names them by.
+    pub schemas: BTreeMap<String, String>,
+}
+
+/// A place in a policy file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// The key at the end of these, from the top.
+    Key(Vec<String>),
+    /// The rule of that id.
+    Rule(RuleId),
+}
+
+impl PolicyText {
+    /// The digest of all of it.
+    #[must_use]
+    pub fn digest(&self) -> PolicyDigest {
+        let mut hash = Sha256::new();
+        let mut part = |text: &str| {
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text.as_bytes());
+        };
+        part(&self.yaml);
+        for (path, schema) in &self.schemas {
+            part(path);
+            part(schema);
+        }
+        PolicyDigest(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    }
+
+    /// Parses and checks it, with `file` as its name.
+    #[must_use]
+    pub fn checked(&self, file: &str) -> Checked {
+        parse(file, &self.yaml, self)
+    }
+
+    /// Where a place stands in the file, and its path in words. The nearest key above it, where it does not stand there.
+    #[must_use]
+    pub fn find(&self, spot: &Spot) -> (At, String) {
+        let root = yaml::parse(&self.yaml).ok();
+        match spot {
+            Spot::Key(keys) => {
+                let mut node = root.as_ref();
+                let mut at = At::default();
+                for key in keys {
+                    let Some(entry) = node.and_then(|node| node.entry(key)) else { break };
+                    (at, node) = (entry.at, Some(&entry.value));
+                }
+                (at, keys.join("."))
+            }
+            Spot::Rule(id) => {
+                let rules = root.as_ref().and_then(|root| root.get("rules")).and_then(Node::list).unwrap_or_default();
+                let is_it = |rule: &&Node| rule.get("id").and_then(Node::text) == Some(id.as_str());
+                let at = rules.iter().find(is_it).and_then(|rule| rule.entry("id")).map(|entry| entry.at);
+                (at.unwrap_or_default(), format!("rules.{id}"))
+            }
+        }
+    }
+}
+
+impl SchemaSource for PolicyText {
+    fn load(&self, path: &str) -> Result<String, String> {
+        self.schemas.get(path).cloned().ok_or_else(|| "it was not kept".to_owned())
+    }
+}

@@ -1,0 +1,156 @@
+//! Reform: the columns of segments become those of the table as the policy has it now: what it no longer names goes, what it
+//! names otherwise gets its new name.
+//!
+//! Promises that everything that stays is copied byte for byte, tags among it, and that a column is only renamed where the new
+//! name is free. Must never be done to a row that is held: what goes here is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+
+use super::matching::Opened;
+use super::source::Source;
+use super::splice::{Due, Footer, Layout, layouts};
+use super::{RewriteError, blocking};
+use crate::policy::is_tag;
+use crate::store::index::StoredSegment;
+use crate::store::segment::{Home, Segment};
+use crate::store::table::Table;
+
+/// What became of segments whose columns were not those of the table. Nothing is committed.
+#[derive(Debug, Clone, Default)]
+pub struct Reformed {
+    /// The segments that go.
+    pub replaced: Vec<StoredSegment>,
+    /// What takes their place.
+    pub segments: Vec<Segment>,
+    /// Fields that the policy does not name any more, and that are gone therefore, as far as it can be told without decoding.
+    pub unclassified: u64,
+    /// Bytes of column chunks that were copied.
+    pub bytes_copied: u64,
+    /// Bytes of column chunks that were left out.
+    pub bytes_dropped: u64,
+}
+
+/// What of a segment's columns is not as the table has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Amiss {
+    goes: BTreeSet<String>,
+    /// The old name of each column that gets another, by its new one.
+    renamed: BTreeMap<String, String>,
+    unclassified: u64,
+}
+
+impl Table {
+    /// Gives segments of one bucket and profile the table's columns; `None` if they have no others. Commits nothing.
+    ///
+    /// `former` tells the new name of what had another, by the old one. Errors if a segment is gone or damaged; then nothing of
+    /// the new ones is left.
+    pub async fn reform(
+        &self,
+        sources: &[StoredSegment],
+        former: &BTreeMap<String, String>,
+    ) -> Result<Option<Reformed>, RewriteError> {
+        let store = self.log.object_store(None);
+        let mut done = Reformed::default();
+        for source in sources {
+            let opened = Opened::open(&store, &source.path).await?;
+            let amiss = self.amiss(&opened, former);
+            if amiss.goes.is_empty() && amiss.renamed.is_empty() {
+                continue;
+            }
+            if let Err(error) = self.reform_one(source, amiss, &mut done).await {
+                self.discard(done.segments).await;
+                return Err(error);
+            }
+        }
+        Ok(Some(done).filter(|done| !done.replaced.is_empty()))
+    }
+
+    async fn reform_one(&self, source: &StoredSegment, amiss: Amiss, done: &mut Reformed) -> Result<(), RewriteError> {
+        let Amiss { goes, renamed, unclassified } = amiss;
+        let layouts = self.layouts(source, &goes).await?;
+        // Rows that were in the order of what goes are shuffled by the names that they are read by: names change before that.
+        let shuffled = layouts.iter().any(|layout| layout.ordered_by.iter().any(|column| goes.contains(column)));
+        let steps = if shuffled && !renamed.is_empty() {
+            vec![(BTreeSet::new(), renamed), (goes, BTreeMap::new())]
+        } else {
+            vec![(goes, renamed)]
+        };
+        let last = steps.len() - 1;
+        let mut of = source.clone();
+        for (number, (goes, renamed)) in steps.into_iter().enumerate() {
+            let due = Arc::new(Due::tags(goes.clone()));
+            let mut layouts = self.layouts(&of, &goes).await?.into_iter();
+            let Some(mut layout) = layouts.next() else { return Ok(()) };
+            layout.rename(&renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
+            let copied = self.copy_whole(&[&of], Home::of(source), (layout, &due)).await;
+            if number > 0 {
+                self.discard_at(&of.path).await;
+            }
+            let (segment, copied) = copied?;
+            if number < last {
+                of = StoredSegment { path: segment.path().into(), size: segment.size(), ..of };
+                continue;
+            }
+            let told = super::still_told(segment.path(), source.deadlines.iter(), &[&segment.contents]);
+            done.segments.push(segment);
+            told?;
+            done.bytes_copied += copied.bytes_copied;
+            done.bytes_dropped += copied.bytes_dropped;
+        }
+        done.unclassified += unclassified;
+        done.replaced.push(source.clone());
+        Ok(())
+    }
+
+    async fn layouts(&self, of: &StoredSegment, goes: &BTreeSet<String>) -> Result<Vec<Layout>, RewriteError> {
+        let (path, going) = (of.path.clone(), Due::tags(goes.clone()));
+        let source = Source::open(&self.log.object_store(None), &path).await?;
+        let footer = blocking(move || Footer::read(&source, &path, &going)).await?;
+        Ok(layouts(vec![footer]))
+    }
+
+    /// Takes a file away that was only a step on the way.
+    async fn discard_at(&self, path: &str) {
+        if let Err(error) = self.log.object_store(None).delete(&Path::from(path)).await {
+            tracing::debug!(store.error = %error, "a needless segment was left to the janitor");
+        }
+    }
+
+    fn amiss(&self, opened: &Opened, former: &BTreeMap<String, String>) -> Amiss {
+        let metadata = opened.metadata.metadata();
+        let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
+        let names: BTreeSet<&str> = fields.iter().map(|field| field.name()).collect();
+        let mut amiss = Amiss::default();
+        for name in &names {
+            if is_tag(name) || self.spec().column(name).is_some() {
+                continue;
+            }
+            let new = former.get(*name).filter(|new| self.spec().column(new).is_some());
+            match new.filter(|new| !names.contains(new.as_str()) && !amiss.renamed.contains_key(*new)) {
+                Some(new) => drop(amiss.renamed.insert(new.clone(), (*name).to_owned())),
+                None => drop(amiss.goes.insert((*name).to_owned())),
+            }
+        }
+        let groups = metadata.row_groups().iter();
+        amiss.unclassified = groups.map(|group| amiss.goes.iter().map(|name| values(group, name)).sum::<u64>()).sum();
+        amiss
+    }
+}
+
+/// The rows of a row group that have something of a column, as far as its figures tell.
+fn values(group: &RowGroupMetaData, column: &str) -> u64 {
+    let mut chunks =
+        group.columns().iter().filter(|chunk| chunk.column_path().parts().first().is_some_and(|of| of == column));
+    let Some(first) = chunks.next() else { return 0 };
+    let nulls = match first.column_path().parts().len() {
+        1 => first.statistics().and_then(Statistics::null_count_opt).unwrap_or(0),
+        _ => 0,
+    };
+    u64::try_from(group.num_rows()).unwrap_or(0).saturating_sub(nulls)
+}

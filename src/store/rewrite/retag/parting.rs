@@ -1,0 +1,213 @@
+//! Rows of a segment go to several targets: they are decoded, given their tags, and encoded to a segment for each.
+//!
+//! Promises bounded memory: a few targets at a time, the rows being read once for each few. A row whose deadline of a category
+//! is null beside others that have one has lost the category, and gets no deadline for it.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray,
+};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
+use parquet::file::statistics::Statistics;
+
+use super::super::matching::Opened;
+use super::super::read::{of_table, wanted};
+use super::super::split::{brought, runs};
+use super::super::upload::{self, Parts, Upload};
+use super::super::{RewriteError, blocking};
+use super::{NewTags, Retagging, counted, whole};
+use crate::store::error::StoreError;
+use crate::store::index::StoredSegment;
+use crate::store::segment::{Constant, Contents, Home, RowWriter, Segment, SegmentError};
+use crate::store::spec::TableSpec;
+use crate::store::table::Table;
+
+/// Targets that rows are written to at once: each has a row group in memory.
+const AT_ONCE: usize = 4;
+
+/// A target with the numbers of its rows; `None`: they stay as they are.
+type Target = (Option<NewTags>, Vec<u64>);
+
+impl Table {
+    /// Parts the rows of a segment by their targets. Nothing of the new segments is left after an error.
+    pub(super) async fn retag_parted(
+        &self,
+        opened: &Opened,
+        source: &StoredSegment,
+        by: &Arc<dyn Retagging>,
+    ) -> Result<Vec<(Option<NewTags>, Segment)>, RewriteError> {
+        let (of, with, spec) = (opened.clone(), Arc::clone(by), Arc::clone(self.spec()));
+        let counts = blocking(move || counted(&of, &spec, with.as_ref())).await?;
+        let mut targets: Vec<Target> = Vec::new();
+        for number in counts.into_keys() {
+            let tags = by.target(number);
+            match targets.iter_mut().find(|(of, _)| *of == tags) {
+                Some((_, numbers)) => numbers.push(number),
+                None => targets.push((tags, vec![number])),
+            }
+        }
+        let mut parts = Vec::with_capacity(targets.len());
+        for few in targets.chunks(AT_ONCE) {
+            match self.retag_few(opened, source, (by, few)).await {
+                Ok(segments) => parts.extend(few.iter().map(|(tags, _)| tags.clone()).zip(segments)),
+                Err(error) => {
+                    self.discard(parts.into_iter().map(|(_, segment)| segment).collect()).await;
+                    return Err(error);
+                }
+            }
+        }
+        let written: u64 = parts.iter().map(|(_, segment)| segment.rows()).sum();
+        if written != source.rows {
+            self.discard(parts.into_iter().map(|(_, segment)| segment).collect()).await;
+            let why = format!("of {} rows {written} were written", source.rows);
+            return Err(RewriteError::Damaged { path: source.path.to_string(), why });
+        }
+        Ok(parts)
+    }
+
+    /// Reads all rows once and writes those of a few targets.
+    async fn retag_few(
+        &self,
+        opened: &Opened,
+        source: &StoredSegment,
+        (by, few): (&Arc<dyn Retagging>, &[Target]),
+    ) -> Result<Vec<Segment>, RewriteError> {
+        let store = self.log.object_store(None);
+        let homes: Vec<Home> = few
+            .iter()
+            .map(|(tags, _)| tags.as_ref().map_or_else(|| Home::of(source), |tags| tags.home(source)))
+            .collect();
+        let paths: Vec<String> = homes.iter().map(Home::path).collect();
+        let (mut sinks, mut uploads): (Vec<Parts>, Vec<(&str, Upload)>) = (Vec::new(), Vec::new());
+        for path in &paths {
+            let (parts, upload) = upload::begin(store.clone(), path).await?;
+            sinks.push(parts);
+            uploads.push((path, upload));
+        }
+        let (of, with, spec, targets) = (opened.clone(), Arc::clone(by), Arc::clone(self.spec()), few.to_vec());
+        let worked = blocking(move || part(&spec, &of, with.as_ref(), targets.into_iter().zip(sinks))).await;
+        let written = upload::all_finished(&store, uploads, worked).await?;
+        let whole = paths.iter().zip(homes).zip(written);
+        Ok(whole.map(|((path, home), (contents, size))| Segment { path: path.clone(), home, contents, size }).collect())
+    }
+}
+
+/// One target's rows on their way to its segment.
+struct Part {
+    numbers: Vec<u64>,
+    /// The old file's columns that go.
+    goes: Vec<String>,
+    /// The deadlines that differ from row to row: a row keeps its null.
+    masked: Vec<(String, i64)>,
+    writer: RowWriter<Parts>,
+}
+
+fn part(
+    spec: &Arc<TableSpec>,
+    opened: &Opened,
+    by: &dyn Retagging,
+    targets: impl Iterator<Item = (Target, Parts)>,
+) -> Result<Vec<(Contents, u64)>, RewriteError> {
+    let mut parts = Vec::new();
+    for ((tags, numbers), sink) in targets {
+        parts.push(begin(spec, opened, (tags.as_ref(), numbers), sink)?);
+    }
+    let columns = by.columns();
+    let decides = wanted(spec, &columns)?;
+    for number in 0..opened.metadata.metadata().num_row_groups() {
+        let reader = opened.reader(vec![number], None).build().map_err(|error| opened.damaged(&error))?;
+        for rows in reader {
+            let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
+            let assigned = by.assign(&of_table(&rows, &decides)?)?;
+            for part in &mut parts {
+                part.take(&rows, &assigned)?;
+            }
+        }
+    }
+    let finish = |part: Part| {
+        let (contents, sink) = part.writer.finish()?;
+        Ok((contents, sink.finish().map_err(StoreError::from)?))
+    };
+    parts.into_iter().map(finish).collect()
+}
+
+fn begin(
+    spec: &Arc<TableSpec>,
+    opened: &Opened,
+    (tags, numbers): (Option<&NewTags>, Vec<u64>),
+    sink: Parts,
+) -> Result<Part, RewriteError> {
+    let file = opened.metadata.metadata();
+    let goes: Vec<String> = tags.map(|tags| tags.columns().into_iter().collect()).unwrap_or_default();
+    let fields = opened.metadata.schema().fields().iter().map(|field| brought(field));
+    let mut fields: Vec<Field> = fields.filter(|field| !goes.contains(field.name())).collect();
+    let runs = runs(spec, file, &fields);
+    let mut masked: Vec<(String, i64)> = Vec::new();
+    let mut constants: Vec<(Field, Constant)> = Vec::new();
+    for (field, written) in tags.map(|tags| whole::written(spec, tags)).transpose()?.unwrap_or_default() {
+        let there = |column: &String| opened.metadata.schema().column_with_name(column).is_some();
+        if !written.of.is_empty() && !written.of.iter().any(there) {
+            continue;
+        }
+        match written.value {
+            Constant::Int64(at) if some_are_null(opened, &written.column) => {
+                masked.push((written.column, at));
+                fields.push(field);
+            }
+            value => constants.push((field, value)),
+        }
+    }
+    let is_run = |name: &str| runs.iter().any(|run| run == name);
+    let writer = RowWriter::new(spec.clone(), fields, is_run, constants, sink);
+    Ok(Part { numbers, goes, masked, writer })
+}
+
+/// Whether a column is null on some rows of the file and not on others.
+fn some_are_null(opened: &Opened, column: &str) -> bool {
+    let groups = opened.metadata.metadata().row_groups().iter();
+    let nulls = groups.map(|group| {
+        let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
+        Some((chunk.statistics().and_then(Statistics::null_count_opt)?, u64::try_from(chunk.num_values()).ok()?))
+    });
+    let Some(nulls) = nulls.collect::<Option<Vec<_>>>() else {
+        // Not there, or not counted: then each row tells for itself.
+        return opened.metadata.schema().column_with_name(column).is_some();
+    };
+    let (null, all) = nulls.into_iter().fold((0, 0), |(null, all), (some, of)| (null + some, all + of));
+    null > 0 && null < all
+}
+
+impl Part {
+    fn take(&mut self, rows: &RecordBatch, assigned: &[u64]) -> Result<(), RewriteError> {
+        let ours = BooleanArray::from_iter(assigned.iter().map(|number| Some(self.numbers.contains(number))));
+        if ours.true_count() == 0 {
+            return Ok(());
+        }
+        let rows = if ours.true_count() == rows.num_rows() {
+            rows.clone()
+        } else {
+            filter_record_batch(rows, &ours).map_err(SegmentError::from)?
+        };
+        let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = (Vec::new(), Vec::new());
+        for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+            if !self.goes.contains(field.name()) {
+                fields.push(brought(field));
+                columns.push(Arc::clone(column));
+            }
+        }
+        for (name, at) in &self.masked {
+            let Some(old) = rows.column_by_name(name) else { continue };
+            let wrong = || RewriteError::Column { column: name.clone(), why: "it holds no instants".to_owned() };
+            let old = old.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(wrong)?;
+            let new = (0..old.len()).map(|row| old.is_valid(row).then_some(*at));
+            let new: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter(new).with_timezone("UTC"));
+            fields.push(Field::new(name, new.data_type().clone(), true));
+            columns.push(new);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        Ok(self.writer.write(&rows.map_err(SegmentError::from)?)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! All rows of segments get the same tags: everything else is copied byte for byte.
+//!
+//! Promises that nothing is decoded, and that a row group which holds nothing of a category gets no deadline for it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::TypePtr;
+
+use super::super::matching::Opened;
+use super::super::source::Source;
+use super::super::splice::{Due, Footer, Written, layouts};
+use super::super::{RewriteError, blocking};
+use super::{NewTags, columns_of};
+use crate::store::index::StoredSegment;
+use crate::store::segment::{Constant, Segment, SegmentError};
+use crate::store::spec::{TableSpec, expires_column, instant};
+use crate::store::table::Table;
+
+/// The new segments, each with the numbers of the old ones that it is made of.
+pub struct Copied {
+    pub segments: Vec<(Segment, Vec<usize>)>,
+    pub bytes_copied: u64,
+}
+
+/// Whether some rows of a row group have a deadline that is written anew and others have not: those lost the category, and
+/// one value for all of them would be a lie.
+pub fn is_mixed(opened: &Opened, tags: &NewTags) -> bool {
+    let mixed = |group: &RowGroupMetaData, column: &str| {
+        let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column]);
+        let nulls = chunk.and_then(|chunk| chunk.statistics()).and_then(Statistics::null_count_opt);
+        match (chunk, nulls) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(chunk), Some(nulls)) => nulls > 0 && Some(nulls) != u64::try_from(chunk.num_values()).ok(),
+        }
+    };
+    let groups = opened.metadata.metadata().row_groups();
+    let columns: Vec<String> = tags.deadlines.iter().map(|(category, _)| expires_column(category)).collect();
+    groups.iter().any(|group| columns.iter().any(|column| mixed(group, column)))
+}
+
+/// The tags that are written anew, each with its type in the file.
+pub fn written(spec: &TableSpec, tags: &NewTags) -> Result<Vec<(Field, Written)>, RewriteError> {
+    let deadlines = tags.deadlines.iter().filter_map(|(category, at)| {
+        let (column, value) = (expires_column(category), Constant::Int64((*at)?.micros()));
+        let field = Field::new(&column, instant(), true);
+        Some((field, Written { column, value, of: columns_of(spec, category) }))
+    });
+    // A category of which the table has no column is in no row.
+    let mut written: Vec<(Field, Written)> = deadlines.filter(|(_, written)| !written.of.is_empty()).collect();
+    if let Some(version) = &tags.policy_version {
+        let column = "policy_version".to_owned();
+        let field = Field::new(&column, arrow::datatypes::DataType::Utf8, true);
+        let value = Constant::Text(version.as_str().to_owned());
+        written.push((field, Written { column, value, of: Vec::new() }));
+    }
+    Ok(written)
+}
+
+impl Table {
+    /// Copies segments that get the same tags to as few files as they can share.
+    pub(super) async fn retag_whole(&self, members: &[StoredSegment], tags: &NewTags) -> Result<Copied, RewriteError> {
+        let store = self.log.object_store(None);
+        let due = Arc::new(Due::tags(tags.columns()));
+        let mut footers = Vec::with_capacity(members.len());
+        for member in members {
+            let (source, path, due) = (Source::open(&store, &member.path).await?, member.path.clone(), due.clone());
+            footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
+        }
+        let written = written(self.spec(), tags)?;
+        let mut copied = Copied { segments: Vec::new(), bytes_copied: 0 };
+        for mut layout in layouts(footers) {
+            let numbers = layout.members.clone();
+            let from: Vec<&StoredSegment> = numbers.iter().filter_map(|number| members.get(*number)).collect();
+            let Some(first) = from.first() else { continue };
+            for (field, written) in &written {
+                layout.write(in_file(field)?, written.clone());
+            }
+            match self.copy_whole(&from, tags.home(first), (layout, &due)).await {
+                Ok((segment, did)) => {
+                    copied.bytes_copied += did.bytes_copied;
+                    copied.segments.push((segment, numbers));
+                }
+                Err(error) => {
+                    self.discard(copied.segments.into_iter().map(|(segment, _)| segment).collect()).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(copied)
+    }
+}
+
+/// A column as a segment's file has it.
+fn in_file(field: &Field) -> Result<TypePtr, RewriteError> {
+    let schema = Schema::new(vec![field.clone()]);
+    let parquet = ArrowSchemaConverter::new().with_coerce_types(true).convert(&schema).map_err(SegmentError::from)?;
+    let fields = parquet.root_schema().get_fields();
+    fields.first().cloned().ok_or_else(|| RewriteError::Column {
+        column: field.name().clone(),
+        why: "it has no type in a file".to_owned(),
+    })
+}

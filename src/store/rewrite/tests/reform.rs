@@ -1,0 +1,107 @@
+//! Columns of segments become those of the table: renamed, gone, and the rest byte for byte.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::store::testing::{batch, root, spec};
+use crate::store::{SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
+
+async fn rows(table: &Table, segments: &[StoredSegment], column: &str) -> Vec<String> {
+    let mut rows = table.read_columns(segments, &[column], None).unwrap();
+    let mut all = Vec::new();
+    while let Some(batch) = rows.next().await {
+        let batch = batch.unwrap().rows;
+        let text = |row| arrow::util::display::array_value_to_string(batch.column(0), row).unwrap();
+        all.extend((0..batch.num_rows()).map(text));
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_gone() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let work = batch(&table, 0, None, 500).await;
+    table.commit(work).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let old: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (media, people) = (rows(&table, &old, "media").await, rows(&table, &old, "recipient").await);
+    assert!(media.iter().any(|text| !text.is_empty()));
+
+    let renamed = |column: &TableColumn| match column.name.as_str() {
+        "segments" => None,
+        "media" => Some(TableColumn { name: "files".to_owned(), ..column.clone() }),
+        "recipient" => Some(TableColumn { name: "person".to_owned(), ..column.clone() }),
+        _ => Some(column.clone()),
+    };
+    let columns = spec().columns.iter().filter_map(renamed).collect();
+    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let former: BTreeMap<String, String> =
+        [("media", "files"), ("recipient", "person"), ("unheard_of", "body")].map(|(a, b)| (a.into(), b.into())).into();
+    let done = table.reform(&old, &former).await.unwrap().unwrap();
+    assert_eq!((done.unclassified, done.replaced.len(), done.segments.len()), (500, old.len(), old.len()));
+    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
+    work.controls = table.controls();
+    table.commit_rewrite(work).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let new: Vec<StoredSegment> = index.iter().cloned().collect();
+    assert_eq!(
+        new.iter().map(|segment| &segment.deadlines).collect::<Vec<_>>(),
+        old.iter().map(|segment| &segment.deadlines).collect::<Vec<_>>()
+    );
+    assert_eq!((rows(&table, &new, "files").await, rows(&table, &new, "person").await), (media, people.clone()));
+    // The bloom filter came along: it finds who is there.
+    let is = crate::store::Predicate::Is { column: "person".to_owned(), value: people[0].clone() };
+    assert!(table.matches(&new[0], &is).await.unwrap() > 0);
+    let folder = root.table(&table.spec().product);
+    for segment in &new {
+        let bytes = std::fs::read(folder.join(&*segment.path)).unwrap();
+        let has = |name: &str| bytes.windows(name.len()).any(|at| at == name.as_bytes());
+        assert!(has("files") && !has("media") && !has("recipient") && !has("segments"), "{}", segment.path);
+    }
+    assert!(table.reform(&new, &former).await.unwrap().is_none(), "once is enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_same() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let work = batch(&table, 0, None, 500).await;
+    table.commit(work).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let old: Vec<StoredSegment> = index.iter().cloned().collect();
+    let how = crate::store::Merging { sort_by: vec!["recipient".to_owned()], memory: 64 << 20 };
+    let merged = table.merge(&old, &how).await.unwrap();
+    table.commit_rewrite(crate::store::testing::rewrite(&index, old, vec![merged])).await.unwrap();
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let sorted: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (people, media) = (rows(&table, &sorted, "recipient").await, rows(&table, &sorted, "media").await);
+    assert!(people.is_sorted());
+
+    let renamed = |column: &TableColumn| match column.name.as_str() {
+        "recipient" => None,
+        "media" => Some(TableColumn { name: "files".to_owned(), ..column.clone() }),
+        _ => Some(column.clone()),
+    };
+    let columns = spec().columns.iter().filter_map(renamed).collect();
+    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let former: BTreeMap<String, String> = [("media".to_owned(), "files".to_owned())].into();
+    let done = table.reform(&sorted, &former).await.unwrap().unwrap();
+    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
+    work.controls = table.controls();
+    table.commit_rewrite(work).await.unwrap();
+    let new: Vec<StoredSegment> = SegmentIndex::load(&table).await.unwrap().iter().cloned().collect();
+    let files = rows(&table, &new, "files").await;
+    assert_ne!(files, media, "the order tells who is who");
+    let sorted = |mut texts: Vec<String>| {
+        texts.sort();
+        texts
+    };
+    assert_eq!(sorted(files), sorted(media));
+    let folder = root.table(&table.spec().product);
+    let bytes = std::fs::read(folder.join(&*new[0].path)).unwrap();
+    assert!(!bytes.windows(9).any(|at| at == b"recipient"));
+    // Nothing is left of the step on the way: what was read, what was merged of it, and what came of that.
+    let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
+    assert_eq!(files.filter(|file| file.path().extension().is_some_and(|of| of == "parquet")).count(), 3);
+}

@@ -1,0 +1,139 @@
+//! The commit by which a policy takes force in a table: it names the policy, gives the table the columns that it lacks and
+//! raises the controls, in one step.
+//!
+//! Promises that no commit made under another policy lands after it: every commit of records or rewrites is held against the
+//! policy that the table names. Must never put an older activation in the place of a newer one.
+
+use std::sync::Arc;
+
+use deltalake_core::kernel::transaction::TransactionError;
+use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType, Transaction};
+
+use super::actions::evidence_info;
+use super::open::{STATS_COLUMNS, creation, delta_schema, stats_columns, widened, write_entry};
+use super::{ControlsVersion, Table};
+use crate::failpoint;
+use crate::ids::{PolicyVersion, ProductKey};
+use crate::store::error::{CommitError, OpenError, StoreError};
+use crate::store::evidence::Evidence;
+use crate::store::log::{self, CONTROLS_APP, LogState, POLICY_APP};
+use crate::store::root::Root;
+use crate::store::spec::TableSpec;
+
+/// The property that names the active policy.
+const POLICY: &str = "ebbtide.policy";
+
+/// A policy that takes force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakesForce {
+    /// The version of its control.
+    pub control: ControlsVersion,
+    /// Its own version.
+    pub policy: PolicyVersion,
+}
+
+impl Table {
+    /// The version of the policy that the table takes commits of; `None` while it takes those of any.
+    #[must_use]
+    pub fn policy(&self) -> Option<&str> {
+        self.state.policy()
+    }
+}
+
+impl LogState {
+    /// The version of the active policy.
+    pub fn policy(&self) -> Option<&str> {
+        self.metadata.configuration().get(POLICY).map(String::as_str)
+    }
+}
+
+/// Puts a policy in force in the table of a product, which has the columns `spec` under it: `None` where it has no records of
+/// the product. The table is made if the policy has records and there is none. `true` if it was not in force; after a later
+/// policy it is never put in force. May be called again after any error.
+pub async fn take_force(
+    root: &Root,
+    (product, spec): (&ProductKey, Option<Arc<TableSpec>>),
+    taking: TakesForce,
+    evidence: Evidence,
+) -> Result<bool, CommitError> {
+    let log = log::log_store(root, product).map_err(CommitError::Store)?;
+    let schema = spec.as_deref().map(delta_schema).transpose().map_err(refused)?;
+    let columns = spec.as_deref().zip(schema.as_ref());
+    let mut failed: Option<StoreError> = None;
+    loop {
+        let state = LogState::load(&log).await.map_err(CommitError::Unknown)?;
+        if state.as_ref().is_some_and(|state| state.txn(POLICY_APP).is_some_and(|at| at >= taking.control.0)) {
+            return Ok(false);
+        }
+        // Looked: it is not there.
+        if let Some(error) = failed {
+            return Err(CommitError::Store(error));
+        }
+        let (version, actions) = match (&state, columns) {
+            (Some(state), columns) => (state.version + 1, change(state, columns, &taking, &evidence)?),
+            (None, Some((spec, schema))) => (0, made(spec, schema, &taking)?),
+            (None, None) => return Ok(false),
+        };
+        failpoint::reach("before-commit");
+        match write_entry(&log, version, &actions).await {
+            Ok(()) => {
+                failpoint::reach("after-commit");
+                return Ok(true);
+            }
+            Err(TransactionError::VersionAlreadyExists(_)) => failed = None,
+            Err(error) => failed = Some(error.into()),
+        }
+    }
+}
+
+fn refused(error: OpenError) -> CommitError {
+    CommitError::Store(match error {
+        OpenError::Store(error) => error,
+        error => StoreError::Refused(error.to_string()),
+    })
+}
+
+fn txns(taking: &TakesForce, controls: i64) -> [Action; 2] {
+    [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls))]
+        .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
+}
+
+fn named(metadata: Metadata, taking: &TakesForce) -> Result<Metadata, StoreError> {
+    let named = metadata.add_config_key(POLICY.to_owned(), taking.policy.to_string());
+    named.map_err(|error| StoreError::Delta(Box::new(error.into())))
+}
+
+fn change(
+    state: &LogState,
+    columns: Option<(&TableSpec, &StructType)>,
+    taking: &TakesForce,
+    evidence: &Evidence,
+) -> Result<Vec<Action>, CommitError> {
+    let mut metadata = state.metadata.clone();
+    if let Some((spec, schema)) = columns {
+        metadata = widened(spec, schema, &metadata).map_err(refused)?.unwrap_or(metadata);
+        // A column that became personal is told of no longer.
+        let told = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
+        metadata = told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
+    }
+    let mut evidence = evidence.clone();
+    evidence.commit = uuid::Uuid::new_v4();
+    evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
+    let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
+    let metadata = named(metadata, taking).map_err(CommitError::Store)?;
+    Ok([info, Action::Metadata(metadata)].into_iter().chain(txns(taking, state.controls())).collect())
+}
+
+/// The first entry of a table that begins under the policy.
+fn made(spec: &TableSpec, schema: &StructType, taking: &TakesForce) -> Result<Vec<Action>, CommitError> {
+    let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;
+    let mut actions = Vec::with_capacity(made.len() + 2);
+    for action in made {
+        actions.push(match action {
+            Action::Metadata(metadata) => Action::Metadata(named(metadata, taking).map_err(CommitError::Store)?),
+            action => action,
+        });
+    }
+    actions.extend(txns(taking, 0));
+    Ok(actions)
+}
