@@ -67,7 +67,7 @@ pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, Cont
 /// Every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
     let mut tables = Vec::new();
-    for product in products(root)? {
+    for product in products(root).await? {
         if let Some(version) = controls_of(root, &product).await? {
             tables.push((product, version));
         }
@@ -88,7 +88,7 @@ pub(super) async fn put_in_force(
     by: &Signature,
 ) -> Result<Vec<ProductKey>, SettleError> {
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for product in products(root)?.into_iter().filter(|product| control.covers(product)) {
+    for product in products(root).await?.into_iter().filter(|product| control.covers(product)) {
         match raise(root, &product, (version, control), by).await {
             Ok(Some(_)) => done.push(product),
             // It is being made: its maker reads the control log behind its first entry.

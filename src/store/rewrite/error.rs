@@ -4,6 +4,7 @@ use parquet::errors::ParquetError;
 
 use crate::store::error::StoreError;
 use crate::store::segment::SegmentError;
+use crate::store::source::Source;
 
 /// A segment could not be rewritten or read. Nothing of the table changed.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +40,19 @@ pub enum RewriteError {
 }
 
 impl RewriteError {
-    /// What the Parquet reader says of a segment.
-    pub(super) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
-        RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
+    /// What the Parquet reader says of a segment, or what its store does: then the segment is not to blame.
+    pub(super) fn damaged(path: &str, source: &Source, error: &ParquetError) -> RewriteError {
+        match source.failure() {
+            Some(failed) => RewriteError::store(path, failed),
+            None => RewriteError::Damaged { path: path.to_owned(), why: error.to_string() },
+        }
+    }
+
+    /// What the store says of a segment.
+    pub(super) fn store(path: &str, error: object_store::Error) -> RewriteError {
+        match error {
+            object_store::Error::NotFound { .. } => RewriteError::Gone { path: path.to_owned() },
+            error => StoreError::from(error).into(),
+        }
     }
 }

@@ -8,7 +8,6 @@ mod error;
 mod matching;
 mod predicate;
 mod read;
-mod source;
 mod splice;
 mod split;
 mod upload;

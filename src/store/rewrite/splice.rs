@@ -10,15 +10,17 @@ mod layout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 
-use super::source::Source;
 use super::{RewriteError, blocking, upload};
 use crate::ids::Category;
 use crate::store::error::StoreError;
 use crate::store::index::StoredSegment;
 use crate::store::segment::{Home, Segment};
+use crate::store::source::Source;
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
 use copy::{Copied, Sources};
@@ -54,7 +56,7 @@ impl Table {
         let store = self.log.object_store(None);
         let mut footers = Vec::with_capacity(sources.len());
         for segment in sources {
-            let (source, path, due) = (Source::open(&store, &segment.path).await?, segment.path.clone(), due.clone());
+            let (source, path, due) = (open(&store, &segment.path).await?, segment.path.clone(), due.clone());
             footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
         }
         let mut spliced = Spliced {
@@ -104,7 +106,7 @@ impl Table {
         let runtime = Handle::current();
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
-            let open = |path: &str| runtime.block_on(Source::open(&from, path));
+            let open = |path: &str| runtime.block_on(open(&from, path));
             copy::copy(&spec, &layout, &going, Sources { old, open }, parts)
         });
         let worked = worked.await;
@@ -117,6 +119,10 @@ impl Table {
         }
         Ok((Segment { path, home, contents, size }, copied))
     }
+}
+
+async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, RewriteError> {
+    Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
 }
 
 /// Refuses segments that may not become one.
@@ -170,5 +176,5 @@ fn metadata(source: &Source, path: &str, indexes: bool) -> Result<ParquetMetaDat
         .with_metadata_options(Some(ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)))
         .with_page_index_policy(policy)
         .parse_and_finish(source)
-        .map_err(|error| RewriteError::damaged(path, &error))
+        .map_err(|error| RewriteError::damaged(path, source, &error))
 }

@@ -30,13 +30,13 @@ const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
-    let log = log::log_store(root, &spec.product)?;
+    let log = log::log_store(root, &spec.product);
     let wanted: StructType = spec
         .arrow()
         .as_ref()
         .try_into_kernel()
         .map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })?;
-    let control_log = ControlLog::open(root)?;
+    let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
         let loaded = LogState::load(&log).await?;
         // After the table: who appends a control looks for tables after it, so one of the two sees the other.

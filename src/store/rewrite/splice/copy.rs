@@ -15,13 +15,13 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
-use super::super::source::{Chunks, Source};
 use super::super::upload::Parts;
 use super::{Due, Layout, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
 use crate::store::segment::{Contents, nulls, stats};
+use crate::store::source::{Chunks, Source};
 use crate::store::spec::TableSpec;
 
 /// What was copied, and what was not.
@@ -60,7 +60,6 @@ pub fn copy(
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
         let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, indexed: layout.indexed };
-        let damaged = |error: ParquetError| RewriteError::damaged(&path, &error);
         let found: u64 =
             old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
         if found != told {
@@ -70,7 +69,8 @@ pub fn copy(
         rows += found;
         for number in 0..old.metadata.num_row_groups() {
             let group = file.next_row_group().map_err(failed)?;
-            old.copy(number, &leaves, group, &mut copied).map_err(damaged)?;
+            old.copy(number, &leaves, group, &mut copied)
+                .map_err(|error| RewriteError::damaged(&path, &old.source, &error))?;
             copied.leave_out(old.metadata.row_group(number), due);
         }
     }

@@ -6,8 +6,8 @@
 use parquet::schema::types::TypePtr;
 
 use super::super::RewriteError;
-use super::super::source::Source;
 use super::{Due, metadata};
+use crate::store::source::Source;
 
 /// Row groups of a file at most; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
