@@ -27,7 +27,7 @@ use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{OpenError, Root, RootError, Table, TableSpec};
+use crate::store::{OpenError, Root, RootError, Table, TableSpec, UnfitError};
 
 use retention::{RETENTION_EVERY, Retention};
 use works::Works;
@@ -59,6 +59,9 @@ pub enum AppError {
     /// Another policy is the active one, or it cannot be told which is.
     #[error(transparent)]
     Policy(#[from] ActiveError),
+    /// The bucket may not hold tables, or could not be tried.
+    #[error(transparent)]
+    Unfit(#[from] UnfitError),
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -104,12 +107,13 @@ impl App {
         if !refused.is_empty() {
             return Err(AppError::Properties(refused));
         }
-        let root = Root::parse(&self.config.root)?;
+        let root = Root::open(&self.config.root, &self.config.store)?;
         check_active(&root, &self.policy).await?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
+        root.check().await?;
         let tables = self.open_tables(&root).await?;
         // What is due goes and what is overdue is counted whether Kafka is there or not.
         let owned = Owned::default();

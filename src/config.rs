@@ -5,6 +5,7 @@
 
 mod environment;
 mod property;
+mod reach;
 mod reader;
 mod secret;
 mod sections;
@@ -19,15 +20,25 @@ use std::time::Duration;
 use url::Url;
 
 pub use property::Property;
+pub use reach::ObjectStore;
 pub use secret::Secret;
 
 use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 38] = [
+pub const KEYS: [&str; 47] = [
     "policy",
     "root",
+    "store.endpoint",
+    "store.region",
+    "store.access_key_id",
+    "store.secret_access_key",
+    "store.virtual_hosted_style",
+    "store.allow_http",
+    "store.ca",
+    "store.timeout",
+    "store.retry_for",
     "kafka.bootstrap_servers",
     "kafka.properties",
     "kafka.group",
@@ -73,6 +84,8 @@ pub struct Config {
     pub policy: PathBuf,
     /// Where the tables are: a path, or a URL where the text holds `://`.
     pub root: String,
+    /// How the object store is reached, where the tables are in one.
+    pub store: ObjectStore,
     /// The broker.
     pub kafka: Kafka,
     /// Where writer schemas come from. The products' own schemas are known without any of it.

@@ -64,8 +64,8 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
     bucket::fill(&mut table, bytes, SEGMENT_BYTES).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let old: Vec<_> = index.iter().cloned().collect();
-    let files: Vec<PathBuf> =
-        old.iter().map(|segment| root.table(&table.spec().product).join(&*segment.path)).collect();
+    let place = root.local().expect("a folder").join("tables").join(table.spec().product.as_str());
+    let files: Vec<PathBuf> = old.iter().map(|segment| place.join(&*segment.path)).collect();
     let bare = rewrite(&files, &folder.path().join("bare"));
     let memory = usize::try_from(memory).expect("a size");
 

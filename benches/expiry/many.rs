@@ -19,7 +19,7 @@ pub async fn select(parent: &Path, segments: usize) {
     let now = SystemClock::new().now();
     let spec = Arc::new(TableSpec::of(&policy, &filled::sms()).expect("a product with records"));
     drop(filled::fill(&root, &policy, now, 1000, 1000).await);
-    let log = root.table(&filled::sms()).join("_delta_log");
+    let log = root.local().expect("a folder").join("tables").join(filled::sms().as_str()).join("_delta_log");
     let model = std::fs::read_to_string(log.join("00000000000000000001.json")).expect("the first commit");
     let add = model.lines().find(|line| line.starts_with("{\"add\"")).expect("an add");
     std::fs::write(log.join("00000000000000000002.json"), many(add, segments, now)).expect("a log entry");

@@ -46,7 +46,10 @@ fn main() {
         let files: Vec<PathBuf> = runtime.block_on(async {
             let mut table = Table::open(&root, filled::spec()).await.expect("a new table");
             let files = filled::fill(&mut table, rows, sorted).await;
-            files.iter().map(|file| root.table(&filled::product()).join(file)).collect()
+            files
+                .iter()
+                .map(|file| root.local().expect("a folder").join("tables").join(filled::product().as_str()).join(file))
+                .collect()
         });
         let asked: Vec<String> = (0..runs).map(|run| filled::person((run * 7919 + 13) % people)).collect();
         let (cold, warm, answers) = runtime.block_on(ours(&root, &asked));

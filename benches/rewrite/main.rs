@@ -60,8 +60,10 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
     bucket::fill(&mut table, bytes, SEGMENT_BYTES).await;
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let old: Vec<StoredSegment> = index.iter().cloned().collect();
-    let files: Vec<PathBuf> =
-        old.iter().map(|segment| root.table(&table.spec().product).join(&*segment.path)).collect();
+    let files: Vec<PathBuf> = old
+        .iter()
+        .map(|segment| folder.path().join("tables").join(table.spec().product.as_str()).join(&*segment.path))
+        .collect();
 
     let due: Category = bucket::CATEGORIES[3].parse().expect("a category");
     let started = Instant::now();
@@ -70,7 +72,11 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
     let stayed = spliced.bytes_copied;
     let copied = rivals::copy(&files, stayed, &folder.path().join("copied"));
     let encoded = rivals::encode(&files, due.as_str(), &folder.path().join("encoded"));
-    let updated = rivals::update(&root.table(&table.spec().product), due.as_str(), &folder.path().join("updated"));
+    let updated = rivals::update(
+        &folder.path().join("tables").join(table.spec().product.as_str()),
+        due.as_str(),
+        &folder.path().join("updated"),
+    );
 
     let did = RewriteEvidence {
         rows_in: old.iter().map(|segment| segment.rows).sum(),

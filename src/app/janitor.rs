@@ -42,6 +42,10 @@ impl Janitor {
         if let Err(error) = forget(&self.root, now).await {
             tracing::warn!(%error, "holds that are over could not be forgotten; trying again");
         }
+        let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
+        if let Err(error) = self.root.give_up_uploads(old).await {
+            tracing::warn!(%error, "unfinished uploads could not be given up; trying again later");
+        }
         for table in tables {
             match table.maintain(now, &self.upkeep).await {
                 Ok(done) => self.count(table, &done),
@@ -73,7 +77,7 @@ mod tests {
     use crate::expiry::testing::{World, start, texts};
 
     fn files(world: &World) -> usize {
-        let entries = walkdir::WalkDir::new(world.root.table(&crate::expiry::testing::sms()));
+        let entries = walkdir::WalkDir::new(world.root.table_folder(&crate::expiry::testing::sms()));
         let parquet = |path: &std::path::Path| path.extension().is_some_and(|extension| extension == "parquet");
         entries.into_iter().filter_map(Result::ok).filter(|entry| parquet(entry.path())).count()
     }

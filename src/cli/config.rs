@@ -134,6 +134,11 @@ mod tests {
         insta::assert_snapshot!(outcome.out, @r#"
         policy: "config/policy.yaml"
         root: "config/../data"
+        store:
+          virtual_hosted_style: false
+          allow_http: false
+          timeout: 30s
+          retry_for: 1m
         kafka:
           properties:
             bootstrap.servers: "localhost:9092"

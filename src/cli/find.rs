@@ -205,7 +205,8 @@ impl Args {
         let policy = Arc::new(self.policy()?);
         let inquiry = self.inquiry(&policy)?;
         let desk = Arc::new(Desk::new(root, Arc::clone(&policy), FOOTERS));
-        let tables = desk.tables(&inquiry)?;
+        let runtime = super::runtime()?;
+        let tables = runtime.block_on(desk.tables(&inquiry))?;
         let mut file;
         let mut unfinished = Unfinished(None);
         let out: &mut dyn Write = match (&self.file, self.output) {
@@ -219,7 +220,6 @@ impl Args {
             _ => out,
         };
         let mut sheet = self.sheet(out, &desk, (&tables, &policy), now);
-        let runtime = super::runtime()?;
         let found = runtime.block_on(self.look(&desk, (&inquiry, &tables), &mut sheet, now))?;
         sheet.end(&found)?;
         unfinished.0 = None;

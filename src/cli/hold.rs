@@ -14,6 +14,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::place::settings;
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
 use crate::app::{UnreadablePolicy, read_policy};
@@ -179,8 +180,11 @@ impl Args {
 
     fn root(&self) -> Result<Root, HoldError> {
         match &self.root {
-            Some(root) => Ok(Root::parse(root)?),
-            None => Ok(Root::parse(&self.config()?.root)?),
+            Some(root) => Ok(Root::open(root, &settings(&self.config))?),
+            None => {
+                let config = self.config()?;
+                Ok(Root::open(&config.root, &config.store)?)
+            }
         }
     }
 

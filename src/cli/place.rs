@@ -2,9 +2,9 @@
 //!
 //! Promises one meaning of both for all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{Config, ObjectStore, Surroundings};
 use crate::store::{Root, RootError};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -35,14 +35,21 @@ impl Place {
     /// The root.
     pub(super) fn root(&self) -> Result<Root, PlaceError> {
         if let Some(root) = &self.root {
-            return Ok(Root::parse(root)?);
+            return Ok(Root::open(root, &settings(&self.config))?);
         }
         let unusable = || PlaceError::Config { file: self.config.clone() };
-        Ok(Root::parse(&self.config().ok_or_else(unusable)?.root)?)
+        let config = self.config().ok_or_else(unusable)?;
+        Ok(Root::open(&config.root, &config.store)?)
     }
 
     /// The configuration, if there is one that can be used.
     pub(super) fn config(&self) -> Option<Config> {
         Config::load(&self.config).config
     }
+}
+
+/// How an object store is reached that a command line names: as the configuration says, if there is one that can be used.
+pub(super) fn settings(config: &Path) -> ObjectStore {
+    let loaded = Config::load(config).config;
+    loaded.map_or_else(|| ObjectStore::of(&Surroundings::of(config)), |config| config.store)
 }

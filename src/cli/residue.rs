@@ -92,7 +92,7 @@ impl Args {
         let verdict = found.verdict();
         let out = match self.output {
             Output::Json => json(&Judged { verdict, residue: &found }),
-            Output::Text => tell(&found, &root.folder().display().to_string(), self.limit)?,
+            Output::Text => tell(&found, &root.to_string(), self.limit)?,
         };
         let code = match verdict {
             Verdict::Clean => 0,

@@ -23,7 +23,7 @@ use crate::expiry::{
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
-use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec};
+use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec, UnfitError};
 use crate::telemetry;
 
 /// More is due than was done.
@@ -70,6 +70,9 @@ enum SweepCliError {
     Root(#[from] RootError),
     #[error(transparent)]
     Active(#[from] ActiveError),
+    /// The bucket may not hold tables, or could not be tried.
+    #[error(transparent)]
+    Unfit(#[from] UnfitError),
     #[error("--product: the policy has no product {product} with records")]
     Product { product: ProductKey },
     #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
@@ -132,7 +135,7 @@ impl Args {
     }
 
     async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let (root, policy) = (Root::parse(&config.root)?, Arc::new(policy));
+        let (root, policy) = (Root::open(&config.root, &config.store)?, Arc::new(policy));
         check_active(&root, &policy).await?;
         let parts = Parts {
             root: root.clone(),
@@ -143,6 +146,9 @@ impl Args {
             share: Share::All,
             board: HeldBoard::default(),
         };
+        if !self.dry_run {
+            root.check().await?;
+        }
         let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
         if self.dry_run {
             let (works, more) = sweeper.plan(self.until.unwrap_or_else(|| clock.now())).await?;
@@ -164,6 +170,12 @@ impl Args {
                         break;
                     }
                 }
+            }
+        }
+        if trusted {
+            let old = clock.now().checked_sub_signed(upkeep(&config.maintain).keep_orphans).unwrap_or_default();
+            if let Err(error) = root.give_up_uploads(old).await {
+                tracing::warn!(%error, "unfinished uploads could not be given up; the next sweep tries again");
             }
         }
         Ok(self.tell(&round, unlinked))

@@ -77,8 +77,10 @@ impl Args {
         let runtime = super::runtime()?;
         let text = self.output == Output::Text;
         Ok(Outcome::done(match &self.command {
-            Command::List if text => products(&root)?.iter().map(|product| format!("{product}\n")).collect(),
-            Command::List => json(&products(&root)?),
+            Command::List => {
+                let products = runtime.block_on(products(&root))?;
+                if text { products.iter().map(|product| format!("{product}\n")).collect() } else { json(&products) }
+            }
             Command::Show { product } => {
                 let seen = runtime.block_on(show(&root, product, now))?;
                 if text { tell_overview(&seen)? } else { json(&seen) }

@@ -13,7 +13,7 @@ use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
     Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck,
-    SchemasSource, Surroundings, Sweep,
+    SchemasSource, Surroundings, Sweep, reach,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
@@ -32,6 +32,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     let root = Section::root(tree, problems);
     let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
     let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
+    let store = reach::reach(&root.open("store", problems), around, problems);
     let kafka = kafka(&root.open("kafka", problems), around, problems);
     let schemas = schemas(&root.open("schemas", problems), around, problems);
     let ingest = ingest(&root.open("ingest", problems), problems);
@@ -45,6 +46,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     Some(Config {
         policy: around.folder.join(policy?),
         root: if tables.contains("://") { tables.to_owned() } else { place.to_string_lossy().into_owned() },
+        store,
         kafka: kafka?,
         schemas: schemas?,
         ingest,
@@ -312,7 +314,7 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
     Log { format, level }
 }
 
-fn choice(text: &str, choices: &str) -> Refused {
+pub(super) fn choice(text: &str, choices: &str) -> Refused {
     (format!("{text:?} is not known here"), format!("write {choices}"))
 }
 
@@ -320,7 +322,7 @@ fn whole_number(text: &str) -> Refused {
     (format!("{text:?} is not a whole number"), "write digits alone".to_owned())
 }
 
-fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, Refused> {
+pub(super) fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, Refused> {
     if value < least || value > most {
         return Err(("the value is out of its range".to_owned(), format!("write one between {range}")));
     }

@@ -13,6 +13,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "policy: {}", quoted(&self.policy.display().to_string()))?;
         writeln!(f, "root: {}", quoted(&self.root))?;
+        self.show_store(f)?;
         writeln!(f, "kafka:\n  properties:")?;
         for (name, value) in &self.kafka.properties {
             match value {
@@ -60,6 +61,28 @@ impl fmt::Display for Config {
 }
 
 impl Config {
+    fn show_store(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = &self.store;
+        writeln!(f, "store:")?;
+        for (key, value) in [("endpoint", &store.endpoint), ("region", &store.region)] {
+            if let Some(value) = value {
+                writeln!(f, "  {key}: {}", quoted(value))?;
+            }
+        }
+        for (key, value) in [("access_key_id", &store.access_key_id), ("secret_access_key", &store.secret_access_key)] {
+            if value.is_some() {
+                writeln!(f, "  {key}: {}", quoted(HIDDEN))?;
+            }
+        }
+        writeln!(f, "  virtual_hosted_style: {}", store.virtual_hosted_style)?;
+        writeln!(f, "  allow_http: {}", store.allow_http)?;
+        if let Some(ca) = &store.ca {
+            writeln!(f, "  ca: {}", quoted(&ca.display().to_string()))?;
+        }
+        writeln!(f, "  timeout: {}", show_duration(store.timeout))?;
+        writeln!(f, "  retry_for: {}", show_duration(store.retry_for))
+    }
+
     fn show_schemas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.schemas.registry.is_none() && self.schemas.folder.is_none() {
             return writeln!(f, "schemas: {{}}");

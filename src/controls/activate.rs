@@ -62,7 +62,7 @@ pub async fn activate(
     by: &Signature,
 ) -> Result<Activated, ActivateError> {
     let (Some(before), Some(policy)) = (&old.policy, &new.policy) else { return Err(ActivateError::Faulty) };
-    let log = ControlLog::open(root)?;
+    let log = ControlLog::open(root);
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let mut failed: Option<StoreError> = None;
     let (version, control) = loop {

@@ -55,7 +55,7 @@ impl Controls {
 
     /// Reads what was appended since.
     pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
-        for (version, value) in ControlLog::open(root)?.load_from(self.version().next()).await? {
+        for (version, value) in ControlLog::open(root).load_from(self.version().next()).await? {
             self.controls.push((version, Control::parse(version, value)?));
         }
         if self.version() < known {

@@ -159,7 +159,7 @@ pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Release
 
 /// Appends a control behind all others, unless it is there already, and gives its version. After any error it looks first.
 async fn append(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
-    let log = ControlLog::open(root)?;
+    let log = ControlLog::open(root);
     let value = control.to_value()?;
     let mut failed = None;
     loop {

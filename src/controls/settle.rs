@@ -78,7 +78,7 @@ pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, Cont
 /// Every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
     let mut tables = Vec::new();
-    for product in products(root)? {
+    for product in products(root).await? {
         if let Some(version) = controls_of(root, &product).await? {
             tables.push((product, version));
         }
@@ -103,7 +103,7 @@ pub(super) async fn put_in_force(
         return Ok(taken.into_iter().map(|(product, _)| product).collect());
     }
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for product in products(root)?.into_iter().filter(|product| control.covers(product)) {
+    for product in products(root).await?.into_iter().filter(|product| control.covers(product)) {
         match raise(root, &product, (version, control), by).await {
             Ok(Some(_)) => done.push(product),
             // It is being made: its maker reads the control log behind its first entry.
@@ -126,7 +126,7 @@ async fn put_policy_in_force(
         what: "its policy has errors for this version of the program".to_owned(),
     };
     let policy = activation.text.checked("").policy.ok_or_else(unreadable)?;
-    let mut all: BTreeSet<ProductKey> = products(root)?.into_iter().collect();
+    let mut all: BTreeSet<ProductKey> = products(root).await?.into_iter().collect();
     all.extend(policy.products.keys().filter(|key| TableSpec::of(&policy, key).is_some()).cloned());
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     for product in all {

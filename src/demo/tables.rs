@@ -12,9 +12,10 @@ use crate::store::{Root, ViewError, products, show};
 /// What the tables under `root` hold at `now`. A table that is not there yet has no entry.
 pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey, Stored>, ViewError> {
     let mut tables = BTreeMap::new();
-    for product in products(root)? {
+    for product in products(root).await? {
         let overview = show(root, &product, now).await?;
-        let (buckets, profiles) = partitions(&root.table(&product));
+        let (buckets, profiles) =
+            root.local().map_or((0, 0), |folder| partitions(&folder.join("tables").join(product.as_str())));
         tables.insert(product, Stored { overview, buckets, profiles });
     }
     Ok(tables)

@@ -150,11 +150,11 @@ impl Desk {
     }
 
     /// Which tables an inquiry is about. Errors on one that cannot be meant, or names a product that cannot be looked into.
-    pub fn tables(&self, inquiry: &Inquiry) -> Result<Tables, FindError> {
+    pub async fn tables(&self, inquiry: &Inquiry) -> Result<Tables, FindError> {
         inquiry.check()?;
         let mut tables = Tables::default();
         let named = !inquiry.products.is_empty();
-        let mut asked = if named { inquiry.products.clone() } else { products(self.finder.root())? };
+        let mut asked = if named { inquiry.products.clone() } else { products(self.finder.root()).await? };
         asked.sort();
         asked.dedup();
         for product in asked {

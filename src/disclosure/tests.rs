@@ -180,21 +180,21 @@ async fn which_tables_are_passed_over_is_told_and_what_cannot_be_meant_is_refuse
     let (_folder, root) = root();
     filled(&root, 1).await;
     let desk = desk(&root);
-    let tables = desk.tables(&person(7)).unwrap();
-    assert_eq!((tables.looked_into, tables.passed), (products(&root).unwrap(), vec![]));
+    let tables = desk.tables(&person(7)).await.unwrap();
+    assert_eq!((tables.looked_into, tables.passed), (products(&root).await.unwrap(), vec![]));
     let mail = Inquiry { subject: Some("email:a@b.example".parse().unwrap()), ..Inquiry::default() };
     let sms: crate::ids::ProductKey = "sms".parse().unwrap();
-    assert_eq!(desk.tables(&mail).unwrap().passed, [(sms.clone(), Passed::NoSubject)]);
+    assert_eq!(desk.tables(&mail).await.unwrap().passed, [(sms.clone(), Passed::NoSubject)]);
     let named = Inquiry { products: vec![sms], ..mail };
-    let refused = desk.tables(&named).unwrap_err();
+    let refused = desk.tables(&named).await.unwrap_err();
     assert!(matches!(refused, FindError::Inquiry(InquiryError::Product { why: Passed::NoSubject, .. })));
     assert!(!format!("{refused}{refused:?}{named:?}").contains("a@b"));
     let unknown = Inquiry { products: vec!["fax".parse().unwrap()], ..person(7) };
-    assert!(desk.tables(&unknown).is_err());
-    assert!(matches!(desk.tables(&Inquiry::default()), Err(FindError::Inquiry(InquiryError::Everything))));
+    assert!(desk.tables(&unknown).await.is_err());
+    assert!(matches!(desk.tables(&Inquiry::default()).await, Err(FindError::Inquiry(InquiryError::Everything))));
     let range = TimeRange { from: Some(noon()), to: Some(noon()) };
     let never = Inquiry { events: Some(range), ..Inquiry::default() };
-    assert!(matches!(desk.tables(&never), Err(FindError::Inquiry(InquiryError::NoTime))));
+    assert!(matches!(desk.tables(&never).await, Err(FindError::Inquiry(InquiryError::NoTime))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +207,7 @@ async fn a_product_without_a_table_has_no_records_and_one_gone_file_is_an_error(
     assert_eq!(ask(&desk, &person(7), noon()).await.unwrap().version, Some(table.version()));
     let index = crate::store::SegmentIndex::load(&table).await.unwrap();
     let path = index.iter().next().unwrap().path.to_string();
-    std::fs::remove_file(root.table(&"sms".parse().unwrap()).join(&path)).unwrap();
+    std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&path)).unwrap();
     let refused = ask(&desk, &person(7), noon()).await.err().unwrap();
     assert!(refused.to_string().contains(&path), "{refused}");
 }

@@ -121,7 +121,7 @@ async fn a_segment_that_fails_waits_and_its_neighbours_go_on() {
         world.ingest(&texts(day(n), 5)).await;
         world.pass(TimeDelta::days(1));
     }
-    let table = world.root.table(&super::testing::sms());
+    let table = world.root.table_folder(&super::testing::sms());
     let damaged = walkdir::WalkDir::new(table.join("bucket=2026-11-25"))
         .into_iter()
         .filter_map(Result::ok)

@@ -4,6 +4,7 @@
 //! an error: whoever deletes or commits without knowing every control breaks an order. Must never read what a control means.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,7 +13,6 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde_json::Value;
 
-use super::durable::DurableFs;
 use super::error::StoreError;
 use super::log::files::LogKind;
 use super::root::Root;
@@ -21,7 +21,7 @@ use super::table::ControlsVersion;
 /// The control log of a root.
 #[derive(Debug, Clone)]
 pub struct ControlLog {
-    store: DurableFs,
+    store: Arc<dyn ObjectStore>,
     folder: Path,
 }
 
@@ -46,9 +46,9 @@ impl ControlsVersion {
 
 impl ControlLog {
     /// The control log under `root`. Its folder need not be there: then it is empty.
-    pub fn open(root: &Root) -> Result<ControlLog, StoreError> {
-        let folder = Path::from_absolute_path(root.controls()).map_err(object_store::Error::from)?;
-        Ok(ControlLog { store: DurableFs::default(), folder })
+    #[must_use]
+    pub fn open(root: &Root) -> ControlLog {
+        ControlLog { store: Arc::clone(root.store()), folder: root.controls() }
     }
 
     /// The version of the newest control; 0 if there is none. Errors if one before it is missing.

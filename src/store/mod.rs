@@ -12,10 +12,12 @@ mod index;
 mod janitor;
 mod log;
 mod lookup;
+mod objects;
 pub mod residue;
 mod rewrite;
 mod root;
 mod segment;
+mod source;
 mod spec;
 mod table;
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub use export::{ExportError, ParquetFile};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
 pub use lookup::{AnyOf, Filter, Finder, Found, FoundRows, Look, TableAt, Within};
+pub use objects::UnfitError;
 pub use rewrite::{
     Merging, NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
 };

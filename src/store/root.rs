@@ -1,80 +1,186 @@
-//! Where the store is: the folder that holds every table.
+//! Where the store is: the folder, or the place in an object store, that holds every table.
 //!
-//! Promises an absolute place. Object stores are parsed as what they are and refused until they are built.
+//! Promises an absolute place, and one client of the object store for all who work there. Whoever goes by paths of the file
+//! system must ask whether there are any.
 
-use std::path::{Component, Path, PathBuf};
+use std::fmt;
+use std::path::{Component, Path as FsPath, PathBuf};
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+use object_store::ObjectStore;
+use object_store::path::Path;
 use url::Url;
 
+use super::durable::DurableFs;
+use super::error::StoreError;
+use super::objects::{self, Connected, Uploads};
+use crate::config;
 use crate::ids::ProductKey;
 
 /// The place under which everything that Ebbtide keeps stands: `<root>/tables/<product>/` and `<root>/_controls/`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Root {
-    folder: PathBuf,
+    /// With a slash at its end.
+    url: Url,
+    /// The same place in the store's own paths.
+    at: Path,
+    /// The folder, where it is one.
+    folder: Option<PathBuf>,
+    store: Arc<dyn ObjectStore>,
+    uploads: Option<Uploads>,
 }
 
 /// A root that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
     /// It is a URL of a store that this version does not write to.
-    #[error("{scheme}: is not a store this version writes to; use a folder or a file: URL")]
+    #[error(
+        "{scheme}: is not a store this version writes to; use a folder, or a URL of file:, s3:, gs:, az: or abfss:"
+    )]
     Unsupported {
         /// The URL's scheme.
         scheme: String,
     },
     /// It is neither a folder's path nor a URL.
-    #[error("{text:?} is not a folder or a file: URL")]
+    #[error("{text:?} is neither a folder nor a URL such as s3://BUCKET/PREFIX")]
     Illegal {
         /// What was given.
         text: String,
     },
+    /// The client of the object store cannot be set up.
+    #[error("{place} cannot be reached: {why}; see `store` in the configuration")]
+    Client {
+        /// The root.
+        place: String,
+        /// What is missing or wrong; never a secret.
+        why: String,
+    },
 }
 
 impl Root {
-    /// Takes a folder's path, absolute or not, or a `file:` URL. The folder need not exist.
+    /// Takes a folder's path, absolute or not, or a URL, as [`Root::open`] does, of a store that needs no settings.
     pub fn parse(url_or_path: &str) -> Result<Root, RootError> {
+        Root::open(url_or_path, &config::ObjectStore::default())
+    }
+
+    /// Takes a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is reached as `settings` say.
+    /// Nothing is asked of it yet; the folder need not exist.
+    pub fn open(url_or_path: &str, settings: &config::ObjectStore) -> Result<Root, RootError> {
         let illegal = || RootError::Illegal { text: url_or_path.to_owned() };
-        if let Some((scheme, _)) = url_or_path.split_once("://") {
-            if scheme != "file" {
-                return Err(RootError::Unsupported { scheme: scheme.to_owned() });
+        let Some((scheme, _)) = url_or_path.split_once("://") else {
+            if url_or_path.is_empty() {
+                return Err(illegal());
             }
-            let url = Url::parse(url_or_path).map_err(|_| illegal())?;
-            return url.to_file_path().map(|folder| Root { folder }).map_err(|()| illegal());
+            let path = std::path::absolute(url_or_path).map_err(|_| illegal())?;
+            return Root::of_folder(without_steps_up(&path)).ok_or_else(illegal);
+        };
+        let mut url = Url::parse(url_or_path).map_err(|_| illegal())?;
+        if scheme == "file" {
+            return url.to_file_path().ok().and_then(Root::of_folder).ok_or_else(illegal);
         }
-        if url_or_path.is_empty() {
+        if !objects::SCHEMES.contains(&scheme) {
+            return Err(RootError::Unsupported { scheme: scheme.to_owned() });
+        }
+        // A key of who asks has no place in it: it would stand in every message.
+        let odd = url.query().is_some() || url.fragment().is_some() || url.password().is_some();
+        if !url.has_host() || odd || (!url.username().is_empty() && !scheme.starts_with("abfs")) {
             return Err(illegal());
         }
-        std::path::absolute(url_or_path).map(|path| Root { folder: without_steps_up(&path) }).map_err(|_| illegal())
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        let at = Path::from_url_path(url.path()).map_err(|_| illegal())?;
+        let client = |why: String| RootError::Client { place: url_or_path.to_owned(), why };
+        let Connected { store, uploads } = objects::connect(&url, settings).map_err(client)?;
+        Ok(Root { url, at, folder: None, store, uploads })
     }
 
-    /// The folder.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    fn of_folder(folder: PathBuf) -> Option<Root> {
+        let url = Url::from_directory_path(&folder).ok()?;
+        let at = Path::from_absolute_path(&folder).ok()?;
+        Some(Root { url, at, folder: Some(folder), store: Arc::new(DurableFs::default()), uploads: None })
     }
 
-    /// The folder that holds one folder for each table.
+    /// The folder; `None` where the root is in an object store.
     #[must_use]
-    pub fn tables(&self) -> PathBuf {
-        self.folder.join("tables")
+    pub fn local(&self) -> Option<&FsPath> {
+        self.folder.as_deref()
     }
 
-    /// The folder of the control log.
-    #[must_use]
-    pub fn controls(&self) -> PathBuf {
-        self.folder.join("_controls")
+    /// Gives up uploads to a bucket that a killed process left unfinished, if they were begun before `old`; how many. In
+    /// stores that cannot be asked for them it is the bucket's own rule that does.
+    pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<usize, StoreError> {
+        match &self.uploads {
+            Some(uploads) => Ok(uploads.give_up(&self.at, old).await?),
+            None => Ok(0),
+        }
     }
 
-    /// The folder of a product's table.
-    #[must_use]
-    pub fn table(&self, product: &ProductKey) -> PathBuf {
-        self.tables().join(product.as_str())
+    /// Whether old versions of what was deleted or overwritten are there, as far as one answer tells. Nothing is asked of stores
+    /// that do not speak S3.
+    pub(super) async fn old_versions(&self) -> Result<bool, StoreError> {
+        match &self.uploads {
+            Some(uploads) => Ok(uploads.old_versions(&self.at).await?),
+            None => Ok(false),
+        }
+    }
+
+    /// The store that the root is in, by its own paths.
+    pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The root in the store's own paths.
+    pub(super) fn at(&self) -> &Path {
+        &self.at
+    }
+
+    /// What holds one folder for each table, in the store's own paths.
+    pub(super) fn tables(&self) -> Path {
+        self.at.clone().join("tables")
+    }
+
+    /// What holds the control log, in the store's own paths.
+    pub(super) fn controls(&self) -> Path {
+        self.at.clone().join("_controls")
+    }
+
+    /// What holds a product's table, in the store's own paths and as a URL.
+    pub(super) fn table(&self, product: &ProductKey) -> (Path, Url) {
+        let mut url = self.url.clone();
+        if let Ok(mut steps) = url.path_segments_mut() {
+            steps.pop_if_empty().extend(["tables", product.as_str(), ""]);
+        }
+        (self.tables().join(product.as_str()), url)
     }
 }
 
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.folder {
+            Some(folder) => folder.display().fmt(f),
+            None => f.write_str(self.url.as_str().trim_end_matches('/')),
+        }
+    }
+}
+
+impl fmt::Debug for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Root({self})")
+    }
+}
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Root) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for Root {}
+
 /// The path without its `..`, each with the part before it taken away: the object store refuses them.
-fn without_steps_up(path: &Path) -> PathBuf {
+fn without_steps_up(path: &FsPath) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         if part == Component::ParentDir {
@@ -86,6 +192,25 @@ fn without_steps_up(path: &Path) -> PathBuf {
     plain
 }
 
+/// Paths of the file system, for tests whose root is a folder.
+#[cfg(test)]
+impl Root {
+    /// The folder.
+    pub fn folder(&self) -> &FsPath {
+        self.local().expect("a root that is a folder")
+    }
+
+    /// The folder of the control log.
+    pub fn controls_folder(&self) -> PathBuf {
+        self.folder().join("_controls")
+    }
+
+    /// The folder of a product's table.
+    pub fn table_folder(&self, product: &ProductKey) -> PathBuf {
+        self.folder().join("tables").join(product.as_str())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +218,33 @@ mod tests {
     #[test]
     fn a_path_may_step_up() {
         let root = Root::parse("/srv/config/../data").unwrap();
-        assert_eq!(root.folder(), Path::new("/srv/data"));
-        assert_eq!(Root::parse("/../data").unwrap().folder(), Path::new("/data"));
+        assert_eq!(root.folder(), FsPath::new("/srv/data"));
+        assert_eq!(Root::parse("/../data").unwrap().folder(), FsPath::new("/data"));
+    }
+
+    #[test]
+    fn a_root_may_be_in_an_object_store_and_says_where_its_tables_are() {
+        for (text, shown, at) in [
+            ("s3://traffic/eu/west", "s3://traffic/eu/west", "eu/west"),
+            ("s3://traffic/", "s3://traffic", ""),
+            ("gs://traffic/eu/", "gs://traffic/eu", "eu"),
+        ] {
+            let root = Root::parse(text).unwrap();
+            assert_eq!((root.to_string().as_str(), root.at().as_ref()), (shown, at));
+            assert_eq!(root.local(), None);
+            let (path, url) = root.table(&"sms".parse().unwrap());
+            let slash = if at.is_empty() { "" } else { "/" };
+            assert_eq!(path.as_ref(), format!("{at}{slash}tables/sms"));
+            assert_eq!(url.as_str(), format!("{shown}/tables/sms/"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_is_refused_without_telling_a_secret() {
+        let refused = |text: &str| Root::parse(text).unwrap_err().to_string();
+        insta::assert_snapshot!(refused("ftp://host/data"), @"ftp: is not a store this version writes to; use a folder, or a URL of file:, s3:, gs:, az: or abfss:");
+        insta::assert_snapshot!(refused("s3:///data"), @r#""s3:///data" is neither a folder nor a URL such as s3://BUCKET/PREFIX"#);
+        insta::assert_snapshot!(refused(""), @r#""" is neither a folder nor a URL such as s3://BUCKET/PREFIX"#);
+        assert!(Root::parse("s3://me:hunter2@bucket/data").is_err());
     }
 }

@@ -1,12 +1,15 @@
 //! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
 
 pub mod arbitrary;
+pub mod minio;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
 
@@ -147,10 +150,22 @@ pub async fn paths(root: &super::Root) -> Vec<String> {
     super::view::paths(root, &"sms".parse().unwrap()).await.unwrap()
 }
 
+/// A root in a folder and one in a bucket, each its test's own, with what the folder lives as long as.
+pub fn roots() -> [(tempfile::TempDir, super::Root); 2] {
+    [root(), (tempfile::tempdir().unwrap(), minio::root())]
+}
+
+/// What a file of the one table holds.
+pub async fn read(root: &super::Root, path: &str) -> bytes::Bytes {
+    let table = root.table(&"sms".parse().unwrap()).0;
+    let path = Path::parse(format!("{table}/{path}")).unwrap();
+    root.store().get(&path).await.unwrap().bytes().await.unwrap()
+}
+
 /// Every byte of the log of the one table, checkpoints decoded as far as zstd and snappy hide them.
 pub fn log_bytes(root: &super::Root) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for file in std::fs::read_dir(root.table(&"sms".parse().unwrap()).join("_delta_log")).unwrap() {
+    for file in std::fs::read_dir(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap() {
         let path = file.unwrap().path();
         let content = std::fs::read(&path).unwrap();
         bytes.extend_from_slice(&content);

@@ -25,6 +25,8 @@ mod kills_of_sweeps;
 #[cfg(test)]
 mod members;
 #[cfg(test)]
+mod object_store;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod policies;

@@ -125,7 +125,7 @@ async fn case(number: u64, folder: &Path) {
         writer.write(&batch).unwrap();
         let bytes = writer.into_inner().unwrap();
         let path = format!("bucket=2026-09-21/profile=0123456789ab/{file}.parquet");
-        let at = root.table(&spec.product).join(&path);
+        let at = root.local().unwrap().join("tables").join(spec.product.as_str()).join(&path);
         fs::create_dir_all(at.parent().unwrap()).unwrap();
         fs::write(at, &bytes).unwrap();
         fs::write(folder.join(format!("before-{file}.parquet")), &bytes).unwrap();
@@ -143,7 +143,11 @@ async fn case(number: u64, folder: &Path) {
     }
     let spliced = table.splice(&sources, &BTreeSet::from([going.clone()])).await.unwrap();
     assert_eq!(spliced.segments.len(), 1);
-    fs::copy(root.table(&spec.product).join(spliced.segments[0].path()), folder.join("after.parquet")).unwrap();
+    fs::copy(
+        root.local().unwrap().join("tables").join(spec.product.as_str()).join(spliced.segments[0].path()),
+        folder.join("after.parquet"),
+    )
+    .unwrap();
     let gone: Vec<String> =
         spec.columns.iter().filter(|of| of.role == Role::Personal(going.clone())).map(|of| of.name.clone()).collect();
     fs::write(folder.join("gone"), gone.join("\n")).unwrap();

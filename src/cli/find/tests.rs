@@ -178,7 +178,7 @@ fn a_file_is_new_and_whole_or_not_there() {
 
     // A table that cannot be read leaves nothing behind.
     let listed = runtime().block_on(crate::store::testing::paths(&root));
-    std::fs::remove_file(root.table(&"sms".parse().unwrap()).join(listed.last().unwrap())).unwrap();
+    std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(listed.last().unwrap())).unwrap();
     for (output, name) in [("json", "broken.json"), ("csv", "broken.csv"), ("parquet", "broken.parquet")] {
         let broken = path(name);
         let broken_name = named(&broken);

@@ -86,7 +86,7 @@ impl Args {
         if order.until <= signature.at {
             return Err(PlaceError::Over(order.until).into());
         }
-        let existing = products(root)?;
+        let existing = products(root).await?;
         self.check_products(policy, &order.scope, &existing)?;
         let (until, scope) = (order.until, order.scope.clone());
         let placed = match self.dry_run {

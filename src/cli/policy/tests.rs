@@ -92,7 +92,7 @@ fn a_plan_tells_what_moves_what_goes_and_what_it_costs() {
     insta::assert_snapshot!("plan_json", text);
     place.policy("test-3", &[]);
     insta::assert_snapshot!("plan_of_nothing", place.says("plan HERE/test-3.yaml").1);
-    assert!(!place.world.root.controls().exists(), "a plan changes nothing");
+    assert!(!place.world.root.controls_folder().exists(), "a plan changes nothing");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn what_cannot_be_carried_out_is_refused_by_plan_and_activate_alike() {
     assert_eq!(complaints(&refused), complaints(&planned));
     place.policy("test-3", &[("event_time: sent_at", "event_time: sent")]);
     assert_eq!(place.says("activate HERE/test-3.yaml").0, 1, "it does not even pass the check");
-    assert!(!place.world.root.controls().exists());
+    assert!(!place.world.root.controls_folder().exists());
 }
 
 #[test]

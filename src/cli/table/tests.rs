@@ -85,7 +85,7 @@ fn an_audit_says_what_holds_and_fails_when_something_does_not() {
       the table holds 300 records in 3 files, N bytes
     Everything holds.
     ");
-    let folder = root.table(&"sms".parse().unwrap()).join("bucket=2026-09-21/profile=0123456789ab");
+    let folder = root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21/profile=0123456789ab");
     let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
     std::fs::remove_file(file.path()).unwrap();
     let (code, text) = answer(&root, "audit sms");

@@ -94,10 +94,10 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
     let elsewhere = crate::store::testing::root();
     activate(&elsewhere.1, (&first, &second), &signature()).await.unwrap();
     // The control alone, as a kill behind its append leaves it.
-    std::fs::create_dir_all(root.controls()).unwrap();
-    for file in std::fs::read_dir(elsewhere.1.controls()).unwrap() {
+    std::fs::create_dir_all(root.controls_folder()).unwrap();
+    for file in std::fs::read_dir(elsewhere.1.controls_folder()).unwrap() {
         let file = file.unwrap();
-        std::fs::copy(file.path(), root.controls().join(file.file_name())).unwrap();
+        std::fs::copy(file.path(), root.controls_folder().join(file.file_name())).unwrap();
     }
     assert_eq!(in_force(&root).await, None);
     place(&root, order(of_subject()), &Signature { policy_version: "1".parse().unwrap(), ..signature() })
@@ -130,7 +130,7 @@ async fn the_shipped_policy_is_kept_whole_and_read_back() {
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
     let (_, active) = controls.active().unwrap();
     assert_eq!(active.text, second.text);
-    assert_eq!(crate::store::products(&root).unwrap().len(), 13, "every product's table begins under it");
+    assert_eq!(crate::store::products(&root).await.unwrap().len(), 13, "every product's table begins under it");
 }
 
 const CHILD: &str = "controls::tests::activation::an_operator_that_a_test_runs_and_kills";

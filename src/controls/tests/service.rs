@@ -72,7 +72,7 @@ async fn a_hold_that_cannot_be_meant_leaves_no_trace() {
     let mut past = order(of_subject());
     past.until = noon();
     assert!(matches!(place(&root, past, &signature()).await, Err(PlaceError::Over(_))));
-    assert!(!root.controls().exists());
+    assert!(!root.controls_folder().exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,9 +115,9 @@ async fn a_hold_that_ended_is_forgotten_a_day_later_and_not_before() {
 async fn what_a_crash_left_of_an_append_goes_with_the_forgotten() {
     let (_folder, root) = two_tables().await;
     place(&root, order(of_subject()), &signature()).await.unwrap();
-    let file = root.controls().join("00000000000000000001.json");
+    let file = root.controls_folder().join("00000000000000000001.json");
     // The passing name that a crash between the two steps of an append leaves: it is the same file.
-    std::fs::hard_link(&file, root.controls().join(".6e1d.tmp")).unwrap();
+    std::fs::hard_link(&file, root.controls_folder().join(".6e1d.tmp")).unwrap();
     let end = order(of_subject()).until;
     forget(&root, end + TimeDelta::days(36_500)).await.unwrap();
     assert_eq!(naming(&root).len(), 0);
@@ -128,7 +128,7 @@ async fn a_hold_that_is_recorded_and_nowhere_in_force_is_settled_once() {
     let (_folder, root) = two_tables().await;
     let placed =
         place(&root, order(Scope { products: products(&["sms"]), ..of_subject() }), &signature()).await.unwrap();
-    let log = ControlLog::open(&root).unwrap();
+    let log = ControlLog::open(&root);
     let (_, mut control) = log.load_from(placed.version).await.unwrap().remove(0);
     control["id"] = "hold-00000000".into();
     control["scope"]["products"] = serde_json::json!(["voice"]);
@@ -143,7 +143,7 @@ async fn a_hold_that_is_recorded_and_nowhere_in_force_is_settled_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_takes_no_commit_is_named_and_the_others_hold() {
     let (_folder, root) = two_tables().await;
-    let log = root.table(&"sms".parse().unwrap()).join("_delta_log");
+    let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
     // Another engine's half-written entry: nobody can read past it.
     std::fs::write(log.join("00000000000000000001.json"), b"{").unwrap();
     let failed = place(&root, order(of_subject()), &signature()).await.unwrap_err().to_string();

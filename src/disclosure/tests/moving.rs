@@ -27,7 +27,7 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
     table.commit_rewrite(rewrite(index, old.clone(), new)).await.unwrap();
     index.refresh().await.unwrap();
     for segment in old {
-        std::fs::remove_file(root.table(&"sms".parse().unwrap()).join(&*segment.path)).unwrap();
+        std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&*segment.path)).unwrap();
     }
 }
 

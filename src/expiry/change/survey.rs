@@ -54,7 +54,7 @@ pub struct Progress {
 /// and opens none.
 pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, SurveyError> {
     let mut diff = diff(old, new);
-    for product in products(root)? {
+    for product in products(root).await? {
         if let Some(spec) = TableSpec::of(new, &product) {
             // An error names the column that the table cannot have.
             Table::existing(root, Arc::new(spec)).await?;
@@ -77,7 +77,7 @@ pub async fn survey(
     mut seen: impl FnMut(&Progress),
 ) -> Result<Effects, SurveyError> {
     let mut effects = Effects { diff: examine(root, old, new).await?, products: Vec::new() };
-    for product in products(root)? {
+    for product in products(root).await? {
         let Some(passage) = Passage::new(old, new, &product) else { continue };
         // The columns as they are stored, where the old policy has them.
         let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };

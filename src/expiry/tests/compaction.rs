@@ -136,7 +136,7 @@ async fn of_two_that_compact_one_wins_and_the_other_lets_it_be() {
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
     assert_eq!(merges.works.len(), 1);
     assert_eq!(compact(&world).await.merges, 1);
-    let files = || walkdir::WalkDir::new(world.root.table(&sms())).into_iter().count();
+    let files = || walkdir::WalkDir::new(world.root.table_folder(&sms())).into_iter().count();
     let before = files();
     let by = By {
         writer: uuid::Uuid::nil(),
@@ -178,7 +178,7 @@ async fn a_segment_that_cannot_be_merged_waits_and_the_others_become_one() {
     for _ in 0..3 {
         world.ingest(&texts(start(), 9)).await;
     }
-    let damaged = world.root.table(&sms()).join(&*segments(&world).await[1].path);
+    let damaged = world.root.table_folder(&sms()).join(&*segments(&world).await[1].path);
     let sound = std::fs::read(&damaged).unwrap();
     std::fs::write(&damaged, vec![0; sound.len()]).unwrap();
     world.pass(TimeDelta::hours(20));

@@ -237,7 +237,7 @@ impl Interleaving {
             None
         });
         let within = self.now() - upkeep().readers_grace;
-        let table = self.world.root.table(&sms());
+        let table = self.world.root.table_folder(&sms());
         for (path, at) in self.replaced.iter().filter(|(_, at)| *at > within) {
             assert!(table.join(path).exists(), "a file replaced at {at} is gone, and its readers' grace is not over");
         }
@@ -412,7 +412,7 @@ impl Interleaving {
         self.pass(TimeDelta::hours(26));
         self.runtime.block_on(works::keep_to_the_end(&self.shared));
         self.look(self.now(), self.now());
-        let table = self.world.root.table(&sms());
+        let table = self.world.root.table_folder(&sms());
         let files = walkdir::WalkDir::new(&table).into_iter().filter_map(Result::ok);
         let files = files.filter(|entry| entry.file_type().is_file());
         let files: BTreeSet<String> =

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
+use futures::StreamExt;
+use object_store::ObjectStore;
 use serde_json::json;
 
 use super::{AppendError, ControlLog};
-use crate::store::testing::{noon, root};
+use crate::store::testing::{noon, root, roots};
 use crate::store::{ControlsVersion, Root, StoreError};
 
 fn file(root: &Root, version: i64) -> PathBuf {
@@ -12,7 +14,7 @@ fn file(root: &Root, version: i64) -> PathBuf {
 }
 
 async fn filled(root: &Root, controls: i64) -> ControlLog {
-    let log = ControlLog::open(root).unwrap();
+    let log = ControlLog::open(root);
     for version in 1..=controls {
         log.append(ControlsVersion(version), &json!({ "number": version })).await.unwrap();
     }
@@ -22,8 +24,8 @@ async fn filled(root: &Root, controls: i64) -> ControlLog {
 #[tokio::test(flavor = "multi_thread")]
 async fn controls_are_read_back_in_order_from_where_one_asks() {
     let (_folder, root) = root();
-    assert_eq!(ControlLog::open(&root).unwrap().newest().await.unwrap(), ControlsVersion(0));
-    assert_eq!(ControlLog::open(&root).unwrap().load_from(ControlsVersion(1)).await.unwrap(), vec![]);
+    assert_eq!(ControlLog::open(&root).newest().await.unwrap(), ControlsVersion(0));
+    assert_eq!(ControlLog::open(&root).load_from(ControlsVersion(1)).await.unwrap(), vec![]);
     let log = filled(&root, 3).await;
     assert_eq!(log.newest().await.unwrap(), ControlsVersion(3));
     let read = log.load_from(ControlsVersion(2)).await.unwrap();
@@ -44,11 +46,17 @@ async fn a_lost_race_is_told_and_no_gap_is_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_appenders_each_version_has_one_winner_and_every_control_lands_once() {
-    let (_folder, root) = root();
+    let [(_folder, folder), (_, bucket)] = roots();
+    let (one, other) = (tokio::spawn(many_appenders(folder)), tokio::spawn(many_appenders(bucket)));
+    one.await.unwrap();
+    other.await.unwrap();
+}
+
+async fn many_appenders(root: Root) {
     let appenders = (0..8).map(|writer| {
         let root = root.clone();
         tokio::spawn(async move {
-            let log = ControlLog::open(&root).unwrap();
+            let log = ControlLog::open(&root);
             for number in 0..5 {
                 let control = json!({ "by": writer, "number": number });
                 loop {
@@ -63,14 +71,14 @@ async fn of_many_appenders_each_version_has_one_winner_and_every_control_lands_o
         })
     });
     futures::future::try_join_all(appenders).await.unwrap();
-    let read = ControlLog::open(&root).unwrap().load_from(ControlsVersion(1)).await.unwrap();
+    let read = ControlLog::open(&root).load_from(ControlsVersion(1)).await.unwrap();
     assert_eq!(read.len(), 40);
     let mut seen: Vec<String> = read.into_iter().map(|(_, control)| control.to_string()).collect();
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), 40);
-    let left = std::fs::read_dir(root.folder().join("_controls")).unwrap().count();
-    assert_eq!(left, 40, "a passing name was left");
+    let left: Vec<_> = root.store().list(Some(&root.controls())).collect().await;
+    assert_eq!(left.len(), 40, "a passing name was left");
 }
 
 #[tokio::test(flavor = "multi_thread")]

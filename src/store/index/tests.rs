@@ -40,7 +40,7 @@ async fn a_segment_is_known_by_its_deadlines_from_entries_and_from_a_checkpoint_
         assert_eq!(segment.policy_version.as_ref(), Some(&tags.policy_version));
         let deadlines: BTreeMap<_, _> = tags.deadlines.iter().map(|(of, at)| (of.clone(), at.unwrap())).collect();
         assert_eq!(*segment.deadlines, deadlines);
-        let file = root.table(&"sms".parse().unwrap()).join(&*segment.path);
+        let file = root.table_folder(&"sms".parse().unwrap()).join(&*segment.path);
         assert_eq!(segment.size, std::fs::metadata(file).unwrap().len());
     }
 }

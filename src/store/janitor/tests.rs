@@ -160,7 +160,7 @@ async fn what_another_writer_has_in_flight_is_left_alone() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let mut other = Table::open(&root, spec()).await.unwrap();
     let in_flight = batch(&other, 0, None, 10).await;
-    let now = std::fs::metadata(root.table(&"sms".parse().unwrap()).join(in_flight.segments[0].path())).unwrap();
+    let now = std::fs::metadata(root.table_folder(&"sms".parse().unwrap()).join(in_flight.segments[0].path())).unwrap();
     let now = DateTime::<Utc>::from(now.modified().unwrap());
     let upkeep = Upkeep { keep_orphans: TimeDelta::hours(1), ..Upkeep::default() };
     assert_eq!(table.plan(now + TimeDelta::minutes(59), &upkeep).await.unwrap(), Plan::default());

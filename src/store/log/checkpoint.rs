@@ -9,10 +9,9 @@ use std::collections::{HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
-use bytes::Bytes;
 use deltalake_core::logstore::LogStoreRef;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{GetResultPayload, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
@@ -21,6 +20,7 @@ use parquet::file::reader::ChunkReader;
 use super::files::{self, LogFile};
 use super::{Added, Entry, read_entry};
 use crate::store::error::StoreError;
+use crate::store::source::Source;
 
 /// The version of every `txn` app id at `version`.
 pub async fn txns(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
@@ -123,15 +123,12 @@ async fn read<T: Send + 'static>(
     take: impl Fn(&RecordBatch, &mut T) + Send + 'static,
     so_far: T,
 ) -> Result<Result<T, ParquetError>, StoreError> {
-    let got = log.object_store(None).get(file).await?;
-    let read = match got.payload {
-        GetResultPayload::File(file, _) => tokio::task::spawn_blocking(move || fold(file, columns, take, so_far)).await,
-        GetResultPayload::Stream(_) => {
-            let bytes: Bytes = got.bytes().await?;
-            tokio::task::spawn_blocking(move || fold(bytes, columns, take, so_far)).await
-        }
-    };
-    read.map_err(|error| StoreError::Refused(format!("reading a checkpoint was stopped: {error}")))
+    let source = Source::open(&log.object_store(None), file.clone()).await?;
+    let asked = source.clone();
+    let read = tokio::task::spawn_blocking(move || fold(asked, columns, take, so_far)).await;
+    let read = read.map_err(|error| StoreError::Refused(format!("reading a checkpoint was stopped: {error}")))?;
+    // That the store failed is no damage.
+    source.failure().map_or(Ok(read), |error| Err(error.into()))
 }
 
 fn fold<T>(

@@ -12,11 +12,10 @@ pub use state::LogState;
 
 use std::sync::Arc;
 
-use deltalake_core::logstore::{LogStoreRef, StorageConfig, logstore_with};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::ObjectStoreExt;
-use url::Url;
+use object_store::prefix::PrefixStore;
 
-use super::durable::DurableFs;
 use super::error::StoreError;
 use super::root::Root;
 use crate::ids::{ProductKey, TopicPartition};
@@ -38,12 +37,11 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
 }
 
-/// The log store of a product's table, through a file system that syncs.
-pub fn log_store(root: &Root, product: &ProductKey) -> Result<LogStoreRef, StoreError> {
-    let folder = root.table(product);
-    let url = Url::from_directory_path(&folder)
-        .map_err(|()| StoreError::Refused(format!("{} is no absolute folder", folder.display())))?;
-    Ok(logstore_with(Arc::new(DurableFs::default()), &url, StorageConfig::default())?)
+/// The log store of a product's table, through the root's own store, which makes durable what it puts.
+pub fn log_store(root: &Root, product: &ProductKey) -> LogStoreRef {
+    let (path, url) = root.table(product);
+    let table = Arc::new(PrefixStore::new(Arc::clone(root.store()), path));
+    default_logstore(table, Arc::clone(root.store()), &url, &StorageConfig::default())
 }
 
 /// Whether the log still has the entry of a version that was read before.

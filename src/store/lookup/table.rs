@@ -78,10 +78,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Opens a product's table; `None` if there is none.
     pub(super) async fn open(root: &Root, product: &ProductKey, number: usize) -> Result<Option<Kept>, StoreError> {
-        let log = log::log_store(root, product)?;
-        if !root.table(product).join("_delta_log").is_dir() {
-            return Ok(None);
-        }
+        let log = log::log_store(root, product);
         let Some(state) = LogState::load(&log).await? else { return Ok(None) };
         let has_deadlines = state.columns()?.iter().any(|column| column.starts_with("expires_"));
         let index = SegmentIndex::at(&log, state.version, has_deadlines).await?;

@@ -23,7 +23,7 @@ use counting::Counting;
 
 /// The files of the one table, read through a store that counts.
 fn files(root: &Root, memory: usize) -> (Files, Counting) {
-    let folder = Path::from_absolute_path(root.table(&"sms".parse().unwrap())).unwrap();
+    let folder = Path::from_absolute_path(root.table_folder(&"sms".parse().unwrap())).unwrap();
     let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
     let store: Arc<dyn ObjectStore> = Arc::new(counting.clone());
     let footers = Arc::new(Footers::new(memory));
@@ -67,7 +67,7 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     let all = found(&root, &files, looks(&segments, &every), columns.clone()).await.unwrap();
     assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
 
-    let file = root.table(&"sms".parse().unwrap()).join(&*segments[1].path);
+    let file = root.table_folder(&"sms".parse().unwrap()).join(&*segments[1].path);
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
     let cold = self::files(&root, 1 << 20).0;

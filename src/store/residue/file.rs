@@ -2,25 +2,26 @@
 //!
 //! Promises to judge a file by its content and not by its name, and that what it cannot open is told.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+
+use parquet::file::reader::Length;
 
 use super::finding::{FileFound, Place};
 use super::layers::{self, Signs};
 use super::packed::Packing;
 use super::values::Values;
 use super::{Meter, columns, walk};
+use crate::store::source::Source;
 
 /// The first and last bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";
 
-/// Searches the file at `path`. A file that is not there any more has nothing in it.
-pub fn search(path: &Path, values: &Arc<Values>, meter: &Meter<'_>) -> FileFound {
+/// Searches the file at `path`, if it could be opened. A file that is not there any more has nothing in it.
+pub fn search(opened: io::Result<Source>, path: &Path, values: &Arc<Values>, meter: &Meter<'_>) -> FileFound {
     let mut found = FileFound::default();
-    match File::open(path) {
+    match opened {
         Ok(file) => {
             if let Err(error) = content(&file, path, values, meter, &mut found) {
                 found.missed(format!("it cannot be read: {error}"));
@@ -32,8 +33,14 @@ pub fn search(path: &Path, values: &Arc<Values>, meter: &Meter<'_>) -> FileFound
     found
 }
 
-fn content(file: &File, path: &Path, values: &Arc<Values>, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
-    let length = file.metadata()?.len();
+fn content(
+    file: &Source,
+    path: &Path,
+    values: &Arc<Values>,
+    meter: &Meter<'_>,
+    found: &mut FileFound,
+) -> io::Result<()> {
+    let length = file.len();
     let mut start = vec![0; length.min(16) as usize];
     file.read_exact_at(&mut start, 0)?;
     let mut end = [0; 4];
@@ -63,21 +70,22 @@ fn content(file: &File, path: &Path, values: &Arc<Values>, meter: &Meter<'_>, fo
 }
 
 /// The bytes as they are, and below every layer of escapes.
-fn plain(file: &File, values: &Values, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
+fn plain(file: &Source, values: &Values, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
     let mut signs = Signs::default();
     let seen = |bytes: &[u8]| {
         signs.see(bytes);
         meter.read(bytes.len());
     };
     found.bytes =
-        values.automaton.stream(rewound(file)?, seen, |line, at| found.hit(line, Place::Bytes.into(), Some(at)))?;
-    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(rewound(file)?)) };
+        values.automaton.stream(file.read_from(0), seen, |line, at| found.hit(line, Place::Bytes.into(), Some(at)))?;
+    let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(file.read_from(0))) };
     below(&open, signs, values, Place::Escaped, found)
 }
 
-fn unpacked(file: &File, packing: Packing, values: &Values, found: &mut FileFound) -> io::Result<()> {
-    let open =
-        || -> io::Result<Box<dyn Read>> { Ok(packing.open(rewound(file)?)?.unwrap_or_else(|| Box::new(io::empty()))) };
+fn unpacked(file: &Source, packing: Packing, values: &Values, found: &mut FileFound) -> io::Result<()> {
+    let open = || -> io::Result<Box<dyn Read>> {
+        Ok(packing.open(file.read_from(0))?.unwrap_or_else(|| Box::new(io::empty())))
+    };
     let mut signs = Signs::default();
     let see = |bytes: &[u8]| signs.see(bytes);
     values.automaton.stream(open()?, see, |line, _| found.hit(line, Place::Unpacked.into(), None))?;
@@ -96,11 +104,4 @@ fn below(
         values.automaton.stream(layer, |bytes| signs.see(bytes), |line, _| found.hit(line, place.into(), None))?;
         Ok(signs)
     })
-}
-
-/// The file from its start, once more.
-pub fn rewound(file: &File) -> io::Result<File> {
-    let mut again = file.try_clone()?;
-    again.seek(SeekFrom::Start(0))?;
-    Ok(again)
 }

@@ -9,6 +9,7 @@ mod file;
 mod finding;
 mod forms;
 mod layers;
+mod objects;
 mod packed;
 mod scan;
 mod typed;
@@ -19,14 +20,16 @@ pub use finding::{Blooms, Finding, Place, Residue, Unsearched, Verdict};
 pub use values::{Line, Values, ValuesError};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::finding::FileFound;
 use self::walk::{Entry, Kind, Stamp};
 use super::root::Root;
+use super::source::Source;
 
 /// How often files that came or changed during the search are searched again, before that is given up.
 const ROUNDS: usize = 5;
@@ -83,7 +86,6 @@ impl Meter<'_> {
 
 /// Searches everything under the root for the values. Errors only where there is nothing to search.
 pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Residue, SearchError> {
-    let folder = root.folder();
     let meter = Meter {
         watch,
         files: AtomicU64::new(0),
@@ -94,9 +96,12 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
     let mut done: BTreeMap<PathBuf, (Stamp, FileFound)> = BTreeMap::new();
     let mut rounds = 0;
     loop {
-        let entries = walk::list(folder);
-        if entries.is_empty() || (rounds == 0 && !folder.is_dir()) {
-            return Err(SearchError::Nothing(folder.display().to_string()));
+        let entries = match root.local() {
+            Some(folder) => walk::list(folder),
+            None => objects::list(root),
+        };
+        if entries.is_empty() || (rounds == 0 && root.local().is_some_and(|folder| !folder.is_dir())) {
+            return Err(SearchError::Nothing(root.to_string()));
         }
         let files = entries.iter().filter_map(|entry| match entry.kind {
             Kind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
@@ -107,7 +112,7 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
             let changing: BTreeSet<PathBuf> = new.into_iter().map(|(path, ..)| path).collect();
             return Ok(sum(&entries, done, &changing, values));
         }
-        done.extend(search_files(folder, &new, values, &meter));
+        done.extend(search_files(root, &new, values, &meter));
         rounds += 1;
     }
 }
@@ -170,7 +175,7 @@ fn name(entry: &Entry, values: &Values) -> FileFound {
 
 /// Searches the files by several threads.
 fn search_files(
-    root: &Path,
+    root: &Root,
     files: &[(PathBuf, u64, Stamp)],
     values: &Arc<Values>,
     meter: &Meter<'_>,
@@ -181,7 +186,11 @@ fn search_files(
     let all = Mutex::new(Vec::with_capacity(files.len()));
     let work = || {
         while let Some((path, _, stamp)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let found = file::search(&root.join(path), values, meter);
+            let opened = match root.local() {
+                Some(folder) => File::open(folder.join(path)).and_then(Source::of_file),
+                None => objects::open(root, path),
+            };
+            let found = file::search(opened, path, values, meter);
             all.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), (*stamp, found)));
             meter.files.fetch_add(1, Ordering::Relaxed);
             meter.tell();

@@ -2,7 +2,6 @@
 //!
 //! Promises that a packing that cannot be opened is never taken for bytes that were searched.
 
-use std::fs::File;
 use std::io::{self, Read};
 
 /// The first bytes of packed and encrypted files.
@@ -38,7 +37,7 @@ impl Packing {
     }
 
     /// What it holds. `None` where it is not opened here.
-    pub fn open(self, file: File) -> io::Result<Option<Box<dyn Read>>> {
+    pub fn open(self, file: impl Read + 'static) -> io::Result<Option<Box<dyn Read>>> {
         Ok(match self {
             Packing::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))),
             Packing::Zstd => Some(Box::new(zstd::stream::read::Decoder::new(file)?)),

@@ -3,6 +3,8 @@
 //! Promises that only columns that are not personal, and how many records each row stands for, can be written; that the file's
 //! name tells their sum; and that an audit can count them again.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{Field, Int64Type};
 use bytes::Bytes;
@@ -61,7 +63,7 @@ impl Table {
 }
 
 /// The records that the cells of the file at `path` stand for, counted in it.
-pub async fn count(store: &dyn ObjectStore, path: &str) -> Result<u64, RewriteError> {
+pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, RewriteError> {
     let opened = Opened::open(store, path).await?;
     blocking(move || {
         let groups = (0..opened.metadata.metadata().num_row_groups()).collect();

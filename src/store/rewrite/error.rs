@@ -4,6 +4,7 @@ use parquet::errors::ParquetError;
 
 use crate::store::error::StoreError;
 use crate::store::segment::SegmentError;
+use crate::store::source::Source;
 
 /// A segment could not be rewritten or read. Nothing of the table changed.
 #[derive(Debug, thiserror::Error)]
@@ -42,5 +43,21 @@ impl RewriteError {
     /// What the Parquet reader says of a segment.
     pub(in crate::store) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
         RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
+    }
+
+    /// What the Parquet reader says of a segment, or what its store does: then the segment is not to blame.
+    pub(super) fn read(path: &str, source: &Source, error: &ParquetError) -> RewriteError {
+        match source.failure() {
+            Some(failed) => RewriteError::store(path, failed),
+            None => RewriteError::damaged(path, error),
+        }
+    }
+
+    /// What the store says of a segment.
+    pub(in crate::store) fn store(path: &str, error: object_store::Error) -> RewriteError {
+        match error {
+            object_store::Error::NotFound { .. } => RewriteError::Gone { path: path.to_owned() },
+            error => StoreError::from(error).into(),
+        }
     }
 }

@@ -10,6 +10,7 @@ use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
 use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Encoding, LogicalType, PageType, TimeUnit};
@@ -19,9 +20,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::predicate::Hints;
-use super::source::Source;
 use super::{Predicate, RewriteError, blocking};
 use crate::store::index::StoredSegment;
+use crate::store::source::Source;
 use crate::store::table::Table;
 
 /// Rows that are decoded at once.
@@ -57,13 +58,14 @@ pub struct Selected {
 }
 
 impl Opened {
-    pub async fn open(store: &dyn ObjectStore, path: &str) -> Result<Opened, RewriteError> {
-        let (path, source) = (Arc::from(path), Source::open(store, path).await?);
+    pub async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Opened, RewriteError> {
+        let source = Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))?;
+        let path = Arc::from(path);
         blocking(move || {
             // By its Parquet types alone, as the table has them.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&source, options);
-            let metadata = metadata.map_err(|error| RewriteError::damaged(&path, &error))?;
+            let metadata = metadata.map_err(|error| RewriteError::read(&path, &source, &error))?;
             Ok(Opened { path, source, metadata, batch_rows: BATCH_ROWS })
         })
         .await
@@ -102,7 +104,7 @@ impl Opened {
     }
 
     pub fn damaged(&self, error: &ParquetError) -> RewriteError {
-        RewriteError::damaged(&self.path, error)
+        RewriteError::read(&self.path, &self.source, error)
     }
 
     /// The rows that match.

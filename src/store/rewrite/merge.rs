@@ -74,7 +74,7 @@ impl Table {
             order: Order::By(how.sort_by.clone()),
             without: BTreeSet::new(),
             memory: how.memory,
-            folder: self.spills()?,
+            folder: self.spills(),
         };
         let store = self.log.object_store(None);
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
@@ -89,10 +89,10 @@ impl Table {
         Ok(Segment { path, home, contents, size })
     }
 
-    /// The table's folder on the local disk, where spills have their room.
-    pub(super) fn spills(&self) -> Result<PathBuf, StoreError> {
-        let elsewhere = || StoreError::Refused("segments are merged in tables on a local file system".to_owned());
-        self.log.root_url().to_file_path().map_err(|()| elsewhere())
+    /// Where spills have their room: the table's folder, on the disk that was chosen for such data, or the machine's folder for
+    /// passing files where the table is in an object store. What is spilled has no name there.
+    pub(super) fn spills(&self) -> PathBuf {
+        self.log.root_url().to_file_path().unwrap_or_else(|()| std::env::temp_dir())
     }
 }
 

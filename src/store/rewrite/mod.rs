@@ -12,7 +12,6 @@ mod predicate;
 mod read;
 mod reform;
 mod retag;
-mod source;
 mod splice;
 mod split;
 mod upload;

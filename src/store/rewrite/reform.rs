@@ -13,7 +13,6 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::matching::Opened;
-use super::source::Source;
 use super::splice::{Due, Footer, Layout, layouts};
 use super::{RewriteError, blocking};
 use crate::policy::is_tag;
@@ -110,7 +109,7 @@ impl Table {
 
     async fn layouts(&self, of: &StoredSegment, goes: &BTreeSet<String>) -> Result<Vec<Layout>, RewriteError> {
         let (path, going) = (of.path.clone(), Due::tags(goes.clone()));
-        let source = Source::open(&self.log.object_store(None), &path).await?;
+        let source = super::splice::open(&self.log.object_store(None), &path).await?;
         let footer = blocking(move || Footer::read(&source, &path, &going)).await?;
         Ok(layouts(vec![footer]))
     }

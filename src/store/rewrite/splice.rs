@@ -10,18 +10,20 @@ mod layout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use object_store::ObjectStore;
+use object_store::path::Path;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 
 use super::matching::Opened;
 use super::merge::{Merge, Open, Order};
-use super::source::Source;
 use super::upload::Parts;
 use super::{RewriteError, blocking, upload};
 use crate::ids::Category;
 use crate::store::error::StoreError;
 use crate::store::index::StoredSegment;
 use crate::store::segment::{Contents, Home, Segment};
+use crate::store::source::Source;
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
 pub(super) use copy::Copied;
@@ -62,7 +64,7 @@ impl Table {
         let store = self.log.object_store(None);
         let mut footers = Vec::with_capacity(sources.len());
         for segment in sources {
-            let (source, path, due) = (Source::open(&store, &segment.path).await?, segment.path.clone(), due.clone());
+            let (source, path, due) = (open(&store, &segment.path).await?, segment.path.clone(), due.clone());
             footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
         }
         let mut spliced = Spliced {
@@ -134,7 +136,7 @@ impl Table {
                 order: Order::Chance,
                 without: due.0.keys().cloned().collect(),
                 memory: SHUFFLE_BYTES,
-                folder: self.spills()?,
+                folder: self.spills(),
             };
             let worked =
                 blocking(move || shuffle(&merge, &going, &|path| runtime.block_on(Opened::open(&from, path)), parts));
@@ -143,7 +145,7 @@ impl Table {
         }
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
-            let open = |path: &str| runtime.block_on(Source::open(&from, path));
+            let open = |path: &str| runtime.block_on(open(&from, path));
             copy::copy(&spec, &layout, &going, Sources { old, open }, parts)
         });
         let worked = worked.await;
@@ -161,6 +163,10 @@ fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Co
     }
     let (contents, size) = merge.run(open, parts)?;
     Ok((contents, size, copied))
+}
+
+pub(super) async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, RewriteError> {
+    Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
 }
 
 /// Refuses segments that may not become one.
@@ -219,5 +225,5 @@ fn metadata(source: &Source, path: &str, indexes: bool) -> Result<ParquetMetaDat
         .with_metadata_options(Some(ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)))
         .with_page_index_policy(policy)
         .parse_and_finish(source)
-        .map_err(|error| RewriteError::damaged(path, &error))
+        .map_err(|error| RewriteError::read(path, source, &error))
 }

@@ -39,7 +39,7 @@ fn all(index: &SegmentIndex) -> Vec<StoredSegment> {
 }
 
 fn bytes(root: &Root, path: &str) -> bytes::Bytes {
-    std::fs::read(root.table(&"sms".parse().unwrap()).join(path)).unwrap().into()
+    std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(path)).unwrap().into()
 }
 
 fn read(bytes: bytes::Bytes) -> RecordBatch {

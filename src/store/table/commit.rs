@@ -19,6 +19,7 @@ use crate::failpoint;
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
 use crate::store::log::read_entry;
+use crate::store::objects::MayLand;
 use crate::store::segment::Segment;
 use crate::store::spec::PARTITION_COLUMNS;
 
@@ -77,7 +78,7 @@ impl Table {
             }
             // Looked: it is not there.
             if let Some(error) = failed {
-                return Err(CommitError::Store(error));
+                return Err(not_there(error));
             }
             self.validate(change)?;
             self.still_there(change).await?;
@@ -156,4 +157,10 @@ impl Table {
             error => CommitError::Store(error.into()),
         })
     }
+}
+
+/// What an error means after which the entry was looked for and not found.
+pub(super) fn not_there(error: StoreError) -> CommitError {
+    // Of what may land yet the files must stay.
+    if MayLand::is_behind(&error) { CommitError::Unknown(error) } else { CommitError::Store(error) }
 }

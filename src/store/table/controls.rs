@@ -8,6 +8,7 @@ use deltalake_core::kernel::{Action, Transaction};
 use deltalake_core::logstore::LogStoreRef;
 
 use super::actions::{evidence_info, own_entry};
+use super::commit::not_there;
 use super::open::write_entry;
 use super::{ControlsVersion, Table};
 use crate::failpoint;
@@ -33,7 +34,7 @@ pub async fn raise_controls(
     version: ControlsVersion,
     evidence: Evidence,
 ) -> Result<Option<u64>, CommitError> {
-    let log = log::log_store(root, product).map_err(CommitError::Store)?;
+    let log = log::log_store(root, product);
     match LogState::load(&log).await.map_err(CommitError::Store)? {
         Some(mut state) => raise(&log, &mut state, version, evidence).await.map(Some),
         None => Ok(None),
@@ -42,7 +43,7 @@ pub async fn raise_controls(
 
 /// The version of the controls of a product's table, by its newest version. `None` as [`raise_controls`].
 pub async fn controls_of(root: &Root, product: &ProductKey) -> Result<Option<ControlsVersion>, StoreError> {
-    let state = LogState::load(&log::log_store(root, product)?).await?;
+    let state = LogState::load(&log::log_store(root, product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
 }
 
@@ -61,7 +62,7 @@ async fn raise(
         }
         // Looked: it is not there.
         if let Some(error) = failed {
-            return Err(CommitError::Store(error));
+            return Err(not_there(error));
         }
         let mut evidence = evidence.clone();
         evidence.totals = state.totals.unwrap_or_default().plus(&evidence);

@@ -30,9 +30,9 @@ pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
-    let log = log::log_store(root, &spec.product)?;
+    let log = log::log_store(root, &spec.product);
     let wanted = delta_schema(&spec)?;
-    let control_log = ControlLog::open(root)?;
+    let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
         let loaded = LogState::load(&log).await?;
         // After the table: who appends a control looks for tables after it, so one of the two sees the other.
@@ -57,7 +57,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
 
 /// The table as it stands, with nothing written: `None` if there is none. Errors if it could not be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
-    let log = log::log_store(root, &spec.product)?;
+    let log = log::log_store(root, &spec.product);
     let schema = delta_schema(&spec)?;
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
     widened(&spec, &schema, &state.metadata)?;

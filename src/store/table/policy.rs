@@ -56,7 +56,7 @@ pub async fn take_force(
     taking: TakesForce,
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
-    let log = log::log_store(root, product).map_err(CommitError::Store)?;
+    let log = log::log_store(root, product);
     let schema = spec.as_deref().map(delta_schema).transpose().map_err(refused)?;
     let columns = spec.as_deref().zip(schema.as_ref());
     let mut failed: Option<StoreError> = None;

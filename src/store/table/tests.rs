@@ -24,7 +24,7 @@ use super::open::{info, write_entry};
 use crate::ids::{BucketUnit, Offset};
 use crate::store::durable::DurableFs;
 use crate::store::spec::{Role, TableColumn, TableSpec, instant};
-use crate::store::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, rows, spec};
+use crate::store::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
 use crate::store::{CommitError, ControlsVersion, OpenError, Plan, Root, StoreError, Table, Upkeep, audit};
 
 /// What a store does to log entries: 0 all is well, 1 writes and then says it failed, 2 fails and writes nothing, 3 like 1
@@ -230,7 +230,7 @@ async fn nobody_who_has_not_seen_a_control_commits_after_it() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let unaware = batch(&table, 0, None, 100).await;
-    let control_log = crate::store::ControlLog::open(&root).unwrap();
+    let control_log = crate::store::ControlLog::open(&root);
     control_log.append(ControlsVersion(1), &serde_json::json!({})).await.unwrap();
     foreign(&table, vec![info("hold"), Action::Txn(Transaction::new("controls", 1))]).await;
     assert!(matches!(table.commit(unaware.clone()).await, Err(CommitError::ControlsMoved)));
@@ -243,7 +243,13 @@ async fn nobody_who_has_not_seen_a_control_commits_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_writers_of_their_own_partitions_all_land_exactly_once() {
-    let (_folder, root) = root();
+    let [(_folder, folder), (_, bucket)] = roots();
+    let (one, other) = (tokio::spawn(eight_writers(folder)), tokio::spawn(eight_writers(bucket)));
+    one.await.unwrap();
+    other.await.unwrap();
+}
+
+async fn eight_writers(root: Root) {
     let writers = (0..8).map(|number| {
         let root = root.clone();
         tokio::spawn(async move {
@@ -391,7 +397,7 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
 async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
     let (_folder, root) = root();
     let table = Table::open(&root, spec()).await.unwrap();
-    std::fs::write(root.table(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
+    std::fs::write(root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
     assert!(table.put(encoded(&rows(0, 0, 10))).await.is_err());
     assert_eq!(table.plan(noon() + chrono::TimeDelta::days(9999), &Upkeep::default()).await.unwrap(), Plan::default());
 }

@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use deltalake_core::kernel::Snapshot;
 use deltalake_core::logstore::LogStoreRef;
 use futures::{Stream, StreamExt};
+use object_store::ObjectStore;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -56,20 +57,32 @@ pub enum ViewError {
 }
 
 /// The products that have a table under the root, sorted. A root that is not there has none.
-pub fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
-    let folders = match std::fs::read_dir(root.tables()) {
-        Ok(folders) => folders,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
+    let listed = match root.store().list_with_delimiter(Some(&root.tables())).await {
+        Ok(listed) => listed,
+        Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
     let mut products = Vec::new();
-    for folder in folders {
-        let folder = folder?;
-        let name = folder.file_name().to_str().and_then(|name| ProductKey::new(name).ok());
-        products.extend(name.filter(|_| folder.path().join("_delta_log").is_dir()));
+    for folder in listed.common_prefixes {
+        let Some(Ok(product)) = folder.filename().map(ProductKey::new) else { continue };
+        // Of whatever else stands there a table is told by its log.
+        if has_log(root, &product).await? {
+            products.push(product);
+        }
     }
     products.sort();
     Ok(products)
+}
+
+/// Whether a product's table has anything of a log.
+async fn has_log(root: &Root, product: &ProductKey) -> Result<bool, StoreError> {
+    let log = root.table(product).0.join("_delta_log");
+    match root.store().list(Some(&log)).next().await {
+        None | Some(Err(object_store::Error::NotFound { .. })) => Ok(false),
+        Some(Ok(_)) => Ok(true),
+        Some(Err(error)) => Err(error.into()),
+    }
 }
 
 /// A table at its newest version.
@@ -96,12 +109,8 @@ struct FileStats {
 
 impl View {
     async fn open(root: &Root, product: &ProductKey) -> Result<View, ViewError> {
-        let no_table =
-            || ViewError::NoTable { product: product.to_string(), root: root.folder().display().to_string() };
-        if !root.table(product).join("_delta_log").is_dir() {
-            return Err(no_table());
-        }
-        let log = log::log_store(root, product)?;
+        let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
+        let log = log::log_store(root, product);
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
         Ok(View { log, state, snapshot })
     }

@@ -21,7 +21,7 @@ async fn two_commits(root: &Root) -> Table {
 
 /// Rewrites an entry of the log as a vandal would.
 fn tamper(root: &Root, version: u64, change: impl Fn(&mut Value)) {
-    let path = root.table(&sms()).join(format!("_delta_log/{version:020}.json"));
+    let path = root.table_folder(&sms()).join(format!("_delta_log/{version:020}.json"));
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<String> = text
         .lines()
@@ -37,13 +37,13 @@ fn tamper(root: &Root, version: u64, change: impl Fn(&mut Value)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_listed_and_shown() {
     let (_folder, root) = root();
-    assert_eq!(products(&root).unwrap(), vec![]);
+    assert_eq!(products(&root).await.unwrap(), vec![]);
     assert_eq!(
         show(&root, &sms(), noon()).await.unwrap_err().to_string().split(" under ").next(),
         Some("there is no table sms")
     );
     two_commits(&root).await;
-    assert_eq!(products(&root).unwrap(), vec![sms()]);
+    assert_eq!(products(&root).await.unwrap(), vec![sms()]);
     let seen = show(&root, &sms(), noon() + TimeDelta::days(89)).await.unwrap();
     assert_eq!((seen.version, seen.records, seen.segments), (2, 200, 2));
     assert_eq!(seen.partitions[0].partition, partition(0));
@@ -70,8 +70,8 @@ async fn a_missing_a_short_and_an_unlisted_file_are_found() {
     let (_folder, root) = root();
     two_commits(&root).await;
     let paths = super::paths(&root, &sms()).await.unwrap();
-    std::fs::remove_file(root.table(&sms()).join(&paths[0])).unwrap();
-    std::fs::write(root.table(&sms()).join(&paths[1]), b"short").unwrap();
+    std::fs::remove_file(root.table_folder(&sms()).join(&paths[0])).unwrap();
+    std::fs::write(root.table_folder(&sms()).join(&paths[1]), b"short").unwrap();
     let broken = audit(&root, &sms()).await.unwrap().broken;
     assert_eq!(broken.len(), 2);
     assert!(broken.contains(&Break::Missing { path: paths[0].clone() }));
@@ -198,7 +198,7 @@ async fn append(root: &Root, table: &Table, version: u64) {
         "partitionValues": {"bucket": bucket, "profile": profile},
     }});
     let text = format!("{{\"commitInfo\":{{\"operation\":\"WRITE\"}}}}\n{add}\n");
-    std::fs::write(root.table(&sms()).join(format!("_delta_log/{version:020}.json")), text).unwrap();
+    std::fs::write(root.table_folder(&sms()).join(format!("_delta_log/{version:020}.json")), text).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 
 pub mod ebbtide;
 pub mod kafka;
+pub mod minio;
 pub mod process;
 pub mod producer;
 pub mod proxy;

@@ -57,7 +57,7 @@ async fn column(world: &World, name: &str) -> Vec<Option<String>> {
 async fn names(world: &World, column: &str) -> bool {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
-    let folder = world.root.table(&sms());
+    let folder = world.root.table_folder(&sms());
     let has =
         |path: &str| std::fs::read(folder.join(path)).unwrap().windows(column.len()).any(|at| at == column.as_bytes());
     index.iter().any(|segment| has(&segment.path))

@@ -145,7 +145,7 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
 
 fn put(root: &Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
     let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
-    let file = root.table(&"sms".parse().unwrap()).join(&path);
+    let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, bytes).unwrap();
     let tags = segment_tags();

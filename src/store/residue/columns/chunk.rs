@@ -4,7 +4,6 @@
 //! the pages still are searched. Holds a page and a few rows in memory.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use parquet::basic::Type;
@@ -21,6 +20,7 @@ use super::super::values::{Line, Values};
 use super::cuts::{self, Cut};
 use super::kind::{Kind, micros};
 use super::{blooms, guarded, spot};
+use crate::store::source::Source;
 
 /// Rows that are decoded at once.
 const ROWS: usize = 1024;
@@ -28,7 +28,7 @@ const ROWS: usize = 1024;
 /// One column of one row group.
 pub struct Chunk<'a> {
     /// The file that it is in.
-    pub file: &'a Arc<File>,
+    pub file: &'a Arc<Source>,
     /// What the footer tells of it.
     pub meta: &'a ColumnChunkMetaData,
     /// The column.
@@ -42,7 +42,7 @@ pub struct Chunk<'a> {
 
 impl<'a> Chunk<'a> {
     /// The column of that row group, which has so many rows.
-    pub fn of(file: &'a Arc<File>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> Chunk<'a> {
+    pub fn of(file: &'a Arc<Source>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> Chunk<'a> {
         let (name, kind) = (meta.column_path().string().into(), Kind::of(meta.column_descr()));
         Chunk { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
     }
@@ -90,7 +90,7 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found
 }
 
 /// The pages of a column from its first to its last, as they follow one another in the file.
-pub fn pages(file: &Arc<File>, meta: &ColumnChunkMetaData, rows: usize) -> Result<SerializedPageReader<File>> {
+pub fn pages(file: &Arc<Source>, meta: &ColumnChunkMetaData, rows: usize) -> Result<SerializedPageReader<Source>> {
     let properties = ReaderProperties::builder().set_read_page_statistics(true).build();
     SerializedPageReader::new_with_properties(Arc::clone(file), meta, rows, None, Arc::new(properties))
 }
@@ -115,7 +115,7 @@ fn locked(hits: &Mutex<Hits>) -> MutexGuard<'_, Hits> {
 
 /// Pages that are searched as they pass.
 struct Watched {
-    pages: SerializedPageReader<File>,
+    pages: SerializedPageReader<Source>,
     values: Arc<Values>,
     hits: Arc<Mutex<Hits>>,
     kind: Kind,

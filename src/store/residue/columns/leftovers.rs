@@ -3,10 +3,8 @@
 //! Promises that they are unpacked where they are pages of any codec, and told where they are neither that, nor metadata
 //! that some writers repeat, nor empty.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use parquet::basic::Compression;
@@ -22,12 +20,13 @@ use super::guarded;
 use super::kind::Kind;
 use super::regions::Regions;
 use super::thrift::is_structs;
+use crate::store::source::Source;
 
 /// The most bytes between columns that are taken for metadata.
 const MOST_METADATA: u64 = 1 << 20;
 
 /// Searches what the footer does not name.
-pub fn search(file: &Arc<File>, regions: &Regions, values: &Values, found: &mut FileFound) -> io::Result<()> {
+pub fn search(file: &Arc<Source>, regions: &Regions, values: &Values, found: &mut FileFound) -> io::Result<()> {
     for gap in regions.unnamed() {
         if empty(file, &gap)? {
             continue;
@@ -61,7 +60,7 @@ fn codecs() -> [Compression; 7] {
 }
 
 /// Searches a range as pages of that codec; whether it is nothing but such pages.
-fn as_pages(file: &Arc<File>, gap: &Range<u64>, codec: Compression, values: &Values, found: &mut FileFound) -> bool {
+fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &Values, found: &mut FileFound) -> bool {
     let read = guarded(|| {
         let schema = Arc::new(parse_message_type("message leftover { optional binary column; }")?);
         let meta = ColumnChunkMetaData::builder(SchemaDescriptor::new(schema).column(0))
@@ -79,7 +78,7 @@ fn as_pages(file: &Arc<File>, gap: &Range<u64>, codec: Compression, values: &Val
 }
 
 /// Whether there is nothing but metadata, such as some writers repeat behind a column: its texts were searched as they are.
-fn repeats_metadata(file: &File, gap: &Range<u64>) -> io::Result<bool> {
+fn repeats_metadata(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
     if gap.end - gap.start > MOST_METADATA {
         return Ok(false);
     }
@@ -89,7 +88,7 @@ fn repeats_metadata(file: &File, gap: &Range<u64>) -> io::Result<bool> {
 }
 
 /// Whether there are zeros alone: some writers fill up with them.
-fn empty(file: &File, gap: &Range<u64>) -> io::Result<bool> {
+fn empty(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let mut at = gap.start;
     while at < gap.end {

@@ -12,7 +12,6 @@ mod leftovers;
 mod regions;
 mod thrift;
 
-use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,19 +21,19 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataR
 
 use self::regions::Regions;
 use super::Meter;
-use super::file::rewound;
 use super::finding::{FileFound, Place, Spot};
 use super::values::Values;
+use crate::store::source::Source;
 
 /// Searches a file that begins and ends as Parquet does.
 pub fn search(
-    file: &File,
+    file: &Source,
     length: u64,
     values: &Arc<Values>,
     meter: &Meter<'_>,
     found: &mut FileFound,
 ) -> io::Result<()> {
-    let file = Arc::new(file.try_clone()?);
+    let file = Arc::new(file.clone());
     let footer = guarded(|| ParquetMetaDataReader::new().parse_and_finish(file.as_ref()));
     let meta = match footer {
         Ok(meta) => meta,
@@ -61,16 +60,22 @@ pub fn search(
 }
 
 /// The bytes as they are; what stands where, as the footer tells.
-fn bytes(file: &File, regions: &Regions, values: &Values, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
+fn bytes(
+    file: &Source,
+    regions: &Regions,
+    values: &Values,
+    meter: &Meter<'_>,
+    found: &mut FileFound,
+) -> io::Result<()> {
     let read = |bytes: &[u8]| meter.read(bytes.len());
-    found.bytes = values.automaton.stream(rewound(file)?, read, |line, at| {
+    found.bytes = values.automaton.stream(file.read_from(0), read, |line, at| {
         let spot = regions.at(at).cloned().unwrap_or_else(|| Spot::from(regions.elsewhere()));
         found.hit(line, spot, Some(at));
     })?;
     Ok(())
 }
 
-fn with_indexes(meta: &ParquetMetaData, file: &Arc<File>) -> Result<ParquetMetaData, ParquetError> {
+fn with_indexes(meta: &ParquetMetaData, file: &Arc<Source>) -> Result<ParquetMetaData, ParquetError> {
     let mut reader =
         ParquetMetaDataReader::new_with_metadata(meta.clone()).with_page_index_policy(PageIndexPolicy::Optional);
     reader.read_page_indexes(file.as_ref())?;

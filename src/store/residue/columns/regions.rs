@@ -2,15 +2,14 @@
 //!
 //! Promises no judgement of what is in them.
 
-use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use parquet::file::metadata::{FooterTail, ParquetMetaData};
 
 use super::super::finding::{Place, Spot};
 use super::spot;
+use crate::store::source::Source;
 
 /// The parts of a file, in order.
 #[derive(Debug, Default)]
@@ -20,7 +19,7 @@ pub struct Regions {
 
 impl Regions {
     /// Those that a footer names.
-    pub fn of(meta: &ParquetMetaData, file: &File, length: u64) -> Regions {
+    pub fn of(meta: &ParquetMetaData, file: &Source, length: u64) -> Regions {
         let mut named = vec![(0..4, Spot::from(Place::Footer))];
         for (number, group) in meta.row_groups().iter().enumerate() {
             for column in group.columns() {

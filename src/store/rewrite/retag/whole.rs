@@ -11,7 +11,6 @@ use parquet::file::statistics::Statistics;
 use parquet::schema::types::TypePtr;
 
 use super::super::matching::Opened;
-use super::super::source::Source;
 use super::super::splice::{Due, Footer, Written, layouts};
 use super::super::{RewriteError, blocking};
 use super::{NewTags, columns_of};
@@ -68,7 +67,8 @@ impl Table {
         let due = Arc::new(Due::tags(tags.columns()));
         let mut footers = Vec::with_capacity(members.len());
         for member in members {
-            let (source, path, due) = (Source::open(&store, &member.path).await?, member.path.clone(), due.clone());
+            let (source, path, due) =
+                (super::super::splice::open(&store, &member.path).await?, member.path.clone(), due.clone());
             footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
         }
         let written = written(self.spec(), tags)?;

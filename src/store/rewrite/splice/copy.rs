@@ -17,13 +17,13 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
-use super::super::source::{Chunks, Source};
 use super::super::upload::Parts;
 use super::{Due, Layout, Written, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
 use crate::store::segment::{Contents, Runs, chunk_of_runs, nulls, stats, tell_order};
+use crate::store::source::{Chunks, Source};
 use crate::store::spec::TableSpec;
 
 /// What was copied, and what was not.
@@ -64,7 +64,6 @@ pub fn copy(
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
         let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, layout };
-        let damaged = |error: ParquetError| RewriteError::damaged(&path, &error);
         let found: u64 =
             old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
         if found != told {
@@ -74,7 +73,8 @@ pub fn copy(
         rows += found;
         for number in 0..old.metadata.num_row_groups() {
             let group = file.next_row_group().map_err(failed)?;
-            old.copy(number, &leaves, group, &mut copied).map_err(damaged)?;
+            old.copy(number, &leaves, group, &mut copied)
+                .map_err(|error| RewriteError::read(&path, &old.source, &error))?;
             copied.leave_out(old.metadata.row_group(number), due);
         }
     }

@@ -10,9 +10,9 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::super::RewriteError;
-use super::super::source::Source;
 use super::{Due, metadata};
 use crate::store::segment::{Constant, told_order};
+use crate::store::source::Source;
 
 /// Row groups of a file at most; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;

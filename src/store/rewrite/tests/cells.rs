@@ -51,7 +51,7 @@ async fn cells_that_stand_for_other_records_than_they_say_do_not_pass_the_audit(
     let old = all(&index);
     let put = table.put_cells(old[0].bucket, &old[0].profile, cells(vec![Some(200)])).await.unwrap();
     let other = table.put_cells(old[0].bucket, &old[0].profile, cells(vec![Some(150)])).await.unwrap();
-    let folder = root.table(&"sms".parse().unwrap());
+    let folder = root.table_folder(&"sms".parse().unwrap());
     let path = put.path().to_owned();
     std::fs::rename(folder.join(other.path()), folder.join(&path)).unwrap();
     table.commit_rewrite(rewrite(&index, old, vec![put])).await.unwrap();

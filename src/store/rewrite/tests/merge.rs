@@ -43,7 +43,7 @@ fn metadata(root: &Root, path: &str) -> ParquetMetaData {
 
 /// All files in the table's folder but its log.
 fn files(root: &Root) -> Vec<String> {
-    let table = root.table(&"sms".parse().unwrap());
+    let table = root.table_folder(&"sms".parse().unwrap());
     let all = walkdir::WalkDir::new(table).into_iter().map(|entry| entry.unwrap());
     let all = all.filter(|entry| entry.file_type().is_file()).map(|entry| entry.path().display().to_string());
     all.filter(|path| !path.contains("_delta_log")).collect()
@@ -242,7 +242,7 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
     let gone = table.merge(&with(&|of| of.path = "gone.parquet".into()), &by(&["recipient"])).await;
     assert!(matches!(gone, Err(RewriteError::Gone { .. })), "{gone:?}");
     // Damaged where only the rows are, so that its footer still reads.
-    let path = root.table(&"sms".parse().unwrap()).join(&*other.path);
+    let path = root.table_folder(&"sms".parse().unwrap()).join(&*other.path);
     let mut damaged = std::fs::read(&path).unwrap();
     damaged[100..400].fill(0xa5);
     std::fs::write(&path, damaged).unwrap();

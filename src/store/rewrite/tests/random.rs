@@ -117,7 +117,7 @@ fn written(columns: &[(u8, u8)], (style, seeds, has): &File) -> (RecordBatch, Ve
 
 fn put(root: &Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
     let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
-    let file = root.table(&"sms".parse().unwrap()).join(&path);
+    let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, bytes).unwrap();
     let tags = segment_tags();
@@ -185,7 +185,7 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
     let due = categories(&["going"]);
     let spliced = runtime.block_on(table.splice(&sources, &due)).unwrap();
     prop_assert_eq!(spliced.segments.len(), 1);
-    let path = root.table(&"sms".parse().unwrap()).join(spliced.segments[0].path());
+    let path = root.table_folder(&"sms".parse().unwrap()).join(spliced.segments[0].path());
     let new = std::fs::read(path).unwrap();
 
     let goes: BTreeSet<String> = (0..columns.len())
@@ -288,7 +288,7 @@ fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(
     let sort_by: Vec<String> = by.iter().map(|number| name(number % columns.len())).collect();
     let how = Merging { sort_by: sort_by.clone(), memory };
     let segment = runtime.block_on(table.merge(&sources, &how)).unwrap();
-    let found = read(std::fs::read(root.table(&"sms".parse().unwrap()).join(segment.path())).unwrap().into());
+    let found = read(std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(segment.path())).unwrap().into());
 
     let schema = found.schema();
     let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();

@@ -53,7 +53,7 @@ async fn what_is_not_there_is_said_and_nobody_need_read_on() {
     let (table, index) = filled(&root, 2).await;
     let segments = all(&index);
     assert!(matches!(table.read_columns(&segments, &["no_such"], None), Err(RewriteError::Column { .. })));
-    std::fs::remove_file(root.table(&"sms".parse().unwrap()).join(&*segments[1].path)).unwrap();
+    std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(&*segments[1].path)).unwrap();
     let mut rows = table.read_columns(&segments, &["body"], None).unwrap();
     assert!(rows.next().await.unwrap().is_ok());
     assert!(matches!(rows.next().await, Some(Err(RewriteError::Gone { .. }))));

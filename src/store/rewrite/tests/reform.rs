@@ -53,7 +53,7 @@ async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_g
     // The bloom filter came along: it finds who is there.
     let is = crate::store::Predicate::Is { column: "person".to_owned(), value: people[0].clone() };
     assert!(table.matches(&new[0], &is).await.unwrap() > 0);
-    let folder = root.table(&table.spec().product);
+    let folder = root.table_folder(&table.spec().product);
     for segment in &new {
         let bytes = std::fs::read(folder.join(&*segment.path)).unwrap();
         let has = |name: &str| bytes.windows(name.len()).any(|at| at == name.as_bytes());
@@ -98,7 +98,7 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
         texts
     };
     assert_eq!(sorted(files), sorted(media));
-    let folder = root.table(&table.spec().product);
+    let folder = root.table_folder(&table.spec().product);
     let bytes = std::fs::read(folder.join(&*new[0].path)).unwrap();
     assert!(!bytes.windows(9).any(|at| at == b"recipient"));
     // Nothing is left of the step on the way: what was read, what was merged of it, and what came of that.

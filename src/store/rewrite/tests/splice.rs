@@ -138,7 +138,7 @@ async fn segments_of_several_kinds_and_gone_or_damaged_ones_are_refused_and_leav
     // What goes may differ.
     assert!(table.splice(&later, &categories(&["phone_number"])).await.is_ok());
 
-    let folder = root.table(&"sms".parse().unwrap());
+    let folder = root.table_folder(&"sms".parse().unwrap());
     let before = files(&folder);
     let mut sooner = old.clone();
     for segment in &mut sooner {

@@ -18,7 +18,7 @@ async fn go_on_without_them(root: &Root) -> Table {
 }
 
 fn entries(root: &Root) -> Vec<String> {
-    let log = root.table(&"sms".parse().unwrap()).join("_delta_log");
+    let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
     let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut entries: Vec<String> = names.filter(|name| name.len() == 25 && name.ends_with(".json")).collect();
     entries.sort();
@@ -67,7 +67,7 @@ async fn a_log_that_is_gone_is_told_and_not_begun_anew() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     let first = batch(&table, 0, None, 100).await;
     table.commit(first).await.unwrap();
-    std::fs::remove_dir_all(root.table(&"sms".parse().unwrap()).join("_delta_log")).unwrap();
+    std::fs::remove_dir_all(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap();
     let told = table.refresh().await.unwrap_err().to_string();
     assert!(told.contains("the log that went further is gone"), "{told}");
 }

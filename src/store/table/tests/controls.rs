@@ -19,7 +19,7 @@ fn evidence(operation: &str) -> Evidence {
 }
 
 async fn append(root: &Root, version: i64) {
-    ControlLog::open(root).unwrap().append(ControlsVersion(version), &json!({})).await.unwrap();
+    ControlLog::open(root).append(ControlsVersion(version), &json!({})).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +81,7 @@ async fn a_table_that_knows_of_more_controls_than_the_log_has_is_not_opened() {
     let (_folder, root) = root();
     append(&root, 1).await;
     Table::open(&root, spec()).await.unwrap();
-    std::fs::remove_dir_all(root.controls()).unwrap();
+    std::fs::remove_dir_all(root.controls_folder()).unwrap();
     let refused = Table::open(&root, spec()).await.err().unwrap();
     assert!(matches!(refused, OpenError::Store(StoreError::ControlsUnreadable { version: 1, .. })), "{refused}");
 }

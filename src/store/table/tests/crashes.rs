@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::failpoint::COMMIT;
-use crate::store::testing::{batch, noon, partition, root, spec};
+use crate::store::testing::{batch, minio, noon, partition, read, roots, spec};
 use crate::store::{Root, Table, Upkeep, audit};
 
 const CHILD: &str = "store::table::tests::crashes::a_writer_that_a_test_runs_and_kills";
@@ -19,7 +19,7 @@ const ROOT: &str = "EBBTIDE_TEST_ROOT";
 async fn a_writer_that_a_test_runs_and_kills() {
     let Ok(folder) = std::env::var(ROOT) else { return };
     let _scenario = fail::FailScenario::setup();
-    let mut table = Table::open(&Root::parse(&folder).unwrap(), spec()).await.unwrap();
+    let mut table = Table::open(&minio::open(&folder), spec()).await.unwrap();
     let from = table.next_offset(&partition(0)).map(|offset| offset.0);
     let work = batch(&table, 0, from, from.unwrap_or(0) + 10).await;
     table.commit(work).await.unwrap();
@@ -28,7 +28,7 @@ async fn a_writer_that_a_test_runs_and_kills() {
 /// Runs the test of that name as a process that finds the root in the variable, and dies at a step unless it is empty.
 pub(super) fn run_child((test, variable): (&str, &str), root: &Root, die_at: &str) -> ExitStatus {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", test, "--nocapture"]).env(variable, root.folder());
+    child.args(["--exact", test, "--nocapture"]).env(variable, minio::told(root));
     if !die_at.is_empty() {
         child.env("FAILPOINTS", format!("{die_at}=return"));
     }
@@ -45,7 +45,7 @@ pub(super) async fn offsets(root: &Root) -> Vec<i64> {
     let paths = crate::store::view::paths(root, &product).await.unwrap();
     let mut offsets = Vec::new();
     for path in paths {
-        let file = std::fs::File::open(root.table(&product).join(path)).unwrap();
+        let file = read(root, &path).await;
         for rows in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
             let rows = rows.unwrap();
             let column = rows.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>();
@@ -59,8 +59,7 @@ pub(super) async fn offsets(root: &Root) -> Vec<i64> {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_killed_at_any_step_loses_nothing_and_doubles_nothing() {
-    for step in COMMIT {
-        let (_folder, root) = root();
+    for (step, (_folder, root)) in COMMIT.into_iter().flat_map(|step| roots().map(|root| (step, root))) {
         Table::open(&root, spec()).await.unwrap();
         assert!(write_once(&root, "").success(), "{step}");
         assert!(!write_once(&root, step).success(), "{step} was never reached");

@@ -164,7 +164,7 @@ async fn a_compaction_says_that_no_data_changed_and_every_other_rewrite_that_it_
         let mut commit = rewrite(&index, old, vec![segment(&table, 0, 0, 200).await]);
         commit.evidence.operation = operation.to_owned();
         let version = table.commit_rewrite(commit).await.unwrap();
-        let entry = root.table(&"sms".parse().unwrap()).join(format!("_delta_log/{version:020}.json"));
+        let entry = root.table_folder(&"sms".parse().unwrap()).join(format!("_delta_log/{version:020}.json"));
         let entry = std::fs::read_to_string(entry).unwrap();
         let actions = entry.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let files = actions.filter(|action| action.get("add").or(action.get("remove")).is_some());

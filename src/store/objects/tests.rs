@@ -1,0 +1,164 @@
+mod minio;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use object_store::memory::InMemory;
+
+use super::probe::{Shown, try_out};
+use super::*;
+
+/// What a store does with a put, and what it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It takes it and says so.
+    Well,
+    /// It takes it and its answer is lost.
+    LosesTheAnswer,
+    /// It does not take it and says nothing.
+    Nothing,
+    /// It says that the name is being decided on.
+    Deciding,
+    /// It takes it whatever stands there.
+    Forgets,
+}
+
+/// A store in memory that does badly what it is told to, put for put.
+#[derive(Debug, Default)]
+struct Faulty {
+    store: InMemory,
+    doings: Mutex<Vec<Doing>>,
+    puts: AtomicUsize,
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        let doing = self.doings.lock().unwrap().pop().unwrap_or(Doing::Well);
+        let lost = || Error::Generic { store: "faulty", source: "timed out".into() };
+        match doing {
+            Doing::Well => self.store.put_opts(at, payload, opts).await,
+            Doing::LosesTheAnswer => self.store.put_opts(at, payload, opts).await.and(Err(lost())),
+            Doing::Nothing => Err(lost()),
+            Doing::Forgets => self.store.put_opts(at, payload, PutOptions::default()).await,
+            Doing::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
+        }
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.store.put_multipart_opts(at, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.store.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.store.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.store.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.store.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.store.copy_opts(from, to, options).await
+    }
+}
+
+/// A bucket that does so with the puts to come, in that order.
+fn bucket(doings: &[Doing]) -> (Arc<Faulty>, Objects) {
+    let faulty = Arc::new(Faulty::default());
+    faulty.doings.lock().unwrap().extend(doings.iter().rev());
+    (Arc::clone(&faulty), Objects { inner: faulty })
+}
+
+fn entry() -> Path {
+    Path::from("eu/tables/sms/_delta_log/00000000000000000007.json")
+}
+
+async fn cast(bucket: &Objects, text: &str) -> Result<PutResult> {
+    let payload = PutPayload::from(text.as_bytes().to_vec());
+    bucket.put_opts(&entry(), payload, PutOptions::from(PutMode::Create)).await
+}
+
+async fn stands(bucket: &Objects) -> Option<Vec<u8>> {
+    match bucket.get(&entry()).await {
+        Ok(there) => Some(there.bytes().await.unwrap().to_vec()),
+        Err(_) => None,
+    }
+}
+
+#[tokio::test]
+async fn a_vote_counts_once_whatever_became_of_its_answer() {
+    use Doing::{Deciding, LosesTheAnswer, Nothing, Well};
+    let histories: BTreeMap<&str, &[Doing]> = BTreeMap::from([
+        ("at once", &[Well][..]),
+        ("its answer was lost", &[LosesTheAnswer]),
+        ("it was lost itself, then taken", &[Nothing, Well]),
+        ("it was lost, taken, and the answer lost", &[Nothing, LosesTheAnswer]),
+        ("two were cast at once and none was taken", &[Deciding, Deciding, Well]),
+    ]);
+    for (what, doings) in histories {
+        let (_, bucket) = bucket(doings);
+        cast(&bucket, "ours").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
+        assert!(matches!(cast(&bucket, "late").await, Err(Error::AlreadyExists { .. })), "{what}");
+        assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
+    for doings in [&[Doing::Well][..], &[Doing::LosesTheAnswer], &[Doing::Nothing], &[Doing::Deciding]] {
+        let (faulty, bucket) = bucket(&[Doing::Well]);
+        // Of the same length.
+        cast(&bucket, "them").await.unwrap();
+        faulty.doings.lock().unwrap().extend(doings);
+        assert!(matches!(cast(&bucket, "ours").await, Err(Error::AlreadyExists { .. })), "{doings:?}");
+        assert_eq!(stands(&bucket).await.unwrap(), b"them");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
+    let (faulty, bucket) = bucket(&[Doing::Nothing; 100]);
+    let error = cast(&bucket, "ours").await.unwrap_err();
+    assert!(MayLand::is_behind(&error), "{error}");
+    assert_eq!(faulty.puts.load(Ordering::Relaxed), VOTES as usize);
+    // Through all that the error is wrapped in on its way up, too.
+    let wrapped = crate::store::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
+    assert!(MayLand::is_behind(&wrapped));
+    let other = Error::Generic { store: "bucket", source: "no".into() };
+    assert!(!MayLand::is_behind(&crate::store::StoreError::from(other)));
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
+    for (doings, shown) in [(&[][..], Shown::Good), (&[Doing::Forgets, Doing::Forgets], Shown::Unconditional)] {
+        let (faulty, bucket) = bucket(doings);
+        let store: Arc<dyn ObjectStore> = Arc::new(bucket);
+        assert_eq!(try_out(&store, &Path::from("eu/_probe")).await.unwrap(), shown);
+        assert_eq!(faulty.list(None).count().await, 0);
+    }
+}
+
+#[test]
+fn what_is_a_vote_is_told_by_the_folder_that_it_is_in() {
+    let is = |text: &str| is_log(&Path::from(text));
+    assert!(is("tables/sms/_delta_log/00000000000000000000.json") && is("eu/_controls/00000000000000000001.json"));
+    assert!(!is("tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet") && !is("_delta_log"));
+}

@@ -1,0 +1,234 @@
+//! A file of the store as it is read by whoever may block: by ranges, never whole.
+//!
+//! Promises that readers of one file do not disturb each other, that an object is asked for in few large pieces, and that a
+//! store that failed is told from a file that is damaged.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{Error, GetOptions, GetResultPayload, ObjectStore, ObjectStoreExt};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
+use tokio::runtime::Handle;
+
+/// Bytes that are read at once where a chunk is copied.
+const COPY_BYTES: usize = 256 << 10;
+
+/// Bytes that are read at once where pages are looked for.
+const PAGE_BYTES: usize = 8 << 10;
+
+/// Bytes that an object is asked for at once, aligned: a request costs as much as reading so many.
+const BLOCK: u64 = 1 << 20;
+
+/// Blocks that are asked for at once by whoever reads on.
+const AHEAD: u64 = 4;
+
+/// Blocks of one object that are kept: a reader of several columns goes through each of them in turn.
+const BLOCKS: usize = 12;
+
+/// An open file.
+#[derive(Clone)]
+pub struct Source {
+    held: Held,
+    size: u64,
+}
+
+#[derive(Clone)]
+enum Held {
+    File(Arc<File>),
+    Object(Arc<Object>),
+}
+
+/// An object, and what of it was read last.
+struct Object {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    runtime: Handle,
+    kept: Mutex<VecDeque<(u64, Bytes)>>,
+    /// Why the store did not give what it was asked for.
+    failed: Mutex<Option<Error>>,
+}
+
+impl Source {
+    /// Opens the file at `path`. Errors if it is gone.
+    pub async fn open(store: &Arc<dyn ObjectStore>, path: Path) -> object_store::Result<Source> {
+        // A file system opens the file either way.
+        let got = store.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await?;
+        let size = got.meta.size;
+        let held = match got.payload {
+            GetResultPayload::File(file, _) => Held::File(Arc::new(file)),
+            GetResultPayload::Stream(_) => Held::Object(Arc::new(Object {
+                store: Arc::clone(store),
+                path,
+                runtime: Handle::current(),
+                kept: Mutex::default(),
+                failed: Mutex::default(),
+            })),
+        };
+        Ok(Source { held, size })
+    }
+
+    /// A file of the file system.
+    pub fn of_file(file: File) -> io::Result<Source> {
+        let size = file.metadata()?.len();
+        Ok(Source { held: Held::File(Arc::new(file)), size })
+    }
+
+    /// Why the store did not give what it was asked for, if that ever was so. Told once.
+    pub fn failure(&self) -> Option<Error> {
+        match &self.held {
+            Held::File(_) => None,
+            Held::Object(object) => object.failed.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        }
+    }
+
+    /// Reads from `at` on, through a buffer for those who read little at a time.
+    pub fn read_from(&self, at: u64) -> BufReader<At> {
+        self.reader(at, COPY_BYTES)
+    }
+
+    /// Fills `into` with the bytes from `at` on. Errors if there are not so many.
+    pub fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+        match &self.held {
+            Held::File(file) => file.read_exact_at(into, at),
+            Held::Object(_) => {
+                let mut from = At { source: self.clone(), at };
+                from.read_exact(into)
+            }
+        }
+    }
+
+    fn reader(&self, start: u64, buffer: usize) -> BufReader<At> {
+        BufReader::with_capacity(buffer, At { source: self.clone(), at: start })
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        let object = match &self.held {
+            Held::File(file) => return file.read_at(into, at),
+            Held::Object(object) => object,
+        };
+        if at >= self.size || into.is_empty() {
+            return Ok(0);
+        }
+        let start = at - at % BLOCK;
+        let block = object.block(start, self.size)?;
+        let there = block.get((at - start) as usize..).unwrap_or_default();
+        let read = there.len().min(into.len());
+        into[..read].copy_from_slice(&there[..read]);
+        Ok(read)
+    }
+}
+
+impl Object {
+    /// A block, from those that are kept or from the store.
+    fn block(&self, start: u64, size: u64) -> io::Result<Bytes> {
+        let find = |at: Option<u64>| {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.iter().find(|(start, _)| Some(*start) == at).map(|(_, block)| block.clone())
+        };
+        if let Some(block) = find(Some(start)) {
+            return Ok(block);
+        }
+        let blocks = if find(start.checked_sub(BLOCK)).is_some() { AHEAD } else { 1 };
+        let asked = self.ask(start..(start + blocks * BLOCK).min(size))?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for at in (0..asked.len()).step_by(BLOCK as usize) {
+            kept.push_back((start + at as u64, asked.slice(at..asked.len().min(at + BLOCK as usize))));
+        }
+        while kept.len() > BLOCKS {
+            kept.pop_front();
+        }
+        Ok(asked.slice(..asked.len().min(BLOCK as usize)))
+    }
+
+    fn ask(&self, range: Range<u64>) -> io::Result<Bytes> {
+        let wanted = range.end - range.start;
+        match self.runtime.block_on(self.store.get_range(&self.path, range)) {
+            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
+            Ok(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => {
+                let told = io::Error::other(error.to_string());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(told)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Source {
+    type T = BufReader<At>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(self.reader(start, PAGE_BYTES))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        // A damaged footer may ask for anything: never make room for more than the file has.
+        let end = start.checked_add(length as u64).filter(|end| *end <= self.size);
+        let Some(end) = end else {
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));
+        };
+        if let Held::Object(object) = &self.held
+            && length as u64 >= BLOCK
+        {
+            return Ok(object.ask(start..end)?);
+        }
+        let mut bytes = vec![0; length];
+        self.read_exact_at(&mut bytes, start)?;
+        Ok(bytes.into())
+    }
+}
+
+/// The same file, read in larger pieces.
+pub struct Chunks<'a>(pub &'a Source);
+
+impl Length for Chunks<'_> {
+    fn len(&self) -> u64 {
+        self.0.size
+    }
+}
+
+impl ChunkReader for Chunks<'_> {
+    type T = BufReader<At>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(self.0.reader(start, COPY_BYTES))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        self.0.get_bytes(start, length)
+    }
+}
+
+/// A position in a file.
+pub struct At {
+    source: Source,
+    at: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read_at(into, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

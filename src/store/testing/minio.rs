@@ -1,0 +1,280 @@
+//! A real object store (MinIO) for tests of this floor, started once for the whole binary, and a door in front of it that does
+//! badly what it is told to.
+//!
+//! Promises that it ends with the test process, however that ends: its guard holds the other end of a pipe.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{ObjectStore, Secret};
+use crate::store::Root;
+
+const KEY: &str = "ebbtide-tests";
+
+/// A store that answers.
+struct Minio {
+    port: u16,
+    _guard: Child,
+}
+
+/// The one store of this process, with a bucket `plain`.
+fn shared() -> &'static Minio {
+    static SHARED: OnceLock<Minio> = OnceLock::new();
+    SHARED.get_or_init(start)
+}
+
+fn start() -> Minio {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let fetched = Command::new(repo.join("tools/servers")).arg("minio").output().unwrap();
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    let program = Path::new(String::from_utf8(fetched.stdout).unwrap().trim()).join("minio");
+    let folder = tempfile::tempdir().unwrap().keep();
+    for bucket in ["plain", "versioned", "suspended"] {
+        std::fs::create_dir_all(folder.join("data").join(bucket)).unwrap();
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let log = || std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    // The folder goes after the store: nothing of this process is run at its end.
+    let until_we_end = "\"$0\" \"$1/pid\" \"$2\" server --quiet --address 127.0.0.1:$3 \"$1/data\"; rm -rf \"$1\"";
+    let guard = Command::new("sh")
+        .args(["-c", until_we_end])
+        .args([&repo.join("tests/servers/guard"), &folder, &program])
+        .arg(port.to_string())
+        .env("MINIO_ROOT_USER", KEY)
+        .env("MINIO_ROOT_PASSWORD", KEY)
+        .env("MINIO_BROWSER", "off")
+        .env("MINIO_UPDATE", "off")
+        .stdin(Stdio::piped())
+        .stdout(log())
+        .stderr(log())
+        .spawn()
+        .unwrap();
+    let minio = Minio { port, _guard: guard };
+    for _ in 0..600 {
+        if status(port, "/minio/health/live") == Some(200) {
+            return minio;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no answer of the store: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+}
+
+fn status(port: u16, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.split(' ').nth(1)?.parse().ok()
+}
+
+fn settings(port: u16) -> ObjectStore {
+    ObjectStore {
+        endpoint: Some(format!("http://127.0.0.1:{port}")),
+        region: Some("us-east-1".to_owned()),
+        access_key_id: Some(Secret::new(KEY)),
+        secret_access_key: Some(Secret::new(KEY)),
+        allow_http: true,
+        timeout: Duration::from_secs(5),
+        retry_for: Duration::from_secs(5),
+        ..ObjectStore::default()
+    }
+}
+
+/// A root in a bucket that no other test has.
+pub fn root() -> Root {
+    Root::open(&place("plain"), &settings(shared().port)).unwrap()
+}
+
+fn place(bucket: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("s3://{bucket}/it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What another process needs to be told to open a root of this one.
+pub fn told(root: &Root) -> String {
+    if root.local().is_some() { root.to_string() } else { format!("{}|{root}", shared().port) }
+}
+
+/// Opens a root that the test which runs this process told of.
+pub fn open(told: &str) -> Root {
+    match told.split_once('|') {
+        Some((port, root)) => Root::open(root, &settings(port.parse().unwrap())).unwrap(),
+        None => Root::parse(told).unwrap(),
+    }
+}
+
+/// The same root behind a door.
+pub fn behind(root: &Root, door: &Door) -> Root {
+    Root::open(&root.to_string(), &settings(door.port)).unwrap()
+}
+
+/// A root in a bucket of its own that keeps versions.
+pub fn versioned() -> Root {
+    versioning("versioned", "Enabled");
+    Root::open(&place("versioned"), &settings(shared().port)).unwrap()
+}
+
+/// A root in a bucket of its own that kept versions once, and has one of an object that is there no more.
+pub fn suspended() -> Root {
+    let root = Root::open(&place("suspended"), &settings(shared().port)).unwrap();
+    let object = format!("{}/old", root.to_string().replace("s3://", ""));
+    versioning("suspended", "Enabled");
+    asked("PUT", &object, "what is gone");
+    asked("DELETE", &object, "");
+    versioning("suspended", "Suspended");
+    root
+}
+
+fn versioning(bucket: &str, status: &str) {
+    let body = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+    asked("PUT", &format!("{bucket}?versioning="), &body);
+}
+
+/// How many uploads of the plain bucket are begun and not finished below a root.
+pub fn unfinished(root: &Root) -> usize {
+    let prefix = root.to_string().replace("s3://plain/", "");
+    // It lists those of one object, or of the whole bucket.
+    asked("GET", "plain?uploads=", "").matches(&format!("<Key>{prefix}/")).count()
+}
+
+/// The answer to a signed request that the store's client has no word for.
+fn asked(method: &str, what: &str, body: &str) -> String {
+    let url = format!("http://127.0.0.1:{}/{what}", shared().port);
+    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let asked = Command::new("curl")
+        .args(["-sS", "--fail-with-body", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3"])
+        .args(["--user", &format!("{KEY}:{KEY}"), "-H", &format!("x-amz-content-sha256: {hash}")])
+        .args(["--data-binary", body, &url])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(asked.stdout).unwrap();
+    assert!(asked.status.success(), "{method} {what}: {text}{}", String::from_utf8_lossy(&asked.stderr));
+    text
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is turned away with 503 SlowDown.
+    Throttled,
+    /// The store does it, and the answer is lost.
+    AnswerLost,
+    /// It never comes to the store.
+    Lost,
+}
+
+/// Says what becomes of a request, by its method and its path with what is asked.
+pub type Judge = dyn Fn(&str, &str) -> Fate + Send + Sync;
+
+/// A door in front of the store.
+pub struct Door {
+    port: u16,
+    judge: Arc<Mutex<Arc<Judge>>>,
+}
+
+impl Door {
+    /// A door that lets everything through.
+    pub fn ajar() -> Door {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let through: Arc<Judge> = Arc::new(|_: &str, _: &str| Fate::Answered);
+        let judge = Arc::new(Mutex::new(through));
+        let (judging, store) = (Arc::clone(&judge), shared().port);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let judging = Arc::clone(&judging);
+                std::thread::spawn(move || pass(client, store, &judging));
+            }
+        });
+        Door { port, judge }
+    }
+
+    /// From now on requests fare as `judge` says.
+    pub fn judge(&self, judge: impl Fn(&str, &str) -> Fate + Send + Sync + 'static) {
+        *self.judge.lock().unwrap() = Arc::new(judge);
+    }
+}
+
+/// Passes one connection's requests on, each by a connection of its own.
+fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<Judge>>) -> Option<()> {
+    while let Some(request) = message(&mut client) {
+        let line = String::from_utf8_lossy(&request).lines().next()?.to_owned();
+        let mut words = line.split(' ');
+        let (method, path) = (words.next()?, words.next()?);
+        let judge = judging.lock().unwrap().clone();
+        match judge(method, path) {
+            Fate::Lost => break,
+            Fate::Throttled => {
+                let body = "<Error><Code>SlowDown</Code></Error>";
+                write!(client, "HTTP/1.1 503 Slow Down\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
+            }
+            fate => {
+                let mut server = TcpStream::connect(("127.0.0.1", store)).ok()?;
+                server.write_all(&request).ok()?;
+                let answer = answer(&mut server, method)?;
+                if fate == Fate::AnswerLost {
+                    break;
+                }
+                client.write_all(&answer).ok()?;
+            }
+        }
+    }
+    client.shutdown(Shutdown::Both).ok()
+}
+
+/// One message with its body, whose length its head tells.
+fn message(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = head(from)?;
+    let length = header(&bytes, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    from.read_exact(&mut bytes[start..]).ok()?;
+    Some(bytes)
+}
+
+fn answer(from: &mut TcpStream, method: &str) -> Option<Vec<u8>> {
+    if method == "HEAD" {
+        return head(from);
+    }
+    let mut bytes = head(from)?;
+    if header(&bytes, "transfer-encoding").is_some() {
+        while !bytes.ends_with(b"0\r\n\r\n") {
+            let mut byte = [0];
+            from.read_exact(&mut byte).ok()?;
+            bytes.push(byte[0]);
+        }
+        return Some(bytes);
+    }
+    let length = header(&bytes, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let start = bytes.len();
+    bytes.resize(start + length, 0);
+    from.read_exact(&mut bytes[start..]).ok()?;
+    Some(bytes)
+}
+
+fn head(from: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        from.read_exact(&mut byte).ok()?;
+        bytes.push(byte[0]);
+    }
+    Some(bytes)
+}
+
+fn header(head: &[u8], name: &str) -> Option<String> {
+    let head = String::from_utf8_lossy(head).into_owned();
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+    })
+}

@@ -1,0 +1,63 @@
+//! A real object store (MinIO), shared by the whole binary.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::process::Process;
+use super::python::part;
+use super::{Scratch, eventually, free_port};
+use crate::args;
+
+/// The user and the password, which are long enough for it.
+pub const KEY: &str = "ebbtide-tests";
+
+/// One store, with a bucket `plain`.
+pub struct Minio {
+    port: u16,
+    _process: Process,
+    _scratch: Scratch,
+}
+
+/// The store that all tests share.
+pub fn shared() -> &'static Minio {
+    static SHARED: OnceLock<Minio> = OnceLock::new();
+    SHARED.get_or_init(Minio::start)
+}
+
+impl Minio {
+    fn start() -> Self {
+        let scratch = Scratch::of_the_process();
+        let (port, data) = (free_port(), scratch.join("data"));
+        std::fs::create_dir_all(data.join("plain")).unwrap();
+        let environment =
+            [("USER", KEY), ("PASSWORD", KEY)].map(|(of, key)| (format!("MINIO_ROOT_{of}"), key.to_owned()));
+        let arguments = args!["server", "--quiet", "--address", format!("127.0.0.1:{port}"), data.display()];
+        let program = part("minio").join("minio");
+        let mut process = Process::start(&program, arguments, &environment, &scratch.join("minio.log"));
+        let url = format!("http://127.0.0.1:{port}/minio/health/live");
+        eventually("the object store answers", Duration::from_secs(60), || {
+            assert!(process.ended().is_none(), "the object store ended:\n{}", process.tail());
+            super::http_get(&url).filter(|answer| answer.0 == 200)
+        });
+        Self { port, _process: process, _scratch: scratch }
+    }
+
+    /// A place that no other test has.
+    pub fn place(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        format!("s3://plain/it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The section `store` of a configuration that uses it.
+    pub fn section(&self) -> String {
+        format!(
+            "store:\n  endpoint: {}\n  region: us-east-1\n  allow_http: true\n  access_key_id: {KEY}\n  secret_access_key: {KEY}\n",
+            self.endpoint()
+        )
+    }
+}
