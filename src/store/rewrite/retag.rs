@@ -100,20 +100,18 @@ impl Table {
         }
     }
 
-    /// How many rows of a segment would change, and to how many targets they go. Writes nothing.
+    /// The tags that rows of a segment would get, and how many of them. Writes nothing.
     pub async fn retag_count(
         &self,
         source: &StoredSegment,
         by: Arc<dyn Retagging>,
-    ) -> Result<(u64, usize), RewriteError> {
+    ) -> Result<Vec<(NewTags, u64)>, RewriteError> {
         let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
-        let course = self.course(&opened, source, &by).await?;
-        Ok(match course {
-            Course::Stays => (0, 0),
-            Course::Whole(_) => (source.rows, 1),
+        Ok(match self.course(&opened, source, &by).await? {
+            Course::Stays => Vec::new(),
+            Course::Whole(tags) => vec![(tags, source.rows)],
             Course::Parted(counts) => {
-                let changing = counts.into_iter().filter(|(number, _)| by.target(*number).is_some());
-                changing.fold((0, 0), |(rows, targets), (_, count)| (rows + count, targets + 1))
+                counts.into_iter().filter_map(|(number, rows)| Some((by.target(number)?, rows))).collect()
             }
         })
     }
