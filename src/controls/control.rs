@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::hold::{Hold, HoldId, covers};
+use super::notice::{ConsentWithdrawal, ContractEnd, PastWithdrawal};
 use crate::ids::ProductKey;
 use crate::store::{ControlsVersion, StoreError};
 
@@ -24,6 +25,12 @@ pub enum Control {
     Release(Release),
     /// What is left of a hold that is over: it stands in the place of the hold, without what it covered.
     PastHold(PastHold),
+    /// The end of a contract with a tenant.
+    ContractEnd(ContractEnd),
+    /// A withdrawal of consent.
+    ConsentWithdrawal(ConsentWithdrawal),
+    /// What is left of a withdrawal that concerns no record any more: it stands in its place, without the subject.
+    PastWithdrawal(PastWithdrawal),
 }
 
 /// The end of a hold before its time.
@@ -87,6 +94,8 @@ impl Control {
         match self {
             Control::Hold(_) | Control::PastHold(_) => "hold",
             Control::Release(_) => "release",
+            Control::ContractEnd(_) => "contract_end",
+            Control::ConsentWithdrawal(_) | Control::PastWithdrawal(_) => "consent_withdrawn",
         }
     }
 
@@ -97,6 +106,9 @@ impl Control {
             Control::Hold(hold) => hold.scope.covers(product),
             Control::Release(release) => covers(&release.products, product),
             Control::PastHold(past) => covers(&past.products, product),
+            Control::ContractEnd(end) => end.covers(product),
+            Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
+            Control::PastWithdrawal(past) => covers(&past.products, product),
         }
     }
 
@@ -106,6 +118,9 @@ impl Control {
         // A hold keeps what is stored. What arrives past its deadline never was, and is not stored for being held.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
+            // Records that came before their notice have tags that are no longer true.
+            Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,
+            Control::PastWithdrawal(_) => false,
         }
     }
 }

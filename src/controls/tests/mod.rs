@@ -3,6 +3,7 @@
 mod control;
 mod covering;
 mod crashes;
+mod notices;
 mod oracle;
 mod rows;
 mod service;
