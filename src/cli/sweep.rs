@@ -232,6 +232,9 @@ impl Args {
                 counted(did.bytes_dropped, "byte"),
                 counted(unlinked, "replaced file"),
             );
+            if did.retagged > 0 {
+                let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
+            }
             if let Some(clock) = round.clock {
                 let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
             }
@@ -282,6 +285,7 @@ impl Line {
         let work = &planned.work;
         let action = match &work.action {
             Action::End => "end".to_owned(),
+            Action::Retag => "retag".to_owned(),
             Action::Drop(categories) => {
                 let named: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
                 format!("drop {}", named.join(", "))

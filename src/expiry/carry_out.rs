@@ -4,6 +4,7 @@
 //! touch a row that a hold in force covers.
 
 mod ending;
+mod retag;
 
 use uuid::Uuid;
 
@@ -59,6 +60,9 @@ struct Step {
 impl Product {
     /// Does a piece of work. Errors if a part of it was not done; what was committed before that stays.
     pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
+        if work.action == Action::Retag {
+            return self.bring_up(work, held, by).await;
+        }
         let mut done = Done::default();
         let mut free = Vec::with_capacity(work.segments.len());
         for segment in &work.segments {
@@ -81,6 +85,7 @@ impl Product {
                 Step { operation: "drop", removes: free, adds: spliced.segments, did }
             }
             Action::End => self.end(&work.profile, free, by).await?,
+            Action::Retag => return Ok(done),
         };
         done.count(&self.commit(step, held, by).await?);
         Ok(done)

@@ -11,6 +11,7 @@ mod overdue;
 mod product;
 mod select;
 mod share;
+mod stale;
 mod sweeper;
 mod watch;
 

@@ -3,20 +3,21 @@
 //! Promises that what a sweep goes by is what the table says now, and that a segment whose rows are all held is looked into
 //! once for each set of holds, not once a round.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::error::SweepError;
-use super::select::{Bounds, Plan, select};
+use super::select::{Action, Bounds, Plan, Work, select};
+use super::stale::{Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
-use crate::policy::{Calendar, End, Policy, Records};
+use crate::policy::{Calendar, End, Policy, Profile, Records, Trigger};
 use crate::store::{
-    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table,
-    TableSpec,
+    ControlsVersion, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError, StoredSegment,
+    Table, TableSpec,
 };
 
 /// How the records of a product end.
@@ -44,6 +45,10 @@ pub struct Product {
     calendar: Calendar,
     /// What is known of segments that are held whole: by path, the holds that were looked at.
     held: HashMap<Arc<str>, u64>,
+    /// The controls as they were last read.
+    controls: Controls,
+    /// What is known of tags that are no longer true.
+    stale: Stale,
 }
 
 impl Product {
@@ -64,8 +69,9 @@ impl Product {
         let table = Table::open(root, Arc::new(spec)).await?;
         let index = SegmentIndex::load(&table).await?;
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let held = HashMap::new();
-        Ok(Some(Product { key: key.clone(), table, index, ending, categories, records, calendar, held }))
+        let (held, controls, stale) = (HashMap::new(), Controls::default(), Stale::new());
+        let key = key.clone();
+        Ok(Some(Product { key, table, index, ending, categories, records, calendar, held, controls, stale }))
     }
 
     /// Reads what was committed since.
@@ -74,29 +80,118 @@ impl Product {
         self.index.refresh().await?;
         let index = &self.index;
         self.held.retain(|path, _| index.get(path).is_some());
+        self.stale.retain(index);
         Ok(())
     }
 
     /// The controls that the table is under, read up to at least its own version of them.
-    pub async fn controls(&self, root: &Root) -> Result<Controls, StoreError> {
-        Controls::load(root, self.table.controls()).await
+    pub async fn controls(&mut self, root: &Root) -> Result<&Controls, StoreError> {
+        self.controls.refresh(root, self.table.controls()).await?;
+        self.stale.know(&self.controls, &self.key, (&self.calendar, &self.records));
+        Ok(&self.controls)
+    }
+
+    /// The segments that notices may concern and that were not looked into for them.
+    pub fn suspected(&mut self) -> Vec<Suspect> {
+        self.stale.suspected((&self.table, &self.index), (&self.calendar, &self.records))
+    }
+
+    /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
+    pub(super) async fn stale_rows(&mut self, suspect: &Suspect) -> Result<Vec<StaleRows>, RewriteError> {
+        let by = self.stale.retagging(suspect, (&self.calendar, &self.records));
+        let counted = self.table.retag_count(&suspect.segment, by).await?;
+        if counted.is_empty() {
+            self.note_true(suspect.segment.path.clone());
+        }
+        Ok(counted.into_iter().map(|(tags, records)| self.stale.rows(&tags, records)).collect())
+    }
+
+    pub(super) fn note_true(&mut self, path: Arc<str>) {
+        self.stale.note_true(path);
+    }
+
+    /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
+    pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
+        let suspects = self.suspected();
+        let alike =
+            |suspect: &&Suspect| (suspect.segment.bucket, &suspect.segment.profile) == (work.bucket, &work.profile);
+        let mut alike: Vec<&Suspect> = suspects.iter().filter(alike).collect();
+        // The one that was looked into for the fewest notices is looked into for all that the others are.
+        alike.sort_by_key(|suspect| std::cmp::Reverse(suspect.notices()));
+        Some(self.stale.retagging(alike.first()?, (&self.calendar, &self.records)))
+    }
+
+    /// The newest notice that concerns the product.
+    pub(super) fn newest_notice(&self) -> ControlsVersion {
+        self.stale.notices().newest()
+    }
+
+    /// For each segment whose deadlines a notice made: when the notice came, by category.
+    pub(super) fn told_at_all(&mut self) -> BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> {
+        let mut all = BTreeMap::new();
+        if self.stale.notices().is_empty() {
+            return all;
+        }
+        for segment in self.index.iter() {
+            let Some(profile) = self.stale.profile(&self.table, &segment.profile) else { continue };
+            let told = profile.terms.iter().filter_map(|term| {
+                Some((term.category.clone(), self.stale.notices().recorded(term.trigger, term.known?)?))
+            });
+            let told: BTreeMap<_, _> = told.collect();
+            if !told.is_empty() {
+                all.insert(segment.path.clone(), told);
+            }
+        }
+        all
     }
 
     /// What is due at `now`, but for what is held and what `wait` names.
     pub fn plan(
-        &self,
+        &mut self,
         now: DateTime<Utc>,
         held: &HeldBy,
         bounds: Bounds,
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> Plan {
+        // Those that no notice can concern are told apart first.
+        self.suspected();
         let open = |profile: &ProfileId| self.is_open(profile);
-        select(self.index.iter(), now, bounds, open, |segment| self.is_held(segment, held) || wait(segment))
+        // By a tag that may be no longer true nothing goes.
+        let waits =
+            |segment: &StoredSegment| self.is_held(segment, held) || self.stale.suspects(segment) || wait(segment);
+        select(self.index.iter(), now, bounds, open, waits)
+    }
+
+    /// The tags to bring up to date, as pieces of work: those of one bucket and profile together.
+    pub fn plan_retags(&mut self, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
+        let mut plan = Plan::default();
+        for suspect in self.suspected().into_iter().filter(|suspect| !wait(suspect)) {
+            let due = suspect.first_due();
+            let segment = suspect.segment;
+            let full = |work: &Work| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
+            match plan.works.last_mut() {
+                Some(work) if (work.bucket, &work.profile) == (segment.bucket, &segment.profile) && !full(work) => {
+                    work.due = work.due.min(due);
+                    work.segments.push(segment);
+                }
+                _ => {
+                    let (bucket, profile) = (segment.bucket, segment.profile.clone());
+                    plan.works.push(Work { bucket, profile, action: Action::Retag, due, segments: vec![segment] });
+                }
+            }
+        }
+        plan.works.sort_by_key(|work| work.due);
+        plan.more = plan.works.len() > bounds.works;
+        plan.works.truncate(bounds.works);
+        plan
     }
 
     /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
     fn is_open(&self, profile: &ProfileId) -> bool {
-        self.table.profile_text(profile).is_none_or(|text| text.split(';').any(|term| term.ends_with(" contract_end")))
+        // Of a text that another version wrote only this much is known.
+        let open = |text: &str| text.split(';').any(|term| term.ends_with(&format!(" {}", Trigger::ContractEnd)));
+        let text = self.table.profile_text(profile);
+        text.is_none_or(|text| Profile::parse(text).map_or_else(|| open(text), |profile| profile.is_open()))
     }
 
     /// The rows of a segment that the holds cover; `None` if none can be.
@@ -118,7 +213,7 @@ impl Product {
     /// Takes the segments whose rows are all held out of a plan, by a look into them; whether there were any.
     pub(super) async fn leave_held(&mut self, plan: &mut Plan, held: &HeldBy) -> Result<bool, RewriteError> {
         let mut some = false;
-        for work in &mut plan.works {
+        for work in plan.works.iter_mut().filter(|work| work.action != Action::Retag) {
             let mut free = Vec::with_capacity(work.segments.len());
             for segment in std::mem::take(&mut work.segments) {
                 let whole = match self.predicate(&segment, held) {
@@ -133,6 +228,27 @@ impl Product {
                 }
             }
             work.segments = free;
+        }
+        plan.works.retain(|work| !work.segments.is_empty());
+        Ok(some)
+    }
+
+    /// Takes the segments whose tags are true out of a plan's retags, by a look into them; whether there were any. What is
+    /// left tells the records whose tags are not.
+    pub(super) async fn leave_true(&mut self, plan: &mut Plan) -> Result<bool, RewriteError> {
+        let mut some = false;
+        for work in plan.works.iter_mut().filter(|work| work.action == Action::Retag) {
+            let mut left = Vec::with_capacity(work.segments.len());
+            for mut segment in std::mem::take(&mut work.segments) {
+                let suspect = self.suspected().into_iter().find(|suspect| suspect.segment.path == segment.path);
+                let Some(suspect) = suspect else { continue };
+                segment.records = self.stale_rows(&suspect).await?.iter().map(|rows| rows.records).sum();
+                match segment.records {
+                    0 => some = true,
+                    _ => left.push(segment),
+                }
+            }
+            work.segments = left;
         }
         plan.works.retain(|work| !work.segments.is_empty());
         Ok(some)

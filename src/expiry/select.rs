@@ -17,6 +17,8 @@ pub enum Action {
     Drop(BTreeSet<Category>),
     /// The records end, in the way of the product's policy.
     End,
+    /// The tags of rows whose trigger came are brought up to date.
+    Retag,
 }
 
 /// Segments of one bucket and profile, and what is to become of them.
@@ -28,7 +30,7 @@ pub struct Work {
     pub profile: ProfileId,
     /// What is to become of them.
     pub action: Action,
-    /// The earliest deadline that has passed.
+    /// The earliest deadline that has passed; where tags are brought up to date, the earliest that they may come to tell.
     pub due: Deadline,
     /// The segments. All of the bucket and profile, where they end: people are counted over all of them.
     pub segments: Vec<StoredSegment>,
