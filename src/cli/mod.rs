@@ -5,9 +5,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod config;
+mod consent;
+mod contract;
 mod demo;
 mod history;
 mod hold;
+mod notice;
 mod place;
 mod policy;
 mod report;
@@ -53,6 +56,10 @@ enum Command {
     Table(table::Args),
     /// Keep data although it is due: place, list and release holds.
     Hold(hold::Args),
+    /// Note tenants whose contract ended, and list them.
+    Contract(contract::Args),
+    /// Note people who withdrew consent.
+    Consent(consent::Args),
     History(history::Args),
     Why(why::Args),
     /// Search every byte under the root for given values.
@@ -70,6 +77,8 @@ impl Command {
             Command::Sweep(args) => args.run(),
             Command::Table(args) => args.run(),
             Command::Hold(args) => args.run(),
+            Command::Contract(args) => args.run(),
+            Command::Consent(args) => args.run(),
             Command::History(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::Residue(args) => args.run(),
