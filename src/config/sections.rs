@@ -12,8 +12,8 @@ use super::property::OURS;
 use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
-    Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck, SchemasSource,
-    Surroundings, Sweep,
+    Auth, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Notices, Property, Registry, RetentionCheck,
+    SchemasSource, Surroundings, Sweep,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
@@ -32,6 +32,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
     let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
     let kafka = kafka(&root.open("kafka", problems), around, problems);
+    let notices = notices(&root.open("notices", problems), problems);
     let schemas = schemas(&root.open("schemas", problems), around, problems);
     let ingest = ingest(&root.open("ingest", problems), problems);
     let maintain = maintain(&root.open("maintain", problems), problems);
@@ -44,6 +45,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
         policy: around.folder.join(policy?),
         root: if tables.contains("://") { tables.to_owned() } else { place.to_string_lossy().into_owned() },
         kafka: kafka?,
+        notices,
         schemas: schemas?,
         ingest,
         maintain,
@@ -71,10 +73,6 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         }
     }
     let group = section.text("group", problems).unwrap_or("ebbtide").to_owned();
-    let topic = |text: &str| {
-        let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
-        Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
-    };
     let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
     let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {
         "refuse" => Ok(RetentionCheck::Refuse),
@@ -82,6 +80,16 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         _ => Err(choice(text, "refuse or warn")),
     });
     Some(Kafka { properties, group, dead_letter_topic, retention_check })
+}
+
+fn topic(text: &str) -> Result<String, Refused> {
+    let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
+    Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
+}
+
+fn notices(section: &Section<'_>, problems: &mut Problems) -> Notices {
+    let mut named = |key: &str| section.value(key, None, problems, |text| topic(text).map(Some));
+    Notices { contracts: named("contracts"), consents: named("consents") }
 }
 
 fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {
