@@ -162,7 +162,11 @@ async fn count_stale(product: &mut Product, known: &mut Looked) -> Result<Vec<St
                     // It was rewritten meanwhile.
                     Err(RewriteError::Gone { .. }) => continue,
                     Err(RewriteError::Store(error)) => return Err(error),
-                    Err(error) => return Err(StoreError::Refused(error.to_string())),
+                    // It cannot be read: all of it may be what the notices say.
+                    Err(_) => {
+                        stale.push(StaleRows { records: suspect.segment.records, due: suspect.due });
+                        continue;
+                    }
                 }
             }
         };
