@@ -27,7 +27,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 47] = [
+pub const KEYS: [&str; 49] = [
     "policy",
     "root",
     "store.endpoint",
@@ -44,6 +44,8 @@ pub const KEYS: [&str; 47] = [
     "kafka.group",
     "kafka.dead_letter_topic",
     "kafka.retention_check",
+    "notices.contracts",
+    "notices.consents",
     "schemas.registry.url",
     "schemas.registry.basic.user",
     "schemas.registry.basic.password",
@@ -88,6 +90,8 @@ pub struct Config {
     pub store: ObjectStore,
     /// The broker.
     pub kafka: Kafka,
+    /// The topics of notices.
+    pub notices: Notices,
     /// Where writer schemas come from. The products' own schemas are known without any of it.
     pub schemas: SchemasSource,
     /// How much is held, and how often it is committed.
@@ -115,6 +119,15 @@ pub struct Kafka {
     pub dead_letter_topic: String,
     /// What to do where a topic keeps records longer than the policy's shortest ceiling.
     pub retention_check: RetentionCheck,
+}
+
+/// The topics in which other systems tell of triggers (docs/triggers.md).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// Contracts that ended.
+    pub contracts: Option<String>,
+    /// People who withdrew consent.
+    pub consents: Option<String>,
 }
 
 /// What to do where a topic keeps records longer than the policy's shortest ceiling.

@@ -27,6 +27,9 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
+/// The `outcome` of a notice: in force, in force before, a dead letter; and of a batch of them that is read again.
+pub const NOTICE_OUTCOMES: [&str; 4] = ["taken", "known", "refused", "failed"];
+
 /// The `action` of a sweep's work.
 pub const SWEEP_ACTIONS: [&str; 3] = ["drop", "end", "retag"];
 /// The `outcome` of a column chunk that a sweep met.
@@ -83,6 +86,8 @@ pub struct Metrics {
     pub late_fields: IntCounterVec,
     /// Fetches of writer schemas, by `outcome` ([`FETCH_OUTCOMES`]).
     pub schema_fetches: IntCounterVec,
+    /// Notices read from Kafka, by `outcome` ([`NOTICE_OUTCOMES`]).
+    pub notices: IntCounterVec,
     /// 1 for each partition that is refused, by `topic` and `partition`.
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` says yes.
@@ -95,10 +100,10 @@ pub struct Metrics {
     pub due_fields: IntGaugeVec,
     /// Fields past their deadline that are held, by `product` and `category`.
     pub held_fields: IntGaugeVec,
+    /// Records whose tags are not yet what a notice or a policy made them, by `product`.
+    pub stale_tag_records: IntGaugeVec,
     /// Files of which nobody can tell what is due in them, since another engine wrote them, by `product`.
     pub unswept_files: IntGaugeVec,
-    /// Records whose tags are those of an earlier policy and are still to be brought up to date, by `product`.
-    pub stale_tag_records: IntGaugeVec,
     /// Records whose tags were brought up to date, by `product`.
     pub retagged: IntCounterVec,
     /// Seconds of one piece of a sweep's work, by `product` and `action` ([`SWEEP_ACTIONS`]).
@@ -200,6 +205,11 @@ impl Metrics {
                 "Requests to the schema registry.",
                 &["outcome"],
             )?,
+            notices: to.counters(
+                "ebbtide_notices_total",
+                "Notices of contract ends and withdrawals of consent read from Kafka, by what became of them.",
+                &["outcome"],
+            )?,
             refused_partitions: to.gauges(
                 "ebbtide_refused_partitions",
                 "1 for a partition that is not read because its topic and its table contradict one another.",
@@ -225,7 +235,7 @@ impl Metrics {
             )?,
             stale_tag_records: to.gauges(
                 "ebbtide_stale_tag_records",
-                "Records whose tags are those of an earlier policy and are still to be brought up to date.",
+                "Records whose tags are not yet what a contract's end, a withdrawal of consent or a policy made them.",
                 &["product"],
             )?,
             retagged: to.counters(
@@ -312,6 +322,9 @@ impl Metrics {
         };
         for outcome in REBALANCE_OUTCOMES {
             metrics.rebalances.with_label_values(&[outcome]);
+        }
+        for outcome in NOTICE_OUTCOMES {
+            metrics.notices.with_label_values(&[outcome]);
         }
         for outcome in FETCH_OUTCOMES {
             metrics.schema_fetches.with_label_values(&[outcome]);

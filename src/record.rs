@@ -44,10 +44,16 @@ pub enum Fault {
     /// The event time lies further in the future than tolerated.
     #[error("the event time lies too far in the future")]
     FutureEventTime,
+    /// A message of a topic of notices is none.
+    #[error("not a notice of the documented form")]
+    BadNotice,
+    /// A notice that may not be taken: a contract that would end later without a reason, a withdrawal in the future.
+    #[error("a notice that may not be taken as it is")]
+    RefusedNotice,
 }
 
 impl Fault {
-    /// All of them, for tables of counts and for documentation.
+    /// Those of records, for tables of counts and for documentation.
     pub const ALL: [Fault; 13] = [
         Fault::Tombstone,
         Fault::Empty,
@@ -81,6 +87,8 @@ impl Fault {
             Fault::MissingEventTime => "missing_event_time",
             Fault::AbsurdEventTime => "absurd_event_time",
             Fault::FutureEventTime => "future_event_time",
+            Fault::BadNotice => "bad_notice",
+            Fault::RefusedNotice => "refused_notice",
         }
     }
 }

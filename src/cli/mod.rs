@@ -7,10 +7,13 @@
 
 mod compact;
 mod config;
+mod consent;
+mod contract;
 mod demo;
 mod find;
 mod history;
 mod hold;
+mod notice;
 mod place;
 mod policy;
 mod report;
@@ -61,6 +64,10 @@ enum Command {
     Hold(hold::Args),
     /// Look up somebody's records in all tables, with their tags.
     Find(find::Args),
+    /// Note tenants whose contract ended, and list them.
+    Contract(contract::Args),
+    /// Note people who withdrew consent.
+    Consent(consent::Args),
     History(history::Args),
     Why(why::Args),
     /// Search every byte under the root for given values.
@@ -80,6 +87,8 @@ impl Command {
             Command::Table(args) => args.run(),
             Command::Hold(args) => args.run(),
             Command::Find(args) => args.run(),
+            Command::Contract(args) => args.run(),
+            Command::Consent(args) => args.run(),
             Command::History(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::Residue(args) => args.run(),

@@ -253,7 +253,7 @@ impl Args {
                 counted(unlinked, "replaced file"),
             );
             if did.retagged > 0 {
-                let _ = writeln!(out, "{} tagged anew by the active policy", counted(did.retagged, "record"));
+                let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
             }
             if did.unclassified > 0 {
                 let fields = counted(did.unclassified, "field");

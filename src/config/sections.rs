@@ -12,7 +12,7 @@ use super::property::OURS;
 use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
-    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Property, Registry, RetentionCheck,
+    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Notices, Property, Registry, RetentionCheck,
     SchemasSource, Surroundings, Sweep, reach,
 };
 use crate::ids::{IdError, Topic};
@@ -34,6 +34,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
     let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
     let store = reach::reach(&root.open("store", problems), around, problems);
     let kafka = kafka(&root.open("kafka", problems), around, problems);
+    let notices = notices(&root.open("notices", problems), problems);
     let schemas = schemas(&root.open("schemas", problems), around, problems);
     let ingest = ingest(&root.open("ingest", problems), problems);
     let maintain = maintain(&root.open("maintain", problems), problems);
@@ -48,6 +49,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
         root: if tables.contains("://") { tables.to_owned() } else { place.to_string_lossy().into_owned() },
         store,
         kafka: kafka?,
+        notices,
         schemas: schemas?,
         ingest,
         maintain,
@@ -76,10 +78,6 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         }
     }
     let group = section.text("group", problems).unwrap_or("ebbtide").to_owned();
-    let topic = |text: &str| {
-        let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
-        Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
-    };
     let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
     let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {
         "refuse" => Ok(RetentionCheck::Refuse),
@@ -87,6 +85,16 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         _ => Err(choice(text, "refuse or warn")),
     });
     Some(Kafka { properties, group, dead_letter_topic, retention_check })
+}
+
+fn topic(text: &str) -> Result<String, Refused> {
+    let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
+    Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
+}
+
+fn notices(section: &Section<'_>, problems: &mut Problems) -> Notices {
+    let mut named = |key: &str| section.value(key, None, problems, |text| topic(text).map(Some));
+    Notices { contracts: named("contracts"), consents: named("consents") }
 }
 
 fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {

@@ -28,6 +28,7 @@ impl fmt::Display for Config {
             RetentionCheck::Warn => "warn",
         };
         writeln!(f, "  retention_check: {check}")?;
+        self.show_notices(f)?;
         self.show_schemas(f)?;
         let ingest = &self.ingest;
         writeln!(f, "ingest:\n  lanes: {}", ingest.lanes)?;
@@ -81,6 +82,15 @@ impl Config {
         }
         writeln!(f, "  timeout: {}", show_duration(store.timeout))?;
         writeln!(f, "  retry_for: {}", show_duration(store.retry_for))
+    }
+
+    fn show_notices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = [("contracts", &self.notices.contracts), ("consents", &self.notices.consents)];
+        let named: Vec<_> = named.into_iter().filter_map(|(key, topic)| Some((key, topic.as_ref()?))).collect();
+        if !named.is_empty() {
+            writeln!(f, "notices:")?;
+        }
+        named.into_iter().try_for_each(|(key, topic)| writeln!(f, "  {key}: {}", quoted(topic)))
     }
 
     fn show_schemas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

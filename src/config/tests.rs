@@ -144,13 +144,13 @@ fn every_mistake_is_told_at_once_with_place_and_mend() {
 fn a_text_that_is_no_yaml_or_no_mapping_is_a_problem_and_not_a_crash() {
     insta::assert_snapshot!(bad("policy: [", &[]), @"ebbtide.yaml:2:1: error: while parsing a node, did not find expected node content; mend the YAML");
     insta::assert_snapshot!(bad("- policy", &[]), @r#"
-    ebbtide.yaml:1:1: error: expected a mapping, found a list; write one of the keys policy, root, store, kafka, schemas, ingest, maintain, sweep, compact, http, log
+    ebbtide.yaml:1:1: error: expected a mapping, found a list; write one of the keys policy, root, store, kafka, notices, schemas, ingest, maintain, sweep, compact, http, log
     ebbtide.yaml:1:1: error: kafka.bootstrap_servers: no broker is named; name the brokers: kafka: { bootstrap_servers: localhost:9092 }
     ebbtide.yaml:1:1: error: policy: `policy` is missing; name the policy's file: policy: policy.yaml
     ebbtide.yaml:1:1: error: root: `root` is missing; say where the tables are: root: /var/lib/ebbtide
     "#);
     insta::assert_snapshot!(bad("", &[]), @r#"
-    ebbtide.yaml:1:1: error: expected a mapping, found nothing; write one of the keys policy, root, store, kafka, schemas, ingest, maintain, sweep, compact, http, log
+    ebbtide.yaml:1:1: error: expected a mapping, found nothing; write one of the keys policy, root, store, kafka, notices, schemas, ingest, maintain, sweep, compact, http, log
     ebbtide.yaml:1:1: error: kafka.bootstrap_servers: no broker is named; name the brokers: kafka: { bootstrap_servers: localhost:9092 }
     ebbtide.yaml:1:1: error: policy: `policy` is missing; name the policy's file: policy: policy.yaml
     ebbtide.yaml:1:1: error: root: `root` is missing; say where the tables are: root: /var/lib/ebbtide

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::activation::PolicyActivation;
 use super::hold::{Hold, HoldId, covers};
+use super::notice::{ConsentWithdrawal, ContractEnd, PastWithdrawal};
 use crate::ids::ProductKey;
 use crate::store::{ControlsVersion, StoreError};
 
@@ -28,6 +29,12 @@ pub enum Control {
     PastHold(PastHold),
     /// A policy takes force in every table.
     PolicyActivation(PolicyActivation),
+    /// The end of a contract with a tenant.
+    ContractEnd(ContractEnd),
+    /// A withdrawal of consent.
+    ConsentWithdrawal(ConsentWithdrawal),
+    /// What is left of a withdrawal that concerns no record any more: it stands in its place, without the subject.
+    PastWithdrawal(PastWithdrawal),
 }
 
 /// The end of a hold before its time.
@@ -92,6 +99,8 @@ impl Control {
             Control::Hold(_) | Control::PastHold(_) => "hold",
             Control::Release(_) => "release",
             Control::PolicyActivation(_) => "activate",
+            Control::ContractEnd(_) => "contract_end",
+            Control::ConsentWithdrawal(_) | Control::PastWithdrawal(_) => "consent_withdrawn",
         }
     }
 
@@ -103,6 +112,9 @@ impl Control {
             Control::Release(release) => covers(&release.products, product),
             Control::PastHold(past) => covers(&past.products, product),
             Control::PolicyActivation(_) => true,
+            Control::ContractEnd(end) => end.covers(product),
+            Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
+            Control::PastWithdrawal(past) => covers(&past.products, product),
         }
     }
 
@@ -114,6 +126,9 @@ impl Control {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
             // Of another policy than a batch was made under; who commits looks at which.
             Control::PolicyActivation(_) => false,
+            // Records that came before their notice have tags that are no longer true.
+            Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,
+            Control::PastWithdrawal(_) => false,
         }
     }
 

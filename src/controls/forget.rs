@@ -1,4 +1,5 @@
-//! Forgetting what a hold covered once it is over: its file is replaced by one that says that there was a hold.
+//! Forgetting what a hold covered once it is over, and who withdrew once no record can come that it concerns: the file is
+//! replaced by one that says that there was such a control.
 //!
 //! Promises that a hold that any table may still know as in force is never forgotten, and that of one that is over no byte of
 //! its subject stays under the root: the new file takes the old one's place whole, and what a crash left goes with it.
@@ -18,16 +19,35 @@ pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
 /// How long a file under a passing name is taken for one that is being written.
 const IN_FLIGHT: TimeDelta = TimeDelta::hours(1);
 
-/// Forgets every hold that was released, and every one that ended [`FORGET_AFTER`] before `now`, and gives how many.
+/// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
+/// concerns no record any more, and gives how many.
 ///
 /// `now` must be a time that a sweep may go by: what is forgotten does not come back.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    carry_out(root, now, |state, until| match state {
+    let withdrawn = forget_withdrawals(root, now).await?;
+    let holds = carry_out(root, now, |state, until| match state {
         HoldState::InForce => false,
         HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
         HoldState::Released { .. } => true,
-    })
-    .await
+    });
+    Ok(withdrawn + holds.await?)
+}
+
+/// Forgets every withdrawal whose records are all past their windows, whatever was withdrawn.
+async fn forget_withdrawals(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    let tables = standing(root).await?;
+    let controls = Controls::load(root, known(&tables)).await?;
+    let log = ControlLog::open(root);
+    let mut forgotten = 0;
+    for (version, control) in controls.iter() {
+        if let Control::ConsentWithdrawal(withdrawal) = control
+            && withdrawal.until <= now
+        {
+            log.replace(*version, &Control::PastWithdrawal(withdrawal.past()).to_value()?).await?;
+            forgotten += 1;
+        }
+    }
+    Ok(forgotten)
 }
 
 /// Forgets every hold that was released, whatever the clock says.

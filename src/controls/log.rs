@@ -55,15 +55,17 @@ impl Controls {
 
     /// Reads what was appended since.
     pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
-        for (version, value) in ControlLog::open(root).load_from(self.version().next()).await? {
-            self.controls.push((version, Control::parse(version, value)?));
+        let log = ControlLog::open(root);
+        let newest = log.newest().await?;
+        if newest < self.version() {
+            return Err(lost(newest, self.version()));
         }
-        if self.version() < known {
-            let version = u64::try_from(self.version().next().0).unwrap_or(0);
-            let what = format!("it is missing, and a table knows {}", known.0);
-            return Err(StoreError::ControlsUnreadable { version, what });
+        if newest > self.version() {
+            for (version, value) in log.load_from(self.version().next()).await? {
+                self.controls.push((version, Control::parse(version, value)?));
+            }
         }
-        Ok(())
+        if self.version() < known { Err(lost(self.version(), known)) } else { Ok(()) }
     }
 
     /// Controls as they were read, oldest first and from version 1 on.
@@ -97,7 +99,7 @@ impl Controls {
             let (id, hold) = match control {
                 Control::Hold(hold) => (&hold.id, Ok(hold)),
                 Control::PastHold(past) => (&past.id, Err(past)),
-                Control::Release(_) | Control::PolicyActivation(_) => return None,
+                _ => return None,
             };
             let state = match self.release_of(id) {
                 Some((by, release)) => HoldState::Released { at: release.released_at, by },
@@ -116,6 +118,12 @@ impl Controls {
             _ => None,
         })
     }
+}
+
+/// The log ends at `newest`, and somebody has seen control `known`.
+fn lost(newest: ControlsVersion, known: ControlsVersion) -> StoreError {
+    let version = u64::try_from(newest.next().0).unwrap_or(0);
+    StoreError::ControlsUnreadable { version, what: format!("it is missing, and a table knows {}", known.0) }
 }
 
 impl KnownHold<'_> {

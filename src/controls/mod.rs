@@ -1,7 +1,9 @@
-//! Controls: holds, activations of policies, and the place of what else changes what writers may do (suppressions, contract ends, restrictions).
+//! Controls: holds, contract ends, withdrawals of consent and activations of policies, and the place of what else changes what
+//! writers may do.
 //!
-//! Promises that a hold is in force in every table that it covers once [`place`] returns, and covers no row less than its
-//! words say. What a hold covers is decided without I/O; a thin service appends, commits, finishes and forgets.
+//! Promises that a control is in force in every table that it covers once [`place`] or [`notify`] returns, and that a hold covers
+//! no row less than its words say. What a control covers is decided without I/O; a thin service appends, commits, finishes and
+//! forgets.
 
 mod activate;
 mod activation;
@@ -10,9 +12,12 @@ mod covering;
 mod forget;
 mod hold;
 mod log;
+mod notice;
+mod notify;
 mod service;
 mod settle;
 mod subject;
+mod triggers;
 
 pub use activate::{ActivateError, Activated, activate};
 pub use activation::{ActiveError, NotActive, PolicyActivation, check_active};
@@ -21,9 +26,12 @@ pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
 pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
+pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
+pub use notify::{Noted, NotifyError, consider, notify};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, settle, standing};
 pub use subject::{IdentifierKind, Subject, SubjectError};
+pub use triggers::{InForce, Notices};
 
 #[cfg(test)]
 pub mod testing;

@@ -158,7 +158,11 @@ pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Release
 }
 
 /// Appends a control behind all others, unless it is there already, and gives its version. After any error it looks first.
-async fn append(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
+pub(super) async fn append(
+    root: &Root,
+    controls: &mut Controls,
+    control: &Control,
+) -> Result<ControlsVersion, StoreError> {
     let log = ControlLog::open(root);
     let value = control.to_value()?;
     let mut failed = None;
@@ -178,11 +182,14 @@ async fn append(root: &Root, controls: &mut Controls, control: &Control) -> Resu
     }
 }
 
-/// Whether two controls order the same: a hold's name was drawn for it alone, and a hold is released once.
-fn same(one: &Control, other: &Control) -> bool {
+/// Whether two controls order the same: a hold's name was drawn for it alone, a hold is released once, and a notice is one
+/// however often it is told.
+pub(super) fn same(one: &Control, other: &Control) -> bool {
     match (one, other) {
         (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
         (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
+        (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
+        (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
         _ => false,
     }
 }

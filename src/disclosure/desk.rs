@@ -21,7 +21,7 @@ use super::inquiry::{Inquiry, InquiryError, Passed, Tables};
 use super::terms::Terms;
 use crate::controls::{Controls, HoldId, Holds, SegmentView};
 use crate::ids::{Category, ProductKey};
-use crate::policy::Policy;
+use crate::policy::{Policy, Profile};
 use crate::store::{
     Filter, Finder, Found, Look, Predicate, RewriteError, Root, StoreError, StoredSegment, TableAt, products,
 };
@@ -300,8 +300,7 @@ impl Judge<'_> {
     /// Whether a profile has a category whose deadline is not known yet. One that the table does not explain is taken for such,
     /// as a sweep does.
     fn open(&self, segment: &StoredSegment) -> bool {
-        let text = self.table.profile_text(&segment.profile);
-        text.is_none_or(|text| text.split(';').any(|term| term.ends_with(" contract_end")))
+        self.table.profile_text(&segment.profile).is_none_or(Profile::is_open_text)
     }
 
     fn looks(&self) -> Vec<Look> {

@@ -5,6 +5,7 @@
 
 mod ending;
 mod policy;
+mod retag;
 
 use uuid::Uuid;
 
@@ -60,6 +61,9 @@ pub(super) struct Step {
 impl Product {
     /// Does a piece of work. Errors if a part of it was not done; what was committed before that stays.
     pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
+        if work.action == Action::Retag && !self.is_by_policy(work) {
+            return self.bring_up(work, held, by).await;
+        }
         let mut done = Done::default();
         let mut free = Vec::with_capacity(work.segments.len());
         for segment in &work.segments {
@@ -85,7 +89,8 @@ impl Product {
                 };
                 Step { operation: "drop", removes: free, adds: spliced.segments, did }
             }
-            Action::End | Action::Retag => self.end(&work.profile, free, by).await?,
+            Action::End => self.end(&work.profile, free, by).await?,
+            Action::Retag => return Ok(done),
         };
         done.count(&self.commit(step, held, by).await?);
         Ok(done)

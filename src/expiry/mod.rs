@@ -14,6 +14,7 @@ mod overdue;
 mod product;
 mod select;
 mod share;
+mod stale;
 mod sweeper;
 mod trusted;
 mod watch;

@@ -33,14 +33,17 @@ pub struct Overdue {
     pub counts: BTreeMap<Category, Counts>,
     /// How long ago the first overdue field should have been gone; zero if nothing is overdue.
     pub oldest: TimeDelta,
+    /// Records whose tags are not yet what a notice made them.
+    pub stale: u64,
 }
 
-/// Counts the fields of `segments` at `now`. `held` tells whether a segment's rows are held.
+/// Counts the fields of `segments` at `now`. `held` tells whether a segment's rows are held, `told` since when the deadlines of
+/// some categories could be known: what a notice made due long ago is late from the notice on.
 pub fn overdue<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
     grace: impl Fn(&Category) -> TimeDelta,
-    held: impl Fn(&StoredSegment) -> bool,
+    (held, told): (impl Fn(&StoredSegment) -> bool, impl Fn(&StoredSegment) -> BTreeMap<Category, DateTime<Utc>>),
 ) -> Overdue {
     let mut found = Overdue::default();
     for segment in segments {
@@ -60,7 +63,8 @@ pub fn overdue<'s>(
                 counts.held += segment.records;
                 continue;
             }
-            let late = (now - deadline.0) - grace(category);
+            let since = told(segment).get(category).map_or(deadline.0, |told| deadline.0.max(*told));
+            let late = (now - since) - grace(category);
             if late > TimeDelta::zero() {
                 counts.overdue += segment.records;
                 found.oldest = found.oldest.max(late);
@@ -68,6 +72,17 @@ pub fn overdue<'s>(
         }
     }
     found
+}
+
+impl Overdue {
+    /// Counts `records` of which a category was due at `due` and whose tags do not tell it: they are late like any other.
+    pub fn add_stale(&mut self, category: &Category, records: u64, late: TimeDelta) {
+        let counts = self.counts.entry(category.clone()).or_default();
+        if late > TimeDelta::zero() {
+            counts.overdue += records;
+            self.oldest = self.oldest.max(late);
+        }
+    }
 }
 
 /// The least time that a rule gives a category of a product after its deadline: which of several rules a record fell under is

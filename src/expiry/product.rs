@@ -4,21 +4,22 @@
 //! once for each set of holds, not once a round.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
 use super::change::Outdated;
 use super::error::SweepError;
-use super::select::{Action, Bounds, Plan, retags, select};
+use super::select::{Action, Bounds, Plan, Work, retags, select};
+use super::stale::{Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
-use crate::policy::{Calendar, End, Policy, Records};
+use crate::policy::{Calendar, End, Policy, Profile, Records};
 use crate::store::{
-    ControlsVersion, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table,
-    TableSpec,
+    ControlsVersion, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError, StoredSegment,
+    Table, TableSpec,
 };
 
 /// How the records of a product end.
@@ -48,6 +49,10 @@ pub struct Product {
     held: HashMap<Arc<str>, u64>,
     /// What is to be known of segments of earlier policies; `None` before the first activation.
     outdated: Option<Outdated>,
+    /// The controls as they were last read.
+    controls: Controls,
+    /// What is known of tags that are no longer true.
+    stale: Stale,
 }
 
 impl Product {
@@ -68,8 +73,9 @@ impl Product {
         let table = Table::open(root, Arc::new(spec)).await?;
         let index = SegmentIndex::load(&table).await?;
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let (key, held) = (key.clone(), HashMap::new());
-        Ok(Some(Product { key, table, index, ending, categories, records, calendar, held, outdated: None }))
+        let (held, controls, stale) = (HashMap::new(), Controls::default(), Stale::new());
+        let (key, outdated) = (key.clone(), None);
+        Ok(Some(Product { key, table, index, ending, categories, records, calendar, held, outdated, controls, stale }))
     }
 
     /// Reads what was committed since.
@@ -81,11 +87,14 @@ impl Product {
         if let Some(outdated) = &mut self.outdated {
             outdated.retain(|path| index.get(path).is_some());
         }
+        self.stale.retain(index);
         Ok(())
     }
 
-    /// Takes note of which policy is active and which were before, where that is new. `policy` is the active one.
-    pub fn note_policies(&mut self, controls: &Controls, policy: &Policy) {
+    /// Takes note of which policy is active and which were before, by the controls as they were last read, where that is new.
+    /// `policy` is the active one.
+    pub fn note_policies(&mut self, policy: &Policy) {
+        let controls = &self.controls;
         if controls.active().is_some() && !self.outdated.as_ref().is_some_and(|outdated| outdated.is_of(controls)) {
             self.outdated = Outdated::of(controls, policy, &self.key);
         }
@@ -111,21 +120,82 @@ impl Product {
     }
 
     /// The controls that the table is under, read up to at least its own version of them.
-    pub async fn controls(&self, root: &Root) -> Result<Controls, StoreError> {
-        Controls::load(root, self.table.controls()).await
+    pub async fn controls(&mut self, root: &Root) -> Result<&Controls, StoreError> {
+        self.controls.refresh(root, self.table.controls()).await?;
+        self.stale.know(&self.controls, &self.key, (&self.calendar, &self.records));
+        Ok(&self.controls)
+    }
+
+    /// The segments that notices may concern and that were not looked into for them.
+    pub fn suspected(&mut self) -> Vec<Suspect> {
+        self.stale.suspected((&self.table, &self.index), (&self.calendar, &self.records))
+    }
+
+    /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
+    pub(super) async fn stale_rows(&mut self, suspect: &Suspect) -> Result<Vec<StaleRows>, RewriteError> {
+        let by = self.stale.retagging(suspect, (&self.calendar, &self.records));
+        let counted = self.table.retag_count(&suspect.segment, by).await?;
+        if counted.is_empty() {
+            self.note_true(suspect.segment.path.clone());
+        }
+        Ok(counted.into_iter().map(|(tags, records)| self.stale.rows(&tags, records)).collect())
+    }
+
+    pub(super) fn note_true(&mut self, path: Arc<str>) {
+        self.stale.note_true(path);
+    }
+
+    /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
+    pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
+        let suspects = self.suspected();
+        let alike =
+            |suspect: &&Suspect| (suspect.segment.bucket, &suspect.segment.profile) == (work.bucket, &work.profile);
+        let mut alike: Vec<&Suspect> = suspects.iter().filter(alike).collect();
+        // The one that was looked into for the fewest notices is looked into for all that the others are.
+        alike.sort_by_key(|suspect| std::cmp::Reverse(suspect.notices()));
+        Some(self.stale.retagging(alike.first()?, (&self.calendar, &self.records)))
+    }
+
+    /// The newest notice that concerns the product.
+    pub(super) fn newest_notice(&self) -> ControlsVersion {
+        self.stale.notices().newest()
+    }
+
+    /// For each segment whose deadlines a notice made: when the notice came, by category.
+    pub(super) fn told_at_all(&mut self) -> BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> {
+        let mut all = BTreeMap::new();
+        if self.stale.notices().is_empty() {
+            return all;
+        }
+        for segment in self.index.iter() {
+            let Some(profile) = self.stale.profile(&self.table, &segment.profile) else { continue };
+            let told = profile.terms.iter().filter_map(|term| {
+                Some((term.category.clone(), self.stale.notices().recorded(term.trigger, term.known?)?))
+            });
+            let told: BTreeMap<_, _> = told.collect();
+            if !told.is_empty() {
+                all.insert(segment.path.clone(), told);
+            }
+        }
+        all
     }
 
     /// What is due at `now`, but for what is held and what `wait` names.
     pub fn plan(
-        &self,
+        &mut self,
         now: DateTime<Utc>,
         held: &HeldBy,
         bounds: Bounds,
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> Plan {
+        // Those that no notice can concern are told apart first.
+        self.suspected();
         let open = |profile: &ProfileId| self.is_open(profile);
-        // What is outdated is retagged first: its deadlines are not what the active policy says.
-        let waits = |segment: &StoredSegment| self.is_held(segment, held) || self.is_outdated(segment) || wait(segment);
+        // What is outdated is retagged first: its deadlines are not what the active policy says. By a tag that may be no longer
+        // true nothing goes either.
+        let waits = |segment: &StoredSegment| {
+            self.is_held(segment, held) || self.is_outdated(segment) || self.stale.suspects(segment) || wait(segment)
+        };
         let mut plan = select(self.index.iter(), now, bounds, open, waits);
         let outdated = self.index.iter().filter(|segment| !self.is_held(segment, held) && self.is_outdated(segment));
         // Whose work it is, and whether it is late, is told by what the active policy says.
@@ -140,9 +210,41 @@ impl Product {
         plan
     }
 
+    /// Whether a piece of work brings tags to what the active policy says, and not to what notices do.
+    pub(super) fn is_by_policy(&self, work: &Work) -> bool {
+        work.action == Action::Retag && work.segments.first().is_some_and(|segment| self.is_outdated(segment))
+    }
+
+    /// The tags to bring up to date after notices, as pieces of work: those of one bucket and profile together. What is outdated
+    /// is first brought to what the active policy says: its columns may have other names.
+    pub fn plan_retags(&mut self, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
+        let mut plan = Plan::default();
+        let mut suspects = self.suspected();
+        suspects.retain(|suspect| !self.is_outdated(&suspect.segment) && !wait(suspect));
+        for suspect in suspects {
+            let due = suspect.first_due();
+            let segment = suspect.segment;
+            let full = |work: &Work| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
+            match plan.works.last_mut() {
+                Some(work) if (work.bucket, &work.profile) == (segment.bucket, &segment.profile) && !full(work) => {
+                    work.due = work.due.min(due);
+                    work.segments.push(segment);
+                }
+                _ => {
+                    let (bucket, profile) = (segment.bucket, segment.profile.clone());
+                    plan.works.push(Work { bucket, profile, action: Action::Retag, due, segments: vec![segment] });
+                }
+            }
+        }
+        plan.works.sort_by_key(|work| work.due);
+        plan.more = plan.works.len() > bounds.works;
+        plan.works.truncate(bounds.works);
+        plan
+    }
+
     /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
     pub(super) fn is_open(&self, profile: &ProfileId) -> bool {
-        self.table.profile_text(profile).is_none_or(|text| text.split(';').any(|term| term.ends_with(" contract_end")))
+        self.table.profile_text(profile).is_none_or(Profile::is_open_text)
     }
 
     /// The rows of a segment that the holds cover; `None` if none can be.
@@ -173,6 +275,10 @@ impl Product {
     pub(super) async fn leave_held(&mut self, plan: &mut Plan, held: &HeldBy) -> Result<bool, RewriteError> {
         let mut some = false;
         for work in &mut plan.works {
+            // After a notice the tags of held rows change too: they keep their data.
+            if work.action == Action::Retag && !self.is_by_policy(work) {
+                continue;
+            }
             let mut free = Vec::with_capacity(work.segments.len());
             for segment in std::mem::take(&mut work.segments) {
                 let whole = match self.predicate(&segment, held) {
@@ -200,6 +306,30 @@ impl Product {
     /// The paths of the segments of earlier policies that were looked into and need nothing.
     pub fn settled_paths(&self) -> BTreeSet<Arc<str>> {
         self.outdated.as_ref().map(|outdated| outdated.settled().clone()).unwrap_or_default()
+    }
+
+    /// Takes the segments whose tags are true out of a plan's retags, by a look into them; whether there were any. What is
+    /// left tells the records whose tags are not. The retags of the active policy stay as they are.
+    pub(super) async fn leave_true(&mut self, plan: &mut Plan) -> Result<bool, RewriteError> {
+        let mut some = false;
+        for work in plan.works.iter_mut().filter(|work| work.action == Action::Retag) {
+            if self.is_by_policy(work) {
+                continue;
+            }
+            let mut left = Vec::with_capacity(work.segments.len());
+            for mut segment in std::mem::take(&mut work.segments) {
+                let suspect = self.suspected().into_iter().find(|suspect| suspect.segment.path == segment.path);
+                let Some(suspect) = suspect else { continue };
+                segment.records = self.stale_rows(&suspect).await?.iter().map(|rows| rows.records).sum();
+                match segment.records {
+                    0 => some = true,
+                    _ => left.push(segment),
+                }
+            }
+            work.segments = left;
+        }
+        plan.works.retain(|work| !work.segments.is_empty());
+        Ok(some)
     }
 
     /// The paths of the segments that are known to be held whole by exactly these holds.

@@ -18,7 +18,7 @@ pub enum Action {
     Drop(BTreeSet<Category>),
     /// The records end, in the way of the product's policy.
     End,
-    /// The tags are brought to what the active policy says.
+    /// The tags are brought to what the active policy says, or, of rows whose trigger came, to what that makes them.
     Retag,
 }
 
@@ -31,7 +31,7 @@ pub struct Work {
     pub profile: ProfileId,
     /// What is to become of them.
     pub action: Action,
-    /// The earliest deadline that has passed.
+    /// The earliest deadline that has passed; where tags are brought up to date, the earliest that they may come to tell.
     pub due: Deadline,
     /// The segments. All of the bucket and profile, where they end: people are counted over all of them.
     pub segments: Vec<StoredSegment>,

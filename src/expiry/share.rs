@@ -48,10 +48,21 @@ impl Share {
     /// Whether a segment of a product with those partitions, in order, is this instance's at `now`.
     #[must_use]
     pub fn is_ours(&self, partitions: &[TopicPartition], segment: &StoredSegment, now: DateTime<Utc>) -> bool {
+        self.is_ours_since(partitions, segment, segment.deadlines.values().min().map(|deadline| deadline.0), now)
+    }
+
+    /// The same of work that was there to do from `since` on; `None`: it is not yet.
+    #[must_use]
+    pub fn is_ours_since(
+        &self,
+        partitions: &[TopicPartition],
+        segment: &StoredSegment,
+        since: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> bool {
         let Share::Of(owned) = self else { return true };
         let Some(partition) = partition_of(partitions, segment) else { return true };
-        let late = segment.deadlines.values().min().is_some_and(|deadline| now - deadline.0 >= TAKEOVER);
-        late || owned.has(partition)
+        since.is_some_and(|since| now - since >= TAKEOVER) || owned.has(partition)
     }
 }
 

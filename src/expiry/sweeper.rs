@@ -19,6 +19,7 @@ use super::guard::Verdict;
 use super::product::{HeldBy, OpenProductError, Product};
 use super::select::{Action, Bounds, Plan, Work};
 use super::share::Share;
+use super::stale::Suspect;
 use super::trusted::TrustedClock;
 use super::watch::HeldBoard;
 use crate::clock::SharedClock;
@@ -142,6 +143,10 @@ impl Sweeper {
         for index in 0..self.products.len() {
             let plan = loop {
                 let (mut plan, held) = self.plan_of(index, at).await?;
+                if self.products[index].leave_true(&mut plan).await? {
+                    // Nothing but a look kept them from being planned for what is due.
+                    continue;
+                }
                 let some = self.products[index].leave_held(&mut plan, &held).await?;
                 // What is held took the place of what is not.
                 if !(some && plan.more) {
@@ -160,17 +165,25 @@ impl Sweeper {
         let running = self.parts.clock.monotonic();
         let product = &mut self.products[index];
         product.refresh().await?;
+        let version = product.table.controls();
         let controls = product.controls(&self.parts.root).await?;
         controls.check_active(&self.parts.policy)?;
-        product.note_policies(&controls, &self.parts.policy);
         // Holds end by the time that it is, whatever time is swept for.
-        let held = HeldBy::at(&controls, self.parts.clock.now(), product.table.controls());
+        let held = HeldBy::at(controls, self.parts.clock.now(), version);
+        product.note_policies(&self.parts.policy);
         let (share, failures) = (&self.parts.share, &self.failures);
         let partitions: Vec<_> = product.table.next_offsets().into_iter().map(|(partition, _)| partition).collect();
         let wait = |segment: &StoredSegment| {
             failures.waits(&segment.path, running) || !share.is_ours(&partitions, segment, at)
         };
-        let plan = product.plan(at, &held, self.parts.settings.bounds, wait);
+        let mut plan = product.plan(at, &held, self.parts.settings.bounds, wait);
+        let not_ours = |suspect: &Suspect| {
+            failures.waits(&suspect.segment.path, running)
+                || !share.is_ours_since(&partitions, &suspect.segment, Some(suspect.recorded_at), at)
+        };
+        let retags = product.plan_retags(self.parts.settings.bounds, not_ours);
+        plan.more |= retags.more;
+        plan.works.extend(retags.works);
         Ok((plan, held))
     }
 
@@ -201,7 +214,7 @@ impl Sweeper {
                 }
             }
         }
-        todo.sort_by_key(|(_, work)| work.due);
+        todo.sort_by_key(|(_, work)| (work.due, work.action != Action::Retag));
         round.more |= todo.len() > steps;
         for (index, work) in todo.into_iter().take(steps) {
             let verdict = self.look_at_clock();

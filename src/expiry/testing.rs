@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Bounds, HeldBoard, Parts, Round, Settings, Share, Sweeper};
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::controls::{HoldId, Order, Scope, Signature, place, release};
+use crate::controls::{Controls, HoldId, Noted, Notice, Notices, Order, Scope, Signature, notify, place, release};
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
 use crate::policy::{Checked, Policy, SchemaSource, parse};
@@ -37,6 +37,11 @@ impl SchemaSource for OneSchema<'_> {
 
 /// A policy in UTC: content goes after 7 days, phone numbers and with them the record after 30.
 pub fn policy_text(end: &str) -> String {
+    policy_text_of(end, "keep: 7 days, trigger: event")
+}
+
+/// The same with that window and trigger of content.
+pub fn policy_text_of(end: &str, content: &str) -> String {
     format!(
         "version: test-1\nzone: UTC\nbucket: day\ncategories:\n  phone_number: {{ term: pd:TelephoneNumber }}\n  \
          content: {{ term: pd:Communication }}\nproducts:\n  sms:\n    topics: [traffic.sms]\n    schema: sms.avsc\n    \
@@ -45,7 +50,7 @@ pub fn policy_text(end: &str) -> String {
          sent_at: phone_number\n      customer_id: none\n      status: none\n      segments: none\n    end: {end}\nrules:\n  \
          - {{ id: long, products: [sms], keep: 30 days, trigger: event, boundary: at_most, grace: 6 hours, \
          bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n  \
-         - {{ id: short, products: [sms], categories: [content], keep: 7 days, trigger: event, boundary: at_most, \
+         - {{ id: short, products: [sms], categories: [content], {content}, boundary: at_most, \
          grace: 6 hours, bases: [eu-gdpr:A6-1-b], purposes: [dpv:ServiceProvision], source: tests }}\n"
     )
 }
@@ -120,8 +125,6 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     /// What is counted.
     pub metrics: Metrics,
-    /// What tags records.
-    pub tagger: Arc<Tagger>,
     next: Option<i64>,
 }
 
@@ -164,6 +167,14 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     IngestCommit { segments, advances, controls: table.controls(), evidence }
 }
 
+/// A tagger that goes by the controls of a table.
+pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
+    let mut tagger = Tagger::new(policy, &sms()).unwrap();
+    let controls = Controls::load(root, table.controls()).await.unwrap();
+    tagger.know(Notices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
+    tagger
+}
+
 /// The one product.
 pub fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -182,17 +193,29 @@ impl World {
 
     /// The same in that folder.
     pub fn new_in(folder: tempfile::TempDir, end: &str) -> World {
+        World::of(folder, policy(end))
+    }
+
+    /// The same, in which content has that window and trigger: `keep: 2 days, trigger: contract_end`.
+    pub fn triggered(end: &str, content: &str) -> World {
+        World::triggered_in(tempfile::tempdir().unwrap(), end, content)
+    }
+
+    /// The same in that folder.
+    pub fn triggered_in(folder: tempfile::TempDir, end: &str, content: &str) -> World {
+        World::of(folder, read(&policy_text_of(end, content)).policy.unwrap())
+    }
+
+    fn of(folder: tempfile::TempDir, policy: Policy) -> World {
         let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
-        let policy = Arc::new(policy(end));
-        let tagger = Arc::new(Tagger::new(&policy, &sms()).unwrap());
+        let policy = Arc::new(policy);
         let clock = Arc::new(ManualClock::at(start()));
         let metrics = Metrics::new().unwrap();
-        World { _folder: folder, root, policy, clock, metrics, tagger, next: None }
+        World { _folder: folder, root, policy, clock, metrics, next: None }
     }
 
     /// Goes on under another policy.
     pub fn adopt(&mut self, policy: Policy) {
-        self.tagger = Arc::new(Tagger::new(&policy, &sms()).unwrap());
         self.policy = Arc::new(policy);
     }
 
@@ -210,7 +233,8 @@ impl World {
     pub async fn ingest(&mut self, records: &[Sms]) -> u64 {
         let mut table = self.table().await;
         let read = Read { from: self.next, records, at: self.clock.now() };
-        let batch = written(&table, &self.policy, &self.tagger, read).await;
+        let tagger = knowing(&self.root, &self.policy, &table).await;
+        let batch = written(&table, &self.policy, &tagger, read).await;
         let (expired, next) = (batch.evidence.expired, batch.advances[0].next);
         table.commit(batch).await.unwrap();
         self.next = Some(next.0);
@@ -263,6 +287,22 @@ impl World {
         let until = self.clock.now() + TimeDelta::days(365);
         let order = Order { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
         place(&self.root, order, &self.signature()).await.unwrap().id
+    }
+
+    /// Takes a notice.
+    pub async fn notify(&self, notice: Notice) -> Noted {
+        notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
+    }
+
+    /// The contract with a customer ended then.
+    pub async fn contract_end(&self, tenant: &str, ended_at: DateTime<Utc>) -> Noted {
+        self.notify(Notice::ContractEnd { tenant: tenant.to_owned(), ended_at, reason: None, products: vec![] }).await
+    }
+
+    /// A person withdrew then.
+    pub async fn withdraw(&self, person: u32, withdrawn_at: DateTime<Utc>) -> Noted {
+        let subject = format!("phone:+{}", number(person)).parse().unwrap();
+        self.notify(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] }).await
     }
 
     /// Ends a hold.

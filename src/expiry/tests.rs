@@ -3,6 +3,7 @@
 mod compaction;
 #[cfg(feature = "failpoints")]
 mod interleavings;
+mod triggers;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -184,7 +185,8 @@ async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_
     world.pass(TimeDelta::days(8));
     let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
     let mut other = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
-    let held = HeldBy::at(&one.controls(&world.root).await.unwrap(), world.clock.now(), one.table.controls());
+    let version = one.table.controls();
+    let held = HeldBy::at(one.controls(&world.root).await.unwrap(), world.clock.now(), version);
     let plan = one.plan(world.clock.now(), &held, Bounds::default(), |_| false);
     assert_eq!(plan.works.len(), 2);
     let by = By {

@@ -4,22 +4,26 @@
 //! segments are held whole, and that alone where holds in force may cover them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 use super::product::{HeldBy, OpenProductError, Product};
+use super::stale::StaleRows;
 use crate::clock::SharedClock;
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{Root, StoreError, StoredSegment};
+use crate::store::{ControlsVersion, RewriteError, Root, StoreError, StoredSegment};
 
 /// How long a process may take to look into segments that holds may cover, before they count as not held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
+
+/// How many segments are looked into for stale tags at once.
+const LOOKS: usize = 256;
 
 /// Where a sweep tells which segments are held whole, and which of earlier policies need nothing.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +64,19 @@ pub struct Watch {
     clock: SharedClock,
     metrics: Metrics,
     board: HeldBoard,
-    products: Vec<(Product, BTreeMap<Category, TimeDelta>)>,
+    products: Vec<Watched>,
     since: Duration,
+}
+
+/// By path, the newest notice when a segment was looked into, and its rows whose tags are stale.
+type Looked = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
+
+/// One product as the watch sees it.
+struct Watched {
+    product: Product,
+    graces: BTreeMap<Category, TimeDelta>,
+    /// The segments that were looked into and have stale tags.
+    stale: Looked,
 }
 
 impl Watch {
@@ -78,7 +93,7 @@ impl Watch {
             if let Some(product) = Product::open(root, policy, key).await? {
                 let graces = product.categories.iter();
                 let graces = graces.map(|category| (category.clone(), least_grace(policy, key, category))).collect();
-                products.push((product, graces));
+                products.push(Watched { product, graces, stale: HashMap::new() });
             }
         }
         let since = clock.monotonic();
@@ -92,11 +107,10 @@ impl Watch {
             match self.count(index).await {
                 Ok(found) => {
                     oldest = oldest.max(found.oldest);
-                    let (product, _) = &self.products[index];
-                    self.tell(product, &found);
+                    self.tell(&self.products[index].product, &found);
                 }
                 Err(error) => {
-                    let product = &self.products[index].0.key;
+                    let product = &self.products[index].product.key;
                     tracing::error!(%product, %error, "what is overdue in the table is not known");
                     self.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
                 }
@@ -107,35 +121,45 @@ impl Watch {
 
     async fn count(&mut self, index: usize) -> Result<Overdue, StoreError> {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
-        let (product, graces) = &mut self.products[index];
+        let Watched { product, graces, stale } = &mut self.products[index];
         product.refresh().await?;
+        let version = product.table.controls();
         let controls = product.controls(&self.root).await?;
         // What is overdue by a policy that is no longer active is for others to say.
         if controls.check_active(&self.policy).is_err() {
             return Ok(Overdue::default());
         }
-        product.note_policies(&controls, &self.policy);
-        let held = HeldBy::at(&controls, now, product.table.controls());
+        let held = HeldBy::at(controls, now, version);
+        product.note_policies(&self.policy);
+        let stale = count_stale(product, &self.board, stale).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
+        let told: BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> = product.told_at_all();
+        let told = |segment: &StoredSegment| told.get(&segment.path).cloned().unwrap_or_default();
         let (product, board) = (&*product, &self.board);
         let is_held = |segment: &StoredSegment| {
             product.predicate(segment, &held).is_some() && (early || board.has(&product.key, &segment.path))
         };
-        let is_stale =
+        let is_outdated =
             |segment: &&StoredSegment| product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path);
-        let stale: u64 = product.index.iter().filter(is_stale).map(|segment| segment.records).sum();
-        let gauge = self.metrics.stale_tag_records.with_label_values(&[product.key.as_str()]);
-        gauge.set(i64::try_from(stale).unwrap_or(i64::MAX));
-        let seen: Vec<Cow<'_, StoredSegment>> = match stale {
+        let outdated: u64 = product.index.iter().filter(is_outdated).map(|segment| segment.records).sum();
+        let seen: Vec<Cow<'_, StoredSegment>> = match outdated {
             0 => Vec::new(),
             _ => product.index.iter().map(|segment| product.as_due(segment)).collect(),
         };
         // By what the active policy says, whatever the tags still say.
-        Ok(match stale {
-            0 => overdue(product.index.iter(), now, grace, is_held),
-            _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, is_held),
-        })
+        let mut found = match outdated {
+            0 => overdue(product.index.iter(), now, grace, (is_held, told)),
+            _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, (is_held, told)),
+        };
+        found.stale = outdated;
+        for StaleRows { records, due } in &stale {
+            found.stale += records;
+            for (category, at) in due {
+                found.add_stale(category, *records, (now - at.0) - grace(category));
+            }
+        }
+        Ok(found)
     }
 
     fn tell(&self, product: &Product, found: &Overdue) {
@@ -152,8 +176,50 @@ impl Watch {
                 self.metrics.due_fields.with_label_values(&labels).set(gauge(*soon));
             }
         }
+        self.metrics.stale_tag_records.with_label_values(&[key]).set(gauge(found.stale));
         self.metrics.unswept_files.with_label_values(&[key]).set(gauge(product.index.unknown().count() as u64));
     }
+}
+
+/// The records whose tags are stale after notices, with what is due of them. Those of segments that are outdated count as such.
+/// Looks into so many that it did not know at most: the next look goes on.
+async fn count_stale(
+    product: &mut Product,
+    board: &HeldBoard,
+    known: &mut Looked,
+) -> Result<Vec<StaleRows>, StoreError> {
+    let newest = product.newest_notice();
+    let (mut looks, mut stale) = (0, Vec::new());
+    known.retain(|path, _| product.index.get(path).is_some());
+    for suspect in product.suspected() {
+        let path = suspect.segment.path.clone();
+        if product.is_outdated(&suspect.segment) && !board.is_settled(&product.key, &path) {
+            continue;
+        }
+        let rows = match known.get(&path) {
+            Some((version, rows)) if *version == newest => rows.clone(),
+            _ if looks >= LOOKS => continue,
+            _ => {
+                looks += 1;
+                match product.stale_rows(&suspect).await {
+                    Ok(rows) => rows,
+                    // It was rewritten meanwhile.
+                    Err(RewriteError::Gone { .. }) => continue,
+                    Err(RewriteError::Store(error)) => return Err(error),
+                    // It cannot be read: all of it may be what the notices say.
+                    Err(_) => {
+                        stale.push(StaleRows { records: suspect.segment.records, due: suspect.due });
+                        continue;
+                    }
+                }
+            }
+        };
+        if !rows.is_empty() {
+            known.insert(path, (newest, rows.clone()));
+            stale.extend(rows);
+        }
+    }
+    Ok(stale)
 }
 
 /// Counts `every` so often, until dropped.

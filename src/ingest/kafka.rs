@@ -5,6 +5,7 @@
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 use crate::config::{Kafka, Property};
@@ -60,7 +61,7 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// A client beside the consumer: the dead letters' producer, the one that asks what topics keep. It has the consumer's
+/// A client beside the lanes' consumers: the dead letters' producer, the reader of notices, the one that asks what topics keep. It has the consumer's
 /// properties too, and does not complain of those that are none of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Aside;
@@ -77,6 +78,8 @@ impl ClientContext for Aside {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
 }
+
+impl ConsumerContext for Aside {}
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ mod intake;
 pub mod kafka;
 mod lag;
 mod lane;
+mod notices;
 pub mod preflight;
 mod source;
 mod tables;
@@ -39,7 +40,7 @@ use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Records};
-use crate::store::{OpenError, Root, TableSpec};
+use crate::store::{OpenError, Root, StoreError, TableSpec};
 use crate::tag::Tagger;
 
 pub use kafka::client_config;
@@ -72,23 +73,27 @@ pub enum StartError {
     /// The client library refuses the configuration.
     #[error("librdkafka refuses the configuration: {0}")]
     Kafka(#[from] KafkaError),
-    /// The dead-letter topic's name is illegal.
-    #[error("kafka.dead_letter_topic: {0}")]
-    DeadLetterTopic(#[from] IdError),
+    /// A topic's name is illegal.
+    #[error(transparent)]
+    Topic(#[from] IdError),
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The controls cannot be read: what must be stored is not known.
+    #[error("nothing is stored while the controls cannot be read: {0}")]
+    Controls(#[from] StoreError),
     /// The operating system gives no thread.
     #[error("no thread for a lane: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Starts the lanes; each runs until `stop` is set, and joins the group anew after whatever it cannot wait out.
+/// Starts the lanes, and beside them what reads notices; each runs until `stop` is set, and joins the group anew after whatever it cannot wait out.
 ///
 /// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
 pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
     let base = client_config(&parts.config.kafka);
     let topic = Topic::new(&parts.config.kafka.dead_letter_topic)?;
+    let notices = notices(&parts, &topic)?;
     let dead_letters = DeadLetters::new(&base, topic)?;
     let shared = Arc::new(Shared {
         settings: parts.config.ingest.clone(),
@@ -113,7 +118,31 @@ pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
         })?;
         lanes.push(lane);
     }
+    if let Some(notices) = notices {
+        lanes.push(std::thread::Builder::new().name("notices".to_owned()).spawn(move || notices.run())?);
+    }
     Ok(lanes)
+}
+
+/// Who reads notices, if a topic of them is named.
+fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader>, StartError> {
+    let topics = notices::topics(&parts.config.notices)?;
+    if topics.is_empty() {
+        return Ok(None);
+    }
+    let base = client_config(&parts.config.kafka);
+    Ok(Some(notices::Reader {
+        dead_letters: DeadLetters::new(&base, dead_letters.clone())?,
+        base,
+        group: parts.config.kafka.group.clone(),
+        topics,
+        policy: Arc::clone(&parts.policy),
+        root: parts.root.clone(),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+        runtime: Handle::current(),
+        stop: Arc::clone(&parts.stop),
+    }))
 }
 
 /// Runs one lane after another until the instance is to stop.
@@ -172,7 +201,10 @@ fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
     let wanted: Vec<Wanted> =
         specs.iter().map(|(spec, records)| Wanted { spec: Arc::clone(spec), topics: records.topics.clone() }).collect();
     let tables = Arc::new(Tables::open(&shared.runtime, &parts.root, &wanted)?);
-    let works: Vec<Work> = specs.iter().filter_map(|(spec, records)| work(parts, &tables, spec, records)).collect();
+    let mut works = Vec::with_capacity(specs.len());
+    for (spec, records) in &specs {
+        works.extend(work(parts, &tables, spec, records)?);
+    }
     let topics: Vec<Topic> = wanted.into_iter().flat_map(|wanted| wanted.topics).collect();
     let base = client_config(&parts.config.kafka);
     // A message of the client costs more than its bytes: about as much again.
@@ -182,9 +214,10 @@ fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
 }
 
-fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records) -> Option<Work> {
+fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records) -> Result<Option<Work>, StoreError> {
     let settings = &parts.config.ingest;
-    let tagger = Tagger::new(&parts.policy, &spec.product)?;
+    let Some(mut tagger) = Tagger::new(&parts.policy, &spec.product) else { return Ok(None) };
+    tagger.know(tables.triggers(&spec.product, &tagger)?);
     let decoders = Decoders::new(
         spec.product.clone(),
         Arc::clone(&records.schema),
@@ -194,7 +227,7 @@ fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records
     );
     let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
     pace.jitter();
-    Some(Work {
+    Ok(Some(Work {
         product: spec.product.clone(),
         topics: records.topics.clone(),
         spec: Arc::clone(spec),
@@ -206,7 +239,7 @@ fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records
         controls: tables.controls(&spec.product),
         epoch: 0,
         pace,
-    })
+    }))
 }
 
 /// A configured number of bytes as a size in memory.

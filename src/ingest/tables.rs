@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::controls::{Since, changes_ingest};
+use crate::controls::{Controls, Notices, Since, changes_ingest};
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{
     CommitError, ControlsVersion, EncodedSegment, IngestCommit, OpenError, Root, Segment, StoreError, Table, TableSpec,
 };
+use crate::tag::{Tagger, Triggers};
 
 /// Segments that are written at once.
 const AT_ONCE: usize = 3;
@@ -114,6 +115,12 @@ impl Tables {
     #[must_use]
     pub fn controls(&self, product: &ProductKey) -> ControlsVersion {
         self.tables().get(product).map(Table::controls).unwrap_or_default()
+    }
+
+    /// What the controls that a writer acts on who begins now say of triggers. Errors if they cannot be read.
+    pub fn triggers(&self, product: &ProductKey, tagger: &Tagger) -> Result<Triggers, StoreError> {
+        let controls = self.runtime.block_on(Controls::load(&self.root, self.controls(product)))?;
+        Ok(Notices::of(&controls, product, tagger.calendar()).triggers(tagger.records()))
     }
 
     /// Where a partition stands, by the newest version of its table that was seen.

@@ -100,6 +100,13 @@ impl Profile {
         self.terms.iter().any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
     }
 
+    /// Whether some deadline of the profile of that text is open. Of a text that another version wrote only the trigger is known.
+    #[must_use]
+    pub fn is_open_text(text: &str) -> bool {
+        let open = || text.split(';').any(|term| term.ends_with(&format!(" {}", Trigger::ContractEnd)));
+        Profile::parse(text).map_or_else(open, |profile| profile.is_open())
+    }
+
     /// Whether any term is a minimum.
     #[must_use]
     pub fn has_minimum(&self) -> bool {

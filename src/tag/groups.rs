@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::buckets::{Buckets, Place};
 use super::order::Order;
 use crate::ids::{Bucket, Deadline, ProfileId};
-use crate::policy::{Calendar, Profile};
+use crate::policy::{Calendar, Profile, Triggered};
 use crate::record::Fault;
 
 /// What is known of a group before its rows are built.
@@ -57,7 +57,9 @@ pub(super) struct Groups<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     profiles: &'a [Arc<Profile>],
-    /// The target of each place and profile that was met.
+    /// The number of each kind of triggers that was met; that nothing is known is 0.
+    marks: HashMap<Triggered, u32>,
+    /// The target of each place and profile that was met, by that number.
     targets: HashMap<u64, u32, BuildHasherDefault<Spread>>,
     known: HashMap<(Bucket, ProfileId), u32>,
     /// The target of each row so far.
@@ -82,6 +84,7 @@ impl<'a> Groups<'a> {
             calendar,
             arrival,
             profiles,
+            marks: HashMap::new(),
             targets: HashMap::default(),
             known: HashMap::new(),
             rows: Vec::with_capacity(rows),
@@ -97,13 +100,20 @@ impl<'a> Groups<'a> {
         self.rows.push(FAULTY);
     }
 
-    /// The next row is of place `place` of `buckets` and of the profile numbered `profile`.
-    pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, profile: usize) {
-        let key = u64::from(place) * self.profiles.len() as u64 + profile as u64;
+    /// The next row is of place `place` of `buckets` and of the profile numbered `profile`, and this is known of its triggers.
+    pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, (profile, triggered): (usize, Triggered)) {
+        let mark = if triggered == Triggered::default() {
+            0
+        } else {
+            let next = self.marks.len() as u32 + 1;
+            *self.marks.entry(triggered).or_insert(next)
+        };
+        // Far fewer than 2^40 places and profiles meet in a batch.
+        let key = u64::from(mark) << 40 | (u64::from(place) * self.profiles.len() as u64 + profile as u64);
         let target = match self.targets.get(&key) {
             Some(target) => *target,
             None => {
-                let target = self.target(buckets.places[place as usize], profile);
+                let target = self.target(buckets.places[place as usize], profile, triggered);
                 self.targets.insert(key, target);
                 target
             }
@@ -115,12 +125,16 @@ impl<'a> Groups<'a> {
         self.rows.push(target);
     }
 
-    fn target(&mut self, place: Place, profile: usize) -> u32 {
+    fn target(&mut self, place: Place, profile: usize, triggered: Triggered) -> u32 {
         let profile = &self.profiles[profile];
         let profile = match place.late {
             0 => Arc::clone(profile),
             _ if !profile.has_minimum() => Arc::clone(profile),
             late => Arc::new(profile.with_late(late)),
+        };
+        let profile = match triggered == Triggered::default() {
+            true => profile,
+            false => Arc::new(profile.with_triggered(triggered, self.calendar, place.bucket)),
         };
         let key = (place.bucket, profile.id.clone());
         if let Some(known) = self.known.get(&key) {

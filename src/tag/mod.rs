@@ -15,12 +15,14 @@ mod order;
 mod output;
 mod tagger;
 mod text;
+mod triggers;
 
 pub use canonical::{canonical_channel, canonical_email, canonical_phone};
 pub use country::country_of;
 pub use error::TagError;
 pub use forms::canonical_forms;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};
+pub use triggers::Triggers;
 
 #[cfg(test)]
 mod tests;

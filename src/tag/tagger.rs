@@ -15,6 +15,7 @@ use super::error::TagError;
 use super::groups::Groups;
 use super::input::{texts, times};
 use super::output::Output;
+use super::triggers::Triggers;
 use crate::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
 use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
 use crate::record::Fault;
@@ -30,6 +31,8 @@ pub struct Tagger {
     profiles: Vec<Arc<Profile>>,
     /// For each of the resolver's kinds the number of its profile.
     profile_of_kind: Vec<u32>,
+    /// What is known of triggers besides events.
+    triggers: Triggers,
 }
 
 /// Where and when the rows of a batch were read.
@@ -88,7 +91,25 @@ impl Tagger {
         };
         let profile_of_kind = resolver.profiles().map(&mut number).collect();
         let columns = columns(&records);
-        Some(Tagger { records, calendar, columns, resolver, profiles, profile_of_kind })
+        let triggers = Triggers::default();
+        Some(Tagger { records, calendar, columns, resolver, profiles, profile_of_kind, triggers })
+    }
+
+    /// Tags by these triggers from now on, in place of those before.
+    pub fn know(&mut self, triggers: Triggers) {
+        self.triggers = triggers;
+    }
+
+    /// What its records are.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// What its buckets are counted by.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// The columns that [`Tagger::tag`] needs: the policy's fields, and what else it reads.
@@ -117,6 +138,7 @@ impl Tagger {
         let mut groups = Groups::new(&self.calendar, from.at, &self.profiles, count);
         let events: &TimestampMicrosecondArray = times(rows, &self.records.event_time)?;
         let tenants: Option<&StringArray> = self.records.tenant.as_ref().map(|name| texts(rows, name)).transpose()?;
+        let mut triggers = self.triggers.arriving(&self.records, rows)?;
         for row in 0..count {
             if events.is_null(row) {
                 groups.fault(Fault::MissingEventTime);
@@ -126,7 +148,8 @@ impl Tagger {
                 Ok(place) => {
                     let tenant = tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
                     let kind = self.resolver.kind(countries.of(row), self.resolver.tenant_class(tenant));
-                    groups.row(&buckets, place, self.profile_of_kind[kind] as usize);
+                    let triggered = triggers.as_mut().map(|triggers| triggers.of(row)).unwrap_or_default();
+                    groups.row(&buckets, place, (self.profile_of_kind[kind] as usize, triggered));
                 }
                 Err(fault) => groups.fault(fault),
             }

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::{Arrivals, Tagged, Tagger};
-use crate::ids::BucketUnit;
+use crate::ids::{Bucket, BucketUnit};
 use crate::policy::{Boundary, Jurisdiction, Keep, Platform, Policy, Rule, SubjectKind, Trigger};
 
 mod oracle;
@@ -16,7 +16,7 @@ mod rules;
 mod shipped;
 mod world;
 
-use oracle::{oracle, outcome};
+use oracle::{Told, oracle, outcome};
 use world::{Row, batch, category, country, policy, records, rule, sms, source};
 
 fn tag(policy: &Policy, rows: &[Row], at: chrono::DateTime<chrono::Utc>, tolerance: TimeDelta) -> Tagged {
@@ -126,6 +126,33 @@ fn some_row(random: &mut SmallRng, arrival: i64) -> Row {
     Row { recipient, originator, mail, platform, channel, body, sent_at, customer_id, country }
 }
 
+/// Contracts that ended or will, and people who withdrew, some of them from one tenant only.
+fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<chrono::Utc>) -> Told {
+    let calendar = crate::policy::Calendar::new(policy.zone, policy.bucket);
+    let bucket = |random: &mut SmallRng| -> Bucket {
+        calendar.bucket_of(arrival + TimeDelta::hours(random.random_range(-9000..900))).unwrap()
+    };
+    let mut told = Told::default();
+    for _ in 0..random.random_range(0..3) {
+        let tenant = (*TENANTS.choose(random).unwrap()).to_owned();
+        told.ends.push((tenant, bucket(random)));
+    }
+    let people = [
+        ("recipient", "31612345678"),
+        ("originator", "31612345678"),
+        ("originator", "ACME"),
+        ("mail", "a@b.example"),
+        ("channel", "whatsapp:31612345678"),
+        ("channel", "line:abc"),
+    ];
+    for _ in 0..random.random_range(0..4) {
+        let (column, who) = *people.choose(random).unwrap();
+        let from = TENANTS.choose(random).filter(|_| random.random_bool(0.3)).map(|tenant| (*tenant).to_owned());
+        told.withdrawals.push((column.to_owned(), who.to_owned(), from, bucket(random)));
+    }
+    told
+}
+
 proptest! {
     #[test]
     fn a_tagged_batch_is_what_the_oracle_makes_of_each_record(seed: u64, count in 0_usize..80) {
@@ -135,8 +162,22 @@ proptest! {
         let at = chrono::DateTime::from_timestamp(1_735_689_600 + random.random_range(0..63_072_000), 0).unwrap();
         let tolerance = TimeDelta::hours(random.random_range(0..30));
         let rows: Vec<Row> = (0..count).map(|_| some_row(&mut random, at.timestamp_micros())).collect();
-        let wanted = oracle(&policy, &rows, &batch(&rows), at, tolerance);
-        let tagged = tag(&policy, &rows, at, tolerance);
+        let told = some_told(&mut random, &policy, at);
+        let wanted = oracle(&policy, &rows, &batch(&rows), (at, tolerance), &told);
+        let offsets: Vec<i64> = (0..rows.len() as i64).map(|row| row * 10).collect();
+        let mut tagger = Tagger::new(&policy, &sms()).unwrap();
+        tagger.know(told.triggers());
+        let from = Arrivals { source: &source(), offsets: &offsets, at };
+        let tagged = tagger.tag(&batch(&rows), &from, tolerance).unwrap();
         prop_assert_eq!(outcome(&tagged), wanted);
+        // What is stored is judged as it was on arrival.
+        let records = policy.products[&sms()].records.as_ref().unwrap();
+        for group in &tagged.groups {
+            let calendar = crate::policy::Calendar::new(policy.zone, policy.bucket);
+            for triggered in told.triggers().of_stored(records, &group.rows).unwrap() {
+                let again = group.profile.with_triggered(triggered, &calendar, group.bucket);
+                prop_assert_eq!(&again.text, &group.profile.text);
+            }
+        }
     }
 }

@@ -42,3 +42,5 @@ mod start;
 mod support;
 #[cfg(test)]
 mod sweeps;
+#[cfg(test)]
+mod triggers;

@@ -1,6 +1,6 @@
-"""Small errands at the broker: create topics, tell their ends, write out what a topic holds.
+"""Small errands at the broker: create topics, tell their ends, write out what a topic holds, say something in one.
 
-`create TOPIC...`, `delete TOPIC...`, `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
+`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
 message: partition, offset, headers by name, key and value in base64).
 """
 
@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 
@@ -75,15 +75,25 @@ def dump(args):
             sys.exit(f"partitions {missing} of {topic} were not read to their end")
 
 
+def say(args):
+    client = Producer({"bootstrap.servers": args.bootstrap, "acks": "all"})
+    with open(args.lines, encoding="utf-8") as file:
+        for line in file:
+            client.produce(args.topics[0], line.rstrip("\n").encode())
+    if client.flush(30) > 0:
+        sys.exit("not all was taken")
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("errand", choices=["create", "delete", "ends", "dump"])
+    parser.add_argument("errand", choices=["create", "delete", "ends", "dump", "say"])
     parser.add_argument("topics", nargs="+")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--config", action="append", default=[], help="a topic's setting: retention.ms=60000")
+    parser.add_argument("--lines", help="a file of messages")
     args = parser.parse_args()
-    {"create": create, "delete": delete, "ends": ends, "dump": dump}[args.errand](args)
+    {"create": create, "delete": delete, "ends": ends, "dump": dump, "say": say}[args.errand](args)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ mod activation;
 mod control;
 mod covering;
 mod crashes;
+mod notices;
 mod oracle;
 mod rows;
 mod service;

@@ -1,5 +1,6 @@
 //! What is foretold against what a count over every row gives.
 
+mod notices;
 mod retag;
 
 use std::collections::BTreeMap;

@@ -205,8 +205,8 @@ impl Sweeper {
         let (now, running) = (self.parts.clock.now(), self.parts.clock.monotonic());
         let product = &mut self.products[index];
         product.refresh().await?;
-        let controls = product.controls(&self.parts.root).await?;
-        let held = HeldBy::at(&controls, now, product.table.controls());
+        let version = product.table.controls();
+        let held = HeldBy::at(product.controls(&self.parts.root).await?, now, version);
         let partitions: Vec<_> = product.table.next_offsets().into_iter().map(|(partition, _)| partition).collect();
         let (share, failures) = (&self.parts.share, &compaction.failures);
         let wait = |segment: &StoredSegment| {

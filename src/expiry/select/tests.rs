@@ -95,8 +95,8 @@ proptest! {
             let named = work.segments.iter().flat_map(|segment| segment.deadlines.iter());
             let past = named.filter(|(category, deadline)| match &work.action {
                 Action::Drop(categories) => categories.contains(*category) != deadline.is_due(noon()),
-                Action::End => !deadline.is_due(noon()),
                 Action::Retag => true,
+                Action::End => !deadline.is_due(noon()),
             });
             prop_assert_eq!(past.count(), 0);
         }

@@ -1,4 +1,5 @@
-//! Holds, sweeps, compaction, ingest, the janitor and crashes over a real table, in an order that a seed picks, judged by plain rows.
+//! Holds, contract ends, withdrawals, sweeps, compaction, ingest, the janitor and crashes over a real table, in an order that a seed
+//! picks, judged by plain rows.
 //!
 //! Promises a look after every step between two stops, so that each commit is judged by itself. A seed gives the same order
 //! again, but for the names of files and holds, which are drawn.
@@ -20,13 +21,13 @@ use rand::{Rng, SeedableRng};
 use tokio::runtime::{Builder, Handle};
 
 use self::actor::{Actor, Said, watch_steps};
-use self::model::{Moment, Ordered, held, judge, judge_dry};
+use self::model::{Counted, Moment, Ordered, Standing, Told, held, judge, judge_dry};
 use self::works::{Shared, upkeep};
 use crate::clock::Clock;
-use crate::controls::{Controls, Order, Scope, TimeRange};
+use crate::controls::{Controls, Notice, Order, Scope, TimeRange};
 use crate::expiry::Product;
 use crate::expiry::testing::{ANONYMIZE, Sms, World, number, sms, source};
-use crate::store::{SegmentIndex, StoredSegment, Table, audit};
+use crate::store::{ControlsVersion, SegmentIndex, StoredSegment, Table, audit};
 
 /// How long a process may be away: less than the log is kept.
 const AWAY: TimeDelta = TimeDelta::days(15);
@@ -91,6 +92,7 @@ impl Drop for Trace {
 struct Interleaving {
     trace: Trace,
     random: StdRng,
+    counted: Counted,
     runtime: Handle,
     world: World,
     shared: Shared,
@@ -106,7 +108,7 @@ struct Interleaving {
     /// Files that have the time that it was here when they were made.
     dated: HashSet<PathBuf>,
     /// What stands in each segment. Files do not change.
-    read: HashMap<Arc<str>, BTreeMap<i64, bool>>,
+    read: HashMap<Arc<str>, BTreeMap<i64, Standing>>,
 }
 
 impl Interleaving {
@@ -115,12 +117,14 @@ impl Interleaving {
         let end = if random.random_bool(0.5) { ANONYMIZE } else { "remove" };
         // Syncs cost nothing in memory, and nothing here is about power cuts.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let world = World::new_in(folder, end);
+        let counted = [Counted::Event, Counted::Contract, Counted::Consent][random.random_range(0..3)];
+        // Cells are counted by who they are of: that must live as long as all else.
+        let end = if counted == Counted::Event { end } else { "remove" };
+        let world = World::triggered_in(folder, end, counted.rule());
         let shared = Shared {
             root: world.root.clone(),
             policy: Arc::clone(&world.policy),
             clock: Arc::clone(&world.clock),
-            tagger: Arc::clone(&world.tagger),
             topic: Arc::new(Mutex::new(Vec::new())),
         };
         let viewer = runtime.block_on(async {
@@ -128,11 +132,13 @@ impl Interleaving {
             let index = SegmentIndex::load(&table).await.unwrap();
             (table, index)
         });
-        let last = Moment { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new() };
-        let trace = Trace { seed, steps: vec![format!("records end as {end}")] };
+        let told = vec![Told::default()];
+        let last = Moment { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new(), told };
+        let trace = Trace { seed, steps: vec![format!("records end as {end}, content counts from {counted:?}")] };
         Self {
             trace,
             random,
+            counted,
             runtime,
             world,
             shared,
@@ -198,14 +204,21 @@ impl Interleaving {
                     self.start(Kind::Sweep(which), async move { Some(works::sweep(shared, product, works).await) });
                 }
             }
-            70..80 => {
+            70..75 => {
+                let notice = self.notice();
+                self.start(Kind::Other("notice"), async move {
+                    works::note(shared, notice).await;
+                    None
+                });
+            }
+            75..82 => {
                 let order = self.order();
                 self.start(Kind::Other("hold"), async move {
                     works::hold(shared, order).await;
                     None
                 });
             }
-            80..88 => {
+            82..88 => {
                 let which = self.random.random_range(0..8);
                 self.start(Kind::Other("release"), async move {
                     works::free(shared, which).await;
@@ -258,6 +271,24 @@ impl Interleaving {
             let body = format!("what {person} reads");
             topic.push(Sms { recipient: number(person), body, sent_at: now - ago, customer, status });
         }
+    }
+
+    /// The end of a contract, now and then one that ends it later; or who withdrew.
+    fn notice(&mut self) -> Notice {
+        let ago = TimeDelta::hours(self.random.random_range(0..30 * 24));
+        if self.counted == Counted::Consent {
+            let subject = format!("phone:+{}", number(self.random.random_range(0..6))).parse().unwrap();
+            return Notice::ConsentWithdrawal {
+                subject,
+                tenant: None,
+                withdrawn_at: self.now() - ago,
+                products: vec![],
+            };
+        }
+        let tenant = if self.random.random_bool(0.3) { "acme" } else { "rare" }.to_owned();
+        let ahead = TimeDelta::hours(self.random.random_range(0..20 * 24));
+        let reason = self.random.random_bool(0.5).then(|| format!("reason {}", self.trace.steps.len()));
+        Notice::ContractEnd { tenant, ended_at: self.now() - ago + ahead, reason, products: vec![] }
     }
 
     fn order(&mut self) -> Order {
@@ -345,14 +376,17 @@ impl Interleaving {
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
         let (table, index) = &mut self.viewer;
         let (root, read) = (&self.world.root, &mut self.read);
-        let (rows, held) = self.runtime.block_on(async {
+        let (rows, held, told) = self.runtime.block_on(async {
             let before = table.version();
             table.refresh().await.unwrap();
             index.refresh().await.unwrap();
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
+            let told: Vec<Told> = (table.controls().0..=controls.version().0)
+                .map(|until| Told::by(&controls, ControlsVersion(until)))
+                .collect();
             let changed = table.version() != before;
-            (if changed { Some(rows((table, index), read).await) } else { None }, held)
+            (if changed { Some(rows((table, index), read).await) } else { None }, held, told)
         });
         let next = table.next_offset(&source()).map_or(0, |offset| offset.0);
         if rows.is_some() {
@@ -360,8 +394,8 @@ impl Interleaving {
             self.replaced.extend(self.active.difference(&active).map(|path| (path.clone(), signed)));
             self.active = active;
         }
-        let moment = Moment { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held };
-        judge(&topic, &self.last, &moment, began);
+        let moment = Moment { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held, told };
+        judge(&topic, self.counted, (&self.last, &moment), began);
         self.last = moment;
     }
 
@@ -406,7 +440,7 @@ impl Interleaving {
             None
         });
         self.let_all_end();
-        judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
+        judge_dry(&self.shared.topic.lock().unwrap(), self.counted, &self.last);
         let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
         assert!(found.holds(), "{:?}", found.broken);
         self.pass(TimeDelta::hours(26));
@@ -430,25 +464,25 @@ impl Interleaving {
     }
 }
 
-/// The records that stand, and whether their content does.
+/// The records that stand, and what of them does.
 async fn rows(
     (table, index): (&Table, &SegmentIndex),
-    read: &mut HashMap<Arc<str>, BTreeMap<i64, bool>>,
-) -> BTreeMap<i64, bool> {
+    read: &mut HashMap<Arc<str>, BTreeMap<i64, Standing>>,
+) -> BTreeMap<i64, Standing> {
     let mut rows = BTreeMap::new();
     for segment in index.iter() {
         if !read.contains_key(&segment.path) {
             read.insert(Arc::clone(&segment.path), rows_of(table, segment).await);
         }
-        for (offset, content) in &read[&segment.path] {
-            assert!(rows.insert(*offset, *content).is_none(), "record {offset} stands twice");
+        for (offset, standing) in &read[&segment.path] {
+            assert!(rows.insert(*offset, *standing).is_none(), "record {offset} stands twice");
         }
     }
     rows
 }
 
 /// Those of one segment. Cells are nobody's.
-async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, bool> {
+async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, Standing> {
     let columns = ["source_offset", "recipient", "body"];
     let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
     let mut rows = BTreeMap::new();
@@ -456,8 +490,8 @@ async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, bool> 
         let batch = batch.unwrap().rows;
         let offsets = batch.column(0).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
-            assert!(batch.column(1).is_valid(row), "a record without its number");
-            rows.insert(offsets.value(row), batch.column(2).is_valid(row));
+            let standing = Standing { number: batch.column(1).is_valid(row), content: batch.column(2).is_valid(row) };
+            rows.insert(offsets.value(row), standing);
         }
     }
     rows

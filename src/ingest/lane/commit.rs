@@ -163,7 +163,7 @@ impl Lane {
                     self.count(&product, "conflict");
                     tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");
                     self.tables.discard(&product, batch.segments.clone());
-                    self.stand_anew(index);
+                    self.stand_anew(index)?;
                     self.go_back(index)?;
                     return Ok(false);
                 }
@@ -172,12 +172,15 @@ impl Lane {
     }
 
     /// Takes the table's word for where the product's partitions stand, after somebody else moved them.
-    fn stand_anew(&mut self, index: usize) {
+    fn stand_anew(&mut self, index: usize) -> Result<(), Rejoin> {
         let product = &self.works[index].product.clone();
-        self.works[index].controls = self.tables.controls(product);
+        let work = &mut self.works[index];
+        work.controls = self.tables.controls(product);
+        work.tagger.know(self.tables.triggers(product, &work.tagger).map_err(Rejoin::because)?);
         for owned in self.owned.iter_mut().filter(|owned| owned.work == index && owned.live) {
             owned.committed = self.tables.stands(product, &owned.partition);
         }
+        Ok(())
     }
 
     /// Lets a backoff pass. False if the work was dropped meanwhile, or the instance is to stop.

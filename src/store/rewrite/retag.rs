@@ -100,20 +100,18 @@ impl Table {
         }
     }
 
-    /// How many rows of a segment would change, and to how many targets they go. Writes nothing.
+    /// The tags that rows of a segment would get, and how many of them. Writes nothing.
     pub async fn retag_count(
         &self,
         source: &StoredSegment,
         by: Arc<dyn Retagging>,
-    ) -> Result<(u64, usize), RewriteError> {
+    ) -> Result<Vec<(NewTags, u64)>, RewriteError> {
         let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
-        let course = self.course(&opened, source, &by).await?;
-        Ok(match course {
-            Course::Stays => (0, 0),
-            Course::Whole(_) => (source.rows, 1),
+        Ok(match self.course(&opened, source, &by).await? {
+            Course::Stays => Vec::new(),
+            Course::Whole(tags) => vec![(tags, source.rows)],
             Course::Parted(counts) => {
-                let changing = counts.into_iter().filter(|(number, _)| by.target(*number).is_some());
-                changing.fold((0, 0), |(rows, targets), (_, count)| (rows + count, targets + 1))
+                counts.into_iter().filter_map(|(number, rows)| Some((by.target(number)?, rows))).collect()
             }
         })
     }
@@ -125,7 +123,8 @@ impl Table {
         done: &mut Retagged,
     ) -> Result<(), RewriteError> {
         let store = self.log.object_store(None);
-        // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell.
+        // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell. So do those of
+        // unlike policies: of one file only the least version is told.
         let mut wholes: Vec<(NewTags, Vec<StoredSegment>)> = Vec::new();
         for source in sources {
             let opened = Opened::open(&store, &source.path).await?;
@@ -133,7 +132,8 @@ impl Table {
                 Course::Stays => {}
                 Course::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let alike = |(to, with): &&mut (NewTags, Vec<StoredSegment>)| {
-                        *to == tags && with.first().is_some_and(|with| with.deadlines == source.deadlines)
+                        let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
+                        *to == tags && with.first().is_some_and(|with| told(with) == told(source))
                     };
                     match wholes.iter_mut().find(alike) {
                         Some((_, with)) => with.push(source.clone()),

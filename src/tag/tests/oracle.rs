@@ -8,9 +8,9 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::world::{Row, sms};
 use crate::ids::{Bucket, Category, Country, Deadline, ProfileId};
-use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Resolver, SubjectKind};
+use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Resolver, SubjectKind, Triggered};
 use crate::record::Fault;
-use crate::tag::{Tagged, country_of};
+use crate::tag::{Tagged, Triggers, country_of};
 
 /// A stored record: its columns as text, `None` for null.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +77,46 @@ pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
     (0..rows.num_rows()).map(|row| (0..rows.num_columns()).map(|column| cell(row, column)).collect()).collect()
 }
 
+/// What is known of triggers, as a list of what was told.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// A tenant whose contract ended, and when.
+    pub ends: Vec<(String, Bucket)>,
+    /// Who withdrew, by the column and the canonical form, from whom, and when.
+    pub withdrawals: Vec<(String, String, Option<String>, Bucket)>,
+}
+
+impl Told {
+    /// The same as the tagger is told it.
+    pub fn triggers(&self) -> Triggers {
+        let mut triggers = Triggers::default();
+        self.ends.iter().for_each(|(tenant, at)| triggers.end(tenant, *at));
+        for (column, canonical, tenant, at) in &self.withdrawals {
+            triggers.withdraw(column, canonical, tenant.as_deref(), *at);
+        }
+        triggers
+    }
+
+    fn of(&self, policy: &Policy, row: &Row, raw: &BTreeMap<String, Option<String>>) -> Triggered {
+        let records = policy.products[&sms()].records.as_ref().unwrap();
+        let tenant = records.tenant.as_ref().and(row.customer_id.as_ref());
+        let ended = self.ends.iter().rfind(|(of, _)| Some(of) == tenant).map(|(_, at)| *at);
+        let withdrew = self.withdrawals.iter().filter(|(column, who, from, _)| {
+            canonical(policy, column, raw).as_ref() == Some(who)
+                && from.as_ref().is_none_or(|from| Some(from) == tenant)
+        });
+        Triggered { contract_end: ended, withdrawn: withdrew.map(|(.., at)| *at).min() }
+    }
+}
+
 /// What `rows`, whose offsets are `10 * row`, must become.
-pub fn oracle(policy: &Policy, rows: &[Row], batch: &RecordBatch, at: DateTime<Utc>, tolerance: TimeDelta) -> Outcome {
+pub fn oracle(
+    policy: &Policy,
+    rows: &[Row],
+    batch: &RecordBatch,
+    (at, tolerance): (DateTime<Utc>, TimeDelta),
+    told: &Told,
+) -> Outcome {
     let resolver = Resolver::new(policy, &sms()).unwrap();
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let records = policy.products[&sms()].records.as_ref().unwrap();
@@ -105,7 +143,7 @@ pub fn oracle(policy: &Policy, rows: &[Row], batch: &RecordBatch, at: DateTime<U
         let bucket = calendar.bucket_of(event.min(at)).unwrap();
         let later = calendar.bucket_of(event.max(at)).unwrap();
         let late = if profile.has_minimum() { calendar.distance(bucket, later) } else { 0 };
-        let profile = profile.with_late(late);
+        let profile = profile.with_late(late).with_triggered(told.of(policy, row, &raw), &calendar, bucket);
         let deadlines = profile.deadlines(&calendar, bucket);
         let due: Vec<&Category> = profile
             .terms

@@ -29,7 +29,7 @@ fn first() -> Checked {
 }
 
 /// Activates a policy, and goes on under it.
-async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
+pub(super) async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
     let policy = new.policy.clone().unwrap();
     let by = Signature { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
     activate(&world.root, (old, new), &by).await.unwrap();
@@ -37,7 +37,7 @@ async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
 }
 
 /// All values of a column, sorted; `None` where the row lacks it.
-async fn column(world: &World, name: &str) -> Vec<Option<String>> {
+pub(super) async fn column(world: &World, name: &str) -> Vec<Option<String>> {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
     let segments: Vec<_> = index.iter().cloned().collect();
@@ -63,7 +63,7 @@ async fn names(world: &World, column: &str) -> bool {
     index.iter().any(|segment| has(&segment.path))
 }
 
-fn some(of: &[Option<String>]) -> usize {
+pub(super) fn some(of: &[Option<String>]) -> usize {
     of.iter().flatten().count()
 }
 
@@ -73,7 +73,7 @@ async fn world() -> World {
     world
 }
 
-async fn swept(world: &World) -> Round {
+pub(super) async fn swept(world: &World) -> Round {
     let round = world.sweep().await;
     assert_eq!(round.failed, 0, "{round:?}");
     world.balances().await;

@@ -1,6 +1,6 @@
 //! Plain rows, and what may become of them between two looks at the table.
 //!
-//! Promises to know nothing of segments, plans or commits: a record, its two deadlines, and the words of the holds.
+//! Promises to know nothing of segments, plans or commits: a record, its two deadlines, the words of the holds and the notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,75 @@ use crate::controls::{Control, Controls, HoldId, Scope};
 use crate::expiry::testing::Sms;
 use crate::store::ControlsVersion;
 
-/// When a record's content is due, and when all of it: 7 and 30 days after the first instant of its day.
-pub fn deadlines(record: &Sms) -> (DateTime<Utc>, DateTime<Utc>) {
-    let day = record.sent_at.date_naive().and_time(NaiveTime::MIN).and_utc();
-    (day + Days::new(7), day + Days::new(30))
+/// What content counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// 7 days from the event.
+    Event,
+    /// 2 days from the end of the contract.
+    Contract,
+    /// 20 days from the event, or the withdrawal.
+    Consent,
+}
+
+impl Counted {
+    /// The same in a rule.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Counted::Event => "keep: 7 days, trigger: event",
+            Counted::Contract => "keep: 2 days, trigger: contract_end",
+            Counted::Consent => "keep: 20 days, trigger: consent_withdrawn",
+        }
+    }
+}
+
+/// What is known of triggers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    ends: BTreeMap<String, DateTime<Utc>>,
+    withdrawals: Vec<(String, DateTime<Utc>)>,
+}
+
+impl Told {
+    /// By the controls up to one of them.
+    pub fn by(controls: &Controls, until: ControlsVersion) -> Told {
+        let mut told = Told::default();
+        for (_, control) in controls.iter().filter(|(version, _)| *version <= until) {
+            match control {
+                Control::ContractEnd(end) => {
+                    told.ends.insert(end.tenant.clone(), day(end.ended_at));
+                }
+                Control::ConsentWithdrawal(of) => {
+                    told.withdrawals.push((of.subject.canonical().to_owned(), day(of.withdrawn_at)));
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+}
+
+/// The first instant of the day.
+fn day(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+/// When a record's number is due: 30 days after the first instant of its day.
+pub fn number_due(record: &Sms) -> DateTime<Utc> {
+    day(record.sent_at) + Days::new(30)
+}
+
+/// When its content is due; `None` while that is open.
+pub fn content_due(record: &Sms, counted: Counted, told: &Told) -> Option<DateTime<Utc>> {
+    let of = day(record.sent_at);
+    match counted {
+        Counted::Event => Some(of + Days::new(7)),
+        Counted::Contract => told.ends.get(&record.customer).map(|end| *end + Days::new(2)),
+        Counted::Consent => {
+            let withdrew = told.withdrawals.iter().filter(|(who, at)| *who == record.recipient && *at >= of);
+            Some(withdrew.map(|(_, at)| *at).chain([of + Days::new(20)]).min().unwrap())
+        }
+    }
 }
 
 /// A hold as it was ordered.
@@ -34,16 +99,25 @@ impl Ordered {
     }
 }
 
+/// What stands of a record: its number, its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub number: bool,
+    pub content: bool,
+}
+
 /// What a look finds.
 #[derive(Clone)]
 pub struct Moment {
     pub at: DateTime<Utc>,
-    /// Records that stand, by offset, and whether their content does.
-    pub rows: BTreeMap<i64, bool>,
+    /// Records that stand, by offset.
+    pub rows: BTreeMap<i64, Standing>,
     /// The next offset of the table.
     pub next: i64,
     /// Records that a hold in force covers.
     pub held: BTreeSet<i64>,
+    /// What the table knew of triggers, and after each notice that is recorded and not in force in it.
+    pub told: Vec<Told>,
 }
 
 /// The records that some hold covers: one that the table is under, that nobody began to release and whose end has not come.
@@ -70,22 +144,25 @@ pub fn held(
 }
 
 /// Judges what happened between two looks; what was stored meanwhile arrived at `arrived`.
-pub fn judge(topic: &[Sms], before: &Moment, after: &Moment, arrived: DateTime<Utc>) {
+pub fn judge(topic: &[Sms], counted: Counted, (before, after): (&Moment, &Moment), arrived: DateTime<Utc>) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
+    // Whoever acts has seen all that the table knows, and perhaps more.
+    let told = || before.told.iter().chain(&after.told);
     for (offset, had) in &before.rows {
-        let (content_due, all_due) = deadlines(of(offset));
-        let held = before.held.contains(offset) && after.held.contains(offset);
-        match after.rows.get(offset) {
-            None => {
-                assert!(!held, "record {offset} went although it is held");
-                assert!(all_due <= after.at, "record {offset} went before {all_due}");
-            }
-            Some(has) if had != has => {
-                assert!(*had, "the content of record {offset} came back");
-                assert!(!held, "the content of record {offset} went although it is held");
-                assert!(content_due <= after.at, "the content of record {offset} went before {content_due}");
-            }
-            Some(_) => {}
+        let record = of(offset);
+        // A hold names the record by its number, where it stands.
+        let held = had.number && before.held.contains(offset) && after.held.contains(offset);
+        let content_came = || told().any(|told| content_due(record, counted, told).is_some_and(|due| due <= after.at));
+        let has = after.rows.get(offset).copied().unwrap_or(Standing { number: false, content: false });
+        assert!(had.number || !has.number, "the number of record {offset} came back");
+        assert!(had.content || !has.content, "the content of record {offset} came back");
+        if had.number && !has.number {
+            assert!(!held, "the number of record {offset} went although it is held");
+            assert!(number_due(record) <= after.at, "the number of record {offset} went before it was due");
+        }
+        if had.content && !has.content {
+            assert!(!held, "the content of record {offset} went although it is held");
+            assert!(content_came(), "the content of record {offset} went before it was due");
         }
     }
     assert!(before.next <= after.next, "the table went back from offset {} to {}", before.next, after.next);
@@ -93,20 +170,31 @@ pub fn judge(topic: &[Sms], before: &Moment, after: &Moment, arrived: DateTime<U
     let back = after.rows.keys().find(|offset| !new(offset) && !before.rows.contains_key(offset));
     assert!(back.is_none(), "record {back:?} came back");
     for offset in before.next..after.next {
-        let (content_due, all_due) = deadlines(of(&offset));
-        let expected = (all_due > arrived).then_some(content_due > arrived);
-        assert_eq!(after.rows.get(&offset).copied(), expected, "record {offset}, just stored");
+        let record = of(&offset);
+        let expected = |told: &Told| {
+            let content = content_due(record, counted, told).is_none_or(|due| due > arrived);
+            let number = number_due(record) > arrived;
+            (number || content).then_some(Standing { number, content })
+        };
+        let found = after.rows.get(&offset).copied();
+        assert!(told().any(|told| expected(told) == found), "record {offset}, just stored, is {found:?}");
     }
 }
 
 /// Judges the table behind sweeps that found nothing more to do: what is due and free is gone.
-pub fn judge_dry(topic: &[Sms], now: &Moment) {
-    for (offset, content) in now.rows.iter().filter(|(offset, _)| !now.held.contains(offset)) {
-        let (content_due, all_due) = deadlines(&topic[usize::try_from(*offset).unwrap()]);
-        assert!(now.at < all_due, "record {offset} is free, was due at {all_due}, and stays");
+pub fn judge_dry(topic: &[Sms], counted: Counted, now: &Moment) {
+    for (offset, has) in now.rows.iter().filter(|(offset, has)| !(has.number && now.held.contains(offset))) {
+        let record = &topic[usize::try_from(*offset).unwrap()];
+        assert!(!has.number || now.at < number_due(record), "the number of record {offset} is free, due, and stays");
+        // Whose number is gone cannot be known to have withdrawn, nor to be held.
+        let told = now.told.last().unwrap();
+        let none = Told::default();
+        let told = if counted == Counted::Consent && !has.number { &none } else { told };
+        let due = content_due(record, counted, told);
+        let held = now.held.contains(offset);
         assert!(
-            !content || now.at < content_due,
-            "the content of record {offset} is free, was due at {content_due}, and stays"
+            held || !has.content || due.is_none_or(|due| now.at < due),
+            "the content of record {offset} is free, was due at {due:?}, and stays"
         );
     }
 }

@@ -7,12 +7,14 @@ use uuid::Uuid;
 
 use super::actor::stop;
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::controls::{Controls, HoldState, Order, ReleaseError, Signature, forget, place, release, settle};
-use crate::expiry::testing::{Read, Sms, sms, source, written};
+use crate::controls::{
+    Controls, HoldState, Notice, Order, ReleaseError, Signature, Since, changes_ingest, forget, notify, place, release,
+    settle,
+};
+use crate::expiry::testing::{Read, Sms, knowing, sms, source, written};
 use crate::expiry::{Bounds, By, Compacting, HeldBy, Product, Rule};
 use crate::policy::Policy;
 use crate::store::{CommitError, ControlsVersion, Root, Table, TableSpec, Upkeep};
-use crate::tag::Tagger;
 
 /// How the table is kept: everything goes soon, little at a time.
 pub fn upkeep() -> Upkeep {
@@ -31,7 +33,6 @@ pub struct Shared {
     pub root: Root,
     pub policy: Arc<Policy>,
     pub clock: Arc<ManualClock>,
-    pub tagger: Arc<Tagger>,
     /// What was produced, by offset.
     pub topic: Arc<Mutex<Vec<Sms>>>,
 }
@@ -66,15 +67,22 @@ pub async fn ingest(shared: Shared, most: usize) {
         return;
     }
     let read = Read { from, records: &records, at: shared.now() };
-    let mut batch = written(&table, &shared.policy, &shared.tagger, read).await;
+    let tagger = knowing(&shared.root, &shared.policy, &table).await;
+    let mut batch = written(&table, &shared.policy, &tagger, read).await;
     stop("written");
     loop {
         match table.commit(batch.clone()).await {
             Ok(_) => return,
-            // Holds: ingest does nothing otherwise under them.
             Err(CommitError::ControlsMoved) => {
                 stop("controls-moved");
-                batch.controls = table.controls();
+                let newest = table.controls();
+                let policy = &batch.evidence.policy_version;
+                let since = changes_ingest(&shared.root, (batch.controls, newest), policy).await.unwrap();
+                if since != Since::Stands {
+                    return table.discard(batch.segments).await;
+                }
+                // Holds: ingest does nothing otherwise under them.
+                batch.controls = newest;
             }
             Err(CommitError::OffsetsMoved(_) | CommitError::SegmentGone) => {
                 return table.discard(batch.segments).await;
@@ -91,11 +99,11 @@ pub async fn sweep(shared: Shared, product: Option<Box<Product>>, works: usize) 
         None => Box::new(shared.product().await),
     };
     product.refresh().await.unwrap();
-    let controls = product.controls(&shared.root).await.unwrap();
-    let now = shared.now();
-    let held = HeldBy::at(&controls, now, product.table.controls());
+    let (now, version) = (shared.now(), product.table.controls());
+    let held = HeldBy::at(product.controls(&shared.root).await.unwrap(), now, version);
     let bounds = Bounds { works, segments: 3, ..Bounds::default() };
-    let plan = product.plan(now, &held, bounds, |_| false);
+    let mut plan = product.plan_retags(bounds, |_| false);
+    plan.works.extend(product.plan(now, &held, bounds, |_| false).works);
     for work in &plan.works {
         stop("planned");
         let by = By {
@@ -116,8 +124,8 @@ pub async fn sweep(shared: Shared, product: Option<Box<Product>>, works: usize) 
 /// Plans as a compaction does and carries out the plan, however old it is by then.
 pub async fn compact(shared: Shared, works: usize) {
     let mut product = shared.product().await;
-    let controls = product.controls(&shared.root).await.unwrap();
-    let held = HeldBy::at(&controls, shared.now(), product.table.controls());
+    let version = product.table.controls();
+    let held = HeldBy::at(product.controls(&shared.root).await.unwrap(), shared.now(), version);
     let how = Compacting {
         rule: Rule { target: 1 << 30, segments: 4, works },
         memory: 1,
@@ -145,15 +153,21 @@ pub async fn compact(shared: Shared, works: usize) {
 pub async fn sweep_dry(shared: Shared) {
     let mut product = None;
     for _ in 0..40 {
-        let open = sweep(shared.clone(), product, 16).await;
-        let (now, controls) = (shared.now(), open.controls(&shared.root).await.unwrap());
-        let held = HeldBy::at(&controls, now, open.table.controls());
-        if open.plan(now, &held, Bounds::default(), |_| false).works.is_empty() {
+        let mut open = sweep(shared.clone(), product, 16).await;
+        let (now, version) = (shared.now(), open.table.controls());
+        let held = HeldBy::at(open.controls(&shared.root).await.unwrap(), now, version);
+        let stale = open.plan_retags(Bounds::default(), |_| false).works;
+        if stale.is_empty() && open.plan(now, &held, Bounds::default(), |_| false).works.is_empty() {
             return;
         }
         product = Some(open);
     }
     panic!("the sweeps find no end");
+}
+
+/// Takes a notice, or not.
+pub async fn note(shared: Shared, notice: Notice) {
+    notify(&shared.root, &shared.policy, vec![notice], &shared.signature()).await.unwrap();
 }
 
 /// Places a hold.

@@ -105,7 +105,7 @@ impl Old<'_> {
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
             let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
-            let there = |written: &&Written| written.of.is_empty() || is_there(group, &written.of);
+            let there = |written: &&Written| written.of.is_empty() || self.keeps(group, written);
             let parts = self.old_parts(leaf);
             match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
                 (Some(written), _) if there(&written) => {
@@ -141,6 +141,16 @@ impl Old<'_> {
             old.clone_into(root);
         }
         parts
+    }
+
+    /// Whether rows of a group have what a tag is about: where the file tells by the tag itself which of its groups lost it, by
+    /// that; else by the columns.
+    fn keeps(&self, group: &RowGroupMetaData, written: &Written) -> bool {
+        let tag = std::slice::from_ref(&written.column);
+        match self.metadata.row_groups().iter().any(|group| is_there(group, tag)) {
+            true => is_there(group, tag),
+            false => is_there(group, &written.of),
+        }
     }
 
     /// The chunk's indexes only where the file has them for all chunks.

@@ -1,0 +1,80 @@
+//! `ebbtide consent withdraw`: people who withdrew consent, at which windows that rest on it end.
+
+use std::io::Read;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+
+use super::notice::{Common, NoticeCliError, at, sorted};
+use super::{Outcome, clock};
+use crate::controls::{Notice, Subject};
+use crate::ids::ProductKey;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Note that a person withdrew consent.
+    ///
+    /// What the policy keeps on consent is due at the withdrawal, where its window is longer: of the records that name the person
+    /// and whose event is not later. What happens on a later day is another consent's. It is in force in every table that it
+    /// covers once the command ends with 0, and in every table made later; who withdrew is forgotten once every record that it
+    /// concerns would be past its window anyway.
+    #[command(
+        after_help = "Examples:\n  ebbtide consent withdraw --subject phone:+31612345678 --at 2026-11-24 --dry-run\n  \
+                            printf 'email:ann@example.org' | ebbtide consent withdraw --subject - --at 2026-11-24"
+    )]
+    Withdraw {
+        /// The person: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from standard input, which
+        /// keeps it out of the shell's history.
+        #[arg(long, value_name = "KIND:VALUE")]
+        subject: String,
+        /// From this tenant only, as it stands in the tables.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// The day on which it was withdrawn, or the instant.
+        #[arg(long, value_name = "DATE")]
+        at: String,
+        /// A product that it is about; give it again for more. Without it, every product.
+        #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
+        products: Vec<ProductKey>,
+        /// Say what would be noted, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+        let Command::Withdraw { subject, tenant, at: day, products, dry_run } = &self.command;
+        let subject: Subject = if subject == "-" { first_line()?.parse()? } else { subject.parse()? };
+        let policy = self.common.policy()?;
+        let what = format!("{subject} withdrew at");
+        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day)?);
+        let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
+        let runtime = super::runtime()?;
+        runtime.block_on(self.common.take(&policy, (&what, notice), now, *dry_run))
+    }
+}
+
+/// The first line of standard input.
+fn first_line() -> Result<String, std::io::Error> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! `ebbtide contract end` and `list`: tenants whose contract ended, from which their data's windows count.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::notice::{Common, NoticeCliError, at, instant, sorted};
+use super::{Outcome, Output, clock, json};
+use crate::controls::{Control, Controls, Notice, standing};
+use crate::ids::ProductKey;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Note that the contract with a tenant ended, or will.
+    ///
+    /// What the policy keeps until so long after a contract's end gets its deadline: what is stored with the next sweeps, what
+    /// comes from then on at once. It is in force in every table that it covers once the command ends with 0, and in every table
+    /// made later. The same notice given again changes nothing. An earlier end replaces the one that was noted; a later one
+    /// needs --reason, and brings nothing back that is gone.
+    #[command(after_help = "Examples:\n  ebbtide contract end customer-17 --at 2026-11-30 --dry-run\n  \
+                            ebbtide contract end customer-17 --at 2027-05-31 --reason 'renewed for half a year'")]
+    End {
+        /// The tenant, as it stands in the tables.
+        tenant: String,
+        /// The day on which the contract ends, or the instant.
+        #[arg(long, value_name = "DATE")]
+        at: String,
+        /// A product that it is about; give it again for more. Without it, every product.
+        #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
+        products: Vec<ProductKey>,
+        /// Why it ends later than was noted. Do not name a person: it is kept.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Say what would be noted, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List the contract ends that were noted, which of them count, and where one is not in force yet.
+    ///
+    /// Exit code 0: all are in force everywhere. 1: one is not; `ebbtide hold list --repair` finishes it.
+    List,
+}
+
+/// A contract end as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    control: i64,
+    tenant: String,
+    ended_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    products: Vec<ProductKey>,
+    /// Whether a later notice about the same products took its place.
+    replaced: bool,
+    /// The tables that it covers and that do not know of it yet.
+    missing: Vec<ProductKey>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+        let runtime = super::runtime()?;
+        runtime.block_on(async {
+            match &self.command {
+                Command::End { tenant, at: day, products, reason, dry_run } => {
+                    let policy = self.common.policy()?;
+                    let notice = Notice::ContractEnd {
+                        tenant: tenant.clone(),
+                        ended_at: at(&policy, day)?,
+                        reason: reason.clone(),
+                        products: sorted(products),
+                    };
+                    let what = format!("The contract with {tenant} ends at");
+                    self.common.take(&policy, (&what, notice), now, *dry_run).await
+                }
+                Command::List => self.list().await,
+            }
+        })
+    }
+
+    async fn list(&self) -> Result<Outcome, NoticeCliError> {
+        let root = self.common.root()?;
+        let tables = standing(&root).await?;
+        let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
+        let controls = Controls::load(&root, known).await?;
+        let ends = controls.iter().filter_map(|(version, control)| match control {
+            Control::ContractEnd(end) => Some((*version, end)),
+            _ => None,
+        });
+        let mut listed: Vec<Listed> = Vec::new();
+        for (version, end) in ends {
+            for before in listed.iter_mut().filter(|before| before.tenant == end.tenant) {
+                let covers = |product: &ProductKey| end.covers(product);
+                before.replaced |=
+                    end.products.is_empty() || (!before.products.is_empty() && before.products.iter().all(covers));
+            }
+            let behind = tables.iter().filter(|(product, at)| end.covers(product) && *at < version);
+            listed.push(Listed {
+                control: version.0,
+                tenant: end.tenant.clone(),
+                ended_at: end.ended_at,
+                recorded_at: end.recorded_at,
+                reason: end.reason.clone(),
+                products: end.products.clone(),
+                replaced: false,
+                missing: behind.map(|(product, _)| product.clone()).collect(),
+            });
+        }
+        let whole = listed.iter().all(|end| end.missing.is_empty());
+        let out = if self.common.output == Output::Json { json(&listed) } else { text(&listed) };
+        Ok(if whole { Outcome::done(out) } else { Outcome::problem(out) })
+    }
+}
+
+fn text(listed: &[Listed]) -> String {
+    if listed.is_empty() {
+        return "No contract is noted to have ended.\n".to_owned();
+    }
+    let names = |products: &[ProductKey]| products.iter().map(ProductKey::as_str).collect::<Vec<_>>().join(", ");
+    let mut out = String::new();
+    let width = listed.iter().map(|end| end.tenant.chars().count()).max().unwrap_or(0);
+    for end in listed {
+        let products = if end.products.is_empty() { "all products".to_owned() } else { names(&end.products) };
+        let replaced = if end.replaced { ", replaced" } else { "" };
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            out,
+            "{:<width$}  {}  {products}, noted {} as control {}{replaced}",
+            end.tenant,
+            instant(end.ended_at),
+            instant(end.recorded_at),
+            end.control,
+        );
+        if let Some(reason) = &end.reason {
+            let _ = writeln!(out, "{:<width$}  because {reason}", "");
+        }
+        if !end.missing.is_empty() {
+            let missing = names(&end.missing);
+            let _ = writeln!(out, "{:<width$}  MISSING in {missing}: finish it with `ebbtide hold list --repair`", "");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

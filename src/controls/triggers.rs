@@ -1,0 +1,179 @@
+//! What the notices in force say of one product: for the tagger, and for whoever brings stored tags up to date. Pure.
+//!
+//! Promises that of a tenant's several notices the newest counts, and of a person's several withdrawals each. Never covers rows
+//! that a notice's words do not name: where a product stores no tenant or no such subject, nobody's rows can be told.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use super::control::Control;
+use super::hold::covers;
+use super::log::Controls;
+use super::subject::Subject;
+use crate::ids::{Bucket, ProductKey};
+use crate::policy::{Calendar, Class, Records, Trigger, Triggered};
+use crate::store::{ControlsVersion, Predicate};
+use crate::tag::Triggers;
+
+/// The notices in force that concern one product.
+#[derive(Debug, Clone, Default)]
+pub struct Notices {
+    notices: Vec<InForce>,
+    newest: ControlsVersion,
+    /// When the newest of each kind and bucket came.
+    recorded: HashMap<(Trigger, Bucket), DateTime<Utc>>,
+}
+
+/// A notice in force.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    /// The version of its control.
+    pub version: ControlsVersion,
+    /// When it came.
+    pub recorded_at: DateTime<Utc>,
+    /// The bucket in which the trigger came, or will.
+    pub bucket: Bucket,
+    /// What came.
+    of: Of,
+}
+
+#[derive(Debug, Clone)]
+enum Of {
+    End { tenant: String },
+    Withdrawal { subject: Subject, tenant: Option<String> },
+}
+
+impl Notices {
+    /// The notices of `controls` that concern a product.
+    #[must_use]
+    pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> Notices {
+        let (mut notices, mut newest): (Vec<InForce>, _) = (Vec::new(), ControlsVersion(0));
+        let mut ends: HashMap<String, ControlsVersion> = HashMap::new();
+        for (version, control) in controls.iter() {
+            let (at, recorded_at, of) = match control {
+                Control::ContractEnd(end) if end.covers(product) => {
+                    let tenant = end.tenant.clone();
+                    ends.insert(tenant.clone(), *version);
+                    (end.ended_at, end.recorded_at, Of::End { tenant })
+                }
+                Control::ConsentWithdrawal(withdrawal) if covers(&withdrawal.products, product) => {
+                    let (subject, tenant) = (withdrawal.subject.clone(), withdrawal.tenant.clone());
+                    (withdrawal.withdrawn_at, withdrawal.recorded_at, Of::Withdrawal { subject, tenant })
+                }
+                _ => continue,
+            };
+            newest = *version;
+            // Outside any calendar nothing can be counted from it.
+            let Some(bucket) = calendar.bucket_of(at) else { continue };
+            notices.push(InForce { version: *version, recorded_at, bucket, of });
+        }
+        // Of a tenant's several ends the newest counts.
+        notices.retain(|notice| match &notice.of {
+            Of::End { tenant } => ends.get(tenant) == Some(&notice.version),
+            Of::Withdrawal { .. } => true,
+        });
+        let mut recorded: HashMap<(Trigger, Bucket), DateTime<Utc>> = HashMap::new();
+        for notice in &notices {
+            let at = recorded.entry((notice.trigger(), notice.bucket)).or_insert(notice.recorded_at);
+            *at = (*at).max(notice.recorded_at);
+        }
+        Notices { notices, newest, recorded }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.notices.is_empty()
+    }
+
+    /// The version of the newest of them.
+    #[must_use]
+    pub fn newest(&self) -> ControlsVersion {
+        self.newest
+    }
+
+    /// The buckets in which triggers came, in order, none twice.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Bucket> {
+        let buckets: BTreeSet<Bucket> = self.notices.iter().map(|notice| notice.bucket).collect();
+        buckets.into_iter().collect()
+    }
+
+    /// The same as the tagger looks it up.
+    #[must_use]
+    pub fn triggers(&self, records: &Records) -> Triggers {
+        let mut triggers = Triggers::default();
+        for notice in &self.notices {
+            match &notice.of {
+                Of::End { tenant } => triggers.end(tenant, notice.bucket),
+                Of::Withdrawal { subject, tenant } => {
+                    for column in columns(records, subject) {
+                        triggers.withdraw(column, subject.canonical(), tenant.as_deref(), notice.bucket);
+                    }
+                }
+            }
+        }
+        triggers
+    }
+
+    /// The notices after `since`.
+    pub fn after(&self, since: ControlsVersion) -> impl Iterator<Item = &InForce> {
+        self.notices.iter().filter(move |notice| notice.version > since)
+    }
+
+    /// When the newest notice came that a trigger of that kind came in `bucket`.
+    #[must_use]
+    pub fn recorded(&self, trigger: Trigger, bucket: Bucket) -> Option<DateTime<Utc>> {
+        self.recorded.get(&(trigger, bucket)).copied()
+    }
+}
+
+impl InForce {
+    /// What came.
+    #[must_use]
+    pub fn trigger(&self) -> Trigger {
+        match self.of {
+            Of::End { .. } => Trigger::ContractEnd,
+            Of::Withdrawal { .. } => Trigger::ConsentWithdrawn,
+        }
+    }
+
+    /// What is known of a row that it is about.
+    #[must_use]
+    pub fn triggered(&self) -> Triggered {
+        match self.of {
+            Of::End { .. } => Triggered { contract_end: Some(self.bucket), withdrawn: None },
+            Of::Withdrawal { .. } => Triggered { contract_end: None, withdrawn: Some(self.bucket) },
+        }
+    }
+
+    /// The rows that it is about; `None` where a product's rows cannot be told.
+    #[must_use]
+    pub fn rows(&self, records: &Records) -> Option<Predicate> {
+        let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
+        let of_tenant = |tenant: &str| stored(records, records.tenant.as_deref()?).map(|column| is(column, tenant));
+        match &self.of {
+            Of::End { tenant } => of_tenant(tenant),
+            Of::Withdrawal { subject, tenant } => {
+                let named: Vec<_> = columns(records, subject).map(|column| is(column, subject.canonical())).collect();
+                let named = (!named.is_empty()).then_some(Predicate::Any(named))?;
+                match tenant {
+                    None => Some(named),
+                    Some(tenant) => Some(Predicate::All(vec![named, of_tenant(tenant)?])),
+                }
+            }
+        }
+    }
+}
+
+/// The stored columns that may name a subject.
+fn columns<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r str> {
+    let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
+    named.filter_map(|of| stored(records, &of.column))
+}
+
+/// The column, if the policy has it stored.
+fn stored<'c>(records: &Records, column: &'c str) -> Option<&'c str> {
+    matches!(records.fields.get(column), Some(Class::Personal(_) | Class::NotPersonal)).then_some(column)
+}

@@ -1,0 +1,271 @@
+//! Which stored tags are no longer true: of a tenant whose contract ended, of a person who withdrew.
+//!
+//! Promises that a segment is looked into once for each notice that may concern it, not once a round, and that rows get the
+//! tags that they would have had on arrival. What may be stale is decided without I/O.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
+
+use crate::controls::{Controls, Notices};
+use crate::ids::{Bucket, Category, Deadline, ProductKey, ProfileId};
+use crate::policy::{Calendar, Profile, Records, Triggered};
+use crate::store::{
+    ControlsVersion, NewTags, Predicate, Retagging, RewriteError, SegmentIndex, StoreError, StoredSegment, Table,
+};
+use crate::tag::Triggers;
+
+/// What is known of one table's stale tags.
+pub struct Stale {
+    notices: Notices,
+    triggers: Arc<Triggers>,
+    /// The controls that the notices are of.
+    version: ControlsVersion,
+    /// By path, the newest notice for which a segment was looked into.
+    seen: HashMap<Arc<str>, ControlsVersion>,
+    /// What the table's texts of profiles say; `None`: nothing that this version understands.
+    profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
+}
+
+/// A segment in which rows may have tags that are no longer true.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    /// The segment.
+    pub segment: StoredSegment,
+    /// When the first of the notices came that it was not looked into for.
+    pub recorded_at: DateTime<Utc>,
+    /// The deadlines that rows of it may get, each with the instant from which on it could be known: the earliest of each
+    /// category.
+    pub due: BTreeMap<Category, Deadline>,
+    /// The profile of its rows.
+    profile: Arc<Profile>,
+    /// The rows that may have them.
+    rows: Predicate,
+}
+
+/// Rows of one segment that are to get the same tags.
+#[derive(Debug, Clone)]
+pub struct StaleRows {
+    /// How many.
+    pub records: u64,
+    /// The deadlines that they get, or the notice of each if that is later.
+    pub due: BTreeMap<Category, Deadline>,
+}
+
+impl Suspect {
+    /// How many notices it is suspected for.
+    #[must_use]
+    pub fn notices(&self) -> usize {
+        match &self.rows {
+            Predicate::Any(rows) => rows.len(),
+            _ => 1,
+        }
+    }
+
+    /// The earliest instant at which something may be due that its tags do not tell, or its notice if that is later.
+    #[must_use]
+    pub fn first_due(&self) -> Deadline {
+        self.due.values().min().copied().unwrap_or(Deadline(self.recorded_at))
+    }
+}
+
+impl Stale {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new() -> Stale {
+        Stale {
+            notices: Notices::default(),
+            triggers: Arc::default(),
+            version: ControlsVersion(0),
+            seen: HashMap::new(),
+            profiles: HashMap::new(),
+        }
+    }
+
+    /// Goes by those controls from now on.
+    pub fn know(&mut self, controls: &Controls, product: &ProductKey, (calendar, records): (&Calendar, &Records)) {
+        if controls.version() != self.version {
+            self.version = controls.version();
+            self.notices = Notices::of(controls, product, calendar);
+            self.triggers = Arc::new(self.notices.triggers(records));
+        }
+    }
+
+    /// The notices in force.
+    #[must_use]
+    pub fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    /// Forgets segments that are gone.
+    pub fn retain(&mut self, index: &SegmentIndex) {
+        self.seen.retain(|path, _| index.get(path).is_some());
+    }
+
+    /// Whether a segment may hold stale tags as far as it is known.
+    #[must_use]
+    pub fn suspects(&self, segment: &StoredSegment) -> bool {
+        !self.notices.is_empty()
+            && !segment.cells
+            && self.seen.get(&segment.path).is_none_or(|seen| *seen < self.notices.newest())
+    }
+
+    /// Notes that the segment at that path has true tags.
+    pub fn note_true(&mut self, path: Arc<str>) {
+        self.seen.insert(path, self.notices.newest());
+    }
+
+    /// The profile of that id, as the table tells it.
+    pub fn profile(&mut self, table: &Table, id: &ProfileId) -> Option<Arc<Profile>> {
+        if let Some(known) = self.profiles.get(id) {
+            return known.clone();
+        }
+        let profile = Profile::parse(table.profile_text(id)?).map(Arc::new);
+        self.profiles.insert(id.clone(), profile.clone());
+        profile
+    }
+
+    /// Rows that are to get those tags.
+    #[must_use]
+    pub fn rows(&self, tags: &NewTags, records: u64) -> StaleRows {
+        let terms = Profile::parse(&tags.profile_text).map(|profile| profile.terms).unwrap_or_default();
+        let due = tags.deadlines.iter().filter_map(|(category, at)| {
+            let term = terms.iter().find(|term| term.category == *category);
+            let told = term.and_then(|term| self.notices.recorded(term.trigger, term.known?));
+            Some((category.clone(), (*at)?.max(told.map_or((*at)?, Deadline))))
+        });
+        StaleRows { records, due: due.collect() }
+    }
+
+    /// The segments that must be looked into. Those that no notice can concern are noted as true.
+    pub fn suspected(
+        &mut self,
+        (table, index): (&Table, &SegmentIndex),
+        (calendar, records): (&Calendar, &Records),
+    ) -> Vec<Suspect> {
+        let mut found = Vec::new();
+        if self.notices.is_empty() {
+            return found;
+        }
+        for segment in index.iter() {
+            if !self.suspects(segment) {
+                continue;
+            }
+            let suspect = self.profile(table, &segment.profile).and_then(|profile| {
+                let since = self.seen.get(&segment.path).copied().unwrap_or_default();
+                self.suspect(segment, profile, since, (calendar, records))
+            });
+            match suspect {
+                Some(suspect) => found.push(suspect),
+                None => self.note_true(segment.path.clone()),
+            }
+        }
+        found
+    }
+
+    fn suspect(
+        &self,
+        segment: &StoredSegment,
+        profile: Arc<Profile>,
+        since: ControlsVersion,
+        (calendar, records): (&Calendar, &Records),
+    ) -> Option<Suspect> {
+        let (mut rows, mut due, mut first) = (Vec::new(), BTreeMap::new(), None::<DateTime<Utc>>);
+        // Many notices came in one bucket, and what one makes of a profile is the dear part.
+        let mut known: HashMap<Triggered, Moved> = HashMap::new();
+        for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
+            let triggered = notice.triggered();
+            let moved =
+                known.entry(triggered).or_insert_with(|| moved(&profile, triggered, calendar, segment.bucket).1);
+            let Some(of) = (!moved.is_empty()).then(|| notice.rows(records)).flatten() else { continue };
+            rows.push(of);
+            first = Some(first.map_or(notice.recorded_at, |first| first.min(notice.recorded_at)));
+            for (category, at) in moved.iter() {
+                let Some(at) = at.map(|at| at.max(Deadline(notice.recorded_at))) else { continue };
+                due.entry(category.clone()).and_modify(|due: &mut Deadline| *due = at.min(*due)).or_insert(at);
+            }
+        }
+        let recorded_at = first?;
+        Some(Suspect { segment: segment.clone(), recorded_at, due, profile, rows: Predicate::Any(rows) })
+    }
+
+    /// How the rows of a suspect's segment, and of others of its bucket and profile, get their tags.
+    #[must_use]
+    pub fn retagging(&self, suspect: &Suspect, (calendar, records): (&Calendar, &Records)) -> Arc<dyn Retagging> {
+        let tenant = records.tenant.iter().filter(|tenant| records.fields.contains_key(*tenant)).map(String::as_str);
+        let columns: BTreeSet<&str> = tenant.chain(self.triggers.columns()).collect();
+        Arc::new(ByTriggers {
+            columns: columns.into_iter().map(str::to_owned).collect(),
+            rows: suspect.rows.clone(),
+            buckets: self.notices.buckets(),
+            triggers: Arc::clone(&self.triggers),
+            records: records.clone(),
+            profile: Arc::clone(&suspect.profile),
+            calendar: *calendar,
+            bucket: suspect.segment.bucket,
+        })
+    }
+}
+
+/// Deadlines that change.
+type Moved = Vec<(Category, Option<Deadline>)>;
+
+/// A profile once that is known, and the deadlines that change by it.
+fn moved(profile: &Profile, triggered: Triggered, calendar: &Calendar, bucket: Bucket) -> (Profile, Moved) {
+    let new = profile.with_triggered(triggered, calendar, bucket);
+    let changed = profile.terms.iter().zip(&new.terms).filter(|(old, new)| old.known != new.known);
+    let deadlines =
+        changed.map(|(_, new_term)| (new_term.category.clone(), new_term.deadline(calendar, bucket, new.late)));
+    let deadlines = deadlines.collect();
+    (new, deadlines)
+}
+
+/// Gives the rows of one bucket and profile the tags that they would have on arrival.
+struct ByTriggers {
+    columns: Vec<String>,
+    rows: Predicate,
+    /// Every bucket that a trigger came in, in order: targets are numbered by them.
+    buckets: Vec<Bucket>,
+    triggers: Arc<Triggers>,
+    records: Records,
+    profile: Arc<Profile>,
+    calendar: Calendar,
+    bucket: Bucket,
+}
+
+impl ByTriggers {
+    fn number(&self, bucket: Option<Bucket>) -> u64 {
+        let at = bucket.and_then(|bucket| self.buckets.binary_search(&bucket).ok());
+        at.map_or(0, |at| at as u64 + 1)
+    }
+
+    fn bucket(&self, number: u64) -> Option<Bucket> {
+        self.buckets.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+    }
+}
+
+impl Retagging for ByTriggers {
+    fn columns(&self) -> Vec<&str> {
+        self.columns.iter().map(String::as_str).collect()
+    }
+
+    fn concerns(&self) -> Option<Predicate> {
+        Some(self.rows.clone())
+    }
+
+    fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
+        let triggered = self.triggers.of_stored(&self.records, rows);
+        let triggered = triggered.map_err(|error| StoreError::Refused(error.to_string()))?;
+        let number = |of: Triggered| self.number(of.contract_end) << 32 | self.number(of.withdrawn);
+        Ok(triggered.into_iter().map(number).collect())
+    }
+
+    fn target(&self, number: u64) -> Option<NewTags> {
+        let (contract_end, withdrawn) = (self.bucket(number >> 32), self.bucket(number & u64::from(u32::MAX)));
+        let (new, deadlines) = moved(&self.profile, Triggered { contract_end, withdrawn }, &self.calendar, self.bucket);
+        let (profile, profile_text) = (new.id, new.text);
+        (profile != self.profile.id).then_some(NewTags { profile, profile_text, deadlines, policy_version: None })
+    }
+}

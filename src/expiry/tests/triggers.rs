@@ -1,0 +1,187 @@
+//! Contract ends and withdrawals over a real table: whose trigger came goes on time, the neighbours stay.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::watch;
+use crate::clock::Clock;
+use crate::controls::{Noted, Notice, NoticeError, Scope};
+use crate::expiry::testing::{Sms, World, number, sms, start, texts};
+use crate::expiry::{Action, HeldBoard, Product};
+use crate::store::{ControlsVersion, SegmentIndex};
+
+const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
+const CONSENT: &str = "keep: 20 days, trigger: consent_withdrawn";
+
+/// Records of two customers: persons below `count` of acme, as many again of rare.
+fn of_two(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
+    let mut all = texts(at, count * 2);
+    all.iter_mut().skip(count as usize).for_each(|sms| sms.customer = "rare".to_owned());
+    all
+}
+
+/// Whose content stands, by customer.
+async fn contents(world: &World, customer: &str) -> usize {
+    let rows = world.rows().await;
+    rows.iter().filter(|row| row[2].as_deref() == Some(customer) && row[1].is_some()).count()
+}
+
+async fn profiles(world: &World) -> Vec<String> {
+    let table = world.table().await;
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let mut texts: Vec<String> =
+        index.iter().map(|segment| table.profile_text(&segment.profile).unwrap().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbours_stay() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_two(start(), 10)).await;
+    world.ingest(&of_two(start(), 5)).await;
+    world.pass(TimeDelta::days(5));
+    assert_eq!(world.sweep().await.works, 0);
+    world.contract_end("rare", world.clock.now()).await;
+    let round = world.sweep().await;
+    assert_eq!((round.did.retagged, round.commits, round.failed), (15, 1, 0), "{round:?}");
+    let open = "content=2 days at_most contract_end;phone_number=30 days at_most event";
+    let ended = "content=2 days at_most contract_end 2026-11-29;phone_number=30 days at_most event";
+    assert_eq!(profiles(&world).await, [ended, ended, open, open]);
+    // Kept two days from the beginning of the day that it ended on.
+    world.pass(TimeDelta::hours(35));
+    assert_eq!(world.sweep().await.commits, 0);
+    world.pass(TimeDelta::hours(1));
+    assert_eq!(world.sweep().await.did.dropped.values().sum::<u64>(), 15);
+    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (15, 0));
+    world.balances().await;
+    // The rest of the ended tenant's records go with their last category; the open ones do not end.
+    world.pass(TimeDelta::days(30));
+    world.sweep().await;
+    let rows = world.rows().await;
+    assert!(rows.len() == 15 && rows.iter().all(|row| row[0].is_none() && row[1].is_some()), "{rows:?}");
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_after_the_notice_is_tagged_by_it_and_what_comes_too_late_is_stored_without() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.contract_end("rare", start()).await;
+    world.ingest(&of_two(start(), 3)).await;
+    let ended = "content=2 days at_most contract_end 2026-11-24;phone_number=30 days at_most event";
+    assert!(profiles(&world).await.contains(&ended.to_owned()));
+    assert_eq!(world.sweep().await.did.retagged, 0);
+    world.pass(TimeDelta::days(3));
+    world.ingest(&of_two(world.clock.now(), 3)).await;
+    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (6, 3));
+    world.sweep().await;
+    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (6, 0));
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_two(start(), 3)).await;
+    let day = |days| start() + TimeDelta::days(days);
+    let taken = |version, known| Noted::Taken { version: ControlsVersion(version), known };
+    assert_eq!(world.contract_end("rare", day(9)).await, taken(1, false));
+    world.sweep().await;
+    let version = world.table().await.version();
+    assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
+    world.sweep().await;
+    assert_eq!(world.table().await.version(), version);
+    // An earlier end replaces the former; the former told again is known and does not come back.
+    assert_eq!(world.contract_end("rare", day(4)).await, taken(2, false));
+    assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
+    assert_eq!(world.sweep().await.did.retagged, 3);
+    assert!(profiles(&world).await[0].contains("contract_end 2026-11-28"));
+    assert_eq!(world.contract_end("rare", day(5)).await, Noted::Refused(NoticeError::Lengthens { known: day(4) }));
+    let reason = Some("renewed".to_owned());
+    let later = Notice::ContractEnd { tenant: "rare".to_owned(), ended_at: day(20), reason, products: vec![] };
+    assert_eq!(world.notify(later.clone()).await, taken(3, false));
+    // What would be due by the old tag is not dropped before it is brought up to date.
+    world.pass(TimeDelta::days(7));
+    let round = world.sweep().await;
+    assert_eq!((round.did.retagged, round.did.dropped.len()), (3, 0), "{round:?}");
+    assert_eq!(contents(&world, "rare").await, 3);
+    assert_eq!(world.notify(later).await, taken(3, true));
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
+    let mut world = World::triggered("remove", CONSENT);
+    world.ingest(&texts(start(), 6)).await;
+    world.pass(TimeDelta::days(3));
+    world.withdraw(2, world.clock.now()).await;
+    let round = world.sweep().await;
+    assert_eq!((round.did.retagged, round.did.dropped.values().sum::<u64>()), (1, 1), "{round:?}");
+    let with_content = |rows: Vec<Vec<Option<String>>>| {
+        rows.into_iter().filter(|row| row[1].is_some()).filter_map(|row| row[0].clone()).collect::<Vec<_>>()
+    };
+    let others: Vec<String> = [0, 1, 3, 4, 5].map(number).into();
+    assert_eq!(with_content(world.rows().await), others);
+    // What happened before and comes only now is stored without; what happens on another day is another consent's.
+    world.ingest(&texts(start(), 3)).await;
+    assert_eq!(with_content(world.rows().await).iter().filter(|who| **who == number(2)).count(), 0);
+    world.pass(TimeDelta::days(1));
+    world.ingest(&texts(world.clock.now(), 3)).await;
+    world.sweep().await;
+    assert_eq!(with_content(world.rows().await).iter().filter(|who| **who == number(2)).count(), 1);
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_row_keeps_its_data_while_its_tags_change() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_two(start(), 5)).await;
+    let of = Scope { subject: Some(format!("phone:+{}", number(7)).parse().unwrap()), ..Scope::default() };
+    let hold = world.hold(of).await;
+    world.contract_end("rare", start()).await;
+    world.pass(TimeDelta::days(3));
+    let round = world.sweep().await;
+    assert_eq!((round.did.retagged, round.failed), (5, 0), "{round:?}");
+    assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (5, 1));
+    world.release(&hold).await;
+    world.sweep().await;
+    assert_eq!(contents(&world, "rare").await, 0);
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_by_them() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_two(start(), 4)).await;
+    let mut watch = watch(&world, HeldBoard::default()).await;
+    let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
+    let overdue = || world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
+    // A notice of an end long ago: late is what is not gone within the grace after the notice.
+    world.contract_end("rare", start() - TimeDelta::days(30)).await;
+    watch.look().await;
+    assert_eq!((stale(), overdue()), (4, 0));
+    world.pass(TimeDelta::hours(6) + TimeDelta::seconds(1));
+    watch.look().await;
+    assert_eq!((stale(), overdue()), (4, 4));
+    assert_eq!(world.metrics.oldest_overdue_seconds.get(), 1);
+    world.sweep().await;
+    watch.look().await;
+    assert_eq!((stale(), overdue()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looked_into_once() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_two(start(), 4)).await;
+    world.ingest(&texts(start(), 3)).await;
+    world.contract_end("rare", start() + TimeDelta::days(1)).await;
+    let mut sweeper = world.sweeper().await;
+    let (works, more) = sweeper.plan(world.clock.now()).await.unwrap();
+    assert!(works.len() == 1 && !more);
+    assert_eq!((works[0].work.action.clone(), works[0].work.records()), (Action::Retag, 4));
+    let mut product = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    product.controls(&world.root).await.unwrap();
+    assert_eq!(product.suspected().len(), 2);
+    world.sweep().await;
+    assert_eq!(sweeper.round(None, usize::MAX).await.commits, 0);
+    assert_eq!(sweeper.round(None, usize::MAX).await.works, 0);
+}

@@ -1,0 +1,190 @@
+//! Notices from Kafka: contracts that ended and people who withdrew, as other systems tell them (docs/triggers.md has their form).
+//!
+//! Promises that a message's offset is committed only once its notice is in force in every table, or it is a dead letter: read
+//! again it changes nothing. Must never log or quote what a message says.
+
+mod message;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+use tokio::runtime::Handle;
+use uuid::Uuid;
+
+use super::backoff::Backoff;
+use super::dead_letters::{DeadLetter, DeadLetters, DeliveryError};
+use super::intake::Intake;
+use super::kafka::Aside;
+use crate::clock::SharedClock;
+use crate::controls::{Noted, NoticeError, NotifyError, Signature, notify};
+use crate::ids::{IdError, Offset, Partition, Topic, TopicPartition};
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::record::Fault;
+use crate::store::Root;
+use message::Kind;
+
+/// Messages that are taken at once: one commit puts all of them in force in a table.
+const BATCH: usize = 500;
+/// How long one poll waits for a message.
+const POLL: Duration = Duration::from_millis(200);
+
+/// What reading notices takes.
+pub struct Reader {
+    /// librdkafka's properties, as the user gave them.
+    pub base: ClientConfig,
+    /// The consumer group of the records: that of the notices has a name of its own.
+    pub group: String,
+    /// The topics, each with what it tells.
+    pub topics: Vec<(Topic, Kind)>,
+    /// The policy in use.
+    pub policy: Arc<Policy>,
+    /// Where the tables are.
+    pub root: Root,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// Where messages go that are no notices.
+    pub dead_letters: DeadLetters,
+    /// Where I/O runs.
+    pub runtime: Handle,
+    /// Set when the instance is to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why what was read is read again.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Name(#[from] IdError),
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
+    #[error(transparent)]
+    Letters(#[from] DeliveryError),
+}
+
+/// Messages as they were read.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<(Intake, TopicPartition)>,
+}
+
+/// The topics that the configuration names, each with what it tells.
+pub fn topics(config: &crate::config::Notices) -> Result<Vec<(Topic, Kind)>, IdError> {
+    let named = [(&config.contracts, Kind::Contract), (&config.consents, Kind::Consent)];
+    named.into_iter().filter_map(|(name, kind)| Some(Topic::new(name.as_ref()?).map(|topic| (topic, kind)))).collect()
+}
+
+impl Reader {
+    /// Reads until the instance is to stop; begins anew after whatever goes wrong.
+    pub fn run(mut self) {
+        let mut backoff = Backoff::default();
+        while !self.stop.load(Ordering::Relaxed) {
+            let Err(error) = self.read(&mut backoff) else { return };
+            self.metrics.notices.with_label_values(&["failed"]).inc();
+            tracing::error!(%error, "notices could not be taken; they are read again");
+            let until = self.clock.monotonic() + backoff.next_delay();
+            while self.clock.monotonic() < until && !self.stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    fn read(&mut self, backoff: &mut Backoff) -> Result<(), ReadError> {
+        let consumer: BaseConsumer<Aside> = self
+            .base
+            .clone()
+            .set("group.id", format!("{}-notices", self.group))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // All that was ever told is taken, once.
+            .set("auto.offset.reset", "earliest")
+            .create_with_context(Aside)?;
+        let names: Vec<&str> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
+        consumer.subscribe(&names)?;
+        while !self.stop.load(Ordering::Relaxed) {
+            let batch = poll(&consumer)?;
+            if !batch.messages.is_empty() {
+                self.take(&batch)?;
+                consumer.commit(&behind(&batch)?, CommitMode::Sync)?;
+                *backoff = Backoff::default();
+            }
+        }
+        consumer.unsubscribe();
+        Ok(())
+    }
+
+    /// Takes what was read: each message is in force, known or a dead letter behind this.
+    fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
+        let mut faults: Vec<(usize, Fault)> = Vec::new();
+        let (mut rows, mut notices) = (Vec::new(), Vec::new());
+        for (row, (intake, from)) in batch.messages.iter().enumerate() {
+            let kind = self.topics.iter().find(|(topic, _)| *topic == from.topic).map(|(_, kind)| *kind);
+            match message::parse(kind.unwrap_or(Kind::Contract), intake.payload(0)) {
+                Ok(notice) => {
+                    rows.push(row);
+                    notices.push(notice);
+                }
+                Err(fault) => faults.push((row, fault)),
+            }
+        }
+        let (writer, at) = (Uuid::new_v4(), self.clock.now());
+        let by = Signature { writer, at, policy_version: self.policy.version.clone() };
+        let noted = self.runtime.block_on(notify(&self.root, &self.policy, notices, &by))?;
+        let count = |outcome: &str| self.metrics.notices.with_label_values(&[outcome]).inc();
+        for (row, noted) in rows.into_iter().zip(noted) {
+            match noted {
+                Noted::Taken { known: false, .. } => count("taken"),
+                // Nothing is left that it could concern.
+                Noted::Taken { known: true, .. } | Noted::Refused(NoticeError::Over) => count("known"),
+                Noted::Refused(_) => faults.push((row, Fault::RefusedNotice)),
+            }
+        }
+        let letter = |(row, fault): &(usize, Fault)| {
+            let (intake, from) = &batch.messages[*row];
+            tracing::warn!(source.partition = %from, source.offset = intake.offset(0), code = fault.code(), "dead letter");
+            DeadLetter::of(intake, 0, from, *fault)
+        };
+        let mut letters: Vec<DeadLetter> = faults.iter().map(letter).collect();
+        self.runtime.block_on(self.dead_letters.deliver(&mut letters))?;
+        faults.iter().for_each(|_| count("refused"));
+        Ok(())
+    }
+}
+
+/// What is there, or comes while one poll waits.
+fn poll(consumer: &BaseConsumer<Aside>) -> Result<Batch, ReadError> {
+    let (mut batch, mut wait) = (Batch::default(), POLL);
+    while batch.messages.len() < BATCH {
+        let Some(message) = consumer.poll(wait) else { break };
+        let message = message?;
+        let mut intake = Intake::default();
+        intake.push(&message);
+        let from = TopicPartition { topic: Topic::new(message.topic())?, partition: Partition(message.partition()) };
+        batch.messages.push((intake, from));
+        wait = Duration::ZERO;
+    }
+    Ok(batch)
+}
+
+/// The offsets behind the last message of each partition.
+fn behind(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
+    let mut list = TopicPartitionList::new();
+    for (intake, from) in &batch.messages {
+        let next = KafkaOffset::Offset(Offset(intake.offset(0)).next().0);
+        let (topic, number) = (from.topic.as_str(), from.partition.0);
+        match list.find_partition(topic, number) {
+            Some(mut known) => known.set_offset(next)?,
+            None => list.add_partition_offset(topic, number, next)?,
+        }
+    }
+    Ok(list)
+}

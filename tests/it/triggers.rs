@@ -1,0 +1,105 @@
+//! Contracts that end, told by a topic and by a command, against real Kafka: whose contract ended is gone, the neighbours stay, and
+//! what is told again or cut short changes nothing or is finished.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::support::ebbtide::{Ebbtide, program};
+use crate::support::python::run;
+use crate::support::scene::Scene;
+use crate::support::swept::ebbtide;
+use crate::support::{eventually, kafka, registry};
+
+/// How many records of each tenant still name somebody.
+fn tenants(scene: &Scene<'_>) -> Value {
+    let table = scene.root.join("tables/email");
+    serde_json::from_str(&run("tenants.py", args!["--table", table.display()])).unwrap()
+}
+
+fn of(counts: &Value, tenant: &str) -> u64 {
+    counts[tenant].as_u64().unwrap_or(0)
+}
+
+/// Sends messages to a topic, each in a line.
+fn say(scene: &Scene<'_>, topic: &str, messages: &[String]) {
+    let lines = scene.scratch.join("said");
+    fs::write(&lines, messages.join("\n")).unwrap();
+    run("broker.py", args!["say", "--bootstrap", scene.kafka.bootstrap(), "--lines", lines.display(), topic]);
+}
+
+fn outcome(instance: &Ebbtide, outcome: &str) -> f64 {
+    let (_, body) = instance.ask("/metrics").unwrap();
+    let series = format!("ebbtide_notices_total{{outcome=\"{outcome}\"}} ");
+    body.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok()).unwrap_or(0.0)
+}
+
+fn gone(scene: &Scene<'_>, tenant: &str) {
+    eventually(&format!("nobody of {tenant} is named any more"), Duration::from_secs(60), || {
+        (of(&tenants(scene), tenant) == 0).then_some(())
+    });
+}
+
+#[test]
+fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["email"], 2);
+    let topic = format!("{}.contracts", scene.dead_letters);
+    scene.kafka.create(std::slice::from_ref(&topic), 1, &[]);
+    scene.sections =
+        format!("maintain:\n  readers_grace: 1s\nsweep:\n  every: 200ms\nnotices:\n  contracts: {topic}\n");
+    let produced = scene.produce(3000, 0, "contracts").finish(Duration::from_secs(60));
+    let mut instance = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    let before = tenants(&scene);
+    assert!(["tenant-0005", "tenant-0006", "tenant-0007"].iter().all(|tenant| of(&before, tenant) > 0), "{before}");
+
+    // By the topic, beside what is no notice.
+    let ended = json!({"tenant": "tenant-0005", "ended_at": "2026-01-31T10:00:00Z", "event_id": 1}).to_string();
+    say(&scene, &topic, &["not a notice".to_owned(), ended.clone()]);
+    gone(&scene, "tenant-0005");
+    assert_eq!((outcome(&instance, "taken"), outcome(&instance, "refused")), (1.0, 1.0));
+    let (letters, _) = scene.dead_letters();
+    let codes: Vec<&Value> = letters.iter().map(|letter| &letter["headers"]["ebbtide.code"]).collect();
+    assert!(codes.contains(&&json!("bad_notice")), "{codes:?}");
+
+    // By the command: in force when it ends.
+    let config = scene.config();
+    let said = ebbtide(0, args!["contract", "end", "tenant-0006", "--at", "2026-02-28", "--config", config.display()]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    gone(&scene, "tenant-0006");
+
+    // Told again it changes nothing.
+    let controls = || fs::read_dir(scene.root.join("_controls")).unwrap().count();
+    let noted = controls();
+    say(&scene, &topic, &[ended]);
+    eventually("the notice is read again", Duration::from_secs(30), || {
+        (outcome(&instance, "known") >= 1.0).then_some(())
+    });
+    assert_eq!(controls(), noted);
+
+    // Killed between the log and the tables: whoever looks after the tables finishes it.
+    let mut command = Command::new(program());
+    command.args(args!["contract", "end", "tenant-0007", "--at", "2026-02-28", "--config", config.display()]);
+    let status = command.env("FAILPOINTS", "control-appended=return").status().unwrap();
+    assert!(status.code().is_none(), "it was to die: {status}");
+    gone(&scene, "tenant-0007");
+
+    // What comes from now on is judged on arrival.
+    scene.produce(1000, 0, "later").finish(Duration::from_secs(60));
+    scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    let after = tenants(&scene);
+    for tenant in ["tenant-0005", "tenant-0006", "tenant-0007"] {
+        assert_eq!(of(&after, tenant), 0, "{after}");
+    }
+    for (tenant, count) in before.as_object().unwrap() {
+        let ended = ["tenant-0005", "tenant-0006", "tenant-0007"].contains(&tenant.as_str());
+        assert!(ended || of(&after, tenant) >= count.as_u64().unwrap(), "{tenant}: {before} {after}");
+    }
+    assert_eq!(instance.metric("ebbtide_stale_tag_records"), 0.0);
+    instance.stop();
+    scene.audit();
+    assert!(produced.exists());
+}
