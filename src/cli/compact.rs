@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
-use crate::app::{UnreadablePolicy, read_policy};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::expiry::{
@@ -22,8 +22,6 @@ use crate::expiry::{
 use crate::ids::ProductKey;
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
-use crate::store::{Root, RootError};
-use crate::telemetry;
 
 /// More is left than was done.
 const MORE_LEFT: u8 = 3;
@@ -56,16 +54,8 @@ pub(super) struct Args {
 /// Why nothing could be compacted.
 #[derive(Debug, thiserror::Error)]
 enum CompactError {
-    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
-    Config { file: PathBuf },
-    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
-    Policy { file: PathBuf },
     #[error(transparent)]
-    UnreadablePolicy(#[from] UnreadablePolicy),
-    #[error(transparent)]
-    Root(#[from] RootError),
-    #[error("--product: the policy has no product {product} with records")]
-    Product { product: ProductKey },
+    Once(#[from] OnceError),
     #[error(transparent)]
     Open(#[from] OpenProductError),
     #[error(transparent)]
@@ -78,38 +68,18 @@ enum CompactError {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
-        // What fails says why in the log alone. Without a configuration there is nothing to compact, which is told below.
-        if let Some(config) = Config::load(&self.config).config
-            && let Err(error) = telemetry::init(&config.log)
-        {
-            return Outcome::failure(format!("error: {error}\n"));
-        }
-        self.outcome(clock())
+        once::logged(&self.config, || self.outcome(clock()))
     }
 
     fn outcome(&self, clock: SharedClock) -> Outcome {
         self.answer(clock).unwrap_or_else(|error| match error {
-            CompactError::Config { .. }
-            | CompactError::Policy { .. }
-            | CompactError::UnreadablePolicy(_)
-            | CompactError::Root(_)
-            | CompactError::Product { .. } => Outcome::usage(error),
+            CompactError::Once(of) if of.is_use() => Outcome::usage(of),
             error => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
     fn answer(&self, clock: SharedClock) -> Result<Outcome, CompactError> {
-        let config = Config::load(&self.config).config;
-        let config = config.ok_or_else(|| CompactError::Config { file: self.config.clone() })?;
-        let policy = read_policy(&config.policy)?.policy;
-        let policy = policy.ok_or_else(|| CompactError::Policy { file: config.policy.clone() })?;
-        if let Some(product) = &self.product
-            && policy.products.get(product).is_none_or(|product| product.records.is_none())
-        {
-            return Err(CompactError::Product { product: product.clone() });
-        }
+        let (config, policy) = once::configured(&self.config, self.product.as_ref())?;
         let runtime = super::runtime()?;
         runtime.block_on(self.compact(&config, policy, clock))
     }
@@ -117,7 +87,7 @@ impl Args {
     async fn compact(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, CompactError> {
         let mut compaction = Compaction::new(Compacting::of(&config.compact), clock.monotonic());
         let parts = Parts {
-            root: Root::parse(&config.root)?,
+            root: once::root(config, &policy, !self.dry_run).await?,
             policy: Arc::new(policy),
             clock,
             metrics: Metrics::new()?,

@@ -1,10 +1,9 @@
 //! `ebbtide consent withdraw`: people who withdrew consent, at which windows that rest on it end.
 
-use std::io::Read;
-
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
+use super::hold::first_line;
 use super::notice::{Common, NoticeCliError, at, sorted};
 use super::{Outcome, clock};
 use crate::controls::{Notice, Subject};
@@ -60,20 +59,13 @@ impl Args {
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
         let Command::Withdraw { subject, tenant, at: day, products, dry_run } = &self.command;
         let subject: Subject = if subject == "-" { first_line()?.parse()? } else { subject.parse()? };
-        let policy = self.common.policy()?;
+        let policy = self.common.grounds.policy()?;
         let what = format!("{subject} withdrew at");
         let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day)?);
         let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
         let runtime = super::runtime()?;
         runtime.block_on(self.common.take(&policy, (&what, notice), now, *dry_run))
     }
-}
-
-/// The first line of standard input.
-fn first_line() -> Result<String, std::io::Error> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

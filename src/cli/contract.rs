@@ -79,7 +79,7 @@ impl Args {
         runtime.block_on(async {
             match &self.command {
                 Command::End { tenant, at: day, products, reason, dry_run } => {
-                    let policy = self.common.policy()?;
+                    let policy = self.common.grounds.policy()?;
                     let notice = Notice::ContractEnd {
                         tenant: tenant.clone(),
                         ended_at: at(&policy, day)?,
@@ -95,7 +95,7 @@ impl Args {
     }
 
     async fn list(&self) -> Result<Outcome, NoticeCliError> {
-        let root = self.common.root()?;
+        let root = self.common.grounds.root()?;
         let tables = standing(&root).await?;
         let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
         let controls = Controls::load(&root, known).await?;

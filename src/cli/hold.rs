@@ -7,38 +7,27 @@ mod listing;
 mod placing;
 
 use std::io::Read;
-use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::place::settings;
+use super::grounds::{Grounds, GroundsError};
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
-use crate::app::{UnreadablePolicy, read_policy};
-use crate::config::Config;
 use crate::controls::{
     HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
 };
 use crate::ids::{IdError, PolicyVersion, ProductKey};
-use crate::policy::Policy;
-use crate::store::{Root, RootError, StoreError};
+use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
-    #[arg(long, global = true)]
-    root: Option<String>,
-    /// The policy; without it, `policy` of the configuration.
-    #[arg(long, global = true, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// The configuration that names the root and the policy.
-    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
-    config: PathBuf,
+    #[command(flatten)]
+    grounds: Grounds,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     output: Output,
@@ -80,14 +69,8 @@ enum Command {
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
 enum HoldError {
-    #[error("{} cannot be used; mend it, or say where things are with --root and --policy", file.display())]
-    Config { file: PathBuf },
     #[error(transparent)]
-    Root(#[from] RootError),
-    #[error(transparent)]
-    UnreadablePolicy(#[from] UnreadablePolicy),
-    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
-    Policy { file: PathBuf },
+    Grounds(#[from] GroundsError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error(transparent)]
@@ -115,10 +98,7 @@ impl HoldError {
     fn is_use(&self) -> bool {
         matches!(
             self,
-            Self::Config { .. }
-                | Self::Root(_)
-                | Self::UnreadablePolicy(_)
-                | Self::Policy { .. }
+            Self::Grounds(_)
                 | Self::Subject(_)
                 | Self::Product(_)
                 | Self::When(_)
@@ -140,25 +120,25 @@ impl Args {
     }
 
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, HoldError> {
-        let root = self.root()?;
+        let root = self.grounds.root()?;
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
                 Command::Place(args) => {
-                    let policy = self.policy()?;
+                    let policy = self.grounds.policy()?;
                     let signature = signature(policy.version.clone(), now);
                     args.run(&root, &policy, &signature, self.output).await
                 }
                 Command::List { reveal, repair } => {
                     if *repair {
-                        let signature = signature(self.policy()?.version, now);
+                        let signature = signature(self.grounds.policy()?.version, now);
                         settle(&root, &signature).await?;
                         forget(&root, now).await?;
                     }
                     listing::list(&root, now, *reveal, self.output).await
                 }
                 Command::Release { id } => {
-                    let signature = signature(self.policy()?.version, now);
+                    let signature = signature(self.grounds.policy()?.version, now);
                     let released = release(&root, id, &signature).await?;
                     let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
                     Ok(Outcome::done(match self.output {
@@ -172,28 +152,6 @@ impl Args {
                 }
             }
         })
-    }
-
-    fn config(&self) -> Result<Config, HoldError> {
-        Config::load(&self.config).config.ok_or_else(|| HoldError::Config { file: self.config.clone() })
-    }
-
-    fn root(&self) -> Result<Root, HoldError> {
-        match &self.root {
-            Some(root) => Ok(Root::open(root, &settings(&self.config))?),
-            None => {
-                let config = self.config()?;
-                Ok(Root::open(&config.root, &config.store)?)
-            }
-        }
-    }
-
-    fn policy(&self) -> Result<Policy, HoldError> {
-        let file = match &self.policy {
-            Some(file) => file.clone(),
-            None => self.config()?.policy,
-        };
-        read_policy(&file)?.policy.ok_or(HoldError::Policy { file })
     }
 }
 

@@ -11,9 +11,11 @@ mod consent;
 mod contract;
 mod demo;
 mod find;
+mod grounds;
 mod history;
 mod hold;
 mod notice;
+mod once;
 mod place;
 mod policy;
 mod report;
@@ -173,5 +175,7 @@ fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

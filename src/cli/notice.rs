@@ -4,33 +4,24 @@
 //! shown. Exit code 1: it is not in force everywhere; 2: a wrong use, nothing was done.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::grounds::{Grounds, GroundsError};
 use super::{Outcome, Output, json};
-use crate::app::{UnreadablePolicy, read_policy};
-use crate::config::Config;
 use crate::controls::{Noted, Notice, NoticeError, NotifyError, Signature, SubjectError, consider, notify};
 use crate::ids::{Bucket, BucketUnit, ProductKey};
 use crate::policy::{Calendar, Policy, Resolver, Trigger};
 use crate::problem::nearest;
-use crate::store::{Root, RootError, StoreError, products};
+use crate::store::{StoreError, products};
 
 /// The options that every such command has.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
-    #[arg(long, global = true)]
-    root: Option<String>,
-    /// The policy; without it, `policy` of the configuration.
-    #[arg(long, global = true, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// The configuration that names the root and the policy.
-    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
-    config: PathBuf,
+    #[command(flatten)]
+    pub(super) grounds: Grounds,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
     pub(super) output: Output,
@@ -39,14 +30,8 @@ pub(super) struct Common {
 /// Why a command could not be done.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoticeCliError {
-    #[error("{} cannot be used; mend it, or say where things are with --root and --policy", file.display())]
-    Config { file: PathBuf },
     #[error(transparent)]
-    Root(#[from] RootError),
-    #[error(transparent)]
-    UnreadablePolicy(#[from] UnreadablePolicy),
-    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
-    Policy { file: PathBuf },
+    Grounds(#[from] GroundsError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error("--at: {0:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
@@ -94,25 +79,6 @@ struct Covered {
 }
 
 impl Common {
-    pub(super) fn root(&self) -> Result<Root, NoticeCliError> {
-        match &self.root {
-            Some(root) => Ok(Root::parse(root)?),
-            None => Ok(Root::parse(&self.config()?.root)?),
-        }
-    }
-
-    pub(super) fn policy(&self) -> Result<Policy, NoticeCliError> {
-        let file = match &self.policy {
-            Some(file) => file.clone(),
-            None => self.config()?.policy,
-        };
-        read_policy(&file)?.policy.ok_or(NoticeCliError::Policy { file })
-    }
-
-    fn config(&self) -> Result<Config, NoticeCliError> {
-        Config::load(&self.config).config.ok_or_else(|| NoticeCliError::Config { file: self.config.clone() })
-    }
-
     /// Takes a notice, or says what it would be; `what` begins what is said: `The contract with t ends at`.
     pub(super) async fn take(
         &self,
@@ -121,7 +87,7 @@ impl Common {
         now: DateTime<Utc>,
         dry_run: bool,
     ) -> Result<Outcome, NoticeCliError> {
-        let root = self.root()?;
+        let root = self.grounds.root()?;
         let (at, trigger, named) = match &notice {
             Notice::ContractEnd { ended_at, products, .. } => (*ended_at, Trigger::ContractEnd, products.clone()),
             Notice::ConsentWithdrawal { withdrawn_at, products, .. } => {
@@ -235,4 +201,25 @@ pub(super) fn sorted(products: &[ProductKey]) -> Vec<ProductKey> {
 /// An instant as every output writes it.
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! What the tests of both commands share.
+
+    use super::{NoticeCliError, Outcome};
+    use crate::store::Root;
+
+    /// The words of a line, under that root and the shipped policy.
+    pub fn words(command: &str, root: &Root, line: &str) -> Vec<String> {
+        let root = root.folder().display().to_string();
+        let words = [command].into_iter().chain(line.split(' '));
+        words.chain(["--root", &root, "--policy", "config/policy.yaml"]).map(str::to_owned).collect()
+    }
+
+    /// The exit code and all that is said.
+    pub fn told(answer: Result<Outcome, NoticeCliError>) -> String {
+        let outcome = answer.unwrap_or_else(NoticeCliError::outcome);
+        format!("{}\n{}{}", outcome.code, outcome.out, outcome.err)
+    }
 }

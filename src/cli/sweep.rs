@@ -11,20 +11,19 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
-use crate::app::{UnreadablePolicy, read_policy, upkeep};
+use crate::app::upkeep;
 use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
-use crate::controls::{ActiveError, check_active};
 use crate::expiry::{
     Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper, Verdict,
 };
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
-use crate::store::{OpenError, Root, RootError, StoreError, Table, TableSpec, UnfitError};
-use crate::telemetry;
+use crate::store::{OpenError, StoreError, Table, TableSpec};
 
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
@@ -60,21 +59,8 @@ pub(super) struct Args {
 /// Why nothing could be swept.
 #[derive(Debug, thiserror::Error)]
 enum SweepCliError {
-    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
-    Config { file: PathBuf },
-    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
-    Policy { file: PathBuf },
     #[error(transparent)]
-    UnreadablePolicy(#[from] UnreadablePolicy),
-    #[error(transparent)]
-    Root(#[from] RootError),
-    #[error(transparent)]
-    Active(#[from] ActiveError),
-    /// The bucket may not hold tables, or could not be tried.
-    #[error(transparent)]
-    Unfit(#[from] UnfitError),
-    #[error("--product: the policy has no product {product} with records")]
-    Product { product: ProductKey },
+    Once(#[from] OnceError),
     #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
     Future,
     #[error(transparent)]
@@ -93,40 +79,19 @@ enum SweepCliError {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
-        // What fails says why in the log alone. Without a configuration there is nothing to sweep, which is told below.
-        if let Some(config) = Config::load(&self.config).config
-            && let Err(error) = telemetry::init(&config.log)
-        {
-            return Outcome::failure(format!("error: {error}\n"));
-        }
-        self.outcome(clock())
+        once::logged(&self.config, || self.outcome(clock()))
     }
 
     fn outcome(&self, clock: SharedClock) -> Outcome {
         self.answer(clock).unwrap_or_else(|error| match error {
-            SweepCliError::Config { .. }
-            | SweepCliError::Policy { .. }
-            | SweepCliError::UnreadablePolicy(_)
-            | SweepCliError::Root(_)
-            | SweepCliError::Product { .. }
-            | SweepCliError::Active(ActiveError::NotActive(_))
-            | SweepCliError::Future => Outcome::usage(error),
+            SweepCliError::Future => Outcome::usage(error),
+            SweepCliError::Once(of) if of.is_use() => Outcome::usage(of),
             error => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
     fn answer(&self, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let config = Config::load(&self.config).config;
-        let config = config.ok_or_else(|| SweepCliError::Config { file: self.config.clone() })?;
-        let policy = read_policy(&config.policy)?.policy;
-        let policy = policy.ok_or_else(|| SweepCliError::Policy { file: config.policy.clone() })?;
-        if let Some(product) = &self.product
-            && policy.products.get(product).is_none_or(|product| product.records.is_none())
-        {
-            return Err(SweepCliError::Product { product: product.clone() });
-        }
+        let (config, policy) = once::configured(&self.config, self.product.as_ref())?;
         if !self.dry_run && self.until.is_some_and(|until| until > clock.now()) {
             return Err(SweepCliError::Future);
         }
@@ -135,8 +100,7 @@ impl Args {
     }
 
     async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let (root, policy) = (Root::open(&config.root, &config.store)?, Arc::new(policy));
-        check_active(&root, &policy).await?;
+        let (root, policy) = (once::root(config, &policy, !self.dry_run).await?, Arc::new(policy));
         let parts = Parts {
             root: root.clone(),
             policy: Arc::clone(&policy),
@@ -146,9 +110,6 @@ impl Args {
             share: Share::All,
             board: HeldBoard::default(),
         };
-        if !self.dry_run {
-            root.check().await?;
-        }
         let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
         if self.dry_run {
             let (works, more) = sweeper.plan(self.until.unwrap_or_else(|| clock.now())).await?;

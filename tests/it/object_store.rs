@@ -108,6 +108,10 @@ fn records_land_in_a_bucket_exactly_once_and_what_is_due_goes_from_every_object(
     let search = args!["residue", "--values", values.display()];
     assert_eq!(asked(&scene, 0, search).code, 1, "nothing is found of what is stored");
 
+    // Whoever is told of the bucket by the configuration alone reaches it as that says.
+    well(asked(&scene, 0, args!["compact", "--dry-run"]));
+    well(asked(&scene, 0, args!["compact"]));
+    well(asked(&scene, 0, args!["contract", "list"]));
     well(asked(&scene, 12 * HOUR, args!["sweep"]));
     // Once more, when the readers of what was replaced have had their second.
     std::thread::sleep(Duration::from_secs(2));

@@ -1,12 +1,14 @@
+use std::path::Path;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory, Parser};
 
 use super::Args;
 use crate::cli::Outcome;
-use crate::clock::{Clock, ManualClock};
-use crate::expiry::testing::{ANONYMIZE, SCHEMA, World, policy_text, texts};
+use crate::cli::testing::Place;
+use crate::clock::ManualClock;
+use crate::expiry::testing::ANONYMIZE;
 
 #[derive(Parser)]
 #[command(name = "ebbtide compact")]
@@ -15,63 +17,28 @@ struct Line {
     args: Args,
 }
 
-/// A world, and beside it the configuration, the policy and the schema that the command reads.
-struct Place {
-    world: World,
-    folder: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
+/// Two days of three segments each.
+fn filled() -> Place {
+    let mut place = Place::new(ANONYMIZE, "", answer);
+    for _ in 0..2 {
+        [20, 10, 15].into_iter().for_each(|count| place.ingest(count));
+        place.world.pass(TimeDelta::days(1));
+    }
+    place.world.pass(TimeDelta::hours(12));
+    place
 }
 
-impl Place {
-    /// Two days of three segments each.
-    fn filled() -> Place {
-        let mut place = Place {
-            world: World::new(ANONYMIZE),
-            folder: tempfile::tempdir().unwrap(),
-            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
-        };
-        let root = place.world.root.folder().display();
-        let config = format!("policy: policy.yaml\nroot: {root}\nkafka: {{ bootstrap_servers: 'a:1' }}\n");
-        for (name, text) in
-            [("ebbtide.yaml", &config), ("policy.yaml", &policy_text(ANONYMIZE)), ("sms.avsc", &SCHEMA.to_owned())]
-        {
-            std::fs::write(place.folder.path().join(name), text).unwrap();
-        }
-        for _ in 0..2 {
-            for count in [20, 10, 15] {
-                let sent = texts(place.world.clock.now(), count);
-                place.runtime.block_on(place.world.ingest(&sent));
-            }
-            place.world.pass(TimeDelta::days(1));
-        }
-        place.world.pass(TimeDelta::hours(12));
-        place
-    }
-
-    /// The exit code and all that is said.
-    fn says(&self, line: &str) -> (u8, String) {
-        let words = ["compact"].into_iter().chain(line.split_whitespace()).map(str::to_owned);
-        let config = self.folder.path().join("ebbtide.yaml");
-        let words = words.chain(["--config".to_owned(), config.display().to_string()]);
-        let clock = Arc::new(ManualClock::at(self.world.clock.now()));
-        let Outcome { out, err, code } = Line::parse_from(words).args.outcome(clock);
-        (code, plain(&(out + &err)).replace(&self.folder.path().display().to_string(), "HERE"))
-    }
-
-    /// How many files of rows the table lists.
-    fn segments(&self) -> u64 {
-        let product = "sms".parse().unwrap();
-        let found = self.runtime.block_on(crate::store::audit(&self.world.root, &product)).unwrap();
-        assert!(found.holds(), "{:?}", found.broken);
-        found.segments
-    }
+fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
+    let words = ["compact"].iter().chain(line).map(|word| (*word).to_owned());
+    let words = words.chain(["--config".to_owned(), config.display().to_string()]);
+    Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
 }
 
-/// Without what another version of a library may write otherwise.
-fn plain(text: &str) -> String {
-    let text = regex::Regex::new(r"\d+ bytes").unwrap().replace_all(text, "N bytes");
-    let text = regex::Regex::new(r#""bytes(_in|_out)?": \d+"#).unwrap().replace_all(&text, "\"bytes$1\": 0");
-    text.into_owned()
+/// How many files of rows the table lists.
+fn segments(place: &Place) -> u64 {
+    let found = place.runtime.block_on(crate::store::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
+    assert!(found.holds(), "{:?}", found.broken);
+    found.segments
 }
 
 #[test]
@@ -82,23 +49,23 @@ fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
 
 #[test]
 fn a_dry_run_tells_what_would_become_one_and_changes_nothing() {
-    let place = Place::filled();
+    let place = filled();
     let (code, text) = place.says("--dry-run");
     assert_eq!(code, 0);
     insta::assert_snapshot!("dry_run", text);
     insta::assert_snapshot!("dry_run_json", place.says("--dry-run --output json").1);
-    assert_eq!(place.segments(), 6);
+    assert_eq!(segments(&place), 6);
 }
 
 #[test]
 fn what_became_one_is_told_and_more_that_is_left_is_an_exit_code_of_its_own() {
-    let place = Place::filled();
+    let place = filled();
     let (code, text) = place.says("--steps 1");
     let mut told = format!("--- one step: {code}\n{text}");
-    assert_eq!(place.segments(), 4);
+    assert_eq!(segments(&place), 4);
     let (code, text) = place.says("--product sms --output json");
     told += &format!("--- the rest: {code}\n{text}");
-    assert_eq!(place.segments(), 2);
+    assert_eq!(segments(&place), 2);
     let (code, text) = place.says("");
     told += &format!("--- once more: {code}\n{text}");
     told += &place.says("--dry-run").1;
@@ -108,7 +75,7 @@ fn what_became_one_is_told_and_more_that_is_left_is_an_exit_code_of_its_own() {
 
 #[test]
 fn what_fails_is_told_and_its_neighbours_become_one() {
-    let place = Place::filled();
+    let place = filled();
     let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
     let of_the_first = |path: &std::path::PathBuf| path.display().to_string().contains("bucket=2026-11-24");
     let damaged = files.filter(|path| path.extension().is_some_and(|kind| kind == "parquet")).find(of_the_first);
@@ -121,7 +88,7 @@ fn what_fails_is_told_and_its_neighbours_become_one() {
 
 #[test]
 fn a_wrong_use_is_told_and_nothing_is_done() {
-    let place = Place::filled();
+    let place = filled();
     let (code, text) = place.says("--product voice");
     let mut told = format!("{code} {text}");
     std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
@@ -131,5 +98,15 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
     let (code, text) = place.says("");
     told += &format!("{code} {text}");
     insta::assert_snapshot!("wrong_uses", told);
-    assert_eq!(place.segments(), 6);
+    assert_eq!(segments(&place), 6);
+}
+
+#[test]
+fn a_policy_that_is_not_the_active_one_is_a_wrong_use() {
+    let place = filled();
+    place.activate_another();
+    let (code, text) = place.says("");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("test-2"), "{text}");
+    assert_eq!(segments(&place), 6);
 }

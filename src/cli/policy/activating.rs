@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::planning::{tell_progress, told};
+use super::planning::{plan, told};
 use super::standing::{ChangeError, Standing, read_new};
 use crate::cli::{Outcome, Output, json, runtime};
 use crate::controls::{Signature, activate};
-use crate::expiry::{Effects, examine, survey};
+use crate::expiry::{Effects, examine};
 use crate::ids::{PolicyVersion, ProductKey};
 
 /// Put a new policy in force: record it, with its schemas, and commit it in every table.
@@ -48,10 +48,11 @@ struct Active<'a> {
 
 impl Args {
     pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
-        self.answer(now).unwrap_or_else(ChangeError::outcome)
+        let answer = if self.dry_run { plan(&self.standing, &self.file, self.output, now) } else { self.activate(now) };
+        answer.unwrap_or_else(ChangeError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+    fn activate(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
         let root = self.standing.root()?;
         let new = match read_new(&self.file, self.output)? {
             Ok(new) => new,
@@ -60,10 +61,6 @@ impl Args {
         runtime()?.block_on(async {
             let old = self.standing.policy(&root).await?;
             let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
-            if self.dry_run {
-                let effects = survey(&root, (before, after), now, tell_progress).await?;
-                return Ok(told(&effects, (&self.file, &new), self.output));
-            }
             let diff = examine(&root, before, after).await?;
             if !diff.refused.is_empty() {
                 let effects = Effects { diff, products: Vec::new() };

@@ -43,26 +43,32 @@ struct Planned<'p> {
 
 impl Args {
     pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
-        self.answer(now).unwrap_or_else(ChangeError::outcome)
-    }
-
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
-        let root = self.standing.root()?;
-        let new = match read_new(&self.file, self.output)? {
-            Ok(new) => new,
-            Err(outcome) => return Ok(outcome),
-        };
-        runtime()?.block_on(async {
-            let old = self.standing.policy(&root).await?;
-            let both = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
-            let effects = survey(&root, both, now, tell_progress).await?;
-            Ok(told(&effects, (&self.file, &new), self.output))
-        })
+        plan(&self.standing, &self.file, self.output, now).unwrap_or_else(ChangeError::outcome)
     }
 }
 
+/// What the policy of `file` does to what is stored.
+pub(super) fn plan(
+    standing: &Standing,
+    file: &Path,
+    output: Output,
+    now: DateTime<Utc>,
+) -> Result<Outcome, ChangeError> {
+    let root = standing.root()?;
+    let new = match read_new(file, output)? {
+        Ok(new) => new,
+        Err(outcome) => return Ok(outcome),
+    };
+    runtime()?.block_on(async {
+        let old = standing.policy(&root).await?;
+        let both = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
+        let effects = survey(&root, both, now, tell_progress).await?;
+        Ok(told(&effects, (file, &new), output))
+    })
+}
+
 /// Says now and then how far it is.
-pub(super) fn tell_progress(progress: &Progress) {
+fn tell_progress(progress: &Progress) {
     if progress.done.is_multiple_of(1000) && progress.done < progress.of {
         eprintln!("{}: {} of {} segments", progress.product, progress.done, progress.of);
     }

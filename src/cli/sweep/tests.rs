@@ -6,9 +6,10 @@ use clap::{CommandFactory, Parser};
 
 use super::Args;
 use crate::cli::Outcome;
+use crate::cli::testing::{Place, plain};
 use crate::clock::{Clock, ManualClock};
 use crate::controls::Scope;
-use crate::expiry::testing::{ANONYMIZE, SCHEMA, World, number, policy_text, texts};
+use crate::expiry::testing::{ANONYMIZE, number};
 
 #[derive(Parser)]
 #[command(name = "ebbtide sweep")]
@@ -17,67 +18,23 @@ struct Line {
     args: Args,
 }
 
-/// A world, and beside it the configuration, the policy and the schema that the command reads.
-struct Place {
-    world: World,
-    folder: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
+/// Twenty texts to as many people, stored as they were sent.
+fn filled(end: &str) -> Place {
+    let mut place = Place::new(end, "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
+    place.ingest(20);
+    place
 }
 
-impl Place {
-    /// Twenty texts to as many people, stored as they were sent.
-    fn filled(end: &str) -> Place {
-        let mut place = Place {
-            world: World::new(end),
-            folder: tempfile::tempdir().unwrap(),
-            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
-        };
-        let config = format!(
-            "policy: policy.yaml\nroot: {}\nkafka: {{ bootstrap_servers: 'a:1' }}\nmaintain: {{ readers_grace: 0s, orphan_age: 1000d }}\n",
-            place.world.root.folder().display()
-        );
-        for (name, text) in
-            [("ebbtide.yaml", &config), ("policy.yaml", &policy_text(end)), ("sms.avsc", &SCHEMA.to_owned())]
-        {
-            std::fs::write(place.folder.path().join(name), text).unwrap();
-        }
-        place.ingest(20);
-        place
-    }
-
-    fn ingest(&mut self, count: u32) {
-        let sent = texts(self.world.clock.now(), count);
-        self.runtime.block_on(self.world.ingest(&sent));
-    }
-
-    fn outcome(&self, line: &str, at: DateTime<Utc>) -> Outcome {
-        answer(line, &self.folder.path().join("ebbtide.yaml"), at)
-    }
-
-    /// The exit code and all that is said, by the world's own clock.
-    fn says(&self, line: &str) -> (u8, String) {
-        let Outcome { out, err, code } = self.outcome(line, self.world.clock.now());
-        (code, plain(&(out + &err)).replace(&self.folder.path().display().to_string(), "HERE"))
-    }
-
-    /// The files of the table's rows.
-    fn segments(&self) -> Vec<PathBuf> {
-        let files = walkdir::WalkDir::new(self.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
-        files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()
-    }
+/// The files of the table's rows.
+fn segments(place: &Place) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
+    files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()
 }
 
-fn answer(line: &str, config: &Path, at: DateTime<Utc>) -> Outcome {
-    let words = ["sweep"].into_iter().chain(line.split_whitespace()).map(str::to_owned);
+fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
+    let words = ["sweep"].iter().chain(line).map(|word| (*word).to_owned());
     let words = words.chain(["--config".to_owned(), config.display().to_string()]);
     Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
-}
-
-/// Without what another version of a library may write otherwise.
-fn plain(text: &str) -> String {
-    let text = regex::Regex::new(r"\d+ bytes").unwrap().replace_all(text, "N bytes");
-    let text = regex::Regex::new(r#""bytes(_copied|_dropped)?": \d+"#).unwrap().replace_all(&text, "\"bytes$1\": 0");
-    text.into_owned()
 }
 
 #[test]
@@ -88,8 +45,8 @@ fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
 
 #[test]
 fn a_dry_run_tells_what_is_due_and_changes_nothing() {
-    let place = Place::filled("remove");
-    let before = place.segments();
+    let place = filled("remove");
+    let before = segments(&place);
     let (code, nothing) = place.says("--dry-run");
     assert_eq!((code, nothing.as_str()), (0, "nothing is due\n"));
     place.world.pass(TimeDelta::days(8));
@@ -98,12 +55,12 @@ fn a_dry_run_tells_what_is_due_and_changes_nothing() {
     insta::assert_snapshot!("dry_run", text);
     let later = (place.world.clock.now() + TimeDelta::days(30)).to_rfc3339();
     insta::assert_snapshot!("dry_run_json", place.says(&format!("--dry-run --output json --until {later}")).1);
-    assert_eq!(place.segments(), before);
+    assert_eq!(segments(&place), before);
 }
 
 #[test]
 fn what_is_due_goes_and_what_went_is_told() {
-    let place = Place::filled(ANONYMIZE);
+    let place = filled(ANONYMIZE);
     place.world.pass(TimeDelta::days(8));
     let (code, text) = place.says("");
     let mut told = format!("--- after 8 days: {code}\n{text}");
@@ -118,7 +75,7 @@ fn what_is_due_goes_and_what_went_is_told() {
 
 #[test]
 fn what_is_held_stays_and_is_told() {
-    let place = Place::filled("remove");
+    let place = filled("remove");
     let subject = format!("phone:{}", number(3)).parse().unwrap();
     let scope = Scope { subject: Some(subject), ..Scope::default() };
     place.runtime.block_on(place.world.hold(scope));
@@ -134,7 +91,7 @@ fn what_is_held_stays_and_is_told() {
 
 #[test]
 fn more_that_is_left_is_an_exit_code_of_its_own() {
-    let mut place = Place::filled("remove");
+    let mut place = filled("remove");
     place.world.pass(TimeDelta::days(1));
     place.ingest(5);
     place.world.pass(TimeDelta::days(8));
@@ -149,7 +106,7 @@ fn more_that_is_left_is_an_exit_code_of_its_own() {
 
 #[test]
 fn a_clock_that_is_not_trusted_stops_it() {
-    let mut place = Place::filled("remove");
+    let mut place = filled("remove");
     place.world.pass(TimeDelta::days(9));
     place.ingest(5);
     let outcome = place.outcome("", place.world.clock.now() - TimeDelta::hours(1));
@@ -167,8 +124,8 @@ fn a_clock_that_is_not_trusted_stops_it() {
 
 #[test]
 fn a_segment_that_cannot_be_swept_is_a_failure_and_its_neighbours_go_on() {
-    let mut place = Place::filled("remove");
-    for file in place.segments() {
+    let mut place = filled("remove");
+    for file in segments(&place) {
         std::fs::write(file, "damaged").unwrap();
     }
     place.world.pass(TimeDelta::days(1));
@@ -184,8 +141,8 @@ fn a_segment_that_cannot_be_swept_is_a_failure_and_its_neighbours_go_on() {
 
 #[test]
 fn those_that_would_end_with_a_segment_at_fault_end_without_it() {
-    let mut place = Place::filled(ANONYMIZE);
-    for file in place.segments() {
+    let mut place = filled(ANONYMIZE);
+    for file in segments(&place) {
         std::fs::write(file, "damaged").unwrap();
     }
     place.ingest(5);
@@ -198,7 +155,7 @@ fn those_that_would_end_with_a_segment_at_fault_end_without_it() {
 
 #[test]
 fn a_wrong_use_is_told_and_nothing_is_done() {
-    let place = Place::filled("remove");
+    let place = filled("remove");
     place.world.pass(TimeDelta::days(8));
     let later = (place.world.clock.now() + TimeDelta::days(1)).to_rfc3339();
     let mut told = String::new();
@@ -206,7 +163,7 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
         let (code, text) = place.says(&line);
         told += &format!("{code} {text}");
     }
-    let nowhere = answer("", Path::new("/nowhere/ebbtide.yaml"), place.world.clock.now());
+    let nowhere = answer(&[], Path::new("/nowhere/ebbtide.yaml"), place.world.clock.now());
     told += &format!("{} {}", nowhere.code, nowhere.err);
     std::fs::write(place.folder.path().join("policy.yaml"), "version: 1\n").unwrap();
     let (code, text) = place.says("");
@@ -217,4 +174,14 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
     insta::assert_snapshot!("wrong_uses", told);
     assert!(Line::try_parse_from(["sweep", "--product", "No product"]).is_err());
     assert!(Line::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
+}
+
+#[test]
+fn a_policy_that_is_not_the_active_one_is_a_wrong_use() {
+    let place = filled(ANONYMIZE);
+    place.activate_another();
+    place.world.pass(TimeDelta::days(8));
+    let (code, text) = place.says("");
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("test-2"), "{text}");
 }

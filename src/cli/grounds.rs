@@ -1,0 +1,73 @@
+//! What a subcommand stands on that needs the policy too: `--root` and `--policy`, or the configuration's of both.
+//!
+//! Promises one meaning of them for all that order something. Must never open a table.
+
+use std::path::PathBuf;
+
+use super::place::settings;
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::config::Config;
+use crate::policy::Policy;
+use crate::store::{Root, RootError};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Grounds {
+    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    #[arg(long, global = true)]
+    root: Option<String>,
+    /// The policy; without it, `policy` of the configuration.
+    #[arg(long, global = true, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The configuration that names the root and the policy.
+    #[arg(long, global = true, default_value = "config/ebbtide.yaml")]
+    config: PathBuf,
+}
+
+/// Root or policy cannot be told. Always a wrong use.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GroundsError {
+    /// The configuration that should name them cannot be used.
+    #[error("{} cannot be used; mend it, or say where things are with --root and --policy", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The root is none.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// The policy cannot be read.
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    /// The policy has errors.
+    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
+    Policy {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl Grounds {
+    /// The root, reached as the configuration says where it is in an object store.
+    pub(super) fn root(&self) -> Result<Root, GroundsError> {
+        match &self.root {
+            Some(root) => Ok(Root::open(root, &settings(&self.config))?),
+            None => {
+                let config = self.config()?;
+                Ok(Root::open(&config.root, &config.store)?)
+            }
+        }
+    }
+
+    /// The policy, checked.
+    pub(super) fn policy(&self) -> Result<Policy, GroundsError> {
+        let file = match &self.policy {
+            Some(file) => file.clone(),
+            None => self.config()?.policy,
+        };
+        read_policy(&file)?.policy.ok_or(GroundsError::Policy { file })
+    }
+
+    fn config(&self) -> Result<Config, GroundsError> {
+        Config::load(&self.config).config.ok_or_else(|| GroundsError::Config { file: self.config.clone() })
+    }
+}

@@ -1,0 +1,94 @@
+//! What `ebbtide sweep` and `ebbtide compact` share: the works of an instance, done once, by its configuration.
+//!
+//! Promises that both go by the same root, policy and refusals as an instance would.
+
+use std::path::{Path, PathBuf};
+
+use super::Outcome;
+use crate::app::{UnreadablePolicy, read_policy};
+use crate::config::Config;
+use crate::controls::{ActiveError, check_active};
+use crate::ids::ProductKey;
+use crate::policy::Policy;
+use crate::store::{Root, RootError, UnfitError};
+use crate::telemetry;
+
+/// Why the work cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OnceError {
+    /// The configuration cannot be used.
+    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The policy has errors.
+    #[error("the policy {} has errors; see `ebbtide policy check`", file.display())]
+    Policy {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The policy cannot be read.
+    #[error(transparent)]
+    UnreadablePolicy(#[from] UnreadablePolicy),
+    /// The root is none.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// Another policy is the active one, or it cannot be told which is.
+    #[error(transparent)]
+    Active(#[from] ActiveError),
+    /// The bucket may not hold tables, or could not be tried.
+    #[error(transparent)]
+    Unfit(#[from] UnfitError),
+    /// The policy has no such product.
+    #[error("--product: the policy has no product {product} with records")]
+    Product {
+        /// The product.
+        product: ProductKey,
+    },
+}
+
+impl OnceError {
+    /// Whether asking otherwise would mend it.
+    pub(super) fn is_use(&self) -> bool {
+        match self {
+            Self::Active(error) => matches!(error, ActiveError::NotActive(_)),
+            Self::Unfit(_) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Runs `command` with the log that the configuration asks for: what fails says why there alone.
+pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcome {
+    #[cfg(feature = "failpoints")]
+    let _watched = crate::failpoint::watch();
+    // Without a configuration there is nothing to do, which the command tells.
+    if let Some(config) = Config::load(config).config
+        && let Err(error) = telemetry::init(&config.log)
+    {
+        return Outcome::failure(format!("error: {error}\n"));
+    }
+    command()
+}
+
+/// The configuration and its policy, which must have the product that is asked for.
+pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(Config, Policy), OnceError> {
+    let config = Config::load(file).config.ok_or_else(|| OnceError::Config { file: file.to_owned() })?;
+    let policy = read_policy(&config.policy)?.policy;
+    let policy = policy.ok_or_else(|| OnceError::Policy { file: config.policy.clone() })?;
+    match product.filter(|key| policy.products.get(key).is_none_or(|product| product.records.is_none())) {
+        Some(product) => Err(OnceError::Product { product: product.clone() }),
+        None => Ok((config, policy)),
+    }
+}
+
+/// The root, on which that policy must be the active one. Where something is to be `written` the bucket is tried out too.
+pub(super) async fn root(config: &Config, policy: &Policy, written: bool) -> Result<Root, OnceError> {
+    let root = Root::open(&config.root, &config.store)?;
+    check_active(&root, policy).await?;
+    if written {
+        root.check().await?;
+    }
+    Ok(root)
+}
