@@ -74,10 +74,6 @@ impl Product {
         if free.is_empty() {
             return Ok(done);
         }
-        if work.action == Action::Retag {
-            self.take_policy(free, held, by, &mut done).await?;
-            return Ok(done);
-        }
         let step = match &work.action {
             Action::Drop(categories) => {
                 let spliced = self.table.splice(&free, categories).await?;
@@ -90,7 +86,10 @@ impl Product {
                 Step { operation: "drop", removes: free, adds: spliced.segments, did }
             }
             Action::End => self.end(&work.profile, free, by).await?,
-            Action::Retag => return Ok(done),
+            Action::Retag => {
+                self.take_policy(free, held, by, &mut done).await?;
+                return Ok(done);
+            }
         };
         done.count(&self.commit(step, held, by).await?);
         Ok(done)

@@ -7,17 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::matching::Opened;
-use super::splice::{Due, Footer, Layout, layouts};
+use super::splice::{Copied, Due, Footer, Layout};
 use super::{RewriteError, blocking};
 use crate::policy::is_tag;
 use crate::store::index::StoredSegment;
-use crate::store::segment::{Home, Segment};
+use crate::store::segment::{Home, Segment, told_order};
 use crate::store::table::Table;
 
 /// What became of segments whose columns were not those of the table. Nothing is committed.
@@ -42,6 +40,8 @@ struct Amiss {
     /// The old name of each column that gets another, by its new one.
     renamed: BTreeMap<String, String>,
     unclassified: u64,
+    /// Whether rows are in the order of what goes.
+    shuffled: bool,
 }
 
 impl Table {
@@ -71,54 +71,41 @@ impl Table {
     }
 
     async fn reform_one(&self, source: &StoredSegment, amiss: Amiss, done: &mut Reformed) -> Result<(), RewriteError> {
-        let Amiss { goes, renamed, unclassified } = amiss;
-        let layouts = self.layouts(source, &goes).await?;
-        // Rows that were in the order of what goes are shuffled by the names that they are read by: names change before that.
-        let shuffled = layouts.iter().any(|layout| layout.ordered_by.iter().any(|column| goes.contains(column)));
-        let steps = if shuffled && !renamed.is_empty() {
-            vec![(BTreeSet::new(), renamed), (goes, BTreeMap::new())]
+        let Amiss { goes, renamed, unclassified, shuffled } = amiss;
+        // Rows are shuffled by the names that they are read by: names change before that.
+        let (segment, copied) = if shuffled && !renamed.is_empty() {
+            let (step, _) = self.reformed(source, &BTreeSet::new(), &renamed).await?;
+            let between = StoredSegment { path: step.path().into(), size: step.size(), ..source.clone() };
+            let reformed = self.reformed(&between, &goes, &BTreeMap::new()).await;
+            self.discard(vec![step]).await;
+            reformed?
         } else {
-            vec![(goes, renamed)]
+            self.reformed(source, &goes, &renamed).await?
         };
-        let last = steps.len() - 1;
-        let mut of = source.clone();
-        for (number, (goes, renamed)) in steps.into_iter().enumerate() {
-            let due = Arc::new(Due::tags(goes.clone()));
-            let mut layouts = self.layouts(&of, &goes).await?.into_iter();
-            let Some(mut layout) = layouts.next() else { return Ok(()) };
-            layout.rename(&renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
-            let copied = self.copy_whole(&[&of], Home::of(source), (layout, &due)).await;
-            if number > 0 {
-                self.discard_at(&of.path).await;
-            }
-            let (segment, copied) = copied?;
-            if number < last {
-                of = StoredSegment { path: segment.path().into(), size: segment.size(), ..of };
-                continue;
-            }
-            let told = super::still_told(segment.path(), source.deadlines.iter(), &[&segment.contents]);
-            done.segments.push(segment);
-            told?;
-            done.bytes_copied += copied.bytes_copied;
-            done.bytes_dropped += copied.bytes_dropped;
-        }
+        let told = super::still_told(segment.path(), source.deadlines.iter(), &[&segment.contents]);
+        done.segments.push(segment);
+        told?;
+        done.bytes_copied += copied.bytes_copied;
+        done.bytes_dropped += copied.bytes_dropped;
         done.unclassified += unclassified;
         done.replaced.push(source.clone());
         Ok(())
     }
 
-    async fn layouts(&self, of: &StoredSegment, goes: &BTreeSet<String>) -> Result<Vec<Layout>, RewriteError> {
-        let (path, going) = (of.path.clone(), Due::tags(goes.clone()));
-        let source = super::splice::open(&self.log.object_store(None), &path).await?;
-        let footer = blocking(move || Footer::read(&source, &path, &going)).await?;
-        Ok(layouts(vec![footer]))
-    }
-
-    /// Takes a file away that was only a step on the way.
-    async fn discard_at(&self, path: &str) {
-        if let Err(error) = self.log.object_store(None).delete(&Path::from(path)).await {
-            tracing::debug!(store.error = %error, "a needless segment was left to the janitor");
-        }
+    /// One segment without the columns that go, the others under their new names.
+    async fn reformed(
+        &self,
+        source: &StoredSegment,
+        goes: &BTreeSet<String>,
+        renamed: &BTreeMap<String, String>,
+    ) -> Result<(Segment, Copied), RewriteError> {
+        let due = Arc::new(Due::tags(goes.iter().cloned()));
+        let (path, going) = (source.path.clone(), Arc::clone(&due));
+        let of = super::splice::open(&self.log.object_store(None), &path).await?;
+        let footer = blocking(move || Footer::read(&of, &path, &going)).await?;
+        let mut layout = Layout::of(footer);
+        layout.rename(renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
+        self.copy_whole(&[source], Home::of(source), (layout, &due)).await
     }
 
     fn amiss(&self, opened: &Opened, former: &BTreeMap<String, String>) -> Amiss {
@@ -136,6 +123,7 @@ impl Table {
                 None => drop(amiss.goes.insert((*name).to_owned())),
             }
         }
+        amiss.shuffled = told_order(metadata).iter().any(|column| amiss.goes.contains(column));
         let groups = metadata.row_groups().iter();
         amiss.unclassified = groups.map(|group| amiss.goes.iter().map(|name| values(group, name)).sum::<u64>()).sum();
         amiss

@@ -75,21 +75,26 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
     for (number, footer) in footers.into_iter().enumerate() {
         match layouts.iter_mut().find(|layout| layout.takes(&footer)) {
             Some(layout) => layout.add(number, footer),
-            None => layouts.push(Layout {
-                fields: footer.fields,
-                members: vec![number],
-                indexed: footer.indexed,
-                ordered_by: footer.ordered_by,
-                written: Vec::new(),
-                renamed: BTreeMap::new(),
-                groups: footer.groups,
-            }),
+            None => layouts.push(Layout { members: vec![number], ..Layout::of(footer) }),
         }
     }
     layouts
 }
 
 impl Layout {
+    /// The file of one segment alone.
+    pub fn of(footer: Footer) -> Layout {
+        Layout {
+            fields: footer.fields,
+            members: vec![0],
+            indexed: footer.indexed,
+            ordered_by: footer.ordered_by,
+            written: Vec::new(),
+            renamed: BTreeMap::new(),
+            groups: footer.groups,
+        }
+    }
+
     /// Adds a column behind the others that is written anew.
     pub fn write(&mut self, field: TypePtr, written: Written) {
         self.fields.push(field);
