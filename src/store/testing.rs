@@ -145,6 +145,26 @@ pub fn root() -> (tempfile::TempDir, super::Root) {
     (folder, root)
 }
 
+/// Writes a file of rows into the one table's folder, and what an index would tell of it. No commit names it.
+pub fn put(root: &super::Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
+    let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
+    let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(file, bytes).unwrap();
+    let tags = segment_tags();
+    StoredSegment {
+        path: path.into(),
+        bucket: tags.bucket,
+        profile: tags.profile,
+        rows: rows.num_rows() as u64,
+        records: rows.num_rows() as u64,
+        size: bytes.len() as u64,
+        deadlines: Arc::default(),
+        policy_version: None,
+        cells: false,
+    }
+}
+
 /// The paths of the files that the one table lists.
 pub async fn paths(root: &super::Root) -> Vec<String> {
     super::view::paths(root, &"sms".parse().unwrap()).await.unwrap()

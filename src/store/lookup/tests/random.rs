@@ -19,8 +19,8 @@ use crate::ids::BucketUnit;
 use crate::store::lookup::{AnyOf, Filter, Within};
 use crate::store::spec::{Role, TableColumn, TableSpec, instant, tags};
 use crate::store::testing::arbitrary::array;
-use crate::store::testing::{root, segment_tags};
-use crate::store::{Root, StoredSegment, Table};
+use crate::store::testing::{put, root};
+use crate::store::{StoredSegment, Table};
 
 /// How a file is written.
 #[derive(Debug, Clone)]
@@ -141,25 +141,6 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
     writer.into_inner().unwrap()
-}
-
-fn put(root: &Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
-    let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
-    let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, bytes).unwrap();
-    let tags = segment_tags();
-    StoredSegment {
-        path: path.into(),
-        bucket: tags.bucket,
-        profile: tags.profile,
-        rows: rows.num_rows() as u64,
-        records: rows.num_rows() as u64,
-        size: bytes.len() as u64,
-        deadlines: Arc::default(),
-        policy_version: None,
-        cells: false,
-    }
 }
 
 fn filter((subject, tenant, range): &Sought) -> Filter {

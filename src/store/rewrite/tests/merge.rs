@@ -251,3 +251,25 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
     }
     assert_eq!(files(&root).len(), before, "{:?}", files(&root));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_in_a_bucket_become_one_as_those_in_a_folder_do() {
+    for (_folder, root) in crate::store::testing::roots() {
+        let mut table = Table::open(&root, spec()).await.unwrap();
+        for from in [None, Some(500)] {
+            let more = batch(&table, 0, from, from.unwrap_or(0) + 500).await;
+            table.commit(more).await.unwrap();
+        }
+        let index = SegmentIndex::load(&table).await.unwrap();
+        let old = all(&index);
+        let merged = table.merge(&old, &tight(&["recipient"])).await.unwrap();
+        table.commit_rewrite(crate::store::testing::rewrite(&index, old, vec![merged])).await.unwrap();
+        let new = all(&SegmentIndex::load(&table).await.unwrap());
+        let mut rows = table.read_columns(&new, &["recipient"], None).unwrap();
+        let mut people = Vec::new();
+        while let Some(some) = rows.next().await {
+            people.extend(column(&some.unwrap().rows, "recipient"));
+        }
+        assert_eq!((new.len(), people.len(), people.is_sorted()), (1, 1000, true), "{root}");
+    }
+}

@@ -17,8 +17,8 @@ use super::{categories, holds, read, texts};
 use crate::ids::BucketUnit;
 use crate::store::spec::{Role, TableColumn, TableSpec, tags};
 use crate::store::testing::arbitrary::array;
-use crate::store::testing::{noon, root, segment_tags};
-use crate::store::{Merging, Root, StoredSegment, Table};
+use crate::store::testing::{noon, put, root};
+use crate::store::{Merging, StoredSegment, Table};
 
 /// How a file is written.
 #[derive(Debug, Clone)]
@@ -113,25 +113,6 @@ fn written(columns: &[(u8, u8)], (style, seeds, has): &File) -> (RecordBatch, Ve
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
     writer.write(&rows).unwrap();
     (rows, writer.into_inner().unwrap())
-}
-
-fn put(root: &Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
-    let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
-    let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(file, bytes).unwrap();
-    let tags = segment_tags();
-    StoredSegment {
-        path: path.into(),
-        bucket: tags.bucket,
-        profile: tags.profile,
-        rows: rows.num_rows() as u64,
-        records: rows.num_rows() as u64,
-        size: bytes.len() as u64,
-        deadlines: Arc::default(),
-        policy_version: None,
-        cells: false,
-    }
 }
 
 const WINDOW: usize = 16;
