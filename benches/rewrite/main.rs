@@ -66,12 +66,17 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
         .collect();
 
     let due: Category = bucket::CATEGORIES[3].parse().expect("a category");
+    let room = || rivals::make_room(bytes, &folder.path().join("room"));
+    room();
     let started = Instant::now();
     let spliced = table.splice(&old, &[due.clone()].into()).await.expect("a splice");
     let splice = started.elapsed();
     let stayed = spliced.bytes_copied;
+    room();
     let copied = rivals::copy(&files, stayed, &folder.path().join("copied"));
+    room();
     let encoded = rivals::encode(&files, due.as_str(), &folder.path().join("encoded"));
+    room();
     let updated = rivals::update(
         &folder.path().join("tables").join(table.spec().product.as_str()),
         due.as_str(),
