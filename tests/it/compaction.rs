@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::args;
-use crate::support::readers::ALL;
+use crate::support::readers::{ALL, WITH_SPARK};
 use crate::support::scene::Scene;
 use crate::support::swept::{compact, ebbtide, living};
 use crate::support::{eventually, kafka, registry};
@@ -26,7 +26,7 @@ fn segments(scene: &Scene<'_>) -> u64 {
 }
 
 #[test]
-fn compacted_tables_are_read_back_row_for_row_by_three_readers() {
+fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "email"], 2);
     scene.sections = "maintain:\n  orphan_age: 3650d\ncompact:\n  every: 500ms\n  late: 100ms\n".to_owned();
     // Nothing here is about what the topics keep.
@@ -62,5 +62,5 @@ fn compacted_tables_are_read_back_row_for_row_by_three_readers() {
     );
     let history: Value = serde_json::from_str(&said.out).unwrap();
     assert!(!history["commits"].as_array().unwrap().is_empty(), "{history}");
-    scene.check(&acked, ALL);
+    scene.check(&acked, WITH_SPARK);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::args;
 use crate::support::ebbtide::program;
-use crate::support::readers::ALL;
+use crate::support::readers::WITH_SPARK;
 use crate::support::scene::Scene;
 use crate::support::{eventually, kafka, registry};
 
@@ -64,5 +64,5 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     assert_eq!(fresh.metric("ebbtide_overdue_fields"), 0.0);
     old.stop();
     fresh.stop();
-    println!("{}", scene.check(&[before, after], ALL));
+    println!("{}", scene.check(&[before, after], WITH_SPARK));
 }

@@ -10,6 +10,7 @@ import fastavro
 import phonenumbers
 import polars
 import pyarrow
+import pyspark
 import yaml
 
 EXTENSION = [
@@ -23,5 +24,5 @@ connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
 connection.execute(f"LOAD '{EXTENSION[0]}'")
 assert polars.DataFrame({"a": [1]}).to_arrow().num_rows == 1
 assert phonenumbers.is_valid_number(phonenumbers.parse("+31201234567"))
-for module in (confluent_kafka, deltalake, fastavro, pyarrow, yaml):
+for module in (confluent_kafka, deltalake, fastavro, pyarrow, pyspark, yaml):
     assert module.__name__

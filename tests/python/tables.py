@@ -1,4 +1,4 @@
-"""One product's table as plain rows, by each of three readers that are no kin of Ebbtide: DuckDB, Polars, delta-rs for Python.
+"""One product's table as plain rows, by each of four readers that are no kin of Ebbtide: DuckDB, Polars, delta-rs for Python, Spark.
 
 Promises rows in one normal form whichever reader made them: times in microseconds, dates in ISO, decimals as text, bytes in
 hex, maps as dicts in the order of their keys, what is not a number as `NaN`.
@@ -9,6 +9,7 @@ import decimal
 import json
 import math
 import os
+import subprocess
 import sys
 
 import deltalake
@@ -43,7 +44,39 @@ def by_deltalake(path):
     return deltalake.DeltaTable(path).to_pyarrow_table()
 
 
-READERS = {"duckdb": by_duckdb, "polars": by_polars, "deltalake": by_deltalake}
+def by_spark(path):
+    return session().read.format("delta").load(path).toArrow()
+
+
+def session():
+    """Spark on one core, without a server of its own; one for a process."""
+    import pyspark.sql
+
+    tools = os.path.join(os.path.dirname(__file__), "../../tools")
+    tool = lambda *words: subprocess.check_output([os.path.join(tools, words[0]), *words[1:]], text=True).strip()
+    os.environ["JAVA_HOME"] = os.path.dirname(os.path.dirname(os.path.realpath(tool("java", "17"))))
+    jars = os.path.join(tool("servers", "delta"), "libs")
+    settings = {
+        "spark.jars": ",".join(os.path.join(jars, name) for name in sorted(os.listdir(jars))),
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "1g",
+        "spark.log.level": "ERROR",
+    }
+    builder = pyspark.sql.SparkSession.builder.master("local[1]")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+READERS = {"duckdb": by_duckdb, "polars": by_polars, "deltalake": by_deltalake, "spark": by_spark}
 
 
 def normal(value, kind):

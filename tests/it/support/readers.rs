@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use super::python::try_run;
 use crate::args;
 
-/// All three readers.
+/// The three readers that start at once.
 pub const ALL: &str = "duckdb,polars,deltalake";
+
+/// All readers: Spark takes some ten seconds to start.
+pub const WITH_SPARK: &str = "duckdb,polars,deltalake,spark";
 
 /// What is compared.
 pub struct Comparison<'a> {
