@@ -27,7 +27,7 @@ lint: ## Formatting and lints, warnings as errors
 	cargo fmt --check
 	cargo clippy --locked $(CHECKED) --all-targets -- -D warnings
 
-test: lint ## Lints, then all tests with a real Kafka, a real schema registry and three foreign readers
+test: lint ## Lints, then all tests with a real Kafka, a real schema registry, an object store and four foreign readers
 	@tools/setup test
 	cargo test --locked $(CHECKED)
 
@@ -39,6 +39,7 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench compact
 	cargo bench --locked --bench expiry
 	cargo bench --locked --bench lookup
+	cargo bench --locked --bench writers
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 

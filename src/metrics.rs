@@ -21,7 +21,7 @@ pub const LABELS: [&str; 9] =
 /// The `outcome` of a record.
 pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
 /// The `outcome` of a commit.
-pub const COMMIT_OUTCOMES: [&str; 3] = ["landed", "conflict", "failed"];
+pub const COMMIT_OUTCOMES: [&str; 4] = ["landed", "raced", "conflict", "failed"];
 /// The `outcome` of a change of ownership.
 pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.

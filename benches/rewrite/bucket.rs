@@ -56,7 +56,8 @@ pub fn spec() -> Arc<TableSpec> {
     Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns })
 }
 
-fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
+/// Some rows, the first of the offset `from`.
+pub fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
     let mut text = || -> ArrayRef {
         let one = |random: &mut StdRng| (0..4).map(|_| format!("{:x}", random.random::<u64>())).collect::<String>();
         Arc::new(StringArray::from_iter_values((0..ROWS).map(|_| one(random))))
@@ -70,9 +71,9 @@ fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
         .expect("columns of one length")
 }
 
-/// Fills the table's one bucket with about so many bytes, in segments of about `each`.
-pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
-    let tags = SegmentTags {
+/// What the rows of the one bucket have in common.
+pub fn tags() -> SegmentTags {
+    SegmentTags {
         bucket: Bucket::Day(day().date_naive()),
         profile: "0123456789ab".parse().expect("a profile"),
         profile_text: "four categories".to_owned(),
@@ -84,13 +85,17 @@ pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
             })
             .collect(),
         policy_version: policy(),
-    };
+    }
+}
+
+/// Fills the table's one bucket with about so many bytes, in segments of about `each`.
+pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
     let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(0) };
     let mut random = StdRng::seed_from_u64(7);
     let (mut from, mut written) = (0i64, 0);
     while written < bytes {
         let start = from;
-        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags.clone(), &[]).expect("a segment");
+        let mut writer = SegmentWriter::new(Arc::clone(table.spec()), tags(), &[]).expect("a segment");
         while (writer.memory() as u64) < each.min(bytes - written) {
             writer.write(&rows(from, &mut random)).expect("rows of the table");
             from += ROWS as i64;

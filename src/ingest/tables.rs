@@ -111,6 +111,12 @@ impl Tables {
         }
     }
 
+    /// How often a commit to the table found its version taken by another and was tried again.
+    #[must_use]
+    pub fn lost_races(&self, product: &ProductKey) -> u64 {
+        self.tables().get(product).map(Table::lost_races).unwrap_or_default()
+    }
+
     /// The controls version that a writer who begins now acts on.
     #[must_use]
     pub fn controls(&self, product: &ProductKey) -> ControlsVersion {

@@ -133,7 +133,10 @@ impl Lane {
         let product = self.works[index].product.clone();
         let mut backoff = Backoff::default();
         loop {
-            let error = match self.tables.commit(&product, batch) {
+            let before = self.tables.lost_races(&product);
+            let done = self.tables.commit(&product, batch);
+            self.count_raced(&product, self.tables.lost_races(&product) - before);
+            let error = match done {
                 Ok(version) => {
                     tracing::debug!(%product, table.version = version, "committed");
                     self.shared.health.over(&Part::Table(product));

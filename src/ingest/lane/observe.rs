@@ -50,6 +50,11 @@ impl Lane {
         self.shared.metrics.commits.with_label_values(&[product.as_str(), outcome]).inc();
     }
 
+    /// Counts tries of a commit that found their version taken.
+    pub(super) fn count_raced(&self, product: &ProductKey, tries: u64) {
+        self.shared.metrics.commits.with_label_values(&[product.as_str(), "raced"]).inc_by(tries);
+    }
+
     /// Counts a commit that landed: what `evidence` says, the `bytes` of the values that were read, the time it took.
     pub(super) fn count_landed(&self, product: &ProductKey, evidence: &Evidence, bytes: u64, took: Duration) {
         let metrics = &self.shared.metrics;

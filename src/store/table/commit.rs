@@ -93,7 +93,7 @@ impl Table {
                     self.state.apply(own_entry(version, actions, evidence));
                     return Ok(version);
                 }
-                Err(TransactionError::VersionAlreadyExists(_)) => {}
+                Err(TransactionError::VersionAlreadyExists(_)) => self.lost_races += 1,
                 Err(error) => failed = Some(error.into()),
             }
         }

@@ -89,6 +89,8 @@ pub struct Table {
     schema: StructType,
     pub(super) log: LogStoreRef,
     pub(super) state: LogState,
+    /// Tries of commits that met another's commit at their version.
+    lost_races: u64,
 }
 
 impl Table {
@@ -106,6 +108,12 @@ impl Table {
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.state.read_on(&self.log).await
+    }
+
+    /// How often a commit of this one found its version taken and was tried again at the next, since it was opened.
+    #[must_use]
+    pub fn lost_races(&self) -> u64 {
+        self.lost_races
     }
 
     /// The newest version it has seen.
