@@ -1,9 +1,11 @@
 //! What it costs to find one subject's rows: with a finder that knows nothing yet, and with one that has its footers, beside
-//! DuckDB, Polars and chdb over the same files; and as the table grows to 3 and 10 times its size.
+//! DuckDB, Polars and chdb over the same files; as the table grows to 3 and 10 times its size; and eight look-ups at once.
 //!
-//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--folder PATH]`. Rows are sorted by subject within each
-//! segment, as compaction leaves them, unless `--unsorted`. The files were just written, so all read from memory, the cold finder
-//! too. 100 million rows take about 6 GB.
+//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--alone] [--folder PATH] [--keep PATH]`. Forty days of rows, each
+//! day compacted as compaction does it, unless `--unsorted`. Looked for are a guest, who has fifty rows within the first four days,
+//! however large the table; a regular, whose rows grow with the days; and nobody. The files were just written, so all read from
+//! memory, the cold finder too. `--alone` asks no other engine. With `--keep` the table stays there, and is taken as it is where it is already. 100 million rows
+//! take about 5 GB.
 
 // A program for the terminal, run by the clock; whatever goes wrong ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
@@ -11,7 +13,7 @@
 mod filled;
 mod rivals;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use ebbtide::store::{AnyOf, Filter, Finder, Look, Root, Table};
+use filled::Size;
 
 /// The program's own.
 #[global_allocator]
@@ -30,65 +33,131 @@ const FOOTERS: usize = 256 << 20;
 /// How many rows somebody has, and the sum of their offsets: by these answers are compared.
 type Answer = (u64, i64);
 
+/// Days of the table, at the end and before.
+const DAYS: [u64; 3] = [4, 12, 40];
+
+/// Look-ups at once.
+const AT_ONCE: usize = 8;
+
 fn main() {
     let option = |name: &str| std::env::args().skip_while(|argument| argument != name).nth(1);
     let number = |name: &str, usual: u64| option(name).map_or(usual, |text| text.parse().expect("a number"));
-    let (rows, runs) = (number("--rows", 10_000_000), number("--runs", 21));
-    let sorted = !std::env::args().any(|argument| argument == "--unsorted");
+    let (rows, runs) = (number("--rows", 10_000_000), number("--runs", 41));
+    let compacted = !std::env::args().any(|argument| argument == "--unsorted");
     let parent = option("--folder").map_or_else(std::env::temp_dir, PathBuf::from);
+    let passing = tempfile::tempdir_in(&parent).expect("a folder");
+    let kept = option("--keep").map(PathBuf::from);
+    let folder = kept.as_deref().unwrap_or_else(|| passing.path());
+    let days = if folder.join("tables").exists() { &DAYS[2..] } else { &DAYS };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let mut warm_of = Vec::new();
-    for part in [10, 3, 1] {
-        let folder = tempfile::tempdir_in(&parent).expect("a folder");
-        let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
-        let rows = rows / part;
-        let people = filled::people(rows);
-        let files: Vec<PathBuf> = runtime.block_on(async {
-            let mut table = Table::open(&root, filled::spec()).await.expect("a new table");
-            let files = filled::fill(&mut table, rows, sorted).await;
-            files
-                .iter()
-                .map(|file| root.local().expect("a folder").join("tables").join(filled::product().as_str()).join(file))
-                .collect()
-        });
-        let asked: Vec<String> = (0..runs).map(|run| filled::person((run * 7919 + 13) % people)).collect();
-        let (cold, warm, answers) = runtime.block_on(ours(&root, &asked));
-        println!("\n{rows} rows in {} files, {} rows for each of {people} people", files.len(), rows / people);
-        println!("{:<22} {:>10.2} ms", "cold, median", millis(cold));
-        println!("{:<22} {:>10.2} ms  (bar: under 50 for 100 million rows)", "warm, median", millis(warm));
-        warm_of.push(millis(warm));
-        if part > 1 {
-            continue;
-        }
+    let size = Size { days: DAYS[2], rows: rows / DAYS[2] };
+    let asked: [(&str, Vec<String>); 3] = [
+        ("guest", (0..runs).map(|run| size.guest(run * 7919 + 13)).collect()),
+        ("regular", (0..runs).map(|run| size.regular(run * 7919 + 13)).collect()),
+        ("nobody", (0..runs).map(filled::nobody).collect()),
+    ];
+    let mut tables = Vec::new();
+    for days in days {
+        tables.push(runtime.block_on(at(folder, (size, *days), compacted, &asked)));
+    }
+    let Some(last) = tables.last() else { return };
+    if std::env::args().any(|argument| argument == "--alone") {
+        return;
+    }
+    for ((who, asked), ours) in asked.iter().zip(&last.told) {
         let mut best = f64::MAX;
-        for (name, took, theirs) in rivals::ask(&files, &asked) {
-            assert_eq!(theirs, answers, "{name} answers otherwise");
-            println!("{name:<22} {:>10.2} ms  {:>8.1} times as long", took, took / millis(warm));
+        for (name, took, theirs) in rivals::ask(&last.files, asked) {
+            assert_eq!(theirs, ours.answers, "{name} answers otherwise");
+            println!("{who:<10} {name:<22} {took:>10.2} ms  {:>8.1} times as long", took / millis(ours.warm));
             best = best.min(took);
         }
-        println!("{:<22} {:>10.1} times faster than the best of them (bar: 10)", "warm", best / millis(warm));
+        println!("{who:<10} {:>10.1} times faster than the best of them (bar: 10)", best / millis(ours.warm));
     }
-    let [first, .., last] = warm_of.as_slice() else { return };
-    println!("\nthe table 10 times as large: {:.2} times as long (bar: 1.2)", last / first);
+    let first = tables.first().unwrap_or(last);
+    for ((who, _), (first, last)) in asked.iter().zip(first.told.iter().zip(&last.told)) {
+        let times = last.warm.as_secs_f64() / first.warm.as_secs_f64();
+        println!("{who:<10} the table 10 times as large: {times:.2} times as long (bar: 1.2)");
+    }
 }
 
-/// The median time of a finder's first look-up and of its later ones, and what was found.
-async fn ours(root: &Root, asked: &[String]) -> (Duration, Duration, Vec<Answer>) {
-    let (mut cold, mut warm, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-    let known = Finder::new(root.clone(), FOOTERS);
-    look_up(&known, &filled::person(0)).await;
-    for person in asked {
-        let fresh = Finder::new(root.clone(), FOOTERS);
-        let started = Instant::now();
-        let first = look_up(&fresh, person).await;
-        cold.push(started.elapsed());
-        let started = Instant::now();
-        let again = look_up(&known, person).await;
-        warm.push(started.elapsed());
-        assert_eq!(first, again);
-        answers.push(again);
+/// A table of some size, and what looking somebody up in it costs.
+struct Measured {
+    files: Vec<PathBuf>,
+    told: Vec<Ours>,
+}
+
+/// What looking up people of one kind costs, and what was found.
+struct Ours {
+    warm: Duration,
+    answers: Vec<Answer>,
+}
+
+async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[(&str, Vec<String>)]) -> Measured {
+    let root = Root::parse(folder.to_str().expect("a text path")).expect("a root");
+    let started = Instant::now();
+    let mut table = Table::open(&root, filled::spec()).await.expect("a table");
+    filled::grow(&mut table, &root, (size, days), compacted).await;
+    let (files, bytes) = filled::files(&table, &root).await;
+    println!(
+        "\n{} rows in {} files of {} MiB together, made in {:.0} s",
+        size.rows * days,
+        files.len(),
+        bytes >> 20,
+        started.elapsed().as_secs_f64()
+    );
+    let known = Arc::new(Finder::new(root.clone(), FOOTERS));
+    // Warm: it was asked for others before.
+    for number in 0..3 {
+        look_up(&known, &size.guest(1_000_003 * number)).await;
+        look_up(&known, &size.regular(1_000_003 * number)).await;
     }
-    (median(cold), median(warm), answers)
+    let mut told = Vec::new();
+    for (who, asked) in asked {
+        let (mut opened, mut cold, mut warm, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for person in asked {
+            let fresh = Finder::new(root.clone(), FOOTERS);
+            let started = Instant::now();
+            fresh.table(&filled::product()).await.expect("a table");
+            opened.push(started.elapsed());
+            let first = look_up(&fresh, person).await;
+            cold.push(started.elapsed());
+            let started = Instant::now();
+            let again = look_up(&known, person).await;
+            warm.push(started.elapsed());
+            assert_eq!(first, again);
+            answers.push(again);
+        }
+        let rows = answers.iter().map(|answer| answer.0).sum::<u64>() / answers.len() as u64;
+        let rate = at_once(&known, asked).await;
+        let (opened, cold, warm) = (median(opened), median(cold), median(warm));
+        println!(
+            "{who:<10} {rows:>4} rows: warm {:>7.2} ms, cold {:>7.2} ms of which opening the table {:>6.2}; {AT_ONCE} at once \
+             {rate:.0} a second",
+            millis(warm),
+            millis(cold),
+            millis(opened)
+        );
+        told.push(Ours { warm, answers });
+    }
+    println!("footers and page indexes in memory: {} KiB", known.memory() >> 10);
+    Measured { files, told }
+}
+
+/// Look-ups a second, some at a time.
+async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
+    let started = Instant::now();
+    let works = (0..AT_ONCE).map(|_| {
+        let (finder, asked) = (Arc::clone(finder), asked.to_vec());
+        tokio::spawn(async move {
+            for person in &asked {
+                look_up(&finder, person).await;
+            }
+        })
+    });
+    for work in works.collect::<Vec<_>>() {
+        work.await.expect("look-ups");
+    }
+    (AT_ONCE * asked.len()) as f64 / started.elapsed().as_secs_f64()
 }
 
 /// All columns of somebody's rows, from the newest version.
