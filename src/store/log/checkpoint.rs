@@ -6,10 +6,12 @@
 mod adds;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 use deltalake_core::logstore::LogStoreRef;
+use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use parquet::arrow::ProjectionMask;
@@ -21,6 +23,9 @@ use super::files::{self, LogFile};
 use super::{Added, Entry, read_entry};
 use crate::store::error::StoreError;
 use crate::store::source::Source;
+
+/// Entries that are asked for at once: there may be a hundred behind a checkpoint, and most of the time of each is waiting.
+const ENTRIES_AT_ONCE: usize = 16;
 
 /// The version of every `txn` app id at `version`.
 pub async fn txns(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
@@ -109,9 +114,13 @@ async fn replay<T: Send + 'static>(
                 .map_err(damaged)?;
         }
     }
-    for version in next..=asked.version {
+    let entry = async |version| {
         let missing = StoreError::Damaged { version, what: "the entry is missing".to_owned() };
-        entries.push(read_entry(log, version).await?.ok_or(missing)?);
+        read_entry(log, version).await?.ok_or(missing)
+    };
+    let mut behind = pin!(stream::iter(next..=asked.version).map(entry).buffered(ENTRIES_AT_ONCE));
+    while let Some(entry) = behind.next().await {
+        entries.push(entry?);
     }
     Ok((so_far, entries))
 }
