@@ -1,8 +1,14 @@
 //! The bytes of segments, by ranges, and their footers, as look-ups ask for them.
 //!
-//! Promises that all look-ups of a finder together read and decode a bounded number of things at once.
+//! Promises that all look-ups of a finder together read and decode a bounded number of things at once. Files of the local file
+//! system are read on the thread that wants their bytes, several steps in a row: to pass each read to another thread and back
+//! costs more than most reads do.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,39 +33,73 @@ const TAIL: u64 = 32 << 10;
 pub(super) struct Files {
     pub(super) table: usize,
     pub(super) store: Arc<dyn ObjectStore>,
+    /// Where they are in the local file system; `None`: elsewhere.
+    pub(super) folder: Option<Arc<PathBuf>>,
     pub(super) footers: Arc<Footers>,
     pub(super) permits: Arc<Semaphore>,
+    /// Whether this thread may block, and has a permit.
+    pub(super) here: bool,
 }
 
 impl Files {
+    /// Whether the files are in the local file system.
+    pub(super) fn are_near(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Reads and work in a row: on one thread that may block, if the files are near. Must not wait for anything but them.
+    pub(super) async fn in_a_row<T: Send + 'static, F: Future<Output = Result<T, RewriteError>>>(
+        &self,
+        steps: impl FnOnce(Files) -> F + Send + 'static,
+    ) -> Result<T, RewriteError> {
+        if self.here || !self.are_near() {
+            return steps(self.clone()).await;
+        }
+        let files = Files { here: true, ..self.clone() };
+        self.work(move || futures::executor::block_on(steps(files))).await
+    }
+
     /// Ranges of a file.
     pub(super) async fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, RewriteError> {
+        if let (true, Some(folder)) = (self.here, &self.folder) {
+            let place = folder.join(Path::from(path).as_ref());
+            return read(&place, ranges).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => too_early(path),
+                io::ErrorKind::NotFound => self.gone(path),
+                _ => StoreError::from(object_store::Error::Generic { store: "files", source: error.into() }).into(),
+            });
+        }
         let _permit = self.permits.acquire().await;
         let read = self.store.get_ranges(&Path::from(path), ranges).await;
         let read = read.map_err(|error| self.failed(path, error))?;
         match read.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start) {
             true => Ok(read),
-            false => Err(RewriteError::Damaged { path: path.to_owned(), why: "it ends too early".to_owned() }),
+            false => Err(too_early(path)),
         }
     }
 
-    /// Work that may take long, on a thread of its own.
+    /// Work that may take long, on a thread that may block.
     pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
     ) -> Result<T, RewriteError> {
+        if self.here {
+            return work();
+        }
         let _permit = self.permits.acquire().await;
         blocking(work).await
     }
 
     fn failed(&self, path: &str, error: object_store::Error) -> RewriteError {
         match error {
-            object_store::Error::NotFound { .. } => {
-                self.footers.forget(&self.key(path));
-                RewriteError::Gone { path: path.to_owned() }
-            }
+            object_store::Error::NotFound { .. } => self.gone(path),
             error => StoreError::from(error).into(),
         }
+    }
+
+    fn gone(&self, path: &str) -> RewriteError {
+        self.footers.forget(&self.key(path));
+        RewriteError::Gone { path: path.to_owned() }
     }
 
     fn key(&self, path: &str) -> Key {
@@ -124,6 +164,26 @@ impl Files {
         self.footers.put((self.table, Arc::clone(path)), Arc::clone(&footer));
         Ok(footer)
     }
+}
+
+/// Ranges of a file of the local file system.
+fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
+    let file = File::open(place)?;
+    let size = file.metadata()?.len();
+    let one = |range: &Range<u64>| {
+        // A damaged footer may ask for anything: never make room for more than the file has.
+        if range.end > size {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+        }
+        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes.into())
+    };
+    ranges.iter().map(one).collect()
+}
+
+fn too_early(path: &str) -> RewriteError {
+    RewriteError::Damaged { path: path.to_owned(), why: "it ends too early".to_owned() }
 }
 
 /// A file as Arrow reads it: by its Parquet types alone, as the table has them.

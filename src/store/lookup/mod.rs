@@ -44,6 +44,9 @@ const AT_ONCE: usize = 16;
 /// Segments that one look-up looks into at once, and parts of them that it reads at once.
 const AHEAD: usize = 8;
 
+/// Segments of the local file system that are looked into one after the other on one thread, at most.
+const TOGETHER: usize = 16;
+
 /// Looks rows up in the tables of a root. Keep one: it knows the tables' segments and their footers from one look-up to the
 /// next, and bounds what look-ups at the same time do together.
 pub struct Finder {
@@ -150,8 +153,10 @@ impl Finder {
         let files = Files {
             table: table.number,
             store: Arc::clone(&table.store),
+            folder: table.folder.clone(),
             footers: Arc::clone(&self.footers),
             permits: Arc::clone(&self.permits),
+            here: false,
         };
         self.find_in(files, looks, columns, looked)
     }
@@ -219,22 +224,37 @@ fn parts(
     looks: Vec<Look>,
     looked: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<(Arc<Look>, Part), RewriteError>> {
-    let of_segment = move |look: Look| {
+    // To look into a segment that is near costs less than to pass it to another thread.
+    let together = if files.are_near() { (looks.len() / AHEAD).clamp(1, TOGETHER) } else { 1 };
+    let mut looks = looks.into_iter();
+    let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<Look>>()));
+    let of_lot = move |lot: Vec<Look>| {
         let (files, looked) = (files.clone(), Arc::clone(&looked));
         // A task of its own: what waits for its turn here may have a permit that those who read rows wait for.
-        let pruning = tokio::spawn(async move {
-            let look = Arc::new(look);
-            let parts = prune::parts(&files, &look.segment, &look.filter).await;
-            looked.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, RewriteError>(parts?.into_iter().map(move |part| Ok((Arc::clone(&look), part))))
-        });
+        let pruning = tokio::spawn(async move { files.in_a_row(move |files| prune_each(files, lot, looked)).await });
         async { pruning.await.unwrap_or_else(|error| Err(stopped(&error))) }
     };
-    let pruned = stream::iter(looks).map(of_segment).buffered(AHEAD);
+    let pruned = stream::iter(lots.take_while(|lot| !lot.is_empty())).map(of_lot).buffered(AHEAD);
     pruned.flat_map(|parts| match parts {
-        Ok(parts) => stream::iter(parts).left_stream(),
+        Ok(parts) => stream::iter(parts).map(Ok).left_stream(),
         Err(error) => stream::iter([Err(error)]).right_stream(),
     })
+}
+
+/// The parts of some segments, one segment after the other.
+async fn prune_each(
+    files: Files,
+    looks: Vec<Look>,
+    looked: Arc<AtomicU64>,
+) -> Result<Vec<(Arc<Look>, Part)>, RewriteError> {
+    let mut all = Vec::new();
+    for look in looks {
+        let parts = prune::parts(&files, &look.segment, &look.filter).await;
+        looked.fetch_add(1, Ordering::Relaxed);
+        let look = Arc::new(look);
+        all.extend(parts?.into_iter().map(|part| (Arc::clone(&look), part)));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

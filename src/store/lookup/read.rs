@@ -36,36 +36,54 @@ pub(super) async fn read(
     to: Sender<Result<Found, RewriteError>>,
 ) {
     let read = async {
-        let mut decoder = decoder(&look, &part, &columns)?;
-        loop {
+        let mut rest = Some(decoder(&look, &part, &columns)?);
+        while let Some(decoder) = rest {
             let path = Arc::clone(&look.segment.path);
-            let stepped = files.work(move || {
-                let step = decoder.try_decode().map_err(|error| RewriteError::damaged(&path, &error))?;
-                Ok((decoder, step))
-            });
-            let step;
-            (decoder, step) = stepped.await?;
-            match step {
-                DecodeResult::NeedsData(ranges) => {
-                    let bytes = files.ranges(&look.segment.path, &ranges).await?;
-                    let pushed = decoder.push_ranges(ranges, bytes);
-                    pushed.map_err(|error| RewriteError::damaged(&look.segment.path, &error))?;
+            let decoded;
+            (decoded, rest) = files.in_a_row(move |files| decode(files, path, decoder)).await?;
+            for rows in decoded.iter().filter(|rows| rows.num_rows() > 0) {
+                let rows = whole(rows, &look, &columns)?;
+                if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
+                    return Ok(());
                 }
-                DecodeResult::Data(rows) if rows.num_rows() == 0 => {}
-                DecodeResult::Data(rows) => {
-                    let rows = whole(&rows, &look, &columns)?;
-                    if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                DecodeResult::Finished => return Ok(()),
             }
         }
+        Ok(())
     };
     if let Err(error) = read.await {
         // Nobody may ask any more.
         let _ = to.send(Err(error)).await;
     }
+}
+
+/// Reads and decodes on: the next rows, and the decoder unless these were the last.
+async fn decode(
+    files: Files,
+    path: Arc<str>,
+    mut decoder: ParquetPushDecoder,
+) -> Result<(Vec<RecordBatch>, Option<ParquetPushDecoder>), RewriteError> {
+    let (mut decoded, mut count) = (Vec::new(), 0);
+    while count < BATCH_ROWS {
+        let of = Arc::clone(&path);
+        let stepped = files.work(move || {
+            let step = decoder.try_decode().map_err(|error| RewriteError::damaged(&of, &error))?;
+            Ok((decoder, step))
+        });
+        let step;
+        (decoder, step) = stepped.await?;
+        match step {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes = files.ranges(&path, &ranges).await?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| RewriteError::damaged(&path, &error))?;
+            }
+            DecodeResult::Data(rows) => {
+                count += rows.num_rows();
+                decoded.push(rows);
+            }
+            DecodeResult::Finished => return Ok((decoded, None)),
+        }
+    }
+    Ok((decoded, Some(decoder)))
 }
 
 fn decoder(look: &Look, part: &Part, columns: &SchemaRef) -> Result<ParquetPushDecoder, RewriteError> {

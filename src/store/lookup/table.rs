@@ -3,15 +3,16 @@
 //! Promises that what one look-up goes by is of one version, and that reading on costs what is new.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake_core::logstore::LogStoreRef;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 
 use crate::ids::{ProductKey, ProfileId};
 use crate::store::error::StoreError;
 use crate::store::index::{SegmentIndex, StoredSegment};
-use crate::store::log::{self, LogState};
+use crate::store::log::{self, LogState, still_has};
 use crate::store::root::Root;
 use crate::store::table::ControlsVersion;
 
@@ -20,6 +21,8 @@ pub struct TableAt {
     /// Which of the finder's tables it is.
     pub(super) number: usize,
     pub(super) store: Arc<dyn ObjectStore>,
+    /// Its folder in the local file system, if it is there.
+    pub(super) folder: Option<Arc<PathBuf>>,
     version: u64,
     controls: ControlsVersion,
     columns: Vec<String>,
@@ -93,26 +96,23 @@ impl Kept {
 
     /// The table at its newest version; `None` where that cannot be told by reading on, and it must be opened anew.
     pub(super) async fn newest(&mut self) -> Result<Option<Arc<TableAt>>, StoreError> {
+        // Two looks at the log where nothing is new, and in this order: what is cleaned away goes from the oldest on, so that
+        // nothing comes behind an entry that is there still after the next one was not.
+        if !still_has(&self.log, self.at.version + 1).await? {
+            return Ok(still_has(&self.log, self.at.version).await?.then(|| self.at()));
+        }
         // Controls first: what is then read of the table is as new as they, or newer.
         self.state.read_on(&self.log).await?;
         self.index.refresh().await?;
-        if self.index.version() != self.at.version {
-            self.at = snapshot(self.number, &self.log, &self.state, &self.index)?;
-        } else if !self.has_entry().await? {
-            return Ok(None);
-        }
+        self.at = snapshot(self.number, &self.log, &self.state, &self.index)?;
         Ok(Some(self.at()))
     }
+}
 
-    /// Whether the entry of the version that is known is there still. If it is cleaned away, so may be those behind it.
-    async fn has_entry(&self) -> Result<bool, StoreError> {
-        let entry = self.log.log_path().clone().join(format!("{:020}.json", self.at.version));
-        match self.log.object_store(None).head(&entry).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
+/// The table's folder, if it is in the local file system.
+fn folder(log: &LogStoreRef) -> Option<Arc<PathBuf>> {
+    let url = log.root_url();
+    (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten().map(Arc::new)
 }
 
 fn snapshot(
@@ -126,6 +126,7 @@ fn snapshot(
     Ok(Arc::new(TableAt {
         number,
         store: log.object_store(None),
+        folder: folder(log),
         version: index.version(),
         controls: ControlsVersion(state.controls()),
         columns: state.columns()?,

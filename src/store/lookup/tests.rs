@@ -27,7 +27,13 @@ fn files(root: &Root, memory: usize) -> (Files, Counting) {
     let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
     let store: Arc<dyn ObjectStore> = Arc::new(counting.clone());
     let footers = Arc::new(Footers::new(memory));
-    (Files { table: 0, store, footers, permits: Arc::new(Semaphore::new(3)) }, counting)
+    (Files { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
+}
+
+/// The same files, read as those of a table in the local file system are.
+fn near(root: &Root, memory: usize) -> Files {
+    let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
+    Files { folder, ..files(root, memory).0 }
 }
 
 fn looks(segments: &[StoredSegment], filter: &Filter) -> Vec<Look> {
@@ -69,12 +75,15 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
 
     let file = root.table_folder(&"sms".parse().unwrap()).join(&*segments[1].path);
     let whole = std::fs::read(&file).unwrap();
+    let known = near(&root, 1 << 20);
+    found(&root, &known, looks(&segments, &every), columns.clone()).await.unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
-    let cold = self::files(&root, 1 << 20).0;
-    let cut = found(&root, &cold, looks(&segments, &every), columns.clone()).await;
-    assert!(cut.is_err(), "half a file is not read as a whole one");
+    for files in [self::files(&root, 1 << 20).0, near(&root, 1 << 20), known.clone()] {
+        let cut = found(&root, &files, looks(&segments, &every), columns.clone()).await;
+        assert!(cut.is_err(), "half a file is not read as a whole one");
+    }
     std::fs::remove_file(&file).unwrap();
-    for files in [files, self::files(&root, 0).0] {
+    for files in [files, self::files(&root, 0).0, known, near(&root, 0)] {
         let gone = found(&root, &files, looks(&segments, &every), columns.clone()).await;
         let Err(RewriteError::Gone { path }) = gone else { panic!("{gone:?}") };
         assert_eq!(*path, *segments[1].path);

@@ -14,7 +14,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use proptest::prelude::*;
 
-use super::{files, found, looks};
+use super::{files, found, looks, near};
 use crate::ids::BucketUnit;
 use crate::store::lookup::{AnyOf, Filter, Within};
 use crate::store::spec::{Role, TableColumn, TableSpec, instant, tags};
@@ -201,7 +201,7 @@ async fn everything(table: &Table, segments: &[StoredSegment], columns: &SchemaR
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
-    fn what_is_found_is_what_reading_everything_finds(case in cases(), memory in prop::sample::select(vec![0, 20_000, 1 << 24])) {
+    fn what_is_found_is_what_reading_everything_finds(case in cases(), memory in prop::sample::select(vec![0, 20_000, 1 << 24]), local in any::<bool>()) {
         let (written_files, sought) = case;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (_folder, root) = root();
@@ -220,7 +220,7 @@ proptest! {
             let stored: Vec<usize> = (0..all.fields().len() - 2).collect();
             let columns = Arc::new(all.project(&stored).unwrap());
             let everything = everything(&table, &segments, &columns).await;
-            let (files, _) = files(&root, memory);
+            let files = if local { near(&root, memory) } else { files(&root, memory).0 };
             // All at once, and each again once footers are known.
             let mut answers = BTreeMap::new();
             for round in 0..2 {
