@@ -256,7 +256,7 @@ impl Retagging for ByTriggers {
     }
 
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
-        let triggered = self.triggers.of_stored(&self.records, rows);
+        let triggered = self.triggers.of_stored(&self.records, rows, self.bucket);
         let triggered = triggered.map_err(|error| StoreError::Refused(error.to_string()))?;
         let number = |of: Triggered| self.number(of.contract_end) << 32 | self.number(of.withdrawn);
         Ok(triggered.into_iter().map(number).collect())

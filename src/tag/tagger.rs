@@ -148,7 +148,8 @@ impl Tagger {
                 Ok(place) => {
                     let tenant = tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
                     let kind = self.resolver.kind(countries.of(row), self.resolver.tenant_class(tenant));
-                    let triggered = triggers.as_mut().map(|triggers| triggers.of(row)).unwrap_or_default();
+                    let bucket = buckets.places[place as usize].bucket;
+                    let triggered = triggers.as_mut().map(|triggers| triggers.of(row, bucket)).unwrap_or_default();
                     groups.row(&buckets, place, (self.profile_of_kind[kind] as usize, triggered));
                 }
                 Err(fault) => groups.fault(fault),

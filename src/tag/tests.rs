@@ -174,7 +174,7 @@ proptest! {
         let records = policy.products[&sms()].records.as_ref().unwrap();
         for group in &tagged.groups {
             let calendar = crate::policy::Calendar::new(policy.zone, policy.bucket);
-            for triggered in told.triggers().of_stored(records, &group.rows).unwrap() {
+            for triggered in told.triggers().of_stored(records, &group.rows, group.bucket).unwrap() {
                 let again = group.profile.with_triggered(triggered, &calendar, group.bucket);
                 prop_assert_eq!(&again.text, &group.profile.text);
             }

@@ -60,8 +60,8 @@ impl Triggers {
         self.withdrawals.keys().map(String::as_str)
     }
 
-    /// What holds for each row of a table: columns that `rows` lacks name nobody.
-    pub fn of_stored(&self, records: &Records, rows: &RecordBatch) -> Result<Vec<Triggered>, TagError> {
+    /// What holds for each of some rows of a bucket in a table: columns that `rows` lacks name nobody.
+    pub fn of_stored(&self, records: &Records, rows: &RecordBatch, bucket: Bucket) -> Result<Vec<Triggered>, TagError> {
         let stands = |name: &String| rows.column_by_name(name).is_some();
         let tenants = records.tenant.as_ref().filter(|name| stands(name)).map(|name| texts(rows, name)).transpose()?;
         let mut named = Vec::new();
@@ -69,7 +69,7 @@ impl Triggers {
             named.extend(self.named(subject, rows, Form::Canonical)?);
         }
         let mut finder = Finder { triggers: self, tenants, named, buffer: Vec::new() };
-        Ok((0..rows.num_rows()).map(|row| finder.of(row)).collect())
+        Ok((0..rows.num_rows()).map(|row| finder.of(row, bucket)).collect())
     }
 
     /// Finds what holds for rows as they arrive; `None` where nothing is known.
@@ -131,8 +131,8 @@ enum Form<'t> {
 }
 
 impl Finder<'_> {
-    /// What holds for a row.
-    pub(super) fn of(&mut self, row: usize) -> Triggered {
+    /// What holds for a row of that bucket: of several withdrawals the first that concerns it, which none from before it does.
+    pub(super) fn of(&mut self, row: usize, bucket: Bucket) -> Triggered {
         let tenant = self.tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
         let contract_end = tenant.and_then(|tenant| self.triggers.ends.get(tenant)).copied();
         let mut withdrawn: Option<Bucket> = None;
@@ -151,8 +151,8 @@ impl Finder<'_> {
             }
             let found = std::str::from_utf8(&self.buffer).ok().and_then(|canonical| named.withdrawn.get(canonical));
             let from = |of: &&Withdrawal| of.tenant.as_deref().is_none_or(|from| Some(from) == tenant);
-            let first = found.into_iter().flatten().filter(from).map(|of| of.bucket);
-            withdrawn = withdrawn.into_iter().chain(first).min();
+            let concern = found.into_iter().flatten().filter(from).map(|of| of.bucket).filter(|at| *at >= bucket);
+            withdrawn = withdrawn.into_iter().chain(concern).min();
         }
         Triggered { contract_end, withdrawn }
     }

@@ -132,6 +132,24 @@ async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_withdraws_a_second_time_is_gone_with_what_happened_in_between() {
+    let mut world = World::triggered("remove", CONSENT);
+    world.withdraw(2, start()).await;
+    world.pass(TimeDelta::days(2));
+    world.ingest(&texts(world.clock.now(), 3)).await;
+    world.sweep().await;
+    let contents = |rows: Vec<Vec<Option<String>>>| rows.into_iter().filter(|row| row[1].is_some()).count();
+    assert_eq!(contents(world.rows().await), 3, "what happens after a withdrawal is another consent's");
+    world.pass(TimeDelta::days(2));
+    world.withdraw(2, world.clock.now()).await;
+    let late = start() + TimeDelta::days(3);
+    world.ingest(&texts(late, 3)).await;
+    let round = world.sweep().await;
+    assert_eq!((round.did.retagged, contents(world.rows().await)), (1, 4), "{round:?}");
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_row_keeps_its_data_while_its_tags_change() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 5)).await;

@@ -97,12 +97,14 @@ impl Told {
         triggers
     }
 
-    fn of(&self, policy: &Policy, row: &Row, raw: &BTreeMap<String, Option<String>>) -> Triggered {
+    fn of(&self, policy: &Policy, row: &Row, (raw, bucket): (&BTreeMap<String, Option<String>>, Bucket)) -> Triggered {
         let records = policy.products[&sms()].records.as_ref().unwrap();
         let tenant = records.tenant.as_ref().and(row.customer_id.as_ref());
         let ended = self.ends.iter().rfind(|(of, _)| Some(of) == tenant).map(|(_, at)| *at);
-        let withdrew = self.withdrawals.iter().filter(|(column, who, from, _)| {
-            canonical(policy, column, raw).as_ref() == Some(who)
+        let withdrew = self.withdrawals.iter().filter(|(column, who, from, at)| {
+            // What happens later is another consent's.
+            *at >= bucket
+                && canonical(policy, column, raw).as_ref() == Some(who)
                 && from.as_ref().is_none_or(|from| Some(from) == tenant)
         });
         Triggered { contract_end: ended, withdrawn: withdrew.map(|(.., at)| *at).min() }
@@ -143,7 +145,7 @@ pub fn oracle(
         let bucket = calendar.bucket_of(event.min(at)).unwrap();
         let later = calendar.bucket_of(event.max(at)).unwrap();
         let late = if profile.has_minimum() { calendar.distance(bucket, later) } else { 0 };
-        let profile = profile.with_late(late).with_triggered(told.of(policy, row, &raw), &calendar, bucket);
+        let profile = profile.with_late(late).with_triggered(told.of(policy, row, (&raw, bucket)), &calendar, bucket);
         let deadlines = profile.deadlines(&calendar, bucket);
         let due: Vec<&Category> = profile
             .terms
