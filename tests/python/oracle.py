@@ -141,7 +141,19 @@ class Oracle:
             return record[where["column"]] or "ZZ"
         return "ZZ" if where == "unknown" else where
 
-    def expect(self, key, record, arrived):
+    def deadline(self, rule, first, last, told=(None, None)):
+        """When what a rule keeps of records of bucket `first` is due, minimums counting from bucket `last`; None while that is open.
+        `told` is what is known of triggers: the bucket of the contract's end, and that of a withdrawal which concerns them."""
+        ended, withdrawn = told
+        trigger = rule.get("trigger", "event")
+        if trigger == "contract_end":
+            first = last = ended
+        if first is None:
+            return None
+        at = self.after(first, rule["keep"]) if rule["boundary"] == "at_most" else self.after(last, rule["keep"], whole=1)
+        return min(at, self.start(withdrawn)) if trigger == "consent_withdrawn" and withdrawn is not None else at
+
+    def expect(self, key, record, arrived, told=(None, None)):
         """What the table must hold of a record that arrived at `arrived` (microseconds): columns, or None for past all deadlines."""
         product = self.policy.products()[key]
         event, arrival = instant(record[product["event_time"]]), instant(arrived)
@@ -152,12 +164,7 @@ class Oracle:
         due, expires = set(), {}
         for category in categories:
             rule = self.rule(key, category, country, tenant)
-            deadline = None
-            if rule.get("trigger", "event") != "contract_end":
-                if rule["boundary"] == "at_most":
-                    deadline = self.after(first, rule["keep"])
-                else:
-                    deadline = self.after(last, rule["keep"], whole=1)
+            deadline = self.deadline(rule, first, last, told)
             if deadline is not None and deadline <= arrival:
                 due.add(category)
                 deadline = None

@@ -31,10 +31,18 @@ KEEPS = ["5 hours", "30 hours", "3 days", "10 days", "1 month", "2 months", "7 m
 # Those of whole hours' buckets keep their clocks: an hour that comes twice is the calendar's own tests' matter.
 ZONES = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/Phoenix", "Pacific/Kiritimati"]
 MORE_ZONES = ["Europe/Amsterdam", "America/New_York"]
+# What starts the clocks of a policy: of its first rule, and of the others.
+TRIGGERS = [(["event"], ["event"])] * 2 + [
+    (["contract_end"], ["contract_end", "event", "consent_withdrawn"]),
+    (["event"], ["contract_end", "event", "event"]),
+    (["event"], ["consent_withdrawn", "consent_withdrawn", "event"]),
+    (["consent_withdrawn"], ["consent_withdrawn"]),
+]
 
 
 def draw(random):
     """A policy as plain data; JSON is YAML."""
+    first, others = random.choice(TRIGGERS)
     names = ["phone_number", *random.sample(["content", "traffic_data", "media_data"], random.randint(1, 3))]
     bucket = random.choice(["day", "hour"])
     some = lambda category: category if category in names else random.choice(names)
@@ -51,9 +59,16 @@ def draw(random):
     boundary = random.choice(["at_most", "at_least"])
     ends = random.random() < 0.6
     longest = random.randint(2, len(KEEPS) - 1)
-    rule = lambda name, keep, **more: {"id": name, "keep": KEEPS[keep], "boundary": boundary, "bases": ["eu-gdpr:A6-1-f"], **more}
+
+    def rule(name, keep, **more):
+        trigger = random.choice(others if len(rules) else first)
+        rule = {"id": name, "keep": KEEPS[keep], "boundary": boundary, "bases": ["eu-gdpr:A6-1-f"], **more, "trigger": trigger}
+        # Consent is no minimum.
+        return rule | ({"boundary": "at_most"} if trigger == "consent_withdrawn" else {})
+
+    rules = []
     shorter = lambda than: random.randint(0, than)
-    rules = [rule("all", longest)]
+    rules.append(rule("all", longest))
     # Where cells count the recipients, nothing may be kept longer than these.
     free = lambda: {} if ends else {"boundary": random.choice(["at_most", "at_least"])}
     for category in names[1:]:
@@ -91,9 +106,9 @@ def draw(random):
     }
 
 
-def write(policy, folder):
+def write(policy, schema, folder):
     """Writes a policy and its schema to a folder; the policy's path."""
-    for name, data in [("sms.avsc", SCHEMA), ("policy.yaml", policy)]:
+    for name, data in [("sms.avsc", schema), ("policy.yaml", policy)]:
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             json.dump(data, file, indent=1)
     return f"{folder}/policy.yaml"

@@ -1,0 +1,144 @@
+//! One instance: a clock of its own, a policy that it was started with, a sweeper and a writer that live until they are dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use ebbtide::clock::{Clock, ManualClock, SharedClock};
+use ebbtide::expiry::{
+    Bounds, Compacted, Compacting, Compaction, HeldBoard, Owned, Parts, Round, Rule, Settings, Share, Sweeper,
+};
+use ebbtide::ids::{Partition, TopicPartition};
+use ebbtide::metrics::Metrics;
+use ebbtide::policy::Policy;
+use ebbtide::store::Root;
+
+use super::records::Record;
+use super::writer::{Stored, Writer};
+
+/// A clock that is always so far ahead of another, or behind.
+struct Apart {
+    of: Arc<ManualClock>,
+    by: TimeDelta,
+}
+
+impl Clock for Apart {
+    fn now(&self) -> DateTime<Utc> {
+        self.of.now() + self.by
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.of.monotonic()
+    }
+}
+
+/// One instance.
+pub struct Instance {
+    root: Root,
+    policy: Arc<Policy>,
+    clock: Arc<Apart>,
+    /// Its partition, by number.
+    number: i32,
+    /// Whether it is the only one.
+    alone: bool,
+    sweeper: Option<Sweeper>,
+    writer: Option<Writer>,
+}
+
+impl Instance {
+    /// One that has done nothing yet, whose clock is `by` ahead.
+    pub fn new(
+        (root, policy): (&Root, &Arc<Policy>),
+        clock: &Arc<ManualClock>,
+        (number, by): (usize, TimeDelta),
+    ) -> Instance {
+        let clock = Arc::new(Apart { of: Arc::clone(clock), by });
+        let (root, policy, number) = (root.clone(), Arc::clone(policy), i32::try_from(number).unwrap());
+        Instance { root, policy, clock, number, alone: false, sweeper: None, writer: None }
+    }
+
+    /// It is the only one: everything is its to sweep.
+    pub fn alone(self) -> Instance {
+        Instance { alone: true, ..self }
+    }
+
+    /// Ends and is started with that policy.
+    pub fn restart(&mut self, policy: &Arc<Policy>) {
+        self.policy = Arc::clone(policy);
+        (self.sweeper, self.writer) = (None, None);
+    }
+
+    /// Its sweeper ends: the next one knows nothing.
+    pub fn forget(&mut self) {
+        self.sweeper = None;
+    }
+
+    /// Whether it goes by that policy.
+    pub fn is_of(&self, policy: &Policy) -> bool {
+        self.policy.version == policy.version
+    }
+
+    async fn sweeper(&mut self) -> &mut Sweeper {
+        if self.sweeper.is_none() {
+            let owned = Owned::default();
+            owned.add(TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(self.number) });
+            let parts = Parts {
+                root: self.root.clone(),
+                policy: Arc::clone(&self.policy),
+                clock: Arc::clone(&self.clock) as SharedClock,
+                metrics: Metrics::new().unwrap(),
+                settings: Settings {
+                    bounds: Bounds { works: if self.number == 0 { 16 } else { 2 }, ..Bounds::default() },
+                    memory: 1 << 20,
+                    clock_tolerance: Duration::from_secs(300),
+                    clock_settle: Duration::from_secs(600),
+                },
+                share: if self.alone { Share::All } else { Share::Of(owned) },
+                board: HeldBoard::default(),
+            };
+            self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
+        }
+        self.sweeper.as_mut().unwrap()
+    }
+
+    /// One round of its sweep, of so many steps at most.
+    pub async fn round(&mut self, steps: usize) -> Round {
+        self.sweeper().await.round(None, steps).await
+    }
+
+    /// What one that has watched its clock from now on sweeps once that is `off`.
+    pub async fn round_by_wrong_clock(&mut self, off: TimeDelta) -> Round {
+        let clock = Arc::clone(&self.clock.of);
+        let right = clock.now();
+        // One that begins here: the longer it has watched, the more it takes for a clock that is being disciplined.
+        self.forget();
+        let sweeper = self.sweeper().await;
+        sweeper.look_at_clock();
+        clock.set_wall(right + off);
+        let round = sweeper.round(None, usize::MAX).await;
+        clock.set_wall(right);
+        sweeper.look_at_clock();
+        round
+    }
+
+    /// Makes all segments of closed buckets one that may become so, by spills of a batch each.
+    pub async fn compact(&mut self) -> Compacted {
+        let compacting = Compacting {
+            rule: Rule { target: 1 << 30, segments: 100, works: 100 },
+            memory: 1,
+            late: TimeDelta::zero(),
+            every: Duration::ZERO,
+        };
+        let mut compaction = Compaction::new(compacting, Duration::ZERO);
+        self.sweeper().await.compact(&mut compaction, usize::MAX).await
+    }
+
+    /// Stores records that arrive now by its clock.
+    pub async fn ingest(&mut self, records: &[Record], offset: i64) -> Stored {
+        let now = self.clock.now();
+        if self.writer.is_none() {
+            self.writer = Some(Writer::open(&self.root, &self.policy, self.number).await);
+        }
+        self.writer.as_mut().unwrap().ingest(records, offset, now).await
+    }
+}
