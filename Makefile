@@ -43,7 +43,7 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories
+soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED)
 	@tools/setup test
 	cargo test --locked $(CHECKED) --lib -- --ignored interleavings::
 	cargo test --locked $(CHECKED) --test it -- --ignored histories::

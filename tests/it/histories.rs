@@ -1,6 +1,9 @@
 //! Random histories of a table: policies and their changes, traffic, late records, compaction, holds, contract ends, withdrawals,
 //! jumps of time, one instance or two; judged after each step by a slow model that reads the table as foreign readers do
 //! (`tests/python/history.py`). Here is what carries the steps out.
+//!
+//! What goes wrong is told with its seed; `SOAK_HISTORIES_FROM` and `SOAK_HISTORIES` in the environment choose the seeds of the
+//! long run.
 
 mod instance;
 mod records;

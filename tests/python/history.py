@@ -50,7 +50,7 @@ class History:
             self.versions = [changes.State.first(self.random)]
             first = self.versions[0].policy
             self.triggers = any(rule["trigger"] != "event" for rule in first["rules"])
-            self.changes = self.random.choice([0, 0, 1, 3])
+            self.changes = self.random.choice([0, 1, 2, 4])
             if len(self.ahead) > 1 and (self.triggers or self.changes):
                 # Of a bucket whose tags two bring up to date, each its share, one may count the people that are there first.
                 first["products"]["sms"]["end"] = "remove"
@@ -201,7 +201,8 @@ class History:
                 self.model.activate(path)
                 if self.random.random() < 0.5:
                     self.drop(True)
-                return f"{state.policy['version']}: {', '.join(state.said)}"
+                swept = "swept" if self.random.random() < 0.5 and not self.sweep() else "not swept"
+                return f"{state.policy['version']}: {', '.join(state.said)}; {swept}"
         return "nothing that may be activated"
 
     def jump(self):
@@ -223,7 +224,7 @@ class History:
     def go(self):
         count = self.random.randint(6, 12)
         acts = [self.ingest] * 3 + [self.jump] * 4 + [self.hold, self.release, self.sweep, self.compact, self.wrong_clock]
-        acts += [self.contract_end, self.withdraw] * (2 if self.triggers else 0)
+        acts += [self.contract_end, self.withdraw] * (2 if self.triggers else 0) + [self.withdraw] * (2 if self.model.has_consent() else 0)
         acts += [self.activate] * self.changes
         self.step("ingest", self.ingest)
         for number in range(count):
