@@ -189,7 +189,7 @@ impl Product {
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> Plan {
         // Those that no notice can concern are told apart first.
-        self.suspected();
+        let suspected: Vec<StoredSegment> = self.suspected().into_iter().map(|suspect| suspect.segment).collect();
         let open = |profile: &ProfileId| self.is_open(profile);
         // What is outdated is retagged first: its deadlines are not what the active policy says. By a tag that may be no longer
         // true nothing goes either.
@@ -201,8 +201,10 @@ impl Product {
         // Whose work it is, and whether it is late, is told by what the active policy says.
         let outdated = outdated.map(|segment| (segment, self.as_due(segment))).filter(|(_, as_due)| !wait(as_due));
         let outdated: Vec<(&StoredSegment, Cow<'_, StoredSegment>)> = outdated.collect();
-        // Its people may belong among those that would be counted.
-        let buckets: BTreeSet<_> = outdated.iter().map(|(segment, _)| segment.bucket).collect();
+        // Their people may belong among those that would be counted.
+        let suspected = suspected.iter().filter(|segment| !self.is_outdated(segment) && !wait(segment));
+        let stale = outdated.iter().map(|(segment, _)| *segment).chain(suspected);
+        let buckets: BTreeSet<_> = stale.map(|segment| segment.bucket).collect();
         let planned = plan.works.len();
         plan.works.retain(|work| work.action != Action::End || !buckets.contains(&work.bucket));
         plan.more |= plan.works.len() < planned;
