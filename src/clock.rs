@@ -14,6 +14,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> DateTime<Utc>;
     /// Time since some fixed instant of this process, which never goes back.
     fn monotonic(&self) -> Duration;
+    /// How long the machine runs while `time` passes here: what whoever waits by this clock is to sleep for.
+    fn machine(&self, time: Duration) -> Duration {
+        time
+    }
 }
 
 /// A clock that several parts share.
@@ -76,7 +80,20 @@ impl ScaledClock {
         let now = SystemClock::new().now();
         Self::at(now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
     }
+
+    /// A clock that says `anchor` when the machine does and goes `speed` times as fast before and after: all processes of a
+    /// machine that are told the same agree.
+    #[must_use]
+    pub fn anchored(anchor: DateTime<Utc>, speed: u32) -> Self {
+        let passed = SystemClock::new().now() - anchor;
+        let began = i32::try_from(speed).ok().and_then(|speed| passed.checked_mul(speed));
+        Self::at(began.and_then(|began| anchor.checked_add_signed(began)).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
+    }
 }
+
+/// No wait by a fast clock is shorter, unless a shorter one was asked for: what looks at tables a thousand times a second does
+/// nothing else.
+const LEAST_WAIT: Duration = Duration::from_millis(500);
 
 impl Clock for ScaledClock {
     fn now(&self) -> DateTime<Utc> {
@@ -86,6 +103,10 @@ impl Clock for ScaledClock {
 
     fn monotonic(&self) -> Duration {
         self.started.elapsed().saturating_mul(self.speed)
+    }
+
+    fn machine(&self, time: Duration) -> Duration {
+        (time / self.speed.max(1)).max(time.min(LEAST_WAIT))
     }
 }
 
@@ -138,6 +159,26 @@ mod tests {
         assert!(early >= Duration::from_secs(200), "{early:?}");
         let wall = (wall - began).to_std().unwrap();
         assert!(early <= wall && wall <= late, "{early:?} {wall:?} {late:?}");
+    }
+
+    #[test]
+    fn clocks_of_one_anchor_agree_whenever_they_were_made() {
+        let anchor = SystemClock::new().now() - TimeDelta::seconds(60);
+        let early = ScaledClock::anchored(anchor, 1000);
+        std::thread::sleep(Duration::from_millis(30));
+        let late = ScaledClock::anchored(anchor, 1000);
+        let (one, other) = (early.now(), late.now());
+        // A thousand times what two readings lie apart, on a machine that is busy.
+        assert!((one - other).abs() < TimeDelta::seconds(20), "{one} {other}");
+        assert!(one - anchor >= TimeDelta::seconds(60_000), "{one}");
+    }
+
+    #[test]
+    fn a_wait_by_a_fast_clock_is_shorter_and_never_none() {
+        let clock = ScaledClock::at(DateTime::from_timestamp(1_790_000_000, 0).unwrap(), 1000);
+        assert_eq!(clock.machine(Duration::from_secs(3600)), Duration::from_millis(3600));
+        assert_eq!(clock.machine(Duration::from_secs(15)), Duration::from_millis(500));
+        assert_eq!(clock.machine(Duration::from_millis(100)), Duration::from_millis(100));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 49] = [
+pub const KEYS: [&str; 50] = [
     "policy",
     "root",
     "store.endpoint",
@@ -67,6 +67,7 @@ pub const KEYS: [&str; 49] = [
     "sweep.enabled",
     "sweep.every",
     "sweep.memory",
+    "sweep.takeover",
     "sweep.clock_tolerance",
     "sweep.clock_settle",
     "compact.enabled",
@@ -218,6 +219,8 @@ pub struct Sweep {
     pub every: Duration,
     /// The most bytes that the cells of one bucket may take while they are made.
     pub memory: u64,
+    /// How long work that another instance should do waits for it before it is everybody's.
+    pub takeover: Duration,
     /// How far the wall clock and the machine's running time may part before the clock has jumped.
     pub clock_tolerance: Duration,
     /// How long the clock must go evenly after a jump before it is trusted again.
@@ -302,6 +305,16 @@ impl Surroundings {
 #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
 pub fn clock_ahead() -> Option<Duration> {
     std::env::var("CLOCK_AHEAD").ok()?.parse().ok().map(Duration::from_secs)
+}
+
+/// A clock that goes many times as fast as the machine's, and agrees with it at an instant: `CLOCK_FROM` (RFC 3339) and
+/// `CLOCK_SPEED` in the environment. For the test of a whole retention life, whose processes must agree; no other build knows it.
+#[cfg(feature = "failpoints")]
+#[must_use]
+#[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
+pub fn clock_fast() -> Option<(chrono::DateTime<chrono::Utc>, u32)> {
+    let from = chrono::DateTime::parse_from_rfc3339(&std::env::var("CLOCK_FROM").ok()?).ok()?;
+    Some((from.to_utc(), std::env::var("CLOCK_SPEED").ok()?.parse().ok().filter(|speed| *speed > 0)?))
 }
 
 impl Config {

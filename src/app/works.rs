@@ -44,8 +44,9 @@ impl App {
         let board = HeldBoard::default();
         let counting =
             Watch::open(root, &self.policy, Arc::clone(&self.clock), self.metrics.clone(), board.clone()).await?;
+        let every = self.clock.machine(WATCH_EVERY);
         tasks.spawn(async move {
-            watch(counting, WATCH_EVERY).await;
+            watch(counting, every).await;
             "watch"
         });
         let Sweep { clock_tolerance, clock_settle, .. } = self.config.sweep;
@@ -73,6 +74,7 @@ impl App {
             },
         };
         let every = UPKEEP_EVERY.min(self.config.maintain.readers_grace).max(Duration::from_millis(200));
+        let every = self.clock.machine(every);
         tasks.spawn(async move {
             janitor.run(tables, every).await;
             "janitor"
@@ -97,7 +99,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             settings: Settings::of(&self.config.sweep),
-            share: Share::Of(owned.clone()),
+            share: Share::Of(owned.clone(), TimeDelta::from_std(self.config.sweep.takeover).unwrap_or(TimeDelta::MAX)),
             board,
         }
     }

@@ -169,6 +169,7 @@ mod tests {
           enabled: true
           every: 1m
           memory: 128MiB
+          takeover: 10m
           clock_tolerance: 5m
           clock_settle: 10m
         compact:

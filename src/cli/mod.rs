@@ -155,8 +155,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(outcome.code)
 }
 
-/// The machine's clock; in builds for tests one that is ahead of it, where the environment says so.
+/// The machine's clock; in builds for tests one that is ahead of it or goes faster, where the environment says so.
 fn clock() -> SharedClock {
+    #[cfg(feature = "failpoints")]
+    if let Some((from, speed)) = crate::config::clock_fast() {
+        tracing::warn!(clock.from = %from, clock.speed = speed, "this is a rehearsal: the clock goes faster than the machine's");
+        return Arc::new(ScaledClock::anchored(from, speed));
+    }
     #[cfg(feature = "failpoints")]
     if let Some(ahead) = crate::config::clock_ahead() {
         return Arc::new(ScaledClock::ahead(TimeDelta::from_std(ahead).unwrap_or(TimeDelta::MAX), 1));

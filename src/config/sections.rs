@@ -218,7 +218,7 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
         lanes,
         memory,
         commit_bytes,
-        commit_age: time("commit_age", 10, HOUR, problems),
+        commit_age: time("commit_age", 10, 24 * HOUR, problems),
         future_tolerance: time("future_tolerance", HOUR, 24 * HOUR, problems),
         shutdown_timeout: time("shutdown_timeout", 30, HOUR, problems),
         max_message_bytes,
@@ -262,6 +262,7 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
         enabled,
         every: time("every", 60, problems),
         memory,
+        takeover: time("takeover", 600, problems),
         clock_tolerance: time("clock_tolerance", 300, problems),
         clock_settle: time("clock_settle", 600, problems),
     }

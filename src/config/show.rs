@@ -45,6 +45,7 @@ impl fmt::Display for Config {
         writeln!(f, "sweep:\n  enabled: {}", self.sweep.enabled)?;
         writeln!(f, "  every: {}", show_duration(self.sweep.every))?;
         writeln!(f, "  memory: {}", show_bytes(self.sweep.memory))?;
+        writeln!(f, "  takeover: {}", show_duration(self.sweep.takeover))?;
         writeln!(f, "  clock_tolerance: {}", show_duration(self.sweep.clock_tolerance))?;
         writeln!(f, "  clock_settle: {}", show_duration(self.sweep.clock_settle))?;
         writeln!(f, "compact:\n  enabled: {}", self.compact.enabled)?;

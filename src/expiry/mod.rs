@@ -30,7 +30,7 @@ pub use guard::{ClockGuard, Verdict};
 pub use overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 pub use product::{Ending, HeldBy, OpenProductError, Product};
 pub use select::{Action, Bounds, Plan, Work, select};
-pub use share::{Owned, Share, TAKEOVER};
+pub use share::{Owned, Share};
 pub use sweeper::{Parts, Planned, Rhythm, Round, Settings, Sweeper, run as sweep};
 pub use trusted::TrustedClock;
 pub use watch::{HeldBoard, Watch, run as watch};

@@ -1,6 +1,6 @@
 //! Which segments are this instance's to sweep: those of the buckets and profiles that hash to a topic partition it owns.
 //!
-//! Promises that work which nobody has done [`TAKEOVER`] after it was due is everybody's: an instance that died, a group that
+//! Promises that work which nobody has done some minutes after it was due is everybody's: an instance that died, a group that
 //! stands still and a partition that nobody owns keep nothing from going. Two sweepers of one segment waste work, never data.
 
 use std::collections::BTreeSet;
@@ -11,9 +11,6 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::TopicPartition;
 use crate::store::StoredSegment;
-
-/// The time after which work is everybody's.
-pub const TAKEOVER: TimeDelta = TimeDelta::minutes(10);
 
 /// The partitions that this instance owns, as whoever reads them tells.
 #[derive(Debug, Clone, Default)]
@@ -40,8 +37,8 @@ impl Owned {
 pub enum Share {
     /// Everything.
     All,
-    /// What hashes to the partitions that it owns, and what nobody has done in time.
-    Of(Owned),
+    /// What hashes to the partitions that it owns, and what nobody has done so long after it was there to do.
+    Of(Owned, TimeDelta),
 }
 
 impl Share {
@@ -60,9 +57,9 @@ impl Share {
         since: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> bool {
-        let Share::Of(owned) = self else { return true };
+        let Share::Of(owned, takeover) = self else { return true };
         let Some(partition) = partition_of(partitions, segment) else { return true };
-        since.is_some_and(|since| now - since >= TAKEOVER) || owned.has(partition)
+        since.is_some_and(|since| now - since >= *takeover) || owned.has(partition)
     }
 }
 

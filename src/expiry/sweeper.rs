@@ -335,6 +335,6 @@ pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
         let wait = if at_once { Duration::ZERO } else { every };
         // A little more or less each time, so that instances that were started together part.
         let wait = wait.mul_f64(rand::random_range(0.9..1.1));
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(sweeper.parts.clock.machine(wait)).await;
     }
 }

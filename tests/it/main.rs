@@ -23,6 +23,8 @@ mod kills;
 #[cfg(test)]
 mod kills_of_sweeps;
 #[cfg(test)]
+mod life;
+#[cfg(test)]
 mod members;
 #[cfg(test)]
 mod object_store;

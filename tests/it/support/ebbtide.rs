@@ -32,6 +32,11 @@ impl Ebbtide {
         Self { process: Process::start(command, args, &variables, log), port }
     }
 
+    /// The operations port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// An answer of the operations port.
     pub fn ask(&self, path: &str) -> Option<(u16, String)> {
         http_get(&format!("http://127.0.0.1:{}{path}", self.port))

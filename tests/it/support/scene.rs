@@ -58,6 +58,14 @@ impl<'a> Scene<'a> {
         Self { retention_check: "warn", ..Self::derived(kafka, registry, partitions, arguments) }
     }
 
+    /// All products under the rules of a file, which may be shorter than their topics' retention.
+    pub fn ruled(kafka: &'a Kafka, registry: String, rules: &Path, partitions: u32) -> Self {
+        Self {
+            retention_check: "warn",
+            ..Self::derived(kafka, registry, partitions, args!["--rules", rules.display()])
+        }
+    }
+
     fn derived(kafka: &'a Kafka, registry: String, partitions: u32, more: &[String]) -> Self {
         let scratch = Scratch::new();
         let prefix = next_prefix();

@@ -1,0 +1,329 @@
+//! The stage of a life: a clock that all processes share, three instances of which one dies now and then, what officers do meanwhile.
+//!
+//! Promises that whatever happened stands in the file of events before it happens, with the time that it was by the fast clock.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::args;
+use crate::support::ebbtide::{Ebbtide, program};
+use crate::support::process::Process;
+use crate::support::python::{interpreter, run, script};
+use crate::support::scene::Scene;
+use crate::support::swept::Said;
+use crate::support::{kafka, registry, repo};
+
+/// How many times as fast as the machine's the clock goes: a day is three seconds.
+pub const SPEED: u32 = 28_800;
+/// Records a second of the machine's, over all products.
+const RATE: u32 = 150;
+/// Instances of the group.
+const INSTANCES: usize = 3;
+
+pub struct Stage {
+    pub scene: Scene<'static>,
+    /// When both clocks agree.
+    anchor: DateTime<Utc>,
+    pub instances: Vec<Ebbtide>,
+    traffic: Process,
+    sampler: Process,
+    pub kills: usize,
+    started: usize,
+}
+
+impl Stage {
+    /// Starts everything.
+    pub fn new() -> Self {
+        let rules = repo().join("tests/fixtures/life.yaml");
+        let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
+        // By the fast clock: a commit at most each second and a half, a look for what is due each three quarters, a takeover
+        // and the readers' grace each three seconds. Files have the machine's times: nothing may be judged by them.
+        scene.session = 1500;
+        scene.set("commit_age", "12h");
+        scene.set("lanes", "1");
+        scene.set("memory", "64MiB");
+        scene.sections = sections("1d", "3650d");
+        scene.policies_of_a_life();
+        let anchor = DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).unwrap();
+        let mut stage = Self {
+            traffic: start_traffic(&scene, anchor),
+            sampler: start_sampler(&scene, anchor),
+            scene,
+            anchor,
+            instances: Vec::new(),
+            kills: 0,
+            started: 0,
+        };
+        stage.event("policy", json!({"path": stage.scene.policy}));
+        stage.refill();
+        stage
+    }
+
+    /// The time by the fast clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.anchor + (Utc::now() - self.anchor) * i32::try_from(SPEED).unwrap()
+    }
+
+    /// Days since the life began.
+    pub fn day(&self) -> f64 {
+        (self.now() - self.anchor).as_seconds_f64() / 86_400.0
+    }
+
+    fn environment(&self) -> [(&'static str, String); 2] {
+        [("CLOCK_FROM", self.anchor.to_rfc3339()), ("CLOCK_SPEED", SPEED.to_string())]
+    }
+
+    /// Starts as many instances as are missing.
+    pub fn refill(&mut self) {
+        let environment = self.environment();
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        while self.instances.len() < INSTANCES {
+            self.started += 1;
+            self.instances.push(self.scene.start(&format!("ebbtide-{}", self.started), &environment));
+        }
+        let ports: Vec<u16> = self.instances.iter().map(Ebbtide::port).collect();
+        let new = self.scene.scratch.join("ports.new");
+        fs::write(&new, json!(ports).to_string()).unwrap();
+        fs::rename(new, self.scene.scratch.join("ports.json")).unwrap();
+    }
+
+    /// No process may end by itself.
+    pub fn all_run(&mut self) {
+        for process in
+            self.instances.iter_mut().map(|one| &mut one.process).chain([&mut self.traffic, &mut self.sampler])
+        {
+            assert!(process.ended().is_none(), "ended by itself:\n{}", process.tail());
+        }
+    }
+
+    /// The oldest instance dies; for half a day it is missed.
+    pub fn kill(&mut self) {
+        self.event("kill", json!({}));
+        self.instances.remove(0).process.kill();
+        self.kills += 1;
+        std::thread::sleep(Duration::from_millis(1500));
+        self.refill();
+    }
+
+    /// Another policy takes force, and the instances are started with it.
+    pub fn activate(&mut self, nth: usize) {
+        let new = self.scene.scratch.join(format!("policy-{nth}.yaml"));
+        let config = self.scene.config();
+        self.event("policy", json!({"path": new}));
+        self.done(args!["policy", "activate", new.display(), "--config", config.display()]);
+        self.scene.policy = new;
+        for mut old in self.instances.drain(..) {
+            old.stop();
+        }
+        self.refill();
+    }
+
+    /// A tenant's contract ends now.
+    pub fn contract_ends(&self, tenant: &str) {
+        let (config, at) = (self.scene.config(), self.event("contract", json!({"tenant": tenant})));
+        self.done(args!["contract", "end", tenant, "--at", at, "--config", config.display()]);
+    }
+
+    /// Somebody who was written to withdraws consent now.
+    pub fn consent_is_withdrawn(&self) {
+        let person = self.somebody("marketing", "email_address").to_lowercase();
+        let (config, at) = (self.scene.config(), self.event("withdraw", json!({"subject": person})));
+        let subject = format!("email:{person}");
+        self.done(args!["consent", "withdraw", "--subject", subject, "--at", at, "--config", config.display()]);
+    }
+
+    /// Holds what `selector` names of SMS and calls; the hold's id.
+    pub fn hold(&self, case: &str, selector: (&str, &str), told: Value) -> String {
+        let config = self.scene.config();
+        let (name, value) = selector;
+        let order = args![
+            "hold",
+            "place",
+            "--case",
+            case,
+            "--basis",
+            "court order",
+            "--until",
+            "2040-01-01",
+            name,
+            value,
+            "--product",
+            "sms",
+            "--product",
+            "voice",
+            "--output",
+            "json",
+            "--config",
+            config.display()
+        ];
+        let said: Value = serde_json::from_str(&self.done(order).out).unwrap();
+        let id = said["id"].as_str().unwrap().to_owned();
+        // It was in force before this is written: nothing of what it covers can have gone in between that was not due before.
+        let mut event = told;
+        event["hold"] = json!(id);
+        event["products"] = json!(["sms", "voice"]);
+        self.event("hold", event);
+        id
+    }
+
+    /// A hold is over.
+    pub fn release(&self, id: &str) {
+        let config = self.scene.config();
+        self.event("release", json!({"hold": id, "products": ["sms", "voice"]}));
+        self.done(args!["hold", "release", id, "--config", config.display()]);
+    }
+
+    /// A planted person of the last records.
+    pub fn somebody(&self, product: &str, column: &str) -> String {
+        let lines = fs::read_to_string(self.acked()).unwrap();
+        let of = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let there = line["product"] == product && !line["planted"].as_array()?.is_empty();
+            Some(line["record"][column].as_str()?.to_owned()).filter(|_| there)
+        };
+        lines.lines().rev().skip(50).find_map(of).expect("somebody was planted")
+    }
+
+    /// Notes what happens; when, as the command line takes it.
+    fn event(&self, what: &str, mut event: Value) -> String {
+        let now = self.now();
+        event["what"] = json!(what);
+        event["at"] = json!(now.timestamp_micros());
+        event["day"] = json!(self.day());
+        let mut file = fs::File::options().create(true).append(true).open(self.events()).unwrap();
+        file.write_all(format!("{event}\n").as_bytes()).unwrap();
+        now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
+    }
+
+    /// Runs a subcommand by the fast clock.
+    pub fn says(&self, args: &[String]) -> Said {
+        let output = Command::new(program()).args(args).envs(self.environment()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Runs one that must succeed.
+    pub fn done(&self, args: &[String]) -> Said {
+        let said = self.says(args);
+        assert_eq!(said.code, 0, "{args:?}: {}{}", said.out, said.err);
+        said
+    }
+
+    pub fn events(&self) -> PathBuf {
+        self.scene.scratch.join("events.jsonl")
+    }
+
+    pub fn acked(&self) -> PathBuf {
+        self.scene.scratch.join("acked.jsonl")
+    }
+
+    pub fn samples(&self) -> PathBuf {
+        self.scene.scratch.join("samples.jsonl")
+    }
+
+    /// Ends the traffic, waits until all of it is committed, and ends the instances and the sampler.
+    pub fn end(&mut self) {
+        fs::write(self.scene.scratch.join("stop-traffic"), "").unwrap();
+        let status = self.traffic.wait(Duration::from_secs(120));
+        assert!(status.success(), "the traffic failed:\n{}", self.traffic.tail());
+        let began = Instant::now();
+        let mut quiet = 0;
+        // A lag that is none several times over: the gauges are set as records come.
+        while quiet < 6 {
+            let lag: f64 = self.instances.iter().map(|one| one.metric("ebbtide_ingest_lag_records")).sum();
+            quiet = if lag == 0.0 { quiet + 1 } else { 0 };
+            assert!(began.elapsed() < Duration::from_secs(120), "{lag} records are not committed");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        fs::write(self.scene.scratch.join("stop-sampler"), "").unwrap();
+        let status = self.sampler.wait(Duration::from_secs(60));
+        assert!(status.success(), "the sampler failed:\n{}", self.sampler.tail());
+        for mut instance in self.instances.drain(..) {
+            instance.stop();
+        }
+    }
+
+    /// Sweeps until nothing is left that was due when this began; then no file stays that no version lists. When it began
+    /// and ended, in microseconds.
+    pub fn settle(&mut self) -> (i64, i64) {
+        let since = DateTime::from_timestamp(self.now().timestamp(), 0).unwrap();
+        let config = self.scene.config();
+        let until = since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        self.done(args!["sweep", "--output", "json", "--until", until, "--config", config.display()]);
+        self.scene.sections = sections("0s", "1h");
+        let config = self.scene.config();
+        self.done(args!["sweep", "--output", "json", "--until", until, "--config", config.display()]);
+        (since.timestamp_micros(), (self.now() + TimeDelta::hours(1)).timestamp_micros())
+    }
+}
+
+fn sections(readers_grace: &str, orphan_age: &str) -> String {
+    format!(
+        "maintain:\n  readers_grace: {readers_grace}\n  orphan_age: {orphan_age}\n  log_retention: 3650d\n  checkpoint_every: 50\n\
+         sweep:\n  every: 6h\n  takeover: 1d\n  clock_tolerance: 24h\n  clock_settle: 1h\n\
+         compact:\n  every: 1d\n  late: 1d\n  memory: 64MiB\n"
+    )
+}
+
+fn fast(anchor: DateTime<Utc>) -> [String; 4] {
+    let seconds = anchor.timestamp_micros() as f64 / 1e6;
+    ["--anchor".to_owned(), seconds.to_string(), "--speed".to_owned(), SPEED.to_string()]
+}
+
+fn start_traffic(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
+    let arguments = args![
+        "-B",
+        script("life_traffic.py"),
+        "--bootstrap",
+        scene.kafka.bootstrap(),
+        "--registry",
+        registry::shared().base(),
+        "--policy",
+        scene.policy.display(),
+        "--rate",
+        RATE,
+        "--partitions",
+        scene.partitions,
+        "--stop",
+        scene.scratch.join("stop-traffic").display(),
+        "--out",
+        scene.scratch.join("acked.jsonl").display()
+    ];
+    let arguments = [arguments.as_slice(), &fast(anchor)].concat();
+    Process::start(&interpreter(), &arguments, &[], &scene.scratch.join("traffic.log"))
+}
+
+fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
+    let arguments = args![
+        "-B",
+        script("life_samples.py"),
+        "--root",
+        scene.root.display(),
+        "--events",
+        scene.scratch.join("events.jsonl").display(),
+        "--ports",
+        scene.scratch.join("ports.json").display(),
+        "--every",
+        2,
+        "--stop",
+        scene.scratch.join("stop-sampler").display(),
+        "--out",
+        scene.scratch.join("samples.jsonl").display()
+    ];
+    let arguments = [arguments.as_slice(), &fast(anchor)].concat();
+    Process::start(&interpreter(), &arguments, &[], &scene.scratch.join("sampler.log"))
+}
+
+impl Scene<'_> {
+    /// The later policies of a life, beside its first.
+    fn policies_of_a_life(&self) {
+        let at = |nth| self.scratch.join(format!("policy-{nth}.yaml"));
+        run("life_policies.py", args![self.policy.display(), at(2).display(), at(3).display()]);
+    }
+}

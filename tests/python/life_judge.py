@@ -1,0 +1,211 @@
+"""Whether the tables of a retention life hold, at its end, exactly what they should of every record that Kafka acknowledged.
+
+A value must be gone once it is due by the policy in force; it must be there, and told by its tag, if no policy of the life ever made it due; held ones are
+there. Each record stands once, or has come to its end, or was past it on arrival, and the books account for all. What is due between --since and --until
+(microseconds, around the last sweep) may be either. --held-only asks for the rows of holds in force alone, beside running instances.
+--due and --living get planted values, one a line: those that must be in no byte, and some that must be found.
+"""
+
+import argparse
+import collections
+import json
+import os
+import subprocess
+
+from compare import lines
+from life_tables import DAY, Events
+from oracle import Oracle, instant, micros
+from tables import rows, verdict
+
+OWN = {"source_topic", "source_partition", "source_offset", "ingested_at", "profile", "policy_version", "bucket"}
+LIVING = 500
+
+
+class Life:
+    """Every policy of the life, its notices and its holds."""
+
+    def __init__(self, events):
+        self.events, self.ended = events, events.ended()
+        self.policies = [Oracle(event["path"]) for event in events.of("policy")]
+        self.withdrawn = {event["subject"]: event["at"] for event in events.of("withdraw")}
+        self.last = self.policies[-1]
+
+    def deadlines(self, oracle, product, record, arrived):
+        """When each category of a record is due by one policy; None: open."""
+        of = oracle.policy.products()[product]
+        event, arrival = instant(record[of["event_time"]]), instant(arrived)
+        first, last = oracle.bucket(min(event, arrival)), oracle.bucket(max(event, arrival))
+        country, tenant = oracle.jurisdiction(of, record), record.get(of.get("tenant"))
+        due = {}
+        for category in {category for category in of["fields"].values() if category != "none"}:
+            rule = oracle.rule(product, category, country, tenant)
+            trigger = rule.get("trigger", "event")
+            if trigger == "contract_end":
+                end = self.ended.get(tenant)
+                due[category] = None if end is None else micros(oracle.after(oracle.bucket(instant(end)), rule["keep"]))
+                continue
+            due[category] = micros(oracle.after(last, rule["keep"], whole=1) if rule["boundary"] == "at_least" else oracle.after(first, rule["keep"]))
+            if trigger == "consent_withdrawn":
+                people = [oracle.canonical(kind, record[name], record) for name, kind in of["subjects"].items()]
+                told = [self.withdrawn[person] for person in people if person in self.withdrawn]
+                buckets = [oracle.bucket(instant(at)) for at in told]
+                due[category] = min([due[category]] + [micros(oracle.start(bucket)) for bucket in buckets if bucket >= first])
+        return due
+
+    def fields(self, product, record, arrived):
+        """Of each personal field, when it is due by the last policy and the earliest by any; None: never."""
+        found = {}
+        for oracle in self.policies:
+            due = self.deadlines(oracle, product, record, arrived)
+            for name, category in oracle.policy.products()[product]["fields"].items():
+                if category != "none":
+                    found.setdefault(name, []).append(due[category])
+        kept = {name for name, category in self.last.policy.products()[product]["fields"].items() if category != "none"}
+        earliest = lambda times: min((at for at in times if at is not None), default=None)
+        return {name: (times[-1], earliest(times)) for name, times in found.items() if name in kept}
+
+    def held_since(self, product, record):
+        """Since when a record is held, if it is."""
+        of = self.last.policy.products()[product]
+        people = {self.last.canonical(kind, record[name], record) for name, kind in of.get("subjects", {}).items()}
+        for hold in self.events.holds():
+            if product in hold["products"] and (hold.get("tenant") == record.get(of["tenant"], "") or hold.get("subject") in people):
+                return hold["at"]
+        return None
+
+
+class Judge:
+    """Collects differences."""
+
+    def __init__(self, args):
+        self.args, self.life = args, Life(Events(args.events))
+        self.wrong, self.due, self.living, self.whole = [], [], [], 0
+
+    def say(self, text):
+        self.wrong.append(text)
+
+    def record(self, where, product, line, row):
+        """Judges one record and its row, or None."""
+        record = line["record"]
+        of = self.life.last.policy.products()[product]
+        arrived = row["ingested_at"] if row else record[of["event_time"]]
+        fields = self.life.fields(product, record, arrived)
+        held = self.life.held_since(product, record)
+        must_go = {name for name, (at, _) in fields.items() if held is None and at is not None and at <= self.args.since}
+        stays_until = self.args.until if held is None else held
+        must_stay = {name for name, (_, at) in fields.items() if at is None or at > stays_until}
+        for value, column, _ in line["planted"]:
+            if column in must_go:
+                self.due.append(value)
+            elif column in must_stay and record.get(column) is not None and len(self.living) < LIVING and held is None:
+                self.living.append(value)
+        if row is None:
+            if must_stay:
+                self.say(f"{where}: LOST: {sorted(must_stay)[:3]} are not due (held since {held})")
+            return
+        if fields and must_go == set(fields):
+            self.say(f"{where}: stands although it came to its end")
+            return
+        self.whole += held is not None
+        wanted = self.life.last.expect(product, record, row["ingested_at"]) or {}
+        for name in sorted(must_go):
+            if row.get(name) is not None:
+                self.say(f"{where}: {name} is overdue")
+        for name in sorted(must_stay):
+            if row.get(name, "missing") != wanted.get(name, "unknown"):
+                self.say(f"{where}: {name} is {row.get(name)!r}, not {wanted.get(name)!r}")
+            tag = f"expires_{of['fields'][name]}"
+            # What is held keeps its old tags until it is free.
+            if held is None and row[tag] != fields[name][0]:
+                self.say(f"{where}: {tag} is {row[tag]!r}, not {fields[name][0]!r}")
+        for name, category in of["fields"].items():
+            if category == "none" and row.get(name) != wanted.get(name):
+                self.say(f"{where}: {name} is {row.get(name)!r}, not {wanted.get(name)!r}")
+
+    def table(self, product, produced):
+        """Judges one table; its records that stand and those in cells."""
+        stands, cells = collections.defaultdict(list), 0
+        for row in rows("duckdb", os.path.join(self.args.root, "tables", product)):
+            if row["source_topic"] is None:
+                cells += row["records"]
+            else:
+                stands[(row["source_topic"], row["source_partition"], row["source_offset"])].append(row)
+        standing = sum(map(len, stands.values()))
+        for key, line in produced.items():
+            there, where = stands.pop(key, []), f"{product} {key}"
+            if len(there) > 1:
+                self.say(f"{where}: stands {len(there)} times")
+            self.record(where, product, line, there[0] if there else None)
+        for key in [] if self.args.held_only else stands:
+            self.say(f"{product} {key}: nobody produced this")
+        return standing, cells
+
+    def books(self, product, produced, standing, cells):
+        """The books hold, and account for exactly what was produced."""
+        command = [self.args.program, "table", "audit", product, "--output", "json", "--root", self.args.root]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        if said.returncode:
+            self.say(f"{product}: the audit fails: {said.stdout}{said.stderr}")
+            return {}
+        totals = json.loads(said.stdout)["totals"]
+        ended = totals.get("removed", 0) + totals.get("suppressed", 0) + totals["expired"] + totals["dead_letters"]
+        if totals["read"] != len(produced) or standing + cells + ended != len(produced):
+            self.say(f"{product}: {standing} records and {cells} in cells; the books: {totals}; produced: {len(produced)}")
+        return totals
+
+
+def written(root):
+    """Bytes of the segments that commits added, by what the commits say that they are."""
+    found = collections.Counter()
+    for at, _, names in os.walk(os.path.join(root, "tables")):
+        for name in names:
+            if not (at.endswith("_delta_log") and name.endswith(".json")):
+                continue
+            with open(os.path.join(at, name), encoding="utf-8") as file:
+                actions = [json.loads(line) for line in file]
+            what = next((action["commitInfo"].get("operation", "?") for action in actions if "commitInfo" in action), "?")
+            found[what] += sum(action["add"]["size"] for action in actions if "add" in action)
+            found[f"{what} commits"] += 1
+    return dict(found)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--root", required=True)
+    parser.add_argument("--events", required=True)
+    parser.add_argument("--acked", required=True)
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--since", type=int, required=True)
+    parser.add_argument("--until", type=int, required=True)
+    parser.add_argument("--held-only", action="store_true")
+    parser.add_argument("--due")
+    parser.add_argument("--living")
+    args = parser.parse_args()
+
+    judge = Judge(args)
+    produced = collections.defaultdict(dict)
+    for line in lines([args.acked]):
+        product = line["product"]
+        if args.held_only:
+            of = judge.life.last.policy.products()[product]
+            # What has just been produced may not be stored yet.
+            if judge.life.held_since(product, line["record"]) is None or line["record"][of["event_time"]] > args.since - 5 * DAY:
+                continue
+        produced[product][(line["topic"], line["partition"], line["offset"])] = line
+    said = {}
+    for product, by_key in sorted(produced.items()):
+        standing, cells = judge.table(product, by_key)
+        said[product] = {"produced": len(by_key), "stand": standing, "in_cells": cells}
+        if not args.held_only:
+            said[product] |= judge.books(product, by_key, standing, cells)
+    said["held"] = judge.whole
+    if not args.held_only:
+        said["due values"], said["bytes"] = len(judge.due), written(args.root)
+        for path, values in ((args.due, judge.due), (args.living, judge.living)):
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(value + "\n" for value in values)
+    verdict(judge.wrong, said)
+
+
+if __name__ == "__main__":
+    main()

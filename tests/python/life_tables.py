@@ -1,0 +1,154 @@
+"""What the tables of a retention life hold, file by file, read by delta-rs and pyarrow alone; and what happened in it, from the file of its events.
+
+A file never changes, so each is read once. Promises to go by rows alone: nothing is taken from what Ebbtide says of a file but that a version lists it.
+"""
+
+import collections
+import datetime
+import json
+import os
+import urllib.parse
+
+import deltalake
+import pyarrow.compute
+import pyarrow.parquet
+
+from oracle import EPOCH, Oracle
+
+DAY = 86_400_000_000
+GRACE = 6 * DAY  # of every rule in tests/fixtures/life.yaml
+
+
+def micros(value):
+    return (value - EPOCH) // datetime.timedelta(microseconds=1)
+
+
+class Events:
+    """What the test did so far: policies, holds, contract ends, withdrawals."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            self.all = [json.loads(line) for line in file if line.endswith("\n")]
+
+    def of(self, what):
+        return [event for event in self.all if event["what"] == what]
+
+    def policy(self):
+        return self.of("policy")[-1]["path"]
+
+    def ended(self):
+        return {event["tenant"]: event["at"] for event in self.of("contract")}
+
+    def holds(self):
+        """The holds in force: each is a tenant or a subject, and products."""
+        released = {event["hold"] for event in self.of("release")}
+        return [event for event in self.of("hold") if event["hold"] not in released]
+
+    def settling(self, now, product):
+        """Whether what is due was made so at once and not long ago: it has a grace from then on."""
+        recent = [event for event in self.all if event["at"] + GRACE + DAY > now]
+        policies = [event for event in recent if event["what"] == "policy" and event is not self.of("policy")[0]]
+        return bool(policies) or any(event["what"] == "release" and product in event["products"] for event in recent)
+
+
+class File:
+    """One segment: its values by category, deadline and tenant."""
+
+    def __init__(self, path, fields, tenant, subjects):
+        table = pyarrow.parquet.ParquetFile(path).read()
+        names = set(table.column_names)
+        column = lambda name: table[name].to_pylist() if name in names else [None] * table.num_rows
+        tenants = column(tenant)
+        topics = column("source_topic")
+        self.bytes = os.path.getsize(path)
+        self.cells = sum(topic is None for topic in topics)
+        self.rows = table.num_rows - self.cells
+        self.in_cells = sum(count for count, topic in zip(column("records"), topics) if topic is None)
+        self.values = collections.Counter()
+        people = list(zip(*[column(name) for name in subjects])) or [()] * table.num_rows
+        for category in sorted({category for category in fields.values() if category != "none"}):
+            there = [False] * table.num_rows
+            for name, of in fields.items():
+                if of == category and name in names:
+                    valid = pyarrow.compute.is_valid(table[name]).to_pylist()
+                    there = [one or other for one, other in zip(there, valid)]
+            for at, who, person, one in zip(column(f"expires_{category}"), tenants, people, there):
+                if one:
+                    # Who it is about only matters where somebody is held: those are few, and looked up by name.
+                    self.values[(category, None if at is None else micros(at), who, person)] += 1
+
+
+class Tables:
+    """All tables under a root, at their newest versions."""
+
+    def __init__(self, root):
+        self.root, self.files = root, {}
+
+    def products(self):
+        folder = os.path.join(self.root, "tables")
+        return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+    def read(self, product, policy):
+        """The files of a table by bucket and profile. A file that is unlinked meanwhile: the newest version does without it."""
+        of = policy.products()[product]
+        key = lambda path: (path, json.dumps(of["fields"], sort_keys=True))
+        for last in [False] * 5 + [True]:
+            path = os.path.join(self.root, "tables", product)
+            try:
+                uris = deltalake.DeltaTable(path).file_uris()
+                paths = [urllib.parse.unquote(uri.removeprefix("file://")) for uri in uris]
+                known = self.files.get(product, {})
+                found = {}
+                for path in paths:
+                    found[key(path)] = known.get(key(path)) or File(path, of["fields"], of.get("tenant"), list(of.get("subjects", {})))
+                self.files[product] = found
+                return {path: file for (path, _), file in found.items()}
+            except FileNotFoundError:
+                if last:
+                    raise
+
+
+def place(path):
+    """The bucket of a file and its profile, as its folders name them."""
+    parts = dict(part.split("=", 1) for part in path.split(os.sep) if "=" in part)
+    return parts["bucket"], parts["profile"]
+
+
+class Reckoning:
+    """What of a table is there, and what should not be: by the tags, and by who was told to go."""
+
+    def __init__(self, events):
+        self.events, self.oracle = events, Oracle(events.policy())
+        self.ended = events.ended()
+
+    def is_held(self, product, tenant, people):
+        for hold in self.events.holds():
+            if product in hold["products"] and (hold.get("tenant") == tenant or hold.get("subject") in people):
+                return True
+        return False
+
+    def deadline(self, product, category, tagged, tenant):
+        """When a value is due: by its tag, or, where that is open, by the end of its tenant's contract."""
+        if tagged is not None or tenant not in self.ended:
+            return tagged
+        rule = self.oracle.rule(product, category, "ZZ", tenant)
+        if rule.get("trigger") != "contract_end":
+            return None
+        end = self.oracle.bucket(EPOCH + datetime.timedelta(microseconds=self.ended[tenant]))
+        return micros(self.oracle.after(end, rule["keep"]))
+
+    def table(self, product, files, now):
+        """Counts of one table at `now`."""
+        stored, overdue, held = collections.Counter(), collections.Counter(), 0
+        for file in files.values():
+            for (category, tagged, tenant, people), count in file.values.items():
+                stored[category] += count
+                due = self.deadline(product, category, tagged, tenant)
+                if due is not None and due < now and self.is_held(product, tenant, people):
+                    held += count
+                elif due is not None and due < now - GRACE:
+                    overdue[category] += count
+        places = collections.Counter(place(path) for path in files)
+        closed = (EPOCH + datetime.timedelta(microseconds=now - 7 * DAY)).date().isoformat()
+        most = max((count for (bucket, _), count in places.items() if bucket < closed), default=0)
+        return {"stored": stored, "overdue": overdue, "held": held, "segments": len(files), "most": most}
