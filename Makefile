@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak fuzz lint
+.PHONY: help setup build demo test bench soak picture fuzz lint
 
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
@@ -43,12 +43,18 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED)
+soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED); a retention life of eight months
 	@tools/setup test
 	cargo test --locked $(CHECKED) --lib -- --ignored interleavings::
 	cargo test --locked $(CHECKED) --test it -- --ignored histories::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
 		cargo test --locked $(CHECKED) --test it -- --nocapture kills
+	$(MAKE) picture
+
+picture: ## A retention life of eight months in a quarter of an hour, and docs/life.svg drawn of it (beside nothing else: its days are three seconds)
+	@tools/setup test
+	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::
+	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
 fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build

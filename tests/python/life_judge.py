@@ -3,7 +3,8 @@
 A value must be gone once it is due by the policy in force; it must be there, and told by its tag, if no policy of the life ever made it due; held ones are
 there. Each record stands once, or has come to its end, or was past it on arrival, and the books account for all. What is due between --since and --until
 (microseconds, around the last sweep) may be either. --held-only asks for the rows of holds in force alone, beside running instances.
---due and --living get planted values, one a line: those that must be in no byte, and some that must be found.
+--due and --living get planted values, one a line: those that must be in no byte, and some that must be found. A person who withdrew is remembered under
+`_controls` while a record could come that it concerns (docs/triggers.md): those values go to a file of their own, --due's name with `.remembered`.
 """
 
 import argparse
@@ -67,9 +68,10 @@ class Life:
     def held_since(self, product, record):
         """Since when a record is held, if it is."""
         of = self.last.policy.products()[product]
-        people = {self.last.canonical(kind, record[name], record) for name, kind in of.get("subjects", {}).items()}
-        for hold in self.events.holds():
-            if product in hold["products"] and (hold.get("tenant") == record.get(of["tenant"], "") or hold.get("subject") in people):
+        holds = [hold for hold in self.events.holds() if product in hold["products"]]
+        people = {self.last.canonical(kind, record[name], record) for name, kind in of.get("subjects", {}).items()} if holds else set()
+        for hold in holds:
+            if hold["tenant"] == record.get(of["tenant"]) if "tenant" in hold else hold["subject"] in people:
                 return hold["at"]
         return None
 
@@ -79,7 +81,7 @@ class Judge:
 
     def __init__(self, args):
         self.args, self.life = args, Life(Events(args.events))
-        self.wrong, self.due, self.living, self.whole = [], [], [], 0
+        self.wrong, self.due, self.remembered, self.living, self.whole = [], [], [], [], 0
 
     def say(self, text):
         self.wrong.append(text)
@@ -96,7 +98,7 @@ class Judge:
         must_stay = {name for name, (_, at) in fields.items() if at is None or at > stays_until}
         for value, column, _ in line["planted"]:
             if column in must_go:
-                self.due.append(value)
+                (self.remembered if value.lower() in self.life.withdrawn else self.due).append(value)
             elif column in must_stay and record.get(column) is not None and len(self.living) < LIVING and held is None:
                 self.living.append(value)
         if row is None:
@@ -201,7 +203,7 @@ def main():
     said["held"] = judge.whole
     if not args.held_only:
         said["due values"], said["bytes"] = len(judge.due), written(args.root)
-        for path, values in ((args.due, judge.due), (args.living, judge.living)):
+        for path, values in ((args.due, judge.due), (f"{args.due}.remembered", judge.remembered), (args.living, judge.living)):
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(value + "\n" for value in values)
     verdict(judge.wrong, said)

@@ -62,19 +62,15 @@ def main():
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
 
-    tables, looks, quiet_until = Tables(args.root), 0, 0
+    tables, looks, quiet_until, last = Tables(args.root), 0, 0, time.time()
     pause = args.every * 86400 / args.speed
     began = time.time()
     with open(args.out, "w", encoding="utf-8") as out:
         while not os.path.exists(args.stop):
-            looks += 1
-            # What the look itself takes is no stall; the next look is then at the next time that is not past.
-            due = began + pause * looks
-            if time.time() > due:
-                looks = int((time.time() - began) / pause) + 1
-                due = began + pause * looks
-            time.sleep(max(0.0, due - time.time()))
-            stalled = time.time() - due > STALL
+            # At the next time that is not past: a look may take longer than the pause.
+            looks = max(looks + 1, int((time.time() - began) / pause) + 1)
+            time.sleep(max(0.0, began + pause * looks - time.time()))
+            stalled, last = time.time() - last > 2 * pause + STALL, time.time()
             now = int((args.anchor + (time.time() - args.anchor) * args.speed) * 1e6)
             quiet_until = now + GRACE + DAY if stalled else quiet_until
             begun = time.time()

@@ -123,7 +123,7 @@ class Reckoning:
 
     def is_held(self, product, tenant, people):
         for hold in self.events.holds():
-            if product in hold["products"] and (hold.get("tenant") == tenant or hold.get("subject") in people):
+            if product in hold["products"] and (hold["tenant"] == tenant if "tenant" in hold else hold["subject"] in people):
                 return True
         return False
 

@@ -3,6 +3,7 @@
 //! Promises that its size does not grow with the table's files or versions, and that reading on costs what is new.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
@@ -25,6 +26,10 @@ const FORBIDDEN: [(&str, Option<&str>); 4] = [
     ("delta.appendOnly", Some("true")),
 ];
 
+/// How often a log is looked at again that seemed damaged, and what is waited between.
+const LOOKS_AGAIN: usize = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 /// A table at one version.
 #[derive(Debug, Clone)]
 pub struct LogState {
@@ -43,6 +48,20 @@ pub struct LogState {
     pub made_at: Option<DateTime<Utc>>,
 }
 
+/// The kernel's view of the newest version. A folder is not listed at an instant: beside busy writers an entry may be missed whose
+/// follower is seen, which looks like a gap. Whoever looks again sees both; a log that is damaged stays so.
+async fn newest_snapshot(log: &LogStoreRef) -> Result<Snapshot, StoreError> {
+    let mut again = 0;
+    loop {
+        match Snapshot::try_new(log.as_ref(), None).await {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) if again >= LOOKS_AGAIN => return Err(error.into()),
+            Err(_) => again += 1,
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
 impl LogState {
     /// The newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
     pub async fn load(log: &LogStoreRef) -> Result<Option<LogState>, StoreError> {
@@ -55,7 +74,7 @@ impl LogState {
         if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
             return Ok(None);
         }
-        let snapshot = Snapshot::try_new(log.as_ref(), None).await?;
+        let snapshot = newest_snapshot(log).await?;
         let version = snapshot.version();
         let Last { evidence, foreign } = last_evidence(log, version).await?;
         let told = evidence.as_ref().map(|(_, evidence)| evidence.totals);

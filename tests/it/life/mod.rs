@@ -34,7 +34,7 @@ fn live(days: f64, acts: &[(f64, Act)]) {
     while stage.day() < days {
         stage.all_run();
         if stage.day() >= 7.0 * week {
-            week += 1.0;
+            week = (stage.day() / 7.0).floor() + 1.0;
             stage.kill();
         }
         if let Some((day, act)) = acts.get(next).filter(|(day, _)| stage.day() >= *day) {
@@ -102,6 +102,7 @@ fn eight_months_in_which_nothing_is_overdue_lost_or_left() {
 }
 
 #[test]
+#[ignore = "two minutes on a machine that does nothing else: make soak"]
 fn five_weeks_in_which_nothing_is_overdue_lost_or_left() {
     let (_, _) = (kafka::shared(), registry::shared());
     live(
