@@ -93,7 +93,7 @@ impl Instance {
                     clock_tolerance: Duration::from_secs(300),
                     clock_settle: Duration::from_secs(600),
                 },
-                share: if self.alone { Share::All } else { Share::Of(owned) },
+                share: if self.alone { Share::All } else { Share::Of(owned, TimeDelta::minutes(10)) },
                 board: HeldBoard::default(),
             };
             self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
