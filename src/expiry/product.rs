@@ -128,7 +128,7 @@ impl Product {
 
     /// The segments that notices may concern and that were not looked into for them.
     pub fn suspected(&mut self) -> Vec<Suspect> {
-        self.stale.suspected((&self.table, &self.index), (&self.calendar, &self.records))
+        self.stale.suspected(&self.table, self.index.iter(), (&self.calendar, &self.records))
     }
 
     /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
@@ -147,13 +147,10 @@ impl Product {
 
     /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
     pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
-        let suspects = self.suspected();
-        let alike =
-            |suspect: &&Suspect| (suspect.segment.bucket, &suspect.segment.profile) == (work.bucket, &work.profile);
-        let mut alike: Vec<&Suspect> = suspects.iter().filter(alike).collect();
+        let by = (&self.calendar, &self.records);
+        let suspects = self.stale.suspected(&self.table, &work.segments, by);
         // The one that was looked into for the fewest notices is looked into for all that the others are.
-        alike.sort_by_key(|suspect| std::cmp::Reverse(suspect.notices()));
-        Some(self.stale.retagging(alike.first()?, (&self.calendar, &self.records)))
+        Some(self.stale.retagging(suspects.iter().max_by_key(|suspect| suspect.notices())?, by))
     }
 
     /// The newest notice that concerns the product.
@@ -320,8 +317,8 @@ impl Product {
             }
             let mut left = Vec::with_capacity(work.segments.len());
             for mut segment in std::mem::take(&mut work.segments) {
-                let suspect = self.suspected().into_iter().find(|suspect| suspect.segment.path == segment.path);
-                let Some(suspect) = suspect else { continue };
+                let by = (&self.calendar, &self.records);
+                let Some(suspect) = self.stale.suspected(&self.table, [&segment], by).pop() else { continue };
                 segment.records = self.stale_rows(&suspect).await?.iter().map(|rows| rows.records).sum();
                 match segment.records {
                     0 => some = true,

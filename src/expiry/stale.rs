@@ -139,24 +139,29 @@ impl Stale {
         StaleRows { records, due: due.collect() }
     }
 
-    /// The segments that must be looked into. Those that no notice can concern are noted as true.
-    pub fn suspected(
+    /// Those of some segments that must be looked into. Those that no notice can concern are noted as true.
+    pub fn suspected<'s>(
         &mut self,
-        (table, index): (&Table, &SegmentIndex),
+        table: &Table,
+        segments: impl IntoIterator<Item = &'s StoredSegment>,
         (calendar, records): (&Calendar, &Records),
     ) -> Vec<Suspect> {
         let mut found = Vec::new();
         if self.notices.is_empty() {
             return found;
         }
-        for segment in index.iter() {
+        // What a notice makes of a profile is the dear part: many came in one bucket, and neighbours are of one profile.
+        let (mut known, mut of) = (HashMap::new(), None);
+        for segment in segments {
             if !self.suspects(segment) {
                 continue;
             }
-            let suspect = self.profile(table, &segment.profile).and_then(|profile| {
-                let since = self.seen.get(&segment.path).copied().unwrap_or_default();
-                self.suspect(segment, profile, since, (calendar, records))
-            });
+            if of.replace((segment.bucket, &segment.profile)) != Some((segment.bucket, &segment.profile)) {
+                known.clear();
+            }
+            let suspect = self
+                .profile(table, &segment.profile)
+                .and_then(|profile| self.suspect(segment, profile, (calendar, records), &mut known));
             match suspect {
                 Some(suspect) => found.push(suspect),
                 None => self.note_true(segment.path.clone()),
@@ -169,12 +174,11 @@ impl Stale {
         &self,
         segment: &StoredSegment,
         profile: Arc<Profile>,
-        since: ControlsVersion,
         (calendar, records): (&Calendar, &Records),
+        known: &mut HashMap<Triggered, Moved>,
     ) -> Option<Suspect> {
         let (mut rows, mut due, mut first) = (Vec::new(), BTreeMap::new(), None::<DateTime<Utc>>);
-        // Many notices came in one bucket, and what one makes of a profile is the dear part.
-        let mut known: HashMap<Triggered, Moved> = HashMap::new();
+        let since = self.seen.get(&segment.path).copied().unwrap_or_default();
         for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
             let triggered = notice.triggered();
             let moved =

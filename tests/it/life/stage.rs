@@ -45,7 +45,7 @@ impl Stage {
         // By the fast clock: a commit at most each second and a half, a look for what is due each three quarters, a takeover
         // and the readers' grace each three seconds. Files have the machine's times: nothing may be judged by them.
         scene.session = 1500;
-        scene.set("commit_age", "12h");
+        scene.set("commit_age", "24h");
         scene.set("lanes", "1");
         scene.set("memory", "64MiB");
         scene.sections = sections("1d", "3650d");
@@ -310,7 +310,7 @@ fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
         "--ports",
         scene.scratch.join("ports.json").display(),
         "--every",
-        2,
+        4,
         "--stop",
         scene.scratch.join("stop-sampler").display(),
         "--out",
