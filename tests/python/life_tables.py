@@ -16,7 +16,7 @@ import pyarrow.parquet
 from oracle import EPOCH, Oracle
 
 DAY = 86_400_000_000
-GRACE = 6 * DAY  # of every rule in tests/fixtures/life.yaml
+GRACE = 10 * DAY  # of every rule in tests/fixtures/life.yaml
 
 
 def micros(value):
