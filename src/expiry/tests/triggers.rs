@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::watch;
 use crate::clock::Clock;
 use crate::controls::{Noted, Notice, NoticeError, Scope};
-use crate::expiry::testing::{Sms, World, number, sms, start, texts};
+use crate::expiry::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, sms, start, texts};
 use crate::expiry::{Action, HeldBoard, Product};
 use crate::store::{ControlsVersion, SegmentIndex};
 
@@ -146,6 +146,23 @@ async fn who_withdraws_a_second_time_is_gone_with_what_happened_in_between() {
     world.ingest(&texts(late, 3)).await;
     let round = world.sweep().await;
     assert_eq!((round.did.retagged, contents(world.rows().await)), (1, 4), "{round:?}");
+    world.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
+    let text = policy_text_of(ANONYMIZE, CONTRACT)
+        .replace("keep: 30 days, trigger: event", "keep: 30 days, trigger: contract_end");
+    let mut world = World::new(ANONYMIZE);
+    world.adopt(read(&text).policy.unwrap());
+    world.contract_end("acme", start()).await;
+    world.ingest(&of_two(start(), 2)).await;
+    world.pass(TimeDelta::days(40));
+    world.contract_end("rare", start()).await;
+    world.sweep().await;
+    // Two of each customer are too few to be told; all four are not.
+    let rows = world.rows().await;
+    assert!(rows.len() == 1 && rows[0][5].as_deref() == Some("4"), "{rows:?}");
     world.balances().await;
 }
 
