@@ -125,19 +125,20 @@ impl Table {
         let store = self.log.object_store(None);
         // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell. So do those of
         // unlike policies: of one file only the least version is told.
-        let mut wholes: Vec<(NewTags, Vec<StoredSegment>)> = Vec::new();
+        let mut wholes: Vec<((NewTags, Vec<bool>), Vec<StoredSegment>)> = Vec::new();
         for source in sources {
             let opened = Opened::open(&store, &source.path).await?;
             match self.course(&opened, source, by).await? {
                 Course::Stays => {}
                 Course::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
-                    let alike = |(to, with): &&mut (NewTags, Vec<StoredSegment>)| {
-                        let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
-                        *to == tags && with.first().is_some_and(|with| told(with) == told(source))
+                    let has = whole::has(&opened, self.spec(), &tags);
+                    let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
+                    let alike = |((to, there), with): &&mut ((NewTags, Vec<bool>), Vec<StoredSegment>)| {
+                        *to == tags && *there == has && with.first().is_some_and(|with| told(with) == told(source))
                     };
                     match wholes.iter_mut().find(alike) {
                         Some((_, with)) => with.push(source.clone()),
-                        None => wholes.push((tags, vec![source.clone()])),
+                        None => wholes.push(((tags, has), vec![source.clone()])),
                     }
                 }
                 Course::Whole(_) | Course::Parted(_) => {
@@ -149,7 +150,7 @@ impl Table {
                 }
             }
         }
-        for (tags, members) in wholes {
+        for ((tags, _), members) in wholes {
             let written = self.retag_whole(&members, &tags).await?;
             done.bytes_copied += written.bytes_copied;
             for (segment, of) in written.segments {

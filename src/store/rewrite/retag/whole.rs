@@ -1,6 +1,6 @@
 //! All rows of segments get the same tags: everything else is copied byte for byte.
 //!
-//! Promises that nothing is decoded, and that a row group which holds nothing of a category gets no deadline for it.
+//! Promises that nothing is decoded, and that a row group which lost a category gets no deadline for it.
 
 use std::sync::Arc;
 
@@ -40,6 +40,13 @@ pub fn is_mixed(opened: &Opened, tags: &NewTags) -> bool {
     let groups = opened.metadata.metadata().row_groups();
     let columns: Vec<String> = tags.deadlines.iter().map(|(category, _)| expires_column(category)).collect();
     groups.iter().any(|group| columns.iter().any(|column| mixed(group, column)))
+}
+
+/// Which of the categories that are written anew a file has a column of, be it null: of those that were open the tag does not
+/// tell who lost them, but the file does.
+pub fn has(opened: &Opened, spec: &TableSpec, tags: &NewTags) -> Vec<bool> {
+    let there = |column: &String| opened.metadata.schema().column_with_name(column).is_some();
+    tags.deadlines.iter().map(|(category, _)| columns_of(spec, category).iter().any(there)).collect()
 }
 
 /// The tags that are written anew, each with its type in the file.

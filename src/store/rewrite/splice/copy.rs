@@ -144,12 +144,12 @@ impl Old<'_> {
     }
 
     /// Whether rows of a group have what a tag is about: where the file tells by the tag itself which of its groups lost it, by
-    /// that; else by the columns.
+    /// that. Else it was open, and lost by no row of a file that has the columns, be they null: on arrival these get it too.
     fn keeps(&self, group: &RowGroupMetaData, written: &Written) -> bool {
         let tag = std::slice::from_ref(&written.column);
         match self.metadata.row_groups().iter().any(|group| is_there(group, tag)) {
             true => is_there(group, tag),
-            false => is_there(group, &written.of),
+            false => group.columns().iter().any(|chunk| is_of(chunk, &written.of)),
         }
     }
 
@@ -243,10 +243,14 @@ fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChun
 /// Whether a row group may hold anything of one of the columns.
 fn is_there(group: &RowGroupMetaData, columns: &[String]) -> bool {
     group.columns().iter().any(|chunk| {
-        let root = chunk.column_path().parts().first();
         let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
-        root.is_some_and(|root| columns.contains(root)) && nulls != u64::try_from(chunk.num_values()).ok()
+        is_of(chunk, columns) && nulls != u64::try_from(chunk.num_values()).ok()
     })
+}
+
+/// Whether a chunk is one of the columns, or a part of one.
+fn is_of(chunk: &ColumnChunkMetaData, columns: &[String]) -> bool {
+    chunk.column_path().parts().first().is_some_and(|root| columns.contains(root))
 }
 
 fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use arrow::datatypes::FieldRef;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::{all, bytes, categories, column, filled, read, stored, texts, told, varied};
 use crate::ids::{Deadline, ProfileId};
-use crate::store::testing::{noon, rewrite, root, spec};
-use crate::store::{NewTags, Predicate, Retagging, RewriteError, Root, Split, StoredSegment, Table, audit};
+use crate::store::testing::{noon, rewrite, root, segment_tags, spec};
+use crate::store::{
+    NewTags, Predicate, Retagging, RewriteError, Root, SegmentWriter, Split, StoredSegment, Table, audit,
+};
 
 /// The target of each customer, by its number; 0: none.
 #[derive(Debug, Clone)]
@@ -118,6 +121,66 @@ async fn cells_and_segments_of_two_kinds_are_refused() {
     assert!(matches!(table.retag(&old, by.clone()).await, Err(RewriteError::Store(_))));
     old[1].cells = true;
     assert!(matches!(table.retag(&old[1..], by).await, Err(RewriteError::Store(_))));
+}
+
+/// Two segments whose phone numbers are open: one with some, one where all are null.
+async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
+    let mut tags = segment_tags();
+    tags.deadlines[1].1 = None;
+    let without = |rows: &RecordBatch| {
+        let of = |(field, column): (&FieldRef, &ArrayRef)| match field.name().as_str() {
+            "recipient" | "sent_at" => new_null_array(field.data_type(), column.len()),
+            _ => Arc::clone(column),
+        };
+        RecordBatch::try_new(rows.schema(), rows.schema().fields().iter().zip(rows.columns()).map(of).collect())
+            .unwrap()
+    };
+    let mut segments = Vec::new();
+    for rows in [varied(0, 20), without(&varied(20, 40))] {
+        let mut writer = SegmentWriter::new(table.spec().clone(), tags.clone(), &[]).unwrap();
+        writer.write(&rows).unwrap();
+        let mut open = told(&table.put(writer.finish().unwrap()).await.unwrap());
+        Arc::make_mut(&mut open.deadlines).remove(&"phone_number".parse().unwrap());
+        segments.push(open);
+    }
+    segments.try_into().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_open_gets_its_deadline_on_rows_too_that_hold_nothing_of_it_as_on_arrival() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let [some, none] = open_and_null(&table).await;
+    let new = tags(7, &[("phone_number", Some(3))], None);
+    for (of, sources, segments) in [
+        (vec![1; 7], vec![none.clone()], 1),
+        (vec![1; 7], vec![some, none.clone()], 1),
+        (vec![1, 0, 1, 0, 1, 0, 1], vec![none], 2),
+    ] {
+        let by = Arc::new(ByCustomer { of, targets: vec![new.clone()] });
+        let done = table.retag(&sources, by).await.unwrap().unwrap();
+        assert_eq!(done.segments.len(), segments);
+        let moved = done.segments.iter().find(|segment| *segment.profile() == new.profile).unwrap();
+        let found = read(bytes(&root, moved.path()));
+        assert_eq!(found.column_by_name("expires_phone_number").map(|column| column.null_count()), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
+    let (_folder, root) = root();
+    let table = Table::open(&root, spec()).await.unwrap();
+    let [_, open] = open_and_null(&table).await;
+    let spliced = table.splice(&[stored(&table, &varied(40, 60)).await], &categories(&["phone_number"])).await.unwrap();
+    let mut lost = told(&spliced.segments[0]);
+    Arc::make_mut(&mut lost.deadlines).remove(&"phone_number".parse().unwrap());
+    let by = Arc::new(ByCustomer { of: vec![1; 7], targets: vec![tags(7, &[("phone_number", Some(3))], None)] });
+    let done = table.retag(&[open, lost], by).await.unwrap().unwrap();
+    let deadlines = done.segments.iter().map(|segment| {
+        let found = read(bytes(&root, segment.path()));
+        found.column_by_name("expires_phone_number").map_or(found.num_rows(), |column| column.null_count())
+    });
+    assert_eq!(deadlines.collect::<Vec<_>>(), [0, 20]);
 }
 
 /// A segment with its rows as they were, and whether its rows lost their content one by one.
