@@ -72,6 +72,14 @@ enum Course {
     Parted(BTreeMap<u64, u64>),
 }
 
+/// Segments that become one under new tags.
+struct Alike {
+    tags: NewTags,
+    /// Of which of the categories whose tags are written anew the files have a column.
+    has: Vec<bool>,
+    members: Vec<StoredSegment>,
+}
+
 impl Table {
     /// Gives rows of segments of one bucket and profile new tags; `None` if none changes. Commits nothing.
     ///
@@ -125,7 +133,7 @@ impl Table {
         let store = self.log.object_store(None);
         // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell. So do those of
         // unlike policies: of one file only the least version is told.
-        let mut wholes: Vec<((NewTags, Vec<bool>), Vec<StoredSegment>)> = Vec::new();
+        let mut wholes: Vec<Alike> = Vec::new();
         for source in sources {
             let opened = Opened::open(&store, &source.path).await?;
             match self.course(&opened, source, by).await? {
@@ -133,12 +141,13 @@ impl Table {
                 Course::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let has = whole::has(&opened, self.spec(), &tags);
                     let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
-                    let alike = |((to, there), with): &&mut ((NewTags, Vec<bool>), Vec<StoredSegment>)| {
-                        *to == tags && *there == has && with.first().is_some_and(|with| told(with) == told(source))
+                    let alike = |of: &&mut Alike| {
+                        let first = of.members.first();
+                        of.tags == tags && of.has == has && first.is_some_and(|first| told(first) == told(source))
                     };
                     match wholes.iter_mut().find(alike) {
-                        Some((_, with)) => with.push(source.clone()),
-                        None => wholes.push(((tags, has), vec![source.clone()])),
+                        Some(of) => of.members.push(source.clone()),
+                        None => wholes.push(Alike { tags, has, members: vec![source.clone()] }),
                     }
                 }
                 Course::Whole(_) | Course::Parted(_) => {
@@ -150,7 +159,7 @@ impl Table {
                 }
             }
         }
-        for ((tags, _), members) in wholes {
+        for Alike { tags, members, .. } in wholes {
             let written = self.retag_whole(&members, &tags).await?;
             done.bytes_copied += written.bytes_copied;
             for (segment, of) in written.segments {
