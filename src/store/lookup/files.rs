@@ -70,8 +70,10 @@ impl Files {
             });
         }
         let _permit = self.permits.acquire().await;
-        let read = self.store.get_ranges(&Path::from(path), ranges).await;
-        let read = read.map_err(|error| self.failed(path, error))?;
+        let read = match self.store.get_ranges(&Path::from(path), ranges).await {
+            Ok(read) => read,
+            Err(error) => return Err(self.unread(path, ranges, error).await),
+        };
         match read.iter().zip(ranges).all(|(bytes, range)| bytes.len() as u64 == range.end - range.start) {
             true => Ok(read),
             false => Err(too_early(path)),
@@ -88,6 +90,15 @@ impl Files {
         }
         let _permit = self.permits.acquire().await;
         blocking(work).await
+    }
+
+    /// Why ranges were not read: a store does not say in words of its own that a file ends before them.
+    async fn unread(&self, path: &str, ranges: &[Range<u64>], error: object_store::Error) -> RewriteError {
+        let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
+        match self.store.head(&Path::from(path)).await {
+            Ok(file) if file.size < end => too_early(path),
+            _ => self.failed(path, error),
+        }
     }
 
     fn failed(&self, path: &str, error: object_store::Error) -> RewriteError {
