@@ -6,6 +6,8 @@ import json
 
 import deltalake
 
+from tables import leave
+
 
 def main():
     parser = argparse.ArgumentParser()
@@ -17,3 +19,4 @@ def main():
 
 if __name__ == "__main__":
     main()
+    leave()

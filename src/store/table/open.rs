@@ -74,11 +74,26 @@ pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
 pub async fn write_entry(log: &LogStoreRef, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
     let mut bytes = Vec::new();
     for action in actions {
-        let written = serde_json::to_writer(&mut bytes, action);
+        let written = serde_json::to_value(action).and_then(|mut action| {
+            escape_colons(&mut action);
+            serde_json::to_writer(&mut bytes, &action)
+        });
         written.map_err(|json_err| TransactionError::SerializeLogJson { json_err })?;
         bytes.push(b'\n');
     }
     log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes.into()), Uuid::new_v4()).await
+}
+
+/// Paths in a log are URIs, in which what stands before a first colon is a scheme (RFC 2396, section 5): the colons of an hour's
+/// bucket are escaped. Every reader undoes that; Spark reads no table without it.
+fn escape_colons(action: &mut serde_json::Value) {
+    for kind in ["add", "remove"] {
+        if let Some(serde_json::Value::String(path)) = action.get_mut(kind).and_then(|file| file.get_mut("path"))
+            && path.contains(':')
+        {
+            *path = path.replace(':', "%3A");
+        }
+    }
 }
 
 /// What every `commitInfo` of ours says besides its evidence.

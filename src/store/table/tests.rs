@@ -272,6 +272,20 @@ async fn eight_writers(root: Root) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_path_in_the_log_of_a_table_of_hours_reads_as_a_scheme() {
+    let (_folder, root) = root();
+    let hourly = Arc::new(TableSpec { unit: crate::ids::BucketUnit::Hour, ..(*spec()).clone() });
+    let table = Table::open(&root, hourly).await.unwrap();
+    let add = Add { path: "bucket=2026-11-24T14:00:00Z/a.parquet".to_owned(), data_change: true, ..Add::default() };
+    foreign(&table, vec![Action::Add(add)]).await;
+    let log = String::from_utf8_lossy(&log_bytes(&root)).into_owned();
+    assert!(log.contains("bucket=2026-11-24T14%3A00%3A00Z/a.parquet") && !log.contains("T14:00"), "{log}");
+    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
+    let known: Vec<_> = index.unknown().map(ToString::to_string).collect();
+    assert_eq!(known, ["bucket=2026-11-24T14:00:00Z/a.parquet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_table_opens_at_any_time_beside_busy_writers() {
     let (_folder, root) = root();
     let writing = tokio::spawn(eight_writers(root.clone()));
