@@ -11,14 +11,12 @@ import argparse
 import collections
 import json
 import os
-import subprocess
 
 from compare import lines
 from life_tables import DAY, Events
 from oracle import Oracle, instant, micros
-from tables import rows, verdict
+from tables import audited, rows, verdict
 
-OWN = {"source_topic", "source_partition", "source_offset", "ingested_at", "profile", "policy_version", "bucket"}
 LIVING = 500
 
 
@@ -144,12 +142,9 @@ class Judge:
 
     def books(self, product, produced, standing, cells):
         """The books hold, and account for exactly what was produced."""
-        command = [self.args.program, "table", "audit", product, "--output", "json", "--root", self.args.root]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
-        if said.returncode:
-            self.say(f"{product}: the audit fails: {said.stdout}{said.stderr}")
-            return {}
-        totals = json.loads(said.stdout)["totals"]
+        totals = audited(self.args.program, self.args.root, product, self.say)
+        if not totals:
+            return totals
         ended = totals.get("removed", 0) + totals.get("suppressed", 0) + totals["expired"] + totals["dead_letters"]
         if totals["read"] != len(produced) or standing + cells + ended != len(produced):
             self.say(f"{product}: {standing} records and {cells} in cells; the books: {totals}; produced: {len(produced)}")

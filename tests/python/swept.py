@@ -7,17 +7,15 @@ be gone, what is due after the second must be here. --settled: no file may be th
 
 import argparse
 import collections
-import json
 import os
 import re
-import subprocess
 import urllib.parse
 
 import deltalake
 
 from compare import told
 from oracle import Oracle
-from tables import READERS, rows, verdict
+from tables import READERS, audited, rows, verdict
 
 OWN = {"source_topic", "source_partition", "source_offset", "ingested_at", "profile"}
 LOG = re.compile(r"\d{20}\.json|\d{20}\.checkpoint(\.[\w-]+)*\.parquet|_last_checkpoint")
@@ -103,12 +101,9 @@ class Swept:
 
     def books(self, product, produced, dead, counted):
         """The books hold, and account for exactly what was produced."""
-        command = [self.args.program, "table", "audit", product, "--output", "json", "--root", self.args.root]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
-        if said.returncode:
-            self.say(f"{product}: the audit fails: {said.stdout}{said.stderr}")
-            return {}
-        totals = json.loads(said.stdout)["totals"]
+        totals = audited(self.args.program, self.args.root, product, self.say)
+        if not totals:
+            return totals
         ended = totals.get("removed", 0) + totals.get("suppressed", 0)
         if totals["read"] != len(produced):
             self.say(f"{product}: {len(produced)} produced, {totals['read']} read")

@@ -112,6 +112,15 @@ def rows(reader, path):
     return [dict(zip(columns, values)) for values in zip(*columns.values())] if table.num_rows else []
 
 
+def audited(program, root, product, say):
+    """What the books of a table tell by `table audit`; says why and gives nothing where they do not hold."""
+    said = subprocess.run([program, "table", "audit", product, "--output", "json", "--root", root], capture_output=True, text=True, check=False)
+    if said.returncode:
+        say(f"{product}: the audit fails: {said.stdout}{said.stderr}")
+        return {}
+    return json.loads(said.stdout)["totals"]
+
+
 def verdict(wrong, counts):
     """Ends the process with the first of what is wrong, or with what was counted, as JSON."""
     for text in wrong[:20]:

@@ -42,8 +42,8 @@ impl Stage {
     pub fn new() -> Self {
         let rules = repo().join("tests/fixtures/life.yaml");
         let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
-        // By the fast clock: a commit at most each second and a half, a look for what is due each three quarters, a takeover
-        // and the readers' grace each three seconds. Files have the machine's times: nothing may be judged by them.
+        // By the machine's clock: a commit every three seconds, a look for what is due every one and a half (no wait by a fast
+        // clock is shorter), a takeover and the readers' grace after three. Files have the machine's times: nothing may be judged by them.
         scene.session = 1500;
         scene.set("commit_age", "24h");
         scene.set("lanes", "1");
