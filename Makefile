@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak picture fuzz lint
+.PHONY: help setup build demo test bench soak picture clouds fuzz lint
 
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
@@ -55,6 +55,10 @@ picture: ## A retention life of eight months in a quarter of an hour, and docs/l
 	@tools/setup test
 	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
+
+clouds: ## The main job in emulators of Azure's and Google's object stores (needs npm and Go; 5 minutes the first time, then one)
+	@tools/setup test
+	cargo test --locked $(CHECKED) --test it -- --ignored object_store::
 
 fuzz: ## Random schemas, random and spoilt messages, our decoder against apache-avro, for FUZZ_SECONDS (1800)
 	@tools/setup build

@@ -83,11 +83,15 @@ fn amazon(url: &Url, settings: &config::ObjectStore) -> Result<AmazonS3Builder, 
 }
 
 fn google(url: &Url, settings: &config::ObjectStore) -> Result<GoogleCloudStorageBuilder, String> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options(settings)?);
+    let options = options(settings)?.with_allow_http(settings.allow_http);
+    let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options);
     for (name, value) in variables(settings, "GOOGLE_") {
         if let Ok(key) = name.parse() {
             builder = builder.with_config(key, value);
         }
+    }
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder.with_base_url(endpoint);
     }
     Ok(builder.with_url(url.as_str()).with_retry(retry(settings)).with_http_connector(connector()?))
 }

@@ -4,13 +4,14 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::bucket::Bucket;
 use super::process::Process;
 use super::python::part;
 use super::{Scratch, eventually, free_port};
 use crate::args;
 
 /// The user and the password, which are long enough for it.
-pub const KEY: &str = "ebbtide-tests";
+const KEY: &str = "ebbtide-tests";
 
 /// One store, with a bucket `plain`.
 pub struct Minio {
@@ -43,21 +44,25 @@ impl Minio {
         Self { port, _process: process, _scratch: scratch }
     }
 
-    /// A place that no other test has.
-    pub fn place(&self) -> String {
+    /// A place in it.
+    pub fn bucket(&self) -> Bucket {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        format!("s3://plain/it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// The section `store` of a configuration that uses it.
-    pub fn section(&self) -> String {
-        format!(
-            "store:\n  endpoint: {}\n  region: us-east-1\n  allow_http: true\n  access_key_id: {KEY}\n  secret_access_key: {KEY}\n",
-            self.endpoint()
-        )
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        Bucket {
+            place: format!("s3://plain/it/{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+            section: format!(
+                "store:\n  endpoint: {endpoint}\n  region: us-east-1\n  allow_http: true\n  access_key_id: {KEY}\n  \
+                 secret_access_key: {KEY}\n"
+            ),
+            environment: Vec::new(),
+            readers: vec![
+                ("AWS_ENDPOINT_URL", endpoint),
+                ("AWS_REGION", "us-east-1".to_owned()),
+                ("AWS_ALLOW_HTTP", "true".to_owned()),
+                ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", KEY.to_owned()),
+            ],
+            secret: KEY,
+        }
     }
 }

@@ -27,7 +27,12 @@ pub struct Said {
 
 /// Runs a subcommand with a clock that is `ahead` seconds ahead.
 pub fn ebbtide(ahead: u64, args: &[String]) -> Said {
-    let output = Command::new(program()).args(args).env("CLOCK_AHEAD", ahead.to_string()).output().unwrap();
+    ebbtide_with([living(ahead)], args)
+}
+
+/// Runs a subcommand with those variables.
+pub fn ebbtide_with(environment: impl IntoIterator<Item = (&'static str, String)>, args: &[String]) -> Said {
+    let output = Command::new(program()).args(args).envs(environment).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
