@@ -27,7 +27,7 @@ pub(super) struct Grounds {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GroundsError {
     /// The configuration that should name them cannot be used.
-    #[error("{} cannot be used; mend it, or say where things are with --root and --policy", file.display())]
+    #[error("{0} cannot be used; see `ebbtide config check {0}`, or say where things are with --root and --policy", file.display())]
     Config {
         /// The file.
         file: PathBuf,

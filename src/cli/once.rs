@@ -17,7 +17,7 @@ use crate::telemetry;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OnceError {
     /// The configuration cannot be used.
-    #[error("{} cannot be used; see `ebbtide config check`", file.display())]
+    #[error("{0} cannot be used; see `ebbtide config check {0}`", file.display())]
     Config {
         /// The file.
         file: PathBuf,

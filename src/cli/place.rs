@@ -21,7 +21,7 @@ pub(super) struct Place {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
     /// The configuration that should name the root cannot be used.
-    #[error("{} cannot be used; mend it, or say where the tables are with --root", file.display())]
+    #[error("{0} cannot be used; see `ebbtide config check {0}`, or say where the tables are with --root", file.display())]
     Config {
         /// The file.
         file: PathBuf,
