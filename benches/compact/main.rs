@@ -89,7 +89,7 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
     let before = old.iter().map(|segment| segment.size).sum();
     let evidence = Evidence::rewrite(COMPACT, Uuid::new_v4(), bucket::day(), bucket::policy(), did);
     let (controls, adds) = (table.controls(), vec![merged]);
-    let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, evidence };
+    let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, renewed: false, evidence };
     table.commit_rewrite(rewrite).await.expect("a commit");
     ([started.elapsed(), unsorted, bare], (before, size))
 }

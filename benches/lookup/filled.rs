@@ -181,7 +181,7 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     let place = folder(root);
     let gone: Vec<PathBuf> = old.iter().map(|segment| place.join(&*segment.path)).collect();
     let (controls, adds) = (table.controls(), vec![merged]);
-    let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, evidence };
+    let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, renewed: false, evidence };
     table.commit_rewrite(rewrite).await.expect("a commit");
     // What the janitor does once no reader can want it.
     gone.iter().for_each(|file| std::fs::remove_file(file).expect("a file that goes"));

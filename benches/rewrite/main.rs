@@ -99,6 +99,7 @@ async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
         seen_at: index.version(),
         adds: spliced.segments,
         controls: table.controls(),
+        renewed: false,
         evidence,
     };
     let started = Instant::now();

@@ -56,6 +56,8 @@ pub(super) struct Step {
     pub(super) adds: Vec<Segment>,
     /// What was done, but for the counts of rows and records.
     pub(super) did: RewriteEvidence,
+    /// Whether the rows come under another policy.
+    pub(super) renewed: bool,
 }
 
 impl Product {
@@ -83,7 +85,7 @@ impl Product {
                     bytes_dropped: spliced.bytes_dropped,
                     ..RewriteEvidence::default()
                 };
-                Step { operation: "drop", removes: free, adds: spliced.segments, did }
+                Step { operation: "drop", removes: free, adds: spliced.segments, did, renewed: false }
             }
             Action::End => self.end(&work.profile, free, by).await?,
             Action::Retag => {
@@ -115,7 +117,8 @@ impl Product {
                 let (kept, freed) = (matching.path().to_owned(), rest.path().to_owned());
                 let did = RewriteEvidence { held: matching.rows(), ..RewriteEvidence::default() };
                 let (removes, adds) = (vec![segment.clone()], vec![matching, rest]);
-                done.count(&self.commit(Step { operation: "split", removes, adds, did }, held, by).await?);
+                let step = Step { operation: "split", removes, adds, did, renewed: false };
+                done.count(&self.commit(step, held, by).await?);
                 self.note_held(kept.into(), held);
                 Ok(self.index.get(&freed).cloned())
             }
@@ -124,7 +127,7 @@ impl Product {
 
     /// Makes a commit and reads the index on; all that it did. Files of a commit that was not made go.
     pub(super) async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
-        let Step { operation, removes, adds, mut did } = step;
+        let Step { operation, removes, adds, mut did, renewed } = step;
         did.rows_in = removes.iter().map(|segment| segment.rows).sum();
         did.records_in = removes.iter().map(|segment| segment.records).sum();
         did.rows_out = adds.iter().map(Segment::rows).sum();
@@ -140,7 +143,8 @@ impl Product {
             self.table.discard(written).await;
             return Err(crate::store::CommitError::SegmentMoved(moved.path.to_string()).into());
         }
-        let made = self.table.commit_rewrite(RewriteCommit { removes, seen_at, adds, controls, evidence }).await;
+        let rewrite = RewriteCommit { removes, seen_at, adds, controls, renewed, evidence };
+        let made = self.table.commit_rewrite(rewrite).await;
         match made {
             Ok(_) => {}
             // It may have landed: its files may be the table's.

@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use super::carry_out::By;
 use super::change::Outdated;
 use super::error::SweepError;
-use super::select::{Action, Bounds, Plan, Work, retags, select};
+use super::select::{Action, Bounds, Plan, Work, first_due, retags, select};
 use super::stale::{Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView};
 use crate::ids::{Category, ProductKey, ProfileId};
 use crate::policy::{Calendar, End, Policy, Profile, Records};
 use crate::store::{
-    ControlsVersion, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError, StoredSegment,
-    Table, TableSpec,
+    ControlsVersion, Evidence, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError,
+    StoredSegment, Table, TableSpec,
 };
 
 /// How the records of a product end.
@@ -53,6 +54,10 @@ pub struct Product {
     controls: Controls,
     /// What is known of tags that are no longer true.
     stale: Stale,
+    /// The controls that the table was under at the index's version, or before it.
+    floor: ControlsVersion,
+    /// The newest notice that all tags tell of, by the table at the index's version or after it.
+    noted: ControlsVersion,
 }
 
 impl Product {
@@ -71,17 +76,39 @@ impl Product {
         };
         let categories = records.fields.values().filter_map(|class| class.category().cloned()).collect();
         let table = Table::open(root, Arc::new(spec)).await?;
-        let index = SegmentIndex::load(&table).await?;
+        let mut index = SegmentIndex::load(&table).await?;
+        index.follow_ingest();
+        let (floor, noted) = (table.controls(), ControlsVersion(0));
         let calendar = Calendar::new(policy.zone, policy.bucket);
         let (held, controls, stale) = (HashMap::new(), Controls::default(), Stale::new());
         let (key, outdated) = (key.clone(), None);
-        Ok(Some(Product { key, table, index, ending, categories, records, calendar, held, outdated, controls, stale }))
+        Ok(Some(Product {
+            key,
+            table,
+            index,
+            ending,
+            categories,
+            records,
+            calendar,
+            held,
+            outdated,
+            controls,
+            stale,
+            floor,
+            noted,
+        }))
     }
 
     /// Reads what was committed since.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        self.table.refresh().await?;
         self.index.refresh().await?;
+        // What ingest stored since the last call was stored under those controls, or newer ones.
+        for path in self.index.take_ingested() {
+            self.stale.note_known(path, self.floor);
+        }
+        self.floor = self.table.controls();
+        self.table.refresh().await?;
+        self.noted = self.table.noted();
         let index = &self.index;
         self.held.retain(|path, _| index.get(path).is_some());
         if let Some(outdated) = &mut self.outdated {
@@ -128,7 +155,38 @@ impl Product {
 
     /// The segments that notices may concern and that were not looked into for them.
     pub fn suspected(&mut self) -> Vec<Suspect> {
-        self.stale.suspected(&self.table, self.index.iter(), (&self.calendar, &self.records))
+        let (noted, outdated, table) = (self.noted, self.outdated.as_ref(), &self.table);
+        let noted = |segment: &StoredSegment| noted_of(segment, noted, (table, outdated));
+        self.stale.suspected(table, self.index.iter(), noted, (&self.calendar, &self.records))
+    }
+
+    /// Whether a segment may hold tags that are no longer true, as far as it is known.
+    fn suspects(&self, segment: &StoredSegment) -> bool {
+        self.stale.suspects(segment, || noted_of(segment, self.noted, (&self.table, self.outdated.as_ref())))
+    }
+
+    /// Notes in the table that all tags tell of the notices so far, where that is so and new; whether it was.
+    ///
+    /// Segments of an earlier policy are not spoken of: what brings them up to date takes the note back.
+    pub async fn note(&mut self, held: &HeldBy, by: &By) -> Result<bool, SweepError> {
+        let newest = self.stale.notices().newest();
+        let later = |segment: &StoredSegment| self.is_outdated(segment) && !self.is_held(segment, held);
+        let open = |segment: &StoredSegment| match self.differs(segment) {
+            true => later(segment),
+            false => self.suspects(segment),
+        };
+        let new = newest > self.noted && newest <= self.floor;
+        if !new || self.index.iter().any(open) {
+            return Ok(false);
+        }
+        let evidence = Evidence::control("notices", by.writer, by.clock.now(), by.policy_version.clone());
+        Ok(self.table.note_notices(newest, self.index.version(), evidence).await?)
+    }
+
+    /// Whether a segment is of an earlier policy by which its tags would be others.
+    fn differs(&self, segment: &StoredSegment) -> bool {
+        let text = self.table.profile_text(&segment.profile);
+        self.outdated.as_ref().is_some_and(|outdated| outdated.differs(segment, text))
     }
 
     /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
@@ -148,7 +206,9 @@ impl Product {
     /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
     pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
         let by = (&self.calendar, &self.records);
-        let suspects = self.stale.suspected(&self.table, &work.segments, by);
+        let (noted, of) = (self.noted, (&self.table, self.outdated.as_ref()));
+        let noted = |segment: &StoredSegment| noted_of(segment, noted, of);
+        let suspects = self.stale.suspected(&self.table, &work.segments, noted, by);
         // The one that was looked into for the fewest notices is looked into for all that the others are.
         Some(self.stale.retagging(suspects.iter().max_by_key(|suspect| suspect.notices())?, by))
     }
@@ -187,13 +247,15 @@ impl Product {
     ) -> Plan {
         // Those that no notice can concern are told apart first.
         let suspected: Vec<StoredSegment> = self.suspected().into_iter().map(|suspect| suspect.segment).collect();
+        let bare = self.bare();
         let open = |profile: &ProfileId| self.is_open(profile);
         // What is outdated is retagged first: its deadlines are not what the active policy says. By a tag that may be no longer
         // true nothing goes either.
         let waits = |segment: &StoredSegment| {
-            self.is_held(segment, held) || self.is_outdated(segment) || self.stale.suspects(segment) || wait(segment)
+            self.is_held(segment, held) || self.is_outdated(segment) || self.suspects(segment) || wait(segment)
         };
-        let mut plan = select(self.index.iter(), now, bounds, open, waits);
+        let segments = self.index.iter().map(|segment| bare.get(&segment.path).unwrap_or(segment));
+        let mut plan = select(segments, now, bounds, open, waits);
         let outdated = self.index.iter().filter(|segment| !self.is_held(segment, held) && self.is_outdated(segment));
         // Whose work it is, and whether it is late, is told by what the active policy says.
         let outdated = outdated.map(|segment| (segment, self.as_due(segment))).filter(|(_, as_due)| !wait(as_due));
@@ -209,6 +271,25 @@ impl Product {
         plan
     }
 
+    /// The segments that hold nothing with a deadline and nothing that is open, by path, each with the deadline at which the
+    /// records end: the last of their profile. A policy leaves such, that takes the last category which was there out of care.
+    fn bare(&mut self) -> BTreeMap<Arc<str>, StoredSegment> {
+        let mut bare = BTreeMap::new();
+        for segment in self.index.iter().filter(|segment| !segment.cells && segment.deadlines.is_empty()) {
+            let Some(profile) = self.stale.profile(&self.table, &segment.profile) else { continue };
+            if self.is_open(&segment.profile) {
+                continue;
+            }
+            let deadlines = profile.deadlines(&self.calendar, segment.bucket);
+            let dated = profile.terms.iter().zip(deadlines).filter_map(|(term, at)| Some((at?, term.category.clone())));
+            if let Some((at, category)) = dated.max() {
+                let deadlines = Arc::new(BTreeMap::from([(category, at)]));
+                bare.insert(segment.path.clone(), StoredSegment { deadlines, ..segment.clone() });
+            }
+        }
+        bare
+    }
+
     /// Whether a piece of work brings tags to what the active policy says, and not to what notices do.
     pub(super) fn is_by_policy(&self, work: &Work) -> bool {
         work.action == Action::Retag && work.segments.first().is_some_and(|segment| self.is_outdated(segment))
@@ -216,29 +297,34 @@ impl Product {
 
     /// The tags to bring up to date after notices, as pieces of work: those of one bucket and profile together. What is outdated
     /// is first brought to what the active policy says: its columns may have other names.
-    pub fn plan_retags(&mut self, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
-        let mut plan = Plan::default();
+    ///
+    /// Those that something is due of by their own tags come first: nothing of them goes before they were looked into, and of
+    /// the others perhaps nothing has to.
+    pub fn plan_retags(&mut self, now: DateTime<Utc>, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
+        let mut works: Vec<Work> = Vec::new();
         let mut suspects = self.suspected();
         suspects.retain(|suspect| !self.is_outdated(&suspect.segment) && !wait(suspect));
         for suspect in suspects {
             let due = suspect.first_due();
             let segment = suspect.segment;
             let full = |work: &Work| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
-            match plan.works.last_mut() {
+            match works.last_mut() {
                 Some(work) if (work.bucket, &work.profile) == (segment.bucket, &segment.profile) && !full(work) => {
                     work.due = work.due.min(due);
                     work.segments.push(segment);
                 }
                 _ => {
                     let (bucket, profile) = (segment.bucket, segment.profile.clone());
-                    plan.works.push(Work { bucket, profile, action: Action::Retag, due, segments: vec![segment] });
+                    works.push(Work { bucket, profile, action: Action::Retag, due, segments: vec![segment] });
                 }
             }
         }
-        plan.works.sort_by_key(|work| work.due);
-        plan.more = plan.works.len() > bounds.works;
-        plan.works.truncate(bounds.works);
-        plan
+        works.sort_by_cached_key(|work| {
+            (!work.segments.iter().any(|segment| first_due(segment, now).is_some()), work.due)
+        });
+        let more = works.len() > bounds.works;
+        works.truncate(bounds.works);
+        Plan { works, more }
     }
 
     /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
@@ -318,7 +404,9 @@ impl Product {
             let mut left = Vec::with_capacity(work.segments.len());
             for mut segment in std::mem::take(&mut work.segments) {
                 let by = (&self.calendar, &self.records);
-                let Some(suspect) = self.stale.suspected(&self.table, [&segment], by).pop() else { continue };
+                let (noted, of) = (self.noted, (&self.table, self.outdated.as_ref()));
+                let noted = |segment: &StoredSegment| noted_of(segment, noted, of);
+                let Some(suspect) = self.stale.suspected(&self.table, [&segment], noted, by).pop() else { continue };
                 segment.records = self.stale_rows(&suspect).await?.iter().map(|rows| rows.records).sum();
                 match segment.records {
                     0 => some = true,
@@ -335,6 +423,17 @@ impl Product {
     pub fn held_paths(&self, held: &HeldBy) -> BTreeSet<Arc<str>> {
         self.held.iter().filter(|(_, mark)| **mark == held.mark).map(|(path, _)| path.clone()).collect()
     }
+}
+
+/// The newest notice that a segment's tags tell of, by what the table says of all but those of an earlier policy.
+fn noted_of(
+    segment: &StoredSegment,
+    noted: ControlsVersion,
+    (table, outdated): (&Table, Option<&Outdated>),
+) -> ControlsVersion {
+    let differs = |outdated: &Outdated| outdated.differs(segment, table.profile_text(&segment.profile));
+    let none = noted == ControlsVersion(0) || outdated.is_some_and(differs);
+    if none { ControlsVersion(0) } else { noted }
 }
 
 /// The holds that a sweep goes by.

@@ -154,7 +154,7 @@ pub fn retags<'s>(
 }
 
 /// The earliest of a segment's deadlines, if it has passed.
-fn first_due(segment: &StoredSegment, now: DateTime<Utc>) -> Option<Deadline> {
+pub(super) fn first_due(segment: &StoredSegment, now: DateTime<Utc>) -> Option<Deadline> {
     segment.deadlines.values().min().copied().filter(|deadline| deadline.is_due(now))
 }
 

@@ -104,17 +104,29 @@ impl Stale {
         self.seen.retain(|path, _| index.get(path).is_some());
     }
 
-    /// Whether a segment may hold stale tags as far as it is known.
+    /// Whether a segment may hold stale tags as far as it is known. `noted` is the newest notice that its tags tell of by what
+    /// the table says.
     #[must_use]
-    pub fn suspects(&self, segment: &StoredSegment) -> bool {
-        !self.notices.is_empty()
-            && !segment.cells
-            && self.seen.get(&segment.path).is_none_or(|seen| *seen < self.notices.newest())
+    pub fn suspects(&self, segment: &StoredSegment, noted: impl FnOnce() -> ControlsVersion) -> bool {
+        let newest = self.notices.newest();
+        // To look up what was seen costs least.
+        !self.notices.is_empty() && !segment.cells && self.seen(&segment.path) < newest && noted() < newest
+    }
+
+    /// The newest notice that a segment was looked into for.
+    fn seen(&self, path: &str) -> ControlsVersion {
+        self.seen.get(path).copied().unwrap_or_default()
     }
 
     /// Notes that the segment at that path has true tags.
     pub fn note_true(&mut self, path: Arc<str>) {
         self.seen.insert(path, self.notices.newest());
+    }
+
+    /// Notes that the tags of the segment at that path are those of a writer that knew the controls up to these.
+    pub fn note_known(&mut self, path: Arc<str>, controls: ControlsVersion) {
+        let seen = self.seen.entry(path).or_default();
+        *seen = controls.max(*seen);
     }
 
     /// The profile of that id, as the table tells it.
@@ -139,11 +151,13 @@ impl Stale {
         StaleRows { records, due: due.collect() }
     }
 
-    /// Those of some segments that must be looked into. Those that no notice can concern are noted as true.
+    /// Those of some segments that must be looked into. `noted` tells the newest notice that the tags of one tell of by what the
+    /// table says. Those that no notice can concern are noted as true.
     pub fn suspected<'s>(
         &mut self,
         table: &Table,
         segments: impl IntoIterator<Item = &'s StoredSegment>,
+        noted: impl Fn(&StoredSegment) -> ControlsVersion,
         (calendar, records): (&Calendar, &Records),
     ) -> Vec<Suspect> {
         let mut found = Vec::new();
@@ -153,15 +167,16 @@ impl Stale {
         // What a notice makes of a profile is the dear part: many came in one bucket, and neighbours are of one profile.
         let (mut known, mut of) = (HashMap::new(), None);
         for segment in segments {
-            if !self.suspects(segment) {
+            if !self.suspects(segment, || noted(segment)) {
                 continue;
             }
+            let since = self.seen(&segment.path).max(noted(segment));
             if of.replace((segment.bucket, &segment.profile)) != Some((segment.bucket, &segment.profile)) {
                 known.clear();
             }
             let suspect = self
                 .profile(table, &segment.profile)
-                .and_then(|profile| self.suspect(segment, profile, (calendar, records), &mut known));
+                .and_then(|profile| self.suspect((segment, since), profile, (calendar, records), &mut known));
             match suspect {
                 Some(suspect) => found.push(suspect),
                 None => self.note_true(segment.path.clone()),
@@ -172,13 +187,12 @@ impl Stale {
 
     fn suspect(
         &self,
-        segment: &StoredSegment,
+        (segment, since): (&StoredSegment, ControlsVersion),
         profile: Arc<Profile>,
         (calendar, records): (&Calendar, &Records),
         known: &mut HashMap<Triggered, Moved>,
     ) -> Option<Suspect> {
         let (mut rows, mut due, mut first) = (Vec::new(), BTreeMap::new(), None::<DateTime<Utc>>);
-        let since = self.seen.get(&segment.path).copied().unwrap_or_default();
         for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
             let triggered = notice.triggered();
             let moved =

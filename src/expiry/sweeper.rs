@@ -181,7 +181,7 @@ impl Sweeper {
             failures.waits(&suspect.segment.path, running)
                 || !share.is_ours_since(&partitions, &suspect.segment, Some(suspect.recorded_at), at)
         };
-        let retags = product.plan_retags(self.parts.settings.bounds, not_ours);
+        let retags = product.plan_retags(at, self.parts.settings.bounds, not_ours);
         plan.more |= retags.more;
         plan.works.extend(retags.works);
         Ok((plan, held))
@@ -227,6 +227,9 @@ impl Sweeper {
                 self.step(index, &work, held, &mut round).await;
             }
         }
+        if round.clock.is_none() {
+            self.note(&held).await;
+        }
         // The watch is told which segments are held whole.
         for (index, held) in &held {
             let product = &self.products[*index];
@@ -235,6 +238,29 @@ impl Sweeper {
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
         round
+    }
+
+    /// Notes in the tables what nobody needs to look into again.
+    async fn note(&mut self, held: &BTreeMap<usize, HeldBy>) {
+        let by = self.by();
+        for (index, held) in held {
+            let product = &mut self.products[*index];
+            match product.note(held, &by).await {
+                Ok(_) => {}
+                Err(error) if error.is_stale() => {}
+                // Without the note all is as true, and dearer to know.
+                Err(error) => tracing::warn!(product = %product.key, %error, "what was looked into could not be noted"),
+            }
+        }
+    }
+
+    fn by(&self) -> By {
+        By {
+            writer: self.writer,
+            clock: Arc::clone(&self.parts.clock),
+            policy_version: self.parts.policy.version.clone(),
+            memory: self.parts.settings.memory,
+        }
     }
 
     /// The clock that it goes by, for what else may not go by another.
@@ -249,12 +275,7 @@ impl Sweeper {
     }
 
     async fn step(&mut self, index: usize, work: &Work, held: &HeldBy, round: &mut Round) {
-        let by = By {
-            writer: self.writer,
-            clock: Arc::clone(&self.parts.clock),
-            policy_version: self.parts.policy.version.clone(),
-            memory: self.parts.settings.memory,
-        };
+        let by = self.by();
         let began = self.parts.clock.monotonic();
         let product = &mut self.products[index];
         let done = product.carry_out(work, held, &by).await;

@@ -188,25 +188,16 @@ pub fn start() -> DateTime<Utc> {
 impl World {
     /// An empty table whose records end as `end` says.
     pub fn new(end: &str) -> World {
-        World::new_in(tempfile::tempdir().unwrap(), end)
-    }
-
-    /// The same in that folder.
-    pub fn new_in(folder: tempfile::TempDir, end: &str) -> World {
-        World::of(folder, policy(end))
+        World::of(tempfile::tempdir().unwrap(), policy(end))
     }
 
     /// The same, in which content has that window and trigger: `keep: 2 days, trigger: contract_end`.
     pub fn triggered(end: &str, content: &str) -> World {
-        World::triggered_in(tempfile::tempdir().unwrap(), end, content)
+        World::of(tempfile::tempdir().unwrap(), read(&policy_text_of(end, content)).policy.unwrap())
     }
 
-    /// The same in that folder.
-    pub fn triggered_in(folder: tempfile::TempDir, end: &str, content: &str) -> World {
-        World::of(folder, read(&policy_text_of(end, content)).policy.unwrap())
-    }
-
-    fn of(folder: tempfile::TempDir, policy: Policy) -> World {
+    /// An empty table of that policy, in that folder.
+    pub fn of(folder: tempfile::TempDir, policy: Policy) -> World {
         let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
         let policy = Arc::new(policy);
         let clock = Arc::new(ManualClock::at(start()));

@@ -15,13 +15,16 @@ use uuid::Uuid;
 
 use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
 
+/// The operation of a commit of ingest.
+const INGEST: &str = "ingest";
+
 /// The operation of a rewrite that merges segments and changes no row.
 pub const COMPACT: &str = "compact";
 
 /// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What kind of commit it is: `ingest`, `hold`, `release`, `activate`, or what the rewrite was for.
+    /// What kind of commit it is: `ingest`, `hold`, `release`, `activate`, `notices`, or what the rewrite was for.
     pub operation: String,
     /// The commit's own unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
@@ -97,10 +100,11 @@ impl Evidence {
     /// Evidence of an ingest commit with a new id and nothing counted yet.
     #[must_use]
     pub fn ingest(writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
-        Evidence::of("ingest", writer, at, policy_version)
+        Evidence::of(INGEST, writer, at, policy_version)
     }
 
-    /// Evidence of a commit that puts a control in force (`hold`, `release`, `activate`) and counts nothing, with a new id.
+    /// Evidence of a commit that puts a control in force (`hold`, `release`, `activate`), or notes that the tags tell of all
+    /// notices (`notices`), and counts nothing, with a new id.
     #[must_use]
     pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence::of(operation, writer, at, policy_version)
@@ -138,6 +142,12 @@ impl Evidence {
     ) -> Evidence {
         let operation = operation.to_owned();
         Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
+    }
+
+    /// Whether it is that of a commit of ingest.
+    #[must_use]
+    pub fn is_ingest(&self) -> bool {
+        self.operation == INGEST
     }
 
     /// Whether the commit changes what the table's rows say. A compaction does not, and tells every Delta reader so: who

@@ -218,5 +218,5 @@ pub fn rewrite(index: &SegmentIndex, removes: Vec<StoredSegment>, adds: Vec<Segm
         ..RewriteEvidence::default()
     };
     let evidence = Evidence::rewrite("drop", Uuid::nil(), noon(), "2026-09-01".parse().unwrap(), did);
-    RewriteCommit { removes, seen_at: index.version(), adds, controls: ControlsVersion(0), evidence }
+    RewriteCommit { removes, seen_at: index.version(), adds, controls: ControlsVersion(0), renewed: false, evidence }
 }

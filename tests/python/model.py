@@ -47,9 +47,11 @@ class Row:
     def due(self, now):
         return {category for category, at in self.deadlines.items() if at is not None and at <= now}
 
-    def is_over(self, now):
-        """Whether its last category is due: then it ends. One that a change of policy has left without any has no deadline to be past."""
-        return bool(self.deadlines) and not self.is_open() and self.due(now) == set(self.deadlines)
+    def is_over(self, now, until):
+        """Whether its last category is due: then it ends. One that a change of policy has left without any ends with its terms, at `until`."""
+        if self.is_open():
+            return False
+        return self.due(now) == set(self.deadlines) if self.deadlines else until is not None and until <= now
 
     def group(self):
         """What rows have in common that lie together: bucket, terms, and the last bucket where a minimum counts from it."""
@@ -116,6 +118,11 @@ class Model:
         at = version.oracle.deadline(term.rule(), row.bucket, row.last, told)
         return None if at is None else oracle.micros(at)
 
+    def until(self, row):
+        """When the last of a row's terms is over; None while one is open, or if it has none."""
+        ends = [self.deadline(self.active, row, term) for term in row.terms]
+        return max(ends) if ends and None not in ends else None
+
     def take_terms(self, row, version, told):
         """Gives a row the terms that a version has for it, and deadlines for what is there of it."""
         rules = {category: version.rule(category, row.columns) for category in version.categories}
@@ -174,7 +181,7 @@ class Model:
                 self.take_notices(row)
         ending = collections.defaultdict(list)
         for row in [row for row in self.rows if not self.is_held(row, now)]:
-            if row.is_over(now):
+            if row.is_over(now, self.until(row)):
                 ending[row.group()].append(row)
                 continue
             due = row.due(now)

@@ -15,7 +15,7 @@ impl Product {
         let (Ending::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
             let removed = free.iter().map(|segment| segment.records).sum();
             let did = RewriteEvidence { removed, ..RewriteEvidence::default() };
-            return Ok(Step { operation: "remove", removes: free, adds: Vec::new(), did });
+            return Ok(Step { operation: "remove", removes: free, adds: Vec::new(), did, renewed: false });
         };
         let Cells { rows, counts, .. } = self.count(plan, &free, by.memory).await?;
         let did = RewriteEvidence {
@@ -28,7 +28,7 @@ impl Product {
             0 => Vec::new(),
             _ => vec![self.table.put_cells(bucket, profile, rows).await?],
         };
-        Ok(Step { operation: "anonymize", removes: free, adds, did })
+        Ok(Step { operation: "anonymize", removes: free, adds, did, renewed: false })
     }
 
     /// Makes the cells on a thread of its own: counting is work, and the rows may be read more than once.

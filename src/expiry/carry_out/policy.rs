@@ -38,7 +38,8 @@ impl Product {
                 ..RewriteEvidence::default()
             };
             now.retain(|segment| !reformed.replaced.iter().any(|gone| gone.path == segment.path));
-            let step = Step { operation: "retag", removes: reformed.replaced, adds: reformed.segments, did };
+            let step =
+                Step { operation: "retag", removes: reformed.replaced, adds: reformed.segments, did, renewed: true };
             done.count(&self.commit(step, held, by).await?);
             now.extend(new.iter().filter_map(|path| self.index.get(path).cloned()));
         }
@@ -55,7 +56,8 @@ impl Product {
                 bytes_copied: retagged.bytes_copied,
                 ..RewriteEvidence::default()
             };
-            let step = Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did };
+            let step =
+                Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did, renewed: true };
             done.count(&self.commit(step, held, by).await?);
         }
         if let Some(outdated) = self.outdated() {

@@ -24,7 +24,8 @@ impl Product {
             ..RewriteEvidence::default()
         };
         let new: Vec<String> = retagged.segments.iter().map(|segment: &Segment| segment.path().to_owned()).collect();
-        let step = Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did };
+        let step =
+            Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did, renewed: false };
         done.count(&self.commit(step, held, by).await?);
         new.into_iter().for_each(|path| self.note_true(path.into()));
         for segment in &work.segments {

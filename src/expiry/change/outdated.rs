@@ -80,8 +80,14 @@ impl Outdated {
     /// Whether a segment's tags are to be brought up to date. `text` is what the table tells of its profile.
     #[must_use]
     pub fn is_outdated(&self, segment: &StoredSegment, text: Option<&str>) -> bool {
+        !self.settled.contains(&segment.path) && self.differs(segment, text)
+    }
+
+    /// The same by what the log tells alone, whoever may have looked into it.
+    #[must_use]
+    pub fn differs(&self, segment: &StoredSegment, text: Option<&str>) -> bool {
         let other = segment.policy_version.as_ref().is_some_and(|version| *version != self.active);
-        if !other || segment.cells || self.settled.contains(&segment.path) {
+        if !other || segment.cells {
             return false;
         }
         let is_current = || self.passage(segment).is_current(&Promised::new(segment, text));

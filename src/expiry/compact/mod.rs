@@ -174,7 +174,8 @@ impl Product {
         });
         let made = self.table.merge(&merge.segments, &Merging { sort_by, memory: by.memory }).await?;
         let (bytes, removes, adds) = (made.size(), merge.segments.clone(), vec![made]);
-        self.commit(Step { operation: COMPACT, removes, adds, did: RewriteEvidence::default() }, held, by).await?;
+        let step = Step { operation: COMPACT, removes, adds, did: RewriteEvidence::default(), renewed: false };
+        self.commit(step, held, by).await?;
         Ok(bytes)
     }
 

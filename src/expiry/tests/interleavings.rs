@@ -1,10 +1,11 @@
-//! Holds, contract ends, withdrawals, sweeps, compaction, ingest, the janitor and crashes over a real table, in an order that a seed
-//! picks, judged by plain rows.
+//! Holds, contract ends, withdrawals, changes of policy, sweeps, compaction, ingest, the janitor and crashes over a real table, in
+//! an order that a seed picks, judged by plain rows.
 //!
 //! Promises a look after every step between two stops, so that each commit is judged by itself. A seed gives the same order
 //! again, but for the names of files and holds, which are drawn.
 
 mod actor;
+mod draw;
 mod model;
 mod works;
 
@@ -21,12 +22,12 @@ use rand::{Rng, SeedableRng};
 use tokio::runtime::{Builder, Handle};
 
 use self::actor::{Actor, Said, watch_steps};
-use self::model::{Counted, Moment, Ordered, Standing, Told, held, judge, judge_dry};
-use self::works::{Shared, upkeep};
+use self::model::{Counted, Moment, Ordered, Rules, Standing, Told, held, judge, judge_dry};
+use self::works::{Shared, Sweeping, upkeep};
 use crate::clock::Clock;
-use crate::controls::{Controls, Notice, Order, Scope, TimeRange};
-use crate::expiry::Product;
-use crate::expiry::testing::{ANONYMIZE, Sms, World, number, sms, source};
+use crate::controls::Controls;
+use crate::expiry::testing::{ANONYMIZE, World, read, sms, source};
+use crate::ids::PolicyVersion;
 use crate::store::{ControlsVersion, SegmentIndex, StoredSegment, Table, audit};
 
 /// How long a process may be away: less than the log is kept.
@@ -65,9 +66,12 @@ enum Kind {
     Other(&'static str),
 }
 
+/// What an actor leaves behind: a sweep what it knows.
+type Done = Option<Box<Sweeping>>;
+
 /// An actor between two steps.
 struct Running {
-    actor: Actor<Option<Box<Product>>>,
+    actor: Actor<Done>,
     kind: Kind,
     at: &'static str,
     began: DateTime<Utc>,
@@ -92,14 +96,18 @@ impl Drop for Trace {
 struct Interleaving {
     trace: Trace,
     random: StdRng,
-    counted: Counted,
+    /// How records end, under every policy.
+    end: &'static str,
+    first: Rules,
+    /// What each later policy says.
+    policies: BTreeMap<PolicyVersion, Rules>,
     runtime: Handle,
     world: World,
     shared: Shared,
     orders: Vec<Ordered>,
     running: Vec<Running>,
     /// What the two sweepers know from before, and since when.
-    sweepers: [Option<(Box<Product>, DateTime<Utc>)>; 2],
+    sweepers: [Option<(Box<Sweeping>, DateTime<Utc>)>; 2],
     viewer: (Table, SegmentIndex),
     last: Moment,
     /// Files that were replaced, and when.
@@ -120,10 +128,12 @@ impl Interleaving {
         let counted = [Counted::Event, Counted::Contract, Counted::Consent][random.random_range(0..3)];
         // Cells are counted by who they are of: that must live as long as all else.
         let end = if counted == Counted::Event { end } else { "remove" };
-        let world = World::triggered_in(folder, end, counted.rule());
+        let first = Rules::first(counted);
+        let policy = read(&first.text("test-1", end));
+        let world = World::of(folder, policy.policy.clone().unwrap());
         let shared = Shared {
             root: world.root.clone(),
-            policy: Arc::clone(&world.policy),
+            policies: Arc::new(Mutex::new(vec![Arc::new(policy)])),
             clock: Arc::clone(&world.clock),
             topic: Arc::new(Mutex::new(Vec::new())),
         };
@@ -132,13 +142,15 @@ impl Interleaving {
             let index = SegmentIndex::load(&table).await.unwrap();
             (table, index)
         });
-        let told = vec![Told::default()];
+        let told = vec![Told::nothing(first)];
         let last = Moment { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new(), told };
-        let trace = Trace { seed, steps: vec![format!("records end as {end}, content counts from {counted:?}")] };
+        let trace = Trace { seed, steps: vec![format!("records end as {end}, {first:?}")] };
         Self {
             trace,
             random,
-            counted,
+            end,
+            first,
+            policies: BTreeMap::new(),
             runtime,
             world,
             shared,
@@ -200,8 +212,8 @@ impl Interleaving {
                 let which = self.random.random_range(0..2);
                 let works = self.random.random_range(1..4);
                 if self.running.iter().all(|running| running.kind != Kind::Sweep(which)) {
-                    let product = self.sweepers[which].take().map(|(product, _)| product);
-                    self.start(Kind::Sweep(which), async move { Some(works::sweep(shared, product, works).await) });
+                    let known = self.sweepers[which].take().map(|(known, _)| known);
+                    self.start(Kind::Sweep(which), async move { Some(works::sweep(shared, known, works).await) });
                 }
             }
             70..75 => {
@@ -211,14 +223,21 @@ impl Interleaving {
                     None
                 });
             }
-            75..82 => {
+            75..79 => {
+                let new = self.policy();
+                self.start(Kind::Other("activation"), async move {
+                    works::take(shared, new).await;
+                    None
+                });
+            }
+            79..84 => {
                 let order = self.order();
                 self.start(Kind::Other("hold"), async move {
                     works::hold(shared, order).await;
                     None
                 });
             }
-            82..88 => {
+            84..88 => {
                 let which = self.random.random_range(0..8);
                 self.start(Kind::Other("release"), async move {
                     works::free(shared, which).await;
@@ -232,7 +251,7 @@ impl Interleaving {
                     None
                 });
             }
-            94..96 => self.start(Kind::Other("settle"), async move {
+            94..97 => self.start(Kind::Other("settle"), async move {
                 works::finish(shared).await;
                 None
             }),
@@ -258,60 +277,7 @@ impl Interleaving {
         assert!(lost.is_none(), "the table lists {lost:?}, which is gone");
     }
 
-    /// Records on time and late.
-    fn produce(&mut self) {
-        let mut topic = self.shared.topic.lock().unwrap();
-        let now = self.world.clock.now();
-        let late = self.random.random_bool(0.3);
-        let ago = TimeDelta::minutes(self.random.random_range(0..if late { 40 * 24 * 60 } else { 60 }));
-        for _ in 0..self.random.random_range(2..9) {
-            let person = self.random.random_range(0..6);
-            let customer = if self.random.random_bool(0.7) { "acme" } else { "rare" }.to_owned();
-            let status = if self.random.random_bool(0.6) { "delivered" } else { "failed" }.to_owned();
-            let body = format!("what {person} reads");
-            topic.push(Sms { recipient: number(person), body, sent_at: now - ago, customer, status });
-        }
-    }
-
-    /// The end of a contract, now and then one that ends it later; or who withdrew.
-    fn notice(&mut self) -> Notice {
-        let ago = TimeDelta::hours(self.random.random_range(0..30 * 24));
-        if self.counted == Counted::Consent {
-            let subject = format!("phone:+{}", number(self.random.random_range(0..6))).parse().unwrap();
-            return Notice::ConsentWithdrawal {
-                subject,
-                tenant: None,
-                withdrawn_at: self.now() - ago,
-                products: vec![],
-            };
-        }
-        let tenant = if self.random.random_bool(0.3) { "acme" } else { "rare" }.to_owned();
-        let ahead = TimeDelta::hours(self.random.random_range(0..20 * 24));
-        let reason = self.random.random_bool(0.5).then(|| format!("reason {}", self.trace.steps.len()));
-        Notice::ContractEnd { tenant, ended_at: self.now() - ago + ahead, reason, products: vec![] }
-    }
-
-    fn order(&mut self) -> Order {
-        let case = format!("case-{}", self.orders.len());
-        let until = self.now() + TimeDelta::days(self.random.random_range(1..50));
-        let mut scope = Scope::default();
-        let what = self.random.random_range(0..5);
-        if what != 1 && what != 2 {
-            scope.subject = Some(format!("phone:+{}", number(self.random.random_range(0..6))).parse().unwrap());
-        }
-        if what == 1 || what == 3 {
-            scope.tenant = Some("rare".to_owned());
-        }
-        if what == 2 || what == 4 {
-            let from = self.now() - TimeDelta::hours(self.random.random_range(0..400));
-            let to = from + TimeDelta::hours(self.random.random_range(1..100));
-            scope.events = Some(TimeRange { from: Some(from), to: Some(to) });
-        }
-        self.orders.push(Ordered { case: case.clone(), scope: scope.clone(), until });
-        Order { case, basis: "order".to_owned(), until, placed_by: None, scope }
-    }
-
-    fn start(&mut self, kind: Kind, work: impl Future<Output = Option<Box<Product>>> + Send + 'static) {
+    fn start(&mut self, kind: Kind, work: impl Future<Output = Done> + Send + 'static) {
         self.trace.steps.push(format!("{kind:?} begins"));
         let began = self.now();
         let (actor, said) = Actor::start(&self.runtime, work);
@@ -327,7 +293,7 @@ impl Interleaving {
         self.heard(which, said);
     }
 
-    fn heard(&mut self, which: usize, said: Said<Option<Box<Product>>>) {
+    fn heard(&mut self, which: usize, said: Said<Done>) {
         let now = self.now();
         let running = &mut self.running[which];
         let (began, signed) = (running.began, running.signed);
@@ -338,9 +304,9 @@ impl Interleaving {
                 }
                 running.at = step;
             }
-            Said::Done(product) => {
-                if let (Kind::Sweep(which), Some(product)) = (running.kind, product) {
-                    self.sweepers[which] = Some((product, now));
+            Said::Done(known) => {
+                if let (Kind::Sweep(which), Some(known)) = (running.kind, known) {
+                    self.sweepers[which] = Some((known, now));
                 }
                 self.running.swap_remove(which);
             }
@@ -383,7 +349,7 @@ impl Interleaving {
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
             let told: Vec<Told> = (table.controls().0..=controls.version().0)
-                .map(|until| Told::by(&controls, ControlsVersion(until)))
+                .map(|until| Told::by(&controls, ControlsVersion(until), (self.first, &self.policies)))
                 .collect();
             let changed = table.version() != before;
             (if changed { Some(rows((table, index), read).await) } else { None }, held, told)
@@ -395,7 +361,7 @@ impl Interleaving {
             self.active = active;
         }
         let moment = Moment { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held, told };
-        judge(&topic, self.counted, (&self.last, &moment), began);
+        judge(&topic, (&self.last, &moment), began);
         self.last = moment;
     }
 
@@ -440,7 +406,7 @@ impl Interleaving {
             None
         });
         self.let_all_end();
-        judge_dry(&self.shared.topic.lock().unwrap(), self.counted, &self.last);
+        judge_dry(&self.shared.topic.lock().unwrap(), &self.last);
         let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
         assert!(found.holds(), "{:?}", found.broken);
         self.pass(TimeDelta::hours(26));

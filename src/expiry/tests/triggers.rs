@@ -1,10 +1,11 @@
 //! Contract ends and withdrawals over a real table: whose trigger came goes on time, the neighbours stay.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::watch;
 use crate::clock::Clock;
-use crate::controls::{Noted, Notice, NoticeError, Scope};
+use crate::controls::{Noted, Notice, NoticeError, Scope, Signature, activate};
 use crate::expiry::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, sms, start, texts};
 use crate::expiry::{Action, HeldBoard, Product};
 use crate::store::{ControlsVersion, SegmentIndex};
@@ -219,4 +220,37 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     world.sweep().await;
     assert_eq!(sweeper.round(None, usize::MAX).await.commits, 0);
     assert_eq!(sweeper.round(None, usize::MAX).await.works, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_policy_comes() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&texts(start(), 20)).await;
+    world.contract_end("rare", start()).await;
+    let suspects = async |world: &World| {
+        let mut anew = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+        anew.refresh().await.unwrap();
+        anew.controls(&world.root).await.unwrap();
+        anew.suspected().len()
+    };
+    assert!(suspects(&world).await > 0, "nobody has looked yet");
+    world.sweep().await;
+    assert_eq!(suspects(&world).await, 0);
+    // What is stored from here on knows the notice, and a rewrite changes no tag.
+    world.ingest(&texts(start(), 20)).await;
+    assert_eq!(suspects(&world).await, 0);
+
+    world.contract_end("acme", start()).await;
+    assert!(suspects(&world).await > 0, "another notice");
+    assert_eq!(world.sweep().await.did.retagged, 40);
+    assert_eq!(suspects(&world).await, 0);
+
+    let text = policy_text_of("remove", CONTRACT);
+    let (old, new) = (read(&text), read(&text.replace("test-1", "test-2")));
+    let policy = new.policy.clone().unwrap();
+    let by = Signature { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
+    activate(&world.root, (&old, &new), &by).await.unwrap();
+    world.adopt(policy);
+    let noted = world.table().await.noted();
+    assert_eq!(noted, ControlsVersion(0), "by another policy a notice may concern what it did not");
 }

@@ -35,6 +35,8 @@ struct Files {
     /// Paths of active files that are no segments that this version understands.
     unknown: BTreeSet<String>,
     interner: Interner,
+    /// Paths of segments that ingest added since somebody asked last; `None`: nobody asks.
+    ingested: Option<Vec<Arc<str>>>,
 }
 
 impl SegmentIndex {
@@ -73,13 +75,26 @@ impl SegmentIndex {
         Ok(())
     }
 
+    /// From here on [`SegmentIndex::take_ingested`] tells.
+    pub fn follow_ingest(&mut self) {
+        self.files.ingested.get_or_insert_default();
+    }
+
+    /// The paths of segments that ingest's own commits added, of those that were read on since the last call. Some of them may
+    /// be gone again. Whoever was away for long is told of none.
+    pub fn take_ingested(&mut self) -> Vec<Arc<str>> {
+        self.files.ingested.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// Takes the segments of a version in the place of those that it has.
     async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
+        let follows = self.files.ingested.is_some();
         let empty = Files { interner: Interner::new(self.has_deadlines), ..Files::default() };
         let listed = files::list(&self.log).await?;
         let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, Files::add).await?;
         (self.files, self.version) = (files, version);
         tail.into_iter().for_each(|entry| self.files.enter(entry));
+        self.files.ingested = follows.then(Vec::new);
         Ok(())
     }
 
@@ -127,7 +142,12 @@ impl Files {
                 self.unknown.remove(path.as_ref());
             }
         }
-        entry.added.into_iter().for_each(|added| self.add(&added));
+        entry.added.iter().for_each(|added| self.add(added));
+        if let Some(ingested) = &mut self.ingested
+            && entry.evidence.is_some_and(|evidence| evidence.is_ingest())
+        {
+            ingested.extend(entry.added.iter().map(|added| Arc::from(stored::decoded(&added.path))));
+        }
     }
 
     fn add(&mut self, added: &Added) {

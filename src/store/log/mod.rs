@@ -26,6 +26,9 @@ pub const CONTROLS_APP: &str = "controls";
 /// The `txn` app id of the active policy: its version is that of the control that activated it.
 pub const POLICY_APP: &str = "policy";
 
+/// The `txn` app id of the notices that all tags of the table tell of: its version is that of the newest of them.
+pub const NOTICES_APP: &str = "notices";
+
 /// The `txn` app id of a topic partition: its version is the next offset to read.
 pub fn app_id(partition: &TopicPartition) -> String {
     format!("ebbtide/{}/{}", partition.topic, partition.partition)

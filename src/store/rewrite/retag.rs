@@ -8,9 +8,12 @@ mod parting;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::ObjectStore;
 
 use super::matching::Opened;
 use super::read::{of_table, wanted};
@@ -61,6 +64,9 @@ pub struct Retagged {
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
 }
+
+/// Segments that are looked into at once: in most of them no row changes, and then a look is waiting for an answer or two.
+const LOOKS: usize = 8;
 
 /// Where all rows of a segment go.
 enum Course {
@@ -114,8 +120,9 @@ impl Table {
         source: &StoredSegment,
         by: Arc<dyn Retagging>,
     ) -> Result<Vec<(NewTags, u64)>, RewriteError> {
-        let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
-        Ok(match self.course(&opened, source, &by).await? {
+        let store = self.log.object_store(None);
+        let (_, _, course) = look(store, Arc::clone(self.spec()), source.clone(), Arc::clone(&by)).await?;
+        Ok(match course {
             Course::Stays => Vec::new(),
             Course::Whole(tags) => vec![(tags, source.rows)],
             Course::Parted(counts) => {
@@ -134,9 +141,12 @@ impl Table {
         // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell. So do those of
         // unlike policies: of one file only the least version is told.
         let mut wholes: Vec<Alike> = Vec::new();
-        for source in sources {
-            let opened = Opened::open(&store, &source.path).await?;
-            match self.course(&opened, source, by).await? {
+        let (spec, of) = (Arc::clone(self.spec()), Arc::clone(by));
+        let look = move |source| look(Arc::clone(&store), Arc::clone(&spec), source, Arc::clone(&of));
+        let mut looked = pin!(stream::iter(sources.to_vec()).map(look).buffered(LOOKS));
+        while let Some((source, opened, course)) = looked.try_next().await? {
+            let source = &source;
+            match course {
                 Course::Stays => {}
                 Course::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let has = whole::has(&opened, self.spec(), &tags);
@@ -205,41 +215,45 @@ impl Table {
             }
         }
     }
+}
 
-    /// Where the rows of a segment go, by reading the columns that decide, and not even those where bloom filters say no.
-    async fn course(
-        &self,
-        opened: &Opened,
-        source: &StoredSegment,
-        by: &Arc<dyn Retagging>,
-    ) -> Result<Course, RewriteError> {
-        let (of, by, spec, told) = (opened.clone(), Arc::clone(by), Arc::clone(self.spec()), source.rows);
-        blocking(move || {
-            if let Some(concerns) = by.concerns()
-                && of.select(&concerns)?.matched == 0
-            {
-                return Ok(Course::Stays);
-            }
-            let counts = counted(&of, &spec, by.as_ref())?;
-            let found: u64 = counts.values().sum();
-            if found != told {
-                let why = format!("it has {found} rows and the log tells {told}");
-                return Err(RewriteError::Damaged { path: of.path.to_string(), why });
-            }
-            let mut targets: Vec<Option<NewTags>> = Vec::new();
-            for target in counts.keys().map(|number| by.target(*number)) {
-                if !targets.contains(&target) {
-                    targets.push(target);
-                }
-            }
-            Ok(match (targets.len(), targets.pop()) {
-                (0, _) | (1, Some(None)) | (_, None) => Course::Stays,
-                (1, Some(Some(tags))) => Course::Whole(tags),
-                _ => Course::Parted(counts),
-            })
-        })
-        .await
+/// Where the rows of a segment go, by reading the columns that decide, and not even those where bloom filters say no.
+async fn look(
+    store: Arc<dyn ObjectStore>,
+    spec: Arc<TableSpec>,
+    source: StoredSegment,
+    by: Arc<dyn Retagging>,
+) -> Result<(StoredSegment, Opened, Course), RewriteError> {
+    let opened = Opened::open(&store, &source.path).await?;
+    let (of, told) = (opened.clone(), source.rows);
+    let course = blocking(move || course(&of, &spec, told, by.as_ref())).await?;
+    Ok((source, opened, course))
+}
+
+/// The same of an opened one that should have `told` rows.
+fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> Result<Course, RewriteError> {
+    if let Some(concerns) = by.concerns()
+        && opened.select(&concerns)?.matched == 0
+    {
+        return Ok(Course::Stays);
     }
+    let counts = counted(opened, spec, by)?;
+    let found: u64 = counts.values().sum();
+    if found != told {
+        let why = format!("it has {found} rows and the log tells {told}");
+        return Err(RewriteError::Damaged { path: opened.path.to_string(), why });
+    }
+    let mut targets: Vec<Option<NewTags>> = Vec::new();
+    for target in counts.keys().map(|number| by.target(*number)) {
+        if !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    Ok(match (targets.len(), targets.pop()) {
+        (0, _) | (1, Some(None)) | (_, None) => Course::Stays,
+        (1, Some(Some(tags))) => Course::Whole(tags),
+        _ => Course::Parted(counts),
+    })
 }
 
 /// How many rows go to each target, by number.

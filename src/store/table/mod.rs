@@ -5,6 +5,7 @@
 mod actions;
 mod commit;
 mod controls;
+mod notices;
 mod open;
 mod policy;
 mod rewrite;

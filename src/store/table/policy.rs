@@ -16,7 +16,7 @@ use crate::failpoint;
 use crate::ids::{PolicyVersion, ProductKey};
 use crate::store::error::{CommitError, OpenError, StoreError};
 use crate::store::evidence::Evidence;
-use crate::store::log::{self, CONTROLS_APP, LogState, POLICY_APP};
+use crate::store::log::{self, CONTROLS_APP, LogState, NOTICES_APP, POLICY_APP};
 use crate::store::root::Root;
 use crate::store::spec::TableSpec;
 
@@ -93,8 +93,9 @@ fn refused(error: OpenError) -> CommitError {
     })
 }
 
-fn txns(taking: &TakesForce, controls: i64) -> [Action; 2] {
-    [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls))]
+fn txns(taking: &TakesForce, controls: i64) -> [Action; 3] {
+    // By its words, notices may concern rows that they did not.
+    [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls)), (NOTICES_APP, 0)]
         .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
 
@@ -127,7 +128,7 @@ fn change(
 /// The first entry of a table that begins under the policy.
 fn made(spec: &TableSpec, schema: &StructType, taking: &TakesForce) -> Result<Vec<Action>, CommitError> {
     let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;
-    let mut actions = Vec::with_capacity(made.len() + 2);
+    let mut actions = Vec::with_capacity(made.len() + 3);
     for action in made {
         actions.push(match action {
             Action::Metadata(metadata) => Action::Metadata(named(metadata, taking).map_err(CommitError::Store)?),

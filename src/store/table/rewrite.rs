@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::actions::partition_values;
 use super::commit::{Change, Place};
+use super::notices::noted;
 use super::{ControlsVersion, Table};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::{Evidence, RewriteEvidence};
@@ -29,6 +30,9 @@ pub struct RewriteCommit {
     pub adds: Vec<Segment>,
     /// The controls under which the rewrite was made.
     pub controls: ControlsVersion,
+    /// Whether its rows come under another policy, by whose terms notices may concern them that did not: what was noted of the
+    /// notices that tags tell of holds no longer.
+    pub renewed: bool,
     /// What was done, in counts. Its commit id is how the commit is found again.
     pub evidence: Evidence,
 }
@@ -43,11 +47,12 @@ impl Table {
         check(&rewrite).map_err(CommitError::Store)?;
         let at = rewrite.evidence.at.timestamp_millis();
         let changes = rewrite.evidence.changes_data();
+        let removed = rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes)));
         let change = Change {
             segments: &rewrite.adds,
             controls: rewrite.controls,
             evidence: &rewrite.evidence,
-            actions: rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes))).collect(),
+            actions: removed.chain(rewrite.renewed.then(|| noted(ControlsVersion(0)))).collect(),
         };
         self.swap(&change, Place::Segments(Watch::new(&rewrite))).await
     }

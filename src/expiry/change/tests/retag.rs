@@ -144,6 +144,25 @@ async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_which_nothing_is_left_in_care_ends_at_the_last_deadline_of_its_profile() {
+    // Numbers go first here.
+    let first = policy_text("remove").replace("keep: 30 days", "keep: 5 days").replace("keep: 7 days", "keep: 20 days");
+    let first = read(&first);
+    let mut world = World::of(tempfile::tempdir().unwrap(), first.policy.clone().unwrap());
+    world.ingest(&texts(start(), 20)).await;
+    world.pass(TimeDelta::days(6));
+    swept(&world).await;
+    // Content is stored no more, and numbers for 30 days; these are gone.
+    take(&mut world, (&first, &read(&edited(&[("      body: content\n", "")])))).await;
+    swept(&world).await;
+    assert_eq!(column(&world, "expires_phone_number").await, vec![None; 20], "nothing comes back");
+    world.pass(TimeDelta::days(25));
+    let round = swept(&world).await;
+    assert_eq!(round.did.removed, 20);
+    assert!(world.rows_are_none().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_field_keeps_its_values_under_the_new_name() {
     let mut world = world().await;
     let before = column(&world, "body").await;

@@ -7,42 +7,77 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
 use crate::controls::{Control, Controls, HoldId, Scope};
-use crate::expiry::testing::Sms;
+use crate::expiry::testing::{Sms, policy_text_of};
+use crate::ids::PolicyVersion;
 use crate::store::ControlsVersion;
 
 /// What content counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
-    /// 7 days from the event.
+    /// The event.
     Event,
-    /// 2 days from the end of the contract.
+    /// The end of the contract.
     Contract,
-    /// 20 days from the event, or the withdrawal.
+    /// The event, or the withdrawal if that comes first: then it is due at once.
     Consent,
 }
 
-impl Counted {
-    /// The same in a rule.
-    pub fn rule(self) -> &'static str {
-        match self {
-            Counted::Event => "keep: 7 days, trigger: event",
-            Counted::Contract => "keep: 2 days, trigger: contract_end",
-            Counted::Consent => "keep: 20 days, trigger: consent_withdrawn",
-        }
+/// How long a policy keeps what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What content counts from.
+    pub counted: Counted,
+    /// For how many days it stays from there on.
+    pub content: u64,
+    /// For how many days a number stays from the event on.
+    pub number: u64,
+}
+
+impl Rules {
+    /// Those of the first policy.
+    pub fn first(counted: Counted) -> Rules {
+        let content = match counted {
+            Counted::Event => 7,
+            Counted::Contract => 2,
+            Counted::Consent => 20,
+        };
+        Rules { counted, content, number: 30 }
+    }
+
+    /// The policy that says so.
+    pub fn text(self, version: &str, end: &str) -> String {
+        let trigger = match self.counted {
+            Counted::Event => "event",
+            Counted::Contract => "contract_end",
+            Counted::Consent => "consent_withdrawn",
+        };
+        let text = policy_text_of(end, &format!("keep: {} days, trigger: {trigger}", self.content));
+        text.replace("version: test-1", &format!("version: {version}"))
+            .replace("keep: 30 days, trigger: event", &format!("keep: {} days, trigger: event", self.number))
     }
 }
 
-/// What is known of triggers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a table goes by: the policy, and what is known of triggers.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
+    pub rules: Rules,
     ends: BTreeMap<String, DateTime<Utc>>,
     withdrawals: Vec<(String, DateTime<Utc>)>,
 }
 
 impl Told {
-    /// By the controls up to one of them.
-    pub fn by(controls: &Controls, until: ControlsVersion) -> Told {
-        let mut told = Told::default();
+    /// Before any control.
+    pub fn nothing(rules: Rules) -> Told {
+        Told { rules, ends: BTreeMap::new(), withdrawals: Vec::new() }
+    }
+
+    /// By the controls up to one of them. `policies` are the rules of each policy by its version, `first` those before.
+    pub fn by(
+        controls: &Controls,
+        until: ControlsVersion,
+        (first, policies): (Rules, &BTreeMap<PolicyVersion, Rules>),
+    ) -> Told {
+        let mut told = Told::nothing(first);
         for (_, control) in controls.iter().filter(|(version, _)| *version <= until) {
             match control {
                 Control::ContractEnd(end) => {
@@ -51,34 +86,35 @@ impl Told {
                 Control::ConsentWithdrawal(of) => {
                     told.withdrawals.push((of.subject.canonical().to_owned(), day(of.withdrawn_at)));
                 }
+                Control::PolicyActivation(activation) => told.rules = policies[&activation.version],
                 _ => {}
             }
         }
         told
+    }
+
+    /// When a record's number is due.
+    pub fn number_due(&self, record: &Sms) -> DateTime<Utc> {
+        day(record.sent_at) + Days::new(self.rules.number)
+    }
+
+    /// When its content is due; `None` while that is open.
+    pub fn content_due(&self, record: &Sms) -> Option<DateTime<Utc>> {
+        let (of, keep) = (day(record.sent_at), Days::new(self.rules.content));
+        match self.rules.counted {
+            Counted::Event => Some(of + keep),
+            Counted::Contract => self.ends.get(&record.customer).map(|end| *end + keep),
+            Counted::Consent => {
+                let withdrew = self.withdrawals.iter().filter(|(who, at)| *who == record.recipient && *at >= of);
+                Some(withdrew.map(|(_, at)| *at).chain([of + keep]).min().unwrap())
+            }
+        }
     }
 }
 
 /// The first instant of the day.
 fn day(at: DateTime<Utc>) -> DateTime<Utc> {
     at.date_naive().and_time(NaiveTime::MIN).and_utc()
-}
-
-/// When a record's number is due: 30 days after the first instant of its day.
-pub fn number_due(record: &Sms) -> DateTime<Utc> {
-    day(record.sent_at) + Days::new(30)
-}
-
-/// When its content is due; `None` while that is open.
-pub fn content_due(record: &Sms, counted: Counted, told: &Told) -> Option<DateTime<Utc>> {
-    let of = day(record.sent_at);
-    match counted {
-        Counted::Event => Some(of + Days::new(7)),
-        Counted::Contract => told.ends.get(&record.customer).map(|end| *end + Days::new(2)),
-        Counted::Consent => {
-            let withdrew = told.withdrawals.iter().filter(|(who, at)| *who == record.recipient && *at >= of);
-            Some(withdrew.map(|(_, at)| *at).chain([of + Days::new(20)]).min().unwrap())
-        }
-    }
 }
 
 /// A hold as it was ordered.
@@ -144,7 +180,7 @@ pub fn held(
 }
 
 /// Judges what happened between two looks; what was stored meanwhile arrived at `arrived`.
-pub fn judge(topic: &[Sms], counted: Counted, (before, after): (&Moment, &Moment), arrived: DateTime<Utc>) {
+pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTime<Utc>) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
     // Whoever acts has seen all that the table knows, and perhaps more.
     let told = || before.told.iter().chain(&after.told);
@@ -152,13 +188,14 @@ pub fn judge(topic: &[Sms], counted: Counted, (before, after): (&Moment, &Moment
         let record = of(offset);
         // A hold names the record by its number, where it stands.
         let held = had.number && before.held.contains(offset) && after.held.contains(offset);
-        let content_came = || told().any(|told| content_due(record, counted, told).is_some_and(|due| due <= after.at));
+        let number_came = || told().any(|told| told.number_due(record) <= after.at);
+        let content_came = || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
         let has = after.rows.get(offset).copied().unwrap_or(Standing { number: false, content: false });
         assert!(had.number || !has.number, "the number of record {offset} came back");
         assert!(had.content || !has.content, "the content of record {offset} came back");
         if had.number && !has.number {
             assert!(!held, "the number of record {offset} went although it is held");
-            assert!(number_due(record) <= after.at, "the number of record {offset} went before it was due");
+            assert!(number_came(), "the number of record {offset} went before it was due");
         }
         if had.content && !has.content {
             assert!(!held, "the content of record {offset} went although it is held");
@@ -172,8 +209,8 @@ pub fn judge(topic: &[Sms], counted: Counted, (before, after): (&Moment, &Moment
     for offset in before.next..after.next {
         let record = of(&offset);
         let expected = |told: &Told| {
-            let content = content_due(record, counted, told).is_none_or(|due| due > arrived);
-            let number = number_due(record) > arrived;
+            let content = told.content_due(record).is_none_or(|due| due > arrived);
+            let number = told.number_due(record) > arrived;
             (number || content).then_some(Standing { number, content })
         };
         let found = after.rows.get(&offset).copied();
@@ -182,19 +219,24 @@ pub fn judge(topic: &[Sms], counted: Counted, (before, after): (&Moment, &Moment
 }
 
 /// Judges the table behind sweeps that found nothing more to do: what is due and free is gone.
-pub fn judge_dry(topic: &[Sms], counted: Counted, now: &Moment) {
+pub fn judge_dry(topic: &[Sms], now: &Moment) {
+    let told = now.told.last().unwrap();
     for (offset, has) in now.rows.iter().filter(|(offset, has)| !(has.number && now.held.contains(offset))) {
         let record = &topic[usize::try_from(*offset).unwrap()];
-        assert!(!has.number || now.at < number_due(record), "the number of record {offset} is free, due, and stays");
+        assert!(
+            !has.number || now.at < told.number_due(record),
+            "the number of record {offset} is free, due, and stays"
+        );
         // Whose number is gone cannot be known to have withdrawn, nor to be held.
-        let told = now.told.last().unwrap();
-        let none = Told::default();
-        let told = if counted == Counted::Consent && !has.number { &none } else { told };
-        let due = content_due(record, counted, told);
+        let nothing = Told::nothing(told.rules);
+        let told = if told.rules.counted == Counted::Consent && !has.number { &nothing } else { told };
+        let due = told.content_due(record);
         let held = now.held.contains(offset);
         assert!(
             held || !has.content || due.is_none_or(|due| now.at < due),
             "the content of record {offset} is free, was due at {due:?}, and stays"
         );
+        let over = due.is_some_and(|due| due.max(told.number_due(record)) <= now.at);
+        assert!(held || has.number || has.content || !over, "nothing of record {offset} is left, and it has not ended");
     }
 }

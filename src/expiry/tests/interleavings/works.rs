@@ -8,12 +8,12 @@ use uuid::Uuid;
 use super::actor::stop;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::{
-    Controls, HoldState, Notice, Order, ReleaseError, Signature, Since, changes_ingest, forget, notify, place, release,
-    settle,
+    ActivateError, Controls, HoldState, Notice, Order, ReleaseError, Signature, Since, activate, changes_ingest,
+    forget, notify, place, release, settle,
 };
 use crate::expiry::testing::{Read, Sms, knowing, sms, source, written};
 use crate::expiry::{Bounds, By, Compacting, HeldBy, Product, Rule};
-use crate::policy::Policy;
+use crate::policy::{Checked, Policy};
 use crate::store::{CommitError, ControlsVersion, Root, Table, TableSpec, Upkeep};
 
 /// How the table is kept: everything goes soon, little at a time.
@@ -31,23 +31,53 @@ pub fn upkeep() -> Upkeep {
 #[derive(Clone)]
 pub struct Shared {
     pub root: Root,
-    pub policy: Arc<Policy>,
+    /// Every policy that somebody may have, the first one first.
+    pub policies: Arc<Mutex<Vec<Arc<Checked>>>>,
     pub clock: Arc<ManualClock>,
     /// What was produced, by offset.
     pub topic: Arc<Mutex<Vec<Sms>>>,
 }
 
+/// A sweep between two of its rounds: the policy that its process began with, and its table.
+pub struct Sweeping {
+    policy: Arc<Policy>,
+    product: Product,
+}
+
 impl Shared {
+    /// What a process begins with that does as it should: the active policy.
+    async fn active(&self) -> Arc<Checked> {
+        let controls = Controls::load(&self.root, ControlsVersion(0)).await.unwrap();
+        let policies = self.policies.lock().unwrap();
+        let active = controls.active().map(|(_, activation)| activation.version.clone());
+        let is_active =
+            |of: &&Arc<Checked>| active.is_none() || of.policy.as_ref().map(|of| &of.version) == active.as_ref();
+        Arc::clone(policies.iter().find(is_active).unwrap())
+    }
+
+    async fn policy(&self) -> Arc<Policy> {
+        Arc::new(self.active().await.policy.clone().unwrap())
+    }
+
     pub async fn table(&self) -> Table {
-        Table::open(&self.root, Arc::new(TableSpec::of(&self.policy, &sms()).unwrap())).await.unwrap()
+        let policy = self.policy().await;
+        Table::open(&self.root, Arc::new(TableSpec::of(&policy, &sms()).unwrap())).await.unwrap()
     }
 
-    pub fn signature(&self) -> Signature {
-        Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+    async fn signature(&self) -> Signature {
+        let policy_version = self.policy().await.version.clone();
+        Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version }
     }
 
-    pub async fn product(&self) -> Product {
-        Product::open(&self.root, &self.policy, &sms()).await.unwrap().unwrap()
+    async fn sweeping(&self) -> Sweeping {
+        let policy = self.policy().await;
+        let product = Product::open(&self.root, &policy, &sms()).await.unwrap().unwrap();
+        Sweeping { policy, product }
+    }
+
+    fn by(&self, policy: &Policy, memory: usize) -> By {
+        let (clock, policy_version) = (Arc::clone(&self.clock) as SharedClock, policy.version.clone());
+        By { writer: Uuid::nil(), clock, policy_version, memory }
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -55,9 +85,22 @@ impl Shared {
     }
 }
 
+impl Sweeping {
+    /// Reads on; what is held. `None`: another policy is active.
+    async fn refresh(&mut self, shared: &Shared) -> Option<HeldBy> {
+        self.product.refresh().await.unwrap();
+        let version = self.product.table.controls();
+        let controls = self.product.controls(&shared.root).await.unwrap();
+        controls.check_active(&self.policy).ok()?;
+        let held = HeldBy::at(controls, shared.now(), version);
+        self.product.note_policies(&self.policy);
+        Some(held)
+    }
+}
+
 /// Stores at most so many of the records that the table does not have.
 pub async fn ingest(shared: Shared, most: usize) {
-    let mut table = shared.table().await;
+    let (policy, mut table) = (shared.policy().await, shared.table().await);
     let from = table.next_offset(&source()).map(|offset| offset.0);
     let records: Vec<Sms> = {
         let topic = shared.topic.lock().unwrap();
@@ -67,8 +110,8 @@ pub async fn ingest(shared: Shared, most: usize) {
         return;
     }
     let read = Read { from, records: &records, at: shared.now() };
-    let tagger = knowing(&shared.root, &shared.policy, &table).await;
-    let mut batch = written(&table, &shared.policy, &tagger, read).await;
+    let tagger = knowing(&shared.root, &policy, &table).await;
+    let mut batch = written(&table, &policy, &tagger, read).await;
     stop("written");
     loop {
         match table.commit(batch.clone()).await {
@@ -84,7 +127,7 @@ pub async fn ingest(shared: Shared, most: usize) {
                 // Holds: ingest does nothing otherwise under them.
                 batch.controls = newest;
             }
-            Err(CommitError::OffsetsMoved(_) | CommitError::SegmentGone) => {
+            Err(CommitError::OffsetsMoved(_) | CommitError::SegmentGone | CommitError::PolicyMoved { .. }) => {
                 return table.discard(batch.segments).await;
             }
             Err(error) => panic!("{error}"),
@@ -92,40 +135,44 @@ pub async fn ingest(shared: Shared, most: usize) {
     }
 }
 
-/// Plans as a sweep does and carries out the plan, however old it is by then.
-pub async fn sweep(shared: Shared, product: Option<Box<Product>>, works: usize) -> Box<Product> {
-    let mut product = match product {
-        Some(product) => product,
-        None => Box::new(shared.product().await),
+/// Plans as a sweep does and carries out the plan, however old it is by then. One that began under another policy begins anew.
+pub async fn sweep(shared: Shared, known: Option<Box<Sweeping>>, works: usize) -> Box<Sweeping> {
+    let mut known = match known {
+        Some(known) => known,
+        None => Box::new(shared.sweeping().await),
     };
-    product.refresh().await.unwrap();
-    let (now, version) = (shared.now(), product.table.controls());
-    let held = HeldBy::at(product.controls(&shared.root).await.unwrap(), now, version);
+    let held = match known.refresh(&shared).await {
+        Some(held) => held,
+        None => {
+            *known = shared.sweeping().await;
+            known.refresh(&shared).await.unwrap()
+        }
+    };
+    let Sweeping { policy, product } = &mut *known;
     let bounds = Bounds { works, segments: 3, ..Bounds::default() };
-    let mut plan = product.plan_retags(bounds, |_| false);
-    plan.works.extend(product.plan(now, &held, bounds, |_| false).works);
+    let mut plan = product.plan_retags(shared.now(), bounds, |_| false);
+    plan.works.extend(product.plan(shared.now(), &held, bounds, |_| false).works);
     for work in &plan.works {
         stop("planned");
-        let by = By {
-            writer: Uuid::nil(),
-            clock: Arc::clone(&shared.clock) as SharedClock,
-            policy_version: shared.policy.version.clone(),
-            memory: 1 << 20,
-        };
-        match product.carry_out(work, &held, &by).await {
+        match product.carry_out(work, &held, &shared.by(policy, 1 << 20)).await {
             Ok(_) => {}
             Err(error) if error.is_stale() => {}
             Err(error) => panic!("{error}"),
         }
     }
-    product
+    match known.product.note(&held, &shared.by(&known.policy, 0)).await {
+        Ok(_) => {}
+        Err(error) if error.is_stale() => {}
+        Err(error) => panic!("{error}"),
+    }
+    known
 }
 
 /// Plans as a compaction does and carries out the plan, however old it is by then.
 pub async fn compact(shared: Shared, works: usize) {
-    let mut product = shared.product().await;
-    let version = product.table.controls();
-    let held = HeldBy::at(product.controls(&shared.root).await.unwrap(), shared.now(), version);
+    let mut known = shared.sweeping().await;
+    let held = known.refresh(&shared).await.unwrap();
+    let Sweeping { policy, mut product } = known;
     let how = Compacting {
         rule: Rule { target: 1 << 30, segments: 4, works },
         memory: 1,
@@ -135,13 +182,7 @@ pub async fn compact(shared: Shared, works: usize) {
     let merges = product.merges(shared.now(), &how, &held, |_| false);
     for merge in &merges.works {
         stop("planned");
-        let by = By {
-            writer: Uuid::nil(),
-            clock: Arc::clone(&shared.clock) as SharedClock,
-            policy_version: shared.policy.version.clone(),
-            memory: how.memory,
-        };
-        match product.merge(merge, &held, &by).await {
+        match product.merge(merge, &held, &shared.by(&policy, how.memory)).await {
             Ok(_) => {}
             Err(error) if error.is_stale() => {}
             Err(error) => panic!("{error}"),
@@ -151,28 +192,36 @@ pub async fn compact(shared: Shared, works: usize) {
 
 /// Sweeps until nothing is due.
 pub async fn sweep_dry(shared: Shared) {
-    let mut product = None;
+    let mut known = None;
     for _ in 0..40 {
-        let mut open = sweep(shared.clone(), product, 16).await;
-        let (now, version) = (shared.now(), open.table.controls());
-        let held = HeldBy::at(open.controls(&shared.root).await.unwrap(), now, version);
-        let stale = open.plan_retags(Bounds::default(), |_| false).works;
-        if stale.is_empty() && open.plan(now, &held, Bounds::default(), |_| false).works.is_empty() {
+        let mut open = sweep(shared.clone(), known, 16).await;
+        let held = open.refresh(&shared).await.unwrap();
+        let stale = open.product.plan_retags(shared.now(), Bounds::default(), |_| false).works;
+        if stale.is_empty() && open.product.plan(shared.now(), &held, Bounds::default(), |_| false).works.is_empty() {
             return;
         }
-        product = Some(open);
+        known = Some(open);
     }
     panic!("the sweeps find no end");
 }
 
+/// Makes a policy the active one, in the place of the one that is when this begins.
+pub async fn take(shared: Shared, new: Arc<Checked>) {
+    let old = shared.active().await;
+    match activate(&shared.root, (&old, &new), &shared.signature().await).await {
+        Ok(_) | Err(ActivateError::Moved(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// Takes a notice, or not.
 pub async fn note(shared: Shared, notice: Notice) {
-    notify(&shared.root, &shared.policy, vec![notice], &shared.signature()).await.unwrap();
+    notify(&shared.root, &*shared.policy().await, vec![notice], &shared.signature().await).await.unwrap();
 }
 
 /// Places a hold.
 pub async fn hold(shared: Shared, order: Order) {
-    place(&shared.root, order, &shared.signature()).await.unwrap();
+    place(&shared.root, order, &shared.signature().await).await.unwrap();
 }
 
 /// Releases one of the holds in force, if there is one.
@@ -181,7 +230,7 @@ pub async fn free(shared: Shared, which: usize) {
     let holds = controls.holds(shared.now());
     let live: Vec<_> = holds.iter().filter(|known| known.state == HoldState::InForce).collect();
     let Some(id) = live.get(which % live.len().max(1)).map(|known| known.id().clone()) else { return };
-    match release(&shared.root, &id, &shared.signature()).await {
+    match release(&shared.root, &id, &shared.signature().await).await {
         Ok(_) | Err(ReleaseError::Ended(_)) => {}
         Err(error) => panic!("{error}"),
     }
@@ -189,7 +238,7 @@ pub async fn free(shared: Shared, which: usize) {
 
 /// Finishes what others began.
 pub async fn finish(shared: Shared) {
-    settle(&shared.root, &shared.signature()).await.unwrap();
+    settle(&shared.root, &shared.signature().await).await.unwrap();
 }
 
 /// One pass of the janitor.
