@@ -92,8 +92,8 @@ impl ScaledClock {
 }
 
 /// No wait by a fast clock is shorter, unless a shorter one was asked for: what looks at tables a thousand times a second does
-/// nothing else.
-const LEAST_WAIT: Duration = Duration::from_millis(1500);
+/// nothing else, and what lists all of their files every second not much.
+const LEAST_WAIT: Duration = Duration::from_secs(3);
 
 impl Clock for ScaledClock {
     fn now(&self) -> DateTime<Utc> {
@@ -176,8 +176,8 @@ mod tests {
     #[test]
     fn a_wait_by_a_fast_clock_is_shorter_and_never_none() {
         let clock = ScaledClock::at(DateTime::from_timestamp(1_790_000_000, 0).unwrap(), 1000);
-        assert_eq!(clock.machine(Duration::from_secs(3600)), Duration::from_millis(3600));
-        assert_eq!(clock.machine(Duration::from_secs(15)), Duration::from_millis(1500));
+        assert_eq!(clock.machine(Duration::from_secs(36_000)), Duration::from_secs(36));
+        assert_eq!(clock.machine(Duration::from_secs(15)), Duration::from_secs(3));
         assert_eq!(clock.machine(Duration::from_millis(100)), Duration::from_millis(100));
     }
 

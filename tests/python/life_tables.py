@@ -91,7 +91,8 @@ class Tables:
     def read(self, product, policy):
         """The files of a table by bucket and profile. A file that is unlinked meanwhile: the newest version does without it."""
         of = policy.products()[product]
-        key = lambda path: (path, json.dumps(of["fields"], sort_keys=True))
+        words = json.dumps(of["fields"], sort_keys=True)
+        key = lambda path: (path, words)
         for last in [False] * 5 + [True]:
             path = os.path.join(self.root, "tables", product)
             try:
@@ -119,10 +120,10 @@ class Reckoning:
 
     def __init__(self, events):
         self.events, self.oracle = events, Oracle(events.policy())
-        self.ended = events.ended()
+        self.ended, self.holds = events.ended(), events.holds()
 
     def is_held(self, product, tenant, people):
-        for hold in self.events.holds():
+        for hold in self.holds:
             if product in hold["products"] and (hold["tenant"] == tenant if "tenant" in hold else hold["subject"] in people):
                 return True
         return False

@@ -22,7 +22,7 @@ use crate::support::{kafka, registry, repo};
 /// How many times as fast as the machine's the clock goes: a day is three seconds.
 pub const SPEED: u32 = 28_800;
 /// Records a second of the machine's, over all products.
-const RATE: u32 = 150;
+const RATE: u32 = 100;
 /// Instances of the group.
 const INSTANCES: usize = 3;
 
@@ -42,8 +42,8 @@ impl Stage {
     pub fn new() -> Self {
         let rules = repo().join("tests/fixtures/life.yaml");
         let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
-        // By the machine's clock: a commit every three seconds, a look for what is due every one and a half (no wait by a fast
-        // clock is shorter), a takeover and the readers' grace after three. Files have the machine's times: nothing may be judged by them.
+        // By the machine's clock: a commit every three seconds, a look for what is due too (no wait by a fast clock is shorter), a
+        // takeover and the readers' grace after three. Files have the machine's times: nothing may be judged by them.
         scene.session = 1500;
         scene.set("commit_age", "24h");
         scene.set("lanes", "1");
