@@ -56,7 +56,7 @@ picture: ## A retention life of eight months in a quarter of an hour, and docs/l
 	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
-clouds: ## The main job in emulators of Azure's and Google's object stores (needs npm and Go; 5 minutes the first time, then one)
+clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test
 	cargo test --locked $(CHECKED) --test it -- --ignored object_store::
 

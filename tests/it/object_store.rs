@@ -142,10 +142,3 @@ fn so_they_do_in_the_emulator_of_azure() {
     let azure = Emulator::azure();
     land_and_go(azure.bucket(), "deltalake,polars");
 }
-
-#[test]
-#[ignore = "builds an emulator for some minutes: make clouds"]
-fn so_they_do_in_an_emulator_of_google() {
-    let google = Emulator::google();
-    land_and_go(google.bucket(), "deltalake");
-}

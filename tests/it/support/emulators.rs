@@ -1,7 +1,5 @@
-//! Emulators of the object stores of Azure and Google, in the stead of stores that no test can reach: Azurite, which is
-//! Microsoft's own, and `fake-gcs-server`.
+//! The emulator of Azure's object store, in the stead of one that no test can reach: Azurite, which is Microsoft's own.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -13,9 +11,9 @@ use crate::args;
 
 /// The account that Azurite has, and its key: both are in its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
-const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoMGMw==";
+const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// A store that answers, with one container or bucket `plain`.
+/// A store that answers, with one container `plain`.
 pub struct Emulator {
     bucket: Bucket,
     _process: Process,
@@ -28,7 +26,7 @@ impl Emulator {
         self.bucket.clone()
     }
 
-    /// Starts Azure's.
+    /// Starts it.
     pub fn azure() -> Self {
         let (scratch, port) = (Scratch::of_the_process(), free_port());
         let program = part("azurite").join("node_modules/.bin/azurite-blob");
@@ -57,38 +55,6 @@ impl Emulator {
         };
         Self { bucket, _process: process, _scratch: scratch }
     }
-
-    /// Starts that of Google's.
-    pub fn google() -> Self {
-        let (scratch, port) = (Scratch::of_the_process(), free_port());
-        let program = part("gcs").join("fake-gcs-server");
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let arguments = args![
-            "-backend",
-            "memory",
-            "-scheme",
-            "http",
-            "-host",
-            "127.0.0.1",
-            "-port",
-            port,
-            "-public-host",
-            format!("127.0.0.1:{port}")
-        ];
-        let process = started(Process::start(&program, arguments, &[], &scratch.join("gcs.log")), port);
-        post(port, "/storage/v1/b?project=tests", r#"{"name":"plain"}"#);
-        let key = format!(
-            r#"{{"gcs_base_url":"{endpoint}","disable_oauth":true,"client_email":"","private_key":"","private_key_id":""}}"#
-        );
-        let bucket = Bucket {
-            place: "gs://plain/it".to_owned(),
-            section: section(&endpoint),
-            environment: vec![("GOOGLE_SKIP_SIGNATURE", "true".to_owned())],
-            readers: vec![("GOOGLE_SERVICE_ACCOUNT_KEY", key)],
-            secret: "no secret is asked for",
-        };
-        Self { bucket, _process: process, _scratch: scratch }
-    }
 }
 
 fn section(endpoint: &str) -> String {
@@ -102,14 +68,4 @@ fn started(mut process: Process, port: u16) -> Process {
         TcpStream::connect(("127.0.0.1", port)).ok()
     });
     process
-}
-
-fn post(port: u16, path: &str, json: &str) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let head =
-        format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/json\r\n");
-    write!(stream, "{head}Content-Length: {}\r\n\r\n{json}", json.len()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
