@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak picture clouds fuzz lint
+.PHONY: help setup build demo test bench soak picture life clouds fuzz lint
 
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
@@ -50,11 +50,16 @@ soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
 		cargo test --locked $(CHECKED) --test it -- --nocapture kills
 	$(MAKE) picture
+	$(MAKE) life
 
-picture: ## A retention life of eight months in a quarter of an hour, and docs/life.svg drawn of it (beside nothing else: its days are three seconds)
+picture: ## Five weeks of a retention life in three minutes, and docs/life.svg drawn of them (beside nothing else: a day is three seconds)
 	@tools/setup test
-	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::
+	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::five
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
+
+life: ## Eight months of it in a quarter of an hour (beside nothing else)
+	@tools/setup test
+	cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
 
 clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test
