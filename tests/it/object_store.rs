@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::args;
+use crate::support::azurite::Azurite;
 use crate::support::bucket::Bucket;
 use crate::support::ebbtide::Ebbtide;
-use crate::support::emulators::Emulator;
 use crate::support::python::{interpreter, script};
 use crate::support::scene::Scene;
 use crate::support::swept::{Said, ebbtide_with, living};
@@ -139,6 +139,6 @@ fn records_land_in_a_bucket_exactly_once_and_what_is_due_goes_from_every_object(
 #[test]
 #[ignore = "needs npm: make clouds"]
 fn so_they_do_in_the_emulator_of_azure() {
-    let azure = Emulator::azure();
+    let azure = Azurite::start();
     land_and_go(azure.bucket(), "deltalake,polars");
 }

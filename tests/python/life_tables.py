@@ -119,8 +119,7 @@ class Reckoning:
     """What of a table is there, and what should not be: by the tags, and by who was told to go."""
 
     def __init__(self, events):
-        self.events, self.oracle = events, Oracle(events.policy())
-        self.ended, self.holds = events.ended(), events.holds()
+        self.oracle, self.ended, self.holds = Oracle(events.policy()), events.ended(), events.holds()
 
     def is_held(self, product, tenant, people):
         for hold in self.holds:

@@ -1,7 +1,6 @@
 //! A place in an object store, and what a program must be told to reach it.
 
-/// A place that no other test has.
-#[derive(Clone)]
+/// One place, for one test.
 pub struct Bucket {
     /// The place as a URL.
     pub place: String,

@@ -2,9 +2,9 @@
 //!
 //! Promises that nothing started here outlives the test process, and that what a failed test wrote stays to be looked at.
 
+pub mod azurite;
 pub mod bucket;
 pub mod ebbtide;
-pub mod emulators;
 pub mod kafka;
 pub mod minio;
 pub mod process;

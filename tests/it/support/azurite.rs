@@ -14,20 +14,15 @@ const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A store that answers, with one container `plain`.
-pub struct Emulator {
-    bucket: Bucket,
+pub struct Azurite {
+    endpoint: String,
     _process: Process,
     _scratch: Scratch,
 }
 
-impl Emulator {
-    /// A place in it; the same each time.
-    pub fn bucket(&self) -> Bucket {
-        self.bucket.clone()
-    }
-
+impl Azurite {
     /// Starts it.
-    pub fn azure() -> Self {
+    pub fn start() -> Self {
         let (scratch, port) = (Scratch::of_the_process(), free_port());
         let program = part("azurite").join("node_modules/.bin/azurite-blob");
         let arguments = args![
@@ -40,32 +35,27 @@ impl Emulator {
             "--location",
             scratch.join("data").display()
         ];
-        let process = started(Process::start(&program, arguments, &[], &scratch.join("azurite.log")), port);
+        let mut process = Process::start(&program, arguments, &[], &scratch.join("azurite.log"));
+        eventually("the emulator listens", Duration::from_secs(60), || {
+            assert!(process.ended().is_none(), "the emulator ended:\n{}", process.tail());
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
         let endpoint = format!("http://127.0.0.1:{port}/{ACCOUNT}");
         run("container.py", args![endpoint, ACCOUNT, KEY, "plain"]);
+        Self { endpoint, _process: process, _scratch: scratch }
+    }
+
+    /// Its one place.
+    pub fn bucket(&self) -> Bucket {
         let account = [("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT), ("AZURE_STORAGE_ACCOUNT_KEY", KEY)];
         let account = account.map(|(name, value)| (name, value.to_owned()));
-        let readers = [("AZURE_STORAGE_ENDPOINT", endpoint.clone()), ("AZURE_ALLOW_HTTP", "true".to_owned())];
-        let bucket = Bucket {
+        let readers = [("AZURE_STORAGE_ENDPOINT", self.endpoint.clone()), ("AZURE_ALLOW_HTTP", "true".to_owned())];
+        Bucket {
             place: "az://plain/it".to_owned(),
-            section: section(&endpoint),
+            section: format!("store:\n  endpoint: {}\n  allow_http: true\n", self.endpoint),
             environment: account.to_vec(),
             readers: account.into_iter().chain(readers).collect(),
             secret: KEY,
-        };
-        Self { bucket, _process: process, _scratch: scratch }
+        }
     }
-}
-
-fn section(endpoint: &str) -> String {
-    format!("store:\n  endpoint: {endpoint}\n  allow_http: true\n")
-}
-
-/// The process, once somebody listens at the port.
-fn started(mut process: Process, port: u16) -> Process {
-    eventually("the emulator listens", Duration::from_secs(60), || {
-        assert!(process.ended().is_none(), "the emulator ended:\n{}", process.tail());
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    process
 }
