@@ -1,12 +1,13 @@
 //! The janitor: keeps logs short and folders clean, finishes controls that a crash cut short, and forgets what is over.
 //!
-//! Promises that nothing is deleted or forgotten by a clock that is not trusted. Must never end by itself.
+//! Promises that nothing is deleted or forgotten by a clock that is not trusted, and that of many instances one looks after a
+//! table as a rule: to list a hundred thousand files is dear. Must never end by itself.
 
 use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::controls::{Signature, forget, settle};
-use crate::expiry::{TrustedClock, Verdict};
+use crate::expiry::{Share, TrustedClock, Verdict};
 use crate::metrics::Metrics;
 use crate::store::{Maintained, Root, Table, Upkeep};
 
@@ -18,24 +19,52 @@ pub(super) struct Janitor {
     pub(super) guard: TrustedClock,
     pub(super) metrics: Metrics,
     pub(super) signature: Signature,
+    /// Which tables are this instance's to look after.
+    pub(super) share: Share,
+}
+
+/// So many passes at most lie between two looks of an instance after a table that is another's: that one may be dead, and a
+/// table that nobody owns is everybody's.
+const PASSES: usize = 10;
+
+/// A table in the janitor's hands.
+pub(super) struct Kept {
+    table: Table,
+    /// Passes until it is looked after, whosever it is.
+    left: usize,
+}
+
+impl Kept {
+    pub(super) fn new(table: Table) -> Kept {
+        // Not all instances in the same pass.
+        Kept { table, left: rand::random_range(0..PASSES) }
+    }
+
+    /// Whether it is to be looked after in this pass.
+    fn is_next(&mut self, share: &Share) -> bool {
+        let next = self.left == 0 || share.has_table(&self.table.spec().product, &self.table.partitions());
+        self.left = if next { PASSES - 1 } else { self.left - 1 };
+        next
+    }
 }
 
 impl Janitor {
     /// Pass after pass, `every` so often, until dropped.
-    pub(super) async fn run(self, mut tables: Vec<Table>, every: Duration) {
+    pub(super) async fn run(self, tables: Vec<Table>, every: Duration) {
+        let mut kept: Vec<Kept> = tables.into_iter().map(Kept::new).collect();
         loop {
-            self.pass(&mut tables).await;
+            self.pass(&mut kept).await;
             tokio::time::sleep(every).await;
         }
     }
 
-    async fn pass(&self, tables: &mut [Table]) {
+    async fn pass(&self, kept: &mut [Kept]) {
         let now = self.clock.now();
         let by = Signature { at: now, ..self.signature.clone() };
         if let Err(error) = settle(&self.root, &by).await {
             tracing::error!(%error, "a control is not in force everywhere; trying again");
         }
-        let newest = tables.iter().filter_map(Table::newest_commit).max();
+        let newest = kept.iter().filter_map(|kept| kept.table.newest_commit()).max();
         if self.guard.look(newest) != Verdict::Trusted {
             return;
         }
@@ -46,7 +75,11 @@ impl Janitor {
         if let Err(error) = self.root.give_up_uploads(old).await {
             tracing::warn!(%error, "unfinished uploads could not be given up; trying again later");
         }
-        for table in tables {
+        for kept in kept {
+            if !kept.is_next(&self.share) {
+                continue;
+            }
+            let table = &mut kept.table;
             match table.maintain(now, &self.upkeep).await {
                 Ok(done) => self.count(table, &done),
                 Err(error) => {
@@ -74,6 +107,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
+    use crate::expiry::Owned;
     use crate::expiry::testing::{World, start, texts};
 
     fn files(world: &World) -> usize {
@@ -99,8 +133,9 @@ mod tests {
             clock,
             metrics: world.metrics.clone(),
             signature,
+            share: Share::All,
         };
-        let mut tables = [world.table().await];
+        let mut tables = [Kept::new(world.table().await)];
         janitor.pass(&mut tables).await;
         // The dropped column's old file waits for its readers.
         assert_eq!(files(&world), 2);
@@ -110,5 +145,19 @@ mod tests {
         world.pass(TimeDelta::minutes(11));
         janitor.pass(&mut tables).await;
         assert_eq!((files(&world), world.metrics.clock_trusted.get()), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn a_table_that_is_anothers_is_looked_after_in_one_of_ten_passes() {
+        let mut world = World::new("remove");
+        world.ingest(&texts(start(), 5)).await;
+        let (owned, mut kept) = (Owned::default(), Kept::new(world.table().await));
+        let share = Share::Of(owned.clone(), TimeDelta::minutes(10));
+        let looks = |kept: &mut Kept| (0..30).filter(|_| kept.is_next(&share)).count();
+        assert_eq!(looks(&mut kept), 3);
+        for partition in kept.table.partitions() {
+            owned.add(partition);
+        }
+        assert_eq!(looks(&mut kept), 30);
     }
 }

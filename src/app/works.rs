@@ -72,6 +72,7 @@ impl App {
                 at: self.clock.now(),
                 policy_version: self.policy.version.clone(),
             },
+            share: self.share(owned),
         };
         let every = UPKEEP_EVERY.min(self.config.maintain.readers_grace).max(Duration::from_millis(200));
         let every = self.clock.machine(every);
@@ -92,6 +93,10 @@ impl App {
         }
     }
 
+    fn share(&self, owned: &Owned) -> Share {
+        Share::Of(owned.clone(), TimeDelta::from_std(self.config.sweep.takeover).unwrap_or(TimeDelta::MAX))
+    }
+
     fn sweep_parts(&self, root: &Root, owned: &Owned, board: HeldBoard) -> Parts {
         Parts {
             root: root.clone(),
@@ -99,7 +104,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             settings: Settings::of(&self.config.sweep),
-            share: Share::Of(owned.clone(), TimeDelta::from_std(self.config.sweep.takeover).unwrap_or(TimeDelta::MAX)),
+            share: self.share(owned),
             board,
         }
     }

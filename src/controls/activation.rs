@@ -108,8 +108,11 @@ impl Controls {
     /// Every policy that was ever active, oldest first. What this version of the program no longer takes for one is left out:
     /// nothing but work is saved by knowing it.
     #[must_use]
-    pub fn policies(&self) -> Vec<Arc<Policy>> {
-        self.texts().filter_map(|(_, text)| text.checked("").policy.map(Arc::new)).collect()
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        self.policies.get_or_init(|| {
+            let texts = self.activations().flat_map(|(_, of)| of.instead_of.iter().chain([&of.text]));
+            texts.filter_map(|text| text.checked("").policy.map(Arc::new)).collect()
+        })
     }
 }
 

@@ -3,18 +3,23 @@
 //! Promises that a control it does not understand is an error and never passed over, and that a log shorter than what a
 //! table knows is one too.
 
+use std::sync::{Arc, OnceLock};
+
 use chrono::{DateTime, Utc};
 
 use super::control::{Control, PastHold, Release};
 use super::covering::Holds;
 use super::hold::{Hold, HoldId};
 use crate::ids::PolicyVersion;
+use crate::policy::Policy;
 use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
 
 /// All controls up to one version.
 #[derive(Debug, Clone, Default)]
 pub struct Controls {
     controls: Vec<(ControlsVersion, Control)>,
+    /// The policies that were ever active, once somebody asked: to understand a policy costs as much as to check it.
+    pub(super) policies: OnceLock<Vec<Arc<Policy>>>,
 }
 
 /// Where a hold stands.
@@ -55,23 +60,44 @@ impl Controls {
 
     /// Reads what was appended since.
     pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
+        if let Some(more) = self.more(root, known).await? {
+            *self = more;
+        }
+        Ok(())
+    }
+
+    /// The same with what was appended since; `None` where that is nothing.
+    pub(super) async fn more(&self, root: &Root, known: ControlsVersion) -> Result<Option<Controls>, StoreError> {
         let log = ControlLog::open(root);
         let newest = log.newest().await?;
         if newest < self.version() {
             return Err(lost(newest, self.version()));
         }
-        if newest > self.version() {
-            for (version, value) in log.load_from(self.version().next()).await? {
-                self.controls.push((version, Control::parse(version, value)?));
+        let more = match newest > self.version() {
+            true => {
+                let mut more = self.clone();
+                for (version, value) in log.load_from(self.version().next()).await? {
+                    more.push(version, Control::parse(version, value)?);
+                }
+                Some(more)
             }
+            false => None,
+        };
+        let version = more.as_ref().map_or(self.version(), Controls::version);
+        if version < known { Err(lost(version, known)) } else { Ok(more) }
+    }
+
+    fn push(&mut self, version: ControlsVersion, control: Control) {
+        if control.activation().is_some() {
+            self.policies = OnceLock::new();
         }
-        if self.version() < known { Err(lost(self.version(), known)) } else { Ok(()) }
+        self.controls.push((version, control));
     }
 
     /// Controls as they were read, oldest first and from version 1 on.
     #[cfg(test)]
     pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {
-        Controls { controls: (1..).map(ControlsVersion).zip(controls).collect() }
+        Controls { controls: (1..).map(ControlsVersion).zip(controls).collect(), policies: OnceLock::new() }
     }
 
     /// The newest version.

@@ -16,6 +16,7 @@ mod notice;
 mod notify;
 mod service;
 mod settle;
+mod shared;
 mod subject;
 mod triggers;
 
@@ -30,6 +31,7 @@ pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdr
 pub use notify::{Noted, NotifyError, consider, notify};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, settle, standing};
+pub use shared::SharedControls;
 pub use subject::{IdentifierKind, Subject, SubjectError};
 pub use triggers::{InForce, Notices};
 

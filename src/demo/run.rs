@@ -35,7 +35,7 @@ use crate::store::{Root, RootError, ViewError, audit};
 /// How often the tables are looked into.
 const LOOK: Duration = Duration::from_secs(2);
 /// How long what has arrived may take to be committed once no more arrives.
-const FINISH: Duration = Duration::from_secs(30);
+const FINISH: Duration = Duration::from_secs(120);
 /// The file of the planted values.
 pub(super) const VALUES: &str = "planted.txt";
 

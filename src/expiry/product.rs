@@ -15,8 +15,8 @@ use super::error::SweepError;
 use super::select::{Action, Bounds, Plan, Work, first_due, retags, select};
 use super::stale::{Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
-use crate::controls::{Controls, Holds, SegmentView};
-use crate::ids::{Category, ProductKey, ProfileId};
+use crate::controls::{Controls, Holds, SegmentView, SharedControls};
+use crate::ids::{Category, Deadline, ProductKey, ProfileId};
 use crate::policy::{Calendar, End, Policy, Profile, Records};
 use crate::store::{
     ControlsVersion, Evidence, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError,
@@ -51,13 +51,11 @@ pub struct Product {
     /// What is to be known of segments of earlier policies; `None` before the first activation.
     outdated: Option<Outdated>,
     /// The controls as they were last read.
-    controls: Controls,
+    controls: Arc<Controls>,
     /// What is known of tags that are no longer true.
     stale: Stale,
     /// The controls that the table was under at the index's version, or before it.
     floor: ControlsVersion,
-    /// The newest notice that all tags tell of, by the table at the index's version or after it.
-    noted: ControlsVersion,
 }
 
 impl Product {
@@ -78,9 +76,9 @@ impl Product {
         let table = Table::open(root, Arc::new(spec)).await?;
         let mut index = SegmentIndex::load(&table).await?;
         index.follow_ingest();
-        let (floor, noted) = (table.controls(), ControlsVersion(0));
+        let floor = table.controls();
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let (held, controls, stale) = (HashMap::new(), Controls::default(), Stale::new());
+        let (held, controls, stale) = (HashMap::new(), Arc::default(), Stale::new());
         let (key, outdated) = (key.clone(), None);
         Ok(Some(Product {
             key,
@@ -95,7 +93,6 @@ impl Product {
             controls,
             stale,
             floor,
-            noted,
         }))
     }
 
@@ -108,7 +105,8 @@ impl Product {
         }
         self.floor = self.table.controls();
         self.table.refresh().await?;
-        self.noted = self.table.noted();
+        // By the table at the index's version or after it.
+        self.stale.know_noted(self.table.noted());
         let index = &self.index;
         self.held.retain(|path, _| index.get(path).is_some());
         if let Some(outdated) = &mut self.outdated {
@@ -147,22 +145,21 @@ impl Product {
     }
 
     /// The controls that the table is under, read up to at least its own version of them.
-    pub async fn controls(&mut self, root: &Root) -> Result<&Controls, StoreError> {
-        self.controls.refresh(root, self.table.controls()).await?;
+    pub async fn controls(&mut self, of: &SharedControls) -> Result<&Controls, StoreError> {
+        self.controls = of.newest(self.table.controls()).await?;
         self.stale.know(&self.controls, &self.key, (&self.calendar, &self.records));
         Ok(&self.controls)
     }
 
     /// The segments that notices may concern and that were not looked into for them.
     pub fn suspected(&mut self) -> Vec<Suspect> {
-        let (noted, outdated, table) = (self.noted, self.outdated.as_ref(), &self.table);
-        let noted = |segment: &StoredSegment| noted_of(segment, noted, (table, outdated));
-        self.stale.suspected(table, self.index.iter(), noted, (&self.calendar, &self.records))
+        let differs = differs(&self.table, self.outdated.as_ref());
+        self.stale.suspected(&self.table, self.index.iter(), differs, (&self.calendar, &self.records))
     }
 
     /// Whether a segment may hold tags that are no longer true, as far as it is known.
     fn suspects(&self, segment: &StoredSegment) -> bool {
-        self.stale.suspects(segment, || noted_of(segment, self.noted, (&self.table, self.outdated.as_ref())))
+        self.stale.suspects(segment, || self.differs(segment))
     }
 
     /// Notes in the table that all tags tell of the notices so far, where that is so and new; whether it was.
@@ -175,7 +172,7 @@ impl Product {
             true => later(segment),
             false => self.suspects(segment),
         };
-        let new = newest > self.noted && newest <= self.floor;
+        let new = newest > self.stale.noted() && newest <= self.floor;
         if !new || self.index.iter().any(open) {
             return Ok(false);
         }
@@ -185,8 +182,7 @@ impl Product {
 
     /// Whether a segment is of an earlier policy by which its tags would be others.
     fn differs(&self, segment: &StoredSegment) -> bool {
-        let text = self.table.profile_text(&segment.profile);
-        self.outdated.as_ref().is_some_and(|outdated| outdated.differs(segment, text))
+        differs(&self.table, self.outdated.as_ref())(segment)
     }
 
     /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
@@ -206,9 +202,8 @@ impl Product {
     /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
     pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
         let by = (&self.calendar, &self.records);
-        let (noted, of) = (self.noted, (&self.table, self.outdated.as_ref()));
-        let noted = |segment: &StoredSegment| noted_of(segment, noted, of);
-        let suspects = self.stale.suspected(&self.table, &work.segments, noted, by);
+        let differs = differs(&self.table, self.outdated.as_ref());
+        let suspects = self.stale.suspected(&self.table, &work.segments, differs, by);
         // The one that was looked into for the fewest notices is looked into for all that the others are.
         Some(self.stale.retagging(suspects.iter().max_by_key(|suspect| suspect.notices())?, by))
     }
@@ -305,7 +300,7 @@ impl Product {
         let mut suspects = self.suspected();
         suspects.retain(|suspect| !self.is_outdated(&suspect.segment) && !wait(suspect));
         for suspect in suspects {
-            let due = suspect.first_due();
+            let due = suspect.urgent.unwrap_or(Deadline(now)).min(Deadline(now));
             let segment = suspect.segment;
             let full = |work: &Work| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
             match works.last_mut() {
@@ -404,9 +399,8 @@ impl Product {
             let mut left = Vec::with_capacity(work.segments.len());
             for mut segment in std::mem::take(&mut work.segments) {
                 let by = (&self.calendar, &self.records);
-                let (noted, of) = (self.noted, (&self.table, self.outdated.as_ref()));
-                let noted = |segment: &StoredSegment| noted_of(segment, noted, of);
-                let Some(suspect) = self.stale.suspected(&self.table, [&segment], noted, by).pop() else { continue };
+                let differs = differs(&self.table, self.outdated.as_ref());
+                let Some(suspect) = self.stale.suspected(&self.table, [&segment], differs, by).pop() else { continue };
                 segment.records = self.stale_rows(&suspect).await?.iter().map(|rows| rows.records).sum();
                 match segment.records {
                     0 => some = true,
@@ -419,21 +413,29 @@ impl Product {
         Ok(some)
     }
 
+    /// By path, the newest notice that a segment was looked into for.
+    pub fn seen(&self) -> HashMap<Arc<str>, ControlsVersion> {
+        self.stale.seen().clone()
+    }
+
+    /// Takes over what another who looks into the same segments saw.
+    pub(super) fn take_seen(&mut self, seen: HashMap<Arc<str>, ControlsVersion>) {
+        for (path, notice) in seen {
+            if self.index.get(&path).is_some() {
+                self.stale.note_known(path, notice);
+            }
+        }
+    }
+
     /// The paths of the segments that are known to be held whole by exactly these holds.
     pub fn held_paths(&self, held: &HeldBy) -> BTreeSet<Arc<str>> {
         self.held.iter().filter(|(_, mark)| **mark == held.mark).map(|(path, _)| path.clone()).collect()
     }
 }
 
-/// The newest notice that a segment's tags tell of, by what the table says of all but those of an earlier policy.
-fn noted_of(
-    segment: &StoredSegment,
-    noted: ControlsVersion,
-    (table, outdated): (&Table, Option<&Outdated>),
-) -> ControlsVersion {
-    let differs = |outdated: &Outdated| outdated.differs(segment, table.profile_text(&segment.profile));
-    let none = noted == ControlsVersion(0) || outdated.is_some_and(differs);
-    if none { ControlsVersion(0) } else { noted }
+/// Whether a segment is of an earlier policy by which its tags would be others.
+fn differs(table: &Table, outdated: Option<&Outdated>) -> impl Fn(&StoredSegment) -> bool {
+    move |segment| outdated.is_some_and(|outdated| outdated.differs(segment, table.profile_text(&segment.profile)))
 }
 
 /// The holds that a sweep goes by.

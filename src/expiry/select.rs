@@ -77,6 +77,41 @@ pub struct Plan {
     pub more: bool,
 }
 
+impl Plan {
+    /// Both as one, of one table.
+    #[must_use]
+    pub fn with(mut self, other: Plan) -> Plan {
+        self.works.extend(other.works);
+        self.more |= other.more;
+        self
+    }
+
+    /// The last that is planned, where more is due.
+    fn last(&self) -> Option<Deadline> {
+        self.more.then(|| self.works.iter().map(|work| work.due).max()).flatten()
+    }
+}
+
+/// The work of several plans, each with what it is of, in the order in which it is to be done; and whether more is due.
+///
+/// A plan that is full has more that is as old as its last piece: what is due later in others lets that go first, or a table with
+/// much to do would wait for those that have time.
+pub fn in_order<T>(plans: impl IntoIterator<Item = (T, Plan)>) -> (Vec<(T, Work)>, bool)
+where
+    T: Copy,
+{
+    let plans: Vec<(T, Plan)> = plans.into_iter().collect();
+    let last = plans.iter().filter_map(|(_, plan)| plan.last()).min();
+    let mut more = plans.iter().any(|(_, plan)| plan.more);
+    let mut works: Vec<(T, Work)> =
+        plans.into_iter().flat_map(|(of, plan)| plan.works.into_iter().map(move |work| (of, work))).collect();
+    let all = works.len();
+    works.retain(|(_, work)| last.is_none_or(|last| work.due <= last));
+    more |= works.len() < all;
+    works.sort_by_key(|(_, work)| (work.due, work.action != Action::Retag));
+    (works, more)
+}
+
 /// What is due of `segments` at `now`. They come as the index gives them: those of a bucket and profile together.
 ///
 /// `open` tells whether a profile has a category whose deadline is not known yet: its records cannot end. `wait` tells of a

@@ -23,11 +23,20 @@ pub struct Stale {
     triggers: Arc<Triggers>,
     /// The controls that the notices are of.
     version: ControlsVersion,
+    /// When the active policy was activated, if one ever was.
+    activated_at: Option<DateTime<Utc>>,
+    /// The newest notice that the tags of all segments tell of by what the table says, but for those of an earlier policy.
+    noted: ControlsVersion,
     /// By path, the newest notice for which a segment was looked into.
     seen: HashMap<Arc<str>, ControlsVersion>,
     /// What the table's texts of profiles say; `None`: nothing that this version understands.
     profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
+    /// What was worked out: many segments are of one bucket and profile, and each round asks for them again.
+    moved: HashMap<(ProfileId, Bucket, Triggered), Moved>,
 }
+
+/// How many answers are kept at most: some tens of megabytes.
+const MOST: usize = 200_000;
 
 /// A segment in which rows may have tags that are no longer true.
 #[derive(Debug, Clone)]
@@ -39,6 +48,9 @@ pub struct Suspect {
     /// The deadlines that rows of it may get, each with the instant from which on it could be known: the earliest of each
     /// category.
     pub due: BTreeMap<Category, Deadline>,
+    /// The earliest of the deadlines that a notice since the active policy makes, if there is one. Under the policy before, the
+    /// others were carried out: a look for them is due, and seldom finds anything.
+    pub urgent: Option<Deadline>,
     /// The profile of its rows.
     profile: Arc<Profile>,
     /// The rows that may have them.
@@ -79,8 +91,11 @@ impl Stale {
             notices: Notices::default(),
             triggers: Arc::default(),
             version: ControlsVersion(0),
+            activated_at: None,
+            noted: ControlsVersion(0),
             seen: HashMap::new(),
             profiles: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -88,6 +103,7 @@ impl Stale {
     pub fn know(&mut self, controls: &Controls, product: &ProductKey, (calendar, records): (&Calendar, &Records)) {
         if controls.version() != self.version {
             self.version = controls.version();
+            self.activated_at = controls.active().map(|(_, active)| active.activated_at);
             self.notices = Notices::of(controls, product, calendar);
             self.triggers = Arc::new(self.notices.triggers(records));
         }
@@ -102,20 +118,41 @@ impl Stale {
     /// Forgets segments that are gone.
     pub fn retain(&mut self, index: &SegmentIndex) {
         self.seen.retain(|path, _| index.get(path).is_some());
+        // What is no longer asked for is not told apart: now and then all of it is worked out anew.
+        if self.moved.len() > MOST {
+            self.moved.clear();
+        }
     }
 
-    /// Whether a segment may hold stale tags as far as it is known. `noted` is the newest notice that its tags tell of by what
-    /// the table says.
+    /// Goes by what the table says from now on: that tags tell of the notices up to `noted`.
+    pub fn know_noted(&mut self, noted: ControlsVersion) {
+        self.noted = noted;
+    }
+
+    /// The newest notice that the tags of all segments tell of by what the table says, but for those of an earlier policy.
     #[must_use]
-    pub fn suspects(&self, segment: &StoredSegment, noted: impl FnOnce() -> ControlsVersion) -> bool {
-        let newest = self.notices.newest();
-        // To look up what was seen costs least.
-        !self.notices.is_empty() && !segment.cells && self.seen(&segment.path) < newest && noted() < newest
+    pub fn noted(&self) -> ControlsVersion {
+        self.noted
     }
 
-    /// The newest notice that a segment was looked into for.
-    fn seen(&self, path: &str) -> ControlsVersion {
-        self.seen.get(path).copied().unwrap_or_default()
+    /// Whether a segment may hold stale tags as far as it is known. `differs` tells whether it is of an earlier policy by which its
+    /// tags would be others.
+    #[must_use]
+    pub fn suspects(&self, segment: &StoredSegment, differs: impl FnOnce() -> bool) -> bool {
+        !self.notices.is_empty() && !segment.cells && self.since(segment, differs) < self.notices.newest()
+    }
+
+    /// The newest notice that the tags of a segment tell of for sure.
+    fn since(&self, segment: &StoredSegment, differs: impl FnOnce() -> bool) -> ControlsVersion {
+        // To look up what was seen costs least.
+        let seen = self.seen.get(&segment.path).copied().unwrap_or_default();
+        if seen >= self.noted || differs() { seen } else { self.noted }
+    }
+
+    /// By path, the newest notice for which a segment was looked into.
+    #[must_use]
+    pub fn seen(&self) -> &HashMap<Arc<str>, ControlsVersion> {
+        &self.seen
     }
 
     /// Notes that the segment at that path has true tags.
@@ -151,32 +188,27 @@ impl Stale {
         StaleRows { records, due: due.collect() }
     }
 
-    /// Those of some segments that must be looked into. `noted` tells the newest notice that the tags of one tell of by what the
-    /// table says. Those that no notice can concern are noted as true.
+    /// Those of some segments that must be looked into. `differs` tells whether one is of an earlier policy by which its tags would
+    /// be others. Those that no notice can concern are noted as true.
     pub fn suspected<'s>(
         &mut self,
         table: &Table,
         segments: impl IntoIterator<Item = &'s StoredSegment>,
-        noted: impl Fn(&StoredSegment) -> ControlsVersion,
+        differs: impl Fn(&StoredSegment) -> bool,
         (calendar, records): (&Calendar, &Records),
     ) -> Vec<Suspect> {
         let mut found = Vec::new();
         if self.notices.is_empty() {
             return found;
         }
-        // What a notice makes of a profile is the dear part: many came in one bucket, and neighbours are of one profile.
-        let (mut known, mut of) = (HashMap::new(), None);
         for segment in segments {
-            if !self.suspects(segment, || noted(segment)) {
+            if !self.suspects(segment, || differs(segment)) {
                 continue;
             }
-            let since = self.seen(&segment.path).max(noted(segment));
-            if of.replace((segment.bucket, &segment.profile)) != Some((segment.bucket, &segment.profile)) {
-                known.clear();
-            }
+            let since = self.since(segment, || differs(segment));
             let suspect = self
                 .profile(table, &segment.profile)
-                .and_then(|profile| self.suspect((segment, since), profile, (calendar, records), &mut known));
+                .and_then(|profile| self.suspect((segment, since), profile, (calendar, records)));
             match suspect {
                 Some(suspect) => found.push(suspect),
                 None => self.note_true(segment.path.clone()),
@@ -186,27 +218,31 @@ impl Stale {
     }
 
     fn suspect(
-        &self,
+        &mut self,
         (segment, since): (&StoredSegment, ControlsVersion),
         profile: Arc<Profile>,
         (calendar, records): (&Calendar, &Records),
-        known: &mut HashMap<Triggered, Moved>,
     ) -> Option<Suspect> {
         let (mut rows, mut due, mut first) = (Vec::new(), BTreeMap::new(), None::<DateTime<Utc>>);
+        let mut urgent: Option<Deadline> = None;
         for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
             let triggered = notice.triggered();
-            let moved =
-                known.entry(triggered).or_insert_with(|| moved(&profile, triggered, calendar, segment.bucket).1);
+            let known = self.moved.entry((segment.profile.clone(), segment.bucket, triggered));
+            let moved = known.or_insert_with(|| moved(&profile, triggered, calendar, segment.bucket).1);
             let Some(of) = (!moved.is_empty()).then(|| notice.rows(records)).flatten() else { continue };
             rows.push(of);
             first = Some(first.map_or(notice.recorded_at, |first| first.min(notice.recorded_at)));
             for (category, at) in moved.iter() {
                 let Some(at) = at.map(|at| at.max(Deadline(notice.recorded_at))) else { continue };
                 due.entry(category.clone()).and_modify(|due: &mut Deadline| *due = at.min(*due)).or_insert(at);
+                if self.activated_at.is_none_or(|activated| activated <= notice.recorded_at) {
+                    urgent = Some(urgent.map_or(at, |urgent| at.min(urgent)));
+                }
             }
         }
         let recorded_at = first?;
-        Some(Suspect { segment: segment.clone(), recorded_at, due, profile, rows: Predicate::Any(rows) })
+        let (segment, rows) = (segment.clone(), Predicate::Any(rows));
+        Some(Suspect { segment, recorded_at, due, urgent, profile, rows })
     }
 
     /// How the rows of a suspect's segment, and of others of its bucket and profile, get their tags.

@@ -17,13 +17,14 @@ use super::error::SweepError;
 use super::failures::Failures;
 use super::guard::Verdict;
 use super::product::{HeldBy, OpenProductError, Product};
-use super::select::{Action, Bounds, Plan, Work};
-use super::share::Share;
+use super::select::{Action, Bounds, Plan, Work, in_order};
+use super::share::{Reach, Share, Turns};
 use super::stale::Suspect;
 use super::trusted::TrustedClock;
-use super::watch::HeldBoard;
+use super::watch::{HeldBoard, Known};
 use crate::clock::SharedClock;
 use crate::config::Sweep;
+use crate::controls::SharedControls;
 use crate::ids::ProductKey;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -77,8 +78,10 @@ pub struct Parts {
 pub struct Sweeper {
     pub(super) parts: Parts,
     pub(super) products: Vec<Product>,
+    pub(super) controls: SharedControls,
     guard: TrustedClock,
     failures: Failures,
+    turns: Turns,
     pub(super) writer: Uuid,
 }
 
@@ -116,6 +119,15 @@ impl Round {
     }
 }
 
+/// What there is to do in one table.
+struct Todo {
+    /// What is due.
+    due: Plan,
+    /// What notices make other tags of.
+    retags: Plan,
+    held: HeldBy,
+}
+
 /// A piece of work as a dry run tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
@@ -134,7 +146,16 @@ impl Sweeper {
         }
         let Settings { clock_tolerance, clock_settle, .. } = parts.settings;
         let guard = TrustedClock::new(Arc::clone(&parts.clock), parts.metrics.clone(), clock_tolerance, clock_settle);
-        Ok(Sweeper { parts, products, guard, failures: Failures::default(), writer: Uuid::new_v4() })
+        let controls = SharedControls::new(parts.root.clone());
+        Ok(Sweeper {
+            parts,
+            products,
+            controls,
+            guard,
+            failures: Failures::default(),
+            turns: Turns::default(),
+            writer: Uuid::new_v4(),
+        })
     }
 
     /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.
@@ -142,7 +163,8 @@ impl Sweeper {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
             let plan = loop {
-                let (mut plan, held) = self.plan_of(index, at).await?;
+                let Todo { due, retags, held } = self.plan_of(index, at, Reach::Late).await?;
+                let mut plan = due.with(retags);
                 if self.products[index].leave_true(&mut plan).await? {
                     // Nothing but a look kept them from being planned for what is due.
                     continue;
@@ -161,46 +183,43 @@ impl Sweeper {
         Ok((all, more))
     }
 
-    async fn plan_of(&mut self, index: usize, at: DateTime<Utc>) -> Result<(Plan, HeldBy), SweepError> {
+    async fn plan_of(&mut self, index: usize, at: DateTime<Utc>, reach: Reach) -> Result<Todo, SweepError> {
         let running = self.parts.clock.monotonic();
         let product = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
-        let controls = product.controls(&self.parts.root).await?;
+        let controls = product.controls(&self.controls).await?;
         controls.check_active(&self.parts.policy)?;
         // Holds end by the time that it is, whatever time is swept for.
         let held = HeldBy::at(controls, self.parts.clock.now(), version);
         product.note_policies(&self.parts.policy);
-        let (share, failures) = (&self.parts.share, &self.failures);
-        let partitions: Vec<_> = product.table.next_offsets().into_iter().map(|(partition, _)| partition).collect();
-        let wait = |segment: &StoredSegment| {
-            failures.waits(&segment.path, running) || !share.is_ours(&partitions, segment, at)
-        };
-        let mut plan = product.plan(at, &held, self.parts.settings.bounds, wait);
+        let failures = &self.failures;
+        let partitions = product.table.partitions();
+        let ours = self.parts.share.of(&partitions, reach, at);
+        let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
+        let due = product.plan(at, &held, self.parts.settings.bounds, wait);
         let not_ours = |suspect: &Suspect| {
             failures.waits(&suspect.segment.path, running)
-                || !share.is_ours_since(&partitions, &suspect.segment, Some(suspect.recorded_at), at)
+                || !ours.has_since(&suspect.segment, Some(suspect.recorded_at))
         };
         let retags = product.plan_retags(at, self.parts.settings.bounds, not_ours);
-        plan.more |= retags.more;
-        plan.works.extend(retags.works);
-        Ok((plan, held))
+        Ok(Todo { due, retags, held })
     }
 
     /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces of work.
     pub async fn round(&mut self, until: Option<DateTime<Utc>>, steps: usize) -> Round {
         let mut round = Round::default();
-        let mut todo: Vec<(usize, Work)> = Vec::new();
+        let mut plans: Vec<(usize, Plan)> = Vec::new();
         let mut held: BTreeMap<usize, HeldBy> = BTreeMap::new();
         // Also where nothing is due: a jump that nobody sees would count against a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
+        let reach = self.turns.next(rand::random());
         for index in 0..self.products.len() {
-            match self.plan_of(index, until.map_or(now, |until| until.min(now))).await {
-                Ok((plan, by)) => {
-                    round.more |= plan.more;
-                    todo.extend(plan.works.into_iter().map(|work| (index, work)));
-                    held.insert(index, by);
+            match self.plan_of(index, until.map_or(now, |until| until.min(now)), reach).await {
+                Ok(of) => {
+                    plans.extend([(index, of.due), (index, of.retags)]);
+                    held.insert(index, of.held);
                 }
                 Err(SweepError::NotActive(why)) => {
                     tracing::error!("nothing is swept any more: {why}");
@@ -214,8 +233,8 @@ impl Sweeper {
                 }
             }
         }
-        todo.sort_by_key(|(_, work)| (work.due, work.action != Action::Retag));
-        round.more |= todo.len() > steps;
+        let (todo, more) = in_order(plans);
+        round.more |= more || todo.len() > steps;
         for (index, work) in todo.into_iter().take(steps) {
             let verdict = self.look_at_clock();
             if verdict != Verdict::Trusted {
@@ -233,8 +252,10 @@ impl Sweeper {
         // The watch is told which segments are held whole.
         for (index, held) in &held {
             let product = &self.products[*index];
-            self.parts.board.tell(&product.key, product.held_paths(held), product.settled_paths());
+            let (held, settled) = (product.held_paths(held), product.settled_paths());
+            self.parts.board.tell(&product.key, Known { held, settled, seen: product.seen() });
         }
+        self.turns.note(round.works, round.stale);
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
         round

@@ -1,7 +1,7 @@
 //! The watch: counts what is overdue, due soon and held, from the tables alone, whether a sweep runs or not.
 //!
-//! Promises that a sweep that died shows: nothing that a sweep says of itself makes a field less overdue, but for which
-//! segments are held whole, and that alone where holds in force may cover them.
+//! Promises that a sweep that died shows: nothing that a sweep says of itself makes a field less overdue, but for what it saw
+//! in segments that it looked into: which are held whole, where holds in force may cover them, and whose tags are true.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,8 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 use super::product::{HeldBy, OpenProductError, Product};
-use super::stale::StaleRows;
+use super::stale::{StaleRows, Suspect};
 use crate::clock::SharedClock;
+use crate::controls::SharedControls;
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -22,25 +23,34 @@ use crate::store::{ControlsVersion, RewriteError, Root, StoreError, StoredSegmen
 /// How long a process may take to look into segments that holds may cover, before they count as not held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// How many segments are looked into for stale tags at once.
-const LOOKS: usize = 256;
+/// How many segments of a product are looked into for stale tags at once. Few: the sweep looks into each too, and tells.
+const LOOKS: usize = 16;
 
-/// Where a sweep tells which segments are held whole, and which of earlier policies need nothing.
+/// Where a sweep tells which segments are held whole, and which of earlier policies or after notices need nothing.
 #[derive(Debug, Clone, Default)]
 pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, Known>>>);
 
 /// What a sweep knows of a product's segments, by path.
 #[derive(Debug, Default)]
-struct Known {
-    held: BTreeSet<Arc<str>>,
-    settled: BTreeSet<Arc<str>>,
+pub struct Known {
+    /// Those that are held whole.
+    pub held: BTreeSet<Arc<str>>,
+    /// Those of earlier policies that were looked into and need nothing.
+    pub settled: BTreeSet<Arc<str>>,
+    /// Those whose tags are true, with the newest notice that they were looked into for.
+    pub seen: HashMap<Arc<str>, ControlsVersion>,
 }
 
 impl HeldBoard {
-    /// Tells the segments of a product that are held whole, and those of earlier policies that were looked into and need
-    /// nothing, in place of what was told before.
-    pub fn tell(&self, product: &ProductKey, held: BTreeSet<Arc<str>>, settled: BTreeSet<Arc<str>>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), Known { held, settled });
+    /// Tells what is known of a product's segments, in place of what was told before.
+    pub fn tell(&self, product: &ProductKey, known: Known) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), known);
+    }
+
+    /// Takes what was told of the segments whose tags are true.
+    fn take_seen(&self, product: &ProductKey) -> HashMap<Arc<str>, ControlsVersion> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
     }
 
     fn is_settled(&self, product: &ProductKey, path: &str) -> bool {
@@ -59,7 +69,7 @@ impl HeldBoard {
 
 /// Counts for the metrics.
 pub struct Watch {
-    root: Root,
+    controls: SharedControls,
     policy: Policy,
     clock: SharedClock,
     metrics: Metrics,
@@ -97,7 +107,15 @@ impl Watch {
             }
         }
         let since = clock.monotonic();
-        Ok(Watch { root: root.clone(), policy: policy.clone(), clock, metrics, board, products, since })
+        Ok(Watch {
+            controls: SharedControls::new(root.clone()),
+            policy: policy.clone(),
+            clock,
+            metrics,
+            board,
+            products,
+            since,
+        })
     }
 
     /// Counts once, and tells the metrics.
@@ -124,13 +142,14 @@ impl Watch {
         let Watched { product, graces, stale } = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
-        let controls = product.controls(&self.root).await?;
+        let controls = product.controls(&self.controls).await?;
         // What is overdue by a policy that is no longer active is for others to say.
         if controls.check_active(&self.policy).is_err() {
             return Ok(Overdue::default());
         }
         let held = HeldBy::at(controls, now, version);
         product.note_policies(&self.policy);
+        product.take_seen(self.board.take_seen(&product.key));
         let stale = count_stale(product, &self.board, stale).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
@@ -182,7 +201,7 @@ impl Watch {
 }
 
 /// The records whose tags are stale after notices, with what is due of them. Those of segments that are outdated count as such.
-/// Looks into so many that it did not know at most: the next look goes on.
+/// Looks into so many that it did not know at most, those first of which something may be due the longest: the next look goes on.
 async fn count_stale(
     product: &mut Product,
     board: &HeldBoard,
@@ -191,7 +210,9 @@ async fn count_stale(
     let newest = product.newest_notice();
     let (mut looks, mut stale) = (0, Vec::new());
     known.retain(|path, _| product.index.get(path).is_some());
-    for suspect in product.suspected() {
+    let mut suspects = product.suspected();
+    suspects.sort_by_key(Suspect::first_due);
+    for suspect in suspects {
         let path = suspect.segment.path.clone();
         if product.is_outdated(&suspect.segment) && !board.is_settled(&product.key, &path) {
             continue;

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::durable::DurableFs;
 use super::error::StoreError;
+use super::log::Recent;
 use super::objects::{self, Connected, Uploads};
 use crate::config;
 use crate::ids::ProductKey;
@@ -29,6 +30,7 @@ pub struct Root {
     folder: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
     uploads: Option<Uploads>,
+    recent: Arc<Recent>,
 }
 
 /// A root that cannot be used.
@@ -93,13 +95,20 @@ impl Root {
         let at = Path::from_url_path(url.path()).map_err(|_| illegal())?;
         let client = |why: String| RootError::Client { place: url_or_path.to_owned(), why };
         let Connected { store, uploads } = objects::connect(&url, settings).map_err(client)?;
-        Ok(Root { url, at, folder: None, store, uploads })
+        Ok(Root { url, at, folder: None, store, uploads, recent: Arc::default() })
     }
 
     fn of_folder(folder: PathBuf) -> Option<Root> {
         let url = Url::from_directory_path(&folder).ok()?;
         let at = Path::from_absolute_path(&folder).ok()?;
-        Some(Root { url, at, folder: Some(folder), store: Arc::new(DurableFs::default()), uploads: None })
+        Some(Root {
+            url,
+            at,
+            folder: Some(folder),
+            store: Arc::new(DurableFs::default()),
+            uploads: None,
+            recent: Arc::default(),
+        })
     }
 
     /// The folder; `None` where the root is in an object store.
@@ -129,6 +138,11 @@ impl Root {
     /// The store that the root is in, by its own paths.
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// What was read of its tables' logs a moment ago.
+    pub(super) fn recent(&self) -> &Arc<Recent> {
+        &self.recent
     }
 
     /// The root in the store's own paths.

@@ -19,6 +19,7 @@ use super::error::SweepError;
 use super::failures::Failures;
 use super::guard::Verdict;
 use super::product::{HeldBy, Product};
+use super::share::Reach;
 use super::sweeper::Sweeper;
 use crate::config::Compact;
 use crate::ids::ProductKey;
@@ -207,12 +208,10 @@ impl Sweeper {
         let product = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
-        let held = HeldBy::at(product.controls(&self.parts.root).await?, now, version);
-        let partitions: Vec<_> = product.table.next_offsets().into_iter().map(|(partition, _)| partition).collect();
-        let (share, failures) = (&self.parts.share, &compaction.failures);
-        let wait = |segment: &StoredSegment| {
-            failures.waits(&segment.path, running) || !share.is_ours(&partitions, segment, now)
-        };
+        let held = HeldBy::at(product.controls(&self.controls).await?, now, version);
+        let (partitions, failures) = (product.table.partitions(), &compaction.failures);
+        let ours = self.parts.share.of(&partitions, Reach::Own, now);
+        let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
         let how = &compaction.settings;
         let merges = product.merges(now, how, &held, wait);
         let most = i64::try_from(product.most_segments(now, how.late)).unwrap_or(i64::MAX);

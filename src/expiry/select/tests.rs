@@ -102,3 +102,25 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_plans_of_several_tables_are_the_longest_overdue_of_all_of_them(
+        tables in prop::collection::vec(prop::collection::vec(-50_i64..1, 0..30), 1..5),
+        works in 1_usize..8,
+    ) {
+        let bounds = Bounds { works, ..Bounds::default() };
+        let of = |hours: &Vec<i64>| -> Vec<StoredSegment> {
+            hours.iter().zip(0..).map(|(hours, bucket)| segment(bucket, 0, &[("content", *hours)])).collect()
+        };
+        let plans = tables.iter().map(|hours| plan(&of(hours), bounds));
+        let (found, more) = in_order(plans.enumerate());
+        let planned: Vec<i64> = found.iter().map(|(_, work)| (work.due.0 - noon()).num_hours()).collect();
+        let mut due: Vec<i64> = tables.iter().flatten().copied().collect();
+        due.sort_unstable();
+        prop_assert_eq!(more, planned.len() < due.len());
+        prop_assert!(planned.len() >= works.min(due.len()));
+        due.truncate(planned.len());
+        prop_assert_eq!(planned, due);
+    }
+}

@@ -12,16 +12,15 @@ pub use stored::StoredSegment;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deltalake_core::logstore::LogStoreRef;
-
 use super::error::StoreError;
-use super::log::{Added, Entry, checkpoint, files, read_entry, still_has};
+use super::evidence::Evidence;
+use super::log::{Added, Entry, Log, checkpoint, files, next_entry, still_has};
 use super::table::Table;
 use intern::Interner;
 
 /// All active segments of a table at one version.
 pub struct SegmentIndex {
-    log: LogStoreRef,
+    log: Log,
     version: u64,
     files: Files,
     /// Whether the table's segments have deadlines to tell of.
@@ -47,7 +46,7 @@ impl SegmentIndex {
     }
 
     /// The segments from `version` on, and of the entries after it. `has_deadlines`: whether segments can have any.
-    pub(super) async fn at(log: &LogStoreRef, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
+    pub(super) async fn at(log: &Log, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
         let mut index = SegmentIndex { log: log.clone(), version, files: Files::default(), has_deadlines };
         index.begin(version).await?;
         index.refresh().await?;
@@ -68,9 +67,9 @@ impl SegmentIndex {
     }
 
     async fn read_on(&mut self) -> Result<(), StoreError> {
-        while let Some(entry) = read_entry(&self.log, self.version + 1).await? {
+        while let Some(entry) = next_entry(&self.log, self.version + 1).await? {
             self.version = entry.version;
-            self.files.enter(entry);
+            self.files.enter(&entry);
         }
         Ok(())
     }
@@ -93,7 +92,7 @@ impl SegmentIndex {
         let listed = files::list(&self.log).await?;
         let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, Files::add).await?;
         (self.files, self.version) = (files, version);
-        tail.into_iter().for_each(|entry| self.files.enter(entry));
+        tail.iter().for_each(|entry| self.files.enter(entry));
         self.files.ingested = follows.then(Vec::new);
         Ok(())
     }
@@ -135,16 +134,16 @@ impl SegmentIndex {
 }
 
 impl Files {
-    fn enter(&mut self, entry: Entry) {
-        for path in entry.removed {
-            let path = stored::decoded(&path);
+    fn enter(&mut self, entry: &Entry) {
+        for path in &entry.removed {
+            let path = stored::decoded(path);
             if self.segments.remove(path.as_ref()).is_none() {
                 self.unknown.remove(path.as_ref());
             }
         }
         entry.added.iter().for_each(|added| self.add(added));
         if let Some(ingested) = &mut self.ingested
-            && entry.evidence.is_some_and(|evidence| evidence.is_ingest())
+            && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
         {
             ingested.extend(entry.added.iter().map(|added| Arc::from(stored::decoded(&added.path))));
         }

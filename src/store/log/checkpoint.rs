@@ -10,7 +10,6 @@ use std::pin::pin;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
-use deltalake_core::logstore::LogStoreRef;
 use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -20,7 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
 use super::files::{self, LogFile};
-use super::{Added, Entry, read_entry};
+use super::{Added, Entry, Log, read_entry};
 use crate::store::error::StoreError;
 use crate::store::source::Source;
 
@@ -28,7 +27,7 @@ use crate::store::source::Source;
 const ENTRIES_AT_ONCE: usize = 16;
 
 /// The version of every `txn` app id at `version`.
-pub async fn txns(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
+pub async fn txns(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
     let asked = Asked { version, columns: &["txn.appId", "txn.version"] };
     let (mut txns, tail) = replay(log, listed, asked, HashMap::new(), take_txns).await?;
     for entry in tail {
@@ -59,7 +58,7 @@ impl Named {
 }
 
 /// Every file that the log names up to `version`, as added or as removed.
-pub async fn named(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Result<Named, StoreError> {
+pub async fn named(log: &Log, listed: &[LogFile], version: u64) -> Result<Named, StoreError> {
     let asked = Asked { version, columns: &["add.path", "remove.path", "remove.deletionTimestamp"] };
     let (mut named, tail) = replay(log, listed, asked, Named::default(), take_named).await?;
     for entry in tail {
@@ -72,7 +71,7 @@ pub async fn named(log: &LogStoreRef, listed: &[LogFile], version: u64) -> Resul
 
 /// The active files at the newest checkpoint up to `version`, each given to `take` with `so_far`, and the entries after it.
 pub async fn files<T: Send + 'static>(
-    log: &LogStoreRef,
+    log: &Log,
     listed: &[LogFile],
     version: u64,
     so_far: T,
@@ -90,7 +89,7 @@ struct Asked {
 
 /// Folds the batches of the newest checkpoint into `so_far`, one at a time, and gives the entries after it.
 async fn replay<T: Send + 'static>(
-    log: &LogStoreRef,
+    log: &Log,
     listed: &[LogFile],
     asked: Asked,
     mut so_far: T,
@@ -126,7 +125,7 @@ async fn replay<T: Send + 'static>(
 }
 
 async fn read<T: Send + 'static>(
-    log: &LogStoreRef,
+    log: &Log,
     file: &Path,
     columns: &'static [&'static str],
     take: impl Fn(&RecordBatch, &mut T) + Send + 'static,

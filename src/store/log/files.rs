@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use deltalake_core::logstore::LogStoreRef;
 use futures::TryStreamExt;
 use object_store::path::Path;
 
+use super::Log;
 use crate::store::error::StoreError;
 
 /// One file of the log folder.
@@ -75,7 +75,7 @@ pub struct Checkpoint {
 }
 
 /// All files of a table's log folder.
-pub async fn list(log: &LogStoreRef) -> Result<Vec<LogFile>, StoreError> {
+pub async fn list(log: &Log) -> Result<Vec<LogFile>, StoreError> {
     let listed: Vec<_> = log.object_store(None).list(Some(log.log_path())).try_collect().await?;
     let file = |meta: object_store::ObjectMeta| LogFile {
         kind: meta.location.filename().map_or(LogKind::Other, LogKind::of),

@@ -5,11 +5,14 @@
 pub mod checkpoint;
 mod entry;
 pub mod files;
+mod recent;
 mod state;
 
 pub use entry::{Added, Entry};
+pub use recent::Recent;
 pub use state::LogState;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
@@ -40,11 +43,38 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
 }
 
-/// The log store of a product's table, through the root's own store, which makes durable what it puts.
-pub fn log_store(root: &Root, product: &ProductKey) -> LogStoreRef {
-    let (path, url) = root.table(product);
-    let table = Arc::new(PrefixStore::new(Arc::clone(root.store()), path));
-    default_logstore(table, Arc::clone(root.store()), &url, &StorageConfig::default())
+/// The log of one product's table.
+#[derive(Clone)]
+pub struct Log {
+    product: ProductKey,
+    store: LogStoreRef,
+    recent: Arc<Recent>,
+}
+
+impl Log {
+    /// That of a product's table, through the root's own store, which makes durable what it puts.
+    pub fn of(root: &Root, product: &ProductKey) -> Log {
+        let (path, url) = root.table(product);
+        let table = Arc::new(PrefixStore::new(Arc::clone(root.store()), path));
+        let store = default_logstore(table, Arc::clone(root.store()), &url, &StorageConfig::default());
+        Log { product: product.clone(), store, recent: Arc::clone(root.recent()) }
+    }
+}
+
+#[cfg(test)]
+impl Log {
+    /// The same through another store.
+    pub fn with(&self, store: LogStoreRef) -> Log {
+        Log { store, ..self.clone() }
+    }
+}
+
+impl Deref for Log {
+    type Target = LogStoreRef;
+
+    fn deref(&self) -> &LogStoreRef {
+        &self.store
+    }
 }
 
 /// Whether the log still has the entry of a version that was read before.
@@ -52,7 +82,7 @@ pub fn log_store(root: &Root, product: &ProductKey) -> LogStoreRef {
 /// What is cleaned away goes from the oldest on, so where it has, an entry after it that is not there was never written. Where
 /// it has not, whoever read it was away for longer than entries are kept, and must begin anew: a commit after a version that it
 /// takes for the newest would stand where nobody reads it.
-pub async fn still_has(log: &LogStoreRef, version: u64) -> Result<bool, StoreError> {
+pub async fn still_has(log: &Log, version: u64) -> Result<bool, StoreError> {
     let path = log.log_path().clone().join(format!("{version:020}.json"));
     match log.object_store(None).head(&path).await {
         Ok(_) => Ok(true),
@@ -62,9 +92,22 @@ pub async fn still_has(log: &LogStoreRef, version: u64) -> Result<bool, StoreErr
 }
 
 /// One entry of the log; `None` if there is none of that version.
-pub async fn read_entry(log: &LogStoreRef, version: u64) -> Result<Option<Entry>, StoreError> {
+pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreError> {
     match log.read_commit_entry(version).await? {
         Some(bytes) => Ok(Some(Entry::parse(version, &bytes)?)),
         None => Ok(None),
     }
+}
+
+/// The entry of a version that whoever reads a log on comes to next; `None` if there is none. Another of this process may have
+/// read it already.
+pub async fn next_entry(log: &Log, version: u64) -> Result<Option<Arc<Entry>>, StoreError> {
+    let key = (log.product.clone(), version);
+    if let Some(known) = log.recent.get(&key) {
+        return Ok(Some(known));
+    }
+    let Some(bytes) = log.read_commit_entry(version).await? else { return Ok(None) };
+    let entry = Arc::new(Entry::parse(version, &bytes)?);
+    log.recent.keep(key, Arc::clone(&entry), bytes.len());
+    Ok(Some(entry))
 }

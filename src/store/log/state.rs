@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
-use deltalake_core::logstore::LogStoreRef;
 
 use super::files::{self, LogKind};
-use super::{CONTROLS_APP, Entry, checkpoint, read_entry, still_has};
+use super::{CONTROLS_APP, Entry, Log, checkpoint, next_entry, read_entry, still_has};
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, Totals};
 
@@ -50,7 +49,7 @@ pub struct LogState {
 
 /// The kernel's view of the newest version. A folder is not listed at an instant: beside busy writers an entry may be missed whose
 /// follower is seen, which looks like a gap. Whoever looks again sees both; a log that is damaged stays so.
-async fn newest_snapshot(log: &LogStoreRef) -> Result<Snapshot, StoreError> {
+async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     let mut again = 0;
     loop {
         match Snapshot::try_new(log.as_ref(), None).await {
@@ -64,12 +63,12 @@ async fn newest_snapshot(log: &LogStoreRef) -> Result<Snapshot, StoreError> {
 
 impl LogState {
     /// The newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
-    pub async fn load(log: &LogStoreRef) -> Result<Option<LogState>, StoreError> {
+    pub async fn load(log: &Log) -> Result<Option<LogState>, StoreError> {
         Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
     }
 
     /// The newest state and the kernel's view of the same version, which can list the files.
-    pub async fn load_snapshot(log: &LogStoreRef) -> Result<Option<(LogState, Snapshot)>, StoreError> {
+    pub async fn load_snapshot(log: &Log) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         let listed = files::list(log).await?;
         if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
             return Ok(None);
@@ -93,9 +92,9 @@ impl LogState {
 
     /// Reads what was committed since. Costs what is new, not what the table holds; whoever was away for longer than entries
     /// are kept begins anew.
-    pub async fn read_on(&mut self, log: &LogStoreRef) -> Result<(), StoreError> {
-        while let Some(entry) = read_entry(log, self.version + 1).await? {
-            self.apply(entry);
+    pub async fn read_on(&mut self, log: &Log) -> Result<(), StoreError> {
+        while let Some(entry) = next_entry(log, self.version + 1).await? {
+            self.apply(&entry);
         }
         if !still_has(log, self.version).await? {
             let newest = Self::load(log).await?.filter(|newest| newest.version >= self.version);
@@ -106,17 +105,17 @@ impl LogState {
     }
 
     /// The state after one more entry.
-    pub fn apply(&mut self, entry: Entry) {
+    pub fn apply(&mut self, entry: &Entry) {
         self.version = entry.version;
         self.totals = with_foreign(self.totals, entry.foreign_rows());
-        self.txns.extend(entry.txns);
-        if let Some(metadata) = entry.metadata {
-            self.metadata = metadata;
+        self.txns.extend(entry.txns.iter().cloned());
+        if let Some(metadata) = &entry.metadata {
+            self.metadata = metadata.clone();
         }
-        if let Some(protocol) = entry.protocol {
-            self.protocol = protocol;
+        if let Some(protocol) = &entry.protocol {
+            self.protocol = protocol.clone();
         }
-        if let Some(evidence) = entry.evidence {
+        if let Some(evidence) = &entry.evidence {
             self.totals = Some(evidence.totals);
             self.evidence_at = Some(entry.version);
             self.made_at = self.made_at.max(Some(evidence.at));
@@ -185,7 +184,7 @@ struct Last {
 }
 
 /// Looks from the newest entry backwards: nearly always that one has evidence; foreign commits are passed over and counted.
-async fn last_evidence(log: &LogStoreRef, newest: u64) -> Result<Last, StoreError> {
+async fn last_evidence(log: &Log, newest: u64) -> Result<Last, StoreError> {
     let mut foreign = 0;
     for version in (0..=newest).rev() {
         let Some(entry) = read_entry(log, version).await? else { break };

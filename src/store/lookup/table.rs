@@ -6,13 +6,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deltalake_core::logstore::LogStoreRef;
 use object_store::ObjectStore;
 
 use crate::ids::{ProductKey, ProfileId};
 use crate::store::error::StoreError;
 use crate::store::index::{SegmentIndex, StoredSegment};
-use crate::store::log::{self, LogState, still_has};
+use crate::store::log::{Log, LogState, still_has};
 use crate::store::root::Root;
 use crate::store::table::ControlsVersion;
 
@@ -72,7 +71,7 @@ impl TableAt {
 /// A table that is kept open.
 pub(super) struct Kept {
     number: usize,
-    log: LogStoreRef,
+    log: Log,
     state: LogState,
     index: SegmentIndex,
     at: Arc<TableAt>,
@@ -81,7 +80,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Opens a product's table; `None` if there is none.
     pub(super) async fn open(root: &Root, product: &ProductKey, number: usize) -> Result<Option<Kept>, StoreError> {
-        let log = log::log_store(root, product);
+        let log = Log::of(root, product);
         let Some(state) = LogState::load(&log).await? else { return Ok(None) };
         let has_deadlines = state.columns()?.iter().any(|column| column.starts_with("expires_"));
         let index = SegmentIndex::at(&log, state.version, has_deadlines).await?;
@@ -110,17 +109,12 @@ impl Kept {
 }
 
 /// The table's folder, if it is in the local file system.
-fn folder(log: &LogStoreRef) -> Option<Arc<PathBuf>> {
+fn folder(log: &Log) -> Option<Arc<PathBuf>> {
     let url = log.root_url();
     (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten().map(Arc::new)
 }
 
-fn snapshot(
-    number: usize,
-    log: &LogStoreRef,
-    state: &LogState,
-    index: &SegmentIndex,
-) -> Result<Arc<TableAt>, StoreError> {
+fn snapshot(number: usize, log: &Log, state: &LogState, index: &SegmentIndex) -> Result<Arc<TableAt>, StoreError> {
     let texts = state.metadata.configuration().iter();
     let texts = texts.filter_map(|(key, text)| Some((key.strip_prefix("ebbtide.profile.")?.to_owned(), text.clone())));
     Ok(Arc::new(TableAt {

@@ -17,13 +17,11 @@ use crate::store::log::{Entry, app_id};
 use crate::store::segment::Segment;
 
 impl Table {
-    /// The actions of a change's entry, the commit's own first.
-    pub(super) fn actions(&self, change: &Change<'_>, evidence: &Evidence) -> Result<Vec<Action>, StoreError> {
-        let mut actions = vec![evidence_info(evidence, self.state.version)?];
-        actions.extend(self.new_profiles(change.segments)?.map(Action::Metadata));
+    /// The actions of a change's entry, but for the commit's own.
+    pub(super) fn actions(&self, change: &Change<'_>) -> Result<Vec<Action>, StoreError> {
+        let mut actions: Vec<Action> = self.new_profiles(change.segments)?.map(Action::Metadata).into_iter().collect();
         actions.extend(change.actions.iter().cloned());
-        let at = evidence.at.timestamp_millis();
-        let changes = evidence.changes_data();
+        let (at, changes) = (change.evidence.at.timestamp_millis(), change.evidence.changes_data());
         actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at, changes))));
         Ok(actions)
     }

@@ -4,18 +4,17 @@
 //! before it tries again. Must never retry blindly; its cost must not grow with the table.
 
 use deltalake_core::kernel::Action;
-use deltalake_core::kernel::transaction::TransactionError;
 use futures::future::ready;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::actions::{check, offsets, own_entry};
-use super::open::{same_type, write_entry};
+use super::actions::{check, offsets};
+use super::attempt::{Attempt, attempt};
+use super::open::same_type;
 use super::rewrite::Watch;
 use super::{Advance, ControlsVersion, IngestCommit, Table};
-use crate::failpoint;
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
 use crate::store::log::read_entry;
@@ -82,19 +81,12 @@ impl Table {
             }
             self.validate(change)?;
             self.still_there(change).await?;
-            let version = self.state.version + 1;
-            let mut evidence = change.evidence.clone();
-            evidence.totals = self.state.totals.unwrap_or_default().plus(&evidence);
-            let actions = self.actions(change, &evidence).map_err(CommitError::Store)?;
-            failpoint::reach("before-commit");
-            match write_entry(&self.log, version, &actions).await {
-                Ok(()) => {
-                    failpoint::reach("after-commit");
-                    self.state.apply(own_entry(version, actions, evidence));
-                    return Ok(version);
-                }
-                Err(TransactionError::VersionAlreadyExists(_)) => self.lost_races += 1,
-                Err(error) => failed = Some(error.into()),
+            let actions = self.actions(change).map_err(CommitError::Store)?;
+            let tried = attempt(&self.log, &mut self.state, change.evidence, actions).await;
+            match tried.map_err(CommitError::Store)? {
+                Attempt::Landed(version) => return Ok(version),
+                Attempt::Lost => self.lost_races += 1,
+                Attempt::Failed(error) => failed = Some(error),
             }
         }
     }

@@ -3,19 +3,15 @@
 //! Promises that no writer that acted on older controls commits after it. Must never lower a table's controls, and needs no
 //! policy: a table of a product that no policy names any more is held too.
 
-use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Action, Transaction};
-use deltalake_core::logstore::LogStoreRef;
 
-use super::actions::{evidence_info, own_entry};
+use super::attempt::{Attempt, attempt};
 use super::commit::not_there;
-use super::open::write_entry;
 use super::{ControlsVersion, Table};
-use crate::failpoint;
 use crate::ids::ProductKey;
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
-use crate::store::log::{self, CONTROLS_APP, LogState};
+use crate::store::log::{CONTROLS_APP, Log, LogState};
 use crate::store::root::Root;
 
 impl Table {
@@ -34,7 +30,7 @@ pub async fn raise_controls(
     version: ControlsVersion,
     evidence: Evidence,
 ) -> Result<Option<u64>, CommitError> {
-    let log = log::log_store(root, product);
+    let log = Log::of(root, product);
     match LogState::load(&log).await.map_err(CommitError::Store)? {
         Some(mut state) => raise(&log, &mut state, version, evidence).await.map(Some),
         None => Ok(None),
@@ -43,12 +39,12 @@ pub async fn raise_controls(
 
 /// The version of the controls of a product's table, by its newest version. `None` as [`raise_controls`].
 pub async fn controls_of(root: &Root, product: &ProductKey) -> Result<Option<ControlsVersion>, StoreError> {
-    let state = LogState::load(&log::log_store(root, product)).await?;
+    let state = LogState::load(&Log::of(root, product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
 }
 
 async fn raise(
-    log: &LogStoreRef,
+    log: &Log,
     state: &mut LogState,
     version: ControlsVersion,
     evidence: Evidence,
@@ -64,22 +60,12 @@ async fn raise(
         if let Some(error) = failed {
             return Err(not_there(error));
         }
-        let mut evidence = evidence.clone();
-        evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
-        let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
         let at = Some(evidence.at.timestamp_millis());
-        let txn = Transaction::new_with_last_update(CONTROLS_APP.to_owned(), version.0, at);
-        let actions = vec![info, Action::Txn(txn)];
-        let next = state.version + 1;
-        failpoint::reach("before-commit");
-        match write_entry(log, next, &actions).await {
-            Ok(()) => {
-                failpoint::reach("after-commit");
-                state.apply(own_entry(next, actions, evidence));
-                return Ok(next);
-            }
-            Err(TransactionError::VersionAlreadyExists(_)) => {}
-            Err(error) => failed = Some(error.into()),
+        let txn = Action::Txn(Transaction::new_with_last_update(CONTROLS_APP.to_owned(), version.0, at));
+        match attempt(log, state, &evidence, vec![txn]).await.map_err(CommitError::Store)? {
+            Attempt::Landed(version) => return Ok(version),
+            Attempt::Lost => {}
+            Attempt::Failed(error) => failed = Some(error),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Promises that what a writer knows is true of some version, and that nothing lands except against that version.
 
 mod actions;
+mod attempt;
 mod commit;
 mod controls;
 mod notices;
@@ -19,14 +20,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::StructType;
-use deltalake_core::logstore::LogStoreRef;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{LogState, app_id, partition_of};
+use super::log::{Log, LogState, app_id, partition_of};
 use super::root::Root;
 use super::segment::{Contents, EncodedSegment, Home, Segment};
 use super::spec::TableSpec;
@@ -88,7 +88,7 @@ pub struct Table {
     spec: Arc<TableSpec>,
     /// The columns of `spec` in Delta's types.
     schema: StructType,
-    pub(super) log: LogStoreRef,
+    pub(super) log: Log,
     pub(super) state: LogState,
     /// Tries of commits that met another's commit at their version.
     lost_races: u64,
@@ -136,6 +136,14 @@ impl Table {
             self.state.txns().filter_map(|(app, version)| Some((partition_of(app)?, Offset(version)))).collect();
         offsets.sort();
         offsets
+    }
+
+    /// The partitions that it has records of, in order.
+    #[must_use]
+    pub fn partitions(&self) -> Vec<TopicPartition> {
+        let mut partitions: Vec<_> = self.state.txns().filter_map(|(app, _)| partition_of(app)).collect();
+        partitions.sort();
+        partitions
     }
 
     /// The version of the table's controls.

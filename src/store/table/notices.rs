@@ -3,13 +3,10 @@
 //! Promises to stand only where nothing came between what was looked at and it that could make it untrue: rows that come under
 //! another policy. What ingest stores meanwhile knows the notices, since a commit under older controls is refused.
 
-use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Action, Transaction};
 
-use super::actions::{evidence_info, own_entry};
-use super::open::write_entry;
+use super::attempt::{Attempt, attempt};
 use super::{ControlsVersion, Table};
-use crate::failpoint;
 use crate::store::error::CommitError;
 use crate::store::evidence::Evidence;
 use crate::store::log::{NOTICES_APP, read_entry};
@@ -39,19 +36,10 @@ impl Table {
         if let Some(active) = self.policy().filter(|active| *active != evidence.policy_version.as_str()) {
             return Err(CommitError::PolicyMoved { active: active.to_owned() });
         }
-        let mut evidence = evidence;
-        evidence.totals = self.state.totals.unwrap_or_default().plus(&evidence);
-        let info = evidence_info(&evidence, self.state.version).map_err(CommitError::Store)?;
-        let (version, actions) = (self.state.version + 1, vec![info, noted(newest)]);
-        failpoint::reach("before-commit");
-        match write_entry(&self.log, version, &actions).await {
-            Ok(()) => {
-                failpoint::reach("after-commit");
-                self.state.apply(own_entry(version, actions, evidence));
-                Ok(true)
-            }
-            Err(TransactionError::VersionAlreadyExists(_)) => Ok(false),
-            Err(error) => Err(CommitError::Unknown(error.into())),
+        match attempt(&self.log, &mut self.state, &evidence, vec![noted(newest)]).await.map_err(CommitError::Store)? {
+            Attempt::Landed(_) => Ok(true),
+            Attempt::Lost => Ok(false),
+            Attempt::Failed(error) => Err(CommitError::Unknown(error)),
         }
     }
 }

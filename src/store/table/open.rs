@@ -11,7 +11,7 @@ use deltalake_core::kernel::{
     Action, CommitInfo, DataType, MetadataExt, Protocol, StructField, StructType, Transaction, new_metadata,
 };
 use deltalake_core::kernel::{Metadata, PrimitiveType};
-use deltalake_core::logstore::{CommitOrBytes, LogStoreRef};
+use deltalake_core::logstore::CommitOrBytes;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use super::{ControlsVersion, Table};
 use crate::ids::BucketUnit;
 use crate::store::controls::{ControlLog, unreadable};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::log::{self, CONTROLS_APP, LogState};
+use crate::store::log::{CONTROLS_APP, Log, LogState};
 use crate::store::root::Root;
 use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
 
@@ -30,7 +30,7 @@ pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
-    let log = log::log_store(root, &spec.product);
+    let log = Log::of(root, &spec.product);
     let wanted = delta_schema(&spec)?;
     let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
@@ -57,7 +57,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
 
 /// The table as it stands, with nothing written: `None` if there is none. Errors if it could not be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
-    let log = log::log_store(root, &spec.product);
+    let log = Log::of(root, &spec.product);
     let schema = delta_schema(&spec)?;
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
     widened(&spec, &schema, &state.metadata)?;
@@ -71,7 +71,7 @@ pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
 }
 
 /// Puts an entry under its version if nobody has it: the one vote on what comes next.
-pub async fn write_entry(log: &LogStoreRef, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
+pub async fn write_entry(log: &Log, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
     let mut bytes = Vec::new();
     for action in actions {
         let written = serde_json::to_value(action).and_then(|mut action| {

@@ -16,7 +16,7 @@ use crate::failpoint;
 use crate::ids::{PolicyVersion, ProductKey};
 use crate::store::error::{CommitError, OpenError, StoreError};
 use crate::store::evidence::Evidence;
-use crate::store::log::{self, CONTROLS_APP, LogState, NOTICES_APP, POLICY_APP};
+use crate::store::log::{CONTROLS_APP, Log, LogState, NOTICES_APP, POLICY_APP};
 use crate::store::root::Root;
 use crate::store::spec::TableSpec;
 
@@ -56,7 +56,7 @@ pub async fn take_force(
     taking: TakesForce,
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
-    let log = log::log_store(root, product);
+    let log = Log::of(root, product);
     let schema = spec.as_deref().map(delta_schema).transpose().map_err(refused)?;
     let columns = spec.as_deref().zip(schema.as_ref());
     let mut failed: Option<StoreError> = None;

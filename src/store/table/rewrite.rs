@@ -6,7 +6,6 @@
 use std::collections::HashSet;
 
 use deltalake_core::kernel::{Action, Remove};
-use deltalake_core::logstore::LogStoreRef;
 use uuid::Uuid;
 
 use super::actions::partition_values;
@@ -16,7 +15,7 @@ use super::{ControlsVersion, Table};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::{Evidence, RewriteEvidence};
 use crate::store::index::StoredSegment;
-use crate::store::log::{files, read_entry};
+use crate::store::log::{Log, files, next_entry};
 use crate::store::segment::Segment;
 
 /// What one rewrite makes of the table.
@@ -73,13 +72,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Looks on to `newest`: the version at which this rewrite landed, if it did. Errors if another commit took a segment.
-    pub(super) async fn look(&mut self, log: &LogStoreRef, newest: u64) -> Result<Option<u64>, CommitError> {
+    pub(super) async fn look(&mut self, log: &Log, newest: u64) -> Result<Option<u64>, CommitError> {
         while self.at < newest {
             let version = self.at + 1;
             let cleaned = || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));
-            let entry = read_entry(log, version).await.map_err(CommitError::Unknown)?;
+            let entry = next_entry(log, version).await.map_err(CommitError::Unknown)?;
             let entry = entry.ok_or_else(cleaned).map_err(CommitError::Unknown)?;
-            if entry.evidence.is_some_and(|evidence| evidence.commit == self.commit) {
+            if entry.evidence.as_ref().is_some_and(|evidence| evidence.commit == self.commit) {
                 return Ok(Some(version));
             }
             for path in &entry.removed {

@@ -92,7 +92,8 @@ impl ObjectStore for Faulty {
 fn with_faults(table: &mut Table) -> Arc<AtomicU8> {
     let store = Faulty::default();
     let mode = store.mode.clone();
-    table.log = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
+    let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
+    table.log = table.log.with(store);
     mode
 }
 

@@ -16,14 +16,13 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::Snapshot;
-use deltalake_core::logstore::LogStoreRef;
 use futures::{Stream, StreamExt};
 use object_store::ObjectStore;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::StoreError;
-use super::log::{self, LogState};
+use super::log::{Log, LogState};
 use super::rewrite::RewriteError;
 use super::root::Root;
 use super::segment::cell_records;
@@ -87,7 +86,7 @@ async fn has_log(root: &Root, product: &ProductKey) -> Result<bool, StoreError> 
 
 /// A table at its newest version.
 struct View {
-    log: LogStoreRef,
+    log: Log,
     state: LogState,
     snapshot: Snapshot,
 }
@@ -110,7 +109,7 @@ struct FileStats {
 impl View {
     async fn open(root: &Root, product: &ProductKey) -> Result<View, ViewError> {
         let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
-        let log = log::log_store(root, product);
+        let log = Log::of(root, product);
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
         Ok(View { log, state, snapshot })
     }

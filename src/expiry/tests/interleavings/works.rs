@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::actor::stop;
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::{
-    ActivateError, Controls, HoldState, Notice, Order, ReleaseError, Signature, Since, activate, changes_ingest,
-    forget, notify, place, release, settle,
+    ActivateError, Controls, HoldState, Notice, Order, ReleaseError, SharedControls, Signature, Since, activate,
+    changes_ingest, forget, notify, place, release, settle,
 };
 use crate::expiry::testing::{Read, Sms, knowing, sms, source, written};
 use crate::expiry::{Bounds, By, Compacting, HeldBy, Product, Rule};
@@ -90,7 +90,7 @@ impl Sweeping {
     async fn refresh(&mut self, shared: &Shared) -> Option<HeldBy> {
         self.product.refresh().await.unwrap();
         let version = self.product.table.controls();
-        let controls = self.product.controls(&shared.root).await.unwrap();
+        let controls = self.product.controls(&SharedControls::new(shared.root.clone())).await.unwrap();
         controls.check_active(&self.policy).ok()?;
         let held = HeldBy::at(controls, shared.now(), version);
         self.product.note_policies(&self.policy);

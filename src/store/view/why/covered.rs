@@ -4,7 +4,7 @@
 
 use super::{ViewError, find};
 use crate::ids::{Offset, ProductKey, TopicPartition};
-use crate::store::log;
+use crate::store::log::Log;
 use crate::store::rewrite::{Opened, Predicate, blocking};
 use crate::store::root::Root;
 
@@ -17,7 +17,7 @@ pub async fn takes_in(
     source: Option<(TopicPartition, Offset)>,
     predicates: Vec<Predicate>,
 ) -> Result<Vec<bool>, ViewError> {
-    let log = log::log_store(root, product);
+    let log = Log::of(root, product);
     let opened = Opened::open(&log.object_store(None), path).await?;
     let found = blocking(move || {
         let source = source.as_ref().map(|(partition, offset)| (partition, *offset));

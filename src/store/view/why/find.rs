@@ -9,12 +9,12 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use chrono::DateTime;
-use deltalake_core::logstore::LogStoreRef;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::Known;
 use crate::ids::{Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
+use crate::store::log::Log;
 use crate::store::rewrite::{Opened, Predicate, RewriteError, blocking};
 use crate::store::segment::{SegmentError, cell_records};
 use crate::store::spec::SOURCE_COLUMNS;
@@ -34,7 +34,7 @@ pub(super) struct Found {
 
 /// The row of an offset.
 pub(super) async fn by_source(
-    log: &LogStoreRef,
+    log: &Log,
     path: &str,
     (partition, offset): (&TopicPartition, Offset),
     known: &Known,
@@ -75,7 +75,7 @@ pub(super) fn takes_in(
 
 /// Up to `most` rows that hold a value.
 pub(super) async fn by_value(
-    log: &LogStoreRef,
+    log: &Log,
     path: &str,
     (column, value): (&str, &str),
     known: &Known,

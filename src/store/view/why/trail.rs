@@ -5,14 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use deltalake_core::logstore::LogStoreRef;
 use serde_json::Value;
 
 use super::Step;
 use crate::ids::{Bucket, Category, Offset, ProfileId, TopicPartition};
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, RewriteEvidence};
-use crate::store::log::{Entry, files, read_entry};
+use crate::store::log::{Entry, Log, files, read_entry};
 use crate::store::spec::expires_column;
 
 /// A path of the log as the store knows it.
@@ -41,7 +40,7 @@ pub(super) fn profile_of(path: &str) -> Option<ProfileId> {
 /// The entry of the commit that read an offset, among those of versions `oldest..=newest`; `None` if it is not among them.
 /// Halves the versions at each turn: a partition only moves forwards.
 pub(super) async fn ingest(
-    log: &LogStoreRef,
+    log: &Log,
     (oldest, newest): (u64, u64),
     partition: &TopicPartition,
     offset: Offset,
@@ -97,7 +96,7 @@ struct File {
 
 impl Trail {
     /// Follows the files that `ingest` added through the entries after it, up to `newest`.
-    pub(super) async fn follow(log: &LogStoreRef, ingest: &Entry, newest: u64) -> Result<Trail, StoreError> {
+    pub(super) async fn follow(log: &Log, ingest: &Entry, newest: u64) -> Result<Trail, StoreError> {
         let mut trail = Trail { files: HashMap::new(), rewrites: Vec::new() };
         trail.add(ingest, |_| Some(Vec::new()));
         for version in ingest.version + 1..=newest {
