@@ -46,20 +46,21 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED); a retention life of eight months
 	@tools/setup test
 	cargo test --locked $(CHECKED) --lib -- --ignored interleavings::
-	cargo test --locked $(CHECKED) --test it -- --ignored histories::
+	cargo test --release --locked $(CHECKED) --test it -- --ignored histories::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
-		cargo test --locked $(CHECKED) --test it -- --nocapture kills
+		cargo test --release --locked $(CHECKED) --test it -- --nocapture kills
 	$(MAKE) picture
 	$(MAKE) life
 
-picture: ## Five weeks of a retention life in three minutes, and docs/life.svg drawn of them (beside nothing else: a day is three seconds)
+# As it is released: a day is three seconds, and two cores bear Kafka and the judge besides.
+picture: ## Five weeks of a retention life in three minutes, and docs/life.svg drawn of them (beside nothing else)
 	@tools/setup test
-	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::five
+	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::five
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
 life: ## Eight months of it in a quarter of an hour (beside nothing else)
 	@tools/setup test
-	cargo test --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
+	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
 
 clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test

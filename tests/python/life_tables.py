@@ -5,13 +5,15 @@ A file never changes, so each is read once. Promises to go by rows alone: nothin
 
 import collections
 import datetime
+import functools
 import json
 import os
 import urllib.parse
 
 import deltalake
+import pyarrow
 import pyarrow.compute
-import pyarrow.parquet
+import pyarrow.dataset
 
 from oracle import EPOCH, Oracle
 
@@ -52,30 +54,47 @@ class Events:
 
 
 class File:
-    """One segment: its values by category, deadline and tenant."""
+    """One segment: its values by category, deadline, tenant and people."""
 
-    def __init__(self, path, fields, tenant, subjects):
-        table = pyarrow.parquet.ParquetFile(path).read()
-        names = set(table.column_names)
-        column = lambda name: table[name].to_pylist() if name in names else [None] * table.num_rows
-        tenants = column(tenant)
-        topics = column("source_topic")
-        self.bytes = os.path.getsize(path)
-        self.cells = sum(topic is None for topic in topics)
-        self.rows = table.num_rows - self.cells
-        self.in_cells = sum(count for count, topic in zip(column("records"), topics) if topic is None)
+    def __init__(self, path):
+        self.bytes, self.rows, self.cells, self.in_cells = os.path.getsize(path), 0, 0, 0
         self.values = collections.Counter()
-        people = list(zip(*[column(name) for name in subjects])) or [()] * table.num_rows
-        for category in sorted({category for category in fields.values() if category != "none"}):
-            there = [False] * table.num_rows
-            for name, of in fields.items():
-                if of == category and name in names:
-                    valid = pyarrow.compute.is_valid(table[name]).to_pylist()
-                    there = [one or other for one, other in zip(there, valid)]
-            for at, who, person, one in zip(column(f"expires_{category}"), tenants, people, there):
-                if one:
-                    # Who it is about only matters where somebody is held: those are few, and looked up by name.
-                    self.values[(category, None if at is None else micros(at), who, person)] += 1
+
+
+def read_files(paths, schema, fields, keys):
+    """Files by their paths, read together: they are small and many. `keys`: the columns of the tenant, and of each subject."""
+    compute = pyarrow.compute
+    categories = sorted({category for category in fields.values() if category != "none"})
+    wanted = {*fields, *keys, "source_topic", "records", *(f"expires_{category}" for category in categories)}
+    wanted = [field for field in schema if field.name in wanted]
+    rows = pyarrow.dataset.dataset(paths, schema=pyarrow.schema(wanted), format="parquet")
+    rows = rows.to_table(columns=[field.name for field in wanted] + ["__filename"]).combine_chunks()
+    column = lambda name: rows[name] if name in rows.column_names else pyarrow.nulls(rows.num_rows, pyarrow.string())
+    valid = lambda name: compute.is_valid(column(name))
+    files = {path: File(path) for path in paths}
+
+    def counted(columns, there, sums=None):
+        names = [str(at) for at in range(len(columns))]
+        of = pyarrow.table([*columns, sums] if sums else columns, [*names, "sums"] if sums else names)
+        found = of.filter(there).group_by(names).aggregate([("sums", "sum") if sums else ([], "count_all")])
+        return zip(*[found[name].to_pylist() for name in [*names, "sums_sum" if sums else "count_all"]])
+
+    for path, count in counted([column("__filename")], valid("source_topic")):
+        files[path].rows = count
+    cells = compute.is_null(column("source_topic"))
+    for path, count in counted([column("__filename")], cells):
+        files[path].cells = count
+    if "records" in rows.column_names:
+        for path, count in counted([column("__filename")], cells, column("records")):
+            files[path].in_cells = count
+    for category in categories:
+        there = functools.reduce(compute.or_, [valid(name) for name, of in fields.items() if of == category])
+        tagged = column(f"expires_{category}").cast(pyarrow.timestamp("us", "UTC")).cast(pyarrow.int64())
+        # Who it is about only matters where somebody is held: those are few, and looked up by name.
+        columns = [column("__filename"), tagged, *[column(name) for name in keys]]
+        for path, at, who, *people, count in counted(columns, there):
+            files[path].values[(category, at, who, tuple(people))] = count
+    return files
 
 
 class Tables:
@@ -89,21 +108,22 @@ class Tables:
         return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
 
     def read(self, product, policy):
-        """The files of a table by bucket and profile. A file that is unlinked meanwhile: the newest version does without it."""
+        """The files of a table by path. A file that is unlinked meanwhile: the newest version does without it."""
         of = policy.products()[product]
         words = json.dumps(of["fields"], sort_keys=True)
-        key = lambda path: (path, words)
         for last in [False] * 5 + [True]:
-            path = os.path.join(self.root, "tables", product)
             try:
-                uris = deltalake.DeltaTable(path).file_uris()
-                paths = [urllib.parse.unquote(uri.removeprefix("file://")) for uri in uris]
-                known = self.files.get(product, {})
-                found = {}
-                for path in paths:
-                    found[key(path)] = known.get(key(path)) or File(path, of["fields"], of.get("tenant"), list(of.get("subjects", {})))
-                self.files[product] = found
-                return {path: file for (path, _), file in found.items()}
+                table = deltalake.DeltaTable(os.path.join(self.root, "tables", product))
+                paths = [urllib.parse.unquote(uri.removeprefix("file://")) for uri in table.file_uris()]
+                known = self.files.get((product, words), {})
+                new = [path for path in paths if path not in known]
+                if new:
+                    schema = pyarrow.schema(table.schema().to_arrow())
+                    known = known | read_files(new, schema, of["fields"], [of.get("tenant"), *of.get("subjects", {})])
+                # Of what the policy before made of them nothing is asked again.
+                found = {path: known[path] for path in paths}
+                self.files = {key: files for key, files in self.files.items() if key[0] != product} | {(product, words): found}
+                return found
             except FileNotFoundError:
                 if last:
                     raise
