@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak picture life clouds fuzz lint
+.PHONY: help setup build demo test bench soak weeks life clouds fuzz lint
 
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
@@ -49,18 +49,18 @@ soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too
 	cargo test --release --locked $(CHECKED) --test it -- --ignored histories::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
 		cargo test --release --locked $(CHECKED) --test it -- --nocapture kills
-	$(MAKE) picture
+	$(MAKE) weeks
 	$(MAKE) life
 
 # As it is released: a day is three seconds, and two cores bear Kafka and the judge besides.
-picture: ## Five weeks of a retention life in three minutes, and docs/life.svg drawn of them (beside nothing else)
+weeks: ## Five weeks of a retention life in three minutes (beside nothing else)
 	@tools/setup test
-	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::five
-	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
+	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::five
 
-life: ## Eight months of it in a quarter of an hour (beside nothing else)
+life: ## Eight months of it in a quarter of an hour, and docs/life.svg drawn of them (beside nothing else)
 	@tools/setup test
-	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
+	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
+	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
 clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test

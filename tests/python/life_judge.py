@@ -11,6 +11,7 @@ import argparse
 import collections
 import json
 import os
+import re
 
 from compare import lines
 from life_tables import DAY, Events
@@ -95,6 +96,9 @@ class Judge:
         stays_until = self.args.until if held is None else held
         must_stay = {name for name, (_, at) in fields.items() if at is None or at > stays_until}
         for value, column, _ in line["planted"]:
+            # A date is eight digits, which stand by chance among compressed ones: among tenants' numbers, say.
+            if re.fullmatch(r"[0-9-]{1,12}", value):
+                continue
             if column in must_go:
                 (self.remembered if value.lower() in self.life.withdrawn else self.due).append(value)
             elif column in must_stay and record.get(column) is not None and len(self.living) < LIVING and held is None:

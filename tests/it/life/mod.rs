@@ -2,7 +2,7 @@
 //! changes of policy, holds, contract ends and withdrawals, three instances of which one is killed every week. Nothing is overdue at any look, nothing of what
 //! was due is left in any byte, the books are right, every record is accounted for, segments stay few.
 //!
-//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there, of which `make picture` draws `docs/life.svg`.
+//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there, of which `make life` draws `docs/life.svg`.
 
 mod end;
 mod stage;
