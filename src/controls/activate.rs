@@ -3,8 +3,6 @@
 //! Promises that no table takes a commit under another policy once this returns, and that a call cut short is finished by the
 //! next of these calls or by [`settle`](super::settle()). Must never activate over a policy that the caller has not seen.
 
-use std::collections::BTreeSet;
-
 use super::activation::PolicyActivation;
 use super::control::Control;
 use super::log::Controls;
@@ -111,9 +109,8 @@ fn activation(
 
 /// Refuses a version that was active before.
 fn unused(controls: &Controls, before: &Policy, new: &Policy) -> Result<(), ActivateError> {
-    let mut used: BTreeSet<PolicyVersion> =
-        controls.activations().map(|(_, activation)| activation.version.clone()).collect();
-    used.insert(before.version.clone());
-    used.extend(controls.policies().iter().map(|policy| policy.version.clone()));
-    if used.contains(&new.version) { Err(ActivateError::Used(new.version.clone())) } else { Ok(()) }
+    match before.version == new.version || controls.was_active(&new.version) {
+        true => Err(ActivateError::Used(new.version.clone())),
+        false => Ok(()),
+    }
 }

@@ -92,17 +92,15 @@ impl Controls {
         if active.version == own {
             return if active.sha256 == policy.digest { Ok(()) } else { Err(NotActive::OtherText { own }) };
         }
-        let past = self.texts().any(|(version, _)| version.as_ref() == Some(&own));
+        let past = self.was_active(&own);
         let active = active.version.clone();
         Err(if past { NotActive::Past { own, active } } else { NotActive::Never { own, active } })
     }
 
-    /// The texts of every policy that was ever active, oldest first, each with its version where that can be read.
-    fn texts(&self) -> impl Iterator<Item = (Option<PolicyVersion>, &PolicyText)> {
-        self.activations().flat_map(|(_, activation)| {
-            let before = activation.instead_of.iter().map(|text| (version_of(text), text));
-            before.chain([(Some(activation.version.clone()), &activation.text)])
-        })
+    /// Whether a policy of that version is active or was.
+    pub(super) fn was_active(&self, version: &PolicyVersion) -> bool {
+        self.activations().any(|(_, activation)| activation.version == *version)
+            || self.policies().iter().any(|policy| policy.version == *version)
     }
 
     /// Every policy that was ever active, oldest first. What this version of the program no longer takes for one is left out:
@@ -114,10 +112,6 @@ impl Controls {
             texts.filter_map(|text| text.checked("").policy.map(Arc::new)).collect()
         })
     }
-}
-
-fn version_of(text: &PolicyText) -> Option<PolicyVersion> {
-    text.checked("").policy.map(|policy| policy.version)
 }
 
 /// Refuses a policy that is not the active one of a root. Before the first activation any policy is.

@@ -10,6 +10,7 @@ mod compact;
 mod error;
 mod failures;
 mod guard;
+mod memo;
 mod overdue;
 mod product;
 mod select;

@@ -13,7 +13,7 @@ use super::carry_out::By;
 use super::change::Outdated;
 use super::error::SweepError;
 use super::select::{Action, Bounds, Plan, Work, first_due, retags, select};
-use super::stale::{Stale, StaleRows, Suspect};
+use super::stale::{Seen, Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView, SharedControls};
 use crate::ids::{Category, Deadline, ProductKey, ProfileId};
@@ -414,16 +414,14 @@ impl Product {
     }
 
     /// By path, the newest notice that a segment was looked into for.
-    pub fn seen(&self) -> HashMap<Arc<str>, ControlsVersion> {
-        self.stale.seen().clone()
+    pub fn seen(&self) -> Arc<Seen> {
+        self.stale.seen()
     }
 
     /// Takes over what another who looks into the same segments saw.
-    pub(super) fn take_seen(&mut self, seen: HashMap<Arc<str>, ControlsVersion>) {
-        for (path, notice) in seen {
-            if self.index.get(&path).is_some() {
-                self.stale.note_known(path, notice);
-            }
+    pub(super) fn take_seen(&mut self, seen: &Seen) {
+        for (path, notice) in seen.iter().filter(|(path, _)| self.index.get(path).is_some()) {
+            self.stale.note_known(Arc::clone(path), *notice);
         }
     }
 

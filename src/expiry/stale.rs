@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
+use super::memo::Memo;
 use crate::controls::{Controls, Notices};
 use crate::ids::{Bucket, Category, Deadline, ProductKey, ProfileId};
 use crate::policy::{Calendar, Profile, Records, Triggered};
@@ -16,6 +17,9 @@ use crate::store::{
     ControlsVersion, NewTags, Predicate, Retagging, RewriteError, SegmentIndex, StoreError, StoredSegment, Table,
 };
 use crate::tag::Triggers;
+
+/// By path, the newest notice for which a segment was looked into.
+pub type Seen = HashMap<Arc<str>, ControlsVersion>;
 
 /// What is known of one table's stale tags.
 pub struct Stale {
@@ -28,15 +32,12 @@ pub struct Stale {
     /// The newest notice that the tags of all segments tell of by what the table says, but for those of an earlier policy.
     noted: ControlsVersion,
     /// By path, the newest notice for which a segment was looked into.
-    seen: HashMap<Arc<str>, ControlsVersion>,
+    seen: Arc<Seen>,
     /// What the table's texts of profiles say; `None`: nothing that this version understands.
     profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
     /// What was worked out: many segments are of one bucket and profile, and each round asks for them again.
-    moved: HashMap<(ProfileId, Bucket, Triggered), Moved>,
+    moved: Memo<(ProfileId, Bucket, Triggered), Moved>,
 }
-
-/// How many answers are kept at most: some tens of megabytes.
-const MOST: usize = 200_000;
 
 /// A segment in which rows may have tags that are no longer true.
 #[derive(Debug, Clone)]
@@ -93,9 +94,9 @@ impl Stale {
             version: ControlsVersion(0),
             activated_at: None,
             noted: ControlsVersion(0),
-            seen: HashMap::new(),
+            seen: Arc::default(),
             profiles: HashMap::new(),
-            moved: HashMap::new(),
+            moved: Memo::default(),
         }
     }
 
@@ -117,10 +118,8 @@ impl Stale {
 
     /// Forgets segments that are gone.
     pub fn retain(&mut self, index: &SegmentIndex) {
-        self.seen.retain(|path, _| index.get(path).is_some());
-        // What is no longer asked for is not told apart: now and then all of it is worked out anew.
-        if self.moved.len() > MOST {
-            self.moved.clear();
+        if self.seen.keys().any(|path| index.get(path).is_none()) {
+            Arc::make_mut(&mut self.seen).retain(|path, _| index.get(path).is_some());
         }
     }
 
@@ -151,18 +150,18 @@ impl Stale {
 
     /// By path, the newest notice for which a segment was looked into.
     #[must_use]
-    pub fn seen(&self) -> &HashMap<Arc<str>, ControlsVersion> {
-        &self.seen
+    pub fn seen(&self) -> Arc<Seen> {
+        Arc::clone(&self.seen)
     }
 
     /// Notes that the segment at that path has true tags.
     pub fn note_true(&mut self, path: Arc<str>) {
-        self.seen.insert(path, self.notices.newest());
+        Arc::make_mut(&mut self.seen).insert(path, self.notices.newest());
     }
 
     /// Notes that the tags of the segment at that path are those of a writer that knew the controls up to these.
     pub fn note_known(&mut self, path: Arc<str>, controls: ControlsVersion) {
-        let seen = self.seen.entry(path).or_default();
+        let seen = Arc::make_mut(&mut self.seen).entry(path).or_default();
         *seen = controls.max(*seen);
     }
 
@@ -227,8 +226,8 @@ impl Stale {
         let mut urgent: Option<Deadline> = None;
         for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
             let triggered = notice.triggered();
-            let known = self.moved.entry((segment.profile.clone(), segment.bucket, triggered));
-            let moved = known.or_insert_with(|| moved(&profile, triggered, calendar, segment.bucket).1);
+            let work_out = || moved(&profile, triggered, calendar, segment.bucket).1;
+            let moved = self.moved.of((segment.profile.clone(), segment.bucket, triggered), work_out);
             let Some(of) = (!moved.is_empty()).then(|| notice.rows(records)).flatten() else { continue };
             rows.push(of);
             first = Some(first.map_or(notice.recorded_at, |first| first.min(notice.recorded_at)));

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{Bounds, HeldBoard, Parts, Round, Settings, Share, Sweeper};
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::controls::{Controls, HoldId, Noted, Notice, Notices, Order, Scope, Signature, notify, place, release};
+use crate::controls::{
+    Controls, HoldId, Noted, Notice, Notices, Order, Scope, SharedControls, Signature, notify, place, release,
+};
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
 use crate::policy::{Checked, Policy, SchemaSource, parse};
@@ -194,6 +196,11 @@ impl World {
     /// The same, in which content has that window and trigger: `keep: 2 days, trigger: contract_end`.
     pub fn triggered(end: &str, content: &str) -> World {
         World::of(tempfile::tempdir().unwrap(), read(&policy_text_of(end, content)).policy.unwrap())
+    }
+
+    /// The controls, of which nothing is read yet.
+    pub fn controls(&self) -> SharedControls {
+        SharedControls::new(self.root.clone())
     }
 
     /// An empty table of that policy, in that folder.

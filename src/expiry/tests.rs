@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::testing::{ANONYMIZE, Sms, World, number, sms, start, texts};
 use super::{Bounds, By, HeldBoard, HeldBy, Product, Watch};
 use crate::clock::{Clock, SharedClock};
-use crate::controls::{Scope, SharedControls};
+use crate::controls::Scope;
 use crate::ids::Deadline;
 
 fn of(person: u32) -> Scope {
@@ -186,8 +186,7 @@ async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_
     let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
     let mut other = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
     let version = one.table.controls();
-    let held =
-        HeldBy::at(one.controls(&SharedControls::new(world.root.clone())).await.unwrap(), world.clock.now(), version);
+    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let plan = one.plan(world.clock.now(), &held, Bounds::default(), |_| false);
     assert_eq!(plan.works.len(), 2);
     let by = By {

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 use super::product::{HeldBy, OpenProductError, Product};
-use super::stale::{StaleRows, Suspect};
+use super::stale::{Seen, StaleRows, Suspect};
 use crate::clock::SharedClock;
 use crate::controls::SharedControls;
 use crate::ids::{Category, ProductKey};
@@ -38,7 +38,7 @@ pub struct Known {
     /// Those of earlier policies that were looked into and need nothing.
     pub settled: BTreeSet<Arc<str>>,
     /// Those whose tags are true, with the newest notice that they were looked into for.
-    pub seen: HashMap<Arc<str>, ControlsVersion>,
+    pub seen: Arc<Seen>,
 }
 
 impl HeldBoard {
@@ -48,7 +48,7 @@ impl HeldBoard {
     }
 
     /// Takes what was told of the segments whose tags are true.
-    fn take_seen(&self, product: &ProductKey) -> HashMap<Arc<str>, ControlsVersion> {
+    fn take_seen(&self, product: &ProductKey) -> Arc<Seen> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl Watch {
         }
         let held = HeldBy::at(controls, now, version);
         product.note_policies(&self.policy);
-        product.take_seen(self.board.take_seen(&product.key));
+        product.take_seen(&self.board.take_seen(&product.key));
         let stale = count_stale(product, &self.board, stale).await?;
         let early = running.saturating_sub(self.since) < FIRST_LOOK;
         let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);

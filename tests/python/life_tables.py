@@ -73,20 +73,17 @@ def read_files(paths, schema, fields, keys):
     valid = lambda name: compute.is_valid(column(name))
     files = {path: File(path) for path in paths}
 
-    def counted(columns, there, sums=None):
+    def counted(columns, there):
         names = [str(at) for at in range(len(columns))]
-        of = pyarrow.table([*columns, sums] if sums else columns, [*names, "sums"] if sums else names)
-        found = of.filter(there).group_by(names).aggregate([("sums", "sum") if sums else ([], "count_all")])
-        return zip(*[found[name].to_pylist() for name in [*names, "sums_sum" if sums else "count_all"]])
+        found = pyarrow.table(columns, names).filter(there).group_by(names).aggregate([([], "count_all")])
+        return zip(*[found[name].to_pylist() for name in [*names, "count_all"]])
 
     for path, count in counted([column("__filename")], valid("source_topic")):
         files[path].rows = count
-    cells = compute.is_null(column("source_topic"))
-    for path, count in counted([column("__filename")], cells):
-        files[path].cells = count
-    if "records" in rows.column_names:
-        for path, count in counted([column("__filename")], cells, column("records")):
-            files[path].in_cells = count
+    # Cells are few: each tells of how many records it is.
+    for path, records, count in counted([column("__filename"), column("records")], compute.is_null(column("source_topic"))):
+        files[path].cells += count
+        files[path].in_cells += (records or 0) * count
     for category in categories:
         there = functools.reduce(compute.or_, [valid(name) for name, of in fields.items() if of == category])
         tagged = column(f"expires_{category}").cast(pyarrow.timestamp("us", "UTC")).cast(pyarrow.int64())

@@ -3,7 +3,9 @@
 use std::process::{Command, ExitStatus};
 
 use crate::controls::testing::{of_subject, order, policy, signature, spec_of, two_tables};
-use crate::controls::{ActivateError, Controls, NotActive, Signature, activate, check_active, place, settle};
+use crate::controls::{
+    ActivateError, Controls, NotActive, SharedControls, Signature, activate, check_active, place, settle,
+};
 use crate::ids::ProductKey;
 use crate::policy::{Checked, PolicyText, parse};
 use crate::store::testing::batch;
@@ -61,6 +63,26 @@ async fn a_table_under_a_policy_takes_commits_of_that_policy_alone() {
     );
     aware.evidence.policy_version = "2".parse().unwrap();
     writer.commit(aware).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_share_controls_are_given_the_same_until_another_policy_takes_force() {
+    let (_folder, root) = one_table().await;
+    let (first, second, third) = (checked("1", "30 days"), checked("2", "20 days"), checked("3", "10 days"));
+    let shared = SharedControls::new(root.clone());
+    let versions = |of: &Controls| of.policies().iter().map(|policy| policy.version.to_string()).collect::<Vec<_>>();
+    activate(&root, (&first, &second), &signature()).await.unwrap();
+    let before = shared.newest(ControlsVersion(1)).await.unwrap();
+    assert_eq!(versions(&before), ["1", "2"]);
+    let again = shared.clone().newest(ControlsVersion(0)).await.unwrap();
+    assert!(std::sync::Arc::ptr_eq(&before, &again));
+    activate(&root, (&second, &third), &signature()).await.unwrap();
+    let after = shared.newest(ControlsVersion(2)).await.unwrap();
+    assert_eq!(
+        (versions(&after), versions(&before)),
+        (vec!["1".into(), "2".into(), "3".into()], vec!["1".into(), "2".into()])
+    );
+    assert!(shared.newest(ControlsVersion(3)).await.is_err(), "an order is lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::passage::{Answer, Passage, Promised};
 use crate::controls::Controls;
+use crate::expiry::memo::Memo;
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProductKey, ProfileId};
 use crate::policy::{Policy, Records};
 use crate::store::{ControlsVersion, StoredSegment};
@@ -33,13 +34,10 @@ pub struct Outdated {
 /// What makes the answer for a segment: its policy, profile, bucket and deadlines.
 type Tags = (Option<PolicyVersion>, ProfileId, Bucket, Arc<BTreeMap<Category, Deadline>>);
 
-/// How many answers are kept at most: some tens of megabytes.
-const MOST: usize = 200_000;
-
 #[derive(Debug, Default)]
 struct WorkedOut {
-    current: HashMap<Tags, bool>,
-    deadlines: HashMap<Tags, Arc<BTreeMap<Category, Deadline>>>,
+    current: Memo<Tags, bool>,
+    deadlines: Memo<Tags, Arc<BTreeMap<Category, Deadline>>>,
 }
 
 fn tags(segment: &StoredSegment) -> Tags {
@@ -91,7 +89,7 @@ impl Outdated {
             return false;
         }
         let is_current = || self.passage(segment).is_current(&Promised::new(segment, text));
-        !*self.worked_out().current.entry(tags(segment)).or_insert_with(is_current)
+        !*self.worked_out().current.of(tags(segment), is_current)
     }
 
     fn worked_out(&self) -> MutexGuard<'_, WorkedOut> {
@@ -132,18 +130,13 @@ impl Outdated {
     /// Forgets segments that are no longer there.
     pub fn retain(&mut self, there: impl Fn(&str) -> bool) {
         self.settled.retain(|path| there(path));
-        let mut worked_out = self.worked_out();
-        // What is no longer asked for is not told apart: now and then all of it is worked out anew.
-        if worked_out.current.len().max(worked_out.deadlines.len()) > MOST {
-            *worked_out = WorkedOut::default();
-        }
     }
 
     /// When what an outdated segment holds is due by the active policy: of each category the earliest that any of its rows can have.
     #[must_use]
     pub fn deadlines(&self, segment: &StoredSegment, text: Option<&str>) -> Arc<BTreeMap<Category, Deadline>> {
         let work_out = || Arc::new(self.work_out(segment, text));
-        Arc::clone(self.worked_out().deadlines.entry(tags(segment)).or_insert_with(work_out))
+        Arc::clone(self.worked_out().deadlines.of(tags(segment), work_out))
     }
 
     fn work_out(&self, segment: &StoredSegment, text: Option<&str>) -> BTreeMap<Category, Deadline> {

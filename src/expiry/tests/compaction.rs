@@ -8,7 +8,6 @@ use super::super::testing::{ANONYMIZE, World, number, sms, start, texts};
 use super::super::{By, Compacted, Compacting, Compaction, HeldBy, Product, Rule};
 use super::of;
 use crate::clock::{Clock, SharedClock};
-use crate::controls::SharedControls;
 use crate::store::{SegmentIndex, StoredSegment};
 
 fn how() -> Compacting {
@@ -134,8 +133,7 @@ async fn of_two_that_compact_one_wins_and_the_other_lets_it_be() {
     world.pass(TimeDelta::hours(20));
     let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
     let version = one.table.controls();
-    let held =
-        HeldBy::at(one.controls(&SharedControls::new(world.root.clone())).await.unwrap(), world.clock.now(), version);
+    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
     assert_eq!(merges.works.len(), 1);
     assert_eq!(compact(&world).await.merges, 1);
@@ -162,8 +160,7 @@ async fn a_hold_that_comes_meanwhile_makes_a_merge_let_go() {
     world.pass(TimeDelta::hours(20));
     let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
     let version = one.table.controls();
-    let held =
-        HeldBy::at(one.controls(&SharedControls::new(world.root.clone())).await.unwrap(), world.clock.now(), version);
+    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
     world.hold(of(7)).await;
     let by = By {

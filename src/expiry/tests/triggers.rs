@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::watch;
 use crate::clock::Clock;
-use crate::controls::{Noted, Notice, NoticeError, Scope, SharedControls, Signature, activate};
+use crate::controls::{Noted, Notice, NoticeError, Scope, Signature, activate};
 use crate::expiry::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, sms, start, texts};
 use crate::expiry::{Action, HeldBoard, Product};
 use crate::store::{ControlsVersion, SegmentIndex};
@@ -215,7 +215,7 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     assert!(works.len() == 1 && !more);
     assert_eq!((works[0].work.action.clone(), works[0].work.records()), (Action::Retag, 4));
     let mut product = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
-    product.controls(&SharedControls::new(world.root.clone())).await.unwrap();
+    product.controls(&world.controls()).await.unwrap();
     assert_eq!(product.suspected().len(), 2);
     world.sweep().await;
     assert_eq!(sweeper.round(None, usize::MAX).await.commits, 0);
@@ -230,7 +230,7 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     let suspects = async |world: &World| {
         let mut anew = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
         anew.refresh().await.unwrap();
-        anew.controls(&SharedControls::new(world.root.clone())).await.unwrap();
+        anew.controls(&world.controls()).await.unwrap();
         anew.suspected().len()
     };
     assert!(suspects(&world).await > 0, "nobody has looked yet");

@@ -15,6 +15,7 @@ use super::attempt::{Attempt, attempt};
 use super::open::same_type;
 use super::rewrite::Watch;
 use super::{Advance, ControlsVersion, IngestCommit, Table};
+use crate::ids::PolicyVersion;
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
 use crate::store::log::read_entry;
@@ -112,11 +113,17 @@ impl Table {
         Err(CommitError::OffsetsMoved(moved.partition.clone()))
     }
 
+    /// Refuses what was made under another policy than the active one.
+    pub(super) fn goes_by(&self, policy: &PolicyVersion) -> Result<(), CommitError> {
+        match self.policy().filter(|active| *active != policy.as_str()) {
+            Some(active) => Err(CommitError::PolicyMoved { active: active.to_owned() }),
+            None => Ok(()),
+        }
+    }
+
     /// Checks the change against the version that it is about to follow; its place is checked already.
     fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
-        if let Some(active) = self.policy().filter(|active| *active != change.evidence.policy_version.as_str()) {
-            return Err(CommitError::PolicyMoved { active: active.to_owned() });
-        }
+        self.goes_by(&change.evidence.policy_version)?;
         if self.controls() != change.controls {
             return Err(CommitError::ControlsMoved);
         }

@@ -141,9 +141,7 @@ impl Table {
     /// The partitions that it has records of, in order.
     #[must_use]
     pub fn partitions(&self) -> Vec<TopicPartition> {
-        let mut partitions: Vec<_> = self.state.txns().filter_map(|(app, _)| partition_of(app)).collect();
-        partitions.sort();
-        partitions
+        self.next_offsets().into_iter().map(|(partition, _)| partition).collect()
     }
 
     /// The version of the table's controls.

@@ -9,7 +9,7 @@ use super::attempt::{Attempt, attempt};
 use super::{ControlsVersion, Table};
 use crate::store::error::CommitError;
 use crate::store::evidence::Evidence;
-use crate::store::log::{NOTICES_APP, read_entry};
+use crate::store::log::{NOTICES_APP, next_entry};
 
 impl Table {
     /// The newest notice that the tags of all rows tell of, but for those of an earlier policy; 0 where that is not known.
@@ -28,14 +28,12 @@ impl Table {
     ) -> Result<bool, CommitError> {
         self.refresh().await.map_err(CommitError::Unknown)?;
         for version in seen_at + 1..=self.state.version {
-            let entry = read_entry(&self.log, version).await.map_err(CommitError::Unknown)?;
+            let entry = next_entry(&self.log, version).await.map_err(CommitError::Unknown)?;
             if entry.is_none_or(|entry| entry.txns.iter().any(|(app, _)| app == NOTICES_APP)) {
                 return Ok(false);
             }
         }
-        if let Some(active) = self.policy().filter(|active| *active != evidence.policy_version.as_str()) {
-            return Err(CommitError::PolicyMoved { active: active.to_owned() });
-        }
+        self.goes_by(&evidence.policy_version)?;
         match attempt(&self.log, &mut self.state, &evidence, vec![noted(newest)]).await.map_err(CommitError::Store)? {
             Attempt::Landed(_) => Ok(true),
             Attempt::Lost => Ok(false),

@@ -1,12 +1,11 @@
 //! The emulator of Azure's object store, in the stead of one that no test can reach: Azurite, which is Microsoft's own.
 
-use std::net::TcpStream;
 use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::process::Process;
 use super::python::{part, run};
-use super::{Scratch, eventually, free_port};
+use super::{Scratch, free_port, listens};
 use crate::args;
 
 /// The account that Azurite has, and its key: both are in its documentation.
@@ -36,10 +35,7 @@ impl Azurite {
             scratch.join("data").display()
         ];
         let mut process = Process::start(&program, arguments, &[], &scratch.join("azurite.log"));
-        eventually("the emulator listens", Duration::from_secs(60), || {
-            assert!(process.ended().is_none(), "the emulator ended:\n{}", process.tail());
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        });
+        process.until_it_answers("the emulator", Duration::from_secs(60), || listens(port).then_some(()));
         let endpoint = format!("http://127.0.0.1:{port}/{ACCOUNT}");
         run("container.py", args![endpoint, ACCOUNT, KEY, "plain"]);
         Self { endpoint, _process: process, _scratch: scratch }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::python::{java, part, run};
-use super::{Scratch, eventually, free_port, listens, repo};
+use super::{Scratch, free_port, listens, repo};
 use crate::args;
 
 /// One broker and its data.
@@ -84,10 +84,7 @@ impl Kafka {
             self.scratch.join("server.properties").display()
         ];
         let mut process = Process::start(&self.java, arguments, &[], &self.scratch.join("broker.log"));
-        eventually("Kafka listens", Duration::from_secs(120), || {
-            assert!(process.ended().is_none(), "the broker ended:\n{}", process.tail());
-            listens(self.port).then_some(())
-        });
+        process.until_it_answers("the broker", Duration::from_secs(120), || listens(self.port).then_some(()));
         *self.running.lock().unwrap() = Some(process);
     }
 

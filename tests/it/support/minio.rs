@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::bucket::Bucket;
 use super::process::Process;
 use super::python::part;
-use super::{Scratch, eventually, free_port};
+use super::{Scratch, free_port, http_get};
 use crate::args;
 
 /// The user and the password, which are long enough for it.
@@ -37,9 +37,8 @@ impl Minio {
         let program = part("minio").join("minio");
         let mut process = Process::start(&program, arguments, &environment, &scratch.join("minio.log"));
         let url = format!("http://127.0.0.1:{port}/minio/health/live");
-        eventually("the object store answers", Duration::from_secs(60), || {
-            assert!(process.ended().is_none(), "the object store ended:\n{}", process.tail());
-            super::http_get(&url).filter(|answer| answer.0 == 200)
+        process.until_it_answers("the object store", Duration::from_secs(60), || {
+            http_get(&url).filter(|answer| answer.0 == 200)
         });
         Self { port, _process: process, _scratch: scratch }
     }

@@ -62,6 +62,14 @@ impl Process {
         self.guard.try_wait().unwrap()
     }
 
+    /// Waits until it answers, by what `answers` gives. Fails at once if it ended.
+    pub fn until_it_answers<T>(&mut self, what: &str, patience: Duration, mut answers: impl FnMut() -> Option<T>) -> T {
+        eventually(&format!("{what} answers"), patience, || {
+            assert!(self.ended().is_none(), "{what} ended:\n{}", self.tail());
+            answers()
+        })
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let start = Instant::now();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::process::Process;
 use super::python::{java, part};
-use super::{Scratch, eventually, free_port};
+use super::{Scratch, free_port, http_get};
 use crate::args;
 
 /// One registry.
@@ -40,9 +40,8 @@ impl Registry {
         ];
         let mut process = Process::start(&java("21"), arguments, &[], &scratch.join("registry.log"));
         let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7/subjects");
-        eventually("the registry answers", Duration::from_secs(180), || {
-            assert!(process.ended().is_none(), "the registry ended:\n{}", process.tail());
-            super::http_get(&url).filter(|answer| answer.0 == 200)
+        process.until_it_answers("the registry", Duration::from_secs(180), || {
+            http_get(&url).filter(|answer| answer.0 == 200)
         });
         Self { port, _process: process, _scratch: scratch }
     }
