@@ -5,9 +5,8 @@
 //! costs more than most reads do.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +26,9 @@ use crate::store::rewrite::{RewriteError, blocking};
 
 /// Bytes at the end of a file that are read to find its footer.
 const TAIL: u64 = 32 << 10;
+
+/// Bytes for which room is made without a look at whether the file has as many.
+const UNASKED: u64 = 1 << 20;
 
 /// A table's files in the hands of one look-up.
 #[derive(Clone)]
@@ -179,18 +181,22 @@ impl Files {
 
 /// Ranges of a file of the local file system.
 fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
-    let file = File::open(place)?;
-    let size = file.metadata()?.len();
-    let one = |range: &Range<u64>| {
-        // A damaged footer may ask for anything: never make room for more than the file has.
-        if range.end > size {
+    let mut file = File::open(place)?;
+    let mut one = |range: &Range<u64>| {
+        let length = range.end.saturating_sub(range.start);
+        // A damaged footer may ask for anything: never make much more room than the file has bytes.
+        if length > UNASKED && range.end > file.metadata()?.len() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
-        let mut bytes = vec![0; usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, range.start)?;
-        Ok(bytes.into())
+        // Not cleared first: for some megabytes that costs as much as to read them.
+        let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
+        file.seek(SeekFrom::Start(range.start))?;
+        match file.by_ref().take(length).read_to_end(&mut bytes)? as u64 == length {
+            true => Ok(bytes.into()),
+            false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        }
     };
-    ranges.iter().map(one).collect()
+    ranges.iter().map(&mut one).collect()
 }
 
 fn too_early(path: &str) -> RewriteError {

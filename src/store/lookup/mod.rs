@@ -1,10 +1,12 @@
 //! Look-up: the rows of a table that hold given texts, read from as little of its files as can be.
 //!
 //! For each segment its footer, kept in memory; of each row group one 32-byte block of each bloom filter; of those that say
-//! maybe the page index; then the pages that can match; then what else was asked of the rows that do. Promises that an answer
-//! is of one version of the table, whole or ended by an error, in bounded memory. Must never print what is looked for.
+//! maybe the page index; then the pages that can match; then what else was asked of the rows that do, where that is not known
+//! already. Promises that an answer is of one version of the table, whole or ended by an error, in bounded memory. Must never
+//! print what is looked for.
 
 mod bloom;
+mod constant;
 mod files;
 mod filter;
 mod footers;
@@ -44,8 +46,8 @@ const AT_ONCE: usize = 16;
 /// Segments that one look-up looks into at once, and parts of them that it reads at once.
 const AHEAD: usize = 8;
 
-/// Segments of the local file system that are looked into one after the other on one thread, at most.
-const TOGETHER: usize = 16;
+/// Segments of the local file system that are looked into one after the other on one thread.
+const TOGETHER: usize = 8;
 
 /// Looks rows up in the tables of a root. Keep one: it knows the tables' segments and their footers from one look-up to the
 /// next, and bounds what look-ups at the same time do together.
@@ -225,7 +227,7 @@ fn parts(
     looked: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<(Arc<Look>, Part), RewriteError>> {
     // To look into a segment that is near costs less than to pass it to another thread.
-    let together = if files.are_near() { (looks.len() / AHEAD).clamp(1, TOGETHER) } else { 1 };
+    let together = if files.are_near() { TOGETHER } else { 1 };
     let mut looks = looks.into_iter();
     let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<Look>>()));
     let of_lot = move |lot: Vec<Look>| {

@@ -1,7 +1,7 @@
 //! The rows of a part that match, read with what else was asked of them.
 //!
 //! Promises to decode the filter's columns first, of the pages that may match, and of all other columns the pages with rows
-//! that do; and to give on a few thousand rows at a time.
+//! that do, but for those of which all is known; and to give on a few thousand rows at a time.
 
 use std::sync::Arc;
 
@@ -16,12 +16,14 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::SchemaDescriptor;
 use tokio::sync::mpsc::Sender;
 
+use super::constant::Constant;
 use super::files::Files;
 use super::filter::Filter;
 use super::prune::Part;
 use super::{Found, Look};
 use crate::ids::Bucket;
 use crate::store::rewrite::{BATCH_ROWS, RewriteError, of_table};
+use crate::store::segment::SegmentError;
 use crate::store::spec::PARTITION_COLUMNS;
 
 /// Bytes of a filter's columns that a decoder keeps rather than decode them again.
@@ -36,13 +38,17 @@ pub(super) async fn read(
     to: Sender<Result<Found, RewriteError>>,
 ) {
     let read = async {
-        let mut rest = Some(decoder(&look, &part, &columns)?);
+        let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
+        let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
+        let constants = Constant::among(&wanted, &part);
+        let varying = wanted.into_iter().filter(|name| constants.iter().all(|constant| constant.field.name() != name));
+        let mut rest = Some(decoder(&look, &part, varying)?);
         while let Some(decoder) = rest {
             let path = Arc::clone(&look.segment.path);
             let decoded;
             (decoded, rest) = files.in_a_row(move |files| decode(files, path, decoder)).await?;
             for rows in decoded.iter().filter(|rows| rows.num_rows() > 0) {
-                let rows = whole(rows, &look, &columns)?;
+                let rows = whole(rows, &look, &constants, &columns)?;
                 if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
                     return Ok(());
                 }
@@ -86,16 +92,18 @@ async fn decode(
     Ok((decoded, Some(decoder)))
 }
 
-fn decoder(look: &Look, part: &Part, columns: &SchemaRef) -> Result<ParquetPushDecoder, RewriteError> {
+fn decoder<'c>(
+    look: &Look,
+    part: &Part,
+    columns: impl Iterator<Item = &'c str>,
+) -> Result<ParquetPushDecoder, RewriteError> {
     let file = part.footer.metadata.parquet_schema();
     let group = part.footer.metadata.metadata().row_groups().get(part.group);
     let rows = group.map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
-    let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
-    let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
     let builder = ParquetPushDecoderBuilder::new_with_metadata(part.footer.metadata.clone())
         .with_batch_size(BATCH_ROWS)
         .with_row_groups(vec![part.group])
-        .with_projection(ProjectionMask::columns(file, wanted))
+        .with_projection(ProjectionMask::columns(file, columns))
         .with_row_selection(RowSelection::from_consecutive_ranges(part.rows.clone().into_iter(), rows))
         .with_row_filter(RowFilter::new(stages(&part.filter, file)))
         .with_max_predicate_cache_size(KEPT);
@@ -121,16 +129,25 @@ fn stages(filter: &Filter, file: &SchemaDescriptor) -> Vec<Box<dyn ArrowPredicat
 }
 
 /// The rows with exactly the columns that were asked for, in the table's types.
-fn whole(rows: &RecordBatch, look: &Look, columns: &SchemaRef) -> Result<RecordBatch, RewriteError> {
+fn whole(
+    rows: &RecordBatch,
+    look: &Look,
+    constants: &[Constant],
+    columns: &SchemaRef,
+) -> Result<RecordBatch, RewriteError> {
     let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
     let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
+    for constant in constants {
+        fields.push(Arc::clone(&constant.field));
+        arrays.push(constant.of_rows(rows.num_rows()).map_err(SegmentError::from)?);
+    }
     let (bucket, profile) = partition(look, rows.num_rows());
     for (name, array) in PARTITION_COLUMNS.into_iter().zip([bucket, profile]) {
         fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
         arrays.push(array);
     }
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
-    of_table(&rows.map_err(crate::store::segment::SegmentError::from)?, columns)
+    of_table(&rows.map_err(SegmentError::from)?, columns)
 }
 
 /// A segment's bucket and profile, on each of so many rows.

@@ -29,9 +29,9 @@ use columns::{Columns, LOT};
 use keys::Keys;
 use spill::{Spill, SpillWriter};
 
-/// Rows of a page at most: a look-up of one subject decodes one page of each column, so that a small one is worth the few bytes
-/// that it costs.
-const PAGE_ROWS: usize = 4096;
+/// Bytes of a page at most, about: a look-up of one subject decodes one page of each column, so that a small one is worth the few
+/// bytes that it costs. Of bytes and not of rows, so that columns of small values have no more pages than they need.
+const PAGE_BYTES: usize = 32 << 10;
 
 /// The most bytes that are sorted at once: texts of one piece are addressed with 31 bits.
 const LARGEST_PIECE: usize = 1 << 30;
@@ -166,7 +166,7 @@ impl Merge {
                 Order::By(_) => columns.ordered_by().clone(),
                 Order::Chance => BTreeSet::new(),
             },
-            page_rows: Some(PAGE_ROWS),
+            page_bytes: Some(PAGE_BYTES),
             group_bytes: Some((self.room() / 4).max(LEAST_GROUP)),
         });
         let mut write = |rows: &RecordBatch| Ok(writer.write(&columns.without_lots(rows)?)?);

@@ -30,6 +30,9 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 /// Distinct values that a bloom filter has room for when its segment is written before its last row is known.
 const BLOOM_VALUES: u64 = 1 << 18;
 
+/// Rows after which it is looked how large a small page has become.
+const PAGE_STEP: usize = 256;
+
 /// Rows looked at to tell whether a column repeats itself.
 const SAMPLE: usize = 1024;
 
@@ -42,8 +45,8 @@ pub struct Expected {
     pub sorted_by: Vec<String>,
     /// The columns whose order some of them are in besides: what they came from was sorted by those.
     pub ordered_by: BTreeSet<String>,
-    /// Rows of a page at most; `None`: the encoder's own bound.
-    pub page_rows: Option<usize>,
+    /// Bytes of a page at most, about, before compression; `None`: the encoder's own bounds.
+    pub page_bytes: Option<usize>,
     /// Encoded bytes of a row group, after which it is closed; `None`: [`ROW_GROUP_BYTES`].
     pub group_bytes: Option<usize>,
 }
@@ -59,8 +62,8 @@ pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) ->
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     let ordered = expected.ordered_by.iter().chain(&expected.sorted_by).cloned().collect();
     builder = builder.set_key_value_metadata(tell_order(&ordered));
-    if let Some(rows) = expected.page_rows {
-        builder = builder.set_data_page_row_count_limit(rows);
+    if let Some(bytes) = expected.page_bytes {
+        builder = builder.set_data_page_size_limit(bytes).set_write_batch_size(PAGE_STEP);
     }
     for (field, values) in first.schema().fields().iter().zip(first.columns()) {
         let former = spec.former_deadline(field.name());

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::compute::concat_batches;
 
 use super::{files, found, looks};
 use crate::store::lookup::{AnyOf, Filter, Finder};
@@ -89,6 +90,29 @@ async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
     let read = counting.take();
     // A page in three or so of each column, whose rows are not of one size.
     assert!(read < segments[0].size * 2 / 3, "{read} of {}", segments[0].size);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_that_the_footer_tells_are_not_read() {
+    let (_folder, root) = root();
+    let table = crate::store::testing::filled(&root, 3).await;
+    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
+    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let all = table.spec().arrow();
+    let tags = ["policy_version", "expires_content", "records"];
+    let columns = Arc::new(all.project(&tags.map(|name| all.index_of(name).unwrap())).unwrap());
+    let (files, counting) = files(&root, 64 << 20);
+    found(&root, &files, looks(&segments, &Filter::default()), all).await.unwrap();
+    counting.take();
+    let told = found(&root, &files, looks(&segments, &Filter::default()), columns.clone()).await.unwrap();
+    assert_eq!(counting.take(), 0, "something is read");
+    let mut read = table.read_columns(&segments, &tags, None).unwrap();
+    let mut stored = Vec::new();
+    while let Some(rows) = read.next().await {
+        stored.push(rows.unwrap().rows);
+    }
+    assert_eq!(told.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
+    assert_eq!(concat_batches(&columns, &told).unwrap(), concat_batches(&columns, &stored).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,10 +31,12 @@ struct Style {
     blooms: bool,
     offsets: bool,
     sorted: bool,
+    /// Whether all rows are of one person, tenant and time.
+    alike: bool,
     statistics: u8,
     truncated: bool,
-    group_rows: usize,
-    page_rows: usize,
+    /// Rows of a row group, and of a page.
+    pages: (usize, usize),
 }
 
 /// A row: two people, a tenant, a time, and what the rest is made of.
@@ -47,10 +49,11 @@ type File = (Style, Vec<Row>, [bool; 5]);
 type Sought = (Option<(u8, u8)>, Option<u8>, Option<(Option<u16>, Option<u16>, bool)>);
 
 fn cases() -> impl Strategy<Value = (Vec<File>, Vec<Sought>)> {
-    let flags = any::<[bool; 7]>();
+    let flags = (any::<[bool; 7]>(), prop::bool::weighted(0.2));
     let style = (flags, 0u8..3, 20usize..200, 5usize..60).prop_map(|(flags, statistics, group_rows, page_rows)| {
-        let [compressed, dictionary, second, blooms, offsets, sorted, truncated] = flags;
-        Style { compressed, dictionary, second, blooms, offsets, sorted, statistics, truncated, group_rows, page_rows }
+        let ([compressed, dictionary, second, blooms, offsets, sorted, truncated], alike) = flags;
+        let pages = (group_rows, page_rows);
+        Style { compressed, dictionary, second, blooms, offsets, sorted, alike, statistics, truncated, pages }
     });
     let person = || prop::option::weighted(0.9, 0u8..40);
     let row =
@@ -102,6 +105,10 @@ fn batch(number: usize, file: &File) -> RecordBatch {
     if style.sorted {
         rows.sort();
     }
+    if style.alike {
+        let first = rows[0];
+        rows.iter_mut().for_each(|row| *row = (first.0, row.1, first.2, first.3, row.4));
+    }
     let texts =
         |of: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(StringArray::from_iter(rows.iter().map(of))) };
     let at = TimestampMicrosecondArray::from_iter(rows.iter().map(|row| row.3.map(time))).with_timezone("UTC");
@@ -133,8 +140,8 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
         .set_column_index_truncate_length(style.truncated.then_some(5))
         .set_offset_index_disabled(!style.offsets && style.statistics < 2)
         .set_bloom_filter_enabled(style.blooms)
-        .set_max_row_group_row_count(Some(style.group_rows))
-        .set_data_page_row_count_limit(style.page_rows)
+        .set_max_row_group_row_count(Some(style.pages.0))
+        .set_data_page_row_count_limit(style.pages.1)
         .set_write_batch_size(8)
         .set_coerce_types(true)
         .build();
