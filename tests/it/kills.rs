@@ -8,7 +8,7 @@ use ebbtide::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::support::scene::Scene;
+use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::{kafka, registry};
 
 fn scene() -> Scene<'static> {
@@ -41,7 +41,7 @@ fn killed_at_random_again_and_again_under_load() {
     }
     let mut ebbtide = scene.start("ebbtide", &[]);
     let acked = producer.stop(Duration::from_secs(60));
-    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    scene.caught_up(KILLED_IN_BETWEEN, &mut [&mut ebbtide.process]);
     ebbtide.stop();
     println!("{}", scene.check(&[acked], "duckdb"));
 }

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use crate::args;
 use crate::support::ebbtide::{Ebbtide, program};
 use crate::support::process::Process;
-use crate::support::scene::Scene;
+use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
 use crate::support::{kafka, readers, registry};
 
@@ -96,7 +96,7 @@ fn killed_at_random_again_and_again_while_it_reads_and_sweeps() {
     let (name, value) = living(ahead);
     let mut instance = scene.start("ebbtide", &[(name, &value)]);
     let acked = producer.stop(Duration::from_secs(60));
-    scene.caught_up(Duration::from_secs(120), &mut [&mut instance.process]);
+    scene.caught_up(KILLED_IN_BETWEEN, &mut [&mut instance.process]);
     instance.ready();
     instance.stop();
     settle(&mut scene, &acked, ahead);

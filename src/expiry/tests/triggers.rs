@@ -254,3 +254,25 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     let noted = world.table().await.noted();
     assert_eq!(noted, ControlsVersion(0), "by another policy a notice may concern what it did not");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_looked_into_is_not_noted_by_a_clock_that_jumped() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.contract_end("acme", start()).await;
+    world.ingest(&texts(start(), 20)).await;
+    let mut sweeper = world.sweeper().await;
+    sweeper.look_at_clock();
+    let before = world.table().await.version();
+    for off in [TimeDelta::hours(2), TimeDelta::hours(-2)] {
+        world.clock.set_wall(start() + off);
+        let round = sweeper.round(None, usize::MAX).await;
+        assert_eq!((round.works, round.failed), (0, 0), "there is nothing to do");
+        let table = world.table().await;
+        assert_eq!((table.version(), table.noted()), (before, ControlsVersion(0)), "a commit by a wrong clock");
+    }
+    world.clock.set_wall(start());
+    sweeper.look_at_clock();
+    world.clock.advance(std::time::Duration::from_secs(700));
+    sweeper.round(None, usize::MAX).await;
+    assert_eq!(world.table().await.noted(), ControlsVersion(1));
+}

@@ -14,6 +14,10 @@ use super::readers::Comparison;
 use super::{Scratch, eventually, registry, repo};
 use crate::args;
 
+/// How long a broker may wait for members that were killed while their group came together: `max.poll.interval.ms`, five minutes,
+/// and the time to catch up.
+pub const KILLED_IN_BETWEEN: Duration = Duration::from_secs(360);
+
 /// The stage of one test.
 pub struct Scene<'a> {
     pub scratch: Scratch,
