@@ -16,7 +16,7 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::filter::Filter;
-use super::prune::Part;
+use super::prune::{Part, all_null};
 
 /// A column with one value, or with none. The value may be personal.
 pub(super) struct Constant {
@@ -32,10 +32,8 @@ impl Constant {
         let Some(chunks) = file.metadata().row_groups().get(part.group) else { return Vec::new() };
         let of = |name: &&str| {
             let field = file.schema().fields().iter().find(|field| field.name() == name)?;
-            let value = sought(&part.filter, name).or_else(|| {
-                let leaf = file.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [*name])?;
-                value(chunks.column(leaf), field.data_type())
-            })?;
+            let told = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
+            let value = sought(&part.filter, name).or_else(told)?;
             Some(Constant { field: Arc::clone(field), value })
         };
         columns.iter().filter_map(of).collect()
@@ -64,11 +62,10 @@ fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
             | DataType::Timestamp(TimeUnit::Microsecond, _)
     );
     let bounds = chunk.statistics().filter(|_| is_plain)?;
-    let nulls = bounds.null_count_opt()?;
-    if nulls == u64::try_from(chunk.num_values()).ok()? {
+    if all_null(chunk) {
         return Some(new_null_array(of, 1));
     }
-    if nulls > 0 || bounds.is_min_max_deprecated() {
+    if bounds.null_count_opt() != Some(0) || bounds.is_min_max_deprecated() {
         return None;
     }
     match (bounds, of) {

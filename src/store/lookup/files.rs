@@ -182,7 +182,7 @@ impl Files {
 /// Ranges of a file of the local file system.
 fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
     let mut file = File::open(place)?;
-    let mut one = |range: &Range<u64>| {
+    let one = |range: &Range<u64>| {
         let length = range.end.saturating_sub(range.start);
         // A damaged footer may ask for anything: never make much more room than the file has bytes.
         if length > UNASKED && range.end > file.metadata()?.len() {
@@ -196,7 +196,7 @@ fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>
             false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
         }
     };
-    ranges.iter().map(&mut one).collect()
+    ranges.iter().map(one).collect()
 }
 
 fn too_early(path: &str) -> RewriteError {

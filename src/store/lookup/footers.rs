@@ -38,6 +38,11 @@ impl Footer {
         Self { metadata, size: self.size, paged: true, blooms: Mutex::new(blooms) }
     }
 
+    /// The number of a column among the leaves; `None` where the file lacks it or it is nested.
+    pub(super) fn leaf(&self, column: &str) -> Option<usize> {
+        self.metadata.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [column])
+    }
+
     /// Where a bloom filter stands; `None` if its header was not read yet.
     pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<Blocks>> {
         self.blooms.lock().unwrap_or_else(PoisonError::into_inner).get(&(group, column)).copied()

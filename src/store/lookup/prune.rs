@@ -7,7 +7,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
@@ -54,7 +53,7 @@ impl Candidate {
 /// The rows of a segment that may match, in parts, in their order.
 pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filter) -> Result<Vec<Part>, RewriteError> {
     let footer = files.footer(segment).await?;
-    let places = Places::of(filter, &footer.metadata)?;
+    let places = Places::of(filter, &footer)?;
     let mut candidates = by_bounds(&footer, filter, &places);
     by_blooms(files, segment, &footer, filter, &mut candidates).await?;
     if candidates.is_empty() {
@@ -90,7 +89,7 @@ struct Places {
 
 impl Places {
     /// Errors where a column is of another kind than the filter takes it for.
-    fn of(filter: &Filter, file: &ArrowReaderMetadata) -> Result<Places, RewriteError> {
+    fn of(filter: &Filter, file: &Footer) -> Result<Places, RewriteError> {
         let text = |column: &String| {
             place(file, column, "it is no text in a segment", |kind| *kind == DataType::Utf8).transpose()
         };
@@ -106,15 +105,15 @@ impl Places {
 
 /// The number of a column's leaf; `None` where the file lacks it. Errors where it is not of that kind.
 fn place(
-    file: &ArrowReaderMetadata,
+    file: &Footer,
     column: &str,
     why: &str,
     is_kind: impl Fn(&DataType) -> bool,
 ) -> Result<Option<usize>, RewriteError> {
-    match file.schema().fields().iter().find(|field| field.name() == column) {
+    match file.metadata.schema().fields().iter().find(|field| field.name() == column) {
         None => Ok(None),
         Some(field) if !is_kind(field.data_type()) => Err(wrong(column, why)),
-        Some(_) => Ok(file.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [column])),
+        Some(_) => Ok(file.leaf(column)),
     }
 }
 
@@ -141,7 +140,8 @@ fn by_bounds(footer: &Footer, filter: &Filter, places: &Places) -> Vec<Candidate
     groups.filter_map(candidate).collect()
 }
 
-fn all_null(chunk: &ColumnChunkMetaData) -> bool {
+/// Whether a chunk is known to hold no value.
+pub(super) fn all_null(chunk: &ColumnChunkMetaData) -> bool {
     let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
     nulls.is_some() && nulls == u64::try_from(chunk.num_values()).ok()
 }

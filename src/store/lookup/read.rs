@@ -13,12 +13,12 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter, RowSelection};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
-use parquet::schema::types::SchemaDescriptor;
 use tokio::sync::mpsc::Sender;
 
 use super::constant::Constant;
 use super::files::Files;
 use super::filter::Filter;
+use super::footers::Footer;
 use super::prune::Part;
 use super::{Found, Look};
 use crate::ids::Bucket;
@@ -105,13 +105,14 @@ fn decoder<'c>(
         .with_row_groups(vec![part.group])
         .with_projection(ProjectionMask::columns(file, columns))
         .with_row_selection(RowSelection::from_consecutive_ranges(part.rows.clone().into_iter(), rows))
-        .with_row_filter(RowFilter::new(stages(&part.filter, file)))
+        .with_row_filter(RowFilter::new(stages(&part.filter, &part.footer)))
         .with_max_predicate_cache_size(KEPT);
     builder.build().map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
 }
 
 /// One condition after the other: a later one reads only where those before it hold.
-fn stages(filter: &Filter, file: &SchemaDescriptor) -> Vec<Box<dyn ArrowPredicate>> {
+fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
+    let file = footer.metadata.parquet_schema();
     let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     for text in &filter.texts {
         let text = text.clone();
@@ -119,8 +120,7 @@ fn stages(filter: &Filter, file: &SchemaDescriptor) -> Vec<Box<dyn ArrowPredicat
         let holds = move |rows: RecordBatch| Ok(BooleanArray::new(text.rows(&rows), None));
         stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
     }
-    let has = |column: &str| file.columns().iter().any(|leaf| leaf.path().parts() == [column]);
-    if let Some(within) = filter.within.clone().filter(|within| has(&within.column)) {
+    if let Some(within) = filter.within.clone().filter(|within| footer.leaf(&within.column).is_some()) {
         let mask = ProjectionMask::columns(file, [within.column.as_str()]);
         let holds = move |rows: RecordBatch| Ok(BooleanArray::new(within.rows(&rows), None));
         stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));

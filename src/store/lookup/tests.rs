@@ -18,7 +18,7 @@ use super::{Filter, Finder, Look};
 use crate::store::durable::DurableFs;
 use crate::store::rewrite::RewriteError;
 use crate::store::testing::root;
-use crate::store::{Root, StoredSegment};
+use crate::store::{Root, SegmentIndex, StoredSegment, Table};
 use counting::Counting;
 
 /// The files of the one table, read through a store that counts.
@@ -34,6 +34,14 @@ fn files(root: &Root, memory: usize) -> (Files, Counting) {
 fn near(root: &Root, memory: usize) -> Files {
     let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
     Files { folder, ..files(root, memory).0 }
+}
+
+/// A table of so many segments of a hundred rows each, and these.
+async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
+    let table = crate::store::testing::filled(root, count).await;
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let segments = index.iter().cloned().collect();
+    (table, segments)
 }
 
 fn looks(segments: &[StoredSegment], filter: &Filter) -> Vec<Look> {
@@ -64,9 +72,7 @@ async fn found(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     let (_folder, root) = root();
-    let table = crate::store::testing::filled(&root, 3).await;
-    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
-    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (table, segments) = filled(&root, 3).await;
     let (files, _) = files(&root, 1 << 20);
     let columns = table.spec().arrow();
     let every = Filter::default();
@@ -97,9 +103,7 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
     let (_folder, root) = root();
-    let table = crate::store::testing::filled(&root, 1).await;
-    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
-    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (table, segments) = filled(&root, 1).await;
     let (files, _) = files(&root, 1 << 20);
     for column in ["segments", "media", "sent_at"] {
         let text = super::AnyOf { columns: vec![column.to_owned()], value: "secret".to_owned() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 
-use super::{files, found, looks};
+use super::{files, filled, found, looks};
 use crate::store::lookup::{AnyOf, Filter, Finder};
 use crate::store::testing::{root, rows, segment_tags, spec};
 use crate::store::{SegmentWriter, StoredSegment, Table};
@@ -95,9 +95,7 @@ async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tags_that_the_footer_tells_are_not_read() {
     let (_folder, root) = root();
-    let table = crate::store::testing::filled(&root, 3).await;
-    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
-    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (table, segments) = filled(&root, 3).await;
     let all = table.spec().arrow();
     let tags = ["policy_version", "expires_content", "records"];
     let columns = Arc::new(all.project(&tags.map(|name| all.index_of(name).unwrap())).unwrap());
@@ -118,9 +116,7 @@ async fn tags_that_the_footer_tells_are_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn footers_stay_within_their_memory() {
     let (_folder, root) = root();
-    let table = crate::store::testing::filled(&root, 20).await;
-    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
-    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (table, segments) = filled(&root, 20).await;
     let one = {
         let (files, _) = files(&root, usize::MAX);
         found(&root, &files, looks(&segments[..1], &Filter::default()), table.spec().arrow()).await.unwrap();
@@ -141,9 +137,7 @@ async fn footers_stay_within_their_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_far_ahead_of_whoever_takes_the_rows() {
     let (_folder, root) = root();
-    let table = crate::store::testing::filled(&root, 60).await;
-    let index = crate::store::SegmentIndex::load(&table).await.unwrap();
-    let segments: Vec<StoredSegment> = index.iter().cloned().collect();
+    let (table, segments) = filled(&root, 60).await;
     let size: u64 = segments.iter().map(|segment| segment.size).sum();
     let (files, counting) = files(&root, 64 << 20);
     let finder = Finder::new(root.clone(), 0);
