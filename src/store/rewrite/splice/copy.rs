@@ -143,14 +143,13 @@ impl Old<'_> {
         parts
     }
 
-    /// Whether rows of a group have what a tag is about: where the file tells by the tag itself which of its groups lost it, by
-    /// that. Else it was open, and lost by no row of a file that has the columns, be they null: on arrival these get it too.
+    /// Whether rows of a group have what a tag is about. Without any of its columns none has, whatever the tag tells: they went
+    /// before it. Where the file tells by the tag itself which of its groups lost it, by that. Else it was open, and lost by no row
+    /// of a file that has the columns, be they null: on arrival these get it too.
     fn keeps(&self, group: &RowGroupMetaData, written: &Written) -> bool {
         let tag = std::slice::from_ref(&written.column);
-        match self.metadata.row_groups().iter().any(|group| is_there(group, tag)) {
-            true => is_there(group, tag),
-            false => group.columns().iter().any(|chunk| is_of(chunk, &written.of)),
-        }
+        let told = self.metadata.row_groups().iter().any(|group| is_there(group, tag));
+        group.columns().iter().any(|chunk| is_of(chunk, &written.of)) && (!told || is_there(group, tag))
     }
 
     /// The chunk's indexes only where the file has them for all chunks.

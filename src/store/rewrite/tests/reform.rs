@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::retag::{ByCustomer, tags};
+use super::{all, bytes, filled, read};
 use crate::store::testing::{batch, root, spec};
 use crate::store::{SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
 
@@ -104,4 +106,33 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
     // Nothing is left of the step on the way: what was read, what was merged of it, and what came of that.
     let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
     assert_eq!(files.filter(|file| file.path().extension().is_some_and(|of| of == "parquet")).count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_last_column_of_a_category_goes_its_deadline_goes_with_the_new_tags() {
+    let (_folder, root) = root();
+    let (_, mut index) = filled(&root, 2).await;
+    // The table still has a column of the category, and the files do not: it is another one.
+    let other = |column: &TableColumn| match column.name.as_str() {
+        "media" => None,
+        "body" => Some(TableColumn { name: "text".to_owned(), ..column.clone() }),
+        _ => Some(column.clone()),
+    };
+    let columns = spec().columns.iter().filter_map(other).collect();
+    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let done = table.reform(&all(&index), &BTreeMap::new()).await.unwrap().unwrap();
+    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
+    work.controls = table.controls();
+    table.commit_rewrite(work).await.unwrap();
+    index.refresh().await.unwrap();
+    let new = tags(7, &[("content", Some(3)), ("phone_number", Some(4))], Some("2027"));
+    let by = ByCustomer { of: vec![1; 7], targets: vec![new] };
+    let done = table.retag(&all(&index), Arc::new(by)).await.unwrap().unwrap();
+    assert_eq!(done.retagged, 200);
+    for segment in &done.segments {
+        let found = read(bytes(&root, segment.path()));
+        let rows = found.num_rows();
+        assert_eq!(found.column_by_name("expires_content").map_or(rows, |column| column.null_count()), rows);
+        assert_eq!(found.column_by_name("expires_phone_number").unwrap().null_count(), 0);
+    }
 }

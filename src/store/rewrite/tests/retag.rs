@@ -17,9 +17,9 @@ use crate::store::{
 
 /// The target of each customer, by its number; 0: none.
 #[derive(Debug, Clone)]
-struct ByCustomer {
-    of: Vec<u64>,
-    targets: Vec<NewTags>,
+pub struct ByCustomer {
+    pub of: Vec<u64>,
+    pub targets: Vec<NewTags>,
 }
 
 impl Retagging for ByCustomer {
@@ -45,7 +45,7 @@ impl Retagging for ByCustomer {
     }
 }
 
-fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) -> NewTags {
+pub fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) -> NewTags {
     let due = |days: i64| Deadline(noon() + TimeDelta::days(days));
     NewTags {
         profile: ProfileId::of_hash([number; 6]),
