@@ -23,6 +23,8 @@ MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
 START = 1_793_534_400_000_000  # 2026-11-01T12:00:00Z
 # So many that went wrong are told before it ends.
 FAILURES = 4
+# So many at a time are told of.
+TELLS = 250
 PEOPLE = ["31612345601", "+31 6 12345602", "31612345603", "919812345604", "919812345605", "31612345606", None]
 
 
@@ -287,6 +289,8 @@ def main():
             if isinstance(error, EOFError) or len(failed) == FAILURES:
                 break
         shutil.rmtree(at)
+        if (done := seed + 1 - first) % TELLS == 0:
+            print(f"{done} of {count} histories from seed {first} on: {len(failed)} went wrong", file=sys.stderr)
     if failed:
         tables.leave(f"histories went wrong: {failed}")
     ask("end", histories=count)

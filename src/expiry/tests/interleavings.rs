@@ -47,13 +47,17 @@ fn ten_thousand_orders_of_hold_sweep_ingest_and_crash() {
 fn run(from: u64, count: u64) {
     watch_steps();
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let next = AtomicU64::new(from);
+    let (next, ended) = (AtomicU64::new(from), AtomicU64::new(0));
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= from + count {
             return;
         }
         Interleaving::new(seed, runtime.handle().clone()).run();
+        let ended = ended.fetch_add(1, Ordering::Relaxed) + 1;
+        if ended.is_multiple_of(500) {
+            eprintln!("{ended} of {count} orders from seed {from} on: nothing is wrong");
+        }
     };
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
 }
