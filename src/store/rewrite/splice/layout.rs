@@ -64,8 +64,8 @@ pub struct Layout {
 pub struct Written {
     pub column: String,
     pub value: Constant,
-    /// It is written where a row group had this tag, or, of a file without it, has one of these columns, and null where not.
-    /// Empty: always written.
+    /// It is written where a row group has one of these columns and, in a file that tells this tag of any, had the tag; null
+    /// where not. Empty: always written.
     pub of: Vec<String>,
 }
 
