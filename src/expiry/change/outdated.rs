@@ -84,8 +84,7 @@ impl Outdated {
     /// The same by what the log tells alone, whoever may have looked into it.
     #[must_use]
     pub fn differs(&self, segment: &StoredSegment, text: Option<&str>) -> bool {
-        let other = segment.policy_version.as_ref().is_some_and(|version| *version != self.active);
-        if !other || segment.cells {
+        if segment.cells || segment.policy_version.as_ref() == Some(&self.active) {
             return false;
         }
         let is_current = || self.passage(segment).is_current(&Promised::new(segment, text));

@@ -17,6 +17,7 @@ use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 pub(super) struct Told {
     pub(super) rows: u64,
     pub(super) deadlines: Arc<BTreeMap<Category, Deadline>>,
+    /// That of all rows; `None` where they have several, or it is not told.
     pub(super) policy_version: Option<PolicyVersion>,
 }
 
@@ -73,9 +74,11 @@ impl Interner {
                 shared
             }
         };
-        let policy = stats.least.policy_version.as_deref();
+        let greatest = stats.greatest.and_then(|greatest| greatest.policy_version);
+        let policy =
+            stats.least.policy_version.filter(|least| greatest.is_some_and(|Text(greatest)| greatest == *least));
         let policy_version =
-            policy.and_then(|text| known(&mut self.policies, text, |text| PolicyVersion::new(text).ok()));
+            policy.and_then(|text| known(&mut self.policies, &text, |text| PolicyVersion::new(text).ok()));
         Some(Told { rows: stats.rows?, deadlines, policy_version })
     }
 }
@@ -107,6 +110,8 @@ struct Stats<'a> {
     rows: Option<u64>,
     #[serde(rename = "minValues", default, borrow)]
     least: Least<'a>,
+    #[serde(rename = "maxValues", borrow)]
+    greatest: Option<Greatest<'a>>,
     #[serde(rename = "nullCount", default)]
     nulls: Nulls,
 }
@@ -188,6 +193,13 @@ impl<'de> Visitor<'de> for LeastVisitor {
         }
         Ok(least)
     }
+}
+
+/// The greatest values that matter here.
+#[derive(Deserialize)]
+struct Greatest<'a> {
+    #[serde(borrow)]
+    policy_version: Option<Text<'a>>,
 }
 
 /// A text, borrowed where it holds no escape.

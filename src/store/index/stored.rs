@@ -28,7 +28,7 @@ pub struct StoredSegment {
     pub size: u64,
     /// The deadline of each category that is still in it and has one. Segments that share all deadlines share the map.
     pub deadlines: Arc<BTreeMap<Category, Deadline>>,
-    /// The policy under which the deadlines were written, where the log tells it; the least of several.
+    /// The policy under which the deadlines were written; `None` where the log does not tell it, or its rows are of several.
     pub policy_version: Option<PolicyVersion>,
     /// Whether its rows are cells: what `anonymize` left.
     pub cells: bool,

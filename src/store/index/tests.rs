@@ -67,6 +67,12 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
     };
     let told = r#"{"numRecords":5,"minValues":{"expires_content":"2026-12-20T14:13:20.000Z","body":"\"x","expires_":null,
         "expires_phone_number":null,"nested":{"a":1}}}"#;
+    let policies = |least: &str, greatest: &str| {
+        format!(
+            r#"{{"numRecords":5,"minValues":{{"policy_version":"{least}"}},
+            "maxValues":{{"policy_version":"{greatest}","x":[1]}},"nullCount":{{"expires_content":5}}}}"#
+        )
+    };
     let actions = [
         add("a b/told.parquet", "2026-09-21", Some(told)),
         add("bare.parquet", "2026-09-21", None),
@@ -81,13 +87,17 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
             "2026-09-21",
             Some(r#"{"numRecords":5,"minValues":{},"nullCount":{"expires_content":5}}"#),
         ),
+        add("one.parquet", "2026-09-21", Some(&policies("2026-09-01", "2026-09-01"))),
+        add("two.parquet", "2026-09-21", Some(&policies("2026-09-01", "2026-10-01"))),
         add("strange.parquet", "2026-09-21", Some("no json")),
         add("elsewhen.parquet", "soon", Some(told)),
         Action::Add(Add { path: "lost.parquet".to_owned(), data_change: true, ..Add::default() }),
     ];
     foreign(&table, 2, &actions).await;
     index.refresh().await.unwrap();
-    assert_eq!((index.version(), index.len()), (2, 3));
+    assert_eq!((index.version(), index.len()), (2, 5));
+    let policy = |path| index.get(path).unwrap().policy_version.clone();
+    assert_eq!((policy("one.parquet"), policy("two.parquet")), ("2026-09-01".parse().ok(), None));
     assert!(index.get("ended.parquet").unwrap().deadlines.is_empty());
     let found = index.get("a b/told.parquet").unwrap();
     assert_eq!((found.rows, found.size, found.policy_version.clone()), (5, 7, None));
@@ -98,7 +108,7 @@ async fn what_other_engines_add_is_known_as_far_as_they_tell() {
     let remove = |path: &str| Action::Remove(Remove { path: path.to_owned(), data_change: true, ..Remove::default() });
     foreign(&table, 3, &[remove("a b/told.parquet"), remove("bare.parquet"), remove("never.parquet")]).await;
     index.refresh().await.unwrap();
-    assert_eq!((index.len(), index.unknown().count()), (2, 5));
+    assert_eq!((index.len(), index.unknown().count()), (4, 5));
 }
 
 #[test]
@@ -122,7 +132,7 @@ fn many(count: usize) -> impl Iterator<Item = Added> {
         let stats = format!(
             r#"{{"numRecords":1000,"minValues":{{"ingested_at":"2026-09-21T14:13:20.000000Z","expires_content":"{}",
             "expires_phone_number":"{}","jurisdiction":"NL","policy_version":"2026-09-01","records":1,"segments":1}},
-            "maxValues":{{"expires_content":"{}","jurisdiction":"NL","records":1,"segments":9}},"nullCount":{{"records":0}}}}"#,
+            "maxValues":{{"expires_content":"{}","jurisdiction":"NL","policy_version":"2026-09-01","records":1,"segments":9}},"nullCount":{{"records":0}}}}"#,
             due(90),
             due(180),
             due(90)

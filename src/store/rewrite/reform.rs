@@ -100,9 +100,9 @@ impl Table {
         renamed: &BTreeMap<String, String>,
     ) -> Result<(Segment, Copied), RewriteError> {
         let due = Arc::new(Due::tags(goes.iter().cloned()));
-        let (path, going) = (source.path.clone(), Arc::clone(&due));
-        let of = super::splice::open(&self.log.object_store(None), &path).await?;
-        let footer = blocking(move || Footer::read(&of, &path, &going)).await?;
+        let (of, going) = (source.clone(), Arc::clone(&due));
+        let file = super::splice::open(&self.log.object_store(None), &source.path).await?;
+        let footer = blocking(move || Footer::read(&file, &of, &going)).await?;
         let mut layout = Layout::of(footer);
         layout.rename(renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
         self.copy_whole(&[source], Home::of(source), (layout, &due)).await

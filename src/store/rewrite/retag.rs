@@ -22,7 +22,7 @@ use crate::ids::{Category, Deadline, PolicyVersion, ProfileId};
 use crate::store::error::StoreError;
 use crate::store::index::{StoredSegment, told_deadlines};
 use crate::store::segment::{Home, Segment};
-use crate::store::spec::{Role, TableSpec, expires_column};
+use crate::store::spec::{TableSpec, expires_column};
 use crate::store::table::Table;
 
 /// The tags that rows get. What it does not name stays as it is.
@@ -169,8 +169,9 @@ impl Table {
                 }
             }
         }
-        for Alike { tags, members, .. } in wholes {
-            let written = self.retag_whole(&members, &tags).await?;
+        for alike in wholes {
+            let written = self.retag_whole(&alike).await?;
+            let Alike { tags, members, .. } = alike;
             done.bytes_copied += written.bytes_copied;
             for (segment, of) in written.segments {
                 // All members have one set of deadlines.
@@ -297,10 +298,4 @@ impl NewTags {
         let (profile, profile_text) = (self.profile.clone(), Some(self.profile_text.clone()));
         Home { bucket: source.bucket, profile, profile_text, cells: None }
     }
-}
-
-/// The columns of a category.
-fn columns_of(spec: &TableSpec, category: &Category) -> Vec<String> {
-    let personal = spec.columns.iter().filter(|column| column.role == Role::Personal(category.clone()));
-    personal.map(|column| column.name.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! Splice: segments of one bucket and profile become one, without the columns of what is due.
+//! Splice: segments of one bucket, profile and policy become one, without the columns of what is due.
 //!
 //! Promises that what stays is copied byte for byte, with its bloom filters and page indexes, and that nothing of what goes is
 //! in the new file, footer included. Nothing is decoded, but where rows are sorted by what goes: their order would still tell of
@@ -36,7 +36,8 @@ const SHUFFLE_BYTES: usize = 64 << 20;
 /// What became of the segments that were spliced.
 #[derive(Debug, Clone)]
 pub struct Spliced {
-    /// What takes their place. One segment, or more where two segments have a column of one name and not of one type.
+    /// What takes their place: a segment for each policy that they were tagged under, or more where two have a column of one
+    /// name and not of one type.
     pub segments: Vec<Segment>,
     /// Rows of each of them together.
     pub rows: u64,
@@ -53,8 +54,8 @@ pub struct Spliced {
 }
 
 impl Table {
-    /// Leaves the columns of some categories out of segments of one bucket and profile, and writes what stays as one segment.
-    /// Commits nothing.
+    /// Leaves the columns of some categories out of segments of one bucket and profile, and writes what stays as one segment of
+    /// each policy that they were tagged under. Commits nothing.
     ///
     /// A column that one of them lacks is null there. Rows that are sorted by a column that goes are shuffled. Errors if they are not of one kind, or if one is gone or damaged; then
     /// nothing of the new segment is left.
@@ -64,8 +65,8 @@ impl Table {
         let store = self.log.object_store(None);
         let mut footers = Vec::with_capacity(sources.len());
         for segment in sources {
-            let (source, path, due) = (open(&store, &segment.path).await?, segment.path.clone(), due.clone());
-            footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
+            let (source, of, due) = (open(&store, &segment.path).await?, segment.clone(), due.clone());
+            footers.push(blocking(move || Footer::read(&source, &of, &due)).await?);
         }
         let mut spliced = Spliced {
             segments: Vec::new(),

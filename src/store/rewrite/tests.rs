@@ -11,13 +11,16 @@ mod split;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::util::display::array_value_to_string;
+use chrono::TimeDelta;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use crate::ids::Category;
+use crate::ids::{Category, Deadline, ProfileId};
 use crate::store::testing::{batch, noon, rows, spec};
-use crate::store::{Root, SegmentIndex, SegmentWriter, StoredSegment, Table};
+use crate::store::{
+    NewTags, Predicate, Retagging, RewriteError, Root, SegmentIndex, SegmentWriter, StoredSegment, Table,
+};
 
 fn categories(names: &[&str]) -> BTreeSet<Category> {
     names.iter().map(|name| name.parse().unwrap()).collect()
@@ -103,5 +106,45 @@ fn told(segment: &crate::store::Segment) -> StoredSegment {
         deadlines: Arc::new(tags.deadlines.into_iter().map(|(category, at)| (category, at.unwrap())).collect()),
         policy_version: Some(tags.policy_version),
         cells: segment.cells(),
+    }
+}
+
+/// The target of each customer, by its number; 0: none.
+#[derive(Debug, Clone)]
+struct ByCustomer {
+    of: Vec<u64>,
+    targets: Vec<NewTags>,
+}
+
+impl Retagging for ByCustomer {
+    fn columns(&self) -> Vec<&str> {
+        vec!["customer_id"]
+    }
+
+    fn concerns(&self) -> Option<Predicate> {
+        let changing = (0..self.of.len()).filter(|customer| self.of[*customer] > 0);
+        let is = |customer| Predicate::Is { column: "customer_id".to_owned(), value: format!("customer-{customer}") };
+        Some(Predicate::Any(changing.map(is).collect()))
+    }
+
+    fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
+        let customers = rows.column(0).as_string::<i32>();
+        let number = |row| customers.value(row).strip_prefix("customer-").unwrap().parse::<usize>().unwrap();
+        Ok((0..rows.num_rows()).map(|row| self.of[number(row)]).collect())
+    }
+
+    fn target(&self, number: u64) -> Option<NewTags> {
+        let at = usize::try_from(number).unwrap().checked_sub(1)?;
+        Some(self.targets[at].clone())
+    }
+}
+
+fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) -> NewTags {
+    let due = |days: i64| Deadline(noon() + TimeDelta::days(days));
+    NewTags {
+        profile: ProfileId::of_hash([number; 6]),
+        profile_text: format!("the profile {number}"),
+        deadlines: deadlines.iter().map(|(name, days)| (name.parse().unwrap(), days.map(due))).collect(),
+        policy_version: version.map(|version| version.parse().unwrap()),
     }
 }

@@ -1,5 +1,7 @@
 //! A new policy over a real table: tags come up to date, and what goes and stays is what it says.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{DateTime, TimeDelta};
@@ -14,7 +16,8 @@ use crate::expiry::testing::{SCHEMA, World, number, policy_text, read, read_with
 use crate::expiry::{HeldBoard, Round, Watch, survey};
 use crate::ids::Country;
 use crate::policy::{Calendar, Checked, Policy, Resolver};
-use crate::store::SegmentIndex;
+use crate::store::testing::rewrite;
+use crate::store::{SegmentIndex, StoredSegment};
 
 /// The first policy in another version, with words replaced.
 fn edited(words: &[(&str, &str)]) -> String {
@@ -141,6 +144,49 @@ async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
     assert_eq!((round.did.unclassified, round.did.retagged), (20, 20));
     assert!(!names(&world, "status").await);
     assert_eq!((some(&column(&world, "body").await), some(&column(&world, "recipient").await)), (20, 20));
+}
+
+/// 20 records under a policy that does not name `status`, and 20 under one that does, which rules alike; with the latter, and
+/// with the former in a new version.
+async fn under_two() -> (World, [Checked; 2]) {
+    let words = policy_text("remove").replace("      status: none\n", "");
+    let (without, again) = (read(&words), read(&words.replace("test-1", "test-3")));
+    let with = read(&edited(&[]));
+    let mut world = World::of(tempfile::tempdir().unwrap(), without.policy.clone().unwrap());
+    world.ingest(&texts(start(), 20)).await;
+    take(&mut world, (&without, &with)).await;
+    world.ingest(&texts(start(), 20)).await;
+    assert_eq!(some(&column(&world, "status").await), 20);
+    (world, [with, again])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_does_not_hide_from_the_way_back_what_only_the_other_policy_named() {
+    let (mut world, [with, again]) = under_two().await;
+    world.pass(TimeDelta::days(8));
+    assert_eq!(swept(&world).await.did.dropped.values().sum::<u64>(), 40);
+    take(&mut world, (&with, &again)).await;
+    assert_eq!(swept(&world).await.did.unclassified, 20);
+    assert!(!names(&world, "status").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_rows_of_two_policies_is_brought_up_to_date() {
+    let (mut world, [with, again]) = under_two().await;
+    let mut table = world.table().await;
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let old: Vec<_> = index.iter().cloned().collect();
+    let unknown = |segment: &StoredSegment| StoredSegment { policy_version: None, ..segment.clone() };
+    let as_one: Vec<_> = old.iter().map(unknown).collect();
+    let one = table.splice(&as_one, &BTreeSet::new()).await.unwrap().segments;
+    assert_eq!((old.len(), one.len()), (2, 1));
+    let mut work = rewrite(&index, old, one);
+    (work.controls, work.evidence.policy_version) = (table.controls(), world.policy.version.clone());
+    table.commit_rewrite(work).await.unwrap();
+    take(&mut world, (&with, &again)).await;
+    assert_eq!(swept(&world).await.did.unclassified, 20);
+    assert!(!names(&world, "status").await);
+    assert_eq!(column(&world, "policy_version").await, vec![Some("test-3".to_owned()); 40]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

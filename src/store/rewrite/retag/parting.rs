@@ -146,11 +146,8 @@ fn begin(
     let runs = runs(spec, file, &fields);
     let mut masked: Vec<(String, i64)> = Vec::new();
     let mut constants: Vec<(Field, Constant)> = Vec::new();
-    for (field, written) in tags.map(|tags| whole::written(spec, tags)).transpose()?.unwrap_or_default() {
-        let there = |column: &String| opened.metadata.schema().column_with_name(column).is_some();
-        if !written.of.is_empty() && !written.of.iter().any(there) {
-            continue;
-        }
+    let written = tags.map(|tags| whole::written(tags, &whole::has(opened, spec, tags)));
+    for (field, written) in written.unwrap_or_default() {
         match written.value {
             Constant::Int64(at) if some_are_null(opened, &written.column) => {
                 masked.push((written.column, at));

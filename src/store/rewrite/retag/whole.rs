@@ -13,10 +13,11 @@ use parquet::schema::types::TypePtr;
 use super::super::matching::Opened;
 use super::super::splice::{Due, Footer, Written, layouts};
 use super::super::{RewriteError, blocking};
-use super::{NewTags, columns_of};
+use super::{Alike, NewTags};
+use crate::ids::Category;
 use crate::store::index::StoredSegment;
 use crate::store::segment::{Constant, Segment, SegmentError};
-use crate::store::spec::{TableSpec, expires_column, instant};
+use crate::store::spec::{Role, TableColumn, TableSpec, expires_column, instant};
 use crate::store::table::Table;
 
 /// The new segments, each with the numbers of the old ones that it is made of.
@@ -45,40 +46,45 @@ pub fn is_mixed(opened: &Opened, tags: &NewTags) -> bool {
 /// Which of the categories that are written anew a file has a column of, be it null: of those that were open the tag does not
 /// tell who lost them, but the file does.
 pub fn has(opened: &Opened, spec: &TableSpec, tags: &NewTags) -> Vec<bool> {
-    let there = |column: &String| opened.metadata.schema().column_with_name(column).is_some();
-    tags.deadlines.iter().map(|(category, _)| columns_of(spec, category).iter().any(there)).collect()
+    let there = |column: &&TableColumn| opened.metadata.schema().column_with_name(&column.name).is_some();
+    let has = |category: &Category| {
+        let role = Role::Personal(category.clone());
+        spec.columns.iter().filter(there).any(|column| column.role == role)
+    };
+    tags.deadlines.iter().map(|(category, _)| has(category)).collect()
 }
 
-/// The tags that are written anew, each with its type in the file.
-pub fn written(spec: &TableSpec, tags: &NewTags) -> Result<Vec<(Field, Written)>, RewriteError> {
-    let deadlines = tags.deadlines.iter().filter_map(|(category, at)| {
+/// The tags that are written anew to a file that `has` columns of some of their categories, each with its type in the file. Of
+/// a category without any it holds nothing, whatever the old tag tells: the columns went before it.
+pub fn written(tags: &NewTags, has: &[bool]) -> Vec<(Field, Written)> {
+    let there = tags.deadlines.iter().zip(has).filter(|(_, has)| **has);
+    let deadlines = there.filter_map(|((category, at), _)| {
         let (column, value) = (expires_column(category), Constant::Int64((*at)?.micros()));
-        let field = Field::new(&column, instant(), true);
-        Some((field, Written { column, value, of: columns_of(spec, category) }))
+        Some((Field::new(&column, instant(), true), Written { column, value }))
     });
-    // A category of which the table has no column is in no row.
-    let mut written: Vec<(Field, Written)> = deadlines.filter(|(_, written)| !written.of.is_empty()).collect();
+    let mut written: Vec<(Field, Written)> = deadlines.collect();
     if let Some(version) = &tags.policy_version {
         let column = "policy_version".to_owned();
         let field = Field::new(&column, arrow::datatypes::DataType::Utf8, true);
         let value = Constant::Text(version.as_str().to_owned());
-        written.push((field, Written { column, value, of: Vec::new() }));
+        written.push((field, Written { column, value }));
     }
-    Ok(written)
+    written
 }
 
 impl Table {
     /// Copies segments that get the same tags to as few files as they can share.
-    pub(super) async fn retag_whole(&self, members: &[StoredSegment], tags: &NewTags) -> Result<Copied, RewriteError> {
+    pub(super) async fn retag_whole(&self, alike: &Alike) -> Result<Copied, RewriteError> {
+        let Alike { tags, has, members } = alike;
         let store = self.log.object_store(None);
         let due = Arc::new(Due::tags(tags.columns()));
         let mut footers = Vec::with_capacity(members.len());
         for member in members {
-            let (source, path, due) =
-                (super::super::splice::open(&store, &member.path).await?, member.path.clone(), due.clone());
-            footers.push(blocking(move || Footer::read(&source, &path, &due)).await?);
+            let file = super::super::splice::open(&store, &member.path).await?;
+            let (of, due) = (member.clone(), due.clone());
+            footers.push(blocking(move || Footer::read(&file, &of, &due)).await?);
         }
-        let written = written(self.spec(), tags)?;
+        let written = written(tags, has);
         let mut copied = Copied { segments: Vec::new(), bytes_copied: 0 };
         for mut layout in layouts(footers) {
             let numbers = layout.members.clone();

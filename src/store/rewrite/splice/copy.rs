@@ -18,7 +18,7 @@ use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
 use super::super::upload::Parts;
-use super::{Due, Layout, Written, metadata};
+use super::{Due, Layout, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
@@ -63,7 +63,7 @@ pub fn copy(
     let mut rows = 0;
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
-        let old = Old { metadata: metadata(&source, &path, layout.indexed)?, source, layout };
+        let old = Old::new(metadata(&source, &path, layout.indexed)?, source, layout);
         let found: u64 =
             old.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum();
         if found != told {
@@ -90,9 +90,18 @@ struct Old<'a> {
     source: Source,
     metadata: ParquetMetaData,
     layout: &'a Layout,
+    /// The tags written anew of which it tells by the old one which of its row groups had what they are about. Of the others it
+    /// tells nothing: those were open, and every row has them, as on arrival.
+    told: BTreeSet<&'a str>,
 }
 
 impl Old<'_> {
+    fn new(metadata: ParquetMetaData, source: Source, layout: &Layout) -> Old<'_> {
+        let told = |column: &&str| metadata.row_groups().iter().any(|group| is_there(group, column));
+        let told = layout.written.iter().map(|written| written.column.as_str()).filter(told).collect();
+        Old { source, metadata, layout, told }
+    }
+
     fn copy(
         &self,
         number: usize,
@@ -105,10 +114,10 @@ impl Old<'_> {
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
             let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
-            let there = |written: &&Written| written.of.is_empty() || self.keeps(group, written);
+            let keeps = |tag: &str| !self.told.contains(tag) || is_there(group, tag);
             let parts = self.old_parts(leaf);
             match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
-                (Some(written), _) if there(&written) => {
+                (Some(written), _) if keeps(&written.column) => {
                     let runs = Runs::one(written.value.clone(), rows_of(group)?);
                     let (bytes, close) = chunk_of_runs(leaf.clone(), &runs)?;
                     into.append_column(&bytes, self.indexed(close))?;
@@ -141,15 +150,6 @@ impl Old<'_> {
             old.clone_into(root);
         }
         parts
-    }
-
-    /// Whether rows of a group have what a tag is about. Without any of its columns none has, whatever the tag tells: they went
-    /// before it. Where the file tells by the tag itself which of its groups lost it, by that. Else it was open, and lost by no row
-    /// of a file that has the columns, be they null: on arrival these get it too.
-    fn keeps(&self, group: &RowGroupMetaData, written: &Written) -> bool {
-        let tag = std::slice::from_ref(&written.column);
-        let told = self.metadata.row_groups().iter().any(|group| is_there(group, tag));
-        group.columns().iter().any(|chunk| is_of(chunk, &written.of)) && (!told || is_there(group, tag))
     }
 
     /// The chunk's indexes only where the file has them for all chunks.
@@ -239,17 +239,13 @@ fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChun
     to.build()
 }
 
-/// Whether a row group may hold anything of one of the columns.
-fn is_there(group: &RowGroupMetaData, columns: &[String]) -> bool {
-    group.columns().iter().any(|chunk| {
+/// Whether any row of a row group may have a tag.
+fn is_there(group: &RowGroupMetaData, tag: &str) -> bool {
+    let of = group.columns().iter().find(|chunk| chunk.column_path().parts() == [tag]);
+    of.is_some_and(|chunk| {
         let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
-        is_of(chunk, columns) && nulls != u64::try_from(chunk.num_values()).ok()
+        nulls != u64::try_from(chunk.num_values()).ok()
     })
-}
-
-/// Whether a chunk is one of the columns, or a part of one.
-fn is_of(chunk: &ColumnChunkMetaData, columns: &[String]) -> bool {
-    chunk.column_path().parts().first().is_some_and(|root| columns.contains(root))
 }
 
 fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {

@@ -1,7 +1,8 @@
 //! Which columns the new file has, and which segments can share one.
 //!
 //! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
-//! null, and columns of one name are of one type.
+//! null, and columns of one name are of one type. Must never make one file of what two policies tagged: columns that only one
+//! of them names would be there, and the log would not tell which policy that was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::super::RewriteError;
 use super::{Due, metadata};
+use crate::ids::PolicyVersion;
+use crate::store::index::StoredSegment;
 use crate::store::segment::{Constant, told_order};
 use crate::store::source::Source;
 
@@ -19,6 +22,8 @@ const MOST_GROUPS: usize = 32_000;
 
 /// What a segment's footer says of what stays.
 pub struct Footer {
+    /// The policy under which its rows are tagged, where the log tells it.
+    pub policy_version: Option<PolicyVersion>,
     /// The columns that stay, in the order of the file.
     pub fields: Vec<TypePtr>,
     /// Its row groups.
@@ -31,22 +36,29 @@ pub struct Footer {
 
 impl Footer {
     /// Reads what is needed of a segment's footer.
-    pub fn read(source: &Source, path: &str, due: &Due) -> Result<Footer, RewriteError> {
-        let metadata = metadata(source, path, false)?;
+    pub fn read(source: &Source, segment: &StoredSegment, due: &Due) -> Result<Footer, RewriteError> {
+        let metadata = metadata(source, &segment.path, false)?;
         let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
         let fields: Vec<TypePtr> = fields.iter().filter(|field| !due.has(field.name())).cloned().collect();
         if fields.is_empty() {
             let why = "no column of it would stay".to_owned();
-            return Err(RewriteError::Damaged { path: path.to_owned(), why });
+            return Err(RewriteError::Damaged { path: segment.path.to_string(), why });
         }
         let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
         let indexed = chunks.all(|chunk| chunk.offset_index_offset().is_some());
-        Ok(Footer { fields, groups: metadata.num_row_groups(), indexed, ordered_by: told_order(&metadata) })
+        Ok(Footer {
+            policy_version: segment.policy_version.clone(),
+            fields,
+            groups: metadata.num_row_groups(),
+            indexed,
+            ordered_by: told_order(&metadata),
+        })
     }
 }
 
 /// One new file: its columns, and the segments that it is made of, by their numbers.
 pub struct Layout {
+    policy_version: Option<PolicyVersion>,
     pub fields: Vec<TypePtr>,
     pub members: Vec<usize>,
     pub indexed: bool,
@@ -59,14 +71,12 @@ pub struct Layout {
     groups: usize,
 }
 
-/// A tag that is written anew, the same on every row.
+/// A tag that is written anew, the same on every row: but null in a row group where it was null beside others of its file that
+/// had it.
 #[derive(Debug, Clone)]
 pub struct Written {
     pub column: String,
     pub value: Constant,
-    /// It is written where a row group has one of these columns and, in a file that tells this tag of any, had the tag; null
-    /// where not. Empty: always written.
-    pub of: Vec<String>,
 }
 
 /// As few files as the segments can share.
@@ -85,6 +95,7 @@ impl Layout {
     /// The file of one segment alone.
     pub fn of(footer: Footer) -> Layout {
         Layout {
+            policy_version: footer.policy_version,
             fields: footer.fields,
             members: vec![0],
             indexed: footer.indexed,
@@ -120,7 +131,8 @@ impl Layout {
             Some(found) => found == of,
             None => of.is_optional(),
         };
-        self.groups + footer.groups <= MOST_GROUPS
+        self.policy_version == footer.policy_version
+            && self.groups + footer.groups <= MOST_GROUPS
             && footer.fields.iter().all(|field| fits(&self.fields, field))
             && self.fields.iter().all(|field| fits(&footer.fields, field))
     }

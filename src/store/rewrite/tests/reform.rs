@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::retag::{ByCustomer, tags};
-use super::{all, bytes, filled, read};
-use crate::store::testing::{batch, root, spec};
-use crate::store::{SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
+use super::{ByCustomer, all, bytes, filled, read, tags};
+use crate::store::testing::{batch, rewrite, root, spec};
+use crate::store::{Merging, Predicate, Reformed, Root, SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
 
 async fn rows(table: &Table, segments: &[StoredSegment], column: &str) -> Vec<String> {
     let mut rows = table.read_columns(segments, &[column], None).unwrap();
@@ -19,14 +18,27 @@ async fn rows(table: &Table, segments: &[StoredSegment], column: &str) -> Vec<St
     all
 }
 
+/// The same table under a policy of other columns.
+async fn with_columns(root: &Root, other: impl Fn(&TableColumn) -> Option<TableColumn>) -> Table {
+    let columns = spec().columns.iter().filter_map(other).collect();
+    Table::open(root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap()
+}
+
+async fn commit(table: &mut Table, index: &mut SegmentIndex, done: Reformed) {
+    let mut work = rewrite(index, done.replaced, done.segments);
+    work.controls = table.controls();
+    table.commit_rewrite(work).await.unwrap();
+    index.refresh().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_gone() {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 500).await;
     table.commit(work).await.unwrap();
-    let index = SegmentIndex::load(&table).await.unwrap();
-    let old: Vec<StoredSegment> = index.iter().cloned().collect();
+    let mut index = SegmentIndex::load(&table).await.unwrap();
+    let old = all(&index);
     let (media, people) = (rows(&table, &old, "media").await, rows(&table, &old, "recipient").await);
     assert!(media.iter().any(|text| !text.is_empty()));
 
@@ -36,24 +48,20 @@ async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_g
         "recipient" => Some(TableColumn { name: "person".to_owned(), ..column.clone() }),
         _ => Some(column.clone()),
     };
-    let columns = spec().columns.iter().filter_map(renamed).collect();
-    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let mut table = with_columns(&root, renamed).await;
     let former: BTreeMap<String, String> =
         [("media", "files"), ("recipient", "person"), ("unheard_of", "body")].map(|(a, b)| (a.into(), b.into())).into();
     let done = table.reform(&old, &former).await.unwrap().unwrap();
     assert_eq!((done.unclassified, done.replaced.len(), done.segments.len()), (500, old.len(), old.len()));
-    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
-    work.controls = table.controls();
-    table.commit_rewrite(work).await.unwrap();
-    let index = SegmentIndex::load(&table).await.unwrap();
-    let new: Vec<StoredSegment> = index.iter().cloned().collect();
+    commit(&mut table, &mut index, done).await;
+    let new = all(&index);
     assert_eq!(
         new.iter().map(|segment| &segment.deadlines).collect::<Vec<_>>(),
         old.iter().map(|segment| &segment.deadlines).collect::<Vec<_>>()
     );
     assert_eq!((rows(&table, &new, "files").await, rows(&table, &new, "person").await), (media, people.clone()));
     // The bloom filter came along: it finds who is there.
-    let is = crate::store::Predicate::Is { column: "person".to_owned(), value: people[0].clone() };
+    let is = Predicate::Is { column: "person".to_owned(), value: people[0].clone() };
     assert!(table.matches(&new[0], &is).await.unwrap() > 0);
     let folder = root.table_folder(&table.spec().product);
     for segment in &new {
@@ -70,13 +78,13 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
     let mut table = Table::open(&root, spec()).await.unwrap();
     let work = batch(&table, 0, None, 500).await;
     table.commit(work).await.unwrap();
-    let index = SegmentIndex::load(&table).await.unwrap();
-    let old: Vec<StoredSegment> = index.iter().cloned().collect();
-    let how = crate::store::Merging { sort_by: vec!["recipient".to_owned()], memory: 64 << 20 };
+    let mut index = SegmentIndex::load(&table).await.unwrap();
+    let old = all(&index);
+    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: 64 << 20 };
     let merged = table.merge(&old, &how).await.unwrap();
-    table.commit_rewrite(crate::store::testing::rewrite(&index, old, vec![merged])).await.unwrap();
-    let index = SegmentIndex::load(&table).await.unwrap();
-    let sorted: Vec<StoredSegment> = index.iter().cloned().collect();
+    table.commit_rewrite(rewrite(&index, old, vec![merged])).await.unwrap();
+    index.refresh().await.unwrap();
+    let sorted = all(&index);
     let (people, media) = (rows(&table, &sorted, "recipient").await, rows(&table, &sorted, "media").await);
     assert!(people.is_sorted());
 
@@ -85,14 +93,11 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
         "media" => Some(TableColumn { name: "files".to_owned(), ..column.clone() }),
         _ => Some(column.clone()),
     };
-    let columns = spec().columns.iter().filter_map(renamed).collect();
-    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let mut table = with_columns(&root, renamed).await;
     let former: BTreeMap<String, String> = [("media".to_owned(), "files".to_owned())].into();
     let done = table.reform(&sorted, &former).await.unwrap().unwrap();
-    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
-    work.controls = table.controls();
-    table.commit_rewrite(work).await.unwrap();
-    let new: Vec<StoredSegment> = SegmentIndex::load(&table).await.unwrap().iter().cloned().collect();
+    commit(&mut table, &mut index, done).await;
+    let new = all(&index);
     let files = rows(&table, &new, "files").await;
     assert_ne!(files, media, "the order tells who is who");
     let sorted = |mut texts: Vec<String>| {
@@ -118,13 +123,9 @@ async fn where_the_last_column_of_a_category_goes_its_deadline_goes_with_the_new
         "body" => Some(TableColumn { name: "text".to_owned(), ..column.clone() }),
         _ => Some(column.clone()),
     };
-    let columns = spec().columns.iter().filter_map(other).collect();
-    let mut table = Table::open(&root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap();
+    let mut table = with_columns(&root, other).await;
     let done = table.reform(&all(&index), &BTreeMap::new()).await.unwrap().unwrap();
-    let mut work = crate::store::testing::rewrite(&index, done.replaced, done.segments);
-    work.controls = table.controls();
-    table.commit_rewrite(work).await.unwrap();
-    index.refresh().await.unwrap();
+    commit(&mut table, &mut index, done).await;
     let new = tags(7, &[("content", Some(3)), ("phone_number", Some(4))], Some("2027"));
     let by = ByCustomer { of: vec![1; 7], targets: vec![new] };
     let done = table.retag(&all(&index), Arc::new(by)).await.unwrap().unwrap();

@@ -3,57 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, TimestampMicrosecondArray, new_null_array};
 use arrow::datatypes::FieldRef;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
-use super::{all, bytes, categories, column, filled, read, stored, texts, told, varied};
+use super::{ByCustomer, all, bytes, categories, column, filled, read, stored, tags, texts, told, varied};
 use crate::ids::{Deadline, ProfileId};
 use crate::store::testing::{noon, rewrite, root, segment_tags, spec};
-use crate::store::{
-    NewTags, Predicate, Retagging, RewriteError, Root, SegmentWriter, Split, StoredSegment, Table, audit,
-};
-
-/// The target of each customer, by its number; 0: none.
-#[derive(Debug, Clone)]
-pub struct ByCustomer {
-    pub of: Vec<u64>,
-    pub targets: Vec<NewTags>,
-}
-
-impl Retagging for ByCustomer {
-    fn columns(&self) -> Vec<&str> {
-        vec!["customer_id"]
-    }
-
-    fn concerns(&self) -> Option<Predicate> {
-        let changing = (0..self.of.len()).filter(|customer| self.of[*customer] > 0);
-        let is = |customer| Predicate::Is { column: "customer_id".to_owned(), value: format!("customer-{customer}") };
-        Some(Predicate::Any(changing.map(is).collect()))
-    }
-
-    fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
-        let customers = rows.column(0).as_string::<i32>();
-        let number = |row| customers.value(row).strip_prefix("customer-").unwrap().parse::<usize>().unwrap();
-        Ok((0..rows.num_rows()).map(|row| self.of[number(row)]).collect())
-    }
-
-    fn target(&self, number: u64) -> Option<NewTags> {
-        let at = usize::try_from(number).unwrap().checked_sub(1)?;
-        Some(self.targets[at].clone())
-    }
-}
-
-pub fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) -> NewTags {
-    let due = |days: i64| Deadline(noon() + TimeDelta::days(days));
-    NewTags {
-        profile: ProfileId::of_hash([number; 6]),
-        profile_text: format!("the profile {number}"),
-        deadlines: deadlines.iter().map(|(name, days)| (name.parse().unwrap(), days.map(due))).collect(),
-        policy_version: version.map(|version| version.parse().unwrap()),
-    }
-}
+use crate::store::{Predicate, Retagging, RewriteError, Root, SegmentWriter, Split, StoredSegment, Table, audit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_balance() {

@@ -116,6 +116,18 @@ async fn a_column_that_one_segment_lacks_is_null_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_unlike_policies_tagged_stays_apart() {
+    let (_folder, root) = root();
+    let (table, index) = filled(&root, 4).await;
+    let mut old = all(&index);
+    old[1].policy_version = Some("2027".parse().unwrap());
+    old[3].policy_version = None;
+    let spliced = table.splice(&old, &categories(&["content"])).await.unwrap();
+    let rows: Vec<u64> = spliced.segments.iter().map(|segment| segment.rows()).collect();
+    assert_eq!((rows, spliced.rows), (vec![200, 100, 100], 400));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn segments_of_several_kinds_and_gone_or_damaged_ones_are_refused_and_leave_nothing() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 2).await;
