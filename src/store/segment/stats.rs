@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::store::spec::{TableColumn, TableSpec};
 
-/// Texts longer than this are not told, so that no bound is ever a cut one.
+/// Bytes of the longest text that is told, so that no bound is ever a cut one. A policy's version is never longer.
 const LONGEST_TEXT: usize = 64;
 
 /// The `stats` of the segment's `add` action.
@@ -64,7 +64,7 @@ impl Bounds {
                     let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(ToOwned::to_owned);
                     let (min, max) = (text(of.min_opt()?.data())?, text(of.max_opt()?.data())?);
                     whole &= of.min_is_exact() && of.max_is_exact();
-                    whole &= min.len().max(max.len()) < LONGEST_TEXT;
+                    whole &= min.len().max(max.len()) <= LONGEST_TEXT;
                     widen(&mut texts, min, max);
                 }
                 _ => return None,

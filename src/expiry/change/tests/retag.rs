@@ -146,6 +146,21 @@ async fn a_field_that_the_policy_no_longer_names_is_gone_from_the_files() {
     assert_eq!((some(&column(&world, "body").await), some(&column(&world, "recipient").await)), (20, 20));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
+    let text = policy_text("remove").replace("test-1", &"v".repeat(64));
+    let mut old = read(&text);
+    let mut world = World::of(tempfile::tempdir().unwrap(), old.policy.clone().unwrap());
+    world.ingest(&texts(start(), 20)).await;
+    for (version, keep) in [("test-2".to_owned(), "keep: 20 days"), ("w".repeat(64), "keep: 30 days")] {
+        let new = read(&policy_text("remove").replace("test-1", &version).replace("keep: 7 days", keep));
+        take(&mut world, (&old, &new)).await;
+        assert_eq!(swept(&world).await.did.retagged, 20);
+        assert_eq!(world.sweep().await.works, 0);
+        old = new;
+    }
+}
+
 /// 20 records under a policy that does not name `status`, and 20 under one that does, which rules alike; with the latter, and
 /// with the former in a new version.
 async fn under_two() -> (World, [Checked; 2]) {
