@@ -14,6 +14,7 @@ mod reform;
 mod retag;
 mod splice;
 mod split;
+mod tagged;
 mod upload;
 
 pub(super) use cells::count as count_cells;

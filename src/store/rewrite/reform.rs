@@ -10,9 +10,9 @@ use std::sync::Arc;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
+use super::RewriteError;
 use super::matching::Opened;
-use super::splice::{Copied, Due, Footer, Layout};
-use super::{RewriteError, blocking};
+use super::splice::{Copied, Due, Layout};
 use crate::policy::is_tag;
 use crate::store::index::StoredSegment;
 use crate::store::segment::{Home, Segment, told_order};
@@ -100,10 +100,7 @@ impl Table {
         renamed: &BTreeMap<String, String>,
     ) -> Result<(Segment, Copied), RewriteError> {
         let due = Arc::new(Due::tags(goes.iter().cloned()));
-        let (of, going) = (source.clone(), Arc::clone(&due));
-        let file = super::splice::open(&self.log.object_store(None), &source.path).await?;
-        let footer = blocking(move || Footer::read(&file, &of, &going)).await?;
-        let mut layout = Layout::of(footer);
+        let mut layout = Layout::of(self.footer(source, &due).await?);
         layout.rename(renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
         self.copy_whole(&[source], Home::of(source), (layout, &due)).await
     }

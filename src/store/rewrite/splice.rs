@@ -28,7 +28,8 @@ use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::store::table::Table;
 pub(super) use copy::Copied;
 use copy::Sources;
-pub(super) use layout::{Footer, Layout, Written, layouts};
+use layout::Footer;
+pub(super) use layout::{Layout, Written, layouts};
 
 /// Bytes that the shuffling of rows may take which are sorted by what goes.
 const SHUFFLE_BYTES: usize = 64 << 20;
@@ -62,11 +63,9 @@ impl Table {
     pub async fn splice(&self, sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<Spliced, RewriteError> {
         alike(sources, drop)?;
         let due = Arc::new(Due::of(self.spec(), drop));
-        let store = self.log.object_store(None);
         let mut footers = Vec::with_capacity(sources.len());
         for segment in sources {
-            let (source, of, due) = (open(&store, &segment.path).await?, segment.clone(), due.clone());
-            footers.push(blocking(move || Footer::read(&source, &of, &due)).await?);
+            footers.push(self.footer(segment, &due).await?);
         }
         let mut spliced = Spliced {
             segments: Vec::new(),
@@ -115,6 +114,13 @@ impl Table {
             return Err(error);
         }
         Ok((segment, copied))
+    }
+
+    /// What a segment's footer says of what stays.
+    pub(super) async fn footer(&self, segment: &StoredSegment, due: &Arc<Due>) -> Result<Footer, RewriteError> {
+        let source = open(&self.log.object_store(None), &segment.path).await?;
+        let (of, due) = (segment.clone(), Arc::clone(due));
+        blocking(move || Footer::read(&source, &of, &due)).await
     }
 
     /// Writes what stays of segments, and the columns that the layout has written anew, as one segment at `home`.
@@ -166,7 +172,7 @@ fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Co
     Ok((contents, size, copied))
 }
 
-pub(super) async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, RewriteError> {
+async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, RewriteError> {
     Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
 }
 

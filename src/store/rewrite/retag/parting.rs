@@ -10,11 +10,11 @@ use arrow::array::{
 };
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Field, Schema, TimestampMicrosecondType};
-use parquet::file::statistics::Statistics;
 
 use super::super::matching::Opened;
 use super::super::read::{of_table, wanted};
 use super::super::split::{brought, runs};
+use super::super::tagged::Tagged;
 use super::super::upload::{self, Parts, Upload};
 use super::super::{RewriteError, blocking};
 use super::{NewTags, Retagging, counted, whole};
@@ -163,17 +163,10 @@ fn begin(
 
 /// Whether a column is null on some rows of the file and not on others.
 fn some_are_null(opened: &Opened, column: &str) -> bool {
-    let groups = opened.metadata.metadata().row_groups().iter();
-    let nulls = groups.map(|group| {
-        let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
-        Some((chunk.statistics().and_then(Statistics::null_count_opt)?, u64::try_from(chunk.num_values()).ok()?))
-    });
-    let Some(nulls) = nulls.collect::<Option<Vec<_>>>() else {
-        // Not there, or not counted: then each row tells for itself.
-        return opened.metadata.schema().column_with_name(column).is_some();
-    };
-    let (null, all) = nulls.into_iter().fold((0, 0), |(null, all), (some, of)| (null + some, all + of));
-    null > 0 && null < all
+    let groups = opened.metadata.metadata().row_groups();
+    let mut tagged = groups.iter().map(|group| Tagged::of(group, column));
+    let Some(first) = tagged.next() else { return false };
+    first.differs() || tagged.any(|other| other != first)
 }
 
 impl Part {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowSchemaConverter;
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::statistics::Statistics;
 use parquet::schema::types::TypePtr;
 
+use super::super::RewriteError;
 use super::super::matching::Opened;
-use super::super::splice::{Due, Footer, Written, layouts};
-use super::super::{RewriteError, blocking};
+use super::super::splice::{Due, Written, layouts};
+use super::super::tagged::Tagged;
 use super::{Alike, NewTags};
 use crate::ids::Category;
 use crate::store::index::StoredSegment;
@@ -29,18 +28,9 @@ pub struct Copied {
 /// Whether some rows of a row group have a deadline that is written anew and others have not: those lost the category, and
 /// one value for all of them would be a lie.
 pub fn is_mixed(opened: &Opened, tags: &NewTags) -> bool {
-    let mixed = |group: &RowGroupMetaData, column: &str| {
-        let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [column]);
-        let nulls = chunk.and_then(|chunk| chunk.statistics()).and_then(Statistics::null_count_opt);
-        match (chunk, nulls) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(chunk), Some(nulls)) => nulls > 0 && Some(nulls) != u64::try_from(chunk.num_values()).ok(),
-        }
-    };
     let groups = opened.metadata.metadata().row_groups();
     let columns: Vec<String> = tags.deadlines.iter().map(|(category, _)| expires_column(category)).collect();
-    groups.iter().any(|group| columns.iter().any(|column| mixed(group, column)))
+    groups.iter().any(|group| columns.iter().any(|column| Tagged::of(group, column).differs()))
 }
 
 /// Which of the categories that are written anew a file has a column of, be it null: of those that were open the tag does not
@@ -76,13 +66,10 @@ impl Table {
     /// Copies segments that get the same tags to as few files as they can share.
     pub(super) async fn retag_whole(&self, alike: &Alike) -> Result<Copied, RewriteError> {
         let Alike { tags, has, members } = alike;
-        let store = self.log.object_store(None);
         let due = Arc::new(Due::tags(tags.columns()));
         let mut footers = Vec::with_capacity(members.len());
         for member in members {
-            let file = super::super::splice::open(&store, &member.path).await?;
-            let (of, due) = (member.clone(), due.clone());
-            footers.push(blocking(move || Footer::read(&file, &of, &due)).await?);
+            footers.push(self.footer(member, &due).await?);
         }
         let written = written(tags, has);
         let mut copied = Copied { segments: Vec::new(), bytes_copied: 0 };

@@ -12,11 +12,11 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::WriterProperties;
-use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
+use super::super::tagged::Tagged;
 use super::super::upload::Parts;
 use super::{Due, Layout, metadata};
 use crate::failpoint;
@@ -97,7 +97,7 @@ struct Old<'a> {
 
 impl Old<'_> {
     fn new(metadata: ParquetMetaData, source: Source, layout: &Layout) -> Old<'_> {
-        let told = |column: &&str| metadata.row_groups().iter().any(|group| is_there(group, column));
+        let told = |tag: &&str| metadata.row_groups().iter().any(|group| Tagged::of(group, tag) != Tagged::NoRow);
         let told = layout.written.iter().map(|written| written.column.as_str()).filter(told).collect();
         Old { source, metadata, layout, told }
     }
@@ -114,7 +114,7 @@ impl Old<'_> {
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
             let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
-            let keeps = |tag: &str| !self.told.contains(tag) || is_there(group, tag);
+            let keeps = |tag: &str| !self.told.contains(tag) || Tagged::of(group, tag) != Tagged::NoRow;
             let parts = self.old_parts(leaf);
             match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
                 (Some(written), _) if keeps(&written.column) => {
@@ -237,15 +237,6 @@ fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChun
         to = to.set_page_encoding_stats(pages.clone());
     }
     to.build()
-}
-
-/// Whether any row of a row group may have a tag.
-fn is_there(group: &RowGroupMetaData, tag: &str) -> bool {
-    let of = group.columns().iter().find(|chunk| chunk.column_path().parts() == [tag]);
-    of.is_some_and(|chunk| {
-        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
-        nulls != u64::try_from(chunk.num_values()).ok()
-    })
 }
 
 fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {

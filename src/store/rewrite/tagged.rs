@@ -1,0 +1,35 @@
+//! Which rows of a row group have a tag, as far as its figures tell: nothing is read for it.
+
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+
+/// The rows of a row group that have a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tagged {
+    /// All are null, or there is no such column.
+    NoRow,
+    SomeRows,
+    EveryRow,
+    /// Nobody counted the nulls.
+    Untold,
+}
+
+impl Tagged {
+    pub fn of(group: &RowGroupMetaData, tag: &str) -> Tagged {
+        let Some(chunk) = group.columns().iter().find(|chunk| chunk.column_path().parts() == [tag]) else {
+            return Tagged::NoRow;
+        };
+        let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
+        match nulls.zip(u64::try_from(chunk.num_values()).ok()) {
+            None => Tagged::Untold,
+            Some((nulls, rows)) if nulls == rows => Tagged::NoRow,
+            Some((0, _)) => Tagged::EveryRow,
+            Some(_) => Tagged::SomeRows,
+        }
+    }
+
+    /// Whether only reading the rows could tell which of them have the tag.
+    pub fn differs(self) -> bool {
+        matches!(self, Tagged::SomeRows | Tagged::Untold)
+    }
+}
