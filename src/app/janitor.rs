@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::clock::SharedClock;
-use crate::controls::{Signature, forget, settle};
+use crate::controls::{Settler, Signature};
 use crate::expiry::{Share, TrustedClock, Verdict};
 use crate::metrics::Metrics;
 use crate::store::{Maintained, Root, Table, Upkeep};
@@ -52,23 +52,24 @@ impl Janitor {
     /// Pass after pass, `every` so often, until dropped.
     pub(super) async fn run(self, tables: Vec<Table>, every: Duration) {
         let mut kept: Vec<Kept> = tables.into_iter().map(Kept::new).collect();
+        let mut settler = Settler::new(self.root.clone());
         loop {
-            self.pass(&mut kept).await;
+            self.pass(&mut settler, &mut kept).await;
             tokio::time::sleep(every).await;
         }
     }
 
-    async fn pass(&self, kept: &mut [Kept]) {
+    async fn pass(&self, settler: &mut Settler, kept: &mut [Kept]) {
         let now = self.clock.now();
         let by = Signature { at: now, ..self.signature.clone() };
-        if let Err(error) = settle(&self.root, &by).await {
+        if let Err(error) = settler.settle(&by).await {
             tracing::error!(%error, "a control is not in force everywhere; trying again");
         }
         let newest = kept.iter().filter_map(|kept| kept.table.newest_commit()).max();
         if self.guard.look(newest) != Verdict::Trusted {
             return;
         }
-        if let Err(error) = forget(&self.root, now).await {
+        if let Err(error) = settler.forget(now).await {
             tracing::warn!(%error, "holds that are over could not be forgotten; trying again");
         }
         let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
@@ -135,15 +136,15 @@ mod tests {
             signature,
             share: Share::All,
         };
-        let mut tables = [Kept::new(world.table().await)];
-        janitor.pass(&mut tables).await;
+        let (mut settler, mut tables) = (Settler::new(world.root.clone()), [Kept::new(world.table().await)]);
+        janitor.pass(&mut settler, &mut tables).await;
         // The dropped column's old file waits for its readers.
         assert_eq!(files(&world), 2);
         world.clock.set_wall(world.clock.now() + TimeDelta::hours(2));
-        janitor.pass(&mut tables).await;
+        janitor.pass(&mut settler, &mut tables).await;
         assert_eq!((files(&world), world.metrics.clock_trusted.get()), (2, 0));
         world.pass(TimeDelta::minutes(11));
-        janitor.pass(&mut tables).await;
+        janitor.pass(&mut settler, &mut tables).await;
         assert_eq!((files(&world), world.metrics.clock_trusted.get()), (1, 1));
     }
 

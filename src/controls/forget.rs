@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::control::{Control, PastHold};
 use super::hold::covers;
 use super::log::{Controls, HoldState};
-use super::settle::{known, standing};
+use super::settle::{Settler, known, standing, versions};
 use crate::ids::ProductKey;
 use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
 
@@ -24,19 +24,27 @@ const IN_FLIGHT: TimeDelta = TimeDelta::hours(1);
 ///
 /// `now` must be a time that a sweep may go by: what is forgotten does not come back.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let withdrawn = forget_withdrawals(root, now).await?;
-    let holds = carry_out(root, now, |state, until| match state {
-        HoldState::InForce => false,
-        HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
-        HoldState::Released { .. } => true,
-    });
-    Ok(withdrawn + holds.await?)
+    Settler::new(root.clone()).forget(now).await
+}
+
+impl Settler {
+    /// What [`forget()`] does.
+    pub async fn forget(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
+        let tables = versions(&self.tables.look().await?);
+        let controls = Controls::load(&self.root, known(&tables)).await?;
+        let withdrawn = forget_withdrawals(&self.root, &controls, now).await?;
+        let holds = forgettable(&controls, &tables, now, |state, until| match state {
+            HoldState::InForce => false,
+            HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
+            HoldState::Released { .. } => true,
+        });
+        forget_holds(&self.root, &holds, now).await?;
+        Ok(withdrawn + holds.len())
+    }
 }
 
 /// Forgets every withdrawal whose records are all past their windows, whatever was withdrawn.
-async fn forget_withdrawals(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let tables = standing(root).await?;
-    let controls = Controls::load(root, known(&tables)).await?;
+async fn forget_withdrawals(root: &Root, controls: &Controls, now: DateTime<Utc>) -> Result<usize, StoreError> {
     let log = ControlLog::open(root);
     let mut forgotten = 0;
     for (version, control) in controls.iter() {
@@ -52,23 +60,25 @@ async fn forget_withdrawals(root: &Root, now: DateTime<Utc>) -> Result<usize, St
 
 /// Forgets every hold that was released, whatever the clock says.
 pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    carry_out(root, now, |state, _| matches!(state, HoldState::Released { .. })).await
-}
-
-async fn carry_out(
-    root: &Root,
-    now: DateTime<Utc>,
-    over: impl Fn(HoldState, DateTime<Utc>) -> bool,
-) -> Result<usize, StoreError> {
     let tables = standing(root).await?;
     let controls = Controls::load(root, known(&tables)).await?;
+    let holds = forgettable(&controls, &tables, now, |state, _| matches!(state, HoldState::Released { .. }));
+    forget_holds(root, &holds, now).await?;
+    Ok(holds.len())
+}
+
+/// Puts in the place of holds what is to stand there, and deletes what a crash left of such work.
+async fn forget_holds(
+    root: &Root,
+    holds: &[(ControlsVersion, PastHold)],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let log = ControlLog::open(root);
-    let due = forgettable(&controls, &tables, now, over);
-    for (version, past) in &due {
+    for (version, past) in holds {
         log.replace(*version, &Control::PastHold(past.clone()).to_value()?).await?;
     }
     log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
-    Ok(due.len())
+    Ok(())
 }
 
 /// The holds to forget, each with what is to stand in its place: those that are over by `over`, and whose release, if that

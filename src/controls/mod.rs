@@ -30,7 +30,7 @@ pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
 pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
 pub use notify::{Noted, NotifyError, consider, notify};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
-pub use settle::{NotInForce, SettleError, settle, standing};
+pub use settle::{NotInForce, SettleError, Settler, settle, standing};
 pub use shared::SharedControls;
 pub use subject::{IdentifierKind, Subject, SubjectError};
 pub use triggers::{InForce, Notices};

@@ -12,8 +12,8 @@ use super::log::Controls;
 use super::service::Signature;
 use crate::ids::ProductKey;
 use crate::store::{
-    CommitError, ControlsVersion, Root, StoreError, TableSpec, TakesForce, controls_of, products, raise_controls,
-    take_force,
+    CommitError, ControlsVersion, KnownTables, Root, StoreError, TableControls, TableSpec, TakesForce, products,
+    raise_controls, take_force,
 };
 
 /// A control that is in the log and not in force in every table that it covers.
@@ -53,37 +53,72 @@ pub enum SettleError {
     NotInForce(#[from] NotInForce),
 }
 
+/// Puts controls in force wherever they are not, and forgets those that are over, again and again: what it knows of the tables it
+/// keeps, so that each time costs what was committed since.
+pub struct Settler {
+    pub(super) root: Root,
+    pub(super) tables: KnownTables,
+    /// The control of the policy that was put in force everywhere, and the tables that there were then: it makes those it needs.
+    policy: Option<(ControlsVersion, BTreeSet<ProductKey>)>,
+}
+
 /// Puts every control that is in the log in force in every table under `root` that it covers. Gives the tables that needed it.
 pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
-    let tables = standing(root).await?;
-    let controls = Controls::load(root, known(&tables)).await?;
-    // A policy first: what it changes of a table no other control brings.
-    let mut settled = Vec::new();
-    if let Some((version, activation)) = controls.active() {
-        let taken = put_policy_in_force(root, (version, activation), by).await?;
-        settled.extend(taken.into_iter().filter(|(_, new)| *new).map(|(product, _)| (product, version)));
+    Settler::new(root.clone()).settle(by).await
+}
+
+impl Settler {
+    /// One for the tables under `root`, that has read nothing yet.
+    #[must_use]
+    pub fn new(root: Root) -> Settler {
+        Settler { tables: KnownTables::new(root.clone()), root, policy: None }
     }
-    for (product, at) in tables {
-        let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else { continue };
-        if at < *version {
-            raise(root, &product, (*version, control), by)
-                .await
-                .map_err(|error| NotInForce { version: *version, tables: vec![(product.clone(), error)] })?;
-            settled.push((product, *version));
+
+    /// What [`settle()`] does.
+    pub async fn settle(&mut self, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
+        let (root, tables) = (&self.root, self.tables.look().await?);
+        let controls = Controls::load(root, known(&versions(&tables))).await?;
+        // A policy first: what it changes of a table no other control brings.
+        let mut settled = Vec::new();
+        if let Some((version, activation)) = controls.active()
+            && !self.is_under(version, &tables)
+        {
+            let taken = put_policy_in_force(root, (version, activation), by).await?;
+            settled.extend(taken.iter().filter(|(_, new)| *new).map(|(product, _)| (product.clone(), version)));
+            self.policy = Some((version, taken.into_iter().map(|(product, _)| product).collect()));
         }
+        for (product, table) in tables {
+            let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else {
+                continue;
+            };
+            if table.controls < *version && !settled.contains(&(product.clone(), *version)) {
+                raise(root, &product, (*version, control), by)
+                    .await
+                    .map_err(|error| NotInForce { version: *version, tables: vec![(product.clone(), error)] })?;
+                settled.push((product, *version));
+            }
+        }
+        Ok(settled)
     }
-    Ok(settled)
+
+    /// Whether the policy that this control activated is known to be in force in all of the tables, and all are there.
+    fn is_under(&self, control: ControlsVersion, tables: &[(ProductKey, TableControls)]) -> bool {
+        self.policy.as_ref().is_some_and(|(before, needed)| {
+            *before == control
+                && tables.iter().all(|(_, table)| table.policy >= control)
+                && needed.iter().all(|product| tables.iter().any(|(of, _)| of == product))
+        })
+    }
 }
 
 /// Every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
-    let mut tables = Vec::new();
-    for product in products(root).await? {
-        if let Some(version) = controls_of(root, &product).await? {
-            tables.push((product, version));
-        }
-    }
-    Ok(tables)
+    Ok(versions(&KnownTables::new(root.clone()).look().await?))
+}
+
+/// The tables with the version of their controls.
+pub(super) fn versions(tables: &[(ProductKey, TableControls)]) -> Vec<(ProductKey, ControlsVersion)> {
+    tables.iter().map(|(product, table)| (product.clone(), table.controls)).collect()
 }
 
 /// The newest version that any of the tables knows.

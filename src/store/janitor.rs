@@ -8,13 +8,12 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::error::StoreError;
+use super::log::checkpoint;
 use super::log::files::{self, LogFile, LogKind};
-use super::log::{checkpoint, files as log_files};
 use super::table::Table;
 
 /// How a table is kept.
@@ -86,16 +85,18 @@ impl Table {
     }
 
     /// What [`Table::maintain`] would delete at `now`.
-    pub async fn plan(&self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Plan, StoreError> {
-        // The folder first, then the log: what is committed in between is named by it.
-        let store = self.log.object_store(None);
-        let data = store.list(None).try_filter(|file| futures::future::ready(is_data(file)));
-        let data: Vec<ObjectMeta> = data.try_collect().await?;
-        let listed = log_files::list(&self.log).await?;
-        let newest =
+    pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Plan, StoreError> {
+        let before = self.state.version;
+        let (listed, mut data) = files::list_all(&self.log).await?;
+        data.retain(is_data);
+        // Never before the list, which may take minutes: a file of it that was committed meanwhile would be taken for an orphan.
+        self.refresh().await?;
+        let entries =
             listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
-        let newest = newest.max().unwrap_or(self.state.version).max(self.state.version);
-        let named = Known::of(checkpoint::named(&self.log, &listed, newest).await?);
+        // Of what came behind the list it does not tell how young it is.
+        let newest = entries.max().unwrap_or(before).max(before);
+        let named = checkpoint::named(&self.log, &listed, newest.max(self.state.version)).await?;
+        let named = Known::of(named);
         let old = |kept: TimeDelta| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let mut log = needless(&listed, newest.min(self.state.evidence_at.unwrap_or(newest)), old(upkeep.keep_log));
         log.extend(staged(&listed, old(upkeep.keep_orphans)));
@@ -105,13 +106,19 @@ impl Table {
     }
 
     /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every` commits behind.
-    async fn checkpoint(&self, every: u64) -> Result<Option<u64>, StoreError> {
-        let listed = files::list(&self.log).await?;
-        let newest = files::newest_checkpoint(&listed, u64::MAX).map(|checkpoint| checkpoint.version);
-        if self.state.version.saturating_sub(newest.unwrap_or(0)) < every.max(1) {
+    async fn checkpoint(&mut self, every: u64) -> Result<Option<u64>, StoreError> {
+        let version = self.state.version;
+        let is_young = |newest: Option<u64>| version.saturating_sub(newest.unwrap_or(0)) < every.max(1);
+        // To list the log is dear, and newer ones only make it younger.
+        if is_young(self.checkpointed) {
             return Ok(None);
         }
-        let (engine, version) = (self.log.engine(None), self.state.version);
+        let listed = files::list(&self.log).await?;
+        self.checkpointed = files::newest_checkpoint(&listed, u64::MAX).map(|checkpoint| checkpoint.version);
+        if is_young(self.checkpointed) {
+            return Ok(None);
+        }
+        let engine = self.log.engine(None);
         let mut url = self.log.root_url().clone();
         if !url.path().ends_with('/') {
             url.set_path(&format!("{}/", url.path()));
@@ -122,6 +129,7 @@ impl Table {
         });
         let failed = |why: String| StoreError::Refused(format!("the checkpoint was not made: {why}"));
         made.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+        self.checkpointed = Some(version);
         Ok(Some(version))
     }
 }

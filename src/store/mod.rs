@@ -39,8 +39,8 @@ pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
 pub use table::{
-    Advance, ControlsVersion, IngestCommit, RewriteCommit, Shelf, Table, TakesForce, controls_of, raise_controls,
-    take_force,
+    Advance, ControlsVersion, IngestCommit, KnownTables, RewriteCommit, Shelf, Table, TableControls, TakesForce,
+    controls_of, raise_controls, take_force,
 };
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,

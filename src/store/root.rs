@@ -117,6 +117,19 @@ impl Root {
         self.folder.as_deref()
     }
 
+    /// The products that have a folder among the tables, sorted. What is in it nobody looked at. A root that is not there has none.
+    pub(super) async fn folders(&self) -> Result<Vec<ProductKey>, StoreError> {
+        let listed = match self.store().list_with_delimiter(Some(&self.tables())).await {
+            Ok(listed) => listed,
+            Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let named = listed.common_prefixes.iter().filter_map(|folder| ProductKey::new(folder.filename()?).ok());
+        let mut products: Vec<ProductKey> = named.collect();
+        products.sort();
+        Ok(products)
+    }
+
     /// Gives up uploads to a bucket that a killed process left unfinished, if they were begun before `old`; how many. In
     /// stores that cannot be asked for them it is the bucket's own rule that does.
     pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<usize, StoreError> {

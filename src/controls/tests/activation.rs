@@ -4,7 +4,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::controls::testing::{of_subject, order, policy, signature, spec_of, two_tables};
 use crate::controls::{
-    ActivateError, Controls, NotActive, SharedControls, Signature, activate, check_active, place, settle,
+    ActivateError, Controls, NotActive, Settler, SharedControls, Signature, activate, check_active, place, settle,
 };
 use crate::ids::ProductKey;
 use crate::policy::{Checked, PolicyText, parse};
@@ -132,6 +132,35 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
     assert_eq!(settle(&root, &signature()).await.unwrap(), []);
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
     assert_eq!(controls.holds(signature().at).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_settles_again_and_again_brings_a_later_policy_and_later_tables_what_is_in_force() {
+    let (_folder, root) = one_table().await;
+    let (first, second, third) = (checked("1", "30 days"), checked("2", "20 days"), checked("3", "10 days"));
+    let mut settler = Settler::new(root.clone());
+    assert_eq!(settler.settle(&signature()).await.unwrap(), []);
+    activate(&root, (&first, &second), &signature()).await.unwrap();
+    assert_eq!(settler.settle(&signature()).await.unwrap(), []);
+    // Another activation died behind its control.
+    let elsewhere = crate::store::testing::root();
+    activate(&elsewhere.1, (&first, &second), &signature()).await.unwrap();
+    activate(&elsewhere.1, (&second, &third), &signature()).await.unwrap();
+    for file in std::fs::read_dir(elsewhere.1.controls_folder()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), root.controls_folder().join(file.file_name())).unwrap();
+    }
+    assert_eq!(settler.settle(&signature()).await.unwrap(), [(sms(), ControlsVersion(2))]);
+    assert_eq!(in_force(&root).await.as_deref(), Some("3"));
+    assert_eq!(settler.settle(&signature()).await.unwrap(), []);
+    Table::open(&root, spec_of("voice")).await.unwrap();
+    let voice: ProductKey = "voice".parse().unwrap();
+    assert_eq!(settler.settle(&signature()).await.unwrap(), [(voice, ControlsVersion(2))]);
+    assert_eq!(settler.settle(&signature()).await.unwrap(), []);
+    // A table that the policy needs is gone.
+    std::fs::remove_dir_all(root.table_folder(&sms())).unwrap();
+    assert_eq!(settler.settle(&signature()).await.unwrap(), [(sms(), ControlsVersion(2))]);
+    assert_eq!(in_force(&root).await.as_deref(), Some("3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

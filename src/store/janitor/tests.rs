@@ -1,3 +1,5 @@
+mod listing;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
+use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::Log;
@@ -74,15 +75,33 @@ pub struct Checkpoint {
     pub files: Vec<Path>,
 }
 
+impl From<ObjectMeta> for LogFile {
+    fn from(file: ObjectMeta) -> LogFile {
+        LogFile {
+            kind: file.location.filename().map_or(LogKind::Other, LogKind::of),
+            path: file.location,
+            modified: file.last_modified,
+        }
+    }
+}
+
 /// All files of a table's log folder.
 pub async fn list(log: &Log) -> Result<Vec<LogFile>, StoreError> {
-    let listed: Vec<_> = log.object_store(None).list(Some(log.log_path())).try_collect().await?;
-    let file = |meta: object_store::ObjectMeta| LogFile {
-        kind: meta.location.filename().map_or(LogKind::Other, LogKind::of),
-        path: meta.location,
-        modified: meta.last_modified,
-    };
-    Ok(listed.into_iter().map(file).collect())
+    let listed = log.object_store(None).list(Some(log.log_path())).map_ok(LogFile::from);
+    Ok(listed.try_collect().await?)
+}
+
+/// All files of a table's folder: those of its log, and the others.
+pub async fn list_all(log: &Log) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), StoreError> {
+    let (mut of_log, mut others) = (Vec::new(), Vec::new());
+    let mut listed = log.object_store(None).list(None);
+    while let Some(file) = listed.try_next().await? {
+        match file.location.prefix_matches(log.log_path()) {
+            true => of_log.push(LogFile::from(file)),
+            false => others.push(file),
+        }
+    }
+    Ok((of_log, others))
 }
 
 /// The newest version that the log tells of.

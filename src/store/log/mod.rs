@@ -16,8 +16,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use object_store::ObjectStoreExt;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::error::StoreError;
 use super::root::Root;
@@ -83,10 +83,15 @@ impl Deref for Log {
 /// it has not, whoever read it was away for longer than entries are kept, and must begin anew: a commit after a version that it
 /// takes for the newest would stand where nobody reads it.
 pub async fn still_has(log: &Log, version: u64) -> Result<bool, StoreError> {
+    Ok(entry_file(log, version).await?.is_some())
+}
+
+/// The file of an entry, unread; `None` if there is none of that version.
+pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
     let path = log.log_path().clone().join(format!("{version:020}.json"));
     match log.object_store(None).head(&path).await {
-        Ok(_) => Ok(true),
-        Err(object_store::Error::NotFound { .. }) => Ok(false),
+        Ok(file) => Ok(Some(file)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -6,12 +6,14 @@ mod actions;
 mod attempt;
 mod commit;
 mod controls;
+mod known_tables;
 mod notices;
 mod open;
 mod policy;
 mod rewrite;
 
 pub use controls::{controls_of, raise_controls};
+pub use known_tables::{KnownTables, TableControls};
 pub use policy::{TakesForce, take_force};
 pub use rewrite::RewriteCommit;
 
@@ -92,6 +94,8 @@ pub struct Table {
     pub(super) state: LogState,
     /// Tries of commits that met another's commit at their version.
     lost_races: u64,
+    /// The newest checkpoint that was seen. There may be a newer one; if that one was deleted, the next is made later by as much.
+    pub(super) checkpointed: Option<u64>,
 }
 
 impl Table {

@@ -1,6 +1,7 @@
 mod away;
 mod controls;
 mod crashes;
+mod known_tables;
 mod rewrite_crashes;
 mod rewrites;
 
@@ -422,7 +423,7 @@ async fn files_that_vanished_before_the_commit_are_not_listed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
     let (_folder, root) = root();
-    let table = Table::open(&root, spec()).await.unwrap();
+    let mut table = Table::open(&root, spec()).await.unwrap();
     std::fs::write(root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
     assert!(table.put(encoded(&rows(0, 0, 10))).await.is_err());
     assert_eq!(table.plan(noon() + chrono::TimeDelta::days(9999), &Upkeep::default()).await.unwrap(), Plan::default());

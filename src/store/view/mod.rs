@@ -57,20 +57,13 @@ pub enum ViewError {
 
 /// The products that have a table under the root, sorted. A root that is not there has none.
 pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
-    let listed = match root.store().list_with_delimiter(Some(&root.tables())).await {
-        Ok(listed) => listed,
-        Err(object_store::Error::NotFound { .. }) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
     let mut products = Vec::new();
-    for folder in listed.common_prefixes {
-        let Some(Ok(product)) = folder.filename().map(ProductKey::new) else { continue };
+    for product in root.folders().await? {
         // Of whatever else stands there a table is told by its log.
         if has_log(root, &product).await? {
             products.push(product);
         }
     }
-    products.sort();
     Ok(products)
 }
 
