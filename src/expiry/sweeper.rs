@@ -1,7 +1,10 @@
-//! The sweep: what is due in all tables, the longest overdue first, piece after piece.
+//! The sweep: what is due in all tables, of each the longest overdue first, piece after piece, and a few tables at once.
 //!
 //! Promises that a round is bounded, that what fails waits while the rest goes on, and that nothing is done by a clock that
 //! is not trusted or under controls that cannot be read.
+
+mod tally;
+mod under_way;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +14,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::carry_out::{By, Done};
+use super::carry_out::By;
 use super::compact::Compaction;
 use super::error::SweepError;
 use super::failures::Failures;
 use super::guard::Verdict;
 use super::product::{HeldBy, OpenProductError, Product};
-use super::select::{Action, Bounds, Plan, Work, in_order};
+use super::select::{Bounds, Plan, Work, in_order};
 use super::share::{Reach, Share, Turns};
 use super::stale::Suspect;
 use super::trusted::TrustedClock;
@@ -29,6 +32,8 @@ use crate::ids::ProductKey;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{RewriteEvidence, Root, StoredSegment};
+use tally::Tally;
+use under_way::{Finished, carry_out_all};
 
 /// How a sweep goes about its work.
 #[derive(Debug, Clone)]
@@ -74,7 +79,7 @@ pub struct Parts {
     pub board: HeldBoard,
 }
 
-/// Sweeps the tables of all products, or of some.
+/// Sweeps the tables of all products, or of some: a few at once, of each a piece of work at a time.
 pub struct Sweeper {
     pub(super) parts: Parts,
     pub(super) products: Vec<Product>,
@@ -235,17 +240,7 @@ impl Sweeper {
         }
         let (todo, more) = in_order(plans);
         round.more |= more || todo.len() > steps;
-        for (index, work) in todo.into_iter().take(steps) {
-            let verdict = self.look_at_clock();
-            if verdict != Verdict::Trusted {
-                round.clock = Some(verdict.as_str());
-                round.more = true;
-                break;
-            }
-            if let Some(held) = held.get(&index) {
-                self.step(index, &work, held, &mut round).await;
-            }
-        }
+        self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
         // Also where nothing was due: by a commit that is dated ahead, all others' clocks are behind.
         if self.look_at_clock() == Verdict::Trusted {
             self.note(&held).await;
@@ -260,6 +255,18 @@ impl Sweeper {
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
         round
+    }
+
+    async fn carry_out(&mut self, todo: Vec<(usize, Work)>, held: &BTreeMap<usize, HeldBy>, round: &mut Round) {
+        let by = self.by();
+        let mut tally = Tally { round, failures: &mut self.failures, metrics: &self.parts.metrics };
+        let over = |finished: &Finished| tally.take(finished, by.clock.monotonic());
+        let look = |newest| self.guard.look(newest);
+        let verdict = carry_out_all(todo, &mut self.products, (held, &by), look, over).await;
+        if verdict != Verdict::Trusted {
+            round.clock = Some(verdict.as_str());
+            round.more = true;
+        }
     }
 
     /// Notes in the tables what nobody needs to look into again.
@@ -294,62 +301,6 @@ impl Sweeper {
     /// Whether the clock may be gone by.
     pub fn look_at_clock(&self) -> Verdict {
         self.guard.look(self.products.iter().filter_map(|product| product.table.newest_commit()).max())
-    }
-
-    async fn step(&mut self, index: usize, work: &Work, held: &HeldBy, round: &mut Round) {
-        let by = self.by();
-        let began = self.parts.clock.monotonic();
-        let product = &mut self.products[index];
-        let done = product.carry_out(work, held, &by).await;
-        let took = self.parts.clock.monotonic().saturating_sub(began);
-        let key = product.key.clone();
-        match done {
-            Ok(done) => {
-                self.failures.forget(&work.segments);
-                self.count(&key, work, &done, took);
-                round.works += 1;
-                round.commits += done.commits;
-                round.did.add(&done.did);
-            }
-            Err(error) if error.is_stale() => {
-                round.stale += 1;
-                round.more = true;
-                tracing::debug!(product = %key, %error, "another was faster; looking again");
-            }
-            Err(error) => {
-                round.failed += 1;
-                if self.failures.note(&work.segments, &error, self.parts.clock.monotonic()) {
-                    round.stale += 1;
-                    round.more = true;
-                }
-                self.parts.metrics.sweep_failures.with_label_values(&[key.as_str()]).inc();
-                let bucket = work.bucket.to_string();
-                tracing::error!(product = %key, bucket, %error, "a sweep failed; trying again later");
-            }
-        }
-    }
-
-    fn count(&self, product: &ProductKey, work: &Work, done: &Done, took: Duration) {
-        let metrics = &self.parts.metrics;
-        let action = match work.action {
-            Action::Drop(_) => "drop",
-            Action::End => "end",
-            Action::Retag => "retag",
-        };
-        let product = product.as_str();
-        metrics.sweep_seconds.with_label_values(&[product, action]).observe(took.as_secs_f64());
-        metrics.swept_bytes.with_label_values(&[product, "copied"]).inc_by(done.did.bytes_copied);
-        metrics.swept_bytes.with_label_values(&[product, "dropped"]).inc_by(done.did.bytes_dropped);
-        for (outcome, count) in
-            [("cell", done.did.cell_records), ("suppressed", done.did.suppressed), ("removed", done.did.removed)]
-        {
-            metrics.ended_records.with_label_values(&[product, outcome]).inc_by(count);
-        }
-        metrics.retagged.with_label_values(&[product]).inc_by(done.did.retagged);
-        metrics.cells.with_label_values(&[product]).inc_by(done.did.cells);
-        for (category, fields) in &done.did.dropped {
-            metrics.dropped_fields.with_label_values(&[product, category.as_str()]).inc_by(*fields);
-        }
     }
 }
 
