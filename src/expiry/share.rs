@@ -28,6 +28,10 @@ impl Owned {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(partition);
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     fn has(&self, partition: &TopicPartition) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains(partition)
     }
@@ -54,19 +58,28 @@ const OWN_ROUNDS: u32 = 3;
 ///
 /// When everything is late, as for hours after a new policy, it is everybody's, and in the same order: of three instances that
 /// all began with the longest overdue, two would lose every race. So an instance does its own share first, reaches beyond it
-/// when it has nothing to do and in every fourth round, and not to the same as others once it lost a race there.
-#[derive(Debug, Clone, Default)]
+/// when it has nothing to do and in every fourth round, and not to the same as others once it lost a race there. Nor at first:
+/// instances that were started together own nothing until their group has come together, and all that they have is what is late.
+#[derive(Debug, Clone)]
 pub struct Turns {
     reach: Reach,
     busy: bool,
     own_rounds: u32,
+    /// Whether others are to be expected at what is late.
     raced: bool,
 }
 
+impl Default for Turns {
+    fn default() -> Self {
+        Turns { reach: Reach::default(), busy: false, own_rounds: 0, raced: true }
+    }
+}
+
 impl Turns {
-    /// How far the next round reaches. `number` should be another one in each instance and round.
-    pub fn next(&mut self, number: u64) -> Reach {
-        self.reach = match (self.busy && self.own_rounds < OWN_ROUNDS, self.raced) {
+    /// How far the next round reaches. `number` should be another one in each instance and round; `owns` tells whether the
+    /// instance has a share of its own.
+    pub fn next(&mut self, number: u64, owns: bool) -> Reach {
+        self.reach = match (owns && self.busy && self.own_rounds < OWN_ROUNDS, self.raced) {
             (true, _) => Reach::Own,
             (false, true) => Reach::Part(number % PARTS),
             (false, false) => Reach::Late,
@@ -94,6 +107,15 @@ pub enum Share {
 }
 
 impl Share {
+    /// Whether anything is in it whatever the time: not before an instance owns a partition.
+    #[must_use]
+    pub fn is_something(&self) -> bool {
+        match self {
+            Share::All => true,
+            Share::Of(owned, _) => !owned.is_empty(),
+        }
+    }
+
     /// This share of a product's work with those partitions, in order, as far as a round of it reaches at `now`.
     #[must_use]
     pub fn of<'s>(&'s self, partitions: &'s [TopicPartition], reach: Reach, now: DateTime<Utc>) -> Ours<'s> {

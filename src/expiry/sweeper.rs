@@ -219,7 +219,7 @@ impl Sweeper {
         // Also where nothing is due: a jump that nobody sees would count against a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
-        let reach = self.turns.next(rand::random());
+        let reach = self.turns.next(rand::random(), self.parts.share.is_something());
         for index in 0..self.products.len() {
             match self.plan_of(index, until.map_or(now, |until| until.min(now)), reach).await {
                 Ok(of) => {

@@ -7,35 +7,51 @@ use crate::ids::Partition;
 use crate::store::SegmentIndex;
 
 /// How far each of some rounds reaches, of which each did and lost so many pieces of work.
-fn rounds(turns: &mut Turns, went: &[(u64, u64)]) -> Vec<Reach> {
+fn rounds(turns: &mut Turns, owns: bool, went: &[(u64, u64)]) -> Vec<Reach> {
     let next = went.iter().map(|(done, raced)| {
-        let reach = turns.next(11);
+        let reach = turns.next(11, owns);
         turns.note(*done, *raced);
         reach
     });
     next.collect()
 }
 
+/// Those of an instance that found nobody at what is late, in its first round.
+fn alone() -> Turns {
+    let mut turns = Turns::default();
+    assert_eq!(rounds(&mut turns, true, &[(0, 0)]), [Reach::Part(3)]);
+    turns
+}
+
 #[test]
 fn own_work_goes_first_and_late_work_of_others_in_every_fourth_round() {
-    let mut turns = Turns::default();
-    let reaches = rounds(&mut turns, &[(5, 0); 9]);
+    let reaches = rounds(&mut alone(), true, &[(5, 0); 9]);
     let (own, late) = (Reach::Own, Reach::Late);
     assert_eq!(reaches, [late, own, own, own, late, own, own, own, late]);
 }
 
 #[test]
 fn who_has_nothing_to_do_reaches_to_all_that_is_late() {
-    let mut turns = Turns::default();
-    let reaches = rounds(&mut turns, &[(0, 0), (0, 0), (1, 0), (0, 0), (0, 0)]);
+    let reaches = rounds(&mut alone(), true, &[(0, 0), (0, 0), (1, 0), (0, 0), (0, 0)]);
     assert_eq!(reaches, [Reach::Late, Reach::Late, Reach::Late, Reach::Own, Reach::Late]);
 }
 
 #[test]
 fn who_lost_a_race_reaches_to_a_part_until_that_is_empty() {
-    let mut turns = Turns::default();
-    let reaches = rounds(&mut turns, &[(0, 2), (1, 0), (0, 0), (0, 0), (0, 0)]);
+    let reaches = rounds(&mut alone(), true, &[(0, 2), (1, 0), (0, 0), (0, 0), (0, 0)]);
     assert_eq!(reaches, [Reach::Late, Reach::Part(3), Reach::Own, Reach::Part(3), Reach::Late]);
+}
+
+#[test]
+fn who_owns_nothing_yet_does_part_after_part_and_has_no_round_of_its_own() {
+    let (part, late) = (Reach::Part(3), Reach::Late);
+    let mut turns = Turns::default();
+    assert_eq!(
+        rounds(&mut turns, false, &[(5, 0), (5, 2), (5, 0), (0, 0), (5, 1), (5, 0)]),
+        [part, part, part, part, late, part]
+    );
+    // Once it has a share, that goes first.
+    assert_eq!(rounds(&mut turns, true, &[(5, 0)]), [Reach::Own]);
 }
 
 /// By instance and reach, the segments of a table that are its.
