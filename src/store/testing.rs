@@ -1,6 +1,7 @@
 //! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
 
 pub mod arbitrary;
+pub mod between;
 pub mod minio;
 
 use std::sync::Arc;

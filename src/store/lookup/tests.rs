@@ -17,6 +17,7 @@ use super::footers::Footers;
 use super::{Filter, Finder, Look};
 use crate::store::durable::DurableFs;
 use crate::store::rewrite::RewriteError;
+use crate::store::testing::between::Behind;
 use crate::store::testing::root;
 use crate::store::{Root, SegmentIndex, StoredSegment, Table};
 use counting::Counting;
@@ -25,7 +26,7 @@ use counting::Counting;
 fn files(root: &Root, memory: usize) -> (Files, Counting) {
     let folder = Path::from_absolute_path(root.table_folder(&"sms".parse().unwrap())).unwrap();
     let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
-    let store: Arc<dyn ObjectStore> = Arc::new(counting.clone());
+    let store: Arc<dyn ObjectStore> = Arc::new(Behind(counting.clone()));
     let footers = Arc::new(Footers::new(memory));
     (Files { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
 }

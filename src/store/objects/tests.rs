@@ -9,6 +9,7 @@ use object_store::memory::InMemory;
 
 use super::probe::{Shown, try_out};
 use super::*;
+use crate::store::testing::between::{Behind, Between};
 
 /// What a store does with a put, and what it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +34,13 @@ struct Faulty {
     puts: AtomicUsize,
 }
 
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
-    }
-}
-
 #[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+impl Between for Faulty {
+    fn inner(&self) -> &dyn ObjectStore {
+        &self.store
+    }
+
+    async fn put(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.puts.fetch_add(1, Ordering::Relaxed);
         let doing = self.doings.lock().unwrap().pop().unwrap_or(Doing::Well);
         let lost = || Error::Generic { store: "faulty", source: "timed out".into() };
@@ -53,36 +52,12 @@ impl ObjectStore for Faulty {
             Doing::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
         }
     }
-
-    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.store.put_multipart_opts(at, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.store.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.store.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.store.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.store.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.store.copy_opts(from, to, options).await
-    }
 }
 
 /// A bucket that does so with the puts to come, in that order.
-fn bucket(doings: &[Doing]) -> (Arc<Faulty>, Objects) {
-    let faulty = Arc::new(Faulty::default());
-    faulty.doings.lock().unwrap().extend(doings.iter().rev());
+fn bucket(doings: &[Doing]) -> (Arc<Behind<Faulty>>, Objects) {
+    let faulty = Arc::new(Behind(Faulty::default()));
+    faulty.0.doings.lock().unwrap().extend(doings.iter().rev());
     (Arc::clone(&faulty), Objects { inner: faulty })
 }
 
@@ -127,7 +102,7 @@ async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
         let (faulty, bucket) = bucket(&[Doing::Well]);
         // Of the same length.
         cast(&bucket, "them").await.unwrap();
-        faulty.doings.lock().unwrap().extend(doings);
+        faulty.0.doings.lock().unwrap().extend(doings);
         assert!(matches!(cast(&bucket, "ours").await, Err(Error::AlreadyExists { .. })), "{doings:?}");
         assert_eq!(stands(&bucket).await.unwrap(), b"them");
     }
@@ -138,7 +113,7 @@ async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
     let (faulty, bucket) = bucket(&[Doing::Nothing; 100]);
     let error = cast(&bucket, "ours").await.unwrap_err();
     assert!(MayLand::is_behind(&error), "{error}");
-    assert_eq!(faulty.puts.load(Ordering::Relaxed), VOTES as usize);
+    assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
     // Through all that the error is wrapped in on its way up, too.
     let wrapped = crate::store::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
     assert!(MayLand::is_behind(&wrapped));

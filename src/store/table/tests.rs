@@ -5,7 +5,6 @@ mod known_tables;
 mod rewrite_crashes;
 mod rewrites;
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -14,17 +13,14 @@ use async_trait::async_trait;
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::{Add, MetadataExt, Transaction};
 use deltalake_core::logstore::{StorageConfig, logstore_with};
-use futures::stream::BoxStream;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
+use object_store::{Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPayload, PutResult, Result};
 
 use super::open::{info, write_entry};
 use crate::ids::{BucketUnit, Offset};
 use crate::store::durable::DurableFs;
 use crate::store::spec::{Role, TableColumn, TableSpec, instant};
+use crate::store::testing::between::{Behind, Between};
 use crate::store::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
 use crate::store::{CommitError, ControlsVersion, OpenError, Plan, Root, StoreError, Table, Upkeep, audit};
 
@@ -36,19 +32,17 @@ struct Faulty {
     mode: Arc<AtomicU8>,
 }
 
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
-    }
-}
-
 fn broken() -> Error {
     Error::Generic { store: "faulty", source: "the cable was pulled".into() }
 }
 
 #[async_trait]
-impl ObjectStore for Faulty {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+impl Between for Faulty {
+    fn inner(&self) -> &dyn ObjectStore {
+        &self.inner
+    }
+
+    async fn put(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         let mode = self.mode.load(Ordering::SeqCst);
         if mode == 0 || !location.as_ref().contains("_delta_log") {
             return self.inner.put_opts(location, payload, opts).await;
@@ -62,38 +56,18 @@ impl ObjectStore for Faulty {
         Err(broken())
     }
 
-    async fn put_multipart_opts(&self, to: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(to, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+    async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         if self.mode.load(Ordering::SeqCst) == 4 {
             return Err(broken());
         }
         self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
     }
 }
 
 fn with_faults(table: &mut Table) -> Arc<AtomicU8> {
     let store = Faulty::default();
     let mode = store.mode.clone();
-    let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
+    let store = logstore_with(Arc::new(Behind(store)), table.log.root_url(), StorageConfig::default()).unwrap();
     table.log = table.log.with(store);
     mode
 }

@@ -3,58 +3,36 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use deltalake_core::logstore::{StorageConfig, logstore_with};
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, once};
 use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
-};
+use object_store::{ObjectMeta, ObjectStore, Result};
 
 use crate::store::durable::DurableFs;
+use crate::store::testing::between::{Behind, Between};
 use crate::store::testing::{batch, noon, root, spec};
 use crate::store::{Plan, Table, Upkeep};
 
-/// A store in which something happens behind the first list of a table's whole folder.
-struct Behind {
+/// Something happens behind the first list of a table's whole folder.
+struct Chance {
     inner: DurableFs,
     happens: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
-impl fmt::Debug for Behind {
+impl fmt::Debug for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Behind")
+        f.write_str("Chance")
     }
 }
 
-impl fmt::Display for Behind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Behind")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Behind {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(to, payload, opts).await
+impl Between for Chance {
+    fn inner(&self) -> &dyn ObjectStore {
+        &self.inner
     }
 
-    async fn put_multipart_opts(&self, to: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(to, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let of_log = prefix.is_some_and(|prefix| prefix.as_ref().contains("_delta_log"));
         let happens = self.happens.lock().unwrap().take_if(|_| !of_log);
         let listed = self.inner.list(prefix);
@@ -68,14 +46,6 @@ impl ObjectStore for Behind {
         .flatten()
         .boxed()
     }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +57,7 @@ async fn what_is_committed_while_the_folder_is_listed_is_no_orphan() {
     let commits = async move {
         other.commit(in_flight).await.unwrap();
     };
-    let store = Behind { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) };
+    let store = Behind(Chance { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) });
     let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
     table.log = table.log.with(store);
     // By a clock for which the file has been in flight for too long.

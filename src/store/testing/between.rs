@@ -1,0 +1,85 @@
+//! A store that hands every call on but for those that a test does otherwise: to fail, to count, to let something happen between.
+
+use std::fmt;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+
+/// What stands between a store and who calls it.
+#[async_trait]
+pub trait Between: fmt::Debug + Send + Sync + 'static {
+    /// The store that calls are handed on to.
+    fn inner(&self) -> &dyn ObjectStore;
+
+    /// Takes bytes.
+    async fn put(&self, to: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.inner().put_opts(to, payload, options).await
+    }
+
+    /// Reads a file.
+    async fn get(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner().get_opts(from, options).await
+    }
+
+    /// Reads ranges of a file.
+    async fn ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner().get_ranges(from, ranges).await
+    }
+
+    /// Lists what there is.
+    fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner().list(prefix)
+    }
+}
+
+/// The store with that between.
+#[derive(Debug)]
+pub struct Behind<B>(pub B);
+
+impl<B> fmt::Display for Behind<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Behind")
+    }
+}
+
+#[async_trait]
+impl<B: Between> ObjectStore for Behind<B> {
+    async fn put_opts(&self, to: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.0.put(to, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, to: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.0.inner().put_multipart_opts(to, options).await
+    }
+
+    async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
+        self.0.get(from, options).await
+    }
+
+    async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.0.ranges(from, ranges).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.0.inner().delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.0.listed(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.0.inner().list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.0.inner().copy_opts(from, to, options).await
+    }
+}
