@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::control::{Control, PastHold};
 use super::hold::covers;
 use super::log::{Controls, HoldState};
-use super::settle::{Settler, known, standing, versions};
+use super::settle::Settler;
 use crate::ids::ProductKey;
-use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
+use crate::store::{ControlLog, ControlsVersion, Root, StoreError, TableControls};
 
 /// How long after its end a hold that nobody released is forgotten: longer than the clocks of two machines differ.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
@@ -30,62 +30,65 @@ pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError
 impl Settler {
     /// What [`forget()`] does.
     pub async fn forget(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
-        let tables = versions(&self.tables.look().await?);
-        let controls = Controls::load(&self.root, known(&tables)).await?;
-        let withdrawn = forget_withdrawals(&self.root, &controls, now).await?;
-        let holds = forgettable(&controls, &tables, now, |state, until| match state {
+        let tables = self.look().await?;
+        let withdrawn = self.forget_withdrawals(now).await?;
+        let over = |state, until: DateTime<Utc>| match state {
             HoldState::InForce => false,
             HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
             HoldState::Released { .. } => true,
-        });
-        forget_holds(&self.root, &holds, now).await?;
-        Ok(withdrawn + holds.len())
+        };
+        Ok(withdrawn + self.forget_holds(&tables, now, over).await?)
     }
-}
 
-/// Forgets every withdrawal whose records are all past their windows, whatever was withdrawn.
-async fn forget_withdrawals(root: &Root, controls: &Controls, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let log = ControlLog::open(root);
-    let mut forgotten = 0;
-    for (version, control) in controls.iter() {
-        if let Control::ConsentWithdrawal(withdrawal) = control
-            && withdrawal.until <= now
-        {
-            log.replace(*version, &Control::PastWithdrawal(withdrawal.past()).to_value()?).await?;
-            forgotten += 1;
-        }
+    /// Forgets every withdrawal whose records are all past their windows, whatever was withdrawn.
+    async fn forget_withdrawals(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
+        let past = self.controls.iter().filter_map(|(version, control)| match control {
+            Control::ConsentWithdrawal(withdrawal) if withdrawal.until <= now => {
+                Some((*version, Control::PastWithdrawal(withdrawal.past())))
+            }
+            _ => None,
+        });
+        self.replace(past.collect()).await
     }
-    Ok(forgotten)
+
+    /// Forgets every hold that is over by `over`, and deletes what a crash left of such work.
+    async fn forget_holds(
+        &mut self,
+        tables: &[(ProductKey, TableControls)],
+        now: DateTime<Utc>,
+        over: impl Fn(HoldState, DateTime<Utc>) -> bool,
+    ) -> Result<usize, StoreError> {
+        let holds = forgettable(&self.controls, tables, now, over);
+        let past = holds.into_iter().map(|(version, past)| (version, Control::PastHold(past)));
+        let forgotten = self.replace(past.collect()).await?;
+        let log = ControlLog::open(&self.root);
+        log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
+        Ok(forgotten)
+    }
+
+    /// Puts controls in the place of others, in the log and in what is known of it; how many.
+    async fn replace(&mut self, controls: Vec<(ControlsVersion, Control)>) -> Result<usize, StoreError> {
+        let (log, count) = (ControlLog::open(&self.root), controls.len());
+        for (version, control) in controls {
+            log.replace(version, &control.to_value()?).await?;
+            self.controls.replace(version, control);
+        }
+        Ok(count)
+    }
 }
 
 /// Forgets every hold that was released, whatever the clock says.
 pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let tables = standing(root).await?;
-    let controls = Controls::load(root, known(&tables)).await?;
-    let holds = forgettable(&controls, &tables, now, |state, _| matches!(state, HoldState::Released { .. }));
-    forget_holds(root, &holds, now).await?;
-    Ok(holds.len())
-}
-
-/// Puts in the place of holds what is to stand there, and deletes what a crash left of such work.
-async fn forget_holds(
-    root: &Root,
-    holds: &[(ControlsVersion, PastHold)],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let log = ControlLog::open(root);
-    for (version, past) in holds {
-        log.replace(*version, &Control::PastHold(past.clone()).to_value()?).await?;
-    }
-    log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
-    Ok(())
+    let mut settler = Settler::new(root.clone());
+    let tables = settler.look().await?;
+    settler.forget_holds(&tables, now, |state, _| matches!(state, HoldState::Released { .. })).await
 }
 
 /// The holds to forget, each with what is to stand in its place: those that are over by `over`, and whose release, if that
 /// ended them, is in force in every table that they covered.
 pub(super) fn forgettable(
     controls: &Controls,
-    tables: &[(ProductKey, ControlsVersion)],
+    tables: &[(ProductKey, TableControls)],
     now: DateTime<Utc>,
     over: impl Fn(HoldState, DateTime<Utc>) -> bool,
 ) -> Vec<(ControlsVersion, PastHold)> {
@@ -95,7 +98,7 @@ pub(super) fn forgettable(
             HoldState::Released { by, .. } => tables
                 .iter()
                 .filter(|(product, _)| covers(&hold.scope.products, product))
-                .all(|(_, version)| *version >= by),
+                .all(|(_, table)| table.controls >= by),
             HoldState::InForce | HoldState::Ended => true,
         };
         (everywhere && over(known.state, hold.until)).then(|| (known.version, hold.past()))

@@ -94,6 +94,13 @@ impl Controls {
         self.controls.push((version, control));
     }
 
+    /// Goes by another control in the place of one that it read.
+    pub(super) fn replace(&mut self, version: ControlsVersion, by: Control) {
+        if let Some((_, control)) = self.controls.iter_mut().find(|(of, _)| *of == version) {
+            *control = by;
+        }
+    }
+
     /// Controls as they were read, oldest first and from version 1 on.
     #[cfg(test)]
     pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {

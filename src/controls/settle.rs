@@ -57,7 +57,8 @@ pub enum SettleError {
 /// keeps, so that each time costs what was committed since.
 pub struct Settler {
     pub(super) root: Root,
-    pub(super) tables: KnownTables,
+    tables: KnownTables,
+    pub(super) controls: Controls,
     /// The control of the policy that was put in force everywhere, and the tables that there were then: it makes those it needs.
     policy: Option<(ControlsVersion, BTreeSet<ProductKey>)>,
 }
@@ -71,13 +72,25 @@ impl Settler {
     /// One for the tables under `root`, that has read nothing yet.
     #[must_use]
     pub fn new(root: Root) -> Settler {
-        Settler { tables: KnownTables::new(root.clone()), root, policy: None }
+        Settler { tables: KnownTables::new(root.clone()), root, controls: Controls::default(), policy: None }
+    }
+
+    /// How the tables stand now, and all controls so far.
+    pub(super) async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
+        let tables = self.tables.look().await?;
+        let known = tables.iter().map(|(_, table)| table.controls).max().unwrap_or_default();
+        let refreshed = self.controls.refresh(&self.root, known).await;
+        if refreshed.is_err() {
+            // What cannot be read on is read from the start by the next look.
+            self.controls = Controls::default();
+        }
+        refreshed.map(|()| tables)
     }
 
     /// What [`settle()`] does.
     pub async fn settle(&mut self, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
-        let (root, tables) = (&self.root, self.tables.look().await?);
-        let controls = Controls::load(root, known(&versions(&tables))).await?;
+        let mut tables = self.look().await?;
+        let (root, controls) = (&self.root, &self.controls);
         // A policy first: what it changes of a table no other control brings.
         let mut settled = Vec::new();
         if let Some((version, activation)) = controls.active()
@@ -86,12 +99,13 @@ impl Settler {
             let taken = put_policy_in_force(root, (version, activation), by).await?;
             settled.extend(taken.iter().filter(|(_, new)| *new).map(|(product, _)| (product.clone(), version)));
             self.policy = Some((version, taken.into_iter().map(|(product, _)| product).collect()));
+            tables = self.tables.look().await?;
         }
         for (product, table) in tables {
             let Some((version, control)) = controls.iter().rfind(|(_, control)| control.covers(&product)) else {
                 continue;
             };
-            if table.controls < *version && !settled.contains(&(product.clone(), *version)) {
+            if table.controls < *version {
                 raise(root, &product, (*version, control), by)
                     .await
                     .map_err(|error| NotInForce { version: *version, tables: vec![(product.clone(), error)] })?;
@@ -113,17 +127,8 @@ impl Settler {
 
 /// Every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
-    Ok(versions(&KnownTables::new(root.clone()).look().await?))
-}
-
-/// The tables with the version of their controls.
-pub(super) fn versions(tables: &[(ProductKey, TableControls)]) -> Vec<(ProductKey, ControlsVersion)> {
-    tables.iter().map(|(product, table)| (product.clone(), table.controls)).collect()
-}
-
-/// The newest version that any of the tables knows.
-pub(super) fn known(tables: &[(ProductKey, ControlsVersion)]) -> ControlsVersion {
-    tables.iter().map(|(_, version)| *version).max().unwrap_or_default()
+    let tables = KnownTables::new(root.clone()).look().await?;
+    Ok(tables.into_iter().map(|(product, table)| (product, table.controls)).collect())
 }
 
 /// Commits one control in every table that it covers; tries all of them, whatever becomes of one. Gives those tables.

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use crate::controls::testing::{naming, of_subject, order, signature, spec_of, two_tables};
 use crate::controls::{
-    Controls, FORGET_AFTER, HoldId, HoldState, PlaceError, ReleaseError, Scope, Signature, forget, place, release,
-    settle, standing,
+    Controls, FORGET_AFTER, HoldId, HoldState, PlaceError, ReleaseError, Scope, Settler, Signature, forget, place,
+    release, settle, standing,
 };
 use crate::ids::ProductKey;
 use crate::store::testing::{batch, noon, root, spec};
@@ -109,6 +109,22 @@ async fn a_hold_that_ended_is_forgotten_a_day_later_and_not_before() {
     let controls = Controls::load(&root, ControlsVersion(1)).await.unwrap();
     assert_eq!(controls.holds(end)[0].state, HoldState::Ended);
     assert!(controls.in_force(noon()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_since() {
+    let (_folder, root) = two_tables().await;
+    let mut settler = Settler::new(root.clone());
+    let over = order(of_subject()).until + FORGET_AFTER;
+    for n in 1..=2 {
+        place(&root, order(of_subject()), &signature()).await.unwrap();
+        settler.settle(&signature()).await.unwrap();
+        assert_eq!(settler.forget(noon()).await.unwrap(), 0, "{n}");
+        assert_eq!(naming(&root).len(), 1, "{n}");
+        assert_eq!(settler.forget(over).await.unwrap(), 1, "{n}");
+        assert_eq!(settler.forget(over).await.unwrap(), 0, "{n}");
+        assert_eq!(naming(&root).len(), 0, "{n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
+use object_store::ObjectMeta;
 
 use super::files::{self, LogKind};
-use super::{CONTROLS_APP, Entry, Log, checkpoint, next_entry, read_entry, still_has};
+use super::{CONTROLS_APP, Entry, Log, checkpoint, entry_file, next_entry, read_entry};
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, Totals};
 
@@ -91,17 +92,19 @@ impl LogState {
     }
 
     /// Reads what was committed since. Costs what is new, not what the table holds; whoever was away for longer than entries
-    /// are kept begins anew.
-    pub async fn read_on(&mut self, log: &Log) -> Result<(), StoreError> {
+    /// are kept begins anew. Gives the file of the entry of its version; `None` if it began anew.
+    pub async fn read_on(&mut self, log: &Log) -> Result<Option<ObjectMeta>, StoreError> {
         while let Some(entry) = next_entry(log, self.version + 1).await? {
             self.apply(&entry);
         }
-        if !still_has(log, self.version).await? {
+        let file = entry_file(log, self.version).await?;
+        if file.is_none() {
             let newest = Self::load(log).await?.filter(|newest| newest.version >= self.version);
             let what = || "the log that went further is gone".to_owned();
             *self = newest.ok_or_else(|| StoreError::Damaged { version: self.version, what: what() })?;
         }
-        self.supported()
+        self.supported()?;
+        Ok(file)
     }
 
     /// The state after one more entry.

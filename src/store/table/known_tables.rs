@@ -60,20 +60,23 @@ impl KnownTables {
 
     /// A table at its newest version: read on if it is the one that was read before. `None` if it has no entry yet.
     async fn read(&self, product: &ProductKey, before: Option<Read>) -> Result<Option<Read>, StoreError> {
-        let (log, state) = match before {
+        let (log, state, newest) = match before {
             Some(Read { log, mut state, newest })
                 if newest.is_some() && newest == entry_file(&log, state.version).await? =>
             {
-                state.read_on(&log).await?;
-                (log, state)
+                let newest = state.read_on(&log).await?;
+                (log, state, newest)
             }
             _ => {
                 let log = Log::of(&self.root, product);
                 let Some(state) = LogState::load(&log).await? else { return Ok(None) };
-                (log, state)
+                (log, state, None)
             }
         };
-        let newest = entry_file(&log, state.version).await?;
+        let newest = match newest {
+            None => entry_file(&log, state.version).await?,
+            newest => newest,
+        };
         Ok(Some(Read { log, state, newest }))
     }
 }

@@ -112,7 +112,7 @@ impl Table {
 
     /// Reads what was committed since. Costs what is new, not what the table holds.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
-        self.state.read_on(&self.log).await
+        self.state.read_on(&self.log).await.map(drop)
     }
 
     /// How often a commit of this one found its version taken and was tried again at the next, since it was opened.
