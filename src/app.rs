@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
-use crate::controls::{ActiveError, check_active};
+use crate::controls::{ActiveError, SharedControls, check_active};
 use crate::expiry::{OpenProductError, Owned};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
@@ -48,6 +48,14 @@ pub struct App {
     pub metrics: Metrics,
     /// What is in trouble now.
     pub health: Arc<Health>,
+}
+
+/// What all parts of an instance begin with, opened once: what a log holds is dear to read.
+struct Opened {
+    root: Root,
+    /// The tables of the policy's products.
+    tables: Vec<Table>,
+    controls: SharedControls,
 }
 
 /// Why an instance does not start, or does not stop as it should.
@@ -108,18 +116,21 @@ impl App {
             return Err(AppError::Properties(refused));
         }
         let root = Root::open(&self.config.root, &self.config.store)?;
-        check_active(&root, &self.policy).await?;
+        let controls = SharedControls::new(root.clone());
+        check_active(&controls, &self.policy).await?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
         root.check().await?;
-        let tables = self.open_tables(&root).await?;
+        let specs = self.policy.products.keys().filter_map(|product| TableSpec::of(&self.policy, product));
+        let tables = Table::open_all(&root, specs.map(Arc::new).collect()).await?;
         // What is due goes and what is overdue is counted whether Kafka is there or not.
         let owned = Owned::default();
-        let works = self.works(&root, tables, &owned).await?;
+        let opened = Opened { root, tables, controls };
+        let works = self.works(&opened, &owned).await?;
         if self.preflight(&mut stop).await? {
-            self.ingest(root, writers, (works, owned), &mut stop).await?;
+            self.ingest(opened, writers, (works, owned), &mut stop).await?;
         }
         Ok(())
     }
@@ -134,7 +145,7 @@ impl App {
 
     async fn ingest(
         &self,
-        root: Root,
+        Opened { root, tables, controls }: Opened,
         writers: Arc<WriterSchemas>,
         (mut works, owned): (Works, Owned),
         stop: &mut watch::Receiver<bool>,
@@ -144,6 +155,8 @@ impl App {
             config: Arc::clone(&self.config),
             policy: Arc::clone(&self.policy),
             root,
+            tables,
+            controls,
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
@@ -169,16 +182,6 @@ impl App {
         let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
         tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
         Ok(())
-    }
-
-    async fn open_tables(&self, root: &Root) -> Result<Vec<Table>, AppError> {
-        let mut tables = Vec::new();
-        for product in self.policy.products.keys() {
-            if let Some(spec) = TableSpec::of(&self.policy, product) {
-                tables.push(Table::open(root, Arc::new(spec)).await?);
-            }
-        }
-        Ok(tables)
     }
 
     /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.

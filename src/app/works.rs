@@ -10,14 +10,14 @@ use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
 use super::janitor::Janitor;
-use super::{App, AppError};
+use super::{App, AppError, Opened};
 use crate::config::{Maintain, Sweep};
 use crate::controls::Signature;
 use crate::expiry::{
-    Compacting, Compaction, HeldBoard, Owned, Parts, Rhythm, Settings, Share, Sweeper, TrustedClock, Watch, sweep,
-    watch,
+    Compacting, Compaction, HeldBoard, Owned, Parts, Product, Rhythm, Settings, Share, Sweeper, TrustedClock, Watch,
+    sweep, watch,
 };
-use crate::store::{Root, Table, Upkeep};
+use crate::store::{Root, Upkeep};
 
 /// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
@@ -39,11 +39,13 @@ impl Works {
 
 impl App {
     /// Starts what runs beside ingest.
-    pub(super) async fn works(&self, root: &Root, tables: Vec<Table>, owned: &Owned) -> Result<Works, AppError> {
+    pub(super) async fn works(&self, opened: &Opened, owned: &Owned) -> Result<Works, AppError> {
+        let Opened { root, tables, controls } = opened;
         let mut tasks = JoinSet::new();
         let board = HeldBoard::default();
-        let counting =
-            Watch::open(root, &self.policy, Arc::clone(&self.clock), self.metrics.clone(), board.clone()).await?;
+        let products = Product::of(tables.clone(), &self.policy).await?;
+        let by = (self.policy.as_ref(), controls.clone());
+        let counting = Watch::of(products.clone(), by, Arc::clone(&self.clock), self.metrics.clone(), board.clone());
         let every = self.clock.machine(WATCH_EVERY);
         tasks.spawn(async move {
             watch(counting, every).await;
@@ -53,7 +55,7 @@ impl App {
         let mut guard = TrustedClock::new(Arc::clone(&self.clock), self.metrics.clone(), clock_tolerance, clock_settle);
         let rhythm = self.rhythm();
         if rhythm.sweep.is_some() || rhythm.compaction.is_some() {
-            let sweeper = Sweeper::open(self.sweep_parts(root, owned, board), None).await?;
+            let sweeper = Sweeper::of(products, controls.clone(), self.sweep_parts(root, owned, board));
             // A jump that one of them saw stops the other too.
             guard = sweeper.guard();
             tasks.spawn(async move {
@@ -76,6 +78,7 @@ impl App {
         };
         let every = UPKEEP_EVERY.min(self.config.maintain.readers_grace).max(Duration::from_millis(200));
         let every = self.clock.machine(every);
+        let tables = tables.clone();
         tasks.spawn(async move {
             janitor.run(tables, every).await;
             "janitor"

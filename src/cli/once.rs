@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Outcome;
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::config::Config;
-use crate::controls::{ActiveError, check_active};
+use crate::controls::{ActiveError, SharedControls, check_active};
 use crate::ids::ProductKey;
 use crate::policy::Policy;
 use crate::store::{Root, RootError, UnfitError};
@@ -86,7 +86,7 @@ pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(C
 /// The root, on which that policy must be the active one. Where something is to be `written` the bucket is tried out too.
 pub(super) async fn root(config: &Config, policy: &Policy, written: bool) -> Result<Root, OnceError> {
     let root = Root::open(&config.root, &config.store)?;
-    check_active(&root, policy).await?;
+    check_active(&SharedControls::new(root.clone()), policy).await?;
     if written {
         root.check().await?;
     }

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::log::Controls;
+use super::shared::SharedControls;
 use crate::ids::PolicyVersion;
 use crate::policy::{Policy, PolicyDigest, PolicyText};
-use crate::store::{ControlsVersion, Root, StoreError};
+use crate::store::{ControlsVersion, StoreError};
 
 /// A policy takes force in every table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +115,7 @@ impl Controls {
     }
 }
 
-/// Refuses a policy that is not the active one of a root. Before the first activation any policy is.
-pub async fn check_active(root: &Root, policy: &Policy) -> Result<(), ActiveError> {
-    Ok(Controls::load(root, ControlsVersion(0)).await?.check_active(policy)?)
+/// Refuses a policy that is not the active one of the root whose controls these are. Before the first activation any policy is.
+pub async fn check_active(controls: &SharedControls, policy: &Policy) -> Result<(), ActiveError> {
+    Ok(controls.newest(ControlsVersion(0)).await?.check_active(policy)?)
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::control::{Control, PastHold, Release};
 use super::covering::Holds;
 use super::hold::{Hold, HoldId};
+use super::shared::SharedControls;
 use crate::ids::PolicyVersion;
 use crate::policy::Policy;
 use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
@@ -180,11 +181,11 @@ pub enum Since {
 
 /// What the controls after `since` up to the newest mean for a batch that was made under `policy`. Errors if it cannot be told.
 pub async fn changes_ingest(
-    root: &Root,
+    controls: &SharedControls,
     (since, known): (ControlsVersion, ControlsVersion),
     policy: &PolicyVersion,
 ) -> Result<Since, StoreError> {
-    let controls = Controls::load(root, known).await?;
+    let controls = controls.newest(known).await?;
     if let Some((_, active)) = controls.active()
         && active.version != *policy
     {

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::left::{Left, left};
 use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::controls::{HoldId, Order, PlaceError, ReleaseError, Scope, Signature, place, release};
-use crate::expiry::{Bounds, HeldBoard, OpenProductError, Parts, Round, Settings, Share, Sweeper, Watch};
+use crate::controls::{HoldId, Order, PlaceError, ReleaseError, Scope, SharedControls, Signature, place, release};
+use crate::expiry::{Bounds, HeldBoard, OpenProductError, Parts, Product, Round, Settings, Share, Sweeper, Watch};
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table, TableSpec, Upkeep};
+use crate::store::{OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table, Upkeep};
 
 /// Deadlines that lie this close together are met in one stop: half of the least grace, so that there is time to unlink.
 const TOGETHER: TimeDelta = TimeDelta::hours(12);
@@ -83,7 +83,14 @@ impl Months {
         let clock = Arc::new(ManualClock::at(now));
         let shared: SharedClock = Arc::clone(&clock) as SharedClock;
         let board = HeldBoard::default();
-        let watch = Watch::open(root, policy, Arc::clone(&shared), metrics.clone(), board.clone()).await?;
+        let (products, controls) = (Product::open(root, policy, None).await?, SharedControls::new(root.clone()));
+        let by = (policy.as_ref(), controls.clone());
+        let watch = Watch::of(products.clone(), by, Arc::clone(&shared), metrics.clone(), board.clone());
+        let mut tables = Vec::new();
+        for product in &products {
+            let index = SegmentIndex::load(&product.table).await?;
+            tables.push(Looked { table: product.table.clone(), index, tidy: 0 });
+        }
         let settings = Settings {
             bounds: Bounds { works: 256, ..Bounds::default() },
             memory: 64 << 20,
@@ -100,14 +107,7 @@ impl Months {
             share: Share::All,
             board,
         };
-        let sweeper = Sweeper::open(parts, None).await?;
-        let mut tables = Vec::new();
-        for product in policy.products.keys() {
-            let Some(spec) = TableSpec::of(&policy, product) else { continue };
-            let table = Table::open(&root, Arc::new(spec)).await?;
-            let index = SegmentIndex::load(&table).await?;
-            tables.push(Looked { table, index, tidy: 0 });
-        }
+        let sweeper = Sweeper::of(products, controls, parts);
         // Files and log entries carry the real time, which this clock is far ahead of: nothing is judged by that.
         let never = TimeDelta::MAX;
         let upkeep = Upkeep { keep_log: never, keep_orphans: never, readers_grace: READERS_GRACE, ..Upkeep::default() };

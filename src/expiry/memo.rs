@@ -9,7 +9,7 @@ use std::hash::Hash;
 const MOST: usize = 200_000;
 
 /// What was worked out, by what it was worked out from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Memo<K, V>(HashMap<K, V>);
 
 impl<K, V> Default for Memo<K, V> {

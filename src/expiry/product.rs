@@ -3,6 +3,8 @@
 //! Promises that what a sweep goes by is what the table says now, and that a segment whose rows are all held is looked into
 //! once for each set of holds, not once a round.
 
+mod opening;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,11 +19,11 @@ use super::stale::{Seen, Stale, StaleRows, Suspect};
 use crate::anonymize::CellPlan;
 use crate::controls::{Controls, Holds, SegmentView, SharedControls};
 use crate::ids::{Category, Deadline, ProductKey, ProfileId};
-use crate::policy::{Calendar, End, Policy, Profile, Records};
+use crate::policy::{Calendar, Policy, Profile, Records};
 use crate::store::{
-    ControlsVersion, Evidence, OpenError, Predicate, Retagging, RewriteError, Root, SegmentIndex, StoreError,
-    StoredSegment, Table, TableSpec,
+    ControlsVersion, Evidence, Predicate, Retagging, RewriteError, SegmentIndex, StoreError, StoredSegment, Table,
 };
+pub use opening::OpenProductError;
 
 /// How the records of a product end.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +35,7 @@ pub enum Ending {
 }
 
 /// One product's table as a sweep sees it.
+#[derive(Clone)]
 pub struct Product {
     /// The product.
     pub key: ProductKey,
@@ -59,43 +62,6 @@ pub struct Product {
 }
 
 impl Product {
-    /// Opens a product's table under a policy; `None` for a product that has no records.
-    pub async fn open(root: &Root, policy: &Policy, key: &ProductKey) -> Result<Option<Product>, OpenProductError> {
-        let (Some(spec), Some(records)) =
-            (TableSpec::of(policy, key), policy.products.get(key).and_then(|product| product.records.clone()))
-        else {
-            return Ok(None);
-        };
-        let ending = match &records.end {
-            End::Remove => Ending::Remove,
-            End::Anonymize(anonymize) => Ending::Anonymize(CellPlan::new(anonymize, |name| {
-                spec.column(name).map(|column| column.data_type.clone())
-            })?),
-        };
-        let categories = records.fields.values().filter_map(|class| class.category().cloned()).collect();
-        let table = Table::open(root, Arc::new(spec)).await?;
-        let mut index = SegmentIndex::load(&table).await?;
-        index.follow_ingest();
-        let floor = table.controls();
-        let calendar = Calendar::new(policy.zone, policy.bucket);
-        let (held, controls, stale) = (HashMap::new(), Arc::default(), Stale::new());
-        let (key, outdated) = (key.clone(), None);
-        Ok(Some(Product {
-            key,
-            table,
-            index,
-            ending,
-            categories,
-            records,
-            calendar,
-            held,
-            outdated,
-            controls,
-            stale,
-            floor,
-        }))
-    }
-
     /// Reads what was committed since.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.index.refresh().await?;
@@ -456,29 +422,5 @@ impl HeldBy {
         let mut hasher = DefaultHasher::new();
         holds.iter().for_each(|hold| hold.id.as_str().hash(&mut hasher));
         HeldBy { holds, version, mark: hasher.finish() }
-    }
-}
-
-/// Why a product's table cannot be swept.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenProductError {
-    /// The table cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Its segments cannot be listed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The policy's `anonymize` does not fit it.
-    #[error(transparent)]
-    Plan(#[from] crate::anonymize::PlanError),
-}
-
-impl From<OpenProductError> for SweepError {
-    fn from(error: OpenProductError) -> Self {
-        match error {
-            OpenProductError::Store(error) => SweepError::Store(error),
-            OpenProductError::Plan(error) => SweepError::Plan(error),
-            OpenProductError::Open(error) => SweepError::Store(StoreError::Refused(error.to_string())),
-        }
     }
 }

@@ -22,6 +22,7 @@ use crate::tag::Triggers;
 pub type Seen = HashMap<Arc<str>, ControlsVersion>;
 
 /// What is known of one table's stale tags.
+#[derive(Clone)]
 pub struct Stale {
     notices: Notices,
     triggers: Arc<Triggers>,

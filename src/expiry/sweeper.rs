@@ -145,14 +145,17 @@ pub struct Planned {
 impl Sweeper {
     /// Opens the tables of the products that `wanted` names, or of all.
     pub async fn open(parts: Parts, wanted: Option<&ProductKey>) -> Result<Sweeper, OpenProductError> {
-        let mut products = Vec::new();
-        for key in parts.policy.products.keys().filter(|key| wanted.is_none_or(|wanted| wanted == *key)) {
-            products.extend(Product::open(&parts.root, &parts.policy, key).await?);
-        }
+        let products = Product::open(&parts.root, &parts.policy, wanted).await?;
+        let controls = SharedControls::new(parts.root.clone());
+        Ok(Self::of(products, controls, parts))
+    }
+
+    /// A sweeper of products, by the controls of their root.
+    #[must_use]
+    pub fn of(products: Vec<Product>, controls: SharedControls, parts: Parts) -> Sweeper {
         let Settings { clock_tolerance, clock_settle, .. } = parts.settings;
         let guard = TrustedClock::new(Arc::clone(&parts.clock), parts.metrics.clone(), clock_tolerance, clock_settle);
-        let controls = SharedControls::new(parts.root.clone());
-        Ok(Sweeper {
+        Sweeper {
             parts,
             products,
             controls,
@@ -160,7 +163,7 @@ impl Sweeper {
             failures: Failures::default(),
             turns: Turns::default(),
             writer: Uuid::new_v4(),
-        })
+        }
     }
 
     /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.

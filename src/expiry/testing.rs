@@ -8,7 +8,7 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Bounds, HeldBoard, Parts, Round, Settings, Share, Sweeper};
+use super::{Bounds, HeldBoard, Parts, Product, Round, Settings, Share, Sweeper, Watch};
 use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::{
     Controls, HoldId, Noted, Notice, Notices, Order, Scope, SharedControls, Signature, notify, place, release,
@@ -225,6 +225,18 @@ impl World {
     /// The table.
     pub async fn table(&self) -> Table {
         Table::open(&self.root, Arc::new(TableSpec::of(&self.policy, &sms()).unwrap())).await.unwrap()
+    }
+
+    /// The same in the hands of a sweep that knows nothing yet.
+    pub async fn product(&self) -> Product {
+        Product::open(&self.root, &self.policy, Some(&sms())).await.unwrap().remove(0)
+    }
+
+    /// A watch over it, which is told by `board` what is held.
+    pub async fn watch(&self, board: HeldBoard) -> Watch {
+        let by = (self.policy.as_ref(), self.controls());
+        let clock = Arc::clone(&self.clock) as SharedClock;
+        Watch::of(vec![self.product().await], by, clock, self.metrics.clone(), board)
     }
 
     /// Stores records as ingest does; how many were past all deadlines.

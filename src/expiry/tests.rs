@@ -7,8 +7,8 @@ mod triggers;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::testing::{ANONYMIZE, Sms, World, number, sms, start, texts};
-use super::{Bounds, By, HeldBoard, HeldBy, Product, Watch};
+use super::testing::{ANONYMIZE, Sms, World, number, start, texts};
+use super::{Bounds, By, HeldBoard, HeldBy};
 use crate::clock::{Clock, SharedClock};
 use crate::controls::Scope;
 use crate::ids::Deadline;
@@ -183,8 +183,8 @@ async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_
         world.pass(TimeDelta::days(1));
     }
     world.pass(TimeDelta::days(8));
-    let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
-    let mut other = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let mut one = world.product().await;
+    let mut other = world.product().await;
     let version = one.table.controls();
     let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let plan = one.plan(world.clock.now(), &held, Bounds::default(), |_| false);
@@ -214,16 +214,11 @@ async fn a_record_that_comes_to_an_ended_bucket_is_not_stored() {
     world.balances().await;
 }
 
-async fn watch(world: &World, board: HeldBoard) -> Watch {
-    let clock = std::sync::Arc::clone(&world.clock) as SharedClock;
-    Watch::open(&world.root, &world.policy, clock, world.metrics.clone(), board).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_sweeps_is_seen_to_be_overdue_after_its_grace() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
-    let mut watch = watch(&world, HeldBoard::default()).await;
+    let mut watch = world.watch(HeldBoard::default()).await;
     let overdue = |category: &str| world.metrics.overdue_fields.with_label_values(&["sms", category]).get();
     let due = |horizon: &str| world.metrics.due_fields.with_label_values(&["sms", "content", horizon]).get();
     watch.look().await;
@@ -247,7 +242,7 @@ async fn what_is_held_past_its_deadline_is_counted_apart() {
     world.ingest(&texts(start(), 5)).await;
     world.hold(of(3)).await;
     let board = HeldBoard::default();
-    let (mut sweeper, mut watch) = (world.sweeper_with(board.clone()).await, watch(&world, board).await);
+    let (mut sweeper, mut watch) = (world.sweeper_with(board.clone()).await, world.watch(board).await);
     world.pass(TimeDelta::days(9));
     sweeper.round(None, usize::MAX).await;
     watch.look().await;

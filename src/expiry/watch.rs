@@ -11,14 +11,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
-use super::product::{HeldBy, OpenProductError, Product};
+use super::product::{HeldBy, Product};
 use super::stale::{Seen, StaleRows, Suspect};
 use crate::clock::SharedClock;
 use crate::controls::SharedControls;
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{ControlsVersion, RewriteError, Root, StoreError, StoredSegment};
+use crate::store::{ControlsVersion, RewriteError, StoreError, StoredSegment};
 
 /// How long a process may take to look into segments that holds may cover, before they count as not held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
@@ -90,32 +90,23 @@ struct Watched {
 }
 
 impl Watch {
-    /// Opens the tables of all products.
-    pub async fn open(
-        root: &Root,
-        policy: &Policy,
+    /// A watch over products, by their active policy and the controls of their root.
+    #[must_use]
+    pub fn of(
+        products: Vec<Product>,
+        (policy, controls): (&Policy, SharedControls),
         clock: SharedClock,
         metrics: Metrics,
         board: HeldBoard,
-    ) -> Result<Watch, OpenProductError> {
-        let mut products = Vec::new();
-        for key in policy.products.keys() {
-            if let Some(product) = Product::open(root, policy, key).await? {
-                let graces = product.categories.iter();
-                let graces = graces.map(|category| (category.clone(), least_grace(policy, key, category))).collect();
-                products.push(Watched { product, graces, stale: HashMap::new() });
-            }
-        }
+    ) -> Watch {
+        let watched = |product: Product| {
+            let grace = |category: &Category| (category.clone(), least_grace(policy, &product.key, category));
+            let graces = product.categories.iter().map(grace).collect();
+            Watched { product, graces, stale: HashMap::new() }
+        };
+        let products = products.into_iter().map(watched).collect();
         let since = clock.monotonic();
-        Ok(Watch {
-            controls: SharedControls::new(root.clone()),
-            policy: policy.clone(),
-            clock,
-            metrics,
-            board,
-            products,
-            since,
-        })
+        Watch { controls, policy: policy.clone(), clock, metrics, board, products, since }
     }
 
     /// Counts once, and tells the metrics.

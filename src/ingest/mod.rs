@@ -28,19 +28,20 @@ use tokio::runtime::Handle;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
+use crate::controls::SharedControls;
 use crate::health::{Health, Part};
-use crate::ids::{IdError, Topic};
+use crate::ids::{IdError, ProductKey, Topic};
 use crate::ingest::backoff::Backoff;
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::decode::Decoders;
 use crate::ingest::lane::{Lane, Owning, Shared};
 use crate::ingest::source::Context;
-use crate::ingest::tables::{Tables, Wanted};
+use crate::ingest::tables::Tables;
 use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Records};
-use crate::store::{OpenError, Root, StoreError, TableSpec};
+use crate::store::{OpenError, Root, StoreError, Table, TableSpec};
 use crate::tag::Tagger;
 
 pub use kafka::client_config;
@@ -53,6 +54,10 @@ pub struct Parts {
     pub policy: Arc<Policy>,
     /// Where the tables are.
     pub root: Root,
+    /// The tables of the policy's products, open. Each lane begins with these.
+    pub tables: Vec<Table>,
+    /// The controls of the root.
+    pub controls: SharedControls,
     /// Where time comes from.
     pub clock: SharedClock,
     /// Where counts go.
@@ -148,9 +153,10 @@ fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader
 /// Runs one lane after another until the instance is to stop.
 fn supervise(parts: &Parts, shared: &Arc<Shared>) {
     let mut backoff = Backoff::default();
+    let mut opened = Some(parts.tables.clone());
     while !shared.stop.load(Ordering::Relaxed) {
         let began = shared.clock.monotonic();
-        let why = match lane(parts, shared) {
+        let why = match lane(parts, shared, opened.take()) {
             Ok(mut lane) => {
                 let ran = lane.run();
                 lane.own_nothing();
@@ -188,7 +194,8 @@ fn rest(parts: &Parts, why: &str) {
     }
 }
 
-fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
+/// A lane upon tables that are open, or opened anew.
+fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Result<Lane, StartError> {
     let specs: Vec<(Arc<TableSpec>, &Records)> = parts
         .policy
         .products
@@ -198,14 +205,27 @@ fn lane(parts: &Parts, shared: &Arc<Shared>) -> Result<Lane, StartError> {
             Some((Arc::new(TableSpec::of(&parts.policy, &product.key)?), records))
         })
         .collect();
-    let wanted: Vec<Wanted> =
-        specs.iter().map(|(spec, records)| Wanted { spec: Arc::clone(spec), topics: records.topics.clone() }).collect();
-    let tables = Arc::new(Tables::open(&shared.runtime, &parts.root, &wanted)?);
+    let opened = match opened {
+        Some(opened) => opened,
+        None => {
+            let specs = specs.iter().map(|(spec, _)| Arc::clone(spec)).collect();
+            shared.runtime.block_on(Table::open_all(&parts.root, specs))?
+        }
+    };
+    let topics_of = |product: &ProductKey| {
+        let of = specs.iter().find(|(spec, _)| spec.product == *product);
+        of.map(|(_, records)| records.topics.clone()).unwrap_or_default()
+    };
+    let opened = opened.into_iter().map(|table| {
+        let topics = topics_of(&table.spec().product);
+        (table, topics)
+    });
+    let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), opened));
     let mut works = Vec::with_capacity(specs.len());
     for (spec, records) in &specs {
         works.extend(work(parts, &tables, spec, records)?);
     }
-    let topics: Vec<Topic> = wanted.into_iter().flat_map(|wanted| wanted.topics).collect();
+    let topics: Vec<Topic> = specs.iter().flat_map(|(_, records)| records.topics.iter().cloned()).collect();
     let base = client_config(&parts.config.kafka);
     // A message of the client costs more than its bytes: about as much again.
     let queue = shared.lane_memory / 16;

@@ -3,17 +3,15 @@
 //! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::controls::{Controls, Notices, Since, changes_ingest};
+use crate::controls::{Notices, SharedControls, Since, changes_ingest};
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
-use crate::store::{
-    CommitError, ControlsVersion, EncodedSegment, IngestCommit, OpenError, Root, Segment, StoreError, Table, TableSpec,
-};
+use crate::store::{CommitError, ControlsVersion, EncodedSegment, IngestCommit, Segment, StoreError, Table};
 use crate::tag::{Tagger, Triggers};
 
 /// Segments that are written at once.
@@ -22,32 +20,27 @@ const AT_ONCE: usize = 3;
 /// One lane's tables.
 pub struct Tables {
     runtime: Handle,
-    root: Root,
+    controls: SharedControls,
     products: HashMap<Topic, ProductKey>,
     tables: Mutex<BTreeMap<ProductKey, Table>>,
 }
 
-/// A table that is to be opened: its shape, and the topics that feed it.
-pub struct Wanted {
-    /// Its shape.
-    pub spec: Arc<TableSpec>,
-    /// The topics.
-    pub topics: Vec<Topic>,
-}
-
 impl Tables {
-    /// Opens every wanted table under `root`, creating what is not there.
-    ///
-    /// Errors with the first table that cannot be opened.
-    pub fn open(runtime: &Handle, root: &Root, wanted: &[Wanted]) -> Result<Self, OpenError> {
+    /// Those of a lane, which are open, each with the topics that feed it, and the controls of their root.
+    #[must_use]
+    pub fn new(
+        runtime: &Handle,
+        controls: SharedControls,
+        opened: impl IntoIterator<Item = (Table, Vec<Topic>)>,
+    ) -> Self {
         let mut tables = BTreeMap::new();
         let mut products = HashMap::new();
-        for Wanted { spec, topics } in wanted {
-            let table = runtime.block_on(Table::open(root, Arc::clone(spec)))?;
-            tables.insert(spec.product.clone(), table);
-            products.extend(topics.iter().map(|topic| (topic.clone(), spec.product.clone())));
+        for (table, topics) in opened {
+            let product = table.spec().product.clone();
+            products.extend(topics.into_iter().map(|topic| (topic, product.clone())));
+            tables.insert(product, table);
         }
-        Ok(Self { runtime: runtime.clone(), root: root.clone(), products, tables: Mutex::new(tables) })
+        Self { runtime: runtime.clone(), controls, products, tables: Mutex::new(tables) }
     }
 
     fn tables(&self) -> MutexGuard<'_, BTreeMap<ProductKey, Table>> {
@@ -100,7 +93,7 @@ impl Tables {
                 done => return done,
             }
             let newest = table.controls();
-            let since = changes_ingest(&self.root, (batch.controls, newest), &batch.evidence.policy_version);
+            let since = changes_ingest(&self.controls, (batch.controls, newest), &batch.evidence.policy_version);
             match self.runtime.block_on(since).map_err(CommitError::Store)? {
                 Since::Stands => {}
                 Since::Anew => return Err(CommitError::ControlsMoved),
@@ -125,7 +118,7 @@ impl Tables {
 
     /// What the controls that a writer acts on who begins now say of triggers. Errors if they cannot be read.
     pub fn triggers(&self, product: &ProductKey, tagger: &Tagger) -> Result<Triggers, StoreError> {
-        let controls = self.runtime.block_on(Controls::load(&self.root, self.controls(product)))?;
+        let controls = self.runtime.block_on(self.controls.newest(self.controls(product)))?;
         Ok(Notices::of(&controls, product, tagger.calendar()).triggers(tagger.records()))
     }
 

@@ -89,7 +89,7 @@ async fn who_share_controls_are_given_the_same_until_another_policy_takes_force(
 async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused() {
     let (_folder, root) = one_table().await;
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
-    check_active(&root, first.policy.as_ref().unwrap()).await.unwrap();
+    check_active(&SharedControls::new(root.clone()), first.policy.as_ref().unwrap()).await.unwrap();
     activate(&root, (&first, &second), &signature()).await.unwrap();
     assert_eq!(in_force(&root).await.as_deref(), Some("2"));
     let again = activate(&root, (&second, &second), &signature()).await.unwrap();
@@ -217,7 +217,10 @@ async fn an_activation_killed_at_any_step_is_finished_by_saying_it_again_or_by_w
             let (_folder, root) = two_tables().await;
             assert!(!command(&root, die_at).success(), "{what} was never reached");
             let first = checked("1", "30 days").policy.unwrap();
-            assert!(check_active(&root, &first).await.is_err(), "nobody starts with the old one: {what}");
+            assert!(
+                check_active(&SharedControls::new(root.clone()), &first).await.is_err(),
+                "nobody starts with the old one: {what}"
+            );
             if again {
                 assert!(command(&root, "").success(), "{what}");
             } else {

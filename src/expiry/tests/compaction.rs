@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::super::testing::{ANONYMIZE, World, number, sms, start, texts};
-use super::super::{By, Compacted, Compacting, Compaction, HeldBy, Product, Rule};
+use super::super::{By, Compacted, Compacting, Compaction, HeldBy, Rule};
 use super::of;
 use crate::clock::{Clock, SharedClock};
 use crate::store::{SegmentIndex, StoredSegment};
@@ -131,7 +131,7 @@ async fn of_two_that_compact_one_wins_and_the_other_lets_it_be() {
         world.ingest(&texts(start(), 9)).await;
     }
     world.pass(TimeDelta::hours(20));
-    let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let mut one = world.product().await;
     let version = one.table.controls();
     let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
@@ -158,7 +158,7 @@ async fn a_hold_that_comes_meanwhile_makes_a_merge_let_go() {
         world.ingest(&texts(start(), 9)).await;
     }
     world.pass(TimeDelta::hours(20));
-    let mut one = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let mut one = world.product().await;
     let version = one.table.controls();
     let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);

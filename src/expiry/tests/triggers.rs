@@ -3,11 +3,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::watch;
 use crate::clock::Clock;
 use crate::controls::{Noted, Notice, NoticeError, Scope, Signature, activate};
-use crate::expiry::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, sms, start, texts};
-use crate::expiry::{Action, HeldBoard, Product};
+use crate::expiry::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, start, texts};
+use crate::expiry::{Action, HeldBoard};
 use crate::store::{ControlsVersion, SegmentIndex};
 
 const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
@@ -188,7 +187,7 @@ async fn a_held_row_keeps_its_data_while_its_tags_change() {
 async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_by_them() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
-    let mut watch = watch(&world, HeldBoard::default()).await;
+    let mut watch = world.watch(HeldBoard::default()).await;
     let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
     let overdue = || world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
     // A notice of an end long ago: late is what is not gone within the grace after the notice.
@@ -214,7 +213,7 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     let (works, more) = sweeper.plan(world.clock.now()).await.unwrap();
     assert!(works.len() == 1 && !more);
     assert_eq!((works[0].work.action.clone(), works[0].work.records()), (Action::Retag, 4));
-    let mut product = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+    let mut product = world.product().await;
     product.controls(&world.controls()).await.unwrap();
     assert_eq!(product.suspected().len(), 2);
     world.sweep().await;
@@ -228,7 +227,7 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     world.ingest(&texts(start(), 20)).await;
     world.contract_end("rare", start()).await;
     let suspects = async |world: &World| {
-        let mut anew = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+        let mut anew = world.product().await;
         anew.refresh().await.unwrap();
         anew.controls(&world.controls()).await.unwrap();
         anew.suspected().len()

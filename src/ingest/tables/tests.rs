@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::{Tables, Wanted};
-use crate::controls::{Order, Scope, Signature, place, release};
+use super::Tables;
+use crate::controls::{Order, Scope, SharedControls, Signature, place, release};
 use crate::ids::ProductKey;
 use crate::store::testing::{batch, noon, root, spec};
 use crate::store::{CommitError, ControlLog, ControlsVersion, Evidence, Root, StoreError, Table, audit};
@@ -17,8 +17,9 @@ struct Scene {
 fn scene() -> Scene {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (folder, root) = root();
-    let wanted = Wanted { spec: spec(), topics: vec!["traffic.sms".parse().unwrap()] };
-    let tables = Tables::open(runtime.handle(), &root, &[wanted]).unwrap();
+    let table = runtime.block_on(Table::open(&root, spec())).unwrap();
+    let opened = [(table, vec!["traffic.sms".parse().unwrap()])];
+    let tables = Tables::new(runtime.handle(), SharedControls::new(root.clone()), opened);
     Scene { runtime, _folder: folder, root, tables, sms: "sms".parse().unwrap() }
 }
 

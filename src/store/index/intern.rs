@@ -22,7 +22,7 @@ pub(super) struct Told {
 }
 
 /// Everything that was seen, by its text.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Interner {
     buckets: HashMap<String, Bucket>,
     profiles: HashMap<String, ProfileId>,

@@ -19,6 +19,7 @@ use super::table::Table;
 use intern::Interner;
 
 /// All active segments of a table at one version.
+#[derive(Clone)]
 pub struct SegmentIndex {
     log: Log,
     version: u64,
@@ -28,7 +29,7 @@ pub struct SegmentIndex {
 }
 
 /// The segments, and what is needed to make more of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Files {
     segments: BTreeMap<Arc<str>, StoredSegment>,
     /// Paths of active files that are no segments that this version understands.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::StructType;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::Serialize;
@@ -85,7 +86,8 @@ impl Shelf {
     }
 }
 
-/// One product's table, at the newest version that it has seen.
+/// One product's table, at the newest version that it has seen. A clone sees what comes for itself.
+#[derive(Clone)]
 pub struct Table {
     spec: Arc<TableSpec>,
     /// The columns of `spec` in Delta's types.
@@ -99,6 +101,17 @@ pub struct Table {
 }
 
 impl Table {
+    /// Tables that are opened at once: while the store answers for one, another is worked on.
+    pub const AT_ONCE: usize = 4;
+
+    /// Opens tables as [`Table::open`] does, [`Table::AT_ONCE`] at a time, and gives them in the same order.
+    ///
+    /// Errors with the first that cannot be opened.
+    pub async fn open_all(root: &Root, specs: Vec<Arc<TableSpec>>) -> Result<Vec<Table>, super::OpenError> {
+        let opened = stream::iter(specs).map(|spec| Table::open(root, spec));
+        opened.buffered(Self::AT_ONCE).try_collect().await
+    }
+
     /// Opens a product's table at its newest version; creates it if there is none, and adds the columns that it lacks.
     pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, super::OpenError> {
         open::open(root, spec).await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::controls::{Controls, Notices, Since, changes_ingest};
+use ebbtide::controls::{Controls, Notices, SharedControls, Since, changes_ingest};
 use ebbtide::ids::{Offset, Partition, TopicPartition};
 use ebbtide::policy::Policy;
 use ebbtide::store::{
@@ -61,8 +61,8 @@ impl Writer {
                     Err(CommitError::ControlsMoved) => {}
                     Err(error) => panic!("{error}"),
                 }
-                let newest = self.table.controls();
-                match changes_ingest(&self.root, (batch.controls, newest), &self.policy.version).await.unwrap() {
+                let (newest, controls) = (self.table.controls(), SharedControls::new(self.root.clone()));
+                match changes_ingest(&controls, (batch.controls, newest), &self.policy.version).await.unwrap() {
                     Since::Stands => batch.controls = newest,
                     Since::Policy(_) => return self.give_up(batch).await,
                     Since::Anew => break,

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::retag::{column, some, swept, take};
 use crate::clock::Clock;
 use crate::expiry::testing::{World, policy_text_of, read, start, texts};
-use crate::expiry::{Action, HeldBoard, Watch};
+use crate::expiry::{Action, HeldBoard};
 use crate::policy::Checked;
 
 fn kept(version: &str, days: u32) -> Checked {
@@ -39,15 +39,7 @@ async fn a_policy_and_a_notice_that_nobody_swept_between_are_both_carried_out_an
     let mut world = world().await;
     world.contract_end("acme", start()).await;
     take(&mut world, (&kept("test-1", 2), &kept("test-2", 5))).await;
-    let mut watch = Watch::open(
-        &world.root,
-        &world.policy,
-        std::sync::Arc::clone(&world.clock) as crate::clock::SharedClock,
-        world.metrics.clone(),
-        HeldBoard::default(),
-    )
-    .await
-    .unwrap();
+    let mut watch = world.watch(HeldBoard::default()).await;
     let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
     watch.look().await;
     assert_eq!(stale(), 20);

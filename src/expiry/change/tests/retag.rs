@@ -13,7 +13,7 @@ use super::{messages, policy};
 use crate::clock::Clock;
 use crate::controls::{Scope, Signature, activate};
 use crate::expiry::testing::{SCHEMA, World, number, policy_text, read, read_with, sms, start, texts};
-use crate::expiry::{HeldBoard, Round, Watch, survey};
+use crate::expiry::{HeldBoard, Round, survey};
 use crate::ids::Country;
 use crate::policy::{Calendar, Checked, Policy, Resolver};
 use crate::store::testing::rewrite;
@@ -308,9 +308,7 @@ async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_da
     world.pass(TimeDelta::days(5));
     take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 1 days")])))).await;
     let board = HeldBoard::default();
-    let mut watch = Watch::open(&world.root, &world.policy, world.clock.clone(), world.metrics.clone(), board.clone())
-        .await
-        .unwrap();
+    let mut watch = world.watch(board.clone()).await;
     watch.look().await;
     let overdue = |world: &World| world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
     let stale = |world: &World| world.metrics.stale_tag_records.with_label_values(&["sms"]).get();

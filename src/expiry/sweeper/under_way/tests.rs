@@ -54,7 +54,7 @@ async fn worlds() -> Vec<World> {
 async fn carry_out(worlds: &[World], said: &[Verdict]) -> (Verdict, usize, usize) {
     let (mut products, mut held, mut todo) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (index, world) in worlds.iter().enumerate() {
-        let mut product = Product::open(&world.root, &world.policy, &sms()).await.unwrap().unwrap();
+        let mut product = world.product().await;
         let version = product.table.controls();
         let holds = HeldBy::at(product.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
         let plan = product.plan(world.clock.now(), &holds, Bounds::default(), |_| false);

@@ -71,7 +71,7 @@ impl Shared {
 
     async fn sweeping(&self) -> Sweeping {
         let policy = self.policy().await;
-        let product = Product::open(&self.root, &policy, &sms()).await.unwrap().unwrap();
+        let product = Product::open(&self.root, &policy, Some(&sms())).await.unwrap().remove(0);
         Sweeping { policy, product }
     }
 
@@ -120,7 +120,9 @@ pub async fn ingest(shared: Shared, most: usize) {
                 stop("controls-moved");
                 let newest = table.controls();
                 let policy = &batch.evidence.policy_version;
-                let since = changes_ingest(&shared.root, (batch.controls, newest), policy).await.unwrap();
+                let since = changes_ingest(&SharedControls::new(shared.root.clone()), (batch.controls, newest), policy)
+                    .await
+                    .unwrap();
                 if since != Since::Stands {
                     return table.discard(batch.segments).await;
                 }

@@ -1,0 +1,94 @@
+//! Opening products: their tables and segments, and nothing known yet beyond them.
+//!
+//! Promises the products in the policy's order, a few of them opened at once. To open one costs what its log holds, so whoever
+//! needs one twice clones it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, future, stream};
+
+use super::{Ending, Product};
+use crate::anonymize::{CellPlan, PlanError};
+use crate::expiry::error::SweepError;
+use crate::expiry::stale::Stale;
+use crate::ids::ProductKey;
+use crate::policy::{Calendar, End, Policy};
+use crate::store::{OpenError, Root, SegmentIndex, StoreError, Table, TableSpec};
+
+/// Why a product's table cannot be swept.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenProductError {
+    /// The table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its segments cannot be listed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policy's `anonymize` does not fit it.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl From<OpenProductError> for SweepError {
+    fn from(error: OpenProductError) -> Self {
+        match error {
+            OpenProductError::Store(error) => SweepError::Store(error),
+            OpenProductError::Plan(error) => SweepError::Plan(error),
+            OpenProductError::Open(error) => SweepError::Store(StoreError::Refused(error.to_string())),
+        }
+    }
+}
+
+impl Product {
+    /// Opens the tables of a policy's products under `root`, or of the `wanted` one.
+    pub async fn open(
+        root: &Root,
+        policy: &Policy,
+        wanted: Option<&ProductKey>,
+    ) -> Result<Vec<Product>, OpenProductError> {
+        let keys = policy.products.keys().filter(|key| wanted.is_none_or(|wanted| wanted == *key));
+        let specs = keys.filter_map(|key| TableSpec::of(policy, key)).map(Arc::new).collect();
+        Self::of(Table::open_all(root, specs).await?, policy).await
+    }
+
+    /// Those of tables that are open.
+    pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<Product>, OpenProductError> {
+        let products = stream::iter(tables).map(|table| Self::of_one(table, policy)).buffered(Table::AT_ONCE);
+        products.try_filter_map(future::ok).try_collect().await
+    }
+
+    /// `None` for a product that has no records.
+    async fn of_one(table: Table, policy: &Policy) -> Result<Option<Product>, OpenProductError> {
+        let key = table.spec().product.clone();
+        let Some(records) = policy.products.get(&key).and_then(|product| product.records.clone()) else {
+            return Ok(None);
+        };
+        let ending = match &records.end {
+            End::Remove => Ending::Remove,
+            End::Anonymize(anonymize) => Ending::Anonymize(CellPlan::new(anonymize, |name| {
+                table.spec().column(name).map(|column| column.data_type.clone())
+            })?),
+        };
+        let categories = records.fields.values().filter_map(|class| class.category().cloned()).collect();
+        let mut index = SegmentIndex::load(&table).await?;
+        index.follow_ingest();
+        let floor = table.controls();
+        let calendar = Calendar::new(policy.zone, policy.bucket);
+        let (held, controls, stale) = (HashMap::new(), Arc::default(), Stale::new());
+        Ok(Some(Product {
+            key,
+            table,
+            index,
+            ending,
+            categories,
+            records,
+            calendar,
+            held,
+            outdated: None,
+            controls,
+            stale,
+            floor,
+        }))
+    }
+}
