@@ -9,7 +9,9 @@ there. Each record stands once, or has come to its end, or was past it on arriva
 
 import argparse
 import collections
+import concurrent.futures
 import json
+import multiprocessing
 import os
 import re
 
@@ -84,6 +86,14 @@ class Judge:
 
     def say(self, text):
         self.wrong.append(text)
+
+    def absorb(self, other):
+        """Takes what another found in another table."""
+        self.wrong += other.wrong
+        self.due += other.due
+        self.remembered += other.remembered
+        self.living = (self.living + other.living)[:LIVING]
+        self.whole += other.whole
 
     def record(self, where, product, line, row):
         """Judges one record and its row, or None."""
@@ -170,6 +180,16 @@ def written(root):
     return dict(found)
 
 
+def judged(args, product, produced):
+    """Judges one product's table and books: what was counted, and the judge with all that it found."""
+    judge = Judge(args)
+    standing, cells = judge.table(product, produced)
+    said = {"produced": len(produced), "stand": standing, "in_cells": cells}
+    if not args.held_only:
+        said |= judge.books(product, produced, standing, cells)
+    return said, judge
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", required=True)
@@ -194,11 +214,13 @@ def main():
                 continue
         produced[product][(line["topic"], line["partition"], line["offset"])] = line
     said = {}
-    for product, by_key in sorted(produced.items()):
-        standing, cells = judge.table(product, by_key)
-        said[product] = {"produced": len(by_key), "stand": standing, "in_cells": cells}
-        if not args.held_only:
-            said[product] |= judge.books(product, by_key, standing, cells)
+    # Beside running instances no core is to spare.
+    processes = 1 if args.held_only else os.cpu_count()
+    with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        work = {product: pool.submit(judged, args, product, by_key) for product, by_key in sorted(produced.items())}
+        for product, done in work.items():
+            said[product], one = done.result()
+            judge.absorb(one)
     said["held"] = judge.whole
     if not args.held_only:
         said["due values"], said["bytes"] = len(judge.due), written(args.root)

@@ -111,6 +111,7 @@ class Oracle:
             return self.start(day + datetime.timedelta(days=number * DAYS[unit]) + whole)
         return self.start(add_months(day, number * MONTHS[unit]) + whole)
 
+    @functools.lru_cache(maxsize=100_000)
     def rule(self, product, category, country, tenant):
         """The most specific rule that matches: a tenant's, then a jurisdiction's, a category's, a product's."""
         best, best_rank = None, None
