@@ -76,9 +76,8 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// How far the next round reaches. `number` should be another one in each instance and round; `owns` tells whether the
-    /// instance has a share of its own.
-    pub fn next(&mut self, number: u64, owns: bool) -> Reach {
+    /// How far the next round reaches; `owns` tells whether the instance has a share of its own.
+    fn next(&mut self, number: u64, owns: bool) -> Reach {
         self.reach = match (owns && self.busy && self.own_rounds < OWN_ROUNDS, self.raced) {
             (true, _) => Reach::Own,
             (false, true) => Reach::Part(number % PARTS),
@@ -88,11 +87,12 @@ impl Turns {
         self.reach
     }
 
-    /// Notes how the round went: how many pieces of work were done, and in how many another instance was faster.
-    pub fn note(&mut self, done: u64, raced: u64) {
+    /// Notes how the round went: how many pieces of work were done, in how many another instance was faster, and whether any was
+    /// of another's share.
+    pub fn note(&mut self, done: u64, raced: u64, others: bool) {
         self.busy = done > 0;
         if self.reach != Reach::Own {
-            self.raced = raced > 0 || (self.raced && done > 0);
+            self.raced = raced > 0 || (self.raced && others);
         }
     }
 }
@@ -107,12 +107,11 @@ pub enum Share {
 }
 
 impl Share {
-    /// Whether anything is in it whatever the time: not before an instance owns a partition.
-    #[must_use]
-    pub fn is_something(&self) -> bool {
+    /// How far the next round of it reaches, in its turn. `number` should be another one in each instance and round.
+    pub fn next_reach(&self, turns: &mut Turns, number: u64) -> Reach {
         match self {
-            Share::All => true,
-            Share::Of(owned, _) => !owned.is_empty(),
+            Share::All => Reach::Late,
+            Share::Of(owned, _) => turns.next(number, !owned.is_empty()),
         }
     }
 

@@ -222,7 +222,7 @@ impl Sweeper {
         // Also where nothing is due: a jump that nobody sees would count against a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
-        let reach = self.turns.next(rand::random(), self.parts.share.is_something());
+        let reach = self.parts.share.next_reach(&mut self.turns, rand::random());
         for index in 0..self.products.len() {
             match self.plan_of(index, until.map_or(now, |until| until.min(now)), reach).await {
                 Ok(of) => {
@@ -242,7 +242,9 @@ impl Sweeper {
             }
         }
         let (todo, more) = in_order(plans);
-        round.more |= more || todo.len() > steps;
+        // What is late in the other parts was not looked at.
+        round.more |= more || todo.len() > steps || matches!(reach, Reach::Part(_));
+        let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
         // Also where nothing was due: by a commit that is dated ahead, all others' clocks are behind.
         if self.look_at_clock() == Verdict::Trusted {
@@ -254,10 +256,17 @@ impl Sweeper {
             let (held, settled) = (product.held_paths(held), product.settled_paths());
             self.parts.board.tell(&product.key, Known { held, settled, seen: product.seen() });
         }
-        self.turns.note(round.works, round.stale);
+        self.turns.note(round.works, round.stale, others);
         let products = &self.products;
         self.failures.retain(|path| products.iter().any(|product| product.index.get(path).is_some()));
         round
+    }
+
+    /// Whether a piece of work is of this instance's own share.
+    fn owns(&self, index: usize, work: &Work) -> bool {
+        let partitions = self.products[index].table.partitions();
+        let own = self.parts.share.of(&partitions, Reach::Own, self.parts.clock.now());
+        work.segments.first().is_some_and(|segment| own.has(segment))
     }
 
     async fn carry_out(&mut self, todo: Vec<(usize, Work)>, held: &BTreeMap<usize, HeldBy>, round: &mut Round) {
@@ -323,7 +332,9 @@ pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
             Some(_) => sweeper.round(None, usize::MAX).await,
             None => Round::default(),
         };
-        let idle = round.works == 0 || round.clock.is_some();
+        // A part in which nothing was late says nothing of the others.
+        let nothing = round.works == 0 && (!round.more || round.failed > 0 || round.stale > 0);
+        let idle = nothing || round.clock.is_some();
         let mut at_once = round.more && !idle;
         // What is due goes first: nothing is compacted while a sweep has work.
         if idle && let Some(compaction) = &mut rhythm.compaction {

@@ -6,52 +6,48 @@ use crate::expiry::testing::{World, start, texts};
 use crate::ids::Partition;
 use crate::store::SegmentIndex;
 
-/// How far each of some rounds reaches, of which each did and lost so many pieces of work.
-fn rounds(turns: &mut Turns, owns: bool, went: &[(u64, u64)]) -> Vec<Reach> {
-    let next = went.iter().map(|(done, raced)| {
+/// How far each of some rounds reaches, of which each did and lost so many pieces of work, and found some of another's share.
+fn rounds(turns: &mut Turns, owns: bool, went: &[(u64, u64, bool)]) -> Vec<Reach> {
+    let next = went.iter().map(|(done, raced, others)| {
         let reach = turns.next(11, owns);
-        turns.note(*done, *raced);
+        turns.note(*done, *raced, *others);
         reach
     });
     next.collect()
 }
 
-/// Those of an instance that found nobody at what is late, in its first round.
-fn alone() -> Turns {
-    let mut turns = Turns::default();
-    assert_eq!(rounds(&mut turns, true, &[(0, 0)]), [Reach::Part(3)]);
-    turns
-}
+const OWN: Reach = Reach::Own;
+const LATE: Reach = Reach::Late;
+const PART: Reach = Reach::Part(3);
 
 #[test]
 fn own_work_goes_first_and_late_work_of_others_in_every_fourth_round() {
-    let reaches = rounds(&mut alone(), true, &[(5, 0); 9]);
-    let (own, late) = (Reach::Own, Reach::Late);
-    assert_eq!(reaches, [late, own, own, own, late, own, own, own, late]);
+    let reaches = rounds(&mut Turns::default(), true, &[(5, 0, false); 9]);
+    assert_eq!(reaches, [PART, OWN, OWN, OWN, LATE, OWN, OWN, OWN, LATE]);
 }
 
 #[test]
 fn who_has_nothing_to_do_reaches_to_all_that_is_late() {
-    let reaches = rounds(&mut alone(), true, &[(0, 0), (0, 0), (1, 0), (0, 0), (0, 0)]);
-    assert_eq!(reaches, [Reach::Late, Reach::Late, Reach::Late, Reach::Own, Reach::Late]);
+    let (nothing, own) = ((0, 0, false), (1, 0, false));
+    let reaches = rounds(&mut Turns::default(), true, &[nothing, nothing, own, nothing, nothing]);
+    assert_eq!(reaches, [PART, LATE, LATE, OWN, LATE]);
 }
 
 #[test]
-fn who_lost_a_race_reaches_to_a_part_until_that_is_empty() {
-    let reaches = rounds(&mut alone(), true, &[(0, 2), (1, 0), (0, 0), (0, 0), (0, 0)]);
-    assert_eq!(reaches, [Reach::Late, Reach::Part(3), Reach::Own, Reach::Part(3), Reach::Late]);
+fn who_lost_a_race_reaches_to_a_part_until_nothing_of_others_is_in_it() {
+    let (lost, others, own) = ((0, 2, true), (1, 0, true), (1, 0, false));
+    let reaches = rounds(&mut Turns::default(), true, &[own, own, own, own, lost, others, own, own, own, own, own]);
+    assert_eq!(reaches, [PART, OWN, OWN, OWN, LATE, PART, OWN, OWN, OWN, PART, OWN]);
 }
 
 #[test]
 fn who_owns_nothing_yet_does_part_after_part_and_has_no_round_of_its_own() {
-    let (part, late) = (Reach::Part(3), Reach::Late);
+    let (done, lost, nothing) = ((5, 0, true), (5, 2, true), (0, 0, false));
     let mut turns = Turns::default();
-    assert_eq!(
-        rounds(&mut turns, false, &[(5, 0), (5, 2), (5, 0), (0, 0), (5, 1), (5, 0)]),
-        [part, part, part, part, late, part]
-    );
+    let reaches = rounds(&mut turns, false, &[done, lost, done, nothing, lost, done]);
+    assert_eq!(reaches, [PART, PART, PART, PART, LATE, PART]);
     // Once it has a share, that goes first.
-    assert_eq!(rounds(&mut turns, true, &[(5, 0)]), [Reach::Own]);
+    assert_eq!(rounds(&mut turns, true, &[done]), [OWN]);
 }
 
 /// By instance and reach, the segments of a table that are its.

@@ -111,6 +111,7 @@ pub async fn ingest(shared: Shared, most: usize) {
     }
     let read = Read { from, records: &records, at: shared.now() };
     let tagger = knowing(&shared.root, &policy, &table).await;
+    let controls = SharedControls::new(shared.root.clone());
     let mut batch = written(&table, &policy, &tagger, read).await;
     stop("written");
     loop {
@@ -120,9 +121,7 @@ pub async fn ingest(shared: Shared, most: usize) {
                 stop("controls-moved");
                 let newest = table.controls();
                 let policy = &batch.evidence.policy_version;
-                let since = changes_ingest(&SharedControls::new(shared.root.clone()), (batch.controls, newest), policy)
-                    .await
-                    .unwrap();
+                let since = changes_ingest(&controls, (batch.controls, newest), policy).await.unwrap();
                 if since != Since::Stands {
                     return table.discard(batch.segments).await;
                 }
