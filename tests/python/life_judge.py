@@ -10,6 +10,7 @@ there. Each record stands once, or has come to its end, or was past it on arriva
 import argparse
 import collections
 import concurrent.futures
+import functools
 import json
 import multiprocessing
 import os
@@ -214,12 +215,12 @@ def main():
                 continue
         produced[product][(line["topic"], line["partition"], line["offset"])] = line
     said = {}
-    # Beside running instances no core is to spare.
-    processes = 1 if args.held_only else os.cpu_count()
-    with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        work = {product: pool.submit(judged, args, product, by_key) for product, by_key in sorted(produced.items())}
-        for product, done in work.items():
-            said[product], one = done.result()
+    products, records = sorted(produced), [produced[product] for product in sorted(produced)]
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        # Beside running instances no core is to spare.
+        each = map if args.held_only else pool.map
+        for product, (counted, one) in zip(products, each(functools.partial(judged, args), products, records)):
+            said[product] = counted
             judge.absorb(one)
     said["held"] = judge.whole
     if not args.held_only:

@@ -74,7 +74,7 @@ class Oracle:
         data = self.policy.data
         self.hourly = data.get("bucket", "day") == "hour"
         self.zone = zoneinfo.ZoneInfo(data["zone"])
-        self.rules = data["rules"]
+        self.rules, self.ruled = data["rules"], {}
 
     def label(self, bucket):
         """A bucket as the tables have it."""
@@ -111,9 +111,14 @@ class Oracle:
             return self.start(day + datetime.timedelta(days=number * DAYS[unit]) + whole)
         return self.start(add_months(day, number * MONTHS[unit]) + whole)
 
-    @functools.lru_cache(maxsize=100_000)
     def rule(self, product, category, country, tenant):
         """The most specific rule that matches: a tenant's, then a jurisdiction's, a category's, a product's."""
+        asked = (product, category, country, tenant)
+        if asked not in self.ruled:
+            self.ruled[asked] = self.find_rule(*asked)
+        return self.ruled[asked]
+
+    def find_rule(self, product, category, country, tenant):
         best, best_rank = None, None
         for rule in self.rules:
             matches = [("tenants", tenant), ("jurisdictions", country), ("categories", category), ("products", product)]

@@ -29,6 +29,8 @@ def connect():
     connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
     connection.execute(f"LOAD '{extension}'")
     connection.execute("SET TimeZone = 'UTC'")
+    # It would draw a bar among the answers of who takes longer than two seconds.
+    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
