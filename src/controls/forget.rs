@@ -66,11 +66,11 @@ impl Settler {
         Ok(forgotten)
     }
 
-    /// Puts controls in the place of others, in the log and in what is known of it; how many.
+    /// Puts controls in the place of others, in the log and in what is known of it; how many another had not put there.
     async fn replace(&mut self, controls: Vec<(ControlsVersion, Control)>) -> Result<usize, StoreError> {
-        let (log, count) = (ControlLog::open(&self.root), controls.len());
+        let (log, mut count) = (ControlLog::open(&self.root), 0);
         for (version, control) in controls {
-            log.replace(version, &control.to_value()?).await?;
+            count += usize::from(log.replace(version, &control.to_value()?).await?);
             self.controls.replace(version, control);
         }
         Ok(count)

@@ -1,6 +1,6 @@
 //! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for the partitions it owns.
 //!
-//! Lanes share nothing that changes, so an instance with two of them is two small instances. A lane is a plain loop:
+//! Lanes share nothing that one of them changes, so an instance with two of them is two small instances. A lane is a plain loop:
 //! poll, gather, commit. Whatever goes wrong that it cannot wait out makes it drop what is uncommitted and join anew,
 //! which is always right, because it starts where the tables stand. Must never pass a record that is in no commit.
 

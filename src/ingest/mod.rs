@@ -95,7 +95,7 @@ pub enum StartError {
 /// Starts the lanes, and beside them what reads notices; each runs until `stop` is set, and joins the group anew after whatever it cannot wait out.
 ///
 /// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
-pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
+pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
     let base = client_config(&parts.config.kafka);
     let topic = Topic::new(&parts.config.kafka.dead_letter_topic)?;
     let notices = notices(&parts, &topic)?;
@@ -112,14 +112,15 @@ pub fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
         instance: uuid::Uuid::new_v4(),
         owning: Arc::clone(&parts.owning),
     });
+    let tables = std::mem::take(&mut parts.tables);
     let parts = Arc::new(parts);
     let mut lanes = Vec::new();
     for number in 0..parts.config.ingest.lanes {
-        let (parts, shared) = (Arc::clone(&parts), Arc::clone(&shared));
+        let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
         let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             // Two lanes of an instance write to one log.
             let _lane = tracing::error_span!("lane", number).entered();
-            supervise(&parts, &shared);
+            supervise(&parts, &shared, tables);
         })?;
         lanes.push(lane);
     }
@@ -150,10 +151,10 @@ fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader
     }))
 }
 
-/// Runs one lane after another until the instance is to stop.
-fn supervise(parts: &Parts, shared: &Arc<Shared>) {
+/// Runs one lane after another until the instance is to stop; the first upon tables that are open.
+fn supervise(parts: &Parts, shared: &Arc<Shared>, tables: Vec<Table>) {
     let mut backoff = Backoff::default();
-    let mut opened = Some(parts.tables.clone());
+    let mut opened = Some(tables);
     while !shared.stop.load(Ordering::Relaxed) {
         let began = shared.clock.monotonic();
         let why = match lane(parts, shared, opened.take()) {

@@ -1,4 +1,4 @@
-//! The tables that one lane commits to, and what it asks of them. Each lane has tables of its own, so no lock is ever waited on.
+//! The tables that one lane commits to, and what it asks of them. Each lane has tables of its own, so none waits for another.
 //!
 //! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
 

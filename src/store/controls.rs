@@ -95,14 +95,17 @@ impl ControlLog {
         }
     }
 
-    /// Puts `control` in the place of the one of that version, whole and synced: nothing of the old bytes has a name then.
+    /// Puts `control` in the place of the one of that version, whole and synced: nothing of the old bytes has a name then. False
+    /// if it stands there already.
     ///
     /// For forgetting what is over and for nothing else: who has read the old one does not read it again.
-    pub async fn replace(&self, version: ControlsVersion, control: &Value) -> Result<(), StoreError> {
-        self.read(version).await?;
+    pub async fn replace(&self, version: ControlsVersion, control: &Value) -> Result<bool, StoreError> {
+        if self.read(version).await? == *control {
+            return Ok(false);
+        }
         let options = PutOptions::from(PutMode::Overwrite);
         self.store.put_opts(&self.path(version), whole(control).into(), options).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Deletes what a crash left in the folder under passing names, if it was written before `old`.

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use crate::controls::testing::{naming, of_subject, order, signature, spec_of, two_tables};
 use crate::controls::{
-    Controls, FORGET_AFTER, HoldId, HoldState, PlaceError, ReleaseError, Scope, Settler, Signature, forget, place,
-    release, settle, standing,
+    Controls, FORGET_AFTER, HoldId, HoldState, PlaceError, ReleaseError, Scope, Settler, SharedControls, Signature,
+    forget, place, release, settle, standing,
 };
 use crate::ids::ProductKey;
 use crate::store::testing::{batch, noon, root, spec};
@@ -125,6 +125,35 @@ async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_
         assert_eq!(settler.forget(over).await.unwrap(), 0, "{n}");
         assert_eq!(naming(&root).len(), 0, "{n}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_the_start() {
+    let (_folder, root) = root();
+    let (shared, mut settler) = (SharedControls::new(root.clone()), Settler::new(root.clone()));
+    let versions = async |shared: &SharedControls, settler: &mut Settler| {
+        let newest = shared.newest(ControlsVersion(0)).await.map(|controls| controls.version());
+        (newest.ok(), settler.settle(&signature()).await.is_ok())
+    };
+    place(&root, order(of_subject()), &signature()).await.unwrap();
+    assert_eq!(versions(&shared, &mut settler).await, (Some(ControlsVersion(1)), true));
+    // The folder is put back as it was before.
+    std::fs::remove_file(root.controls_folder().join("00000000000000000001.json")).unwrap();
+    assert_eq!(versions(&shared, &mut settler).await, (None, false));
+    assert_eq!(versions(&shared, &mut settler).await, (Some(ControlsVersion(0)), true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_forgot_is_not_counted_again() {
+    let (_folder, root) = two_tables().await;
+    let mut settlers = [Settler::new(root.clone()), Settler::new(root.clone())];
+    place(&root, order(of_subject()), &signature()).await.unwrap();
+    for settler in &mut settlers {
+        settler.settle(&signature()).await.unwrap();
+    }
+    let over = order(of_subject()).until + FORGET_AFTER;
+    let [one, other] = &mut settlers;
+    assert_eq!((one.forget(over).await.unwrap(), other.forget(over).await.unwrap()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::controls::{Controls, Notices, SharedControls, Since, changes_ingest};
+use ebbtide::controls::{Notices, SharedControls, Since, changes_ingest};
 use ebbtide::ids::{Offset, Partition, TopicPartition};
 use ebbtide::policy::Policy;
 use ebbtide::store::{
@@ -24,7 +24,7 @@ pub enum Stored {
 
 /// One that stores the records of one partition.
 pub struct Writer {
-    root: Root,
+    controls: SharedControls,
     policy: Arc<Policy>,
     table: Table,
     tagger: Tagger,
@@ -38,14 +38,15 @@ impl Writer {
         let table = Table::open(root, spec).await.unwrap();
         let source = TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(partition) };
         let tagger = Tagger::new(policy, &sms()).unwrap();
-        let mut writer = Writer { root: root.clone(), policy: Arc::clone(policy), table, tagger, source };
+        let mut writer =
+            Writer { controls: SharedControls::new(root.clone()), policy: Arc::clone(policy), table, tagger, source };
         writer.know().await;
         writer
     }
 
     /// Goes by the controls that its table is under.
     async fn know(&mut self) {
-        let controls = Controls::load(&self.root, self.table.controls()).await.unwrap();
+        let controls = self.controls.newest(self.table.controls()).await.unwrap();
         let notices = Notices::of(&controls, &sms(), self.tagger.calendar());
         self.tagger.know(notices.triggers(self.tagger.records()));
     }
@@ -61,8 +62,8 @@ impl Writer {
                     Err(CommitError::ControlsMoved) => {}
                     Err(error) => panic!("{error}"),
                 }
-                let (newest, controls) = (self.table.controls(), SharedControls::new(self.root.clone()));
-                match changes_ingest(&controls, (batch.controls, newest), &self.policy.version).await.unwrap() {
+                let newest = self.table.controls();
+                match changes_ingest(&self.controls, (batch.controls, newest), &self.policy.version).await.unwrap() {
                     Since::Stands => batch.controls = newest,
                     Since::Policy(_) => return self.give_up(batch).await,
                     Since::Anew => break,
