@@ -158,8 +158,11 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    // More in the same buckets, committed for itself: of one commit each nothing could become one.
+    let beside = scene.produce(2000, 0, "beside").finish(Duration::from_secs(60));
+    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
     ebbtide.stop();
-    scene.check(&[acked], "duckdb");
+    scene.check(&[acked, beside], "duckdb");
     judge(&scene, &canaries, |_| false);
 
     let file = file_of(&scene, strangers.iter().map(String::as_str));
