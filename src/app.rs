@@ -123,8 +123,7 @@ impl App {
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
         root.check().await?;
-        let specs = self.policy.products.keys().filter_map(|product| TableSpec::of(&self.policy, product));
-        let tables = Table::open_all(&root, specs.map(Arc::new).collect()).await?;
+        let tables = Table::open_all(&root, TableSpec::all(&self.policy).collect()).await?;
         // What is due goes and what is overdue is counted whether Kafka is there or not.
         let owned = Owned::default();
         let opened = Opened { root, tables, controls };

@@ -30,7 +30,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::controls::SharedControls;
 use crate::health::{Health, Part};
-use crate::ids::{IdError, ProductKey, Topic};
+use crate::ids::{IdError, Topic};
 use crate::ingest::backoff::Backoff;
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::decode::Decoders;
@@ -41,7 +41,7 @@ use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
 use crate::metrics::Metrics;
 use crate::policy::{Policy, Records};
-use crate::store::{OpenError, Root, StoreError, Table, TableSpec};
+use crate::store::{ControlsVersion, OpenError, Root, StoreError, Table, TableSpec};
 use crate::tag::Tagger;
 
 pub use kafka::client_config;
@@ -197,34 +197,29 @@ fn rest(parts: &Parts, why: &str) {
 
 /// A lane upon tables that are open, or opened anew.
 fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Result<Lane, StartError> {
-    let specs: Vec<(Arc<TableSpec>, &Records)> = parts
-        .policy
-        .products
-        .values()
-        .filter_map(|product| {
-            let records = product.records.as_ref()?;
-            Some((Arc::new(TableSpec::of(&parts.policy, &product.key)?), records))
-        })
-        .collect();
     let opened = match opened {
         Some(opened) => opened,
-        None => {
-            let specs = specs.iter().map(|(spec, _)| Arc::clone(spec)).collect();
-            shared.runtime.block_on(Table::open_all(&parts.root, specs))?
-        }
+        None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
     };
-    let topics_of = |product: &ProductKey| {
-        let of = specs.iter().find(|(spec, _)| spec.product == *product);
-        of.map(|(_, records)| records.topics.clone()).unwrap_or_default()
-    };
-    let opened = opened.into_iter().map(|table| {
-        let topics = topics_of(&table.spec().product);
-        (table, topics)
-    });
-    let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), opened));
+    let fed: Vec<(Table, &Records)> = opened
+        .into_iter()
+        .filter_map(|table| {
+            let records = parts.policy.products.get(&table.spec().product)?.records.as_ref()?;
+            Some((table, records))
+        })
+        .collect();
+    let specs: Vec<(Arc<TableSpec>, &Records)> =
+        fed.iter().map(|(table, records)| (Arc::clone(table.spec()), *records)).collect();
+    let fed = fed.into_iter().map(|(table, records)| (table, records.topics.clone()));
+    let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), fed));
+    // Once for all products: each time the log of controls is listed.
+    let controls = tables.newest_controls()?;
     let mut works = Vec::with_capacity(specs.len());
     for (spec, records) in &specs {
-        works.extend(work(parts, &tables, spec, records)?);
+        if let Some(mut work) = work(parts, spec, records) {
+            work.act_on(tables.controls(&work.product), &controls);
+            works.push(work);
+        }
     }
     let topics: Vec<Topic> = specs.iter().flat_map(|(_, records)| records.topics.iter().cloned()).collect();
     let base = client_config(&parts.config.kafka);
@@ -235,10 +230,10 @@ fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Resu
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
 }
 
-fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records) -> Result<Option<Work>, StoreError> {
+/// A product's work, which acts on no controls yet.
+fn work(parts: &Parts, spec: &Arc<TableSpec>, records: &Records) -> Option<Work> {
     let settings = &parts.config.ingest;
-    let Some(mut tagger) = Tagger::new(&parts.policy, &spec.product) else { return Ok(None) };
-    tagger.know(tables.triggers(&spec.product, &tagger)?);
+    let tagger = Tagger::new(&parts.policy, &spec.product)?;
     let decoders = Decoders::new(
         spec.product.clone(),
         Arc::clone(&records.schema),
@@ -248,7 +243,7 @@ fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records
     );
     let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
     pace.jitter();
-    Ok(Some(Work {
+    Some(Work {
         product: spec.product.clone(),
         topics: records.topics.clone(),
         spec: Arc::clone(spec),
@@ -257,10 +252,10 @@ fn work(parts: &Parts, tables: &Tables, spec: &Arc<TableSpec>, records: &Records
         tagger,
         gathering: Default::default(),
         in_flight: Default::default(),
-        controls: tables.controls(&spec.product),
+        controls: ControlsVersion::default(),
         epoch: 0,
         pace,
-    }))
+    })
 }
 
 /// A configured number of bytes as a size in memory.

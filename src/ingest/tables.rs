@@ -3,16 +3,15 @@
 //! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::controls::{Notices, SharedControls, Since, changes_ingest};
+use crate::controls::{Controls, SharedControls, Since, changes_ingest};
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{CommitError, ControlsVersion, EncodedSegment, IngestCommit, Segment, StoreError, Table};
-use crate::tag::{Tagger, Triggers};
 
 /// Segments that are written at once.
 const AT_ONCE: usize = 3;
@@ -116,10 +115,10 @@ impl Tables {
         self.tables().get(product).map(Table::controls).unwrap_or_default()
     }
 
-    /// What the controls that a writer acts on who begins now say of triggers. Errors if they cannot be read.
-    pub fn triggers(&self, product: &ProductKey, tagger: &Tagger) -> Result<Triggers, StoreError> {
-        let controls = self.runtime.block_on(self.controls.newest(self.controls(product)))?;
-        Ok(Notices::of(&controls, product, tagger.calendar()).triggers(tagger.records()))
+    /// All controls, as far as any of the tables knows of them. Errors if they cannot be read.
+    pub fn newest_controls(&self) -> Result<Arc<Controls>, StoreError> {
+        let known = self.tables().values().map(Table::controls).max().unwrap_or_default();
+        self.runtime.block_on(self.controls.newest(known))
     }
 
     /// Where a partition stands, by the newest version of its table that was seen.

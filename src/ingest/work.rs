@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
+use crate::controls::{Controls, Notices};
 use crate::ids::{PolicyVersion, ProductKey, Topic, TopicPartition};
 use crate::ingest::decode::Decoders;
 use crate::ingest::gathering::Gathering;
@@ -76,6 +77,13 @@ impl Work {
     #[must_use]
     pub fn touches(&self, partition: &TopicPartition) -> bool {
         self.gathering.reached.contains_key(partition) || self.in_flight.contains(partition)
+    }
+
+    /// Acts on `controls` from here on: tags by what they say of triggers, for a table that knows them up to `version`.
+    pub fn act_on(&mut self, version: ControlsVersion, controls: &Controls) {
+        self.controls = version;
+        let notices = Notices::of(controls, &self.product, self.tagger.calendar());
+        self.tagger.know(notices.triggers(self.tagger.records()));
     }
 
     /// Drops what was gathered and is not committed. Gives the partitions that must be read again.

@@ -105,6 +105,11 @@ impl TableSpec {
         Some(TableSpec { product: product.clone(), unit: policy.bucket, columns })
     }
 
+    /// The tables of all products of a policy that have records, in its order.
+    pub fn all(policy: &Policy) -> impl Iterator<Item = Arc<TableSpec>> {
+        policy.products.keys().filter_map(|product| Self::of(policy, product)).map(Arc::new)
+    }
+
     /// The column of that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&TableColumn> {

@@ -47,9 +47,8 @@ impl Product {
         policy: &Policy,
         wanted: Option<&ProductKey>,
     ) -> Result<Vec<Product>, OpenProductError> {
-        let keys = policy.products.keys().filter(|key| wanted.is_none_or(|wanted| wanted == *key));
-        let specs = keys.filter_map(|key| TableSpec::of(policy, key)).map(Arc::new).collect();
-        Self::of(Table::open_all(root, specs).await?, policy).await
+        let specs = TableSpec::all(policy).filter(|spec| wanted.is_none_or(|wanted| *wanted == spec.product));
+        Self::of(Table::open_all(root, specs.collect()).await?, policy).await
     }
 
     /// Those of tables that are open.

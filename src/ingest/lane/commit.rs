@@ -177,9 +177,10 @@ impl Lane {
     /// Takes the table's word for where the product's partitions stand, after somebody else moved them.
     fn stand_anew(&mut self, index: usize) -> Result<(), Rejoin> {
         let product = &self.works[index].product.clone();
-        let work = &mut self.works[index];
-        work.controls = self.tables.controls(product);
-        work.tagger.know(self.tables.triggers(product, &work.tagger).map_err(Rejoin::because)?);
+        // Before they are read: what is read is then never older than what is said to be acted on.
+        let acted_on = self.tables.controls(product);
+        let controls = self.tables.newest_controls().map_err(Rejoin::because)?;
+        self.works[index].act_on(acted_on, &controls);
         for owned in self.owned.iter_mut().filter(|owned| owned.work == index && owned.live) {
             owned.committed = self.tables.stands(product, &owned.partition);
         }
