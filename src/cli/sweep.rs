@@ -117,19 +117,17 @@ impl Args {
         }
         let round = self.rounds(&mut sweeper).await;
         let mut unlinked = 0;
-        let wanted = |key: &&ProductKey| self.product.as_ref().is_none_or(|only| only == *key);
+        let wanted = |spec: &Arc<TableSpec>| self.product.as_ref().is_none_or(|only| *only == spec.product);
         // A clock that is not trusted with what is due is not with the readers' grace either.
         let trusted = sweeper.look_at_clock() == Verdict::Trusted;
-        for product in policy.products.keys().filter(wanted).filter(|_| trusted) {
-            if let Some(spec) = TableSpec::of(&policy, product) {
-                let mut table = Table::open(&root, Arc::new(spec)).await?;
-                // A pass deletes so many files at most; once nothing is deleted, nothing more can be.
-                loop {
-                    let done = table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted;
-                    unlinked += done.replaced.len();
-                    if !done.more {
-                        break;
-                    }
+        for spec in TableSpec::all(&policy).filter(wanted).filter(|_| trusted) {
+            let mut table = Table::open(&root, spec).await?;
+            // A pass deletes so many files at most; once nothing is deleted, nothing more can be.
+            loop {
+                let done = table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted;
+                unlinked += done.replaced.len();
+                if !done.more {
+                    break;
                 }
             }
         }

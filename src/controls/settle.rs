@@ -2,7 +2,7 @@
 //!
 //! Promises to be safe to call at any time, by any number of processes at once. Must never lower a table's controls.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -166,11 +166,12 @@ async fn put_policy_in_force(
         what: "its policy has errors for this version of the program".to_owned(),
     };
     let policy = activation.text.checked("").policy.ok_or_else(unreadable)?;
-    let mut all: BTreeSet<ProductKey> = products(root).await?.into_iter().collect();
-    all.extend(policy.products.keys().filter(|key| TableSpec::of(&policy, key).is_some()).cloned());
+    // The tables that are there, and those of the policy with their columns.
+    let mut all: BTreeMap<ProductKey, Option<Arc<TableSpec>>> =
+        products(root).await?.into_iter().map(|product| (product, None)).collect();
+    all.extend(TableSpec::all(&policy).map(|spec| (spec.product.clone(), Some(spec))));
     let (mut done, mut failed) = (Vec::new(), Vec::new());
-    for product in all {
-        let columns = TableSpec::of(&policy, &product).map(Arc::new);
+    for (product, columns) in all {
         let taking = TakesForce { control: version, policy: policy.version.clone() };
         match take_force(root, (&product, columns), taking, by.evidence("activate")).await {
             Ok(new) => done.push((product, new)),

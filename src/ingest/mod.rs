@@ -40,7 +40,7 @@ use crate::ingest::tables::Tables;
 use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
 use crate::metrics::Metrics;
-use crate::policy::{Policy, Records};
+use crate::policy::Policy;
 use crate::store::{ControlsVersion, OpenError, Root, StoreError, Table, TableSpec};
 use crate::tag::Tagger;
 
@@ -201,27 +201,19 @@ fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Resu
         Some(opened) => opened,
         None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
     };
-    let fed: Vec<(Table, &Records)> = opened
-        .into_iter()
-        .filter_map(|table| {
-            let records = parts.policy.products.get(&table.spec().product)?.records.as_ref()?;
-            Some((table, records))
-        })
-        .collect();
-    let specs: Vec<(Arc<TableSpec>, &Records)> =
-        fed.iter().map(|(table, records)| (Arc::clone(table.spec()), *records)).collect();
-    let fed = fed.into_iter().map(|(table, records)| (table, records.topics.clone()));
+    let (mut works, mut fed) = (Vec::with_capacity(opened.len()), Vec::with_capacity(opened.len()));
+    for table in opened {
+        let Some(work) = work(parts, table.spec()) else { continue };
+        fed.push((table, work.topics.clone()));
+        works.push(work);
+    }
     let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), fed));
     // Once for all products: each time the log of controls is listed.
     let controls = tables.newest_controls()?;
-    let mut works = Vec::with_capacity(specs.len());
-    for (spec, records) in &specs {
-        if let Some(mut work) = work(parts, spec, records) {
-            work.act_on(tables.controls(&work.product), &controls);
-            works.push(work);
-        }
+    for work in &mut works {
+        work.act_on(tables.controls(&work.product), &controls);
     }
-    let topics: Vec<Topic> = specs.iter().flat_map(|(_, records)| records.topics.iter().cloned()).collect();
+    let topics: Vec<Topic> = works.iter().flat_map(|work| work.topics.iter().cloned()).collect();
     let base = client_config(&parts.config.kafka);
     // A message of the client costs more than its bytes: about as much again.
     let queue = shared.lane_memory / 16;
@@ -230,9 +222,10 @@ fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Resu
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
 }
 
-/// A product's work, which acts on no controls yet.
-fn work(parts: &Parts, spec: &Arc<TableSpec>, records: &Records) -> Option<Work> {
+/// The work upon a product's table, which acts on no controls yet; `None` for a product that has no records.
+fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
     let settings = &parts.config.ingest;
+    let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
     let tagger = Tagger::new(&parts.policy, &spec.product)?;
     let decoders = Decoders::new(
         spec.product.clone(),
