@@ -2,6 +2,7 @@
 //!
 //! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
 
+mod deletions;
 mod janitor;
 mod policy_file;
 mod retention;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
 use crate::controls::{ActiveError, SharedControls, check_active};
-use crate::expiry::{OpenProductError, Owned};
+use crate::expiry::{OpenProductError, Owned, TrustedClock};
 use crate::health::{Health, Part};
 use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
@@ -57,6 +58,17 @@ struct Opened {
     tables: Vec<Table>,
     controls: SharedControls,
 }
+
+/// Everything that ingest starts with, each time that it starts.
+struct IngestDeps {
+    opened: Opened,
+    writers: Arc<WriterSchemas>,
+    owned: Owned,
+    guard: TrustedClock,
+}
+
+/// How often ingest looks whether the clock is still one by which records can be judged.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an instance does not start, or does not stop as it should.
 #[derive(Debug, thiserror::Error)]
@@ -127,11 +139,34 @@ impl App {
         // What is due goes and what is overdue is counted whether Kafka is there or not.
         let owned = Owned::default();
         let opened = Opened { root, tables, controls };
-        let works = self.works(&opened, &owned).await?;
+        let (mut works, guard) = self.works(&opened, &owned).await?;
         if self.preflight(&mut stop).await? {
-            self.ingest(opened, writers, (works, owned), &mut stop).await?;
+            let deps = IngestDeps { opened, writers, owned, guard };
+            while self.wait_for_clock(&deps.guard, &mut stop).await {
+                if self.ingest(&deps, &mut works, &mut stop).await? {
+                    break;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Waits until the clock is one by which records can be judged: a wrong one takes new records for expired, or for records of
+    /// the future. False if the instance was stopped meanwhile.
+    async fn wait_for_clock(&self, guard: &TrustedClock, stop: &mut watch::Receiver<bool>) -> bool {
+        let mut waited = false;
+        while !guard.may_ingest() {
+            if !std::mem::replace(&mut waited, true) {
+                tracing::error!("no record is read while the clock is wrong: {}", guard.reason());
+            }
+            if tokio::time::timeout(CLOCK_EVERY, stop.wait_for(|stop| *stop)).await.is_ok() {
+                return false;
+            }
+        }
+        if waited {
+            tracing::info!("the clock is right again: records are read");
+        }
+        true
     }
 
     /// Makes the series of every product at zero, so that an alert on a rate works before the first event.
@@ -142,45 +177,57 @@ impl App {
         }
     }
 
+    /// Reads records until the instance is to stop, which is true, or until the clock turns out to be wrong.
     async fn ingest(
         &self,
-        Opened { root, tables, controls }: Opened,
-        writers: Arc<WriterSchemas>,
-        (mut works, owned): (Works, Owned),
+        deps: &IngestDeps,
+        works: &mut Works,
         stop: &mut watch::Receiver<bool>,
-    ) -> Result<(), AppError> {
+    ) -> Result<bool, AppError> {
         let flag = Arc::new(AtomicBool::new(false));
-        let lanes = ingest::start(Parts {
+        let lanes = ingest::start(self.ingest_parts(deps, &flag))?;
+        self.health.over(&Part::Process);
+        let stopped = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => true,
+            () = clock_lost(&deps.guard) => false,
+            () = any_ended(&lanes) => return Err(AppError::LaneEnded),
+            what = works.ended() => return Err(AppError::WorkEnded(what)),
+        };
+        if stopped {
+            tracing::info!("stopping: committing what is held, leaving the group");
+        } else {
+            tracing::error!("the lanes stop, since the clock is wrong: {}", deps.guard.reason());
+        }
+        flag.store(true, Ordering::Relaxed);
+        if stopped {
+            // What a sweep or the janitor has not committed is left to the next start.
+            works.stop();
+        }
+        let patience = self.config.ingest.shutdown_timeout;
+        let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
+        tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
+        Ok(stopped)
+    }
+
+    fn ingest_parts(&self, deps: &IngestDeps, flag: &Arc<AtomicBool>) -> Parts {
+        let owned = deps.owned.clone();
+        Parts {
             config: Arc::clone(&self.config),
             policy: Arc::clone(&self.policy),
-            root,
-            tables,
-            controls,
+            root: deps.opened.root.clone(),
+            tables: deps.opened.tables.clone(),
+            controls: deps.opened.controls.clone(),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
             health: Arc::clone(&self.health),
-            writers,
-            stop: Arc::clone(&flag),
+            writers: Arc::clone(&deps.writers),
+            stop: Arc::clone(flag),
             owning: Arc::new(
                 move |partition, ours| {
                     if ours { owned.add(partition.clone()) } else { owned.remove(partition) }
                 },
             ),
-        })?;
-        self.health.over(&Part::Process);
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = any_ended(&lanes) => return Err(AppError::LaneEnded),
-            what = works.ended() => return Err(AppError::WorkEnded(what)),
         }
-        tracing::info!("stopping: committing what is held, leaving the group");
-        flag.store(true, Ordering::Relaxed);
-        // What a sweep or the janitor has not committed is left to the next start.
-        drop(works);
-        let patience = self.config.ingest.shutdown_timeout;
-        let joined = tokio::task::spawn_blocking(move || lanes.into_iter().for_each(|lane| drop(lane.join())));
-        tokio::time::timeout(patience, joined).await.map_err(|_| AppError::Stuck(patience))?.unwrap_or_default();
-        Ok(())
     }
 
     /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
@@ -226,6 +273,13 @@ impl App {
         let records = self.policy.products.values().filter_map(|product| product.records.as_ref());
         let sources = records.flat_map(|records| records.topics.iter().cloned());
         sources.chain(Topic::new(&self.config.kafka.dead_letter_topic).ok()).collect()
+    }
+}
+
+/// Returns once records can no longer be judged by the clock.
+async fn clock_lost(guard: &TrustedClock) {
+    while guard.may_ingest() {
+        tokio::time::sleep(CLOCK_EVERY).await;
     }
 }
 

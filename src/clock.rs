@@ -18,6 +18,10 @@ pub trait Clock: Send + Sync {
     fn machine(&self, time: Duration) -> Duration {
         time
     }
+    /// Returns true for the machine's own clock, which other machines' clocks can be compared with.
+    fn is_machine(&self) -> bool {
+        false
+    }
 }
 
 /// A clock that several parts share.
@@ -52,6 +56,10 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn is_machine(&self) -> bool {
+        true
     }
 }
 

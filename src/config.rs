@@ -27,7 +27,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 50] = [
+pub const KEYS: [&str; 51] = [
     "policy",
     "root",
     "store.endpoint",
@@ -70,6 +70,7 @@ pub const KEYS: [&str; 50] = [
     "sweep.takeover",
     "sweep.clock_tolerance",
     "sweep.clock_settle",
+    "sweep.clock_max_step",
     "compact.enabled",
     "compact.every",
     "compact.late",
@@ -225,6 +226,23 @@ pub struct Sweep {
     pub clock_tolerance: Duration,
     /// How long the clock must go evenly after a jump before it is trusted again.
     pub clock_settle: Duration,
+    /// The most that the clock may be ahead of the last trusted time without a confirmation.
+    pub clock_max_step: Duration,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        Self {
+            enabled: true,
+            every: minutes(1),
+            memory: 128 << 20,
+            takeover: minutes(10),
+            clock_tolerance: minutes(5),
+            clock_settle: minutes(10),
+            clock_max_step: minutes(3 * 24 * 60),
+        }
+    }
 }
 
 /// How small segments are made large ones.

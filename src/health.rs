@@ -25,6 +25,10 @@ pub enum Part {
     Table(ProductKey),
     /// One topic partition.
     Partition(TopicPartition),
+    /// The wall clock.
+    Clock,
+    /// Files of one folder that should be deleted: a product's table, or `_controls`, `_uploads`.
+    Files(String),
 }
 
 impl Part {
@@ -37,6 +41,8 @@ impl Part {
             Part::Registry => "registry".to_owned(),
             Part::Table(product) => format!("table/{product}"),
             Part::Partition(partition) => format!("partition/{partition}"),
+            Part::Clock => "clock".to_owned(),
+            Part::Files(folder) => format!("files/{folder}"),
         }
     }
 }

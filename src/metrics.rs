@@ -44,6 +44,9 @@ pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
 /// The `outcome` of a segment of a merge.
 pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
 
+/// The `product` of files that belong to no product: those of the control log, and unfinished uploads to a bucket.
+pub const SHARED_FOLDERS: [&str; 2] = ["_controls", "_uploads"];
+
 /// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
 const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
@@ -136,6 +139,14 @@ pub struct Metrics {
     pub unlink_backlog: IntGaugeVec,
     /// Files that were unlinked, by `product`.
     pub unlinked: IntCounterVec,
+    /// Files that should be deleted and still exist, by `product` or one of [`SHARED_FOLDERS`].
+    pub unlink_overdue_files: IntGaugeVec,
+    /// Seconds since the first of them should have been deleted, by the same.
+    pub unlink_overdue_seconds: IntGaugeVec,
+    /// Failed deletions of files, and failed looks at a folder, by the same.
+    pub unlink_failures: IntCounterVec,
+    /// 1 while the last look at a folder succeeded, by the same.
+    pub unlink_known: IntGaugeVec,
     declared: Arc<[Declared]>,
 }
 
@@ -317,6 +328,26 @@ impl Metrics {
                 "Replaced files that were unlinked.",
                 &["product"],
             )?,
+            unlink_overdue_files: to.gauges(
+                "ebbtide_unlink_overdue_files",
+                "Files that should be deleted and still exist, the readers' grace included. Must be 0.",
+                &["product"],
+            )?,
+            unlink_overdue_seconds: to.gauges(
+                "ebbtide_unlink_overdue_seconds",
+                "Time since the first of the files that still exist should have been deleted.",
+                &["product"],
+            )?,
+            unlink_failures: to.counters(
+                "ebbtide_unlink_failures_total",
+                "Deletions of files that failed, and looks for files to delete that did.",
+                &["product"],
+            )?,
+            unlink_known: to.gauges(
+                "ebbtide_unlink_known",
+                "1 while it is known which files should be deleted and still exist, 0 after a look that failed.",
+                &["product"],
+            )?,
             registry: to.registry,
             declared: to.declared.into(),
         };
@@ -328,6 +359,9 @@ impl Metrics {
         }
         for outcome in FETCH_OUTCOMES {
             metrics.schema_fetches.with_label_values(&[outcome]);
+        }
+        for folder in SHARED_FOLDERS {
+            metrics.unlink_failures.with_label_values(&[folder]);
         }
         Ok(metrics)
     }
@@ -367,7 +401,7 @@ impl Metrics {
         for outcome in COMPACTED_SEGMENTS {
             self.compacted_segments.with_label_values(&[product, outcome]);
         }
-        for counters in [&self.cells, &self.retagged, &self.sweep_failures, &self.unlinked] {
+        for counters in [&self.cells, &self.retagged, &self.sweep_failures, &self.unlinked, &self.unlink_failures] {
             counters.with_label_values(&[product]);
         }
         self.stale_tag_records.with_label_values(&[product]);

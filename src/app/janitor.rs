@@ -1,55 +1,65 @@
-//! The janitor: keeps logs short and folders clean, finishes controls that a crash cut short, and forgets what is over.
+//! The janitor: deletes files that are no longer needed, makes checkpoints, completes controls that a crash cut short, and forgets
+//! controls that are over.
 //!
-//! Promises that nothing is deleted or forgotten by a clock that is not trusted, and that of many instances one looks after a
-//! table as a rule: to list a hundred thousand files is dear. Must never end by itself.
+//! Nothing is deleted or forgotten by a clock that is not trusted. Listing a hundred thousand files is expensive, so of many
+//! instances one maintains a table in every pass and the others do so in one pass of ten. Must never end by itself.
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use super::deletions::DeletionReports;
 use crate::clock::SharedClock;
 use crate::controls::{Settler, Signature};
 use crate::expiry::{Share, TrustedClock, Verdict};
-use crate::metrics::Metrics;
-use crate::store::{Maintained, Root, Table, Upkeep};
+use crate::metrics::SHARED_FOLDERS;
+use crate::store::{DeleteFailures, Maintained, OverdueFiles, Root, Table, Upkeep};
 
-/// What it goes by.
+/// What it works with.
 pub(super) struct Janitor {
     pub(super) root: Root,
     pub(super) upkeep: Upkeep,
     pub(super) clock: SharedClock,
     pub(super) guard: TrustedClock,
-    pub(super) metrics: Metrics,
+    pub(super) reports: DeletionReports,
     pub(super) signature: Signature,
-    /// Which tables are this instance's to look after.
+    /// Tables of this instance.
     pub(super) share: Share,
 }
 
-/// So many passes at most lie between two looks of an instance after a table that is another's: that one may be dead, and a
-/// table that nobody owns is everybody's.
+/// Passes between two looks at a table of another instance: that instance may have died, and a table without an owner belongs to
+/// all of them.
 const PASSES: usize = 10;
+
+/// Rounds of deletions over one table in one pass, while more is due than one round deletes.
+const ROUNDS: usize = 20;
 
 /// A table in the janitor's hands.
 pub(super) struct Kept {
     table: Table,
-    /// Passes until it is looked after, whosever it is.
+    /// Passes until it is maintained, whoever owns it.
     left: usize,
+    /// True if the last look was the first, failed or found overdue files: then the next pass looks again.
+    again: bool,
 }
 
 impl Kept {
     pub(super) fn new(table: Table) -> Kept {
-        // Not all instances in the same pass.
-        Kept { table, left: rand::random_range(0..PASSES) }
+        // Later looks of all instances are not in the same pass.
+        Kept { table, left: rand::random_range(0..PASSES), again: true }
     }
 
-    /// Whether it is to be looked after in this pass.
+    /// Returns true if the table is to be maintained in this pass.
     fn is_next(&mut self, share: &Share) -> bool {
-        let next = self.left == 0 || share.has_table(&self.table.spec().product, &self.table.partitions());
-        self.left = if next { PASSES - 1 } else { self.left - 1 };
-        next
+        let owned = share.has_table(&self.table.spec().product, &self.table.partitions());
+        let is_due = self.left == 0;
+        self.left = if is_due { PASSES - 1 } else { self.left - 1 };
+        std::mem::take(&mut self.again) || is_due || owned
     }
 }
 
 impl Janitor {
-    /// Pass after pass, `every` so often, until dropped.
+    /// Does a pass every `every`, until dropped.
     pub(super) async fn run(self, tables: Vec<Table>, every: Duration) {
         let mut kept: Vec<Kept> = tables.into_iter().map(Kept::new).collect();
         let mut settler = Settler::new(self.root.clone());
@@ -61,42 +71,94 @@ impl Janitor {
 
     async fn pass(&self, settler: &mut Settler, kept: &mut [Kept]) {
         let now = self.clock.now();
-        let by = Signature { at: now, ..self.signature.clone() };
-        if let Err(error) = settler.settle(&by).await {
-            tracing::error!(%error, "a control is not in force everywhere; trying again");
-        }
         let newest = kept.iter().filter_map(|kept| kept.table.newest_commit()).max();
-        if self.guard.look(newest) != Verdict::Trusted {
+        let verdict = self.guard.look(newest);
+        // A commit that is dated far ahead would make the clocks of all other instances look wrong.
+        if self.guard.may_ingest() {
+            let by = Signature { at: now, ..self.signature.clone() };
+            if let Err(error) = settler.settle(&by).await {
+                tracing::error!(%error, "a control is not in force everywhere; trying again");
+            }
+        }
+        if verdict != Verdict::Trusted {
+            self.forget_reports(kept);
             return;
         }
-        if let Err(error) = settler.forget(now).await {
-            tracing::warn!(%error, "holds that are over could not be forgotten; trying again");
-        }
-        let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
-        if let Err(error) = self.root.give_up_uploads(old).await {
-            tracing::warn!(%error, "unfinished uploads could not be given up; trying again later");
-        }
+        self.forget_controls(settler, now).await;
+        self.abort_uploads(now).await;
         for kept in kept {
-            if !kept.is_next(&self.share) {
-                continue;
-            }
-            let table = &mut kept.table;
-            match table.maintain(now, &self.upkeep).await {
-                Ok(done) => self.count(table, &done),
-                Err(error) => {
-                    let product = &table.spec().product;
-                    tracing::warn!(%product, %error, "the table could not be looked after; trying again later");
-                }
+            if kept.is_next(&self.share) {
+                kept.again = self.maintain(&mut kept.table, now).await;
             }
         }
     }
 
-    fn count(&self, table: &Table, done: &Maintained) {
-        let product = [table.spec().product.as_str()];
+    /// Removes gauges that would be stale: by a clock that is not trusted it is not known what is overdue.
+    fn forget_reports(&self, kept: &mut [Kept]) {
+        for folder in SHARED_FOLDERS {
+            self.reports.forget(folder);
+        }
+        for kept in kept {
+            self.reports.forget(kept.table.spec().product.as_str());
+            kept.again = true;
+        }
+    }
+
+    async fn forget_controls(&self, settler: &mut Settler, now: DateTime<Utc>) {
+        match settler.forget_each(now).await {
+            Ok(report) => self.report_shared("_controls", &report.failures, now),
+            Err(error) => self.reports.unknown("_controls", &error),
+        }
+    }
+
+    async fn abort_uploads(&self, now: DateTime<Utc>) {
+        let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
+        match self.root.give_up_uploads(old).await {
+            Ok(done) => self.report_shared("_uploads", &done.failures, now),
+            // Not every store lists uploads, nor may every key do so (docs/object-stores.md).
+            Err(error) => {
+                self.reports.forget("_uploads");
+                tracing::warn!(%error, "unfinished uploads could not be listed; trying again later");
+            }
+        }
+    }
+
+    /// Reports a folder in which whatever fails is overdue.
+    fn report_shared(&self, folder: &str, failures: &DeleteFailures, now: DateTime<Utc>) {
+        let overdue = OverdueFiles { files: failures.count, since: None };
+        self.reports.report(folder, failures, overdue, now);
+    }
+
+    /// Maintains a table. Returns true if the next pass is to look at it again.
+    async fn maintain(&self, table: &mut Table, now: DateTime<Utc>) -> bool {
+        let product = table.spec().product.clone();
+        for _ in 0..ROUNDS {
+            let done = match table.maintain(now, &self.upkeep).await {
+                Ok(done) => done,
+                Err(error) => {
+                    self.reports.unknown(product.as_str(), &error);
+                    return true;
+                }
+            };
+            self.report(product.as_str(), &done, now);
+            if !done.deleted.more || done.deleted.is_empty() {
+                return done.overdue.files > 0;
+            }
+        }
+        true
+    }
+
+    fn report(&self, product: &str, done: &Maintained, now: DateTime<Utc>) {
+        let labels = [product];
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.unlinked.with_label_values(&product).inc_by(done.deleted.replaced.len() as u64);
-        self.metrics.orphans.with_label_values(&product).set(gauge(done.deleted.orphans.len()));
-        self.metrics.unlink_backlog.with_label_values(&product).set(gauge(done.deleted.in_grace));
+        let metrics = &self.reports.metrics;
+        metrics.unlinked.with_label_values(&labels).inc_by(done.deleted.replaced.len() as u64);
+        metrics.orphans.with_label_values(&labels).set(gauge(done.deleted.orphans.len()));
+        metrics.unlink_backlog.with_label_values(&labels).set(gauge(done.deleted.in_grace));
+        if let Some(why) = &done.checkpoint_failure {
+            tracing::warn!(product, why, "no checkpoint was made; trying again later");
+        }
+        self.reports.report(product, &done.failures, done.overdue, now);
     }
 }
 
@@ -110,11 +172,18 @@ mod tests {
     use crate::clock::Clock;
     use crate::expiry::Owned;
     use crate::expiry::testing::{World, start, texts};
+    use crate::health::{Health, Part};
 
     fn files(world: &World) -> usize {
         let entries = walkdir::WalkDir::new(world.root.table_folder(&crate::expiry::testing::sms()));
         let parquet = |path: &std::path::Path| path.extension().is_some_and(|extension| extension == "parquet");
         entries.into_iter().filter_map(Result::ok).filter(|entry| parquet(entry.path())).count()
+    }
+
+    fn reports(world: &World) -> DeletionReports {
+        let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
+        health.over(&Part::Process);
+        DeletionReports { metrics: world.metrics.clone(), health }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +201,7 @@ mod tests {
             upkeep: Upkeep { readers_grace: TimeDelta::minutes(30), ..Upkeep::default() },
             guard: TrustedClock::new(Arc::clone(&clock), world.metrics.clone(), 5 * minute, 10 * minute),
             clock,
-            metrics: world.metrics.clone(),
+            reports: reports(&world),
             signature,
             share: Share::All,
         };
@@ -155,7 +224,10 @@ mod tests {
         let (owned, mut kept) = (Owned::default(), Kept::new(world.table().await));
         let share = Share::Of(owned.clone(), TimeDelta::minutes(10));
         let looks = |kept: &mut Kept| (0..30).filter(|_| kept.is_next(&share)).count();
+        assert!(kept.is_next(&share), "the first pass looks at every table");
         assert_eq!(looks(&mut kept), 3);
+        kept.again = true;
+        assert!(kept.is_next(&share), "after a look that found overdue files the next pass looks again");
         for partition in kept.table.partitions() {
             owned.add(partition);
         }

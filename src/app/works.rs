@@ -1,7 +1,7 @@
-//! What an instance does beside ingest, each a task of its own: the sweep with compaction between its rounds, the watch over
-//! what is overdue, the janitor.
+//! The tasks of an instance beside ingest: the sweep with compaction between its rounds, the watch over what is overdue, the
+//! janitor, and the guard of the clock.
 //!
-//! Promises that none of them holds up another, and that one that ends is seen.
+//! None of them delays another, and one that ends is noticed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,21 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::task::JoinSet;
 
+use super::deletions::DeletionReports;
 use super::janitor::Janitor;
 use super::{App, AppError, Opened};
-use crate::config::{Maintain, Sweep};
+use crate::config::Maintain;
 use crate::controls::Signature;
 use crate::expiry::{
     Compacting, Compaction, HeldBoard, Owned, Parts, Product, Rhythm, Settings, Share, Sweeper, TrustedClock, Watch,
-    sweep, watch,
+    keep_clock, sweep, watch,
 };
 use crate::store::{Root, Upkeep};
 
 /// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+/// How often the clock is looked at.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often what is overdue is counted.
 const WATCH_EVERY: Duration = Duration::from_secs(15);
 
@@ -32,14 +35,21 @@ impl Works {
     pub async fn ended(&mut self) -> &'static str {
         match self.0.join_next().await {
             Some(Ok(what)) => what,
-            _ => "sweep, watch or janitor",
+            _ => "sweep, watch, janitor or guard of the clock",
         }
     }
 }
 
+impl Works {
+    /// Stops the tasks.
+    pub fn stop(&mut self) {
+        self.0.abort_all();
+    }
+}
+
 impl App {
-    /// Starts what runs beside ingest.
-    pub(super) async fn works(&self, opened: &Opened, owned: &Owned) -> Result<Works, AppError> {
+    /// Starts the tasks beside ingest, and returns the guard of the clock, which has looked once.
+    pub(super) async fn works(&self, opened: &Opened, owned: &Owned) -> Result<(Works, TrustedClock), AppError> {
         let Opened { root, tables, controls } = opened;
         let mut tasks = JoinSet::new();
         let board = HeldBoard::default();
@@ -51,13 +61,23 @@ impl App {
             watch(counting, every).await;
             "watch"
         });
-        let Sweep { clock_tolerance, clock_settle, .. } = self.config.sweep;
-        let mut guard = TrustedClock::new(Arc::clone(&self.clock), self.metrics.clone(), clock_tolerance, clock_settle);
+        // One guard for all that delete: a jump that one of them saw stops the others too.
+        let (clock, metrics) = (Arc::clone(&self.clock), self.metrics.clone());
+        let guard = TrustedClock::with_records(clock, metrics, &self.config.sweep, root);
+        let guard = guard.with_health(Arc::clone(&self.health));
         let rhythm = self.rhythm();
-        if rhythm.sweep.is_some() || rhythm.compaction.is_some() {
-            let sweeper = Sweeper::of(products, controls.clone(), self.sweep_parts(root, owned, board));
-            // A jump that one of them saw stops the other too.
-            guard = sweeper.guard();
+        let swept = rhythm.sweep.is_some() || rhythm.compaction.is_some();
+        let sweeper = Sweeper::of(products, controls.clone(), self.sweep_parts(root, owned, board));
+        let sweeper = sweeper.with_guard(guard.clone());
+        guard.update(sweeper.newest_commit()).await;
+        tasks.spawn({
+            let (guard, every) = (guard.clone(), self.clock.machine(CLOCK_EVERY));
+            async move {
+                keep_clock(guard, every).await;
+                "guard of the clock"
+            }
+        });
+        if swept {
             tasks.spawn(async move {
                 sweep(sweeper, rhythm).await;
                 "sweep"
@@ -67,8 +87,8 @@ impl App {
             root: root.clone(),
             upkeep: upkeep(&self.config.maintain),
             clock: Arc::clone(&self.clock),
-            guard,
-            metrics: self.metrics.clone(),
+            guard: guard.clone(),
+            reports: DeletionReports { metrics: self.metrics.clone(), health: Arc::clone(&self.health) },
             signature: Signature {
                 writer: uuid::Uuid::new_v4(),
                 at: self.clock.now(),
@@ -83,7 +103,7 @@ impl App {
             janitor.run(tables, every).await;
             "janitor"
         });
-        Ok(Works(tasks))
+        Ok((Works(tasks), guard))
     }
 
     fn rhythm(&self) -> Rhythm {

@@ -1,7 +1,7 @@
 //! `ebbtide compact`: makes the small segments of closed buckets few, once, for cron or where ingest runs elsewhere.
 //!
-//! Promises an exit code that tells: 0 nothing is left to be done, 3 more is left, 1 something failed, 2 a wrong use. Progress goes
-//! to stderr, the result to stdout.
+//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 a wrong use. Progress
+//! goes to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,12 +12,13 @@ use serde::Serialize;
 
 use super::once::{self, OnceError};
 use super::report::counted;
+use super::sweep::CLOCK_NOT_TRUSTED;
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::expiry::{
     Compacted, Compacting, Compaction, HeldBoard, OpenProductError, Parts, PlannedMerge, Settings, Share, SweepError,
-    Sweeper,
+    Sweeper, TrustedClock,
 };
 use crate::ids::ProductKey;
 use crate::metrics::{Metrics, MetricsError};
@@ -30,7 +31,8 @@ const MORE_LEFT: u8 = 3;
 /// within the hour is left to the sweep, and what is held by itself. Replaced files are unlinked by `ebbtide run` or `ebbtide
 /// sweep`, once `maintain.readers_grace` is over.
 ///
-/// Exit code 0: nothing is left. 3: more is left (--steps, or the clock is not trusted). 1: something failed. 2: a wrong use.
+/// Exit code 0: nothing is left. 3: more is left (--steps). 4: the clock is not trusted; see `ebbtide clock show`. 1: something
+/// failed. 2: a wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10")]
 pub(super) struct Args {
@@ -86,22 +88,27 @@ impl Args {
 
     async fn compact(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, CompactError> {
         let mut compaction = Compaction::new(Compacting::of(&config.compact), clock.monotonic());
+        let (root, metrics) = (once::root(config, &policy, !self.dry_run).await?, Metrics::new()?);
+        let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = Parts {
-            root: once::root(config, &policy, !self.dry_run).await?,
+            root,
             policy: Arc::new(policy),
             clock,
-            metrics: Metrics::new()?,
+            metrics,
             // It is over before a clock could have settled.
             settings: Settings { clock_settle: Duration::MAX, ..Settings::of(&config.sweep) },
             share: Share::All,
             board: HeldBoard::default(),
         };
-        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
         if self.dry_run {
             let (merges, more) = sweeper.merges(&compaction).await?;
             return Ok(self.tell_plan(&merges, more));
         }
-        Ok(self.tell(&self.rounds(&mut sweeper, &mut compaction).await))
+        guard.update(sweeper.newest_commit()).await;
+        let did = self.rounds(&mut sweeper, &mut compaction).await;
+        guard.update(None).await;
+        Ok(self.tell(&did, &guard))
     }
 
     /// A merge at a time, until nothing is left, the steps are used up or a round gets nowhere.
@@ -153,9 +160,10 @@ impl Args {
         Outcome::done(out)
     }
 
-    fn tell(&self, did: &Compacted) -> Outcome {
+    fn tell(&self, did: &Compacted, guard: &TrustedClock) -> Outcome {
         let code = match did {
             Compacted { failed, .. } if *failed > 0 => 1,
+            Compacted { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
             Compacted { more: true, .. } => MORE_LEFT,
             _ => 0,
         };
@@ -172,7 +180,7 @@ impl Args {
             counted(did.bytes_out, "byte"),
         );
         if let Some(clock) = did.clock {
-            let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
+            let _ = writeln!(out, "stopped: the clock is not trusted ({clock}): {}", guard.reason());
         }
         if did.lost > 0 {
             let _ = writeln!(out, "lost a race and let be: {}", merges(did.lost));

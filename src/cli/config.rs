@@ -172,6 +172,7 @@ mod tests {
           takeover: 10m
           clock_tolerance: 5m
           clock_settle: 10m
+          clock_max_step: 3d
         compact:
           enabled: true
           every: 10m

@@ -67,7 +67,8 @@ impl Grounds {
         read_policy(&file)?.policy.ok_or(GroundsError::Policy { file })
     }
 
-    fn config(&self) -> Result<Config, GroundsError> {
+    /// Returns the configuration, if there is one that can be used.
+    pub(super) fn config(&self) -> Result<Config, GroundsError> {
         Config::load(&self.config).config.ok_or_else(|| GroundsError::Config { file: self.config.clone() })
     }
 }

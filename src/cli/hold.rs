@@ -16,11 +16,14 @@ use uuid::Uuid;
 use super::grounds::{Grounds, GroundsError};
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
 use crate::controls::{
     HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
 };
+use crate::expiry::{TrustedClock, Verdict};
 use crate::ids::{IdError, PolicyVersion, ProductKey};
-use crate::store::StoreError;
+use crate::metrics::{Metrics, MetricsError};
+use crate::store::{StoreError, newest_commit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -87,6 +90,10 @@ enum HoldError {
     Settle(#[from] SettleError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("every control is in force, and no hold was forgotten: {0}")]
+    Clock(String),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     #[error(transparent)]
     Format(#[from] std::fmt::Error),
     #[error("{0}")]
@@ -113,14 +120,14 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(|error| match error.is_use() {
+        self.answer(clock()).unwrap_or_else(|error| match error.is_use() {
             true => Outcome::usage(error),
             false => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, HoldError> {
-        let root = self.grounds.root()?;
+    fn answer(&self, clock: SharedClock) -> Result<Outcome, HoldError> {
+        let (now, root) = (clock.now(), self.grounds.root()?);
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
@@ -133,6 +140,11 @@ impl Args {
                     if *repair {
                         let signature = signature(self.grounds.policy()?.version, now);
                         settle(&root, &signature).await?;
+                        let sweep = self.grounds.config().map(|config| config.sweep).unwrap_or_default();
+                        let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, &root);
+                        if guard.update(newest_commit(&root).await?).await != Verdict::Trusted {
+                            return Err(HoldError::Clock(guard.reason()));
+                        }
                         forget(&root, now).await?;
                     }
                     listing::list(&root, now, *reveal, self.output).await

@@ -5,6 +5,7 @@
 //! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
+mod clock;
 mod compact;
 mod config;
 mod consent;
@@ -60,6 +61,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Make small segments few large ones, once.
     Compact(compact::Args),
+    /// Show whether this machine's clock is trusted, and confirm it.
+    Clock(clock::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
     /// Keep data although it is due: place, list and release holds.
@@ -86,6 +89,7 @@ impl Command {
             Command::Config(args) => args.run(),
             Command::Sweep(args) => args.run(),
             Command::Compact(args) => args.run(),
+            Command::Clock(args) => args.run(),
             Command::Table(args) => args.run(),
             Command::Hold(args) => args.run(),
             Command::Find(args) => args.run(),

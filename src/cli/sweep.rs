@@ -1,7 +1,7 @@
-//! `ebbtide sweep`: makes what is due go, once, for cron or where ingest runs elsewhere.
+//! `ebbtide sweep`: deletes what is due, once, for cron or where ingest runs elsewhere.
 //!
-//! Promises an exit code that tells: 0 all that is due is done, 3 more is left, 1 something failed, 2 a wrong use. Progress goes
-//! to stderr, the result to stdout.
+//! Exit code: 0 all that is due is done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 a wrong use. Progress
+//! goes to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -18,20 +18,25 @@ use crate::app::upkeep;
 use crate::clock::SharedClock;
 use crate::config::{Config, Sweep};
 use crate::expiry::{
-    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper, Verdict,
+    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
+    TrustedClock, Verdict,
 };
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::Policy;
-use crate::store::{OpenError, StoreError, Table, TableSpec};
+use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
 
+/// Nothing, or not all, was done, since the clock is not trusted. To run the command again does not help.
+pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
+
 /// Makes what is due go: columns of categories that are due are left out, records whose last category is due end. What is held
 /// stays. Then unlinks what was replaced longer ago than `maintain.readers_grace`.
 ///
-/// Exit code 0: nothing due is left. 3: more is left (--steps, or the clock is not trusted). 1: something failed. 2: a wrong use.
+/// Exit code 0: nothing due is left. 3: more is left (--steps). 4: the clock is not trusted and nothing was deleted; see
+/// `ebbtide clock show`. 1: something failed, or a file could not be deleted. 2: a wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
                         ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z")]
@@ -70,8 +75,6 @@ enum SweepCliError {
     #[error(transparent)]
     Sweep(#[from] SweepError),
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
@@ -101,43 +104,76 @@ impl Args {
 
     async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
         let (root, policy) = (once::root(config, &policy, !self.dry_run).await?, Arc::new(policy));
+        let metrics = Metrics::new()?;
+        let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = Parts {
             root: root.clone(),
             policy: Arc::clone(&policy),
             clock: Arc::clone(&clock),
-            metrics: Metrics::new()?,
+            metrics,
             settings: settings(&config.sweep, self.dry_run),
             share: Share::All,
             board: HeldBoard::default(),
         };
-        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?;
+        let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
         if self.dry_run {
             let (works, more) = sweeper.plan(self.until.unwrap_or_else(|| clock.now())).await?;
             return Ok(self.tell_plan(&works, more));
         }
-        let round = self.rounds(&mut sweeper).await;
-        let mut unlinked = 0;
-        let wanted = |spec: &Arc<TableSpec>| self.product.as_ref().is_none_or(|only| *only == spec.product);
-        // A clock that is not trusted with what is due is not with the readers' grace either.
-        let trusted = sweeper.look_at_clock() == Verdict::Trusted;
-        for spec in TableSpec::all(&policy).filter(wanted).filter(|_| trusted) {
-            let mut table = Table::open(&root, spec).await?;
-            // A pass deletes so many files at most; once nothing is deleted, nothing more can be.
+        guard.update(sweeper.newest_commit()).await;
+        let mut round = self.rounds(&mut sweeper).await;
+        let mut unlinked = Unlinked::default();
+        // A clock that is not trusted with what is due is not trusted with the readers' grace either.
+        match sweeper.look_at_clock() {
+            Verdict::Trusted => unlinked = self.unlink(config, &root, &policy, &clock).await?,
+            verdict => round.clock = Some(verdict.as_str()),
+        }
+        guard.update(None).await;
+        Ok(self.tell(&round, &unlinked, &guard))
+    }
+
+    /// Deletes the files that are no longer needed. One that fails delays no other.
+    async fn unlink(
+        &self,
+        config: &Config,
+        root: &Root,
+        policy: &Policy,
+        clock: &SharedClock,
+    ) -> Result<Unlinked, SweepCliError> {
+        let (upkeep, mut unlinked) = (upkeep(&config.maintain), Unlinked::default());
+        for spec in TableSpec::all(policy) {
+            if self.product.as_ref().is_some_and(|only| *only != spec.product) {
+                continue;
+            }
+            let mut table = Table::open(root, spec).await?;
+            // One pass deletes a bounded number of files; a pass that deletes none cannot be followed by one that does.
             loop {
-                let done = table.maintain(clock.now(), &upkeep(&config.maintain)).await?.deleted;
-                unlinked += done.replaced.len();
-                if !done.more {
+                let done = match table.maintain(clock.now(), &upkeep).await {
+                    Ok(done) => done,
+                    Err(error) => {
+                        let product = &table.spec().product;
+                        tracing::error!(%product, %error, "it is not known which files should be deleted");
+                        unlinked.unknown += 1;
+                        break;
+                    }
+                };
+                unlinked.files += done.deleted.replaced.len();
+                if !done.deleted.more || done.deleted.is_empty() {
+                    unlinked.failures.extend(done.failures);
                     break;
                 }
             }
         }
-        if trusted {
-            let old = clock.now().checked_sub_signed(upkeep(&config.maintain).keep_orphans).unwrap_or_default();
-            if let Err(error) = root.give_up_uploads(old).await {
-                tracing::warn!(%error, "unfinished uploads could not be given up; the next sweep tries again");
-            }
+        let old = clock.now().checked_sub_signed(upkeep.keep_orphans).unwrap_or_default();
+        match root.give_up_uploads(old).await {
+            Ok(done) => unlinked.failures.extend(done.failures),
+            Err(error) => tracing::warn!(%error, "unfinished uploads could not be listed; the next sweep tries again"),
         }
-        Ok(self.tell(&round, unlinked))
+        if !unlinked.failures.is_empty() {
+            let count = unlinked.failures.count;
+            tracing::error!(count, first = %unlinked.failures, "files could not be deleted");
+        }
+        Ok(unlinked)
     }
 
     /// Rounds until nothing due is left, the steps are used up or a round gets nowhere.
@@ -184,52 +220,80 @@ impl Args {
         Outcome::done(out)
     }
 
-    fn tell(&self, round: &Round, unlinked: usize) -> Outcome {
+    fn tell(&self, round: &Round, unlinked: &Unlinked, guard: &TrustedClock) -> Outcome {
         let code = match round {
-            Round { failed, .. } if *failed > 0 => 1,
+            _ if round.failed > 0 || unlinked.unknown > 0 || !unlinked.failures.is_empty() => 1,
+            Round { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
             Round { more: true, .. } => MORE_LEFT,
             _ => 0,
         };
-        let out = if self.output == Output::Json {
-            json(&Swept { round, unlinked })
-        } else {
-            let did = &round.did;
-            let fields: u64 = did.dropped.values().sum();
-            let mut out = format!(
-                "{} in {}: {} dropped, {} ended ({} in {}, {} suppressed, {} removed), {} held; {} copied, {} dropped; \
-                 {} unlinked\n",
-                pieces(round.works),
-                counted(round.commits, "commit"),
-                counted(fields, "field"),
-                counted(did.cell_records + did.suppressed + did.removed, "record"),
-                did.cell_records,
-                counted(did.cells, "cell"),
-                did.suppressed,
-                did.removed,
-                did.held,
-                counted(did.bytes_copied, "byte"),
-                counted(did.bytes_dropped, "byte"),
-                counted(unlinked, "replaced file"),
-            );
-            if did.retagged > 0 {
-                let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
-            }
-            if did.unclassified > 0 {
-                let fields = counted(did.unclassified, "field");
-                let _ = writeln!(out, "{fields} left out that the active policy does not name");
-            }
-            if let Some(clock) = round.clock {
-                let _ = writeln!(out, "stopped: the clock is not trusted ({clock})");
-            }
-            if round.failed > 0 {
-                let _ = writeln!(out, "{} failed; the log says why", pieces(round.failed));
-            } else if round.more {
-                out.push_str("more is due\n");
-            }
-            out
-        };
+        let reason = round.clock.map(|_| guard.reason());
+        if self.output == Output::Json {
+            let (files, undeleted) = (unlinked.files, unlinked.failures.count);
+            let out = json(&Swept { round, unlinked: files, undeleted, unknown_tables: unlinked.unknown, reason });
+            return Outcome { out, code, ..Outcome::default() };
+        }
+        let mut out = done_lines(round, unlinked.files);
+        if let Some((clock, reason)) = round.clock.zip(reason) {
+            let _ = writeln!(out, "stopped: the clock is not trusted ({clock}): {reason}");
+        }
+        if !unlinked.failures.is_empty() {
+            let files = counted(unlinked.failures.count, "file");
+            let _ = writeln!(out, "{files} could not be deleted: {}", unlinked.failures);
+        }
+        if unlinked.unknown > 0 {
+            let tables = counted(unlinked.unknown, "table");
+            let _ = writeln!(out, "files to delete are not known in {tables}; the log says why");
+        }
+        if round.failed > 0 {
+            let _ = writeln!(out, "{} failed; the log says why", pieces(round.failed));
+        } else if round.more {
+            out.push_str("more is due\n");
+        }
         Outcome { out, code, ..Outcome::default() }
     }
+}
+
+/// What was deleted apart from the sweep's commits.
+#[derive(Default)]
+struct Unlinked {
+    /// Replaced files that were deleted.
+    files: usize,
+    /// Files that could not be deleted.
+    failures: DeleteFailures,
+    /// Tables of which it is not known what should be deleted.
+    unknown: usize,
+}
+
+/// The lines that say what a round did.
+fn done_lines(round: &Round, unlinked: usize) -> String {
+    let did = &round.did;
+    let fields: u64 = did.dropped.values().sum();
+    let mut out = format!(
+        "{} in {}: {} dropped, {} ended ({} in {}, {} suppressed, {} removed), {} held; {} copied, {} dropped; \
+         {} unlinked\n",
+        pieces(round.works),
+        counted(round.commits, "commit"),
+        counted(fields, "field"),
+        counted(did.cell_records + did.suppressed + did.removed, "record"),
+        did.cell_records,
+        counted(did.cells, "cell"),
+        did.suppressed,
+        did.removed,
+        did.held,
+        counted(did.bytes_copied, "byte"),
+        counted(did.bytes_dropped, "byte"),
+        counted(unlinked, "replaced file"),
+    );
+    // Writing to a text cannot fail.
+    if did.retagged > 0 {
+        let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
+    }
+    if did.unclassified > 0 {
+        let fields = counted(did.unclassified, "field");
+        let _ = writeln!(out, "{fields} left out that the active policy does not name");
+    }
+    out
 }
 
 fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
@@ -292,6 +356,13 @@ struct Swept<'r> {
     #[serde(flatten)]
     round: &'r Round,
     unlinked: usize,
+    /// Files that could not be deleted.
+    undeleted: usize,
+    /// Tables of which it is not known what should be deleted.
+    unknown_tables: usize,
+    /// Why the clock is not trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[cfg(test)]

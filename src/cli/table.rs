@@ -9,9 +9,11 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::place::{Place, PlaceError};
+use super::report::counted;
 use super::{Outcome, Output, clock, json};
+use crate::app::upkeep;
 use crate::ids::ProductKey;
-use crate::store::{Audit, Overview, StoreError, ViewError, audit, products, show};
+use crate::store::{Audit, Leftovers, Overview, StoreError, Upkeep, ViewError, audit, leftovers, products, show};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -72,6 +74,11 @@ impl Args {
         })
     }
 
+    /// Returns how long files are kept, by the configuration if there is one.
+    fn upkeep(&self) -> Upkeep {
+        self.place.config().map(|config| upkeep(&config.maintain)).unwrap_or_default()
+    }
+
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, TableError> {
         let root = self.place.root()?;
         let runtime = super::runtime()?;
@@ -83,16 +90,30 @@ impl Args {
             }
             Command::Show { product } => {
                 let seen = runtime.block_on(show(&root, product, now))?;
-                if text { tell_overview(&seen)? } else { json(&seen) }
+                let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
+                if text { tell_overview(&seen, &left)? } else { json(&WithLeftovers { seen: &seen, leftovers: left }) }
             }
             Command::Audit { product } => {
                 let found = runtime.block_on(audit(&root, product))?;
+                let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
                 let judged = Judged { holds: found.holds(), audit: &found };
-                let out = if text { tell_audit(&found)? } else { json(&judged) };
+                let out = if text {
+                    tell_audit(&found, &left)?
+                } else {
+                    json(&WithLeftovers { seen: &judged, leftovers: left })
+                };
                 return Ok(if judged.holds { Outcome::done(out) } else { Outcome::problem(out) });
             }
         }))
     }
+}
+
+/// A view of a table with the files that should be deleted and still exist.
+#[derive(Serialize)]
+struct WithLeftovers<'a, T> {
+    #[serde(flatten)]
+    seen: &'a T,
+    leftovers: Leftovers,
 }
 
 #[derive(Serialize)]
@@ -102,13 +123,32 @@ struct Judged<'a> {
     audit: &'a Audit,
 }
 
-fn tell_overview(seen: &Overview) -> Result<String, fmt::Error> {
+/// The lines that say which files should be deleted and still exist; none where there are none.
+fn leftover_lines(out: &mut String, left: &Leftovers) -> fmt::Result {
+    if left.in_grace > 0 {
+        writeln!(out, "  replaced  {} within the readers' grace", counted(left.in_grace, "file"))?;
+    }
+    if left.undeleted > 0 {
+        let since = left.undeleted_since.map_or_else(String::new, |since| {
+            format!(", the first since {}", since.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        });
+        let files = counted(left.undeleted, "file");
+        writeln!(
+            out,
+            "  UNDELETED {files} should be deleted and still exist{since}; `ebbtide sweep` deletes or says why not"
+        )?;
+    }
+    Ok(())
+}
+
+fn tell_overview(seen: &Overview, left: &Leftovers) -> Result<String, fmt::Error> {
     let mut out = String::new();
     writeln!(out, "Table {} at version {}", seen.product, seen.version)?;
     writeln!(out, "  records   {}", seen.records)?;
     writeln!(out, "  segments  {}", seen.segments)?;
     writeln!(out, "  bytes     {}", seen.bytes)?;
     writeln!(out, "  controls  {}", seen.controls)?;
+    leftover_lines(&mut out, left)?;
     if !seen.deadlines.is_empty() {
         writeln!(out, "\nRecords by when a category is due")?;
         let head = ["category", "nearest deadline", "due", "24 hours", "7 days", "30 days", "later", "open"];
@@ -137,7 +177,7 @@ fn tell_overview(seen: &Overview) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-fn tell_audit(found: &Audit) -> Result<String, fmt::Error> {
+fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
     let mut out = String::new();
     writeln!(out, "Audit of table {} at version {}", found.product, found.version)?;
     if found.oldest_entry > 0 {
@@ -163,6 +203,7 @@ fn tell_audit(found: &Audit) -> Result<String, fmt::Error> {
         writeln!(out, "  other engines made {} commits and added {} rows", found.foreign_commits, found.foreign_rows)?;
     }
     writeln!(out, "  the table holds {} records in {} files, {} bytes", found.records, found.segments, found.bytes)?;
+    leftover_lines(&mut out, left)?;
     for broken in &found.broken {
         writeln!(out, "  BROKEN: {broken}")?;
     }

@@ -246,25 +246,29 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
 }
 
 fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
-    let enabled = section.value("enabled", true, problems, |text| match text {
+    let usual = Sweep::default();
+    let enabled = section.value("enabled", usual.enabled, problems, |text| match text {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err(choice(text, "true or false")),
     });
     let memory =
-        section.value("memory", 128 * MIB, problems, |text| within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB"));
-    let time = |key: &str, default: u64, problems: &mut Problems| {
-        section.value(key, Duration::from_secs(default), problems, |text| {
+        section.value("memory", usual.memory, problems, |text| within(bytes(text)?, MIB, 1 << 40, "1MiB and 1024GiB"));
+    let time = |key: &str, default: Duration, problems: &mut Problems| {
+        section.value(key, default, problems, |text| {
             within(duration(text)?, Duration::from_millis(100), Duration::from_secs(24 * HOUR), "100ms and 24h")
         })
     };
     Sweep {
         enabled,
-        every: time("every", 60, problems),
+        every: time("every", usual.every, problems),
         memory,
-        takeover: time("takeover", 600, problems),
-        clock_tolerance: time("clock_tolerance", 300, problems),
-        clock_settle: time("clock_settle", 600, problems),
+        takeover: time("takeover", usual.takeover, problems),
+        clock_tolerance: time("clock_tolerance", usual.clock_tolerance, problems),
+        clock_settle: time("clock_settle", usual.clock_settle, problems),
+        clock_max_step: section.value("clock_max_step", usual.clock_max_step, problems, |text| {
+            within(duration(text)?, Duration::from_secs(HOUR), Duration::from_secs(3650 * 24 * HOUR), "1h and 3650d")
+        }),
     }
 }
 

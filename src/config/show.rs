@@ -48,6 +48,7 @@ impl fmt::Display for Config {
         writeln!(f, "  takeover: {}", show_duration(self.sweep.takeover))?;
         writeln!(f, "  clock_tolerance: {}", show_duration(self.sweep.clock_tolerance))?;
         writeln!(f, "  clock_settle: {}", show_duration(self.sweep.clock_settle))?;
+        writeln!(f, "  clock_max_step: {}", show_duration(self.sweep.clock_max_step))?;
         writeln!(f, "compact:\n  enabled: {}", self.compact.enabled)?;
         writeln!(f, "  every: {}", show_duration(self.compact.every))?;
         writeln!(f, "  late: {}", show_duration(self.compact.late))?;

@@ -11,7 +11,7 @@ use super::hold::covers;
 use super::log::{Controls, HoldState};
 use super::settle::Settler;
 use crate::ids::ProductKey;
-use crate::store::{ControlLog, ControlsVersion, Root, StoreError, TableControls};
+use crate::store::{ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls};
 
 /// How long after its end a hold that nobody released is forgotten: longer than the clocks of two machines differ.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
@@ -19,69 +19,105 @@ pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
 /// How long a file under a passing name is taken for one that is being written.
 const IN_FLIGHT: TimeDelta = TimeDelta::hours(1);
 
+/// Report of one pass over the control log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ForgetReport {
+    /// Controls that this pass forgot.
+    pub forgotten: usize,
+    /// Files of the control log that should be replaced or deleted and could not be.
+    pub failures: DeleteFailures,
+}
+
+impl ForgetReport {
+    /// Returns the number of controls that were forgotten, or an error if any file failed.
+    pub fn into_result(self) -> Result<usize, StoreError> {
+        if self.failures.is_empty() {
+            return Ok(self.forgotten);
+        }
+        Err(StoreError::Refused(format!("files of the control log stay: {}", self.failures)))
+    }
+}
+
 /// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
-/// concerns no record any more, and gives how many.
+/// concerns no record any more, and returns how many.
 ///
-/// `now` must be a time that a sweep may go by: what is forgotten does not come back.
+/// `now` must be a time that a sweep may use: what is forgotten does not come back.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
     Settler::new(root.clone()).forget(now).await
 }
 
 impl Settler {
-    /// What [`forget()`] does.
+    /// Does what [`forget()`] does.
     pub async fn forget(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
+        self.forget_each(now).await?.into_result()
+    }
+
+    /// Does the same, and reports each file that fails instead of stopping there.
+    ///
+    /// Errors if the tables or the control log cannot be read.
+    pub async fn forget_each(&mut self, now: DateTime<Utc>) -> Result<ForgetReport, StoreError> {
         let tables = self.look().await?;
-        let withdrawn = self.forget_withdrawals(now).await?;
+        let mut past: Vec<(ControlsVersion, Control)> = Vec::new();
+        for (version, control) in self.controls.iter() {
+            if let Control::ConsentWithdrawal(withdrawal) = control
+                && withdrawal.until <= now
+            {
+                past.push((*version, Control::PastWithdrawal(withdrawal.past())));
+            }
+        }
         let over = |state, until: DateTime<Utc>| match state {
             HoldState::InForce => false,
             HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
             HoldState::Released { .. } => true,
         };
-        Ok(withdrawn + self.forget_holds(&tables, now, over).await?)
+        past.extend(past_holds(&self.controls, &tables, now, over));
+        self.replace_each(past, now).await
     }
 
-    /// Forgets every withdrawal whose records are all past their windows, whatever was withdrawn.
-    async fn forget_withdrawals(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
-        let past = self.controls.iter().filter_map(|(version, control)| match control {
-            Control::ConsentWithdrawal(withdrawal) if withdrawal.until <= now => {
-                Some((*version, Control::PastWithdrawal(withdrawal.past())))
-            }
-            _ => None,
-        });
-        self.replace(past.collect()).await
-    }
-
-    /// Forgets every hold that is over by `over`, and deletes what a crash left of such work.
-    async fn forget_holds(
+    /// Replaces controls in the log and in memory, and deletes temporary files that a crash left there.
+    async fn replace_each(
         &mut self,
-        tables: &[(ProductKey, TableControls)],
+        past: Vec<(ControlsVersion, Control)>,
         now: DateTime<Utc>,
-        over: impl Fn(HoldState, DateTime<Utc>) -> bool,
-    ) -> Result<usize, StoreError> {
-        let holds = forgettable(&self.controls, tables, now, over);
-        let past = holds.into_iter().map(|(version, past)| (version, Control::PastHold(past)));
-        let forgotten = self.replace(past.collect()).await?;
-        let log = ControlLog::open(&self.root);
-        log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
-        Ok(forgotten)
-    }
-
-    /// Puts controls in the place of others, in the log and in what is known of it; how many another had not put there.
-    async fn replace(&mut self, controls: Vec<(ControlsVersion, Control)>) -> Result<usize, StoreError> {
-        let (log, mut count) = (ControlLog::open(&self.root), 0);
-        for (version, control) in controls {
-            count += usize::from(log.replace(version, &control.to_value()?).await?);
-            self.controls.replace(version, control);
+    ) -> Result<ForgetReport, StoreError> {
+        let (log, mut report) = (ControlLog::open(&self.root), ForgetReport::default());
+        for (version, control) in past {
+            match log.replace(version, &control.to_value()?).await {
+                Ok(replaced) => {
+                    report.forgotten += usize::from(replaced);
+                    self.controls.replace(version, control);
+                }
+                Err(error) => {
+                    report
+                        .failures
+                        .add(DeleteFailure { path: format!("control {}", version.0), why: error.to_string() });
+                }
+            }
         }
-        Ok(count)
+        let staged = log.sweep_staged(now.checked_sub_signed(IN_FLIGHT).unwrap_or(now)).await?;
+        report.failures.extend(staged.failures);
+        Ok(report)
     }
+}
+
+/// Returns the holds that are over by `over`, each with what replaces it.
+fn past_holds(
+    controls: &Controls,
+    tables: &[(ProductKey, TableControls)],
+    now: DateTime<Utc>,
+    over: impl Fn(HoldState, DateTime<Utc>) -> bool,
+) -> Vec<(ControlsVersion, Control)> {
+    let holds = forgettable(controls, tables, now, over).into_iter();
+    holds.map(|(version, past)| (version, Control::PastHold(past))).collect()
 }
 
 /// Forgets every hold that was released, whatever the clock says.
 pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
     let mut settler = Settler::new(root.clone());
     let tables = settler.look().await?;
-    settler.forget_holds(&tables, now, |state, _| matches!(state, HoldState::Released { .. })).await
+    let released = |state, _| matches!(state, HoldState::Released { .. });
+    let past = past_holds(&settler.controls, &tables, now, released);
+    settler.replace_each(past, now).await?.into_result()
 }
 
 /// The holds to forget, each with what is to stand in its place: those that are over by `over`, and whose release, if that

@@ -24,7 +24,7 @@ pub use activate::{ActivateError, Activated, activate};
 pub use activation::{ActiveError, NotActive, PolicyActivation, check_active};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
-pub use forget::{FORGET_AFTER, forget};
+pub use forget::{FORGET_AFTER, ForgetReport, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
 pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
 pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};

@@ -1,32 +1,44 @@
-//! Whether the clock may be trusted with what cannot be undone. Pure: readings in, a verdict out.
+//! Detects jumps of the wall clock against the time that the machine has run. Pure: readings in, a verdict out.
 //!
-//! Promises that nothing is swept by a clock that jumped, either way, nor by one behind the newest commit. A clock that has
-//! gone evenly for long enough after a jump is trusted again: a machine that slept wakes up and goes on. Until then somebody
-//! has the time to look.
+//! A clock that jumped either way is not trusted until it has run evenly for a configured time: a machine that slept wakes up
+//! and continues, and people have that time to look. How far the clock may be from what is known outside this process is
+//! decided in `time_sources`.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What is thought of the clock.
+/// Verdict on the clock. Nothing is deleted unless it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be gone by.
+    /// It may be used.
     Trusted,
-    /// It jumped against the machine's own running time, and has not gone evenly for long enough since.
+    /// It jumped against the machine's own running time, and has not run evenly for long enough since.
     Jumped,
     /// It is behind the newest commit of some table.
     BehindCommit,
+    /// It is further ahead of the last trusted time than a clock may be without a confirmation.
+    Ahead,
+    /// It is behind the last trusted time.
+    Behind,
+    /// It differs from the object store's clock.
+    StoreDiffers,
+    /// What is recorded of the time cannot be read.
+    Unknown,
 }
 
 impl Verdict {
-    /// Its word in the log and in the metrics.
+    /// Returns its word in the log and in results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Verdict::Trusted => "trusted",
             Verdict::Jumped => "jumped",
             Verdict::BehindCommit => "behind_commit",
+            Verdict::Ahead => "ahead",
+            Verdict::Behind => "behind",
+            Verdict::StoreDiffers => "store_differs",
+            Verdict::Unknown => "unknown",
         }
     }
 }
@@ -40,6 +52,17 @@ pub struct ClockGuard {
     anchor: Option<(DateTime<Utc>, Duration)>,
     /// When it last jumped, in running time.
     jumped: Option<Duration>,
+    /// The last jump that has not settled.
+    jump: Option<Jump>,
+}
+
+/// A jump: the time that the clock should have shown, and the time that it showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// The time expected from the time that passed.
+    pub expected: DateTime<Utc>,
+    /// The time shown.
+    pub shown: DateTime<Utc>,
 }
 
 /// A clock that is being disciplined goes wrong by at most this part of the time that passes: 500 in a million.
@@ -53,31 +76,41 @@ impl ClockGuard {
     #[must_use]
     pub fn new(tolerance: Duration, settle: Duration) -> Self {
         let tolerance = TimeDelta::from_std(tolerance).unwrap_or(TimeDelta::MAX);
-        Self { tolerance, settle, anchor: None, jumped: None }
+        Self { tolerance, settle, anchor: None, jumped: None, jump: None }
     }
 
-    /// Looks at both times, and at when the newest commit was made.
-    pub fn look(&mut self, wall: DateTime<Utc>, running: Duration, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+    /// Compares both times with those of earlier looks.
+    pub fn look(&mut self, wall: DateTime<Utc>, running: Duration) -> Verdict {
         let (then, at) = *self.anchor.get_or_insert((wall, running));
         let passed = TimeDelta::from_std(running.saturating_sub(at)).unwrap_or(TimeDelta::MAX);
         let off = (wall - then) - passed;
         if off.abs() > self.tolerance + passed / SLEW {
             self.anchor = Some((wall, running));
             self.jumped = Some(running);
+            self.jump = Some(Jump { expected: then.checked_add_signed(passed).unwrap_or(then), shown: wall });
         } else if passed > WINDOW {
             // Else what a clock may have drifted by since the process began would hide a jump.
             self.anchor = Some((wall, running));
         }
-        if newest_commit.is_some_and(|commit| commit - wall > self.tolerance) {
-            return Verdict::BehindCommit;
-        }
         match self.jumped {
             Some(jumped) if running.saturating_sub(jumped) < self.settle => Verdict::Jumped,
             _ => {
-                self.jumped = None;
+                self.settle();
                 Verdict::Trusted
             }
         }
+    }
+
+    /// Returns the last jump, while it has not settled.
+    #[must_use]
+    pub fn jump(&self) -> Option<Jump> {
+        self.jump
+    }
+
+    /// Takes a jump as settled, since a person confirmed the clock.
+    pub fn settle(&mut self) {
+        self.jumped = None;
+        self.jump = None;
     }
 }
 
@@ -105,7 +138,7 @@ mod tests {
         }
 
         fn look(&mut self) -> Verdict {
-            self.guard.look(self.clock.now(), self.clock.monotonic(), None)
+            self.guard.look(self.clock.now(), self.clock.monotonic())
         }
 
         fn after(&mut self, time: Duration) -> Verdict {
@@ -188,10 +221,16 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_newest_commit_is_not_trusted_while_it_is() {
-        let mut guard = ClockGuard::new(5 * MINUTE, 10 * MINUTE);
-        let commit = Some(noon() + TimeDelta::minutes(6));
-        assert_eq!(guard.look(noon(), Duration::ZERO, commit), Verdict::BehindCommit);
-        assert_eq!(guard.look(noon() + TimeDelta::minutes(2), 2 * MINUTE, commit), Verdict::Trusted);
+    fn jump_is_reported_with_both_times_until_it_settles() {
+        let mut watched = Watched::new();
+        watched.after(MINUTE);
+        let expected = watched.clock.now();
+        watched.jump(TimeDelta::days(2));
+        assert_eq!(watched.guard.jump(), Some(Jump { expected, shown: expected + TimeDelta::days(2) }));
+        assert_eq!(watched.after(11 * MINUTE), Verdict::Trusted);
+        assert_eq!(watched.guard.jump(), None);
+        watched.jump(TimeDelta::days(-2));
+        watched.guard.settle();
+        assert_eq!((watched.look(), watched.guard.jump()), (Verdict::Trusted, None));
     }
 }

@@ -17,6 +17,7 @@ mod select;
 mod share;
 mod stale;
 mod sweeper;
+mod time_sources;
 mod trusted;
 mod watch;
 
@@ -33,7 +34,8 @@ pub use product::{Ending, HeldBy, OpenProductError, Product};
 pub use select::{Action, Bounds, Plan, Work, select};
 pub use share::{Owned, Share};
 pub use sweeper::{Parts, Planned, Rhythm, Round, Settings, Sweeper, run as sweep};
-pub use trusted::TrustedClock;
+pub use time_sources::{ClockBounds, TimeSources, explain, judge};
+pub use trusted::{TrustedClock, keep as keep_clock};
 pub use watch::{HeldBoard, Watch, run as watch};
 
 #[cfg(test)]

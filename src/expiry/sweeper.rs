@@ -166,6 +166,12 @@ impl Sweeper {
         }
     }
 
+    /// Makes the sweeper use a clock that others use too.
+    #[must_use]
+    pub fn with_guard(self, guard: TrustedClock) -> Sweeper {
+        Sweeper { guard, ..self }
+    }
+
     /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.
     pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
@@ -247,8 +253,9 @@ impl Sweeper {
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
         // Also where nothing was due: by a commit that is dated ahead, all others' clocks are behind.
-        if self.look_at_clock() == Verdict::Trusted {
-            self.note(&held).await;
+        match self.look_at_clock() {
+            Verdict::Trusted => self.note(&held).await,
+            verdict => round.clock = Some(verdict.as_str()),
         }
         // The watch is told which segments are held whole.
         for (index, held) in &held {
@@ -304,15 +311,15 @@ impl Sweeper {
         }
     }
 
-    /// The clock that it goes by, for what else may not go by another.
+    /// Returns the date of the newest commit of its tables.
     #[must_use]
-    pub fn guard(&self) -> TrustedClock {
-        self.guard.clone()
+    pub fn newest_commit(&self) -> Option<DateTime<Utc>> {
+        self.products.iter().filter_map(|product| product.table.newest_commit()).max()
     }
 
-    /// Whether the clock may be gone by.
+    /// Decides whether the clock may be used.
     pub fn look_at_clock(&self) -> Verdict {
-        self.guard.look(self.products.iter().filter_map(|product| product.table.newest_commit()).max())
+        self.guard.look(self.newest_commit())
     }
 }
 

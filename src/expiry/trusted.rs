@@ -1,45 +1,296 @@
-//! The clock of an instance under its guard: one for all that cannot be undone, so that a jump which one of them saw stops all.
+//! The clock of an instance under its guard: one for everything that cannot be undone, so that a jump that one task saw stops all.
 //!
-//! Promises that the verdict is told in the log once it turns, and always in the metrics.
+//! The verdict is always in the metrics and the readiness, and in the log when it changes. What it rests on is recorded in the
+//! root, so that a restart forgets nothing.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::guard::{ClockGuard, Verdict};
+use super::guard::{ClockGuard, Jump, Verdict};
+use super::time_sources::{ClockBounds, TimeSources, explain, judge};
 use crate::clock::SharedClock;
+use crate::config::Sweep;
+use crate::health::{Health, Part};
 use crate::metrics::Metrics;
+use crate::store::{ClockJump, ClockRecords, Root, StoreError, TrustedTime};
 
-/// A clock that whoever sweeps, unlinks or forgets asks before it does.
+/// Time after which the records in the root are read and written again while the clock is trusted.
+const RECORD_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// Age up to which a confirmation also settles a jump of this process: it was given for the clock as it is now.
+const FRESH_CONFIRMATION: TimeDelta = TimeDelta::hours(1);
+
+/// A difference from which on records would be misjudged when they arrive: taken for expired, or for records of the future.
+const INGEST_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+
+/// A clock that every task that deletes asks before it does. Clones share one verdict.
 #[derive(Clone)]
 pub struct TrustedClock {
     clock: SharedClock,
     metrics: Metrics,
-    guard: Arc<Mutex<ClockGuard>>,
+    bounds: ClockBounds,
+    /// Where the records of the time are. Without it only this process's own looks count.
+    root: Option<Root>,
+    health: Option<Arc<Health>>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    guard: ClockGuard,
+    sources: TimeSources,
+    /// Time of the object store, and when it was asked by this machine's running time.
+    store: Option<(DateTime<Utc>, Duration)>,
+    /// When the records were read.
+    read: Option<Duration>,
+    /// Reason why they could not be read, before they were for the first time.
+    unread: Option<String>,
+    /// When the trusted time was written.
+    written: Option<Duration>,
+    /// The jump that this process recorded.
+    recorded: Option<Jump>,
+    verdict: Verdict,
 }
 
 impl TrustedClock {
-    /// A clock that has jumped where wall and running time part by more than `tolerance`, and is trusted again after `settle`
-    /// without that.
+    /// Makes a clock that has jumped where wall and running time differ by more than `tolerance`, and is trusted again after
+    /// `settle` without that. It knows nothing of the time before this process.
     #[must_use]
     pub fn new(clock: SharedClock, metrics: Metrics, tolerance: Duration, settle: Duration) -> Self {
         metrics.clock_trusted.set(1);
-        Self { clock, metrics, guard: Arc::new(Mutex::new(ClockGuard::new(tolerance, settle))) }
+        let time = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        let state = State {
+            guard: ClockGuard::new(tolerance, settle),
+            sources: TimeSources::default(),
+            store: None,
+            read: None,
+            unread: None,
+            written: None,
+            recorded: None,
+            verdict: Verdict::Trusted,
+        };
+        let bounds = ClockBounds { tolerance: time(tolerance), settle: time(settle), max_step: TimeDelta::MAX };
+        Self { clock, metrics, bounds, root: None, health: None, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Whether it may be gone by, where the newest commit that the caller knows of was made then.
+    /// Makes a clock that is also compared with what `root` records of the time. It is not trusted before
+    /// [`TrustedClock::update`] has read that.
+    #[must_use]
+    pub fn with_records(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
+        let max_step = TimeDelta::from_std(sweep.clock_max_step).unwrap_or(TimeDelta::MAX);
+        let mut made = Self::new(clock, metrics, sweep.clock_tolerance, sweep.clock_settle);
+        made.bounds.max_step = max_step;
+        made.root = Some(root.clone());
+        made.lock().unread = Some("they were not read yet".to_owned());
+        made
+    }
+
+    /// Makes a command's clock: a jump that it sees stops it, since the command ends before the clock could have settled.
+    #[must_use]
+    pub fn for_command(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
+        let made = Self::with_records(clock, metrics, sweep, root);
+        made.lock().guard = ClockGuard::new(sweep.clock_tolerance, Duration::MAX);
+        made
+    }
+
+    /// Makes the verdict part of an instance's readiness.
+    #[must_use]
+    pub fn with_health(self, health: Arc<Health>) -> Self {
+        Self { health: Some(health), ..self }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides whether the clock may be used, where the newest commit that the caller knows has that date.
     pub fn look(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
-        let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = guard.look(self.clock.now(), self.clock.monotonic(), newest_commit);
-        let trusted = i64::from(verdict == Verdict::Trusted);
-        if self.metrics.clock_trusted.get() != trusted && verdict != Verdict::Trusted {
-            tracing::error!(
-                clock = verdict.as_str(),
-                "the clock is not trusted: nothing is swept, unlinked or forgotten"
-            );
+        let mut state = self.lock();
+        let (wall, running) = (self.clock.now(), self.clock.monotonic());
+        state.sources.newest_commit = state.sources.newest_commit.max(newest_commit);
+        state.sources.store_time = state.store_now(running);
+        let own = state.guard.look(wall, running);
+        let verdict = match judge(wall, &state.sources, &self.bounds) {
+            _ if state.unread.is_some() => Verdict::Unknown,
+            Verdict::Trusted => own,
+            other => other,
+        };
+        if verdict == Verdict::Trusted {
+            state.sources.note_trusted(wall, &self.bounds);
         }
-        self.metrics.clock_trusted.set(trusted);
+        let changed = std::mem::replace(&mut state.verdict, verdict) != verdict;
+        self.report(verdict, changed, || state.reason(wall));
         verdict
     }
+
+    fn report(&self, verdict: Verdict, changed: bool, reason: impl Fn() -> String) {
+        let is_trusted = verdict == Verdict::Trusted;
+        self.metrics.clock_trusted.set(i64::from(is_trusted));
+        if changed && is_trusted {
+            tracing::info!("the clock is trusted again");
+        } else if changed {
+            tracing::error!(clock = verdict.as_str(), "the clock is not trusted: {}", reason());
+        }
+        match &self.health {
+            Some(health) if is_trusted => drop(health.over(&Part::Clock)),
+            Some(health) => drop(health.trouble(Part::Clock, reason())),
+            None => {}
+        }
+    }
+
+    /// Says in one sentence why the clock is not trusted and what to do.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        self.lock().reason(self.clock.now())
+    }
+
+    /// Returns the last verdict with what it rests on.
+    #[must_use]
+    pub fn sources(&self) -> (Verdict, TimeSources) {
+        let state = self.lock();
+        (state.verdict, state.sources.clone())
+    }
+
+    /// Returns true if records may be judged by the clock when they arrive: it is trusted, or differs by little.
+    #[must_use]
+    pub fn may_ingest(&self) -> bool {
+        let state = self.lock();
+        let wall = self.clock.now();
+        let near = |at: Option<DateTime<Utc>>| at.is_some_and(|at| (wall - at).abs() <= INGEST_TOLERANCE);
+        match state.verdict {
+            Verdict::Trusted | Verdict::Jumped => true,
+            Verdict::Ahead | Verdict::Unknown => false,
+            Verdict::Behind => near(state.sources.last_trusted),
+            // A clock that the last trusted time speaks for is not the one that dated that commit.
+            Verdict::BehindCommit => near(state.sources.newest_commit) || near(state.sources.last_trusted),
+            Verdict::StoreDiffers => near(state.sources.store_time),
+        }
+    }
+
+    /// Reads the records of the time and writes what this process knows, where that is due, and looks at the clock. To be called
+    /// regularly: it costs little where nothing is due.
+    pub async fn update(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+        let Some(root) = &self.root else { return self.look(newest_commit) };
+        if self.is_read_due() {
+            self.read(root).await;
+        }
+        let verdict = self.look(newest_commit);
+        if let Err(error) = self.write(root, verdict).await {
+            tracing::warn!(%error, "the trusted time could not be recorded; trying again");
+        }
+        verdict
+    }
+
+    /// Reads the records of the time and looks at the clock, and records nothing.
+    pub async fn consult(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+        if let Some(root) = &self.root {
+            self.read(root).await;
+        }
+        self.look(newest_commit)
+    }
+
+    fn is_read_due(&self) -> bool {
+        let state = self.lock();
+        let running = self.clock.monotonic();
+        state.verdict != Verdict::Trusted || state.read.is_none_or(|read| running.saturating_sub(read) >= RECORD_EVERY)
+    }
+
+    async fn read(&self, root: &Root) {
+        let records = ClockRecords::load(root).await;
+        // Another clock than the machine's has nothing in common with the store's.
+        let store = if self.clock.is_machine() { root.store_time().await } else { Ok(None) };
+        let running = self.clock.monotonic();
+        let wall = self.clock.now();
+        let mut state = self.lock();
+        match records {
+            Ok(records) => {
+                state.apply(records, wall);
+                state.read = Some(running);
+                state.unread = None;
+            }
+            Err(error) if state.unread.is_some() => state.unread = Some(error.to_string()),
+            Err(error) => tracing::warn!(%error, "the records of the time could not be read again"),
+        }
+        match store {
+            Ok(time) => state.store = time.map(|time| (time, running)),
+            Err(error) => {
+                state.store = None;
+                tracing::warn!(%error, "the object store could not be asked for its time");
+            }
+        }
+    }
+
+    async fn write(&self, root: &Root, verdict: Verdict) -> Result<(), StoreError> {
+        let running = self.clock.monotonic();
+        let (jump, recorded, trusted, is_due) = {
+            let state = self.lock();
+            let confirmation = state.sources.confirmation.as_ref().map(|confirmed| confirmed.id.clone());
+            let trusted = state.sources.last_trusted.map(|at| TrustedTime { at, confirmation });
+            let is_due = state.written.is_none_or(|written| running.saturating_sub(written) >= RECORD_EVERY);
+            (state.guard.jump(), state.recorded, trusted, is_due)
+        };
+        if let Some(jump) = jump
+            && recorded != Some(jump)
+        {
+            root.record_jump(&ClockJump { expected: jump.expected, shown: jump.shown }).await?;
+            self.lock().recorded = Some(jump);
+        }
+        if verdict != Verdict::Trusted {
+            return Ok(());
+        }
+        if recorded.is_some() && jump.is_none() {
+            root.remove_jump().await?;
+            let mut state = self.lock();
+            (state.recorded, state.sources.jump) = (None, None);
+        }
+        if let (true, Some(trusted)) = (is_due, trusted) {
+            root.record_trusted(&trusted).await?;
+            self.lock().written = Some(running);
+        }
+        Ok(())
+    }
 }
+
+impl State {
+    /// Says in one sentence why the clock is not trusted and what to do.
+    fn reason(&self, wall: DateTime<Utc>) -> String {
+        match &self.unread {
+            Some(why) => format!("what is recorded of the time cannot be read: {why}; nothing is deleted until it can"),
+            None => explain(self.verdict, wall, &self.sources),
+        }
+    }
+
+    /// Returns the object store's time now: what it said, and the time that has passed since.
+    fn store_now(&self, running: Duration) -> Option<DateTime<Utc>> {
+        let (time, asked) = self.store?;
+        let passed = TimeDelta::from_std(running.saturating_sub(asked)).unwrap_or(TimeDelta::MAX);
+        time.checked_add_signed(passed)
+    }
+
+    /// Takes what the root records. A confirmation that is new to this process replaces what it trusted before.
+    fn apply(&mut self, records: ClockRecords, wall: DateTime<Utc>) {
+        let recorded = records.last_trusted();
+        let known = self.sources.confirmation.as_ref().map(|confirmed| &confirmed.id);
+        let is_new = records.confirmation.as_ref().map(|confirmed| &confirmed.id) != known;
+        self.sources.last_trusted = if is_new { recorded } else { self.sources.last_trusted.max(recorded) };
+        if let Some(confirmed) = records.confirmation.as_ref().filter(|_| is_new)
+            && (wall - confirmed.at).abs() <= FRESH_CONFIRMATION
+        {
+            self.guard.settle();
+        }
+        self.sources.confirmation = records.confirmation;
+        self.sources.jump = records.jump;
+    }
+}
+
+/// Updates a clock every `every`, until dropped, so that a jump is seen whether anything is swept or not.
+pub async fn keep(clock: TrustedClock, every: Duration) {
+    loop {
+        clock.update(None).await;
+        tokio::time::sleep(every).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

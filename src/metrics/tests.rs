@@ -27,6 +27,9 @@ fn with_series() -> Metrics {
     for gauges in [&metrics.unswept_files, &metrics.orphans, &metrics.unlink_backlog, &metrics.bucket_segments] {
         gauges.with_label_values(&["sms"]).set(0);
     }
+    for gauges in [&metrics.unlink_overdue_files, &metrics.unlink_overdue_seconds, &metrics.unlink_known] {
+        gauges.with_label_values(&["sms"]).set(0);
+    }
     metrics.commit_seconds.with_label_values(&["sms"]).observe(0.2);
     metrics
 }

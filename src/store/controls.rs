@@ -13,6 +13,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde_json::Value;
 
+use super::deletions::{Deletions, delete_files};
 use super::error::StoreError;
 use super::log::files::LogKind;
 use super::root::Root;
@@ -108,19 +109,12 @@ impl ControlLog {
         Ok(true)
     }
 
-    /// Deletes what a crash left in the folder under passing names, if it was written before `old`.
-    pub async fn sweep_staged(&self, old: DateTime<Utc>) -> Result<usize, StoreError> {
-        let mut deleted = 0;
-        for file in self.list().await? {
-            if kind_of(&file) == LogKind::Staged && file.last_modified < old {
-                match self.store.delete(&file.location).await {
-                    Ok(()) => deleted += 1,
-                    Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(deleted)
+    /// Deletes files under temporary names that a crash left in the folder, if they were written before `old`.
+    pub async fn sweep_staged(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
+        let listed = self.list().await?;
+        let staged = listed.iter().filter(|file| kind_of(file) == LogKind::Staged && file.last_modified < old);
+        let paths = staged.map(|file| file.location.to_string()).collect();
+        Ok(delete_files(self.store.as_ref(), paths).await)
     }
 
     async fn list(&self) -> Result<Vec<ObjectMeta>, StoreError> {

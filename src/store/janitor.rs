@@ -1,19 +1,18 @@
-//! Keeps a table's log short and its folder clean, apart from the commit path: checkpoints, old log entries, orphans, and the
-//! unlinking of what was replaced.
+//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old log entries, files that
+//! were replaced and files that no commit names.
 //!
-//! Promises that what a live version, a reader within its grace or a writer in flight needs is never deleted, that each pass is
-//! bounded, and that what it would delete can be seen first. The list of what is to be unlinked is the log's own: a file that it
-//! says was removed. Should another engine's checkpoint forget that, the file is an orphan, and goes as one.
+//! A file that a live version, a reader within its grace or a writer in flight needs is never deleted. The list of replaced files
+//! is the log's own. If another engine's checkpoint drops it, the file counts as one that no commit names.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::ObjectMeta;
 
+use super::deletions::{DeleteFailures, Deletions, OverdueFiles, delete_files};
 use super::error::StoreError;
-use super::log::checkpoint;
 use super::log::files::{self, LogFile, LogKind};
+use super::log::{Log, LogState, checkpoint};
 use super::table::Table;
 
 /// How a table is kept.
@@ -58,51 +57,142 @@ pub struct Plan {
     pub more: bool,
 }
 
-/// What one pass did.
+impl Plan {
+    /// Returns true if it names no file.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.replaced.is_empty() && self.log.is_empty() && self.orphans.is_empty()
+    }
+}
+
+/// Report of one pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Maintained {
-    /// The version of the checkpoint that was made.
+    /// Version of the checkpoint that was made.
     pub checkpoint: Option<u64>,
-    /// What was deleted.
+    /// Reason why a checkpoint that was due could not be made.
+    pub checkpoint_failure: Option<String>,
+    /// Files that were deleted.
     pub deleted: Plan,
+    /// Files that could not be deleted.
+    pub failures: DeleteFailures,
+    /// Files that should have been deleted before and still exist.
+    pub overdue: OverdueFiles,
+}
+
+/// A file that should be deleted, and since when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DueFile {
+    path: String,
+    since: DateTime<Utc>,
+}
+
+/// Everything that should be deleted, each list in the order in which it is deleted.
+#[derive(Debug, Default)]
+pub(super) struct DueFiles {
+    replaced: Vec<DueFile>,
+    log: Vec<DueFile>,
+    orphans: Vec<DueFile>,
+    /// Replaced files within the readers' grace.
+    pub(super) in_grace: usize,
+}
+
+impl DueFiles {
+    fn iter(&self) -> impl Iterator<Item = &DueFile> {
+        self.replaced.iter().chain(&self.log).chain(&self.orphans)
+    }
+
+    /// Returns all of them as overdue.
+    pub(super) fn overdue(&self) -> OverdueFiles {
+        let mut overdue = OverdueFiles::default();
+        self.iter().for_each(|file| overdue.add(Some(file.since)));
+        overdue
+    }
+}
+
+/// Finds everything in a table's folder that should be deleted at `now`.
+pub(super) async fn due_files(
+    log: &Log,
+    state: &mut LogState,
+    now: DateTime<Utc>,
+    upkeep: &Upkeep,
+) -> Result<DueFiles, StoreError> {
+    let before = state.version;
+    let (listed, mut data) = files::list_all(log).await?;
+    data.retain(is_data);
+    // Only after the listing, which may take minutes: a file of it that was committed meanwhile would look like an orphan.
+    state.read_on(log).await?;
+    let entries =
+        listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
+    // The listing does not say how old entries are that were written after it.
+    let newest = entries.max().unwrap_or(before).max(before);
+    let named = checkpoint::named(log, &listed, newest.max(state.version)).await?;
+    let named = Known::of(named);
+    let mut needless = needless(&listed, newest.min(state.evidence_at.unwrap_or(newest)), now, upkeep.keep_log);
+    needless.extend(staged(&listed, now, upkeep.keep_orphans));
+    let (replaced, in_grace) = replaced(&data, &named, now, upkeep.readers_grace);
+    let orphans = orphans(data, &named, now, upkeep.keep_orphans);
+    Ok(DueFiles { replaced, log: needless, orphans, in_grace })
+}
+
+/// Paths that the last pass of this process saw, so that a file is overdue once two passes in a row find it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastPass {
+    /// Files that were due.
+    due: HashSet<String>,
+    /// Files whose deletion failed. They are tried again after all others.
+    failed: HashSet<String>,
+    /// Files that the store said it deleted.
+    deleted: HashSet<String>,
+}
+
+impl LastPass {
+    /// Counts the files that should have been deleted before this pass and still exist after it, and remembers this pass.
+    fn count(&mut self, due: &DueFiles, done: &Deletions) -> OverdueFiles {
+        let mut overdue = OverdueFiles::default();
+        let mut seen = HashSet::new();
+        for file in due.iter() {
+            let waits = self.due.contains(&file.path) && !done.deleted.contains(&file.path);
+            if done.failed.contains(&file.path) || waits || self.deleted.contains(&file.path) {
+                overdue.add(Some(file.since));
+            }
+            seen.insert(file.path.clone());
+        }
+        *self = LastPass { due: seen, failed: done.failed.clone(), deleted: done.deleted.clone() };
+        overdue
+    }
 }
 
 impl Table {
-    /// One pass: a checkpoint if one is due, then the plan's deletions. Safe beside other instances' passes and any writer.
+    /// Does one pass: makes a checkpoint if one is due, then deletes what the plan names. Safe beside passes of other instances
+    /// and any writer. A checkpoint or a file that fails is reported, and the pass goes on.
+    ///
+    /// Errors if the log or the folder cannot be read: then it is not known what is overdue.
     pub async fn maintain(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Maintained, StoreError> {
         self.refresh().await?;
-        let made = self.checkpoint(upkeep.checkpoint_every).await?;
-        let plan = self.plan(now, upkeep).await?;
-        // What was replaced first: it is what the others wait for.
-        for path in plan.replaced.iter().chain(&plan.log).chain(&plan.orphans) {
-            match self.log.object_store(None).delete(&Path::from(path.as_str())).await {
-                // Another instance's pass was faster.
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await {
+            Ok(made) => (made, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let due = self.due(now, upkeep).await?;
+        let mut deleted = bounded(&due, &self.last_pass.failed, upkeep.limit);
+        let paths = deleted.replaced.iter().chain(&deleted.log).chain(&deleted.orphans).cloned().collect();
+        let done = delete_files(self.log.object_store(None).as_ref(), paths).await;
+        for list in [&mut deleted.replaced, &mut deleted.log, &mut deleted.orphans] {
+            list.retain(|path| done.deleted.contains(path));
         }
-        Ok(Maintained { checkpoint: made, deleted: plan })
+        let overdue = self.last_pass.count(&due, &done);
+        Ok(Maintained { checkpoint, checkpoint_failure, deleted, failures: done.failures, overdue })
     }
 
-    /// What [`Table::maintain`] would delete at `now`.
+    /// Returns what [`Table::maintain`] would delete at `now`.
     pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Plan, StoreError> {
-        let before = self.state.version;
-        let (listed, mut data) = files::list_all(&self.log).await?;
-        data.retain(is_data);
-        // Never before the list, which may take minutes: a file of it that was committed meanwhile would be taken for an orphan.
-        self.refresh().await?;
-        let entries =
-            listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
-        // Of what came behind the list it does not tell how young it is.
-        let newest = entries.max().unwrap_or(before).max(before);
-        let named = checkpoint::named(&self.log, &listed, newest.max(self.state.version)).await?;
-        let named = Known::of(named);
-        let old = |kept: TimeDelta| now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let mut log = needless(&listed, newest.min(self.state.evidence_at.unwrap_or(newest)), old(upkeep.keep_log));
-        log.extend(staged(&listed, old(upkeep.keep_orphans)));
-        let (replaced, in_grace) = replaced(&data, &named, old(upkeep.readers_grace));
-        let orphans = orphans(data, &named, old(upkeep.keep_orphans));
-        Ok(Plan { in_grace, ..bounded(replaced, log, orphans, upkeep.limit) })
+        let due = self.due(now, upkeep).await?;
+        Ok(bounded(&due, &self.last_pass.failed, upkeep.limit))
+    }
+
+    async fn due(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<DueFiles, StoreError> {
+        due_files(&self.log, &mut self.state, now, upkeep).await
     }
 
     /// Makes a checkpoint of the newest version if the newest checkpoint is at least `every` commits behind.
@@ -140,34 +230,43 @@ fn is_data(file: &ObjectMeta) -> bool {
     !hidden && file.location.as_ref().ends_with(".parquet")
 }
 
-/// The log's files that the newest checkpoint up to `until` makes needless, oldest version first: those of versions before
-/// it, written before `old`. Nothing where a version that is still young lies before the checkpoint.
-fn needless(listed: &[LogFile], until: u64, old: DateTime<Utc>) -> Vec<String> {
+/// Returns the time before which a file must have been written or replaced to be due at `now`.
+fn old(now: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
+    now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC)
+}
+
+/// Returns the time at which a file of that time is due.
+fn due_at(from: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
+    from.checked_add_signed(kept).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Returns the log's files that the newest checkpoint up to `until` makes needless, oldest version first: those of versions
+/// before it that are older than `kept`. Returns nothing where a version that is still young precedes the checkpoint.
+fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
+    let old = old(now, kept);
     let young = listed.iter().filter(|file| file.modified >= old).filter_map(|file| match file.kind {
         LogKind::Entry(version) => Some(version),
         _ => None,
     });
     let until = young.min().unwrap_or(until).min(until);
-    let Some(kept) = files::newest_checkpoint(listed, until) else { return Vec::new() };
-    let mut needless: Vec<(u64, String)> = listed
-        .iter()
-        .filter(|file| file.modified < old)
-        .filter_map(|file| match file.kind {
-            LogKind::Entry(version) | LogKind::Checkpoint(version, _) | LogKind::Derived(version) => {
-                Some((version, file.path.to_string()))
-            }
-            LogKind::Staged | LogKind::Other => None,
-        })
-        .filter(|(version, _)| *version < kept.version)
-        .collect();
-    needless.sort();
-    needless.into_iter().map(|(_, path)| path).collect()
+    let Some(checkpoint) = files::newest_checkpoint(listed, until) else { return Vec::new() };
+    let mut needless: Vec<(u64, DueFile)> = Vec::new();
+    for file in listed.iter().filter(|file| file.modified < old) {
+        if let LogKind::Entry(version) | LogKind::Checkpoint(version, _) | LogKind::Derived(version) = file.kind
+            && version < checkpoint.version
+        {
+            needless.push((version, DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }));
+        }
+    }
+    needless.sort_by(|a, b| (a.0, &a.1.path).cmp(&(b.0, &b.1.path)));
+    needless.into_iter().map(|(_, file)| file).collect()
 }
 
-/// The log's files under passing names that no writer in flight can still want.
-fn staged(listed: &[LogFile], old: DateTime<Utc>) -> Vec<String> {
+/// Returns the log's files under temporary names that are too old to belong to a writer in flight.
+fn staged(listed: &[LogFile], now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
+    let old = old(now, kept);
     let staged = listed.iter().filter(|file| file.kind == LogKind::Staged && file.modified < old);
-    staged.map(|file| file.path.to_string()).collect()
+    staged.map(|file| DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }).collect()
 }
 
 /// What the log names, its paths in both forms: some engines encode them as in a URL and some do not.
@@ -205,38 +304,55 @@ impl Known {
     }
 }
 
-/// The files that were removed before `old`, those removed first in front, and how many were removed since. One whose removal
-/// has no time is taken for an orphan.
-fn replaced(data: &[ObjectMeta], known: &Known, old: DateTime<Utc>) -> (Vec<String>, usize) {
+/// Returns the files that were removed longer than `grace` ago, those removed first in front, and the number that were removed
+/// since. A file whose removal has no time counts as an orphan.
+fn replaced(data: &[ObjectMeta], known: &Known, now: DateTime<Utc>, grace: TimeDelta) -> (Vec<DueFile>, usize) {
+    let old = old(now, grace).timestamp_millis();
     let (mut replaced, mut in_grace) = (Vec::new(), 0);
     for file in data {
         let path = file.location.as_ref();
         let Some(Some(at)) = known.removed(path).filter(|_| !known.lists(path)) else { continue };
-        if at < old.timestamp_millis() { replaced.push((at, path.to_owned())) } else { in_grace += 1 }
+        if at < old {
+            let removed = DateTime::from_timestamp_millis(at).unwrap_or(DateTime::<Utc>::MIN_UTC);
+            replaced.push(DueFile { path: path.to_owned(), since: due_at(removed, grace) });
+        } else {
+            in_grace += 1;
+        }
     }
-    replaced.sort();
-    (replaced.into_iter().map(|(_, path)| path).collect(), in_grace)
+    replaced.sort_by(|a, b| (a.since, &a.path).cmp(&(b.since, &b.path)));
+    (replaced, in_grace)
 }
 
-/// The files that no version lists and no commit says were removed, oldest first. Each condition can only make them fewer.
-fn orphans(data: Vec<ObjectMeta>, known: &Known, old: DateTime<Utc>) -> Vec<String> {
-    let mut orphans: Vec<(DateTime<Utc>, String)> = data
+/// Returns the files that no version lists and no commit says were removed, oldest first. Each condition can only make them fewer.
+fn orphans(data: Vec<ObjectMeta>, known: &Known, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
+    let old = old(now, kept);
+    let mut orphans: Vec<DueFile> = data
         .into_iter()
         .filter(|file| file.last_modified < old)
-        .map(|file| (file.last_modified, file.location.to_string()))
-        .filter(|(_, path)| !known.lists(path) && known.removed(path).is_none_or(|at| at.is_none()))
+        .map(|file| DueFile { path: file.location.to_string(), since: due_at(file.last_modified, kept) })
+        .filter(|file| !known.lists(&file.path) && known.removed(&file.path).is_none_or(|at| at.is_none()))
         .collect();
-    orphans.sort();
-    orphans.into_iter().map(|(_, path)| path).collect()
+    orphans.sort_by(|a, b| (a.since, &a.path).cmp(&(b.since, &b.path)));
+    orphans
 }
 
-fn bounded(mut replaced: Vec<String>, mut log: Vec<String>, mut orphans: Vec<String>, limit: usize) -> Plan {
-    let all = replaced.len() + log.len() + orphans.len();
-    replaced.truncate(limit);
-    log.truncate(limit - replaced.len());
-    orphans.truncate(limit - replaced.len() - log.len());
-    let more = replaced.len() + log.len() + orphans.len() < all;
-    Plan { replaced, in_grace: 0, log, orphans, more }
+/// Chooses at most `limit` files: replaced ones first, since readers wait for those only, and files that `failed` before last, so
+/// that any number of them delays no other.
+fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> Plan {
+    let mut room = limit;
+    let mut plan = Plan { in_grace: due.in_grace, ..Plan::default() };
+    for again in [false, true] {
+        let lists = [(&due.replaced, &mut plan.replaced), (&due.log, &mut plan.log), (&due.orphans, &mut plan.orphans)];
+        for (from, to) in lists {
+            let before = to.len();
+            let chosen = from.iter().filter(|file| failed.contains(&file.path) == again).take(room);
+            to.extend(chosen.map(|file| file.path.clone()));
+            room -= to.len() - before;
+        }
+    }
+    let chosen = plan.replaced.len() + plan.log.len() + plan.orphans.len();
+    plan.more = chosen < due.iter().count();
+    plan
 }
 
 #[cfg(test)]

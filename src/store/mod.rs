@@ -3,7 +3,9 @@
 //! Promises that a commit lands whole or not at all, against exactly the version it was checked with, and that no personal
 //! value stands outside data pages. The only floor that knows the Delta, Parquet and object-store crates.
 
+mod clock_records;
 mod controls;
+mod deletions;
 mod durable;
 mod error;
 mod evidence;
@@ -24,7 +26,9 @@ mod table;
 pub mod testing;
 mod view;
 
+pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
 pub use controls::{AppendError, ControlLog};
+pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
 pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{COMPACT, Evidence, PartitionProgress, RewriteEvidence, Totals};
 pub use export::{ExportError, ParquetFile};
@@ -43,6 +47,7 @@ pub use table::{
     controls_of, raise_controls, take_force,
 };
 pub use view::{
-    Ahead, Audit, Break, Fate, Happened, Happening, History, Known, NextOffset, Overview, Place, Sought, Standing,
-    State, Step, Story, ViewError, Wanted, audit, history, products, show, takes_in, why,
+    Ahead, Audit, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview, Place, Sought,
+    Standing, State, Step, Story, ViewError, Wanted, audit, history, leftovers, newest_commit, products, show,
+    takes_in, why,
 };

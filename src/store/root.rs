@@ -12,6 +12,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+use super::deletions::Deletions;
 use super::durable::DurableFs;
 use super::error::StoreError;
 use super::log::Recent;
@@ -130,12 +131,12 @@ impl Root {
         Ok(products)
     }
 
-    /// Gives up uploads to a bucket that a killed process left unfinished, if they were begun before `old`; how many. In
-    /// stores that cannot be asked for them it is the bucket's own rule that does.
-    pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<usize, StoreError> {
+    /// Aborts uploads to a bucket that a killed process left unfinished, if they were begun before `old`. In stores that do not
+    /// list them, the bucket's own lifecycle rule aborts them.
+    pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
         match &self.uploads {
             Some(uploads) => Ok(uploads.give_up(&self.at, old).await?),
-            None => Ok(0),
+            None => Ok(Deletions::default()),
         }
     }
 

@@ -9,6 +9,8 @@ mod bad_input;
 #[cfg(test)]
 mod canaries;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod compaction;
 #[cfg(test)]
 mod finds;
@@ -46,3 +48,5 @@ mod support;
 mod sweeps;
 #[cfg(test)]
 mod triggers;
+#[cfg(test)]
+mod undeletable;

@@ -19,7 +19,7 @@ struct Line {
 
 /// Two days of three segments each.
 fn filled() -> Place {
-    let mut place = Place::new(ANONYMIZE, "", answer);
+    let mut place = Place::new(ANONYMIZE, "sweep: { clock_max_step: 3650d }\n", answer);
     for _ in 0..2 {
         [20, 10, 15].into_iter().for_each(|count| place.ingest(count));
         place.world.pass(TimeDelta::days(1));

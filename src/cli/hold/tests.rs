@@ -24,12 +24,23 @@ fn parsed(root: &Root, line: &str) -> Result<Line, clap::Error> {
 /// The exit code and the output, with the drawn names written as `hold-N`.
 fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
     let line = parsed(root, line).unwrap_or_else(|error| panic!("{error}"));
-    let outcome = match line.args.answer(noon() + chrono::TimeDelta::days(days)) {
+    let outcome = match line
+        .args
+        .answer(std::sync::Arc::new(crate::clock::ManualClock::at(noon() + chrono::TimeDelta::days(days))))
+    {
         Ok(outcome) => outcome,
         Err(error) if error.is_use() => crate::cli::Outcome::usage(error),
         Err(error) => crate::cli::Outcome::failure(format!("error: {error}\n")),
     };
     (outcome.code, outcome.out + &outcome.err)
+}
+
+/// Says that the time is `days` after the first.
+fn confirm_clock(root: &Root, days: i64) {
+    let (id, at) = ("confirmed".to_owned(), noon() + chrono::TimeDelta::days(days));
+    let confirmation = crate::store::Confirmation { id, at, by: None, newest_commit: None, ahead_of_store: None };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(root.record_confirmation(&confirmation)).unwrap();
 }
 
 fn answer(root: &Root, line: &str) -> (u8, String) {
@@ -124,6 +135,10 @@ fn a_hold_past_its_end_is_listed_as_ended_and_repair_forgets_what_it_covered() {
     answer(&root, &format!("{ORDER} --subject phone:+31699887766"));
     let (_, text) = answer_at(&root, "list", 200);
     assert!(text.contains("  ended\n") && text.contains("  subject   phone:…66\n"), "{text}");
+    let (code, text) = answer_at(&root, "list --repair", 200);
+    assert!(code == 1 && text.contains("`ebbtide clock confirm`"), "{text}");
+    assert_eq!(naming(&root).len(), 1, "nothing is forgotten by a clock that is not trusted");
+    confirm_clock(&root, 200);
     let (_, text) = answer_at(&root, "list --repair", 200);
     assert!(text.contains("  ended\n") && text.contains("  covered   is forgotten\n"), "{text}");
     assert!(naming(&root).is_empty());

@@ -18,9 +18,10 @@ struct Line {
     args: Args,
 }
 
-/// Twenty texts to as many people, stored as they were sent.
+/// Twenty texts to as many people, stored as they were sent. The clock may go on by years while nothing runs.
 fn filled(end: &str) -> Place {
-    let mut place = Place::new(end, "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
+    let maintain = "maintain: { readers_grace: 0s, orphan_age: 1000d }\n";
+    let mut place = Place::new(end, &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"), answer);
     place.ingest(20);
     place
 }
@@ -110,16 +111,60 @@ fn a_clock_that_is_not_trusted_stops_it() {
     place.world.pass(TimeDelta::days(9));
     place.ingest(5);
     let outcome = place.outcome("", place.world.clock.now() - TimeDelta::hours(1));
-    assert_eq!(outcome.code, 3);
+    assert_eq!(outcome.code, 4);
     insta::assert_snapshot!(plain(&outcome.out), @r"
     0 pieces of work in 0 commits: 0 fields dropped, 0 records ended (0 in 0 cells, 0 suppressed, 0 removed), 0 held; N bytes copied, N bytes dropped; 0 replaced files unlinked
-    stopped: the clock is not trusted (behind_commit)
+    stopped: the clock is not trusted (behind_commit): the clock shows 2026-12-03T11:00:00Z, 60 minutes before the newest commit, 2026-12-03T12:00:00Z; nothing is deleted until the clock is corrected, or `ebbtide clock confirm` says that it is right
     more is due
     ");
     let json: serde_json::Value =
         serde_json::from_str(&place.outcome("--output json", place.world.clock.now() - TimeDelta::hours(1)).out)
             .unwrap();
     assert_eq!((&json["clock"], &json["more"]), (&"behind_commit".into(), &true.into()));
+}
+
+#[test]
+fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not() {
+    let mut place = Place::new("remove", "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
+    place.ingest(20);
+    assert_eq!(place.says("").0, 0);
+    let before = segments(&place);
+    let now = place.world.clock.now();
+    for days in [100, 4, 3650, -1, -100] {
+        let outcome = place.outcome("", now + TimeDelta::days(days));
+        assert_eq!(outcome.code, 4, "{days}: {}", outcome.out);
+        assert!(outcome.out.contains("`ebbtide clock confirm`"), "{days}: {}", outcome.out);
+        assert_eq!(segments(&place), before, "{days}");
+    }
+    // Within the bound of the last sweep that was trusted.
+    for days in [2, 5, 8] {
+        assert_eq!(place.outcome("", now + TimeDelta::days(days)).code, 0, "{days}");
+    }
+    assert_ne!(segments(&place), before, "the content was due after 7 days");
+}
+
+#[test]
+fn file_that_cannot_be_deleted_is_a_failure_and_the_others_are_deleted() {
+    let mut place = filled("remove");
+    place.world.pass(TimeDelta::days(1));
+    place.ingest(5);
+    let files = segments(&place);
+    let set = |sign: &str| std::process::Command::new("chattr").arg(sign).arg(&files[0]).output();
+    if !set("+i").is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: this file system or user cannot make a file immutable (chattr +i)");
+        return;
+    }
+    place.world.pass(TimeDelta::days(40));
+    place.says("");
+    place.world.pass(TimeDelta::minutes(1));
+    let (text, json) = (place.says(""), place.says("--output json"));
+    set("-i").unwrap();
+    assert_eq!((text.0, json.0), (1, 1), "{}", text.1);
+    assert!(text.1.contains("1 file could not be deleted: bucket=") && text.1.contains(".parquet"), "{}", text.1);
+    assert!(json.1.contains("\"undeleted\": 1"), "{}", json.1);
+    assert_eq!(segments(&place), files[..1]);
+    assert_eq!(place.says("").0, 0);
+    assert!(segments(&place).is_empty());
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn an_audit_tells_what_rewrites_ended() {
       read 300 = stored 300 + expired 0 + dead letters 0 in 4 commits, 4 of them seen
       of those stored, 20 were removed and 0 suppressed: 280 are left
       the table holds 280 records in 2 files, N bytes
+      UNDELETED 2 files should be deleted and still exist, the first since 2026-09-21T15:13:20Z; `ebbtide sweep` deletes or says why not
     Everything holds.
     ");
     let (_, json) = answer(&root, "audit sms --output json");

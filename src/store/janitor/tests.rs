@@ -1,10 +1,14 @@
+mod failing;
 mod listing;
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::{Known, Upkeep, bounded, needless, orphans, replaced};
+use super::{DueFile, DueFiles, Known, LastPass, Upkeep, bounded, needless, orphans, replaced};
+use crate::store::deletions::Deletions;
 use crate::store::log::checkpoint::Named;
 use crate::store::log::files::{LogFile, LogKind};
 use crate::store::testing::{batch, log_bytes, noon, partition, root, spec};
@@ -23,6 +27,10 @@ fn listed(names: &[(&str, i64)]) -> Vec<LogFile> {
             modified: day(*written),
         })
         .collect()
+}
+
+fn paths(due: &[DueFile]) -> Vec<String> {
+    due.iter().map(|file| file.path.clone()).collect()
 }
 
 fn entry(version: u64) -> String {
@@ -63,13 +71,15 @@ fn entries_go_only_behind_a_whole_checkpoint_and_only_when_all_before_it_are_old
             ("_last_checkpoint", 0),
         ])
     };
-    let names = |plan: Vec<String>| plan.iter().map(|path| path.replace("_delta_log/", "")).collect::<Vec<_>>();
-    assert_eq!(names(needless(&files(1), 3, day(10))), [zero.clone(), one.clone()]);
+    let names = |due: Vec<DueFile>| paths(&due).iter().map(|path| path.replace("_delta_log/", "")).collect::<Vec<_>>();
+    let needless = |one_written, until, at: i64| needless(&files(one_written), until, day(at + 5), TimeDelta::days(5));
+    assert_eq!(names(needless(1, 3, 10)), [zero.clone(), one.clone()]);
+    assert_eq!(needless(1, 3, 10)[1].since, day(6));
     // A young entry before the checkpoint keeps everything that it needs to be read.
-    assert!(needless(&files(11), 3, day(10)).is_empty());
+    assert!(needless(11, 3, 10).is_empty());
     // The newest evidence stays readable: it holds the running totals.
-    assert!(needless(&files(1), 1, day(10)).is_empty());
-    assert!(needless(&files(1), 3, day(0)).is_empty());
+    assert!(needless(1, 1, 10).is_empty());
+    assert!(needless(1, 3, 0).is_empty());
 }
 
 #[test]
@@ -85,7 +95,8 @@ fn only_old_files_that_no_commit_names_are_orphans() {
         vec![file("b/new.parquet", 9), file("b/lost.parquet", 1), file("b/kept.parquet", 1), file("b/k p.parquet", 1)];
     let active = ["b/kept.parquet".to_owned(), "b/k%20p.parquet".to_owned()].into();
     let known = Known::of(Named { active, ..Named::default() });
-    assert_eq!(orphans(data, &known, day(8)), ["b/lost.parquet"]);
+    let orphans = orphans(data, &known, day(10), TimeDelta::days(2));
+    assert_eq!((paths(&orphans), orphans[0].since), (vec!["b/lost.parquet".to_owned()], day(3)));
 }
 
 #[test]
@@ -108,18 +119,59 @@ fn a_replaced_file_goes_after_the_readers_grace_and_a_restored_one_never() {
     ];
     let removed = removed.map(|(path, at)| (path.to_owned(), at)).into();
     let known = Known::of(Named { active: ["b/back.parquet".to_owned()].into(), removed });
-    let (gone, in_grace) = replaced(&data, &known, day(5));
-    assert_eq!((gone.as_slice(), in_grace), (["b/first.parquet", "b/l st.parquet"].map(str::to_owned).as_slice(), 1));
+    let (due, in_grace) = replaced(&data, &known, day(7), TimeDelta::days(2));
+    assert_eq!((paths(&due), in_grace), (["b/first.parquet", "b/l st.parquet"].map(str::to_owned).to_vec(), 1));
+    assert_eq!((due[0].since, due[1].since), (day(3), day(5)));
     // Nothing says when it was replaced, so it waits as long as an orphan.
-    assert_eq!(orphans(data.to_vec(), &known, day(5)), ["b/untold.parquet"]);
+    assert_eq!(paths(&orphans(data.to_vec(), &known, day(5), TimeDelta::zero())), ["b/untold.parquet"]);
+}
+
+fn due(replaced: usize, log: usize, orphans: usize) -> DueFiles {
+    let files = |kind: &str, count: usize| {
+        (0..count).map(|n| DueFile { path: format!("{kind}{n}"), since: day(n.try_into().unwrap()) }).collect()
+    };
+    DueFiles { replaced: files("r", replaced), log: files("l", log), orphans: files("o", orphans), in_grace: 0 }
 }
 
 #[test]
 fn a_pass_is_bounded_and_says_when_more_is_left() {
-    let some = |n: usize| (0..n).map(|n| n.to_string()).collect::<Vec<_>>();
-    let plan = bounded(some(2), some(3), some(5), 6);
+    let plan = bounded(&due(2, 3, 5), &HashSet::new(), 6);
     assert_eq!((plan.replaced.len(), plan.log.len(), plan.orphans.len(), plan.more), (2, 3, 1, true));
-    assert!(!bounded(some(2), some(3), some(5), 10).more);
+    assert!(!bounded(&due(2, 3, 5), &HashSet::new(), 10).more);
+}
+
+#[test]
+fn files_that_failed_before_are_tried_after_all_others() {
+    let failed = ["r0", "r1", "r2", "l0"].map(str::to_owned).into();
+    for (limit, expected) in [
+        (1, vec!["r3"]),
+        (3, vec!["r3", "l1", "o0"]),
+        (5, vec!["r3", "r0", "r1", "l1", "o0"]),
+        (100, vec!["r3", "r0", "r1", "r2", "l1", "l0", "o0"]),
+    ] {
+        let plan = bounded(&due(4, 2, 1), &failed, limit);
+        let all: Vec<&String> = plan.replaced.iter().chain(&plan.log).chain(&plan.orphans).collect();
+        assert_eq!(all, expected, "{limit}");
+        assert_eq!(plan.more, limit < 7, "{limit}");
+    }
+}
+
+#[test]
+fn file_is_overdue_once_it_failed_or_was_seen_twice() {
+    let mut last = LastPass::default();
+    let done = |deleted: &[&str], failed: &[&str]| {
+        let set = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
+        Deletions { deleted: set(deleted), failed: set(failed), ..Deletions::default() }
+    };
+    // r0 fails, r1 waits for another pass, r2 is deleted.
+    let overdue = last.count(&due(3, 0, 0), &done(&["r2"], &["r0"]));
+    assert_eq!((overdue.files, overdue.since), (1, Some(day(0))));
+    // r0 and r1 still exist, and so does r2, although the store said otherwise.
+    let overdue = last.count(&due(3, 0, 0), &done(&["r2"], &["r0"]));
+    assert_eq!(overdue.files, 3);
+    let overdue = last.count(&due(1, 0, 0), &done(&["r0"], &[]));
+    assert_eq!(overdue.files, 0);
+    assert_eq!(last.count(&due(0, 0, 0), &done(&[], &[])).files, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,8 @@ use object_store::signer::Signer;
 use object_store::{Error, Result};
 use url::Url;
 
+use crate::store::deletions::Deletions;
+
 /// The most that one answer lists: what is left is asked for again once these are gone.
 const MOST: usize = 1000;
 
@@ -42,8 +44,9 @@ impl fmt::Debug for Uploads {
 }
 
 impl Uploads {
-    /// Gives up the uploads below `folder` that were begun before `old`; how many. One answer's worth at a time.
-    pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<usize> {
+    /// Aborts the uploads below `folder` that were begun before `old`, those of one answer at a time. An upload that cannot be
+    /// aborted is reported, and the others are aborted.
+    pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<Deletions> {
         let mut found = self.list(folder).await?;
         // MinIO lists those of one object, or of the whole bucket: there, as far as one answer goes.
         found.extend(self.list(&Path::default()).await?);
@@ -51,16 +54,12 @@ impl Uploads {
         found.retain(|upload| upload.begun < old && ours(upload));
         found.sort_by(|a, b| a.id.cmp(&b.id));
         found.dedup();
-        let mut given_up = 0;
+        let mut done = Deletions::default();
         for upload in found {
-            match self.store.abort_multipart(&Path::parse(&upload.path)?, &upload.id).await {
-                Ok(()) => given_up += 1,
-                // Another instance was faster.
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            let outcome = self.store.abort_multipart(&Path::parse(&upload.path)?, &upload.id).await;
+            done.record(format!("{}?uploadId={}", upload.path, upload.id), outcome);
         }
-        Ok(given_up)
+        Ok(done)
     }
 
     async fn list(&self, folder: &Path) -> Result<Vec<Unfinished>> {

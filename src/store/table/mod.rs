@@ -29,6 +29,7 @@ use serde::Serialize;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
+use super::janitor::LastPass;
 use super::log::{Log, LogState, app_id, partition_of};
 use super::root::Root;
 use super::segment::{Contents, EncodedSegment, Home, Segment};
@@ -98,6 +99,8 @@ pub struct Table {
     lost_races: u64,
     /// The newest checkpoint that was seen. There may be a newer one; if that one was deleted, the next is made later by as much.
     pub(super) checkpointed: Option<u64>,
+    /// Files that the last pass of maintenance found due.
+    pub(super) last_pass: LastPass,
 }
 
 impl Table {

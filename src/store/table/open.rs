@@ -19,6 +19,7 @@ use super::{ControlsVersion, Table};
 use crate::ids::BucketUnit;
 use crate::store::controls::{ControlLog, unreadable};
 use crate::store::error::{OpenError, StoreError};
+use crate::store::janitor::LastPass;
 use crate::store::log::{CONTROLS_APP, Log, LogState};
 use crate::store::root::Root;
 use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
@@ -43,7 +44,17 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
                 Some(metadata) => (state.version + 1, vec![info("set columns"), Action::Metadata(metadata)]),
                 None if state.controls() < controls.0 => (state.version + 1, vec![info("controls"), raised(controls)]),
                 None if state.controls() > controls.0 => return Err(lost(state.controls(), controls).into()),
-                None => return Ok(Table { spec, schema: wanted, log, state, lost_races: 0, checkpointed: None }),
+                None => {
+                    return Ok(Table {
+                        spec,
+                        schema: wanted,
+                        log,
+                        state,
+                        lost_races: 0,
+                        checkpointed: None,
+                        last_pass: LastPass::default(),
+                    });
+                }
             },
         };
         // Won or lost, the next turn reads what stands there: another process may have done the same.
@@ -61,7 +72,7 @@ pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>
     let schema = delta_schema(&spec)?;
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
     widened(&spec, &schema, &state.metadata)?;
-    Ok(Some(Table { spec, schema, log, state, lost_races: 0, checkpointed: None }))
+    Ok(Some(Table { spec, schema, log, state, lost_races: 0, checkpointed: None, last_pass: LastPass::default() }))
 }
 
 /// The columns in Delta's types.

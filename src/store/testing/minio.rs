@@ -278,3 +278,32 @@ fn header(head: &[u8], name: &str) -> Option<String> {
         key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
     })
 }
+
+/// The same root as a key sees it that may do everything but delete what is below `folder`.
+pub fn without_deletes(root: &Root, folder: &str) -> Root {
+    let below = root.to_string().replace("s3://", "");
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}},
+            {{"Effect":"Deny","Action":["s3:DeleteObject","s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::{below}/{folder}"]}}]}}"#
+    );
+    let url = format!("http://127.0.0.1:{}/", shared().port);
+    let policy: String = url::form_urlencoded::byte_serialize(policy.as_bytes()).collect();
+    let body = format!("Action=AssumeRole&Version=2011-06-15&DurationSeconds=3600&Policy={policy}");
+    let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let answer = Command::new("curl")
+        .args(["-sS", "--fail-with-body", "-X", "POST", "--aws-sigv4", "aws:amz:us-east-1:sts"])
+        .args(["--user", &format!("{KEY}:{KEY}"), "-H", &format!("x-amz-content-sha256: {hash}")])
+        .args(["-H", "Content-Type: application/x-www-form-urlencoded", "--data-binary", &body, &url])
+        .output()
+        .unwrap();
+    let answer = String::from_utf8(answer.stdout).unwrap();
+    let within = |tag: &str| {
+        let (_, rest) = answer.split_once(&format!("<{tag}>")).unwrap_or_else(|| panic!("{answer}"));
+        Secret::new(rest.split_once('<').unwrap().0)
+    };
+    let mut settings = settings(shared().port);
+    (settings.access_key_id, settings.secret_access_key) =
+        (Some(within("AccessKeyId")), Some(within("SecretAccessKey")));
+    settings.variables.insert("AWS_SESSION_TOKEN".to_owned(), within("SessionToken"));
+    Root::open(&root.to_string(), &settings).unwrap()
+}

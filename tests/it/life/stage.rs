@@ -266,7 +266,7 @@ impl Stage {
 fn sections(readers_grace: &str, orphan_age: &str) -> String {
     format!(
         "maintain:\n  readers_grace: {readers_grace}\n  orphan_age: {orphan_age}\n  log_retention: 3650d\n  checkpoint_every: 50\n\
-         sweep:\n  every: 6h\n  takeover: 1d\n  clock_tolerance: 24h\n  clock_settle: 1h\n\
+         sweep:\n  every: 6h\n  takeover: 1d\n  clock_tolerance: 24h\n  clock_settle: 1h\n  clock_max_step: 60d\n\
          compact:\n  every: 1d\n  late: 1d\n  memory: 64MiB\n"
     )
 }

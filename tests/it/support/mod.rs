@@ -14,6 +14,7 @@ pub mod python;
 pub mod readers;
 pub mod registry;
 pub mod scene;
+pub mod shifted;
 pub mod swept;
 pub mod volume;
 

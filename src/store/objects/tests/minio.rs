@@ -189,3 +189,12 @@ async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damage
     let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
     assert!(matches!(error, RewriteError::Store(_)), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_says_its_own_time() {
+    let root = root();
+    let first = root.store_time().await.unwrap().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let second = root.store_time().await.unwrap().unwrap();
+    assert!(second > first && second - first < TimeDelta::minutes(1), "{first} {second}");
+}

@@ -1,0 +1,193 @@
+//! `ebbtide clock show` and `confirm`: what is known of the time, and a person's word that the clock is right.
+//!
+//! Exit code of `show`: 0 the clock is trusted, 1 it is not.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::place::{Place, PlaceError};
+use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
+use crate::expiry::{TimeSources, TrustedClock, Verdict};
+use crate::metrics::{Metrics, MetricsError};
+use crate::store::{Confirmation, Root, StoreError, newest_commit};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    place: Place,
+    /// How to write the result.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show this machine's clock beside everything that is known of the time, and whether it is trusted. Changes nothing.
+    Show,
+    /// Say that this machine's clock is right, so that what is due by it is deleted.
+    ///
+    /// Needed where a system was stopped for longer than `sweep.clock_max_step`, or where a wrong clock left a wrong date in the
+    /// root. It is recorded in the root and holds for the time as it is now, on every machine whose clock agrees. A deletion
+    /// cannot be undone: compare the time with another source first.
+    #[command(after_help = "Example:\n  ebbtide clock show\n  ebbtide clock confirm --by anna")]
+    Confirm {
+        /// Who says so. It is recorded.
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+    },
+}
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+enum ClockError {
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("no threads to work with: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        self.outcome(clock())
+    }
+
+    fn outcome(&self, clock: SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
+            ClockError::Place(error) => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
+        })
+    }
+
+    fn answer(&self, clock: SharedClock) -> Result<Outcome, ClockError> {
+        let root = self.place.root()?;
+        super::runtime()?.block_on(async {
+            match &self.command {
+                Command::Show => self.show(&root, clock).await,
+                Command::Confirm { by } => self.confirm(&root, clock, by.clone()).await,
+            }
+        })
+    }
+
+    /// Looks at the clock. Records nothing in the root.
+    async fn look(&self, root: &Root, clock: SharedClock) -> Result<TrustedClock, ClockError> {
+        let sweep = self.place.config().map(|config| config.sweep).unwrap_or_default();
+        let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, root);
+        guard.consult(newest_commit(root).await?).await;
+        Ok(guard)
+    }
+
+    async fn show(&self, root: &Root, clock: SharedClock) -> Result<Outcome, ClockError> {
+        let now = clock.now();
+        let guard = self.look(root, clock).await?;
+        let (verdict, sources) = guard.sources();
+        let reason = (verdict != Verdict::Trusted).then(|| guard.reason());
+        let out = match self.output {
+            Output::Json => json(&Shown::new(now, verdict, &sources, reason)),
+            Output::Text => lines(now, root, &sources, reason.as_deref()),
+        };
+        Ok(if verdict == Verdict::Trusted { Outcome::done(out) } else { Outcome::problem(out) })
+    }
+
+    async fn confirm(&self, root: &Root, clock: SharedClock, by: Option<String>) -> Result<Outcome, ClockError> {
+        let guard = self.look(root, Arc::clone(&clock)).await?;
+        let (verdict, before) = guard.sources();
+        let at = clock.now();
+        let confirmation = Confirmation {
+            id: Uuid::new_v4().to_string(),
+            at,
+            by,
+            newest_commit: before.newest_commit,
+            ahead_of_store: before.store_time.map(|store| (at - store).num_seconds()),
+        };
+        root.record_confirmation(&confirmation).await?;
+        let out = match self.output {
+            Output::Json => {
+                json(&Confirmed { before: verdict.as_str(), last_trusted: before.last_trusted, confirmation })
+            }
+            Output::Text => {
+                let before = before
+                    .last_trusted
+                    .map_or_else(String::new, |before| format!("; the last trusted time was {}", instant(before)));
+                format!("confirmed that it is {}{before}; what is due by this clock is deleted now\n", instant(at))
+            }
+        };
+        Ok(Outcome::done(out))
+    }
+}
+
+#[derive(Serialize)]
+struct Confirmed {
+    /// The verdict before the confirmation.
+    before: &'static str,
+    last_trusted: Option<DateTime<Utc>>,
+    confirmation: Confirmation,
+}
+
+#[derive(Serialize)]
+struct Shown<'s> {
+    clock: DateTime<Utc>,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    last_trusted: Option<DateTime<Utc>>,
+    newest_commit: Option<DateTime<Utc>>,
+    object_store: Option<DateTime<Utc>>,
+    confirmation: Option<&'s Confirmation>,
+}
+
+impl Shown<'_> {
+    fn new(clock: DateTime<Utc>, verdict: Verdict, sources: &TimeSources, reason: Option<String>) -> Shown<'_> {
+        Shown {
+            clock,
+            verdict: verdict.as_str(),
+            reason,
+            last_trusted: sources.last_trusted,
+            newest_commit: sources.newest_commit,
+            object_store: sources.store_time,
+            confirmation: sources.confirmation.as_ref(),
+        }
+    }
+}
+
+fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, reason: Option<&str>) -> String {
+    let known = |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
+    let no_store = if root.local().is_some() { "none: the root is a folder" } else { "unknown" };
+    let mut out = String::new();
+    // Writing to a text cannot fail.
+    let _ = writeln!(out, "this machine       {}", instant(now));
+    let _ = writeln!(out, "last trusted time  {}", known(sources.last_trusted, "not recorded yet"));
+    let _ = writeln!(out, "newest commit      {}", known(sources.newest_commit, "none"));
+    let _ = writeln!(out, "object store       {}", known(sources.store_time, no_store));
+    let confirmed = sources.confirmation.as_ref().map_or_else(
+        || "never".to_owned(),
+        |confirmed| match &confirmed.by {
+            Some(by) => format!("{} by {by}", instant(confirmed.at)),
+            None => instant(confirmed.at),
+        },
+    );
+    let _ = writeln!(out, "last confirmed     {confirmed}");
+    let _ = match reason {
+        Some(reason) => writeln!(out, "NOT TRUSTED: {reason}"),
+        None => writeln!(out, "The clock is trusted."),
+    };
+    out
+}
+
+fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests;

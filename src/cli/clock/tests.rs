@@ -1,0 +1,78 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{CommandFactory, Parser};
+
+use super::Args;
+use crate::cli::Outcome;
+use crate::clock::{Clock, ManualClock};
+use crate::expiry::testing::{World, start, texts};
+
+#[derive(Parser)]
+#[command(name = "ebbtide clock")]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn answer(world: &World, line: &str, at: DateTime<Utc>) -> Outcome {
+    let words = ["clock"].into_iter().chain(line.split(' ')).map(str::to_owned);
+    let root = world.root.folder().display().to_string();
+    let config = "/nowhere/ebbtide.yaml".to_owned();
+    let line = Line::parse_from(words.chain(["--root".to_owned(), root, "--config".to_owned(), config]));
+    line.args.outcome(Arc::new(ManualClock::at(at)))
+}
+
+fn filled() -> World {
+    let mut world = World::new("remove");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(world.ingest(&texts(start(), 5)));
+    world
+}
+
+#[test]
+fn help_says_what_a_confirmation_means() {
+    let mut command = Line::command().term_width(120);
+    let confirm = command.find_subcommand_mut("confirm").unwrap();
+    insta::assert_snapshot!("help", confirm.render_long_help().to_string());
+}
+
+#[test]
+fn clock_that_is_ahead_is_shown_and_confirmed() {
+    let world = filled();
+    let later = start() + TimeDelta::days(100);
+    let mut said = String::new();
+    for line in ["show", "confirm --by anna", "show"] {
+        let Outcome { out, err, code } = answer(&world, line, later);
+        said += &format!("$ clock {line}: {code}\n{out}{err}");
+    }
+    let Outcome { out, code, .. } = answer(&world, "show", later + TimeDelta::days(100));
+    said += &format!("$ clock show, 100 days later: {code}\n{out}");
+    insta::assert_snapshot!("confirm", said);
+}
+
+#[test]
+fn show_records_nothing() {
+    let world = filled();
+    for off in [0, 100, -100] {
+        answer(&world, "show", world.clock.now() + TimeDelta::days(off));
+    }
+    assert!(!world.root.folder().join("_clock").exists());
+}
+
+#[test]
+fn result_for_programs_names_every_source() {
+    let world = filled();
+    let outcome = answer(&world, "show --output json", start() - TimeDelta::days(40));
+    assert_eq!(outcome.code, 1);
+    let shown: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(shown["verdict"], "behind_commit");
+    assert_eq!(shown["newest_commit"], "2026-11-24T12:00:00Z");
+    assert_eq!((&shown["last_trusted"], &shown["object_store"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+    let confirmed = answer(&world, "confirm --output json", start());
+    let confirmed: serde_json::Value = serde_json::from_str(&confirmed.out).unwrap();
+    assert_eq!(
+        (&confirmed["before"], &confirmed["confirmation"]["at"]),
+        (&"trusted".into(), &"2026-11-24T12:00:00Z".into())
+    );
+}
