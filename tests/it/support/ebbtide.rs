@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::process::Process;
+use super::swept::MAX_STEP;
 use super::{eventually, free_port, http_get};
 use crate::args;
 
@@ -28,6 +29,9 @@ impl Ebbtide {
     pub fn start_by(command: &Path, args: &[String], log: &Path, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut variables = vec![("EBBTIDE_HTTP_LISTEN".to_owned(), format!("127.0.0.1:{port}"))];
+        if environment.iter().any(|(name, _)| *name == "CLOCK_AHEAD") {
+            variables.push((MAX_STEP.0.to_owned(), MAX_STEP.1.to_owned()));
+        }
         variables.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self { process: Process::start(command, args, &variables, log), port }
     }
