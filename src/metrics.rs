@@ -83,6 +83,8 @@ pub struct Metrics {
     pub buffer_limit_bytes: IntGauge,
     /// Values not stored because the policy does not name their field, by `product`.
     pub unclassified: IntCounterVec,
+    /// Values of phone columns that are not numbers and stay text, by `product`.
+    pub unparsed_subjects: IntCounterVec,
     /// Partitions that rebalances moved, and lanes that joined the group anew, by `outcome` ([`REBALANCE_OUTCOMES`]).
     pub rebalances: IntCounterVec,
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
@@ -199,6 +201,11 @@ impl Metrics {
             unclassified: to.counters(
                 "ebbtide_unclassified_fields_total",
                 "Fields of records that were not stored because the policy does not name them.",
+                &["product"],
+            )?,
+            unparsed_subjects: to.counters(
+                "ebbtide_unparsed_subjects_total",
+                "Values of phone columns of stored records that could not be read as a telephone number and stay text.",
                 &["product"],
             )?,
             rebalances: to.counters(
@@ -408,6 +415,7 @@ impl Metrics {
         self.bytes.with_label_values(&[product]);
         self.commit_seconds.with_label_values(&[product]);
         self.unclassified.with_label_values(&[product]);
+        self.unparsed_subjects.with_label_values(&[product]);
     }
 
     /// Forgets the series of a partition that is no longer owned: a lag that nobody updates is a lie.

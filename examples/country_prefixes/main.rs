@@ -1,7 +1,9 @@
-//! Prints `src/tag/country_prefixes.txt` anew from the metadata of the `phonenumber` crate:
-//! `cargo run --example country_prefixes > src/tag/country_prefixes.txt`, after that crate is updated.
+//! Prints `src/tag/country_prefixes.txt` and `src/tag/numbering_plans.txt` from the metadata of the `phonenumber` crate:
+//! `cargo run --example country_prefixes > src/tag/country_prefixes.txt`, and with the argument `plans` the other one, after
+//! that crate is updated.
 //!
-//! Promises, for every valid number, the region that the crate tells. A test compares the file with [`table`].
+//! Promises, for every valid number, the region that the crate tells. Tests compare the files with [`table`] and
+//! [`plans::table`].
 
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a tool for developers")]
 
@@ -12,6 +14,8 @@ use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 
 /// The automata.
 pub mod pattern;
+/// The numbering plans.
+pub mod plans;
 
 use pattern::{Patterns, Position};
 
@@ -213,5 +217,8 @@ pub fn table() -> String {
 
 #[allow(dead_code, reason = "a test takes this file as a module")]
 fn main() {
-    print!("{}", table());
+    match std::env::args().nth(1).as_deref() {
+        Some("plans") => print!("{}", plans::table()),
+        _ => print!("{}", table()),
+    }
 }

@@ -61,6 +61,8 @@ pub struct Counts {
     pub late_fields: BTreeMap<Category, u64>,
     /// Fields that the policy does not classify.
     pub unclassified: u64,
+    /// Values of phone columns that are not numbers.
+    pub unparsed: u64,
     /// Bytes of the values that were read.
     pub bytes: u64,
 }

@@ -59,6 +59,8 @@ pub struct Records {
     pub jurisdiction: Jurisdiction,
     /// The columns that name a person, and how.
     pub subjects: Vec<Subject>,
+    /// The country whose national numbers its columns of numbers hold; `None`: such numbers stay as they are.
+    pub default_country: Option<Country>,
     /// What each column is. A column of the schema that is not here is never stored.
     pub fields: BTreeMap<String, Class>,
     /// The columns written at ingest from others.
@@ -118,11 +120,11 @@ pub struct Subject {
 /// What kind of identifier a subject column holds, which says its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectKind {
-    /// A telephone number: E.164 without the plus. What is no number (a short code, a sender's name) stays, trimmed.
+    /// A telephone number: E.164 without the plus. What is not a number (a short code, a sender's name) stays, trimmed.
     Phone,
-    /// A mail address: trimmed and lower-cased.
+    /// A mail address: the address alone, in lower case, its domain in ASCII.
     Email,
-    /// A channel's id: `platform:id`, the platform lower-cased. Where the id is a phone number of the platform it stays the platform's id.
+    /// A channel's id: `platform:id`, the platform in lower case. Where the platform's ids are telephone numbers, E.164.
     Channel(Platform),
 }
 

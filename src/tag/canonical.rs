@@ -1,32 +1,171 @@
-//! The canonical form of one subject, as a column of it is stored: for whoever looks a person up.
+//! The canonical form of a subject: what its column holds, and what every search, hold and notice looks for.
 //!
-//! Promises the very bytes that tagging writes.
+//! All of them go through [`SubjectForm`], so that a person has one form per product.
 
-use super::text;
+use std::fmt;
 
-/// A telephone number as its column is stored: E.164 without the plus; what is no number trimmed.
+use super::phone::PhoneForm;
+use super::text::written;
+use super::{channel, email};
+use crate::ids::Country;
+use crate::policy::{Records, Subject, SubjectKind};
+
+/// Returns a telephone number as a column of it is stored without a default country: E.164 without the plus; what is not a number
+/// trimmed.
 #[must_use]
 pub fn canonical_phone(number: &str) -> String {
-    written(|to| text::phone(number, to))
+    PhoneForm::new(None).canonical(number)
 }
 
-/// A mail address as its column is stored: trimmed and in lower case.
+/// Returns a mail address as its column is stored: the address alone, in lower case, its domain in ASCII.
 #[must_use]
 pub fn canonical_email(address: &str) -> String {
-    written(|to| text::lower(address, to))
+    written(|to| email::write(address, to))
 }
 
-/// A channel's id as its column is stored: `platform:id`, the platform in lower case.
+/// Returns a channel's id as its column is stored: `platform:id`, the platform in lower case.
 #[must_use]
 pub fn canonical_channel(platform: &str, id: &str) -> String {
-    written(|to| text::channel(Some(platform), id, to))
+    written(|to| channel::write(Some(platform), id, to))
 }
 
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut bytes = Vec::new();
-    write(&mut bytes);
-    // Text in, text out: nothing is ever replaced.
-    String::from_utf8_lossy(&bytes).into_owned()
+/// The canonical form of one subject column of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubjectForm {
+    /// Telephone numbers.
+    Phone(PhoneForm),
+    /// Mail addresses.
+    Email,
+    /// `platform:id`.
+    Channel,
+}
+
+impl SubjectForm {
+    /// The form of subjects of a kind, in a product whose national numbers are those of `home`.
+    #[must_use]
+    pub fn new(kind: &SubjectKind, home: Option<Country>) -> SubjectForm {
+        match kind {
+            SubjectKind::Phone => SubjectForm::Phone(PhoneForm::new(home)),
+            SubjectKind::Email => SubjectForm::Email,
+            SubjectKind::Channel(_) => SubjectForm::Channel,
+        }
+    }
+
+    /// The form of a subject column of a product's records.
+    #[must_use]
+    pub fn of(records: &Records, subject: &Subject) -> SubjectForm {
+        Self::new(&subject.kind, records.default_country)
+    }
+
+    /// Returns the canonical form of a value that a column holds, or that a control names, in this or an earlier canonical form
+    /// or under another default country. It is its own canonical form.
+    #[must_use]
+    pub fn stored(&self, value: &str) -> String {
+        written(|to| self.write_stored(value, to))
+    }
+
+    /// The same in a buffer that is used again.
+    #[must_use]
+    pub fn stored_into<'b>(&self, value: &str, buffer: &'b mut Vec<u8>) -> &'b str {
+        buffer.clear();
+        self.write_stored(value, buffer);
+        // Text in, text out.
+        std::str::from_utf8(buffer).unwrap_or_default()
+    }
+
+    /// Adds the same.
+    pub(super) fn write_stored(&self, value: &str, to: &mut Vec<u8>) {
+        match self {
+            SubjectForm::Phone(form) => form.write_stored(value, to),
+            SubjectForm::Email => {
+                email::write(value, to);
+                true
+            }
+            SubjectForm::Channel => {
+                let (platform, id) = value.split_once(':').unwrap_or(("", value));
+                channel::write(Some(platform), id, to);
+                true
+            }
+        };
+    }
+}
+
+/// A subject as it is looked for in the subject columns of one product. Its `Debug` does not show the value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SubjectValue {
+    form: SubjectForm,
+    mark: FormsMark,
+    value: String,
+}
+
+impl SubjectValue {
+    /// A subject that a control or a search names by `canonical`, in columns of a product's records like `subject`.
+    #[must_use]
+    pub fn new(records: &Records, subject: &Subject, canonical: &str) -> SubjectValue {
+        let form = SubjectForm::of(records, subject);
+        SubjectValue { form, mark: FormsMark::of(records), value: form.stored(canonical) }
+    }
+
+    /// Returns the form in which files that have the mark hold it.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// Returns the mark of files whose subjects are in this form: there it need only be compared.
+    #[must_use]
+    pub fn mark(&self) -> FormsMark {
+        self.mark
+    }
+
+    /// True if a column's value names it, in this or an earlier form.
+    #[must_use]
+    pub fn is_named_by(&self, stored: &str, buffer: &mut Vec<u8>) -> bool {
+        if stored == self.value {
+            return true;
+        }
+        self.form.stored_into(stored, buffer) == self.value
+    }
+}
+
+impl fmt::Debug for SubjectValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubjectValue").field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+/// The canonical forms that the subjects of a file are in: their version and the default country. It is part of the file's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FormsMark {
+    default_country: Option<Country>,
+}
+
+/// What the name of a file begins with whose subjects are in the canonical forms of this version. A change of what
+/// [`SubjectForm`] writes needs another number.
+const FORMS: &str = "s2";
+
+impl FormsMark {
+    /// The mark of files that are written of a product's records.
+    #[must_use]
+    pub fn of(records: &Records) -> FormsMark {
+        FormsMark { default_country: records.default_country }
+    }
+
+    /// Reads the mark of a file's name; `None` where it is of an earlier version.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<FormsMark> {
+        match name.strip_prefix(FORMS)?.split_once('-')?.0 {
+            "" => Some(FormsMark { default_country: None }),
+            country => Some(FormsMark { default_country: Some(Country::new(country).ok()?) }),
+        }
+    }
+}
+
+impl fmt::Display for FormsMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(FORMS)?;
+        self.default_country.map_or(Ok(()), |country| f.write_str(country.as_str()))
+    }
 }
 
 #[cfg(test)]
@@ -34,10 +173,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_is_looked_up_by_what_stands_in_its_column() {
+    fn a_subject_is_looked_up_by_what_its_column_holds() {
         assert_eq!(canonical_phone("+31 6 1234-5678"), "31612345678");
         assert_eq!(canonical_phone(" ACME "), "ACME");
         assert_eq!(canonical_email(" Ann@Example.ORG"), "ann@example.org");
         assert_eq!(canonical_channel("WhatsApp", "+31612"), "whatsapp:+31612");
+    }
+
+    #[test]
+    fn the_mark_of_a_file_is_read_back_and_others_have_none() {
+        let mark =
+            |country: Option<&str>| FormsMark { default_country: country.map(|code| Country::new(code).unwrap()) };
+        for of in [mark(None), mark(Some("NL"))] {
+            assert_eq!(FormsMark::of_name(&format!("{of}-0b3a6a4e.parquet")), Some(of));
+        }
+        for name in ["0b3a6a4e-8d5c.parquet", "s1-0b3a.parquet", "s2nl-0b3a.parquet", "cells-3-0b3a.parquet", "s2"] {
+            assert_eq!(FormsMark::of_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stored_value_of_an_earlier_form_comes_to_the_form_of_a_new_one() {
+        let country = |code: &str| Some(Country::new(code).unwrap());
+        let phone = |home, value: &str| SubjectForm::new(&SubjectKind::Phone, home).stored(value);
+        assert_eq!(phone(None, "tel:+39-06-1234-5678"), "390612345678");
+        assert_eq!(phone(None, "390612345678"), "390612345678");
+        assert_eq!(phone(country("NL"), "0612345678"), "31612345678");
+        // What is stored as digits alone was E.164, whatever the default country is now.
+        assert_eq!(phone(country("US"), "3212345678"), "+3212345678");
+        assert_eq!(SubjectForm::Email.stored("bob <bob@x.org>"), "bob@x.org");
+        assert_eq!(SubjectForm::Channel.stored("whatsapp:+31612345678"), "whatsapp:31612345678");
     }
 }

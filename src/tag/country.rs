@@ -6,21 +6,22 @@
 
 use std::sync::LazyLock;
 
-use super::number::{LEAST_DIGITS, MOST_DIGITS, Number};
+use super::number::MOST_DIGITS;
+use super::phone::PhoneForm;
 use crate::ids::Country;
 
 /// Prefix, country and, on a few lines, the number of digits for which the line holds. Made from the crate's metadata
 /// by `cargo run --example country_prefixes`; a test holds the two together.
 const PREFIXES: &str = include_str!("country_prefixes.txt");
 
-/// The country of a number: digits alone or behind `+` or `00`. Spaces, dashes, dots, slashes and parentheses do no harm.
+/// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default country.
 ///
 /// [`Country::UNKNOWN`] for what is no number, has no country's calling code (satellite and universal freephone codes),
 /// or is a short code: under 7 digits with neither `+` nor `00`. A number that was never given out has the country
 /// whose numbers begin as it does, and where none do, the main country of its calling code.
 #[must_use]
 pub fn country_of(number: &str) -> Country {
-    Prefixes::shared().country_of(number)
+    PhoneForm::new(None).country(number)
 }
 
 /// The table as a trie in one array.
@@ -53,28 +54,9 @@ impl Prefixes {
         &SHARED
     }
 
-    /// [`country_of`].
-    pub(crate) fn country_of(&self, number: &str) -> Country {
-        let text = number.as_bytes();
-        let digits = match text {
-            [b'+', digits @ ..] => digits,
-            _ => text,
-        };
-        // As nearly all numbers come. The rest is read with more care.
-        let plain = (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len())
-            && digits[0] != b'0'
-            && digits.iter().all(u8::is_ascii_digit);
-        if plain {
-            return self.walk(digits);
-        }
-        match Number::of(number) {
-            Some(read) => read.callable().map_or(Country::UNKNOWN, |digits| self.walk(digits)),
-            None => Country::UNKNOWN,
-        }
-    }
-
     /// Digits alone, from the calling code on.
-    fn walk(&self, digits: &[u8]) -> Country {
+    #[inline]
+    pub(super) fn walk(&self, digits: &[u8]) -> Country {
         let mut node = &self.nodes[0];
         for digit in digits {
             match node.slots[usize::from(digit - b'0')] {

@@ -1,22 +1,30 @@
 //! The canonical forms that a value may have been stored in, whatever kind of subject it was.
-//!
-//! Promises every form that the tagger would write for the value as a number, an address or a channel's id. Must never keep
-//! a value back.
 
-use super::text::{channel, lower, phone};
+use super::canonical::{canonical_channel, canonical_email, canonical_phone};
+use super::characters::trimmed;
+use super::text::{lower, written};
 
 /// Shorter ids mean nothing without their platform.
 const LEAST_ID: usize = 6;
 
-/// The forms in which `value` may stand in a table besides the one it is given in: as a telephone number, as a mail address
-/// or a platform's name, as a channel's id behind its platform, and that id alone. Without doubles, and without `value`.
+/// The forms in which `value` may be stored in a table besides the one it is given in: as a telephone number, as a mail address
+/// or a platform's name, as a channel's id behind its platform, and that id alone, in the canonical forms of this and of earlier
+/// versions. Without doubles, and without `value`.
 #[must_use]
 pub fn canonical_forms(value: &str) -> Vec<String> {
-    let mut forms = vec![value.trim().to_owned(), written(|to| phone(value, to)), written(|to| lower(value, to))];
-    if let Some((platform, id)) = on_a_channel(value.trim()) {
-        forms.push(written(|to| channel(Some(platform), id, to)));
+    let text = trimmed(value);
+    let mut forms = vec![
+        text.to_owned(),
+        canonical_phone(value),
+        digits_of_earlier_versions(text),
+        canonical_email(value),
+        written(|to| lower(text, to)),
+    ];
+    if let Some((platform, id)) = on_a_channel(text) {
+        forms.push(canonical_channel(platform, id));
+        forms.push(written(|to| lower(platform, to)) + ":" + id);
         if id.len() >= LEAST_ID {
-            forms.push(written(|to| phone(id, to)));
+            forms.push(canonical_phone(id));
             forms.push(id.to_owned());
         }
     }
@@ -29,6 +37,15 @@ pub fn canonical_forms(value: &str) -> Vec<String> {
     distinct
 }
 
+/// What earlier versions made of digits and separators, which read no national prefix behind a calling code. Anything else is empty.
+fn digits_of_earlier_versions(text: &str) -> String {
+    let is_known = |byte: u8| byte.is_ascii_digit() || b" +-.()/".contains(&byte);
+    match text.bytes().all(is_known) {
+        true => text.chars().filter(char::is_ascii_digit).collect::<String>().trim_start_matches("00").to_owned(),
+        false => String::new(),
+    }
+}
+
 /// The platform and the id of a channel's id, where the text reads as one: no instant, no URL, no sentence with a colon.
 fn on_a_channel(text: &str) -> Option<(&str, &str)> {
     let (platform, id) = text.split_once(':')?;
@@ -36,12 +53,6 @@ fn on_a_channel(text: &str) -> Option<(&str, &str)> {
         && platform.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
     let is_id = !id.is_empty() && !id.starts_with("//") && !id.contains(char::is_whitespace);
     (named && is_id).then_some((platform, id))
-}
-
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut to = Vec::new();
-    write(&mut to);
-    String::from_utf8_lossy(&to).into_owned()
 }
 
 #[cfg(test)]

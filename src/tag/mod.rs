@@ -4,7 +4,10 @@
 
 mod buckets;
 mod canonical;
+mod channel;
+mod characters;
 mod country;
+mod email;
 mod error;
 mod forms;
 mod groups;
@@ -13,14 +16,18 @@ mod input;
 mod number;
 mod order;
 mod output;
+mod phone;
+mod plans;
+mod spelling;
 mod tagger;
 mod text;
 mod triggers;
 
-pub use canonical::{canonical_channel, canonical_email, canonical_phone};
+pub use canonical::{FormsMark, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone};
 pub use country::country_of;
 pub use error::TagError;
 pub use forms::canonical_forms;
+pub use phone::PhoneForm;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};
 pub use triggers::Triggers;
 

@@ -1,100 +1,236 @@
-//! A telephone number out of a text: its digits, and whether it is marked as international.
+//! A telephone number out of a text: its digits, and what they are.
 //!
-//! Promises one reading for the canonical form and for the country. Must never allocate.
+//! The form that is stored, the form that is searched for and the country all come from [`Number::read`].
+
+use super::characters::to_ascii;
+use super::plans::{Plan, Plans};
+use super::spelling::{numeral, unwrapped};
 
 /// With fewer digits than this an international number keeps its text as it is, and an unmarked one is a short code.
 pub(crate) const LEAST_DIGITS: usize = 7;
 /// The most digits that a number has: E.164 ends at 15, but a few countries have given out longer ones.
 pub(crate) const MOST_DIGITS: usize = 20;
 
-/// The digits of a text that holds nothing but digits, separators and at most one plus in front.
-pub(crate) struct Number {
-    digits: [u8; Number::ROOM],
-    length: usize,
-    plus: bool,
+/// The most digits of a text that is still read as digits.
+const MOST_DIALLED: usize = MOST_DIGITS + 2;
+
+/// Room for the digits of a text behind a calling code.
+const ROOM: usize = 2 * MOST_DIALLED;
+
+/// The digits of a text that names a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Number {
+    digits: Digits,
+    pub(super) kind: NumberKind,
 }
 
-impl Number {
-    const ROOM: usize = MOST_DIGITS + 2;
+/// What the digits of a text are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NumberKind {
+    /// E.164, from the calling code on.
+    International,
+    /// The same, where the digits alone would read as a national number of the default country.
+    Marked,
+    /// A national number whose country is not known, or a short code.
+    Unmarked,
+    /// Marked as international and too short or too long to be it. What is marked begins at this digit.
+    OutOfBounds {
+        /// The first digit behind `00`.
+        from: usize,
+        /// True if a plus marks it: then its text stays as it is.
+        plus: bool,
+    },
+}
 
-    /// Reads a text; `None` where it is no number.
-    pub(crate) fn of(text: &str) -> Option<Number> {
-        let mut number = Number { digits: [0; Number::ROOM], length: 0, plus: false };
-        for byte in text.trim().bytes() {
-            match byte {
-                b'0'..=b'9' => {
-                    *number.digits.get_mut(number.length)? = byte;
-                    number.length += 1;
-                }
-                b'+' if number.length == 0 && !number.plus => number.plus = true,
-                b' ' | b'-' | b'.' | b'(' | b')' | b'/' => {}
-                _ => return None,
-            }
+/// Some digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Digits {
+    room: [u8; ROOM],
+    length: usize,
+}
+
+impl Digits {
+    const NONE: Digits = Digits { room: [0; ROOM], length: 0 };
+
+    /// `None` if there are too many.
+    fn joined(parts: &[&[u8]]) -> Option<Digits> {
+        let mut digits = Self::NONE;
+        for digit in parts.iter().copied().flatten() {
+            digits.push(*digit)?;
         }
-        (number.length > 0).then_some(number)
+        Some(digits)
     }
 
-    /// The digits from the calling code on, if `+` or `00` says that it begins with one.
-    pub(crate) fn international(&self) -> Option<&[u8]> {
-        match (self.plus, self.all()) {
-            (true, [b'0', ..]) | (false, [b'0', b'0', b'0', ..]) => None,
-            (true, digits) | (false, [b'0', b'0', digits @ ..]) => Some(digits),
-            _ => None,
-        }
-    }
-
-    /// The digits in which it is stored, without `+`, `00` and separators; `None` where its text says more than they do.
-    pub(crate) fn canonical(&self) -> Option<&[u8]> {
-        let in_bounds = |digits: &&[u8]| (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len());
-        match self.international().filter(in_bounds) {
-            Some(digits) => Some(digits),
-            None if self.plus => None,
-            None => Some(self.all()),
-        }
-    }
-
-    /// The digits that a calling code may begin: what is marked, or long enough to be more than a short code.
-    pub(crate) fn callable(&self) -> Option<&[u8]> {
-        let unmarked = || Some(self.all()).filter(|digits| !self.plus && digits.len() >= LEAST_DIGITS);
-        self.international().or_else(unmarked)
+    fn push(&mut self, digit: u8) -> Option<()> {
+        *self.room.get_mut(self.length)? = digit;
+        self.length += 1;
+        Some(())
     }
 
     fn all(&self) -> &[u8] {
-        &self.digits[..self.length]
+        &self.room[..self.length]
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::Number;
-
-    fn canonical(text: &str) -> Option<String> {
-        let number = Number::of(text)?;
-        number.canonical().map(|digits| String::from_utf8(digits.to_vec()).unwrap())
+impl Number {
+    /// Reads a text. `home` is the country whose national numbers are read as such. `None` where the text is not a number.
+    pub(super) fn read(text: &str, home: Option<&Plan>) -> Option<Number> {
+        let ascii = to_ascii(text);
+        if let Some(dialled) = Dialled::of(&numeral(&ascii)) {
+            return dialled.resolved(None, home);
+        }
+        let spelled = unwrapped(&ascii)?;
+        let dialled = Dialled::of(&numeral(&spelled.number))?;
+        let number = dialled.resolved(spelled.context.as_deref(), home)?;
+        let is_whole = match number.kind {
+            NumberKind::International | NumberKind::Marked => true,
+            NumberKind::Unmarked => number.all().len() >= LEAST_DIGITS || !spelled.wrapped,
+            NumberKind::OutOfBounds { .. } => !spelled.wrapped,
+        };
+        is_whole.then_some(number)
     }
 
-    #[test]
-    fn separators_and_the_marks_of_an_international_number_are_left_out() {
-        for text in ["+31 6 1234-5678", "0031612345678", "(+31) 6.12.34.56.78", " 31612345678 ", "+31/612345678"] {
-            assert_eq!(canonical(text).as_deref(), Some("31612345678"), "{text}");
+    /// Reads digits that are known to begin with a calling code, in bounds.
+    pub(super) fn of_international(digits: &[u8], home: Option<&Plan>) -> Option<Number> {
+        let digits = Digits::joined(&[digits])?;
+        Some(international(digits, home))
+    }
+
+    /// All digits: those that are stored.
+    pub(super) fn all(&self) -> &[u8] {
+        self.digits.all()
+    }
+
+    /// True if it is E.164.
+    pub(super) fn is_international(&self) -> bool {
+        matches!(self.kind, NumberKind::International | NumberKind::Marked)
+    }
+
+    /// The digits that a calling code may begin: what is marked, or long enough to be more than a short code.
+    pub(super) fn callable(&self) -> Option<&[u8]> {
+        match self.kind {
+            NumberKind::International | NumberKind::Marked => Some(self.all()),
+            NumberKind::OutOfBounds { from, .. } => self.all().get(from..),
+            NumberKind::Unmarked => Some(self.all()).filter(|digits| digits.len() >= LEAST_DIGITS),
+        }
+    }
+}
+
+/// What a text dials: digits, separators, at most one plus in front.
+struct Dialled {
+    digits: Digits,
+    plus: bool,
+}
+
+impl Dialled {
+    /// `None` where the text holds anything else.
+    fn of(text: &str) -> Option<Dialled> {
+        let mut dialled = Dialled { digits: Digits::NONE, plus: false };
+        let mut rest = text.trim().as_bytes();
+        while let [byte, behind @ ..] = rest {
+            rest = behind;
+            match byte {
+                b'0'..=b'9' if dialled.digits.length < MOST_DIALLED => dialled.digits.push(*byte)?,
+                b'+' if dialled.digits.length == 0 && !dialled.plus => dialled.plus = true,
+                b'(' | b'[' if dialled.is_behind_code() => rest = without_trunk_in_brackets(behind),
+                b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'(' | b')' | b'[' | b']' | b'/' | b'_' | b'~' => {}
+                control if control.is_ascii_control() => {}
+                _ => return None,
+            }
+        }
+        (dialled.digits.length > 0).then_some(dialled)
+    }
+
+    /// True if what was read so far may be a calling code, with or without `00`.
+    fn is_behind_code(&self) -> bool {
+        match self.digits.all() {
+            [b'0', b'0', code @ ..] => (1..=3).contains(&code.len()),
+            [b'0', ..] | [] => false,
+            code => code.len() <= 3,
         }
     }
 
-    #[test]
-    fn what_is_more_or_less_than_a_number_is_none() {
-        for text in ["", " ", "+", "ACME", "12a45", "1+2", "++31612345678", "+12345", "+0031612345678", "٣١٦١٢٣٤٥٦٧٨"]
+    /// What the digits are. `context` are the digits of the international prefix that a local number belongs to.
+    fn resolved(self, context: Option<&str>, home: Option<&Plan>) -> Option<Number> {
+        let raw = self.digits.all();
+        if self.plus {
+            return (raw[0] != b'0').then(|| marked(self.digits, 0, true, home)).flatten();
+        }
+        if let Some(context) = context {
+            let joined = Digits::joined(&[context.as_bytes(), raw])?;
+            return marked(joined, 0, true, home).filter(Number::is_international);
+        }
+        if let Some(home) = home
+            && let Some(abroad) = raw.strip_prefix(home.abroad).filter(|_| !home.abroad.is_empty())
+            && abroad.len() >= LEAST_DIGITS
+            && abroad[0] != b'0'
+            && !home.holds(raw)
         {
-            assert_eq!(canonical(text), None, "{text}");
+            return marked(self.digits, home.abroad.len(), false, Some(home));
         }
-        assert_eq!(canonical("1234567890123456789012"), Some("1234567890123456789012".into()));
-        assert_eq!(canonical("12345678901234567890123"), None);
+        match raw {
+            [b'0', b'0', b'0', ..] => {}
+            [b'0', b'0', ..] => return marked(self.digits, 2, false, home),
+            _ => {}
+        }
+        if let Some(digits) = home.and_then(|home| of_home(raw, home)) {
+            return Some(international(digits, Some(home?)));
+        }
+        let is_plain = raw[0] != b'0' && (LEAST_DIGITS..=MOST_DIGITS).contains(&raw.len());
+        match is_plain {
+            true => Some(international(self.digits, home)),
+            false => Some(Number { digits: self.digits, kind: NumberKind::Unmarked }),
+        }
     }
+}
 
-    #[test]
-    fn a_national_number_and_a_short_code_lose_their_separators_alone() {
-        assert_eq!(canonical("06-12 34 56 78").as_deref(), Some("0612345678"));
-        assert_eq!(canonical("12 345").as_deref(), Some("12345"));
-        assert_eq!(canonical("00 123").as_deref(), Some("00123"));
-        assert_eq!(canonical("000316123456").as_deref(), Some("000316123456"));
+/// What stands behind the bracket of `(0)`: the national prefix that is not dialled from abroad.
+fn without_trunk_in_brackets(behind: &[u8]) -> &[u8] {
+    match behind {
+        [b'0', b')' | b']', rest @ ..] => rest,
+        _ => behind,
     }
+}
+
+/// Digits that are marked as international from the digit `from` on.
+fn marked(digits: Digits, from: usize, plus: bool, home: Option<&Plan>) -> Option<Number> {
+    let abroad = digits.all().get(from..)?;
+    if !(LEAST_DIGITS..=MOST_DIGITS).contains(&abroad.len()) {
+        return Some(Number { digits, kind: NumberKind::OutOfBounds { from, plus } });
+    }
+    if abroad[0] == b'0' {
+        return None;
+    }
+    Some(international(Digits::joined(&[abroad])?, home))
+}
+
+/// International digits without a national prefix behind the calling code.
+fn international(digits: Digits, home: Option<&Plan>) -> Number {
+    let plans = Plans::shared();
+    let stripped = plans.trunk_in(digits.all()).and_then(|(code, trunk)| {
+        let (code_digits, national) = digits.all().split_at(code);
+        Digits::joined(&[code_digits, national.get(trunk..)?])
+    });
+    let digits = stripped.filter(|stripped| stripped.length >= LEAST_DIGITS).unwrap_or(digits);
+    let is_ambiguous = home.is_some_and(|home| of_home(digits.all(), home).is_some());
+    Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International } }
+}
+
+/// The international digits of what reads as a national number of a country.
+///
+/// With its national prefix it is one. Without, it is one where the country has no such prefix, or where the digits cannot be
+/// an international number.
+fn of_home(raw: &[u8], home: &Plan) -> Option<Digits> {
+    let national = |digits: &[u8]| home.holds(digits);
+    if raw.strip_prefix(home.code).is_some_and(national) {
+        return None;
+    }
+    if !home.trunk.is_empty()
+        && let Some(rest) = raw.strip_prefix(home.trunk).filter(|rest| national(rest))
+    {
+        return Digits::joined(&[home.code, rest]);
+    }
+    let is_optional = home.trunk.is_empty() || home.trunk == home.code;
+    let is_national = national(raw) && (is_optional || !Plans::shared().hold(raw));
+    is_national.then(|| Digits::joined(&[home.code, raw])).flatten()
 }

@@ -3,26 +3,29 @@
 //! Promises that no column goes out which the policy does not name, derive or tag with, and none of a category that is
 //! already due.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
-use super::country::Prefixes;
 use super::error::TagError;
 use super::groups::Kind;
 use super::hours::Hours;
 use super::input::{texts, times};
 use super::order::Order;
+use super::phone::PhoneForm;
 use super::tagger::{Arrivals, Countries, Group, Tagged, Tagger};
-use super::text;
+use super::{channel, characters, email, text};
 use crate::ids::Category;
 use crate::policy::{Derive, Derived, Jurisdiction, Platform, Subject, SubjectKind};
 
 /// All rows of a batch that are stored, group behind group.
 pub(super) struct Output {
     rows: RecordBatch,
+    /// Values of phone columns that are not numbers.
+    unparsed: u64,
     /// The category of each column; `None` for what is not personal.
     categories: Vec<Option<Category>>,
 }
@@ -37,13 +40,15 @@ impl Output {
         order: &Order,
     ) -> Result<Self, TagError> {
         let (mut fields, mut columns, mut categories) = (Vec::new(), Vec::new(), Vec::new());
+        let unparsed = Cell::new(0);
+        let phone = PhoneForm::new(by.records.default_country);
         for (field, column) in rows.schema_ref().fields().iter().zip(rows.columns()) {
             if !by.records.fields.contains_key(field.name()) {
                 continue;
             }
             let subject = by.records.subjects.iter().find(|subject| subject.column == *field.name());
             columns.push(match subject {
-                Some(subject) => canonical(subject, rows, order)?,
+                Some(subject) => canonical(subject, rows, (order, &phone), &unparsed)?,
                 None => order.take(column)?,
             });
             fields.push(Arc::clone(field));
@@ -75,11 +80,12 @@ impl Output {
         }
         categories.resize(columns.len(), None);
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        Ok(Self { rows: RecordBatch::try_new(schema, columns)?, categories })
+        Ok(Self { rows: RecordBatch::try_new(schema, columns)?, unparsed: unparsed.get(), categories })
     }
 
     /// Cuts the rows into groups, and counts the fields that are left out.
     pub(super) fn divide(self, kinds: Vec<Kind>, into: &mut Tagged) -> Result<(), TagError> {
+        into.unparsed = self.unparsed;
         let mut partial: HashMap<Vec<usize>, RecordBatch> = HashMap::new();
         let mut start = 0;
         for kind in kinds {
@@ -106,26 +112,34 @@ impl Output {
     }
 }
 
-fn canonical(subject: &Subject, rows: &RecordBatch, order: &Order) -> Result<ArrayRef, TagError> {
+/// A subject column in its canonical form. Counts the values of phone columns that are not numbers.
+fn canonical(
+    subject: &Subject,
+    rows: &RecordBatch,
+    (order, phone): (&Order, &PhoneForm),
+    unparsed: &Cell<u64>,
+) -> Result<ArrayRef, TagError> {
     let of = texts(rows, &subject.column)?;
     let column = match &subject.kind {
         SubjectKind::Phone => text::rewrite(of, order, |_, value, to| {
-            text::phone(value, to);
+            if !phone.write(value, to) && !characters::trimmed(value).is_empty() {
+                unparsed.set(unparsed.get() + 1);
+            }
             true
         }),
         SubjectKind::Email => text::rewrite(of, order, |_, value, to| {
-            text::lower(value, to);
+            email::write(value, to);
             true
         }),
         SubjectKind::Channel(Platform::Fixed(platform)) => text::rewrite(of, order, |_, value, to| {
-            text::channel(Some(platform), value, to);
+            channel::write(Some(platform), value, to);
             true
         }),
         SubjectKind::Channel(Platform::Column(platform)) => {
             let platforms = texts(rows, platform)?;
             text::rewrite(of, order, |row, value, to| {
                 let platform = platforms.is_valid(row).then(|| platforms.value(row));
-                text::channel(platform, value, to);
+                channel::write(platform, value, to);
                 true
             })
         }
@@ -136,8 +150,8 @@ fn canonical(subject: &Subject, rows: &RecordBatch, order: &Order) -> Result<Arr
 fn derive(derived: &Derived, by: &Tagger, rows: &RecordBatch, order: &Order) -> Result<ArrayRef, TagError> {
     Ok(match derived.how {
         Derive::CountryOf => {
-            let prefixes = Prefixes::shared();
-            let countries = Countries::each(texts(rows, &derived.of)?, |number| prefixes.country_of(number));
+            let phone = PhoneForm::new(by.records.default_country);
+            let countries = Countries::each(texts(rows, &derived.of)?, |number| phone.country(number));
             Arc::new(text::countries(order, |row| countries.of(row))?)
         }
         Derive::HourOf => {
@@ -145,8 +159,8 @@ fn derive(derived: &Derived, by: &Tagger, rows: &RecordBatch, order: &Order) -> 
             let hour = |row| if of.is_valid(row) { hours.hour(of.value(row)) } else { None };
             Arc::new(Int32Array::from_iter(order.rows().map(hour)))
         }
-        Derive::DomainOf => {
-            Arc::new(text::rewrite(texts(rows, &derived.of)?, order, |_, address, to| text::domain(address, to))?)
-        }
+        Derive::DomainOf => Arc::new(text::rewrite(texts(rows, &derived.of)?, order, |_, address, to| {
+            email::write_domain(address, to)
+        })?),
     })
 }

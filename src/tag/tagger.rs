@@ -10,11 +10,11 @@ use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::buckets::Buckets;
-use super::country::Prefixes;
 use super::error::TagError;
 use super::groups::Groups;
 use super::input::{texts, times};
 use super::output::Output;
+use super::phone::PhoneForm;
 use super::triggers::Triggers;
 use crate::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
 use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
@@ -57,6 +57,8 @@ pub struct Tagged {
     pub late_fields: BTreeMap<Category, u64>,
     /// Records that are past all their deadlines: they are not stored.
     pub expired: u64,
+    /// Values of phone columns of stored records that are not numbers, and so stay text.
+    pub unparsed: u64,
 }
 
 /// Records of one bucket and one profile: they share every deadline.
@@ -157,18 +159,23 @@ impl Tagger {
         }
         let order = groups.order();
         let output = Output::build(self, rows, &countries, from, &order)?;
-        let mut tagged =
-            Tagged { groups: Vec::new(), faults: groups.faults, late_fields: BTreeMap::new(), expired: groups.expired };
+        let mut tagged = Tagged {
+            groups: Vec::new(),
+            faults: groups.faults,
+            late_fields: BTreeMap::new(),
+            expired: groups.expired,
+            unparsed: 0,
+        };
         output.divide(groups.kinds, &mut tagged)?;
         Ok(tagged)
     }
 
     fn countries(&self, rows: &RecordBatch) -> Result<Countries, TagError> {
-        let prefixes = Prefixes::shared();
+        let phone = PhoneForm::new(self.records.default_country);
         Ok(match &self.records.jurisdiction {
             Jurisdiction::Unknown => Countries::One(Country::UNKNOWN),
             Jurisdiction::Fixed(country) => Countries::One(*country),
-            Jurisdiction::CountryOf(name) => Countries::each(texts(rows, name)?, |number| prefixes.country_of(number)),
+            Jurisdiction::CountryOf(name) => Countries::each(texts(rows, name)?, |number| phone.country(number)),
             Jurisdiction::Column(name) => Countries::each(texts(rows, name)?, country_of_code),
         })
     }

@@ -1,12 +1,9 @@
 //! Text columns made of others without an allocation for each row: canonical subjects, domains, countries.
-//!
-//! Promises the canonical forms by which a subject is found again. Must never keep a value back.
 
 use arrow::array::{Array, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 
 use super::error::TagError;
-use super::number::{LEAST_DIGITS, MOST_DIGITS, Number};
 use super::order::Order;
 use crate::ids::Country;
 
@@ -83,24 +80,15 @@ pub(super) fn constant(text: &str, rows: usize) -> Result<StringArray, TagError>
     texts.finish()
 }
 
-/// Adds a telephone number as E.164 without the plus. What is no number stays, trimmed; a short code and a number
-/// without its calling code lose their separators alone.
-pub(super) fn phone(text: &str, to: &mut Vec<u8>) {
-    let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
-    let plain = (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len())
-        && digits[0] != b'0'
-        && digits.iter().all(u8::is_ascii_digit);
-    if plain {
-        to.extend_from_slice(digits);
-        return;
-    }
-    match Number::of(text).as_ref().and_then(Number::canonical) {
-        Some(digits) => to.extend_from_slice(digits),
-        None => to.extend_from_slice(text.trim().as_bytes()),
-    }
+/// What `write` adds, as a text of its own.
+pub(super) fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = Vec::new();
+    write(&mut bytes);
+    // Text in, text out: nothing is ever replaced.
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Adds a text trimmed and in lower case: the canonical form of a mail address and of a platform's name.
+/// Adds a text trimmed and in lower case.
 pub(super) fn lower(text: &str, to: &mut Vec<u8>) {
     let text = text.trim();
     if text.is_ascii() {
@@ -110,24 +98,6 @@ pub(super) fn lower(text: &str, to: &mut Vec<u8>) {
     let mut room = [0; 4];
     for small in text.chars().flat_map(char::to_lowercase) {
         to.extend_from_slice(small.encode_utf8(&mut room).as_bytes());
-    }
-}
-
-/// Adds a channel's id, `platform:id`. Without a platform nothing stands before the colon.
-pub(super) fn channel(platform: Option<&str>, id: &str, to: &mut Vec<u8>) {
-    lower(platform.unwrap_or_default(), to);
-    to.push(b':');
-    to.extend_from_slice(id.trim().as_bytes());
-}
-
-/// Adds the part of a mail address behind its last `@`, in lower case; `false` where there is none.
-pub(super) fn domain(address: &str, to: &mut Vec<u8>) -> bool {
-    match address.trim().rsplit_once('@') {
-        Some((_, domain)) if !domain.is_empty() => {
-            lower(domain, to);
-            true
-        }
-        _ => false,
     }
 }
 

@@ -8,9 +8,11 @@ use std::fmt;
 
 use arrow::array::{Array, RecordBatch, StringArray};
 
+use super::canonical::SubjectForm;
 use super::error::TagError;
 use super::input::texts;
-use super::text;
+use super::phone::PhoneForm;
+use super::{channel, email};
 use crate::ids::Bucket;
 use crate::policy::{Platform, Records, Subject, SubjectKind, Triggered};
 
@@ -66,7 +68,7 @@ impl Triggers {
         let tenants = records.tenant.as_ref().filter(|name| stands(name)).map(|name| texts(rows, name)).transpose()?;
         let mut named = Vec::new();
         for subject in records.subjects.iter().filter(|subject| stands(&subject.column)) {
-            named.extend(self.named(subject, rows, Form::Canonical)?);
+            named.extend(self.named(subject, rows, Form::Stored(SubjectForm::of(records, subject)))?);
         }
         let mut finder = Finder { triggers: self, tenants, named, buffer: Vec::new() };
         Ok((0..rows.num_rows()).map(|row| finder.of(row, bucket)).collect())
@@ -85,7 +87,7 @@ impl Triggers {
         let mut named = Vec::new();
         for subject in &records.subjects {
             let form = match &subject.kind {
-                SubjectKind::Phone => Form::Phone,
+                SubjectKind::Phone => Form::Phone(PhoneForm::new(records.default_country)),
                 SubjectKind::Email => Form::Email,
                 SubjectKind::Channel(Platform::Fixed(platform)) => Form::Of(platform.clone()),
                 SubjectKind::Channel(Platform::Column(platform)) => Form::By(texts(rows, platform)?),
@@ -123,8 +125,9 @@ struct Named<'t> {
 
 /// How a subject column's values become canonical.
 enum Form<'t> {
-    Canonical,
-    Phone,
+    /// In the canonical form, or an earlier one.
+    Stored(SubjectForm),
+    Phone(PhoneForm),
     Email,
     Of(String),
     By(&'t StringArray),
@@ -140,13 +143,13 @@ impl Finder<'_> {
             let value = named.texts.value(row);
             self.buffer.clear();
             match &named.form {
-                Form::Canonical => self.buffer.extend_from_slice(value.as_bytes()),
-                Form::Phone => text::phone(value, &mut self.buffer),
-                Form::Email => text::lower(value, &mut self.buffer),
-                Form::Of(platform) => text::channel(Some(platform), value, &mut self.buffer),
+                Form::Stored(form) => form.write_stored(value, &mut self.buffer),
+                Form::Phone(form) => _ = form.write(value, &mut self.buffer),
+                Form::Email => email::write(value, &mut self.buffer),
+                Form::Of(platform) => channel::write(Some(platform), value, &mut self.buffer),
                 Form::By(platforms) => {
                     let platform = platforms.is_valid(row).then(|| platforms.value(row));
-                    text::channel(platform, value, &mut self.buffer);
+                    channel::write(platform, value, &mut self.buffer);
                 }
             }
             let found = std::str::from_utf8(&self.buffer).ok().and_then(|canonical| named.withdrawn.get(canonical));

@@ -62,11 +62,12 @@ impl Lane {
         work.pace.jitter();
         let gathering = std::mem::take(&mut work.gathering);
         work.in_flight = gathering.reached.keys().cloned().collect();
-        let bytes = gathering.counts.bytes;
+        let (bytes, unparsed) = (gathering.counts.bytes, gathering.counts.unparsed);
         let Some(mut batch) = self.write(index, gathering)? else { return Ok(()) };
         if self.land(index, &mut batch)? {
             let took = self.shared.clock.monotonic().saturating_sub(started);
             self.count_landed(&self.works[index].product, &batch.evidence, bytes, took);
+            self.count_unparsed(&self.works[index].product, unparsed);
             self.landed(index, &batch)?;
         }
         Ok(())

@@ -55,6 +55,11 @@ impl Lane {
         self.shared.metrics.commits.with_label_values(&[product.as_str(), "raced"]).inc_by(tries);
     }
 
+    /// Counts values of phone columns that a commit stored as text.
+    pub(super) fn count_unparsed(&self, product: &ProductKey, values: u64) {
+        self.shared.metrics.unparsed_subjects.with_label_values(&[product.as_str()]).inc_by(values);
+    }
+
     /// Counts a commit that landed: what `evidence` says, the `bytes` of the values that were read, the time it took.
     pub(super) fn count_landed(&self, product: &ProductKey, evidence: &Evidence, bytes: u64, took: Duration) {
         let metrics = &self.shared.metrics;

@@ -77,6 +77,7 @@ impl Lane {
             let tagged = work.tagger.tag(&batch, &from, tolerance)?;
             faults.extend(tagged.faults.iter().map(|(row, fault)| (rows[*row], *fault)));
             work.gathering.counts.expired += tagged.expired;
+            work.gathering.counts.unparsed += tagged.unparsed;
             for (category, fields) in tagged.late_fields {
                 *work.gathering.counts.late_fields.entry(category).or_default() += fields;
             }

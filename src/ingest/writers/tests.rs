@@ -102,6 +102,7 @@ fn policy() -> Policy {
         tenant: None,
         jurisdiction: Jurisdiction::Unknown,
         subjects: Vec::new(),
+        default_country: None,
         fields: BTreeMap::new(),
         derive: Vec::new(),
         end: End::Remove,

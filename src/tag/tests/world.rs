@@ -154,6 +154,7 @@ pub fn records() -> Records {
             subject("mail", SubjectKind::Email),
             subject("channel", SubjectKind::Channel(Platform::Column("platform".into()))),
         ],
+        default_country: None,
         fields: fields.into_iter().map(|(name, class)| (name.to_owned(), class)).collect(),
         derive: vec![
             derived("recipient_country", Derive::CountryOf, "recipient"),

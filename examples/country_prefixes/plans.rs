@@ -1,0 +1,52 @@
+//! The numbering plan of each region as a line: its id, calling code, national prefix and international prefix (`-` for none),
+//! and for each length of a national number, as bits in hexadecimal, the two digits that a valid one may begin with.
+
+use std::fmt::Write;
+
+use phonenumber::metadata::{DATABASE, Metadata};
+
+use super::{Code, LONGEST};
+
+/// The whole table, by calling code, the main region of a code first.
+pub fn table() -> String {
+    let mut table = String::new();
+    for code in 1..1000_u16 {
+        for id in DATABASE.region(&code).into_iter().flatten().filter(|id| *id != "001") {
+            let meta = DATABASE.by_id(id).expect("a region that the metadata names");
+            let national = digits(meta.national_prefix());
+            let _ = write!(table, "{id} {code} {national} {}", abroad(meta));
+            for (length, bits) in begins(id) {
+                let _ = write!(table, " {length}:{bits:x}");
+            }
+            table.push('\n');
+        }
+    }
+    table
+}
+
+/// The prefix of calls abroad, where it is one prefix.
+fn abroad(meta: &Metadata) -> String {
+    let preferred = meta.preferred_international_prefix().map(|prefix| prefix.replace('~', ""));
+    digits(preferred.as_deref().or(meta.international_prefix().map(|prefix| prefix.as_str())))
+}
+
+fn digits(prefix: Option<&str>) -> String {
+    let is_plain = |prefix: &&str| !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    prefix.filter(is_plain).unwrap_or("-").to_owned()
+}
+
+/// For each length the first two digits of valid numbers, as bits.
+fn begins(id: &str) -> Vec<(usize, u128)> {
+    let mut code = Code::of(&[id]);
+    let mut begins = [0_u128; LONGEST as usize + 1];
+    let start = code.start();
+    for (first, read) in code.nexts(&start).into_iter().enumerate() {
+        for (second, read) in code.nexts(&read).into_iter().enumerate() {
+            let reach = code.reach(&read);
+            for (bits, _) in begins.iter_mut().zip(reach).filter(|(_, regions)| *regions != 0) {
+                *bits |= 1 << (first * 10 + second);
+            }
+        }
+    }
+    begins.into_iter().enumerate().filter(|(_, bits)| *bits != 0).collect()
+}

@@ -1,0 +1,125 @@
+//! The canonical form of telephone numbers, and their country.
+
+use std::fmt;
+
+use super::characters::trimmed;
+use super::country::Prefixes;
+use super::number::{LEAST_DIGITS, MOST_DIGITS, Number, NumberKind};
+use super::plans::{Plan, Plans};
+use crate::ids::Country;
+
+/// How telephone numbers are read. Cheap to copy.
+#[derive(Clone, Copy)]
+pub struct PhoneForm {
+    prefixes: &'static Prefixes,
+    plans: &'static Plans,
+    /// The country whose national numbers are read as such.
+    home: Option<&'static Plan>,
+}
+
+impl PhoneForm {
+    /// Reads national numbers as those of `home`; without one they stay as they are.
+    #[must_use]
+    pub fn new(home: Option<Country>) -> PhoneForm {
+        let plans = Plans::shared();
+        PhoneForm { prefixes: Prefixes::shared(), plans, home: home.and_then(|country| plans.of(country)) }
+    }
+
+    /// Returns the canonical form: E.164 without the plus. What is not a number stays, trimmed; a short code and a national
+    /// number without a default country lose their separators alone.
+    #[must_use]
+    pub fn canonical(&self, text: &str) -> String {
+        super::text::written(|to| _ = self.write(text, to))
+    }
+
+    /// Adds the canonical form. Returns true if that is E.164.
+    pub(super) fn write(&self, text: &str, to: &mut Vec<u8>) -> bool {
+        if let Some(digits) = self.plain(text) {
+            to.extend_from_slice(digits);
+            return true;
+        }
+        write_number(Number::read(text, self.home), text, to)
+    }
+
+    /// The same of a value that a column holds in an earlier canonical form, where digits alone were E.164.
+    pub(super) fn write_stored(&self, text: &str, to: &mut Vec<u8>) -> bool {
+        let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
+        match digits {
+            Some(digits) if self.plain(text).is_none() => {
+                write_number(Number::of_international(digits, self.home), text, to)
+            }
+            _ => self.write(text, to),
+        }
+    }
+
+    /// The country of a number; [`Country::UNKNOWN`] where it cannot be told.
+    #[must_use]
+    pub fn country(&self, text: &str) -> Country {
+        if let Some(digits) = self.plain(text) {
+            return self.prefixes.walk(digits);
+        }
+        self.walk(Number::read(text, self.home).as_ref())
+    }
+
+    /// The same of a value that a column holds in an earlier canonical form.
+    #[must_use]
+    pub fn country_of_stored(&self, text: &str) -> Country {
+        let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
+        match digits {
+            Some(digits) if self.plain(text).is_none() => {
+                self.walk(Number::of_international(digits, self.home).as_ref())
+            }
+            _ => self.country(text),
+        }
+    }
+
+    fn walk(&self, number: Option<&Number>) -> Country {
+        number.and_then(Number::callable).map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
+    }
+
+    /// The digits of a text that is E.164 as nearly all numbers come, with or without the plus. The rest is read with more care.
+    #[inline]
+    fn plain<'t>(&self, text: &'t str) -> Option<&'t [u8]> {
+        let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
+        let is_plain = is_international(digits)
+            && !(self.plans.may_have_trunk(digits) && self.plans.trunk_in(digits).is_some())
+            && self.home.is_none_or(|home| !home.may_be_national(digits.len()));
+        is_plain.then_some(digits)
+    }
+}
+
+/// True for digits alone that begin with a calling code.
+#[inline]
+fn is_international(digits: &[u8]) -> bool {
+    (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len()) && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit)
+}
+
+fn write_number(number: Option<Number>, text: &str, to: &mut Vec<u8>) -> bool {
+    let stays = |number: &Number| matches!(number.kind, NumberKind::OutOfBounds { plus: true, .. });
+    let Some(number) = number.filter(|number| !stays(number)) else {
+        to.extend_from_slice(trimmed(text).as_bytes());
+        return false;
+    };
+    if number.kind == NumberKind::Marked {
+        to.push(b'+');
+    }
+    to.extend_from_slice(number.all());
+    number.is_international()
+}
+
+impl PartialEq for PhoneForm {
+    fn eq(&self, other: &Self) -> bool {
+        self.home.map(|plan| plan.country) == other.home.map(|plan| plan.country)
+    }
+}
+
+impl Eq for PhoneForm {}
+
+impl fmt::Debug for PhoneForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PhoneForm").field("home", &self.home.map(|plan| plan.country)).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

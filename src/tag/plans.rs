@@ -1,0 +1,145 @@
+//! The numbering plans of all countries: calling code, national and international prefix, and how national numbers begin.
+//!
+//! The table is made from the metadata of the `phonenumber` crate by `cargo run --example country_prefixes plans`; a test
+//! compares the two.
+
+use std::sync::LazyLock;
+
+use super::number::MOST_DIGITS;
+use crate::ids::Country;
+
+const TABLE: &str = include_str!("numbering_plans.txt");
+
+/// The longest calling code.
+const LONGEST_CODE: usize = 3;
+
+/// All plans.
+pub(super) struct Plans {
+    /// Those of one calling code are neighbours.
+    all: Vec<Plan>,
+    /// For each calling code the first and the end of its plans.
+    of_code: Vec<(u16, u16)>,
+    /// By the first three digits of a number: where a national prefix would be, and the digits that it may begin with, as bits.
+    prefixes: Vec<(u8, u16)>,
+}
+
+/// The plan of one country.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) country: Country,
+    /// The calling code.
+    pub(super) code: &'static [u8],
+    /// What is dialled before a national number within the country; empty where nothing is.
+    pub(super) trunk: &'static [u8],
+    /// What is dialled before a calling code from within the country; empty where that is `00`, or several.
+    pub(super) abroad: &'static [u8],
+    /// For each number of digits of a national number the two digits that it may begin with, as bits.
+    begins: [u128; MOST_DIGITS + 1],
+}
+
+impl Plan {
+    /// True if a national number, without national prefix, can be one of this plan by its length and its first two digits.
+    pub(super) fn holds(&self, national: &[u8]) -> bool {
+        let [first, second, ..] = national else { return false };
+        let bit = usize::from(first - b'0') * 10 + usize::from(second - b'0');
+        self.begins.get(national.len()).is_some_and(|begins| begins >> bit & 1 == 1)
+    }
+
+    /// True if some text of that many digits may be a national number, with or without national prefix.
+    pub(super) fn may_be_national(&self, digits: usize) -> bool {
+        let has = |length: usize| self.begins.get(length).is_some_and(|begins| *begins != 0);
+        has(digits) || digits.checked_sub(self.trunk.len()).is_some_and(has)
+    }
+
+    fn parse(line: &'static str) -> Option<Plan> {
+        let mut words = line.split(' ');
+        let country = Country::new(words.next()?).ok()?;
+        let code = words.next()?.as_bytes();
+        let mut prefix = || words.next().map(|word| if word == "-" { &[][..] } else { word.as_bytes() });
+        let (trunk, abroad) = (prefix()?, prefix()?);
+        let mut begins = [0; MOST_DIGITS + 1];
+        for word in words {
+            let (length, bits) = word.split_once(':')?;
+            let slot = begins.get_mut(length.parse::<usize>().ok()?)?;
+            *slot = u128::from_str_radix(bits, 16).ok()?;
+        }
+        Some(Plan { country, code, trunk, abroad, begins })
+    }
+}
+
+impl Plans {
+    /// The plans of this build, made at first use.
+    pub(super) fn shared() -> &'static Plans {
+        static SHARED: LazyLock<Plans> = LazyLock::new(|| Plans::parse(TABLE));
+        &SHARED
+    }
+
+    /// The plan of a country; `None` for one without numbers of its own.
+    pub(super) fn of(&self, country: Country) -> Option<&Plan> {
+        self.all.iter().find(|plan| plan.country == country)
+    }
+
+    /// The plans of the calling code that international digits begin with, and the length of that code.
+    fn of_number(&self, digits: &[u8]) -> Option<(usize, &[Plan])> {
+        let mut code = 0;
+        for (at, digit) in digits.iter().take(LONGEST_CODE).enumerate() {
+            code = code * 10 + usize::from(digit - b'0');
+            let (from, to) = self.of_code.get(code).copied().unwrap_or_default();
+            if from < to {
+                return Some((at + 1, self.all.get(usize::from(from)..usize::from(to))?));
+            }
+        }
+        None
+    }
+
+    /// True if international digits can be a number of some country by their length and how they begin.
+    pub(super) fn hold(&self, digits: &[u8]) -> bool {
+        self.of_number(digits).is_some_and(|(code, plans)| plans.iter().any(|plan| plan.holds(&digits[code..])))
+    }
+
+    /// True if a national prefix may stand behind the calling code of these international digits, of which there are three at least.
+    #[inline]
+    pub(super) fn may_have_trunk(&self, digits: &[u8]) -> bool {
+        let [first, second, third, ..] = digits else { return false };
+        let value = |digit: &u8| usize::from(digit - b'0');
+        let (at, bits) = self.prefixes[value(first) * 100 + value(second) * 10 + value(third)];
+        digits.get(usize::from(at)).is_some_and(|digit| bits >> (digit - b'0') & 1 == 1)
+    }
+
+    /// Where a national prefix stands that does not belong in international digits (`+31 06 ...`), as the calling code's length
+    /// and its own.
+    pub(super) fn trunk_in(&self, digits: &[u8]) -> Option<(usize, usize)> {
+        let (code, plans) = self.of_number(digits)?;
+        let national = &digits[code..];
+        if plans.iter().any(|plan| plan.holds(national)) {
+            return None;
+        }
+        let stripped = |plan: &&Plan| {
+            let rest = national.strip_prefix(plan.trunk).filter(|_| !plan.trunk.is_empty());
+            rest.is_some_and(|rest| plans.iter().any(|plan| plan.holds(rest)))
+        };
+        plans.iter().find(stripped).map(|plan| (code, plan.trunk.len()))
+    }
+
+    fn parse(table: &'static str) -> Plans {
+        let all: Vec<Plan> = table.lines().filter_map(Plan::parse).collect();
+        let mut of_code = vec![(0, 0); 10_usize.pow(LONGEST_CODE as u32)];
+        let mut prefixes = vec![(0, 0); of_code.len()];
+        for (at, plan) in (0_u16..).zip(&all) {
+            let code = plan.code.iter().fold(0, |code, digit| code * 10 + usize::from(digit - b'0'));
+            let (from, to) = &mut of_code[code];
+            *from = if *to == 0 { at } else { *from };
+            *to = at + 1;
+            let Some(trunk) = plan.trunk.first() else { continue };
+            let beyond = 10_usize.pow((LONGEST_CODE - plan.code.len()) as u32);
+            for (position, bits) in prefixes.iter_mut().skip(code * beyond).take(beyond) {
+                *position = plan.code.len() as u8;
+                *bits |= 1 << (trunk - b'0');
+            }
+        }
+        Plans { all, of_code, prefixes }
+    }
+}
+
+#[cfg(test)]
+mod tests;
