@@ -117,7 +117,7 @@ pub fn spec() -> Arc<TableSpec> {
         column("bucket", DataType::Date32, Role::Tag, false),
         column("profile", DataType::Utf8, Role::Tag, false),
     ];
-    Arc::new(TableSpec { product: product(), unit: BucketUnit::Day, columns })
+    Arc::new(TableSpec { product: product(), unit: BucketUnit::Day, columns, forms: None })
 }
 
 /// Adds days to the table, up to so many, each as ingest leaves it and then compacted. Without that, rows stay

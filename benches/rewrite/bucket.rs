@@ -53,7 +53,7 @@ pub fn spec() -> Arc<TableSpec> {
     ] {
         columns.push(column(name, data_type, Role::Tag, false));
     }
-    Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns })
+    Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns, forms: None })
 }
 
 /// Some rows, the first of the offset `from`.

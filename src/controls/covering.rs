@@ -13,6 +13,7 @@ use super::hold::{Hold, HoldId, Scope, TimeRange};
 use crate::ids::{Bucket, Category, ProductKey};
 use crate::policy::{Calendar, Class, Records};
 use crate::store::{Predicate, StoredSegment};
+use crate::tag::SubjectValue;
 
 /// How far an event may lie outside of its bucket. The bucket is that of the earlier of event and arrival, so an event
 /// never lies before it, and after it by `ingest.future_tolerance`, which is at most a day; and a policy may have counted
@@ -122,7 +123,11 @@ fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predi
     let mut all = Vec::new();
     if let Some(subject) = &scope.subject {
         let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind) && stored(records, &of.column));
-        let mut any: Vec<Predicate> = named.map(|of| is(&of.column, subject.canonical())).collect();
+        let names = |of: &crate::policy::Subject| Predicate::Names {
+            column: of.column.clone(),
+            subject: SubjectValue::new(records, of, subject.canonical()),
+        };
+        let mut any: Vec<Predicate> = named.map(names).collect();
         match any.len() {
             0 => return None,
             1 => all.append(&mut any),

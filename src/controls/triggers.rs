@@ -12,9 +12,9 @@ use super::hold::covers;
 use super::log::Controls;
 use super::subject::Subject;
 use crate::ids::{Bucket, ProductKey};
-use crate::policy::{Calendar, Class, Records, Trigger, Triggered};
+use crate::policy::{self, Calendar, Class, Records, Trigger, Triggered};
 use crate::store::{ControlsVersion, Predicate};
-use crate::tag::Triggers;
+use crate::tag::{SubjectForm, SubjectValue, Triggers};
 
 /// The notices in force that concern one product.
 #[derive(Debug, Clone, Default)]
@@ -108,8 +108,9 @@ impl Notices {
             match &notice.of {
                 Of::End { tenant } => triggers.end(tenant, notice.bucket),
                 Of::Withdrawal { subject, tenant } => {
-                    for column in columns(records, subject) {
-                        triggers.withdraw(column, subject.canonical(), tenant.as_deref(), notice.bucket);
+                    for named in named(records, subject) {
+                        let canonical = SubjectForm::of(records, named).stored(subject.canonical());
+                        triggers.withdraw(&named.column, &canonical, tenant.as_deref(), notice.bucket);
                     }
                 }
             }
@@ -156,7 +157,11 @@ impl InForce {
         match &self.of {
             Of::End { tenant } => of_tenant(tenant),
             Of::Withdrawal { subject, tenant } => {
-                let named: Vec<_> = columns(records, subject).map(|column| is(column, subject.canonical())).collect();
+                let names = |of: &policy::Subject| Predicate::Names {
+                    column: of.column.clone(),
+                    subject: SubjectValue::new(records, of, subject.canonical()),
+                };
+                let named: Vec<_> = named(records, subject).map(names).collect();
                 let named = (!named.is_empty()).then_some(Predicate::Any(named))?;
                 match tenant {
                     None => Some(named),
@@ -168,9 +173,9 @@ impl InForce {
 }
 
 /// The stored columns that may name a subject.
-fn columns<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r str> {
+fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r policy::Subject> {
     let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
-    named.filter_map(|of| stored(records, &of.column))
+    named.filter(|of| stored(records, &of.column).is_some())
 }
 
 /// The column, if the policy has it stored.

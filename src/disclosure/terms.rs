@@ -10,6 +10,7 @@ use crate::controls::{SegmentView, TimeRange};
 use crate::ids::{Category, ProductKey};
 use crate::policy::{Calendar, Class, Policy, Records};
 use crate::store::{AnyOf, Filter, StoredSegment, TableSpec, Within};
+use crate::tag::SubjectValue;
 
 /// What an inquiry means for one product.
 #[derive(Debug, Clone)]
@@ -35,18 +36,22 @@ impl Terms {
             return Err(Passed::NotInPolicy);
         };
         let mut texts = Vec::new();
-        let mut must = |columns: &[&str], value: &str| {
+        let mut must = |columns: &[&str], value: &str, subject: Option<SubjectValue>| {
             let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-            texts.push(AnyOf { columns, value: value.to_owned() });
+            let value = subject.as_ref().map_or(value, SubjectValue::value).to_owned();
+            texts.push(AnyOf { columns, value, subject });
         };
         if let Some(subject) = &inquiry.subject {
-            must(&subjects, subject.canonical());
+            // All of the columns are of one kind, and so of one form.
+            let of = records.subjects.iter().find(|of| subjects.contains(&of.column.as_str()));
+            let value = of.map(|of| SubjectValue::new(records, of, subject.canonical()));
+            must(&subjects, subject.canonical(), value);
         }
         if let (Some(value), Some(column)) = (&inquiry.tenant, tenant) {
-            must(&[column], value);
+            must(&[column], value, None);
         }
         if let Some(country) = &inquiry.jurisdiction {
-            must(&["jurisdiction"], country.as_str());
+            must(&["jurisdiction"], country.as_str(), None);
         }
         Ok(Terms {
             product: product.clone(),
@@ -78,7 +83,7 @@ impl Terms {
             if columns.is_empty() {
                 return None;
             }
-            filter.texts.push(AnyOf { columns, value: text.value.clone() });
+            filter.texts.push(AnyOf { columns, ..text.clone() });
         }
         let Some(range) = &self.events else { return Some(filter) };
         let meets = self.bucket_meets(range, segment);

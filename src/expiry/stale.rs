@@ -320,6 +320,12 @@ impl Retagging for ByTriggers {
         let (contract_end, withdrawn) = (self.bucket(number >> 32), self.bucket(number & u64::from(u32::MAX)));
         let (new, deadlines) = moved(&self.profile, Triggered { contract_end, withdrawn }, &self.calendar, self.bucket);
         let (profile, profile_text) = (new.id, new.text);
-        (profile != self.profile.id).then_some(NewTags { profile, profile_text, deadlines, policy_version: None })
+        (profile != self.profile.id).then_some(NewTags {
+            profile,
+            profile_text,
+            deadlines,
+            policy_version: None,
+            forms: None,
+        })
     }
 }

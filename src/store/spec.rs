@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::ids::{BucketUnit, Category, ProductKey};
 use crate::policy::{Class, Derive, EXPIRES, Policy};
+use crate::tag::FormsMark;
 
 /// What a column is, which decides what may be said of it outside its data pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct TableSpec {
     pub unit: BucketUnit,
     /// Policy fields in the schema's order, derived columns, tags; the partition columns `bucket` and `profile` last.
     pub columns: Vec<TableColumn>,
+    /// The canonical forms in which subjects are written; `None` for a product without subjects.
+    pub forms: Option<FormsMark>,
 }
 
 /// The names of the partition columns, in order.
@@ -102,7 +105,8 @@ impl TableSpec {
             bloom: false,
         }));
         columns.extend(tags(&categories, policy.bucket));
-        Some(TableSpec { product: product.clone(), unit: policy.bucket, columns })
+        let forms = (!records.subjects.is_empty()).then(|| FormsMark::of(records));
+        Some(TableSpec { product: product.clone(), unit: policy.bucket, columns, forms })
     }
 
     /// The tables of all products of a policy that have records, in its order.

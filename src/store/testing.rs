@@ -49,7 +49,7 @@ pub fn spec() -> Arc<TableSpec> {
         column("segments", DataType::Int32, Role::Plain, false),
     ];
     columns.extend(tags(&[phone, content].into(), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns })
+    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
 /// The partition of that number of the one topic.

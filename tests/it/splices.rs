@@ -93,7 +93,7 @@ fn spec(roles: &[Role]) -> Arc<TableSpec> {
     columns.push(column("records".to_owned(), DataType::Int64, Role::Tag));
     columns.push(column("bucket".to_owned(), DataType::Date32, Role::Tag));
     columns.push(column("profile".to_owned(), DataType::Utf8, Role::Tag));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns })
+    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
 /// Writes some files to the table's folder, splices them, and leaves old and new in `folder`.

@@ -129,9 +129,11 @@ fn text(effects: &Effects) -> String {
 }
 
 fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String) {
-    let ProductDiff { product: key, what, fields, terms, ends } = product;
+    let ProductDiff { product: key, what, fields, terms, ends, default_country } = product;
     let moved = effect.map(|effect| effect.moved.as_slice()).unwrap_or_default();
-    if *what == Presence::Kept && fields.is_empty() && terms.is_empty() && ends.is_none() {
+    let reformed = effect.map_or(0, |effect| effect.reformed);
+    let is_same = fields.is_empty() && terms.is_empty() && ends.is_none() && default_country.is_none();
+    if *what == Presence::Kept && is_same && reformed == 0 && moved.is_empty() {
         return;
     }
     let what = match what {
@@ -150,6 +152,14 @@ fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String
     if let Some((before, after)) = ends {
         let or = |end: &Option<String>| end.clone().unwrap_or_else(|| "nothing".to_owned());
         let _ = writeln!(out, "  records end: {} -> {}", or(before), or(after));
+    }
+    if let Some((before, after)) = default_country {
+        let or = |country: &Option<Country>| country.map_or_else(|| "none".to_owned(), |country| country.to_string());
+        let _ = writeln!(out, "  default country of national numbers: {} -> {}", or(before), or(after));
+    }
+    if reformed > 0 {
+        let records = counted(reformed, "stored record");
+        let _ = writeln!(out, "  subjects come to their canonical form: {records}");
     }
     for MovedFields { category, jurisdictions, movement } in moved {
         let _ = writeln!(out, "  stored {category}{}: {}", of(jurisdictions), movement_text(movement));

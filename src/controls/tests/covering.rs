@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::controls::testing::{HELD, of_subject, order, policy};
+use crate::controls::testing::{self, HELD, of_subject, order};
 use crate::controls::{Control, Controls, Hold, HoldId, Scope, SegmentView, TimeRange, reading};
 use crate::ids::{Bucket, Category, ProductKey};
-use crate::policy::{Calendar, Records};
+use crate::policy::{self, Calendar, Records};
 use crate::store::Predicate;
 use crate::store::testing::noon;
+use crate::tag::SubjectValue;
 
 fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone: &[&str]) -> Option<Predicate> {
-    let policy = policy();
+    let policy = testing::policy();
     let product: ProductKey = product.parse().unwrap();
     let mut records = policy.products[&product].records.clone().unwrap();
     change(&mut records);
@@ -39,6 +40,13 @@ fn is(column: &str, value: &str) -> Predicate {
     Predicate::Is { column: column.to_owned(), value: value.to_owned() }
 }
 
+fn names(column: &str, value: &str) -> Predicate {
+    let policy = testing::policy();
+    let records = policy.products.values().find_map(|product| product.records.as_ref()).unwrap();
+    let subject = policy::Subject { column: column.to_owned(), kind: policy::SubjectKind::Phone };
+    Predicate::Names { column: column.to_owned(), subject: SubjectValue::new(records, &subject, value) }
+}
+
 fn every() -> Option<Predicate> {
     Some(Predicate::All(vec![]))
 }
@@ -60,9 +68,9 @@ fn same(found: Option<Predicate>, expected: Option<Predicate>) {
 fn a_subject_is_looked_for_in_every_column_of_its_kind_and_in_no_other() {
     same(
         covered(of_subject(), "sms", |_| {}, &[]),
-        Some(Predicate::Any(vec![is("originator", HELD), is("recipient", HELD)])),
+        Some(Predicate::Any(vec![names("originator", HELD), names("recipient", HELD)])),
     );
-    same(covered(of_subject(), "flow", |_| {}, &[]), Some(is("phone_number", HELD)));
+    same(covered(of_subject(), "flow", |_| {}, &[]), Some(names("phone_number", HELD)));
     same(covered(of_subject(), "email", |_| {}, &[]), None);
 }
 
@@ -118,7 +126,7 @@ fn a_hold_is_over_at_its_end_and_at_its_release() {
 
 #[test]
 fn what_a_hold_means_in_a_product_is_said_in_words() {
-    let policy = policy();
+    let policy = testing::policy();
     let scope = Scope { tenant: Some("t".to_owned()), ..of_subject() };
     let told: Vec<String> = ["sms", "email", "voice"]
         .iter()

@@ -149,6 +149,10 @@ fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
 fn matches(predicate: &Predicate, row: &Row) -> bool {
     match predicate {
         Predicate::Is { column, value } => row.columns.get(column) == Some(&Cell::Text(value.clone())),
+        Predicate::Names { column, subject } => match row.columns.get(column) {
+            Some(Cell::Text(text)) => subject.is_named_by(text, &mut Vec::new()),
+            _ => false,
+        },
         Predicate::Between { column, from, to } => match row.columns.get(column) {
             Some(Cell::Time(at)) => from.is_none_or(|from| from <= *at) && to.is_none_or(|to| *at < to),
             _ => false,

@@ -50,7 +50,7 @@ proptest! {
         let all = batch(&spec, &of);
         let mut exact = Filter::default();
         if let Some(person) = person {
-            exact.texts.push(AnyOf { columns: vec!["recipient".to_owned()], value: format!("{MARKER}-{person}") });
+            exact.texts.push(AnyOf { columns: vec!["recipient".to_owned()], value: format!("{MARKER}-{person}"), subject: None });
         }
         let bits = |pick: &dyn Fn(&Row) -> bool| BooleanBuffer::from_iter(of.iter().map(pick));
         let holds = vec![("hold-a".to_owned(), bits(&|row| row.2)), ("hold-b".to_owned(), bits(&|row| row.3))];

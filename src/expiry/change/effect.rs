@@ -19,6 +19,8 @@ pub struct Lot {
     pub kind: Kind,
     /// How many buckets after their own their minimums count from.
     pub late: u32,
+    /// True if their subjects change their form.
+    pub edited: bool,
     /// How many.
     pub rows: u64,
 }
@@ -36,6 +38,8 @@ pub struct Effect {
     pub moved: Vec<MovedFields>,
     /// Columns that go, or come to another category or name.
     pub columns: Vec<ColumnEffect>,
+    /// Records of which a subject comes to another canonical form.
+    pub reformed: u64,
     /// Bytes of segments that are copied, tags written anew: their rows stay together.
     pub bytes_copied: u64,
     /// Bytes of segments that are parted, and so decoded and encoded.
@@ -114,6 +118,7 @@ impl Effect {
             stale: 0,
             moved: Vec::new(),
             columns: Vec::new(),
+            reformed: 0,
             bytes_copied: 0,
             bytes_rewritten: 0,
             opened: 0,
@@ -125,7 +130,8 @@ impl Effect {
 
     /// Counts a segment whose rows are these lots.
     pub fn count(&mut self, passage: &Passage, promised: &Promised<'_>, lots: &[Lot], now: DateTime<Utc>) {
-        let (mut profiles, mut changed) = (BTreeSet::new(), 0);
+        let (mut profiles, mut changed, mut edited) = (BTreeSet::new(), 0, 0);
+        let reforms = passage.subjects().concerns(promised.segment);
         for lot in lots {
             let Some(profile) = passage.profile(lot.kind, lot.late, promised) else { continue };
             let deadlines = profile.deadlines(passage.calendar(), promised.segment.bucket);
@@ -138,7 +144,8 @@ impl Effect {
                 }
             }
             self.columns_of(passage, promised, (lot.rows, &after), now);
-            let changes = profile.id != promised.segment.profile || !passage.keeps_columns();
+            let changes = reforms || profile.id != promised.segment.profile || !passage.keeps_columns();
+            edited += if lot.edited { lot.rows } else { 0 };
             changed += if changes { lot.rows } else { 0 };
             profiles.insert(profile.id);
         }
@@ -147,10 +154,11 @@ impl Effect {
             return;
         }
         self.stale += changed;
+        self.reformed += edited;
         // Columns first, tags behind them.
         self.bytes_copied += if passage.moved.reforms() { promised.segment.size } else { 0 };
         match profiles.len() {
-            0 | 1 => self.bytes_copied += promised.segment.size,
+            0 | 1 if edited == 0 => self.bytes_copied += promised.segment.size,
             _ => self.bytes_rewritten += promised.segment.size,
         }
     }

@@ -9,6 +9,8 @@ use arrow::datatypes::TimestampMicrosecondType;
 
 use super::effect::Lot;
 use super::passage::{Need, Passage, Promised};
+use super::subjects::SubjectReform;
+use crate::ids::Country;
 use crate::policy::Kind;
 use crate::store::{RewriteError, Table};
 
@@ -22,29 +24,54 @@ pub struct Deciding<'a> {
     pub tenant: Option<&'a str>,
     /// The event's column, where the arrival decides.
     pub event: Option<&'a str>,
+    /// What becomes of subjects, where they may be in an earlier form.
+    pub subjects: Option<&'a SubjectReform>,
+}
+
+/// What is told of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowFate {
+    /// Its kind from now on.
+    pub kind: Kind,
+    /// How many buckets after its own its minimums count from.
+    pub late: u32,
+    /// True if its subjects change their form.
+    pub edited: bool,
 }
 
 impl<'a> Deciding<'a> {
     pub(super) fn columns(&self) -> Vec<&'a str> {
         let arrival = self.event.is_some().then_some(ARRIVAL);
-        [JURISDICTION].into_iter().chain(self.tenant).chain(arrival).chain(self.event).collect()
+        let mut columns: Vec<&str> =
+            [JURISDICTION].into_iter().chain(self.tenant).chain(arrival).chain(self.event).collect();
+        for column in self.subjects.into_iter().flat_map(SubjectReform::columns) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
     }
 
-    /// The kind of each row of a batch of those columns, and how many buckets after its own its minimums count from.
+    /// What becomes of each row of a batch of those columns.
     pub(super) fn rows<'r>(
         &'r self,
         rows: &'r RecordBatch,
         passage: &'r Passage,
         promised: &'r Promised<'_>,
-    ) -> impl Iterator<Item = (Kind, u32)> + 'r {
+    ) -> impl Iterator<Item = RowFate> + 'r {
         let texts = |name: &str| rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
         let (jurisdiction, tenant) = (texts(JURISDICTION), self.tenant.and_then(texts));
+        let reformed = self.subjects.map(|subjects| subjects.rows(rows)).unwrap_or_default();
         (0..rows.num_rows()).map(move |row| {
             let late = match self.event {
                 None => promised.profile.late,
                 Some(event) => came(rows, row, event).map_or(0, |at| passage.late(promised.segment.bucket, at)),
             };
-            (passage.kind(value(jurisdiction, row), value(tenant, row)), late)
+            let reformed = reformed.get(row);
+            let country = reformed.and_then(|of| of.country);
+            let country = country.as_ref().map(Country::as_str).or_else(|| value(jurisdiction, row));
+            let kind = passage.kind(country, value(tenant, row));
+            RowFate { kind, late, edited: reformed.is_some_and(|of| of.changes) }
         })
     }
 }
@@ -57,15 +84,16 @@ pub async fn lots(
     need: Need,
 ) -> Result<Vec<Lot>, RewriteError> {
     let deciding = passage.deciding(need);
-    let mut counts: HashMap<(Kind, u32), u64> = HashMap::new();
+    let mut counts: HashMap<RowFate, u64> = HashMap::new();
     let mut rows = table.read_columns(std::slice::from_ref(promised.segment), &deciding.columns(), None)?;
     while let Some(batch) = rows.next().await {
         for key in deciding.rows(&batch?.rows, passage, promised) {
             *counts.entry(key).or_default() += 1;
         }
     }
-    let mut lots: Vec<Lot> = counts.into_iter().map(|((kind, late), rows)| Lot { kind, late, rows }).collect();
-    lots.sort_by_key(|lot| (lot.kind, lot.late));
+    let lot = |(RowFate { kind, late, edited }, rows)| Lot { kind, late, edited, rows };
+    let mut lots: Vec<Lot> = counts.into_iter().map(lot).collect();
+    lots.sort_by_key(|lot| (lot.kind, lot.late, lot.edited));
     Ok(lots)
 }
 

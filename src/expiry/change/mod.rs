@@ -8,6 +8,7 @@ mod lots;
 mod outdated;
 mod passage;
 mod retagging;
+mod subjects;
 mod survey;
 
 pub use effect::{ColumnEffect, Effect, Lot, MovedFields, Movement};

@@ -12,6 +12,7 @@ use crate::expiry::memo::Memo;
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProductKey, ProfileId};
 use crate::policy::{Policy, Records};
 use crate::store::{ControlsVersion, StoredSegment};
+use crate::tag::FormsMark;
 
 /// A product under the active policy, seen from the ones before.
 #[derive(Debug, Clone)]
@@ -31,8 +32,8 @@ pub struct Outdated {
     worked_out: Arc<Mutex<WorkedOut>>,
 }
 
-/// What makes the answer for a segment: its policy, profile, bucket and deadlines.
-type Tags = (Option<PolicyVersion>, ProfileId, Bucket, Arc<BTreeMap<Category, Deadline>>);
+/// What makes the answer for a segment: its policy, profile, bucket, deadlines and the forms of its subjects.
+type Tags = (Option<PolicyVersion>, ProfileId, Bucket, Arc<BTreeMap<Category, Deadline>>, Option<FormsMark>);
 
 #[derive(Debug, Default)]
 struct WorkedOut {
@@ -41,7 +42,8 @@ struct WorkedOut {
 }
 
 fn tags(segment: &StoredSegment) -> Tags {
-    (segment.policy_version.clone(), segment.profile.clone(), segment.bucket, Arc::clone(&segment.deadlines))
+    let deadlines = Arc::clone(&segment.deadlines);
+    (segment.policy_version.clone(), segment.profile.clone(), segment.bucket, deadlines, segment.forms())
 }
 
 impl Outdated {

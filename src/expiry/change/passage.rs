@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::lots::Deciding;
+use super::subjects::SubjectReform;
 use crate::ids::{Bucket, Category, Country, Deadline, PolicyVersion, ProductKey, ProfileId};
 use crate::policy::{Calendar, FieldDiff, Kind, Moved, Pairs, Policy, Profile, Trigger, Triggered};
 use crate::store::StoredSegment;
@@ -29,6 +30,10 @@ pub struct Passage {
     tenant: Option<String>,
     /// The event's column, by the name that it is stored under.
     event: String,
+    /// What becomes of subjects, by the names that their columns are stored under.
+    subjects: SubjectReform,
+    /// The same by the names that they have under the new policy.
+    subjects_now: Arc<SubjectReform>,
 }
 
 /// A segment and what its rows were promised.
@@ -56,6 +61,8 @@ pub struct Need {
     pub tenant: bool,
     /// When it came: minimums count from there, and its old tags do not tell.
     pub arrival: bool,
+    /// Its subjects: they may be in an earlier canonical form.
+    pub subjects: bool,
 }
 
 impl<'s> Promised<'s> {
@@ -110,6 +117,8 @@ impl Passage {
             staying: before.is_some().then_some(staying),
             tenant: after.tenant.as_deref().map(stored),
             event: stored(&after.event_time),
+            subjects: SubjectReform::new(&after, stored),
+            subjects_now: Arc::new(SubjectReform::new(&after, str::to_owned)),
             from: Some(old.version.clone()),
             calendar: Calendar::new(new.zone, new.bucket),
             pairs,
@@ -152,7 +161,9 @@ impl Passage {
     /// What is known of the rows of a segment.
     #[must_use]
     pub fn answer(&self, promised: &Promised<'_>) -> Answer {
-        let kinds = self.kinds(promised);
+        let subjects = self.subjects.concerns(promised.segment);
+        // A number that was text may be of any country.
+        let kinds = if subjects { self.pairs.all().collect() } else { self.kinds(promised) };
         let profiles: BTreeMap<ProfileId, Profile> = kinds
             .iter()
             .filter_map(|kind| self.profile(*kind, promised.profile.late, promised))
@@ -161,15 +172,15 @@ impl Passage {
         let arrival = !promised.profile.has_minimum() && profiles.values().any(Profile::has_minimum);
         let one = if profiles.len() == 1 { profiles.into_values().next() } else { None };
         match one {
-            Some(profile) if !arrival => Answer::One(profile),
-            _ => Answer::Rows(self.need(arrival)),
+            Some(profile) if !arrival && !subjects => Answer::One(profile),
+            _ => Answer::Rows(Need { subjects, ..self.need(arrival) }),
         }
     }
 
     /// What must be looked at of rows.
     #[must_use]
     pub fn need(&self, arrival: bool) -> Need {
-        Need { tenant: self.pairs.tells_tenants(), arrival }
+        Need { tenant: self.pairs.tells_tenants(), arrival, subjects: false }
     }
 
     /// The profile of rows of a kind that came `late` buckets after their own.
@@ -223,12 +234,19 @@ impl Passage {
         (self.tenant.as_ref().map(now), now(&self.event))
     }
 
+    /// What becomes of subjects in earlier canonical forms, by the names that their columns have under the new policy.
+    #[must_use]
+    pub fn subjects(&self) -> &Arc<SubjectReform> {
+        &self.subjects_now
+    }
+
     /// The columns that are read where rows must be looked at.
     #[must_use]
     pub fn deciding(&self, need: Need) -> Deciding<'_> {
         Deciding {
             tenant: self.tenant.as_deref().filter(|_| need.tenant),
             event: Some(self.event.as_str()).filter(|_| need.arrival),
+            subjects: Some(&self.subjects).filter(|_| need.subjects),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::lots::Deciding;
+use super::lots::{Deciding, RowFate};
 use super::passage::{Answer, Need, Passage, Promised};
 use crate::ids::{Category, PolicyVersion};
 use crate::policy::{Kind, Profile};
@@ -38,7 +38,9 @@ impl ByPolicy {
         text: Option<&str>,
         version: &PolicyVersion,
     ) -> Option<ByPolicy> {
-        let segment = segments.first()?.clone();
+        // Some may be in the policy's canonical forms already: nothing of their subjects changes then.
+        let reformed = segments.iter().find(|segment| passage.subjects().concerns(segment));
+        let segment = reformed.or(segments.first())?.clone();
         let promised = Promised::new(&segment, text);
         let need = match passage.answer(&promised) {
             Answer::One(_) => None,
@@ -64,7 +66,12 @@ impl ByPolicy {
         Deciding {
             tenant: self.tenant.as_deref().filter(|_| self.need.is_some_and(|need| need.tenant)),
             event: Some(self.event.as_str()).filter(|_| self.need.is_some_and(|need| need.arrival)),
+            subjects: Some(&**self.passage.subjects()).filter(|_| self.reforms()),
         }
+    }
+
+    fn reforms(&self) -> bool {
+        self.need.is_some_and(|need| need.subjects)
     }
 
     fn promised(&self) -> Promised<'_> {
@@ -75,15 +82,19 @@ impl ByPolicy {
 /// The most classes of jurisdictions, and of tenants, that there can be.
 const CLASSES: u64 = 1 << 16;
 
-/// A kind and how late its rows came, as one number.
-fn number(kind: Kind, late: u32) -> u64 {
+/// The bit of a number that says that subjects of its rows change.
+const EDITED: u64 = 1 << 31;
+
+/// What becomes of rows, as one number.
+fn number(RowFate { kind, late, edited }: RowFate) -> u64 {
     let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
-    ((part(kind.country) * CLASSES + part(kind.tenant)) << 32) + u64::from(late)
+    let late = u64::from(late) % EDITED + if edited { EDITED } else { 0 };
+    ((part(kind.country) * CLASSES + part(kind.tenant)) << 32) + late
 }
 
 fn parts(number: u64) -> (Kind, u32) {
     let class = |class: u64| usize::try_from(class % CLASSES).unwrap_or(0);
-    let (kind, late) = (number >> 32, number % (1 << 32));
+    let (kind, late) = (number >> 32, number % EDITED);
     (Kind { country: class(kind / CLASSES), tenant: class(kind) }, u32::try_from(late).unwrap_or(0))
 }
 
@@ -99,18 +110,18 @@ impl Retagging for ByPolicy {
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
         if self.need.is_none() {
             let kind = self.passage.kinds(&self.promised()).first().copied();
-            let one = kind.map_or(0, |kind| number(kind, self.profile.late));
+            let one = kind.map_or(0, |kind| number(RowFate { kind, late: self.profile.late, edited: false }));
             return Ok(vec![one; rows.num_rows()]);
         }
         let promised = self.promised();
-        Ok(self.deciding().rows(rows, &self.passage, &promised).map(|(kind, late)| number(kind, late)).collect())
+        Ok(self.deciding().rows(rows, &self.passage, &promised).map(number).collect())
     }
 
     fn target(&self, number: u64) -> Option<NewTags> {
         let promised = self.promised();
         let (kind, late) = parts(number);
         let profile = self.passage.profile(kind, late, &promised)?;
-        if profile.id == self.segment.profile && self.passage.keeps_columns() {
+        if profile.id == self.segment.profile && self.passage.keeps_columns() && !self.reforms() {
             return None;
         }
         let deadlines = profile.deadlines(self.passage.calendar(), self.segment.bucket);
@@ -122,6 +133,15 @@ impl Retagging for ByPolicy {
             profile_text: profile.text,
             deadlines,
             policy_version: Some(self.version.clone()),
+            forms: self.passage.subjects().mark().filter(|_| self.reforms()),
         })
+    }
+
+    fn edits(&self, number: u64) -> bool {
+        self.reforms() && number & EDITED != 0
+    }
+
+    fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
+        if self.reforms() { self.passage.subjects().edit(rows) } else { Ok(rows.clone()) }
     }
 }

@@ -136,7 +136,7 @@ impl Surveyed<'_> {
                     || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
                 {
                     true => first
-                        .map(|kind| Lot { kind, late: promised.profile.late, rows: segment.rows })
+                        .map(|kind| Lot { kind, late: promised.profile.late, edited: false, rows: segment.rows })
                         .into_iter()
                         .collect(),
                     false => self.read(&promised, self.passage.need(false), effect).await?,

@@ -49,7 +49,10 @@ pub fn diff(old: &Policy, new: &Policy) -> Diff {
         }
         let end = |records: &Option<super::model::Records>| records.as_ref().map(|records| model::end(&records.end));
         let ends = (end(&before) != end(&after)).then(|| (end(&before), end(&after)));
-        products.push(ProductDiff { product: key.clone(), what, fields: moved.fields, terms, ends });
+        let home = |records: &Option<super::model::Records>| records.as_ref().and_then(|of| of.default_country);
+        let default_country = (home(&before) != home(&after)).then(|| (home(&before), home(&after)));
+        let product = key.clone();
+        products.push(ProductDiff { product, what, fields: moved.fields, terms, ends, default_country });
     }
     let names = |policy: &Policy| policy.categories.keys().cloned().collect::<BTreeSet<_>>();
     let (before, after) = (names(old), names(new));

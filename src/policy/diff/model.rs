@@ -40,6 +40,9 @@ pub struct ProductDiff {
     /// How its records ended and how they will end, where that changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<(Option<String>, Option<String>)>,
+    /// The default country of national numbers before and after, where that changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_country: Option<(Option<Country>, Option<Country>)>,
 }
 
 /// Whether a product has records in the old policy, the new one or both.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::intern::{Interner, Told};
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 use crate::store::log::Added;
-use crate::store::segment::cell_records;
+use crate::store::segment::{cell_records, forms_of};
+use crate::tag::FormsMark;
 
 /// An active segment as the log tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,14 @@ pub struct StoredSegment {
     pub policy_version: Option<PolicyVersion>,
     /// Whether its rows are cells: what `anonymize` left.
     pub cells: bool,
+}
+
+impl StoredSegment {
+    /// The canonical forms that all its subjects are in; `None` where some may be in an earlier one.
+    #[must_use]
+    pub fn forms(&self) -> Option<FormsMark> {
+        forms_of(&self.path)
+    }
 }
 
 /// The segment that an entry or a checkpoint adds; `None` where it tells too little.

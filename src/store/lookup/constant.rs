@@ -47,7 +47,7 @@ impl Constant {
 
 /// The text that a column must hold where rows match; `None` where there is none, or another column may hold it.
 fn sought(filter: &Filter, column: &str) -> Option<ArrayRef> {
-    let text = filter.texts.iter().find(|text| text.columns == [column])?;
+    let text = filter.texts.iter().find(|text| text.columns == [column] && text.subject.is_none())?;
     Some(Arc::new(StringArray::from_iter_values([&text.value])))
 }
 

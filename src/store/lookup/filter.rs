@@ -10,6 +10,8 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{DateTime, Utc};
 
+use crate::tag::{FormsMark, SubjectValue};
+
 /// Rows for which every condition is true. Every row, where there is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -26,6 +28,8 @@ pub struct AnyOf {
     pub columns: Vec<String>,
     /// The text.
     pub value: String,
+    /// The subject that it is, where it is one: in files of an earlier canonical form its text is another.
+    pub subject: Option<SubjectValue>,
 }
 
 /// A range of instants, `from <= t < to`, in which a column's value must lie.
@@ -71,15 +75,32 @@ impl AnyOf {
         for column in &self.columns {
             let texts = rows.column_by_name(column).and_then(|found| found.as_string_opt::<i32>());
             let Some(texts) = texts else { continue };
-            let is_it = |row| texts.is_valid(row) && texts.value(row) == self.value;
+            let mut buffer = Vec::new();
+            let is_it = |row| texts.is_valid(row) && self.is(texts.value(row), &mut buffer);
             any = &any | &BooleanBuffer::collect_bool(rows.num_rows(), is_it);
         }
         any
     }
 
+    fn is(&self, text: &str, buffer: &mut Vec<u8>) -> bool {
+        match &self.subject {
+            Some(subject) => subject.is_named_by(text, buffer),
+            None => text == self.value,
+        }
+    }
+
+    /// The same in a file whose subjects are in those canonical forms: where they are the subject's, only its text can match.
+    pub(super) fn within(&self, forms: Option<FormsMark>) -> AnyOf {
+        let subject = self.subject.clone().filter(|subject| Some(subject.mark()) != forms);
+        AnyOf { columns: self.columns.clone(), value: self.value.clone(), subject }
+    }
+
     /// Whether a part whose least and greatest text are those, or beyond, may hold it.
     pub(super) fn reaches(&self, least: Option<&[u8]>, greatest: Option<&[u8]>) -> bool {
         let value = self.value.as_bytes();
+        if self.subject.is_some() {
+            return true;
+        }
         least.is_none_or(|least| least <= value) && greatest.is_none_or(|greatest| value <= greatest)
     }
 }

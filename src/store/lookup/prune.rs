@@ -44,7 +44,7 @@ impl Candidate {
         let file = footer.metadata.parquet_schema();
         let texts = filter.texts.iter().zip(&self.columns).map(|(text, leaves)| {
             let columns = leaves.iter().map(|leaf| file.column(*leaf).name().to_owned()).collect();
-            AnyOf { columns, value: text.value.clone() }
+            AnyOf { columns, ..text.clone() }
         });
         Filter { texts: texts.collect(), within: filter.within.clone() }
     }
@@ -53,6 +53,8 @@ impl Candidate {
 /// The rows of a segment that may match, in parts, in their order.
 pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filter) -> Result<Vec<Part>, RewriteError> {
     let footer = files.footer(segment).await?;
+    let texts = filter.texts.iter().map(|text| text.within(segment.forms())).collect();
+    let filter = &Filter { texts, within: filter.within.clone() };
     let places = Places::of(filter, &footer)?;
     let mut candidates = by_bounds(&footer, filter, &places);
     by_blooms(files, segment, &footer, filter, &mut candidates).await?;
@@ -188,6 +190,10 @@ async fn by_blooms(
     let mut questions = Vec::new();
     for candidate in candidates.iter() {
         for (number, (asked, leaves)) in asked.iter().zip(&candidate.columns).enumerate() {
+            // A filter knows the text of one canonical form alone.
+            if filter.texts.get(number).is_some_and(|text| text.subject.is_some()) {
+                continue;
+            }
             for leaf in leaves {
                 let question = Question { group: candidate.group, text: number, leaf: *leaf };
                 let chunk = groups.get(candidate.group).map(|group| group.column(*leaf));

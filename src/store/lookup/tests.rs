@@ -107,7 +107,7 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
     let (table, segments) = filled(&root, 1).await;
     let (files, _) = files(&root, 1 << 20);
     for column in ["segments", "media", "sent_at"] {
-        let text = super::AnyOf { columns: vec![column.to_owned()], value: "secret".to_owned() };
+        let text = super::AnyOf { columns: vec![column.to_owned()], value: "secret".to_owned(), subject: None };
         let filter = Filter { texts: vec![text], within: None };
         let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
         assert!(matches!(&refused, Err(RewriteError::Column { column: named, .. }) if named == column), "{refused:?}");

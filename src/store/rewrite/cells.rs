@@ -30,7 +30,7 @@ impl Table {
         cells: RecordBatch,
     ) -> Result<Segment, RewriteError> {
         let records = self.check_cells(&cells)?;
-        let home = Home { bucket, profile: profile.clone(), profile_text: None, cells: Some(records) };
+        let home = Home { bucket, profile: profile.clone(), profile_text: None, cells: Some(records), forms: None };
         let spec = self.spec().clone();
         let (contents, bytes) = blocking(move || {
             let fields = cells.schema().fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();

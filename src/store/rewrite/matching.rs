@@ -22,8 +22,10 @@ use parquet::file::statistics::Statistics;
 use super::predicate::Hints;
 use super::{Predicate, RewriteError, blocking};
 use crate::store::index::StoredSegment;
+use crate::store::segment::forms_of;
 use crate::store::source::Source;
 use crate::store::table::Table;
+use crate::tag::SubjectValue;
 
 /// Rows that are decoded at once.
 pub const BATCH_ROWS: usize = 8192;
@@ -181,6 +183,14 @@ impl Hints for GroupHints<'_> {
             self.blooms.insert(column.to_owned(), bloom);
         }
         Ok(self.blooms.get(column).and_then(Option::as_ref).is_none_or(|bloom| bloom.check(value)))
+    }
+
+    fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError> {
+        // In a file of an earlier form the filter knows other texts.
+        match forms_of(&self.opened.path) == Some(subject.mark()) {
+            true => self.may_hold(column, subject.value()),
+            false => Ok(self.chunk(column).is_some() || self.is_nested(column)),
+        }
     }
 
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError> {

@@ -66,7 +66,7 @@ impl Table {
     /// and several types, or if one is gone or damaged; then nothing of the new segment is left.
     pub async fn merge(&self, sources: &[StoredSegment], how: &Merging) -> Result<Segment, RewriteError> {
         let first = alike(sources)?;
-        let home = Home::of(first);
+        let home = Home::of_all(first, sources);
         let path = home.path();
         let work = Merge {
             spec: self.spec().clone(),

@@ -37,7 +37,15 @@ impl Home {
     /// The place of what a segment becomes: the table explains its profile already.
     fn of(source: &StoredSegment) -> Home {
         let cells = source.cells.then_some(source.records);
-        Home { bucket: source.bucket, profile: source.profile.clone(), profile_text: None, cells }
+        let (profile, forms) = (source.profile.clone(), source.forms());
+        Home { bucket: source.bucket, profile, profile_text: None, cells, forms }
+    }
+
+    /// The same of several that become one: its subjects are in a canonical form only if all of theirs are.
+    fn of_all<'s>(first: &StoredSegment, others: impl IntoIterator<Item = &'s StoredSegment>) -> Home {
+        let home = Home::of(first);
+        let is_one = others.into_iter().all(|other| other.forms() == home.forms);
+        Home { forms: home.forms.filter(|_| is_one), ..home }
     }
 }
 

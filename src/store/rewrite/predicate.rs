@@ -12,6 +12,7 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
 
 use super::RewriteError;
+use crate::tag::SubjectValue;
 
 /// Rows chosen by what their columns say.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub enum Predicate {
         column: String,
         /// The text.
         value: String,
+    },
+    /// A subject column names a subject, in whichever canonical form its file holds.
+    Names {
+        /// The column.
+        column: String,
+        /// The subject.
+        subject: SubjectValue,
     },
     /// A column of instants holds one of a range.
     Between {
@@ -43,6 +51,7 @@ impl fmt::Debug for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Predicate::Is { column, .. } => write!(f, "{column} is ..."),
+            Predicate::Names { column, .. } => write!(f, "{column} names ..."),
             Predicate::Between { column, .. } => write!(f, "{column} is between ..."),
             Predicate::All(all) => f.debug_tuple("All").field(all).finish(),
             Predicate::Any(any) => f.debug_tuple("Any").field(any).finish(),
@@ -54,6 +63,8 @@ impl fmt::Debug for Predicate {
 pub(super) trait Hints {
     /// Whether the text may stand in the column.
     fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError>;
+    /// Whether the column may name the subject.
+    fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError>;
     /// Whether an instant of `from..to`, in microseconds, may stand in the column.
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError>;
 }
@@ -63,7 +74,9 @@ impl Predicate {
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&str> {
         match self {
-            Predicate::Is { column, .. } | Predicate::Between { column, .. } => [column.as_str()].into(),
+            Predicate::Is { column, .. } | Predicate::Names { column, .. } | Predicate::Between { column, .. } => {
+                [column.as_str()].into()
+            }
             Predicate::All(parts) | Predicate::Any(parts) => parts.iter().flat_map(Predicate::columns).collect(),
         }
     }
@@ -76,6 +89,13 @@ impl Predicate {
                 let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
                 let texts = found.as_string_opt::<i32>().ok_or_else(|| wrong(column, "text", found.data_type()))?;
                 Ok(BooleanBuffer::collect_bool(count, |row| texts.is_valid(row) && texts.value(row) == value))
+            }
+            Predicate::Names { column, subject } => {
+                let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
+                let texts = found.as_string_opt::<i32>().ok_or_else(|| wrong(column, "text", found.data_type()))?;
+                let mut buffer = Vec::new();
+                let names = |row| texts.is_valid(row) && subject.is_named_by(texts.value(row), &mut buffer);
+                Ok(BooleanBuffer::collect_bool(count, names))
             }
             Predicate::Between { column, from, to } => {
                 let Some(found) = rows.column_by_name(column) else { return Ok(BooleanBuffer::new_unset(count)) };
@@ -101,6 +121,7 @@ impl Predicate {
     pub(super) fn may_match(&self, hints: &mut impl Hints) -> Result<bool, RewriteError> {
         match self {
             Predicate::Is { column, value } => hints.may_hold(column, value),
+            Predicate::Names { column, subject } => hints.may_name(column, subject),
             Predicate::Between { column, from, to } => hints.may_reach(column, from.map(micros), to.map(micros)),
             Predicate::All(parts) => {
                 for part in parts {

@@ -24,6 +24,7 @@ use crate::store::index::{StoredSegment, told_deadlines};
 use crate::store::segment::{Home, Segment};
 use crate::store::spec::{TableSpec, expires_column};
 use crate::store::table::Table;
+use crate::tag::FormsMark;
 
 /// The tags that rows get. What it does not name stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct NewTags {
     pub deadlines: Vec<(Category, Option<Deadline>)>,
     /// The policy under which they are written; `None`: it stays as it is.
     pub policy_version: Option<PolicyVersion>,
+    /// The canonical forms that their subjects are in from then on; `None`: they stay as they are.
+    pub forms: Option<FormsMark>,
 }
 
 /// Which rows get which tags.
@@ -48,6 +51,14 @@ pub trait Retagging: Send + Sync {
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError>;
     /// The target of a number; `None`: rows that stay as they are. Numbers of equal targets are one target.
     fn target(&self, number: u64) -> Option<NewTags>;
+    /// True if values of the rows of that number change, beside their tags.
+    fn edits(&self, _number: u64) -> bool {
+        false
+    }
+    /// Some rows of a segment, whole, with the values that change.
+    fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
+        Ok(rows.clone())
+    }
 }
 
 /// What became of segments whose rows got new tags. Nothing is committed.
@@ -252,6 +263,7 @@ fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> R
     }
     Ok(match (targets.len(), targets.pop()) {
         (0, _) | (1, Some(None)) | (_, None) => Course::Stays,
+        _ if counts.keys().any(|number| by.edits(*number)) => Course::Parted(counts),
         (1, Some(Some(tags))) => Course::Whole(tags),
         _ => Course::Parted(counts),
     })
@@ -296,6 +308,7 @@ impl NewTags {
 
     fn home(&self, source: &StoredSegment) -> Home {
         let (profile, profile_text) = (self.profile.clone(), Some(self.profile_text.clone()));
-        Home { bucket: source.bucket, profile, profile_text, cells: None }
+        let forms = self.forms.or(source.forms());
+        Home { bucket: source.bucket, profile, profile_text, cells: None, forms }
     }
 }

@@ -105,7 +105,7 @@ impl Table {
             return Err(StoreError::Refused("nothing to splice".to_owned()).into());
         };
         let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
-        let home = Home { cells, ..Home::of(first) };
+        let home = Home { cells, ..Home::of_all(first, members.iter().copied()) };
         let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
         let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));

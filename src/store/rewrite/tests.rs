@@ -142,6 +142,7 @@ impl Retagging for ByCustomer {
 fn tags(number: u8, deadlines: &[(&str, Option<i64>)], version: Option<&str>) -> NewTags {
     let due = |days: i64| Deadline(noon() + TimeDelta::days(days));
     NewTags {
+        forms: None,
         profile: ProfileId::of_hash([number; 6]),
         profile_text: format!("the profile {number}"),
         deadlines: deadlines.iter().map(|(name, days)| (name.parse().unwrap(), days.map(due))).collect(),

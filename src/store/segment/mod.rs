@@ -23,6 +23,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
+use crate::tag::FormsMark;
 
 /// What all rows of a segment share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub(super) struct Home {
     pub(super) profile_text: Option<String>,
     /// How many records its rows stand for, where they are cells.
     pub(super) cells: Option<u64>,
+    /// The canonical forms that all its subjects are in; `None` where some may be in an earlier one.
+    pub(super) forms: Option<FormsMark>,
 }
 
 /// What the name of a file of cells begins with; the records that they stand for follow.
@@ -90,9 +93,10 @@ impl Home {
     pub(super) fn path(&self) -> String {
         // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
         let (bucket, profile, name) = (&self.bucket, &self.profile, Uuid::new_v4());
-        match self.cells {
-            None => format!("bucket={bucket}/profile={profile}/{name}.parquet"),
-            Some(records) => format!("bucket={bucket}/profile={profile}/{CELLS}{records}-{name}.parquet"),
+        match (self.cells, self.forms) {
+            (None, None) => format!("bucket={bucket}/profile={profile}/{name}.parquet"),
+            (None, Some(forms)) => format!("bucket={bucket}/profile={profile}/{forms}-{name}.parquet"),
+            (Some(records), _) => format!("bucket={bucket}/profile={profile}/{CELLS}{records}-{name}.parquet"),
         }
     }
 }
@@ -104,10 +108,17 @@ pub(super) fn cell_records(path: &str) -> Option<u64> {
     name.strip_prefix(CELLS)?.split_once('-')?.0.parse().ok()
 }
 
+/// The canonical forms that the subjects of the file at `path` are in, by its name.
+#[must_use]
+pub(super) fn forms_of(path: &str) -> Option<FormsMark> {
+    FormsMark::of_name(path.rsplit_once('/').map_or(path, |(_, name)| name))
+}
+
 /// A whole Parquet file in memory, not yet written.
 #[derive(Debug, Clone)]
 pub struct EncodedSegment {
     pub(super) tags: SegmentTags,
+    pub(super) forms: Option<FormsMark>,
     pub(super) contents: Contents,
     pub(super) bytes: Bytes,
 }

@@ -320,7 +320,7 @@ proptest! {
                 .into_iter()
                 .filter(|tag| !tag.name.starts_with("source") && tag.name != "jurisdiction" && tag.name != "ingested_at"),
         );
-        let spec = Arc::new(TableSpec { product: "p".parse().unwrap(), unit: crate::ids::BucketUnit::Day, columns: of });
+        let spec = Arc::new(TableSpec { product: "p".parse().unwrap(), unit: crate::ids::BucketUnit::Day, columns: of, forms: None });
         let whole = RecordBatch::try_from_iter_with_nullable(
             arrays.iter().map(|(name, array)| (name.as_str(), array.clone(), true)),
         ).unwrap();

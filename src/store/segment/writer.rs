@@ -13,7 +13,7 @@ use super::runs::Constant;
 use super::{EncodedSegment, SegmentError, SegmentTags};
 use crate::ids::{Deadline, PolicyVersion};
 use crate::store::spec::{Role, TableSpec, expires_column};
-use crate::tag::Group;
+use crate::tag::{FormsMark, Group};
 
 /// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
@@ -21,6 +21,7 @@ const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition
 /// Encodes one segment.
 pub struct SegmentWriter {
     tags: SegmentTags,
+    forms: Option<FormsMark>,
     rows: RowWriter<Vec<u8>>,
 }
 
@@ -34,9 +35,9 @@ impl SegmentWriter {
             .filter(|column| !(column.role == Role::Tag && is_constant(&column.name)))
             .filter(|column| !absent.contains(&column.name))
             .map(|column| Field::new(&column.name, column.data_type.clone(), true));
-        let brought = brought.collect();
+        let (brought, forms) = (brought.collect(), spec.forms);
         let rows = RowWriter::new(spec, brought, |name| RUN_COLUMNS.contains(&name), constants, Vec::new());
-        Ok(Self { tags, rows })
+        Ok(Self { tags, forms, rows })
     }
 
     /// The segment that a tagged group begins: with the group's tags, and without the columns that its rows came too late
@@ -79,7 +80,7 @@ impl SegmentWriter {
     /// Encodes what is left and closes the file. Errors if no row was given.
     pub fn finish(self) -> Result<EncodedSegment, SegmentError> {
         let (contents, bytes) = self.rows.finish()?;
-        Ok(EncodedSegment { tags: self.tags, contents, bytes: Bytes::from(bytes) })
+        Ok(EncodedSegment { tags: self.tags, forms: self.forms, contents, bytes: Bytes::from(bytes) })
     }
 
     /// Gives what is pending to the encoders. `all`: the rows of the segment, if known.

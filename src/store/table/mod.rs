@@ -72,9 +72,9 @@ pub struct Shelf(Arc<dyn ObjectStore>);
 impl Shelf {
     /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
-        let EncodedSegment { tags, contents, bytes } = segment;
-        let home =
-            Home { bucket: tags.bucket, profile: tags.profile, profile_text: Some(tags.profile_text), cells: None };
+        let EncodedSegment { tags, forms, contents, bytes } = segment;
+        let profile_text = Some(tags.profile_text);
+        let home = Home { bucket: tags.bucket, profile: tags.profile, profile_text, cells: None, forms };
         self.put_file(home, contents, bytes).await
     }
 

@@ -46,7 +46,7 @@ async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment>
 }
 
 fn of(value: &str) -> Filter {
-    let text = AnyOf { columns: vec!["recipient".to_owned()], value: value.to_owned() };
+    let text = AnyOf { columns: vec!["recipient".to_owned()], value: value.to_owned(), subject: None };
     Filter { texts: vec![text], within: None }
 }
 

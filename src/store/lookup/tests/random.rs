@@ -83,7 +83,7 @@ fn spec() -> Arc<TableSpec> {
         column("media", array(10, &[]).data_type().clone(), Role::Plain),
     ];
     columns.extend(tags(&["phone_number".parse().unwrap()].into(), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns })
+    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
 /// Long ones too, of which bounds are cut, and that differ at their ends alone.
@@ -155,10 +155,14 @@ fn filter((subject, tenant, range): &Sought) -> Filter {
     if let Some((number, columns)) = subject {
         let named = ["caller", "callee"].into_iter().enumerate().filter(|(at, _)| columns & (1 << at) != 0);
         let columns = named.map(|(_, name)| name.to_owned()).collect();
-        filter.texts.push(AnyOf { columns, value: person(*number) });
+        filter.texts.push(AnyOf { columns, value: person(*number), subject: None });
     }
     if let Some(tenant) = tenant {
-        filter.texts.push(AnyOf { columns: vec!["tenant".to_owned()], value: format!("customer-{tenant}") });
+        filter.texts.push(AnyOf {
+            columns: vec!["tenant".to_owned()],
+            value: format!("customer-{tenant}"),
+            subject: None,
+        });
     }
     filter.within = range.map(|(from, to, nulls)| Within {
         column: "at".to_owned(),

@@ -121,6 +121,7 @@ fn part(
         for rows in reader {
             let rows = rows.map_err(|error| opened.damaged(&error.into()))?;
             let assigned = by.assign(&of_table(&rows, &decides)?)?;
+            let rows = by.edit(&rows)?;
             for part in &mut parts {
                 part.take(&rows, &assigned)?;
             }

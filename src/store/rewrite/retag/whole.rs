@@ -15,7 +15,7 @@ use super::super::tagged::Tagged;
 use super::{Alike, NewTags};
 use crate::ids::Category;
 use crate::store::index::StoredSegment;
-use crate::store::segment::{Constant, Segment, SegmentError};
+use crate::store::segment::{Constant, Home, Segment, SegmentError};
 use crate::store::spec::{Role, TableColumn, TableSpec, expires_column, instant};
 use crate::store::table::Table;
 
@@ -80,7 +80,10 @@ impl Table {
             for (field, written) in &written {
                 layout.write(in_file(field)?, written.clone());
             }
-            match self.copy_whole(&from, tags.home(first), (layout, &due)).await {
+            let is_one = from.iter().all(|member| member.forms() == first.forms());
+            let home = tags.home(first);
+            let home = Home { forms: home.forms.filter(|_| is_one || tags.forms.is_some()), ..home };
+            match self.copy_whole(&from, home, (layout, &due)).await {
                 Ok((segment, did)) => {
                     copied.bytes_copied += did.bytes_copied;
                     copied.segments.push((segment, numbers));

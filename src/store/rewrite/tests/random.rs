@@ -78,7 +78,7 @@ fn spec(columns: &[(u8, u8)]) -> Arc<TableSpec> {
         })
         .collect();
     all.extend(tags(&categories(&["going", "staying"]), BucketUnit::Day));
-    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns: all })
+    Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns: all, forms: None })
 }
 
 /// The rows of a file, and the file itself.

@@ -128,6 +128,10 @@ fn matches(predicate: &Predicate, rows: &RecordBatch, row: usize) -> bool {
             let texts = rows.column_by_name(column).unwrap().as_string::<i32>();
             texts.is_valid(row) && texts.value(row) == value
         }
+        Predicate::Names { column, subject } => {
+            let texts = rows.column_by_name(column).unwrap().as_string::<i32>();
+            texts.is_valid(row) && subject.is_named_by(texts.value(row), &mut Vec::new())
+        }
         Predicate::Between { column, from, to } => {
             let instants = rows.column_by_name(column).unwrap().as_primitive::<TimestampMicrosecondType>();
             let at = instants.is_valid(row).then(|| DateTime::from_timestamp_micros(instants.value(row)).unwrap());
