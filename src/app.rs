@@ -6,6 +6,7 @@ mod deletions;
 mod janitor;
 mod policy_file;
 mod retention;
+mod settings;
 mod works;
 
 use std::sync::Arc;
@@ -20,19 +21,18 @@ use crate::config::{Config, RetentionCheck};
 use crate::controls::{ActiveError, SharedControls, check_active};
 use crate::expiry::{OpenProductError, Owned, TrustedClock};
 use crate::health::{Health, Part};
-use crate::ids::Topic;
 use crate::ingest::backoff::Backoff;
-use crate::ingest::kafka::{RefusedProperty, refused_properties};
-use crate::ingest::preflight::{PreflightError, TooLong};
+use crate::ingest::preflight::{PreflightError, TopicProblem};
 use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{OpenError, Root, RootError, Table, TableSpec, UnfitError};
 
-use retention::{RETENTION_EVERY, Retention};
+use retention::{RETENTION_EVERY, Retention, used_topics};
 use works::Works;
 
+pub use settings::{PolicyInUse, check_clients, check_grace, check_settings};
 pub use works::upkeep;
 
 pub use policy_file::{UnreadablePolicy, read_policy};
@@ -97,12 +97,9 @@ pub enum AppError {
     /// The sweep, the watch or the janitor ended although nobody asked it to: a fault of ours.
     #[error("the {0} ended by itself")]
     WorkEnded(&'static str),
-    /// The client library refuses properties. Told before any client is made, whose own complaint would quote their values.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Properties(Vec<RefusedProperty>),
-    /// Kafka keeps records longer than the policy allows.
-    #[error("{}; or set kafka.retention_check: warn", told(.0))]
-    Retention(Vec<TooLong>),
+    /// Topics are missing, hidden, or keep records longer than the policy allows.
+    #[error("{}; or set kafka.retention_check: warn", in_words(.0))]
+    Topics(Vec<TopicProblem>),
     /// The client library refuses the configuration.
     #[error(transparent)]
     Preflight(#[from] PreflightError),
@@ -114,8 +111,8 @@ pub enum AppError {
     Stuck(Duration),
 }
 
-fn told(judged: &[TooLong]) -> String {
-    judged.iter().map(|long| long.what.as_str()).collect::<Vec<_>>().join("; ")
+fn in_words(problems: &[TopicProblem]) -> String {
+    problems.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl App {
@@ -123,10 +120,6 @@ impl App {
     ///
     /// Errors with what keeps it from starting, or if it could not stop within the configured time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
-        let refused = refused_properties(&self.config.kafka);
-        if !refused.is_empty() {
-            return Err(AppError::Properties(refused));
-        }
         let root = Root::open(&self.config.root, &self.config.store)?;
         let controls = SharedControls::new(root.clone());
         check_active(&controls, &self.policy).await?;
@@ -254,7 +247,7 @@ impl App {
         };
         self.health.over(&Part::Broker);
         if !judged.is_empty() {
-            return Err(AppError::Retention(judged));
+            return Err(AppError::Topics(judged));
         }
         tokio::spawn(retention.watch(RETENTION_EVERY));
         Ok(true)
@@ -263,16 +256,10 @@ impl App {
     fn retention(&self) -> Retention {
         Retention {
             config: Arc::clone(&self.config),
-            topics: self.topics(),
+            topics: used_topics(&self.config, &self.policy),
             policy: Arc::clone(&self.policy),
             metrics: self.metrics.clone(),
         }
-    }
-
-    fn topics(&self) -> Vec<Topic> {
-        let records = self.policy.products.values().filter_map(|product| product.records.as_ref());
-        let sources = records.flat_map(|records| records.topics.iter().cloned());
-        sources.chain(Topic::new(&self.config.kafka.dead_letter_topic).ok()).collect()
     }
 }
 

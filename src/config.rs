@@ -3,7 +3,9 @@
 //! Promises that every problem is told at once with its place and its mend, and that a [`Config`] is whole and
 //! consistent. Must never print a secret, nor put one in a problem.
 
+mod client_rules;
 mod environment;
+mod origins;
 mod property;
 mod reach;
 mod reader;
@@ -19,9 +21,12 @@ use std::time::Duration;
 
 use url::Url;
 
-pub use property::Property;
+pub use client_rules::{SESSION_TIMEOUT_MS, uses_consumer_protocol};
+pub use origins::{Origin, Origins};
+pub use property::{Property, spellings};
 pub use reach::ObjectStore;
 pub use secret::Secret;
+pub use units::show_duration;
 
 use crate::problem::{At, Problem, Problems};
 use crate::yaml;
@@ -108,12 +113,15 @@ pub struct Config {
     pub http: Http,
     /// The log.
     pub log: Log,
+    /// Where each setting is set.
+    pub origins: Origins,
 }
 
 /// The broker, the group and the dead letters.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// librdkafka's own properties, as given; `bootstrap.servers` is always among them, none that Ebbtide sets itself is.
+    /// librdkafka's own properties, by the one name that is used here for each; `bootstrap.servers` is always among them, none
+    /// that Ebbtide sets itself is.
     pub properties: BTreeMap<String, Property>,
     /// The consumer group.
     pub group: String,
@@ -362,7 +370,8 @@ impl Config {
             }
         };
         let variables = environment::overlay(&mut tree, &around.variables, &mut problems);
-        let config = sections::config(&tree, around, &mut problems);
+        let origins = Origins::read(file, &tree, &variables);
+        let config = sections::config(&tree, origins, around, &mut problems);
         let failed = problems.any_error();
         let problems = environment::named(problems.into_sorted(), &variables);
         Checked { config: config.filter(|_| !failed), problems }

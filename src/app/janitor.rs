@@ -29,7 +29,7 @@ pub(super) struct Janitor {
 
 /// Passes between two looks at a table of another instance: that instance may have died, and a table without an owner belongs to
 /// all of them.
-const PASSES: usize = 10;
+pub(super) const PASSES: usize = 10;
 
 /// Rounds of deletions over one table in one pass, while more is due than one round deletes.
 const ROUNDS: usize = 20;

@@ -1,15 +1,15 @@
-//! How long the topics keep what they carry, the dead letters' too: asked of the brokers, judged, exported.
+//! The topics that an instance uses: asked of the brokers, judged, exported.
 //!
-//! Promises that a topic which keeps records for too long shows in the metrics, also where somebody changed it later. Must
-//! never change a topic.
+//! A topic that keeps records for too long shows in the metrics, also where its settings are changed later. Must never change
+//! a topic.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::ids::Topic;
-use crate::ingest::client_config;
-use crate::ingest::preflight::{self, PreflightError, TooLong};
+use crate::ingest::preflight::{self, PreflightError, TopicProblem, TopicRole, TopicState, UsedTopic};
+use crate::ingest::{ClientRole, client_config};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 
@@ -18,35 +18,62 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the topics are looked at again: their settings change rarely, and nothing waits for it.
 pub(super) const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
-/// What the topics are judged by, and where it is told.
+/// The topics, what they are judged by, and where the result is exported.
 pub(super) struct Retention {
     pub config: Arc<Config>,
-    pub topics: Vec<Topic>,
+    pub topics: Vec<UsedTopic>,
     pub policy: Arc<Policy>,
     pub metrics: Metrics,
 }
 
-impl Retention {
-    /// Asks once, and exports the answer: the topics that keep their records for too long.
-    pub async fn judge(&self) -> Result<Vec<TooLong>, PreflightError> {
-        let brokers = client_config(&self.config.kafka);
-        let found = preflight::facts(&brokers, &self.topics, PATIENCE).await?;
-        let judged = preflight::judge_all(&self.policy, &found);
-        for facts in &found {
-            let ok = !judged.iter().any(|long| long.topic == facts.topic);
-            self.metrics.topic_retention_ok.with_label_values(&[facts.topic.as_str()]).set(i64::from(ok));
+/// Returns every topic that an instance reads or writes.
+pub(super) fn used_topics(config: &Config, policy: &Policy) -> Vec<UsedTopic> {
+    let mut used = Vec::new();
+    for product in policy.products.values() {
+        for topic in product.records.iter().flat_map(|records| &records.topics) {
+            used.push(UsedTopic { topic: topic.clone(), role: TopicRole::Source(product.key.clone()) });
         }
-        Ok(judged)
+    }
+    let named = [
+        (Some(&config.kafka.dead_letter_topic), TopicRole::DeadLetters),
+        (config.notices.contracts.as_ref(), TopicRole::Contracts),
+        (config.notices.consents.as_ref(), TopicRole::Consents),
+    ];
+    for (name, role) in named {
+        // The names were checked when the configuration was read.
+        used.extend(name.and_then(|name| Topic::new(name).ok()).map(|topic| UsedTopic { topic, role }));
+    }
+    used
+}
+
+impl Retention {
+    /// Asks once, and exports the answer. Returns the topics that are missing, hidden or keep their records for too long.
+    pub async fn judge(&self) -> Result<Vec<TopicProblem>, PreflightError> {
+        let client = client_config(&self.config.kafka, ClientRole::Admin);
+        let states = preflight::states(&client, &self.topics, PATIENCE).await?;
+        let mut problems = Vec::new();
+        for (used, state) in self.topics.iter().zip(&states) {
+            let ceiling = used.role.ceiling(&self.policy);
+            let problem = preflight::judge(used, state, ceiling);
+            let ok = &self.metrics.topic_retention_ok;
+            match state {
+                TopicState::Kept(_) => ok.with_label_values(&[used.topic.as_str()]).set(i64::from(problem.is_none())),
+                // Not known. There is no series to remove where it never was.
+                _ => _ = ok.remove_label_values(&[used.topic.as_str()]),
+            }
+            problems.extend(problem);
+        }
+        Ok(problems)
     }
 
-    /// Asks after `first` and every hour from then on, and says in the log what is too long, until dropped.
+    /// Asks after `first` and every hour from then on, and logs each problem, until dropped.
     pub async fn watch(self, first: Duration) {
         tokio::time::sleep(first).await;
         loop {
             match self.judge().await {
-                Ok(judged) => {
-                    for long in judged {
-                        tracing::warn!(source.topic = %long.topic, "{}", long.what);
+                Ok(problems) => {
+                    for problem in problems {
+                        tracing::warn!(source.topic = %problem.topic, "{}", problem.what);
                     }
                 }
                 Err(error) => tracing::warn!(%error, "how long the topics keep their records is not known"),

@@ -96,8 +96,7 @@ impl App {
             },
             share: self.share(owned),
         };
-        let every = UPKEEP_EVERY.min(self.config.maintain.readers_grace).max(Duration::from_millis(200));
-        let every = self.clock.machine(every);
+        let every = self.clock.machine(upkeep_every(&self.config.maintain));
         let tables = tables.clone();
         tasks.spawn(async move {
             janitor.run(tables, every).await;
@@ -131,6 +130,11 @@ impl App {
             board,
         }
     }
+}
+
+/// Returns the time between two passes of the janitor.
+pub(super) fn upkeep_every(maintain: &Maintain) -> Duration {
+    UPKEEP_EVERY.min(maintain.readers_grace).max(Duration::from_millis(200))
 }
 
 /// How the tables are kept, by the configuration.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Outcome, Output, report};
-use crate::config::{Checked, Config, Surroundings};
-use crate::ingest::kafka::refused_properties;
-use crate::problem::{At, Problem, Severity};
+use crate::app::{PolicyInUse, check_clients, check_settings, read_policy};
+use crate::config::{Checked, Config, Origin, Surroundings};
+use crate::problem::{Problem, Severity};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -19,9 +19,10 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say everything that is wrong with a configuration file and the EBBTIDE_ variables over it.
+    /// Report everything that is wrong with a configuration file and the EBBTIDE_ variables over it.
     ///
-    /// The files that its secrets name are read too. No broker, registry or table is asked.
+    /// Reads the files that its secrets name, and the policy: settings are checked against it and against each other. Makes each
+    /// Kafka client, so that librdkafka checks its properties. Asks no broker, registry or table.
     /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
     Check {
@@ -55,19 +56,34 @@ pub(super) fn check(file: &Path, around: &Surroundings, output: Output) -> Outco
         Ok(text) => {
             let name = file.display().to_string();
             let Checked { config, mut problems } = Config::parse(&name, &text, around);
-            let refused = config.iter().flat_map(|config| refused_properties(&config.kafka));
-            problems.extend(refused.map(|refused| Problem {
-                severity: Severity::Error,
-                file: name.clone(),
-                at: At::default(),
-                path: format!("kafka.properties.{}", refused.name),
-                what: refused.why,
-                mend: "see librdkafka's list of properties".to_owned(),
-            }));
+            if let Some(config) = config {
+                problems.extend(check_clients(&config));
+                problems.extend(against_policy(&config));
+            }
             report::problems(file, &problems, output)
         }
         Err(error) => unreadable(file, &error),
     }
+}
+
+/// What is wrong with the settings together and with the policy, or with the policy's file.
+fn against_policy(config: &Config) -> Vec<Problem> {
+    let checked = match read_policy(&config.policy) {
+        Ok(checked) => checked,
+        Err(error) => return vec![of_policy(config, error.to_string(), "name a readable policy file".to_owned())],
+    };
+    match &checked.policy {
+        Some(policy) => check_settings(config, PolicyInUse { policy, text: &checked.text }),
+        None => {
+            let fix = format!("see `ebbtide policy check {}`", config.policy.display());
+            vec![of_policy(config, "the policy has errors".to_owned(), fix)]
+        }
+    }
+}
+
+fn of_policy(config: &Config, what: String, fix: String) -> Problem {
+    let Origin { file, at } = config.origins.of("policy");
+    Problem { severity: Severity::Error, file, at, path: "policy".to_owned(), what, mend: fix }
 }
 
 pub(super) fn show(file: &Path, around: &Surroundings) -> Outcome {

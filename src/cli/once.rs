@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
-use crate::app::{UnreadablePolicy, read_policy};
+use crate::app::{PolicyInUse, UnreadablePolicy, check_grace, read_policy};
 use crate::config::Config;
 use crate::controls::{ActiveError, SharedControls, check_active};
 use crate::ids::ProductKey;
 use crate::policy::Policy;
+use crate::problem::{Problem, Severity};
 use crate::store::{Root, RootError, UnfitError};
 use crate::telemetry;
 
@@ -28,6 +29,9 @@ pub(super) enum OnceError {
         /// The file.
         file: PathBuf,
     },
+    /// Settings do not fit the policy.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Settings(Vec<Problem>),
     /// The policy cannot be read.
     #[error(transparent)]
     UnreadablePolicy(#[from] UnreadablePolicy),
@@ -75,8 +79,13 @@ pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcom
 /// The configuration and its policy, which must have the product that is asked for.
 pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(Config, Policy), OnceError> {
     let config = Config::load(file).config.ok_or_else(|| OnceError::Config { file: file.to_owned() })?;
-    let policy = read_policy(&config.policy)?.policy;
-    let policy = policy.ok_or_else(|| OnceError::Policy { file: config.policy.clone() })?;
+    let checked = read_policy(&config.policy)?;
+    let policy = checked.policy.ok_or_else(|| OnceError::Policy { file: config.policy.clone() })?;
+    let mut problems = check_grace(&config, PolicyInUse { policy: &policy, text: &checked.text });
+    problems.retain(|problem| problem.severity == Severity::Error);
+    if !problems.is_empty() {
+        return Err(OnceError::Settings(problems));
+    }
     match product.filter(|key| policy.products.get(key).is_none_or(|product| product.records.is_none())) {
         Some(product) => Err(OnceError::Product { product: product.clone() }),
         None => Ok((config, policy)),

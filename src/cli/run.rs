@@ -8,12 +8,12 @@ use tokio::sync::watch;
 
 use super::{Outcome, clock};
 use crate::api::Port;
-use crate::app::{App, read_policy};
+use crate::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::problem::Problem;
+use crate::problem::{Problem, Severity};
 use crate::telemetry;
 
 /// Reads Kafka into the tables until SIGTERM or Ctrl-C, then commits what it holds and leaves the group.
@@ -44,9 +44,21 @@ impl Args {
         let checked = read_policy(&config.policy)?;
         let Some(policy) = checked.policy else { return Ok(checked.problems) };
         warn(&checked.problems);
+        let problems = check(&config, PolicyInUse { policy: &policy, text: &checked.text });
+        if problems.iter().any(|problem| problem.severity == Severity::Error) {
+            return Ok(problems);
+        }
+        warn(&problems);
         serve(config, policy)?;
         Ok(Vec::new())
     }
+}
+
+/// What `ebbtide config check` reports beyond the file itself.
+fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
+    let mut problems = check_clients(config);
+    problems.extend(check_settings(config, policy));
+    problems
 }
 
 fn warn(problems: &[Problem]) {

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::KEYS;
+use super::property::canonical;
 use crate::problem::{At, Problem, Problems, nearest};
 use crate::yaml::{Entry, Node, Value, join};
 
@@ -39,7 +40,7 @@ pub(super) fn overlay(
             }
             continue;
         };
-        forget_other_spelling(tree, &path);
+        forget_other_spellings(tree, &path);
         set(tree, &path, value);
         set_by.insert(path.iter().fold(String::new(), |path, key| join(&path, key)), name.clone());
     }
@@ -83,22 +84,33 @@ fn is_service_link(name: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The servers may be written in two ways; a variable of either replaces the file's other one.
-fn forget_other_spelling(tree: &mut Node, path: &[String]) {
+/// Removes the file's other spellings of what a variable sets: aliases of a property, and the two ways to name the servers.
+fn forget_other_spellings(tree: &mut Node, path: &[String]) {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let (holder, key): (&[&str], &str) = match path.as_slice() {
-        ["kafka", "properties", "bootstrap.servers"] => (&["kafka"], "bootstrap_servers"),
-        ["kafka", "bootstrap_servers"] => (&["kafka", "properties"], "bootstrap.servers"),
-        _ => return,
-    };
+    match path.as_slice() {
+        ["kafka", "properties", name] => {
+            if canonical(name) == SERVERS {
+                retain(tree, &["kafka"], |key| key != "bootstrap_servers");
+            }
+            retain(tree, &["kafka", "properties"], |key| key == *name || canonical(key) != canonical(name));
+        }
+        ["kafka", "bootstrap_servers"] => retain(tree, &["kafka", "properties"], |key| canonical(key) != SERVERS),
+        _ => {}
+    }
+}
+
+const SERVERS: &str = "bootstrap.servers";
+
+/// Keeps those entries of the mapping at `path` whose keys `keep` accepts.
+fn retain(tree: &mut Node, path: &[&str], keep: impl Fn(&str) -> bool) {
     let mut node = tree;
-    for step in holder {
+    for step in path {
         let Value::Map(entries) = &mut node.value else { return };
         let Some(entry) = entries.iter_mut().find(|entry| entry.key == *step) else { return };
         node = &mut entry.value;
     }
     if let Value::Map(entries) = &mut node.value {
-        entries.retain(|entry| entry.key != key);
+        entries.retain(|entry| keep(&entry.key));
     }
 }
 

@@ -1,18 +1,36 @@
-//! The value of one librdkafka property, and which properties are not the operator's to set.
+//! One property of the Kafka client library (librdkafka): its value, and the one name that its aliases stand for.
 //!
-//! Promises that a value which may be a credential is hidden, judged by its name or by where it came from.
+//! A value that may be a credential is hidden, judged by its name or by where it came from.
 
 use super::secret::Secret;
 
-/// Properties that Ebbtide sets itself, and why the operator cannot.
-pub(super) const OURS: [(&str, &str); 6] = [
-    ("group.id", "write it as `kafka.group`"),
-    ("enable.auto.commit", "leave it out: offsets are committed with the data, then told to Kafka"),
-    ("enable.auto.offset.store", "leave it out: offsets are committed with the data, then told to Kafka"),
-    ("auto.offset.reset", "leave it out: a partition starts where its table ends, and never skips in silence"),
-    ("enable.idempotence", "leave it out: the dead letters' producer is always idempotent"),
-    ("transactional.id", "leave it out: exactly once comes from the table's own commit"),
+/// Names that mean the same to librdkafka: the other name, and the one that is used here.
+const ALIASES: [(&str, &str); 12] = [
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("max.in.flight", "max.in.flight.requests.per.connection"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.id"),
+    ("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("message.send.max.retries", "retries"),
+    ("compression.codec", "compression.type"),
+    ("request.required.acks", "acks"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("auto.commit.enable", "enable.auto.commit"),
 ];
+
+/// Returns the name that is used here for a property, whichever of its names is given.
+#[must_use]
+pub fn canonical(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, used)| used)
+}
+
+/// Returns every name of the property that is called `name` here: that name and its aliases.
+pub fn spellings(name: &str) -> impl Iterator<Item = &str> {
+    let aliases = ALIASES.iter().filter(move |(_, used)| *used == name).map(|(alias, _)| *alias);
+    std::iter::once(name).chain(aliases)
+}
 
 /// The value of one librdkafka property.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::property::OURS;
+use super::client_rules;
+use super::property::canonical;
 use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
-    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Notices, Property, Registry, RetentionCheck,
-    SchemasSource, Surroundings, Sweep, reach,
+    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Notices, Origins, Property, Registry,
+    RetentionCheck, SchemasSource, Surroundings, Sweep, reach,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
@@ -28,7 +29,7 @@ const LANE_MEMORY: u64 = 32 * MIB;
 const LANE_MESSAGES: u64 = 8;
 
 /// Reads the whole tree. `None` where a part without a default is missing; every problem is in `problems`.
-pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
+pub(super) fn config(tree: &Node, origins: Origins, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
     let root = Section::root(tree, problems);
     let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
     let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
@@ -57,6 +58,7 @@ pub(super) fn config(tree: &Node, around: &Surroundings, problems: &mut Problems
         compact,
         http,
         log,
+        origins,
     })
 }
 
@@ -66,9 +68,12 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
     match (servers, properties.contains_key("bootstrap.servers")) {
         (Some(servers), false) => {
             properties.insert("bootstrap.servers".to_owned(), Property::Plain(servers.to_owned()));
+            if let Some((what, fix)) = client_rules::refusal("bootstrap.servers", &properties) {
+                section.error("bootstrap_servers", what, fix, problems);
+            }
         }
         (Some(_), true) => {
-            let what = "the servers stand here and as `properties.bootstrap.servers`";
+            let what = "the servers are set here and as `properties.bootstrap.servers`";
             section.error("bootstrap_servers", what, "keep one of the two", problems);
         }
         (None, true) => {}
@@ -77,7 +82,13 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
             section.error("bootstrap_servers", "no broker is named", mend, problems);
         }
     }
-    let group = section.text("group", problems).unwrap_or("ebbtide").to_owned();
+    let group = section.value("group", "ebbtide".to_owned(), problems, |text| {
+        if text.trim() != text || text.contains(char::is_control) {
+            let fix = "write it without spaces around it and without control characters";
+            return Err(("the name of the group cannot be written elsewhere as it is here".to_owned(), fix.to_owned()));
+        }
+        Ok(text.to_owned())
+    });
     let dead_letter_topic = section.value("dead_letter_topic", "ebbtide.dead-letters".to_owned(), problems, topic);
     let retention_check = section.value("retention_check", RetentionCheck::Refuse, problems, |text| match text {
         "refuse" => Ok(RetentionCheck::Refuse),
@@ -97,6 +108,7 @@ fn notices(section: &Section<'_>, problems: &mut Problems) -> Notices {
     Notices { contracts: named("contracts"), consents: named("consents") }
 }
 
+/// Reads the client library's properties, each under the name that is used here for it and its aliases.
 fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {
     let mut read = BTreeMap::new();
     let Some(node) = section.get("properties").filter(|node| !matches!(node.value, Value::Null)) else { return read };
@@ -107,9 +119,12 @@ fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Probl
     }
     for entry in node.entries() {
         let path = join(&path, &entry.key);
-        if let Some((name, why)) = OURS.iter().find(|(name, _)| *name == entry.key) {
-            // The value's place, so that a variable is named as such.
-            problems.error(entry.value.at, &path, format!("`{name}` is Ebbtide's to set"), *why);
+        let name = canonical(&entry.key);
+        if let Some(other) =
+            node.entries().iter().take_while(|other| other.key != entry.key).find(|other| canonical(&other.key) == name)
+        {
+            let what = format!("`{}` and `{}` are one property, set twice", other.key, entry.key);
+            problems.error(entry.value.at, &path, what, "keep one of the two");
             continue;
         }
         let value = if matches!(entry.value.value, Value::Map(_)) {
@@ -118,7 +133,13 @@ fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Probl
             scalar(&entry.value, &path, problems).map(|text| Property::literal(&entry.key, text.to_owned()))
         };
         if let Some(value) = value {
-            read.insert(entry.key.clone(), value);
+            read.insert(name.to_owned(), value);
+        }
+    }
+    for entry in node.entries() {
+        if let Some((what, fix)) = client_rules::refusal(canonical(&entry.key), &read) {
+            // The value's place, so that a variable is named as such.
+            problems.error(entry.value.at, &join(&path, &entry.key), what, fix);
         }
     }
     read
@@ -136,6 +157,15 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
         within(duration(text)?, Duration::from_millis(100), Duration::from_secs(300), "100ms and 5m")
     });
     let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
+    if text.contains(',') {
+        registry.error(
+            "url",
+            "a list of registries is not supported",
+            "write one URL, of a load balancer if need be",
+            problems,
+        );
+        return None;
+    }
     let url = match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             registry.error("url", "the URL holds credentials", "write them under `basic`", problems);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 
+mod properties;
+
 const SHIPPED: &str = include_str!("../../config/ebbtide.yaml");
 const LEAST: &str = "policy: p.yaml\nroot: /data\nkafka: { bootstrap_servers: 'a:1' }\n";
 

@@ -50,7 +50,8 @@ pub(super) fn show_bytes(bytes: u64) -> String {
 }
 
 /// Writes a duration in the largest unit that holds it whole; anything under a millisecond is lost.
-pub(super) fn show_duration(duration: Duration) -> String {
+#[must_use]
+pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     for (unit, scale) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
         if millis > 0 && millis.is_multiple_of(scale) {

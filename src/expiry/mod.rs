@@ -29,7 +29,7 @@ pub use change::{
 pub use compact::{Compacted, Compacting, Compaction, Merge, Merges, PlannedMerge, Rule, SOON, choose};
 pub use error::SweepError;
 pub use guard::{ClockGuard, Verdict};
-pub use overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
+pub use overdue::{Counts, HORIZONS, Overdue, least_grace, overdue, shortest};
 pub use product::{Ending, HeldBy, OpenProductError, Product};
 pub use select::{Action, Bounds, Plan, Work, select};
 pub use share::{Owned, Share};

@@ -95,8 +95,9 @@ pub fn least_grace(policy: &Policy, product: &crate::ids::ProductKey, category: 
     graces.min().unwrap_or_else(TimeDelta::zero)
 }
 
-/// A calendar duration at its shortest: a day that loses an hour, a February.
-fn shortest(keep: Keep) -> TimeDelta {
+/// Returns a calendar duration at its shortest: a day that loses an hour, a February.
+#[must_use]
+pub fn shortest(keep: Keep) -> TimeDelta {
     match keep {
         Keep::Hours(hours) => TimeDelta::hours(i64::from(hours)),
         Keep::Days(days) => TimeDelta::hours(i64::from(days) * 24 - i64::from(days.min(1))),

@@ -13,7 +13,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::ids::{Topic, TopicPartition};
 use crate::ingest::intake::Intake;
-use crate::ingest::kafka::Aside;
+use crate::ingest::kafka::{Aside, DELIVERY_TIMEOUT};
 use crate::record::Fault;
 
 /// The reason code (`bad_body`), as in `ebbtide_dead_letters_total`.
@@ -79,19 +79,12 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// A producer for `topic` from `base`, which holds the user's librdkafka properties.
+    /// A producer for `topic` with the configuration of [`ClientRole::DeadLetters`](super::kafka::ClientRole).
     ///
     /// Errors if librdkafka refuses the configuration.
-    pub fn new(base: &ClientConfig, topic: Topic) -> Result<Self, KafkaError> {
-        let patience = Duration::from_secs(10);
-        let producer: FutureProducer<Aside> = base
-            .clone()
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("message.max.bytes", "1000000000")
-            .set("message.timeout.ms", patience.as_millis().to_string())
-            .create_with_context(Aside)?;
-        Ok(Self { producer, topic, patience })
+    pub fn new(config: &ClientConfig, topic: Topic) -> Result<Self, KafkaError> {
+        let producer: FutureProducer<Aside> = config.create_with_context(Aside)?;
+        Ok(Self { producer, topic, patience: DELIVERY_TIMEOUT })
     }
 
     /// The topic that they go to.

@@ -44,7 +44,7 @@ use crate::policy::Policy;
 use crate::store::{ControlsVersion, OpenError, Root, StoreError, Table, TableSpec};
 use crate::tag::Tagger;
 
-pub use kafka::client_config;
+pub use kafka::{ClientRole, client_config};
 
 /// Everything that ingest is made of.
 pub struct Parts {
@@ -96,10 +96,9 @@ pub enum StartError {
 ///
 /// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
 pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let base = client_config(&parts.config.kafka);
     let topic = Topic::new(&parts.config.kafka.dead_letter_topic)?;
     let notices = notices(&parts, &topic)?;
-    let dead_letters = DeadLetters::new(&base, topic)?;
+    let dead_letters = DeadLetters::new(&client_config(&parts.config.kafka, ClientRole::DeadLetters), topic)?;
     let shared = Arc::new(Shared {
         settings: parts.config.ingest.clone(),
         lane_memory: size(parts.config.ingest.memory) / parts.config.ingest.lanes.max(1),
@@ -120,7 +119,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
         let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             // Two lanes of an instance write to one log.
             let _lane = tracing::error_span!("lane", number).entered();
-            supervise(&parts, &shared, tables);
+            supervise(&parts, &shared, number, tables);
         })?;
         lanes.push(lane);
     }
@@ -136,11 +135,10 @@ fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader
     if topics.is_empty() {
         return Ok(None);
     }
-    let base = client_config(&parts.config.kafka);
+    let client = |role| client_config(&parts.config.kafka, role);
     Ok(Some(notices::Reader {
-        dead_letters: DeadLetters::new(&base, dead_letters.clone())?,
-        base,
-        group: parts.config.kafka.group.clone(),
+        dead_letters: DeadLetters::new(&client(ClientRole::DeadLetters), dead_letters.clone())?,
+        client: client(ClientRole::Notices),
         topics,
         policy: Arc::clone(&parts.policy),
         root: parts.root.clone(),
@@ -152,12 +150,12 @@ fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader
 }
 
 /// Runs one lane after another until the instance is to stop; the first upon tables that are open.
-fn supervise(parts: &Parts, shared: &Arc<Shared>, tables: Vec<Table>) {
+fn supervise(parts: &Parts, shared: &Arc<Shared>, number: usize, tables: Vec<Table>) {
     let mut backoff = Backoff::default();
     let mut opened = Some(tables);
     while !shared.stop.load(Ordering::Relaxed) {
         let began = shared.clock.monotonic();
-        let why = match lane(parts, shared, opened.take()) {
+        let why = match lane(parts, shared, number, opened.take()) {
             Ok(mut lane) => {
                 let ran = lane.run();
                 lane.own_nothing();
@@ -195,8 +193,8 @@ fn rest(parts: &Parts, why: &str) {
     }
 }
 
-/// A lane upon tables that are open, or opened anew.
-fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Result<Lane, StartError> {
+/// Makes the lane of that number with tables that are open, or opens them again.
+fn lane(parts: &Parts, shared: &Arc<Shared>, number: usize, opened: Option<Vec<Table>>) -> Result<Lane, StartError> {
     let opened = match opened {
         Some(opened) => opened,
         None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
@@ -214,11 +212,9 @@ fn lane(parts: &Parts, shared: &Arc<Shared>, opened: Option<Vec<Table>>) -> Resu
         work.act_on(tables.controls(&work.product), &controls);
     }
     let topics: Vec<Topic> = works.iter().flat_map(|work| work.topics.iter().cloned()).collect();
-    let base = client_config(&parts.config.kafka);
-    // A message of the client costs more than its bytes: about as much again.
-    let queue = shared.lane_memory / 16;
+    let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
     let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
-    let consumer = source::consumer(&base, &parts.config.kafka.group, queue, &topics, context)?;
+    let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
     Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
 }
 

@@ -36,10 +36,8 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// What reading notices takes.
 pub struct Reader {
-    /// librdkafka's properties, as the user gave them.
-    pub base: ClientConfig,
-    /// The consumer group of the records: that of the notices has a name of its own.
-    pub group: String,
+    /// The configuration of the consumer.
+    pub client: ClientConfig,
     /// The topics, each with what it tells.
     pub topics: Vec<(Topic, Kind)>,
     /// The policy in use.
@@ -99,15 +97,7 @@ impl Reader {
     }
 
     fn read(&mut self, backoff: &mut Backoff) -> Result<(), ReadError> {
-        let consumer: BaseConsumer<Aside> = self
-            .base
-            .clone()
-            .set("group.id", format!("{}-notices", self.group))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            // All that was ever told is taken, once.
-            .set("auto.offset.reset", "earliest")
-            .create_with_context(Aside)?;
+        let consumer: BaseConsumer<Aside> = self.client.create_with_context(Aside)?;
         let names: Vec<&str> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
         consumer.subscribe(&names)?;
         while !self.stop.load(Ordering::Relaxed) {

@@ -1,8 +1,9 @@
-//! What is looked at before the first record is read: whether Kafka itself keeps personal data longer than the policy allows.
+//! Checks before the first record is read: each topic exists, may be seen, and keeps personal data no longer than the policy allows.
 //!
 //! A topic that keeps a record for a year defeats a deadline of six months. The judgement is pure; asking the brokers
-//! sits around it. Must never change a topic.
+//! sits around it. Must never change or create a topic.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -12,25 +13,58 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::ids::{ProductKey, Topic};
 use crate::ingest::kafka::Aside;
-use crate::policy::{Boundary, Keep, Policy, Records, Trigger};
+use crate::policy::{Boundary, Keep, Policy, Trigger};
 
-/// What a topic is configured to keep.
+/// A topic that an instance uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicFacts {
+pub struct UsedTopic {
     /// The topic.
     pub topic: Topic,
-    /// How long it keeps a record; `None`: for ever.
-    pub retention: Option<Duration>,
-    /// Whether it keeps the newest record of each key for ever (`cleanup.policy=compact` without `delete`).
+    /// Its use.
+    pub role: TopicRole,
+}
+
+/// The use of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicRole {
+    /// The records of a product.
+    Source(ProductKey),
+    /// Dead letters of all products.
+    DeadLetters,
+    /// Notices of ended contracts, which name tenants and no person.
+    Contracts,
+    /// Notices of withdrawn consents, which name people.
+    Consents,
+}
+
+/// What the brokers say of one topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicState {
+    /// There is none of that name.
+    Missing,
+    /// The principal may not see whether it exists.
+    Unauthorized,
+    /// It exists, and the principal may not see its configuration.
+    ConfigHidden,
+    /// It exists and keeps records as configured.
+    Kept(TopicRetention),
+}
+
+/// How long a topic keeps its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TopicRetention {
+    /// The time; `None`: for ever.
+    pub time: Option<Duration>,
+    /// True if it keeps the newest record of each key for ever (`cleanup.policy=compact` without `delete`).
     pub compacted: bool,
 }
 
-/// A topic that keeps its records longer than the policy lets them be kept.
+/// A topic that cannot be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TooLong {
+pub struct TopicProblem {
     /// The topic.
     pub topic: Topic,
-    /// What is wrong and what to set, in one sentence.
+    /// What is wrong and how to fix it, in one sentence.
     pub what: String,
 }
 
@@ -50,8 +84,8 @@ pub enum PreflightError {
     Client(#[from] KafkaError),
 }
 
-/// The shortest ceiling that `policy` sets for a category of `product`, or of any product where `None`.
-/// Ceilings alone count: a minimum does not forbid to keep longer, and an open deadline has no length.
+/// Returns the shortest ceiling that `policy` sets for a category of `product`, or of any product where `None`.
+/// Only ceilings count: a minimum does not forbid to keep longer, and an open deadline has no length.
 #[must_use]
 pub fn shortest_ceiling(policy: &Policy, product: Option<&ProductKey>) -> Option<Duration> {
     policy
@@ -73,105 +107,160 @@ fn at_least(keep: Keep) -> Duration {
     })
 }
 
-/// Judges one topic against the shortest ceiling of what it carries.
+impl TopicRole {
+    /// Returns the longest time that the policy lets such a topic keep its records; `None` where it sets no limit.
+    #[must_use]
+    pub fn ceiling(&self, policy: &Policy) -> Option<Duration> {
+        match self {
+            Self::Source(product) => shortest_ceiling(policy, Some(product)),
+            Self::DeadLetters | Self::Consents => shortest_ceiling(policy, None),
+            Self::Contracts => None,
+        }
+    }
+
+    /// The place that names the topic.
+    fn named_by(&self) -> String {
+        match self {
+            Self::Source(product) => format!("products.{product}.topics of the policy"),
+            Self::DeadLetters => "kafka.dead_letter_topic".to_owned(),
+            Self::Contracts => "notices.contracts".to_owned(),
+            Self::Consents => "notices.consents".to_owned(),
+        }
+    }
+
+    /// The operations that the principal needs on the topic.
+    fn needs(&self) -> &'static str {
+        match self {
+            Self::DeadLetters => "Describe, DescribeConfigs and Write",
+            _ => "Describe, DescribeConfigs and Read",
+        }
+    }
+}
+
+/// Judges one topic by its use and its state. `ceiling` is the longest time that it may keep its records, if there is a limit.
 #[must_use]
-pub fn judge(facts: &TopicFacts, ceiling: Duration) -> Option<TooLong> {
-    let days = |time: Duration| time.as_secs() / 86_400;
-    let too_long = |what: String| Some(TooLong { topic: facts.topic.clone(), what });
-    let mend = format!("set retention.ms={} or less", ceiling.as_millis());
-    if facts.compacted {
-        return too_long(format!(
-            "topic {} is compacted and keeps records for ever; set cleanup.policy=delete and {mend}",
-            facts.topic
+pub fn judge(used: &UsedTopic, state: &TopicState, ceiling: Option<Duration>) -> Option<TopicProblem> {
+    let UsedTopic { topic, role } = used;
+    let set = ceiling.map(|ceiling| format!("retention.ms={} or less", ceiling.as_millis()));
+    let what = match (state, ceiling, set) {
+        (TopicState::Missing, _, set) => {
+            let with = set.map(|set| format!(" with {set}")).unwrap_or_default();
+            format!("topic {topic} does not exist; create it{with}, or correct its name in {}", role.named_by())
+        }
+        (TopicState::Unauthorized, ..) => {
+            format!("the brokers do not let this client see topic {topic}; grant it {} on the topic", role.needs())
+        }
+        (TopicState::ConfigHidden, Some(_), _) => format!(
+            "the brokers do not show this client how long topic {topic} keeps records; grant it DescribeConfigs on the topic"
+        ),
+        (TopicState::Kept(kept), Some(ceiling), Some(set)) => kept_too_long(topic, *kept, ceiling, &set)?,
+        _ => return None,
+    };
+    Some(TopicProblem { topic: topic.clone(), what })
+}
+
+fn kept_too_long(topic: &Topic, kept: TopicRetention, ceiling: Duration, set: &str) -> Option<String> {
+    if kept.compacted {
+        return Some(format!(
+            "topic {topic} is compacted and keeps records for ever; set cleanup.policy=delete and {set}"
         ));
     }
-    match facts.retention {
-        None => too_long(format!("topic {} keeps records for ever; {mend}", facts.topic)),
-        Some(kept) if kept > ceiling => too_long(format!(
-            "topic {} keeps records for {} days, the policy allows {}; {mend}",
-            facts.topic,
-            days(kept),
-            days(ceiling)
+    match kept.time {
+        None => Some(format!("topic {topic} keeps records for ever; set {set}")),
+        Some(time) if time > ceiling => Some(format!(
+            "topic {topic} keeps records for {}, the policy allows {}; set {set}",
+            in_words(time),
+            in_words(ceiling)
         )),
         Some(_) => None,
     }
 }
 
-/// Judges every topic: a product's own by that product's ceilings, any other (the dead letters) by those of all.
-#[must_use]
-pub fn judge_all(policy: &Policy, topics: &[TopicFacts]) -> Vec<TooLong> {
-    topics
-        .iter()
-        .filter_map(|facts| {
-            let feeds = |records: &Records| records.topics.contains(&facts.topic);
-            let product = policy.products.values().find(|product| product.records.as_ref().is_some_and(feeds));
-            judge(facts, shortest_ceiling(policy, product.map(|product| &product.key))?)
-        })
-        .collect()
+/// Writes a time in the largest unit that holds it whole: days from two on, else hours, minutes, seconds.
+fn in_words(time: Duration) -> String {
+    let millis = time.as_millis();
+    for (unit, name, least) in
+        [(86_400_000, "day", 2), (3_600_000, "hour", 1), (60_000, "minute", 1), (1_000, "second", 1)]
+    {
+        let number = millis / unit;
+        if number >= least && millis.is_multiple_of(unit) {
+            return format!("{number} {name}{}", if number == 1 { "" } else { "s" });
+        }
+    }
+    format!("{millis} ms")
 }
 
-/// Asks the brokers what `topics` keep; a topic that does not exist yet is left out.
+/// Asks the brokers for the state of each of `topics`, in their order.
 ///
 /// Errors if the brokers do not answer within `patience`.
-pub async fn facts(
-    base: &ClientConfig,
-    topics: &[Topic],
+pub async fn states(
+    config: &ClientConfig,
+    topics: &[UsedTopic],
     patience: Duration,
-) -> Result<Vec<TopicFacts>, PreflightError> {
-    let admin: AdminClient<Aside> = base.create_with_context(Aside)?;
-    let options = AdminOptions::new().request_timeout(Some(patience));
-    let mut found = Vec::new();
-    for topic in topics {
+) -> Result<Vec<TopicState>, PreflightError> {
+    let admin: Arc<AdminClient<Aside>> = Arc::new(config.create_with_context(Aside)?);
+    let mut found = Vec::with_capacity(topics.len());
+    for UsedTopic { topic, .. } in topics {
         let unanswered = |why: String| PreflightError::Unanswered { topic: topic.clone(), why };
-        let asked = [ResourceSpecifier::Topic(topic.as_str())];
-        let answers = admin.describe_configs(&asked, &options).await.map_err(|error| unanswered(error.to_string()))?;
-        for answer in answers {
-            match answer {
-                Ok(config) => found.push(read(topic, &config)),
-                Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-                    tracing::warn!(source.topic = %topic, "the topic does not exist yet; it will be read when it does");
-                }
-                Err(code) => return Err(unanswered(code.to_string())),
-            }
-        }
+        // The metadata is asked first: an answer about a configuration comes without its error.
+        let state = match presence(Arc::clone(&admin), topic.clone(), patience).await.map_err(unanswered)? {
+            Some(state) => state,
+            None => retention(&admin, topic, patience).await.map_err(unanswered)?,
+        };
+        found.push(state);
     }
     Ok(found)
 }
 
-fn read(topic: &Topic, config: &ConfigResource) -> TopicFacts {
-    let value = |key: &str| config.get(key).and_then(|entry| entry.value.as_deref());
-    let retention = value("retention.ms").and_then(|text| text.parse::<i64>().ok());
-    let cleanup = value("cleanup.policy").unwrap_or("delete");
-    TopicFacts {
-        topic: topic.clone(),
-        retention: retention.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
-        compacted: cleanup.contains("compact") && !cleanup.contains("delete"),
+/// Returns the state of a topic that is missing or may not be seen; `None` if it is there.
+async fn presence(
+    admin: Arc<AdminClient<Aside>>,
+    topic: Topic,
+    patience: Duration,
+) -> Result<Option<TopicState>, String> {
+    let ask = move || -> Result<_, KafkaError> {
+        let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), patience)?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic.as_str());
+        Ok(found.map(|found| found.error().map(RDKafkaErrorCode::from)))
+    };
+    let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| error.to_string())?;
+    match answer {
+        Ok(Some(None)) => Ok(None),
+        Ok(None) => Ok(Some(TopicState::Missing)),
+        Ok(Some(Some(code))) | Err(KafkaError::MetadataFetch(code)) => match code {
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(Some(TopicState::Missing)),
+            RDKafkaErrorCode::TopicAuthorizationFailed => Ok(Some(TopicState::Unauthorized)),
+            code => Err(code.to_string()),
+        },
+        Err(error) => Err(error.to_string()),
     }
+}
+
+/// Returns how long a topic that is there keeps its records.
+async fn retention(admin: &AdminClient<Aside>, topic: &Topic, patience: Duration) -> Result<TopicState, String> {
+    let options = AdminOptions::new().request_timeout(Some(patience));
+    let asked = [ResourceSpecifier::Topic(topic.as_str())];
+    let answers = admin.describe_configs(&asked, &options).await.map_err(|error| error.to_string())?;
+    match answers.into_iter().next() {
+        Some(Ok(config)) => Ok(read(&config)),
+        Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed)) => Ok(TopicState::ConfigHidden),
+        Some(Err(code)) => Err(code.to_string()),
+        None => Err("the answer is empty".to_owned()),
+    }
+}
+
+/// Reads a topic's configuration. The client library drops the error of a topic whose configuration is refused: it has no entry then.
+fn read(config: &ConfigResource) -> TopicState {
+    let value = |key: &str| config.get(key).and_then(|entry| entry.value.as_deref());
+    let Some(time) = value("retention.ms").and_then(|text| text.parse::<i64>().ok()) else {
+        return TopicState::ConfigHidden;
+    };
+    let cleanup = value("cleanup.policy").unwrap_or("delete");
+    TopicState::Kept(TopicRetention {
+        time: u64::try_from(time).ok().map(Duration::from_millis),
+        compacted: cleanup.contains("compact") && !cleanup.contains("delete"),
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts(retention: Option<u64>, compacted: bool) -> TopicFacts {
-        let topic = Topic::new("traffic.sms").unwrap();
-        TopicFacts { topic, retention: retention.map(|days| Duration::from_secs(days * 86_400)), compacted }
-    }
-
-    #[test]
-    fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
-        let ceiling = Duration::from_secs(168 * 86_400);
-        assert_eq!(judge(&facts(Some(7), false), ceiling), None);
-        assert_eq!(judge(&facts(Some(168), false), ceiling), None);
-        for bad in [facts(Some(169), false), facts(None, false), facts(Some(7), true)] {
-            let told = judge(&bad, ceiling).unwrap();
-            assert!(told.what.contains("retention.ms=14515200000"), "{}", told.what);
-        }
-    }
-
-    #[test]
-    fn months_count_as_short_as_they_can_be() {
-        assert_eq!(at_least(Keep::Months(6)).as_secs(), 6 * 28 * 86_400);
-        assert_eq!(at_least(Keep::Months(24)).as_secs(), 730 * 86_400);
-    }
-}
+mod tests;

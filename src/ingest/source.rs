@@ -211,39 +211,11 @@ impl ConsumerContext for Context {
     }
 }
 
-/// Makes a consumer from `base`, which holds the user's librdkafka properties, and subscribes it to `topics`.
+/// Makes a consumer with a lane's `config` and subscribes it to `topics`.
 ///
 /// Errors if librdkafka refuses the configuration or the subscription.
-pub fn consumer(
-    base: &ClientConfig,
-    group: &str,
-    queue_bytes: usize,
-    topics: &[Topic],
-    context: Context,
-) -> KafkaResult<BaseConsumer<Context>> {
-    let mut config = base.clone();
-    let default = |config: &mut ClientConfig, key: &str, value: &str| {
-        if config.get(key).is_none() {
-            config.set(key, value);
-        }
-    };
-    default(&mut config, "partition.assignment.strategy", "roundrobin");
-    default(&mut config, "session.timeout.ms", "30000");
-    default(&mut config, "fetch.message.max.bytes", "1048576");
-    default(&mut config, "fetch.max.bytes", &(queue_bytes / 4).max(1 << 20).to_string());
-    default(&mut config, "queued.max.messages.kbytes", &(queue_bytes / 1024).max(1024).to_string());
-    default(&mut config, "queued.min.messages", "1000000");
-    // What the client waits once its queue is full: the second that it waits by itself leaves a lane without work.
-    default(&mut config, "fetch.queue.backoff.ms", "5");
-    default(&mut config, "statistics.interval.ms", "2000");
-    let consumer: BaseConsumer<Context> = config
-        .set("group.id", group)
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false")
-        // Nothing may be skipped or read anew in silence: an offset that Kafka lacks is an error.
-        .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "false")
-        .create_with_context(context)?;
+pub fn consumer(config: &ClientConfig, topics: &[Topic], context: Context) -> KafkaResult<BaseConsumer<Context>> {
+    let consumer: BaseConsumer<Context> = config.create_with_context(context)?;
     let topics: Vec<&str> = topics.iter().map(Topic::as_str).collect();
     consumer.subscribe(&topics)?;
     Ok(consumer)

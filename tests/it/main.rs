@@ -37,7 +37,11 @@ mod policies;
 #[cfg(test)]
 mod products;
 #[cfg(test)]
+mod roots;
+#[cfg(test)]
 mod servers;
+#[cfg(test)]
+mod settings;
 #[cfg(test)]
 mod splices;
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::support::scene::Scene;
 use crate::support::{kafka, registry};
 
-fn churn(assignor: &str) {
+fn churn(property: &'static str, value: &str) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 6);
     scene.set("commit_age", "300ms");
     scene.session = 3000;
-    scene.property("partition.assignment.strategy", assignor);
+    scene.property(property, value);
     let mut producer = scene.produce(usize::MAX / 2, 250, "members");
     let mut first = scene.start("first", &[]);
     first.ready();
@@ -37,10 +37,32 @@ fn churn(assignor: &str) {
 
 #[test]
 fn members_join_leave_die_and_freeze_with_cooperative_rebalances() {
-    churn("cooperative-sticky");
+    churn("partition.assignment.strategy", "cooperative-sticky");
 }
 
 #[test]
 fn members_join_leave_die_and_freeze_with_eager_rebalances() {
-    churn("range,roundrobin");
+    churn("partition.assignment.strategy", "range,roundrobin");
+}
+
+#[test]
+fn members_join_leave_die_and_freeze_with_the_consumer_protocol_of_kafka_4() {
+    churn("group.protocol", "consumer");
+}
+
+#[test]
+fn an_instance_restarts_where_its_tables_end_with_the_consumer_protocol() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 3);
+    scene.property("group.protocol", "consumer");
+    // A static member: its partitions wait for it.
+    scene.property("group.instance.id", "pod-1");
+    scene.set("lanes", "2");
+    let mut acked = Vec::new();
+    for (name, killed) in [("first", false), ("second", true), ("third", false)] {
+        acked.push(scene.produce(300, 0, name).finish(Duration::from_secs(60)));
+        let mut instance = scene.start(name, &[]);
+        scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+        if killed { instance.process.kill() } else { instance.stop() }
+    }
+    println!("{}", scene.check(&acked, "duckdb"));
 }

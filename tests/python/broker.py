@@ -1,6 +1,6 @@
 """Small errands at the broker: create topics, tell their ends, write out what a topic holds, say something in one.
 
-`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
+`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
 message: partition, offset, headers by name, key and value in base64).
 """
 
@@ -11,7 +11,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
 
 
 def create(args):
@@ -84,16 +84,30 @@ def say(args):
         sys.exit("not all was taken")
 
 
+def deny(args):
+    """Denies everyone one operation on each topic, and allows the rest: a resource with any list has no other permission."""
+    admin = AdminClient({"bootstrap.servers": args.bootstrap})
+
+    def binding(topic, operation, permission):
+        return AclBinding(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+
+    lists = [binding(topic, AclOperation.ALL, AclPermissionType.ALLOW) for topic in args.topics]
+    lists += [binding(topic, AclOperation[args.operation.upper()], AclPermissionType.DENY) for topic in args.topics]
+    for done in admin.create_acls(lists).values():
+        done.result(20)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("errand", choices=["create", "delete", "ends", "dump", "say"])
+    parser.add_argument("errand", choices=["create", "delete", "deny", "ends", "dump", "say"])
     parser.add_argument("topics", nargs="+")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--config", action="append", default=[], help="a topic's setting: retention.ms=60000")
+    parser.add_argument("--operation", help="what to deny: describe, describe_configs")
     parser.add_argument("--lines", help="a file of messages")
     args = parser.parse_args()
-    {"create": create, "delete": delete, "ends": ends, "dump": dump, "say": say}[args.errand](args)
+    {"create": create, "delete": delete, "deny": deny, "ends": ends, "dump": dump, "say": say}[args.errand](args)
 
 
 if __name__ == "__main__":

@@ -230,3 +230,21 @@ fn a_policy_that_is_not_the_active_one_is_a_wrong_use() {
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("test-2"), "{text}");
 }
+
+#[test]
+fn times_that_do_not_fit_the_policys_grace_are_refused_with_both_places() {
+    for (sections, key) in [
+        ("maintain: { readers_grace: 30d, orphan_age: 1000d }\n", "maintain.readers_grace"),
+        ("sweep: { every: 24h, takeover: 24h }\n", "sweep.every"),
+        ("sweep: { clock_settle: 10h }\n", "sweep.clock_settle"),
+    ] {
+        let place = Place::new("remove", sections, answer);
+        for words in ["", "--dry-run"] {
+            let (code, said) = place.says(words);
+            assert_eq!(code, 2, "{said}");
+            let problem = format!(": error: {key}: ");
+            let parts = [problem.as_str(), "HERE/policy.yaml:", "a grace of 6 hours; write "];
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        }
+    }
+}

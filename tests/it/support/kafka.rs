@@ -34,7 +34,25 @@ impl Kafka {
         Self::start_in(Scratch::new())
     }
 
+    /// Starts a broker of one test's own that asks access control lists, and lets everyone do what none of them speaks of.
+    pub fn start_with_lists() -> Self {
+        Self::start_as(
+            Scratch::new(),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+             allow.everyone.if.no.acl.found=true\n",
+        )
+    }
+
+    /// Denies everyone an operation on a topic, and allows the others: `describe`, `describe_configs`.
+    pub fn deny(&self, topic: &str, operation: &str) {
+        run("broker.py", args!["deny", "--bootstrap", self.bootstrap(), "--operation", operation, topic]);
+    }
+
     fn start_in(scratch: Scratch) -> Self {
+        Self::start_as(scratch, "")
+    }
+
+    fn start_as(scratch: Scratch, more: &str) -> Self {
         let (port, controller) = (free_port(), free_port());
         let logs = scratch.join("data");
         let properties = format!(
@@ -48,7 +66,9 @@ impl Kafka {
              transaction.state.log.num.partitions=4\n\
              share.coordinator.state.topic.replication.factor=1\nshare.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
-             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n",
+             group.consumer.min.session.timeout.ms=1000\ngroup.consumer.session.timeout.ms=3000\n\
+             group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n\
+             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n{more}",
             logs.display()
         );
         fs::write(scratch.join("server.properties"), properties).unwrap();

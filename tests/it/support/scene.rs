@@ -128,10 +128,15 @@ impl<'a> Scene<'a> {
     /// Writes the configuration anew and says where it is.
     pub fn config(&self) -> PathBuf {
         let ingest: String = self.settings.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
-        let properties: String = self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
+        let mut properties: String =
+            self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
+        if !self.properties.contains(&("group.protocol", "consumer".to_owned())) {
+            // The brokers decide these in the other protocol.
+            properties += &format!("    session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n", self.session);
+        }
         let text = format!(
-            "policy: {}\nroot: {}\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
-             \x20   session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n    max.poll.interval.ms: 300000\n\
+            "policy: {}\nroot: '{}'\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
+             \x20   max.poll.interval.ms: 300000\n\
              {properties}\
              schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
              log:\n  format: json\n  level: {}\n{}",
@@ -141,7 +146,6 @@ impl<'a> Scene<'a> {
             self.prefix,
             self.dead_letters,
             self.retention_check,
-            self.session,
             self.registry,
             self.log_level,
             self.sections,

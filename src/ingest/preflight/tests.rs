@@ -1,0 +1,86 @@
+use super::*;
+
+const DAY: u64 = 86_400;
+
+fn source() -> UsedTopic {
+    UsedTopic { topic: Topic::new("traffic.sms").unwrap(), role: TopicRole::Source("sms".parse().unwrap()) }
+}
+
+fn used(role: TopicRole) -> UsedTopic {
+    UsedTopic { role, ..source() }
+}
+
+fn kept(seconds: Option<u64>) -> TopicState {
+    TopicState::Kept(TopicRetention { time: seconds.map(Duration::from_secs), compacted: false })
+}
+
+fn what(used: &UsedTopic, state: &TopicState, ceiling: Option<u64>) -> String {
+    judge(used, state, ceiling.map(Duration::from_secs)).map_or("good".to_owned(), |problem| problem.what)
+}
+
+#[test]
+fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
+    for (seconds, good) in [(7 * DAY, true), (168 * DAY, true), (168 * DAY + 1, false), (169 * DAY, false)] {
+        let found = what(&source(), &kept(Some(seconds)), Some(168 * DAY));
+        assert_eq!(found == "good", good, "{seconds}: {found}");
+        assert!(good || found.contains("set retention.ms=14515200000 or less"), "{found}");
+    }
+}
+
+#[test]
+fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() {
+    let compacted = TopicState::Kept(TopicRetention { time: Some(Duration::from_secs(DAY)), compacted: true });
+    let states = [
+        TopicState::Missing,
+        TopicState::Unauthorized,
+        TopicState::ConfigHidden,
+        kept(None),
+        kept(Some(8 * DAY)),
+        compacted,
+    ];
+    let messages: Vec<String> = states.iter().map(|state| what(&source(), state, Some(7 * DAY))).collect();
+    insta::assert_snapshot!(messages.join("\n"), @"");
+}
+
+#[test]
+fn each_use_of_a_topic_has_its_own_fix() {
+    for (role, named, needs) in [
+        (TopicRole::DeadLetters, "its name in kafka.dead_letter_topic", "Describe, DescribeConfigs and Write"),
+        (TopicRole::Contracts, "its name in notices.contracts", "Describe, DescribeConfigs and Read"),
+        (TopicRole::Consents, "its name in notices.consents", "Describe, DescribeConfigs and Read"),
+    ] {
+        let used = used(role);
+        assert!(what(&used, &TopicState::Missing, None).ends_with(named));
+        assert!(what(&used, &TopicState::Unauthorized, Some(DAY)).contains(needs));
+    }
+}
+
+#[test]
+fn without_a_limit_only_a_topic_that_cannot_be_used_is_a_problem() {
+    for state in [kept(None), kept(Some(9999 * DAY)), TopicState::ConfigHidden] {
+        assert_eq!(what(&source(), &state, None), "good");
+    }
+    assert!(what(&source(), &TopicState::Missing, None).contains("create it, or correct"));
+}
+
+#[test]
+fn times_are_written_in_the_unit_that_they_are_whole_in() {
+    for (millis, words) in [
+        (6 * 3_600_000, "6 hours"),
+        (24 * 3_600_000, "24 hours"),
+        (48 * 3_600_000, "2 days"),
+        (604_800_000, "7 days"),
+        (90 * 60_000, "90 minutes"),
+        (3_600_000, "1 hour"),
+        (1_500, "1500 ms"),
+        (25 * 3_600_000, "25 hours"),
+    ] {
+        assert_eq!(in_words(Duration::from_millis(millis)), words);
+    }
+}
+
+#[test]
+fn months_count_as_short_as_they_can_be() {
+    assert_eq!(at_least(Keep::Months(6)).as_secs(), 6 * 28 * DAY);
+    assert_eq!(at_least(Keep::Months(24)).as_secs(), 730 * DAY);
+}
