@@ -124,8 +124,8 @@ fn every_mistake_is_told_at_once_with_place_and_mend() {
     ebbtide.yaml:4:3: error: kafka.grop: unknown key `grop`; did you mean `group`?
     ebbtide.yaml:5:20: error: kafka.retention_check: "maybe" is not known here; write refuse or warn
     ebbtide.yaml:6:22: error: kafka.dead_letter_topic: "a b" is not a topic; Kafka allows letters, digits, `.`, `_` and `-`, 249 at most
-    ebbtide.yaml:7:27: error: kafka.properties.group.id: `group.id` is Ebbtide's to set; write it as `kafka.group`
-    ebbtide.yaml:7:49: error: kafka.properties.auto.offset.reset: `auto.offset.reset` is Ebbtide's to set; leave it out: a partition starts where its table ends, and never skips in silence
+    ebbtide.yaml:7:27: error: kafka.properties.group.id: Ebbtide sets `group.id`; write the group as `kafka.group`
+    ebbtide.yaml:7:49: error: kafka.properties.auto.offset.reset: a partition starts where its table ends, and nothing may be skipped; leave it out
     ebbtide.yaml:7:72: error: kafka.properties.sasl.password: expected a value, found a list; write one, or leave the key out
     ebbtide.yaml:9:20: error: schemas.registry.url: the URL holds credentials; write them under `basic`
     ebbtide.yaml:9:53: error: schemas.registry.bearer: `basic` and `bearer` stand beside one another; keep one of the two

@@ -169,11 +169,6 @@ impl Root {
         self.at.clone().join("tables")
     }
 
-    /// Returns the path of a product's table, relative to the root.
-    pub(super) fn table_in_root(&self, product: &ProductKey) -> Path {
-        Path::from("tables").join(product.as_str())
-    }
-
     /// What holds the control log, in the store's own paths.
     pub(super) fn controls(&self) -> Path {
         self.at.clone().join("_controls")

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use crate::support::scene::Scene;
-use crate::support::{kafka, registry};
+use crate::support::{eventually, kafka, registry};
 
 fn churn(property: &'static str, value: &str) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 6);
@@ -65,4 +65,29 @@ fn an_instance_restarts_where_its_tables_end_with_the_consumer_protocol() {
         if killed { instance.process.kill() } else { instance.stop() }
     }
     println!("{}", scene.check(&acked, "duckdb"));
+}
+
+#[test]
+fn a_refused_partition_holds_up_no_other_with_the_consumer_protocol() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice"], 1);
+    scene.property("group.protocol", "consumer");
+    scene.produce(300, 0, "before").finish(Duration::from_secs(60));
+    let mut instance = scene.start("before", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    instance.stop();
+    // The table of the first topic is ahead of a topic that was created again.
+    scene.kafka.delete(&scene.topics[..1]);
+    scene.kafka.create(&scene.topics[..1], 1, &[]);
+    scene.produce(40, 0, "after").finish(Duration::from_secs(60));
+    let end = scene.kafka.ends(&scene.topics[1..])[0].1[0];
+    let mut instance = scene.start("after", &[]);
+    eventually("one partition is refused and the other one committed", Duration::from_secs(60), || {
+        assert!(instance.process.ended().is_none(), "{}", instance.process.tail());
+        let refused = instance.metric("ebbtide_refused_partitions") >= 1.0;
+        (refused && scene.committed(&scene.topics[1], 0) == end).then_some(())
+    });
+    sleep(Duration::from_secs(3));
+    let assigned = instance.process.log().matches("partition assigned").count();
+    assert!(assigned < 5, "the group assigns the refused partition again and again:\n{}", instance.process.tail());
+    instance.stop();
 }

@@ -72,7 +72,7 @@ fn a_root_with_percent_signs_in_its_name_holds_tables() {
 
 #[test]
 fn a_root_with_spaces_and_signs_of_urls_in_its_name_holds_tables() {
-    for name in ["a b#1 c?d=e+f", "dæta ü 数据"] {
+    for name in ["a b#1 c?d+e", "dæta ü 数据"] {
         holds_tables(name);
     }
 }

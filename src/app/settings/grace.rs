@@ -127,11 +127,11 @@ fn in_words(time: Duration) -> String {
     if words.is_empty() { show_duration(time) } else { words.join(" ") }
 }
 
-/// Rounds down to a whole unit that people write, and loses at most a tenth.
+/// Rounds down to a whole unit that people write, and loses less than a quarter.
 fn round_down(time: Duration) -> Duration {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     for unit in [3_600_000, 60_000, 1_000] {
-        if millis >= 10 * unit {
+        if millis >= 4 * unit {
             return Duration::from_millis(millis / unit * unit);
         }
     }
@@ -164,7 +164,9 @@ mod tests {
 
     #[test]
     fn a_value_to_write_is_a_whole_number_of_a_large_unit() {
-        for (seconds, written) in [(85_140, "23h"), (2_340, "39m"), (75, "75s"), (600, "10m"), (5, "5s")] {
+        for (seconds, written) in
+            [(85_140, "23h"), (2_340, "39m"), (75, "75s"), (600, "10m"), (28_560, "7h"), (5, "5s")]
+        {
             assert_eq!(show_duration(round_down(Duration::from_secs(seconds))), written);
         }
     }

@@ -48,32 +48,70 @@ fn problems(settings: &str, grace: &str, variables: &[(&str, &str)]) -> String {
 #[test]
 fn defaults_fit_the_usual_grace_and_a_short_one_asks_for_a_shorter_readers_grace() {
     assert_eq!(problems("", "24 hours", &[]), "");
-    assert_eq!(
-        problems("maintain: { readers_grace: 39m, orphan_age: 1h }\n", "1 hour", &[]).matches("error").count(),
-        0
-    );
-    insta::assert_snapshot!(problems("", "1 hour", &[]), @"");
+    assert_eq!(problems("maintain: { readers_grace: 39m, orphan_age: 1h }\n", "1 hour", &[]), "");
+    insta::assert_snapshot!(problems("", "1 hour", &[]), @"
+    e.yaml:1:1: error: maintain.readers_grace: data that is due may stay for 1h 21m (sweep.takeover 10m + sweep.every 1m + maintain.readers_grace 1h + the clean-up 10m), and rule `short` (p.yaml:16) allows a grace of 1 hour; write 39m or less, or a longer grace there
+    e.yaml:1:1: warning: maintain.orphan_age: after a crash, data of an unfinished commit may stay for 6h, and rule `short` (p.yaml:16) allows a grace of 1 hour; write 60m or less, longer than any commit takes
+    ");
 }
 
 #[test]
 fn waits_that_outlast_the_shortest_grace_are_refused_with_both_places_and_a_value() {
-    for (settings, grace) in [
-        ("maintain: { readers_grace: 30d }\n", "24 hours"),
-        ("sweep:\n  every: 24h\n  takeover: 24h\n", "24 hours"),
-        ("sweep:\n  every: 8h\n  takeover: 8h\nmaintain:\n  readers_grace: 8h\n", "24 hours"),
-        ("sweep: { clock_settle: 5h }\n", "6 hours"),
-        ("ingest: { commit_age: 24h }\n", "1 day"),
-        ("maintain: { readers_grace: 2d, orphan_age: 3d }\n", "2 days"),
+    for (settings, grace, expected) in [
+        (
+            "maintain: { readers_grace: 30d }\n",
+            "24 hours",
+            &[("e.yaml:4:28", "maintain.readers_grace", "30d 21m", "usual` (p.yaml:15)", "23h")][..],
+        ),
+        (
+            "sweep:\n  every: 24h\n  takeover: 24h\n",
+            "24 hours",
+            &[
+                ("e.yaml:6:13", "sweep.takeover", "2d 1h 10m", "usual` (p.yaml:15)", "11h"),
+                ("e.yaml:5:10", "sweep.every", "2d 1h 10m", "usual` (p.yaml:15)", "11h"),
+            ],
+        ),
+        (
+            "sweep:\n  every: 8h\n  takeover: 8h\nmaintain:\n  readers_grace: 8h\n",
+            "24 hours",
+            &[
+                ("e.yaml:6:13", "sweep.takeover", "1d 10m", "usual` (p.yaml:15)", "7h"),
+                ("e.yaml:5:10", "sweep.every", "1d 10m", "usual` (p.yaml:15)", "7h"),
+                ("e.yaml:8:18", "maintain.readers_grace", "1d 10m", "usual` (p.yaml:15)", "7h"),
+            ],
+        ),
+        (
+            "sweep: { clock_settle: 5h }\n",
+            "6 hours",
+            &[("e.yaml:4:24", "sweep.clock_settle", "6h 11m", "short` (p.yaml:16)", "4h")],
+        ),
+        (
+            "ingest: { commit_age: 24h }\n",
+            "1 day",
+            &[("e.yaml:4:23", "ingest.commit_age", "1d 1h 11m", "short` (p.yaml:16)", "21h")],
+        ),
+        (
+            "maintain: { readers_grace: 2d }\n",
+            "2 days",
+            &[("e.yaml:4:28", "maintain.readers_grace", "2d 21m", "usual` (p.yaml:15)", "23h")],
+        ),
     ] {
-        insta::assert_snapshot!(format!("{settings}{grace}"), problems(settings, grace, &[]));
+        let found = problems(settings, grace, &[]);
+        for ((at, key, sum, rule, value), line) in expected.iter().zip(found.lines()) {
+            assert!(line.starts_with(&format!("{at}: error: {key}: data that is due may stay for {sum} (")), "{found}");
+            assert!(line.contains(&format!("rule `{rule} allows a grace of ")), "{found}");
+            assert!(line.contains(&format!("; write {value} or less")), "{found}");
+        }
+        assert_eq!(found.lines().count(), expected.len(), "{found}");
     }
 }
 
 #[test]
 fn a_refused_value_is_good_once_it_is_what_the_fix_says() {
-    for (settings, grace) in
-        [("maintain: { readers_grace: 30d }\n", "24 hours"), ("sweep: { clock_settle: 9h, takeover: 9h }\n", "2 hours")]
-    {
+    for (settings, grace) in [
+        ("maintain: { readers_grace: 30d }\n", "24 hours"),
+        ("sweep: { clock_settle: 9h, takeover: 9h }\nmaintain: { readers_grace: 9h }\n", "2 hours"),
+    ] {
         let mut settings = settings.to_owned();
         for _ in 0..3 {
             let found = problems(&settings, grace, &[]);
@@ -101,24 +139,28 @@ fn an_instance_that_does_not_sweep_answers_for_the_readers_grace_alone() {
 fn a_variable_is_named_in_the_place_of_a_line() {
     let found = problems("", "24 hours", &[("EBBTIDE_MAINTAIN_READERS_GRACE", "25h")]);
     assert!(found.starts_with("EBBTIDE_MAINTAIN_READERS_GRACE:0:0: error: maintain.readers_grace: "), "{found}");
-    assert!(found.contains("(p.yaml:16)"), "{found}");
+    assert!(found.contains("(p.yaml:15)"), "{found}");
 }
 
 #[test]
 fn a_topic_of_two_uses_is_refused_with_both_places() {
-    for settings in [
-        "kafka: { bootstrap_servers: 'localhost:9092', dead_letter_topic: calls.b }\n",
-        "notices: { contracts: texts }\n",
-        "notices:\n  contracts: both\n  consents: both\n",
-        "notices: { consents: ebbtide.dead-letters }\n",
-        "notices: { contracts: ebbtide.contract-ended, consents: ebbtide.contract-ended }\n",
-    ] {
-        let found = match settings.strip_prefix("kafka") {
-            Some(_) => problems("", "24 hours", &[("EBBTIDE_KAFKA_DEAD_LETTER_TOPIC", "calls.b")]),
-            None => problems(settings, "24 hours", &[]),
-        };
-        insta::assert_snapshot!(settings, found);
-    }
+    const DEAD_LETTERS: &str = "EBBTIDE_KAFKA_DEAD_LETTER_TOPIC";
+    let found: String = [
+        ("", &[(DEAD_LETTERS, "calls.b")][..]),
+        ("notices: { contracts: texts }\n", &[]),
+        ("notices:\n  contracts: both\n  consents: both\n", &[]),
+        ("notices: { consents: ebbtide.dead-letters }\n", &[]),
+        ("notices: { contracts: ebbtide.consent-withdrawn, consents: ebbtide.consent-withdrawn }\n", &[]),
+    ]
+    .map(|(settings, variables)| problems(settings, "24 hours", variables))
+    .concat();
+    insta::assert_snapshot!(found, @"
+    EBBTIDE_KAFKA_DEAD_LETTER_TOPIC:0:0: error: kafka.dead_letter_topic: topic `calls.b` is also a source of product calls (p.yaml:7); write a topic of its own, such as ebbtide.dead-letters
+    e.yaml:4:23: error: notices.contracts: topic `texts` is also a source of product texts (p.yaml:13); write a topic of its own, such as ebbtide.contract-ended
+    e.yaml:6:13: error: notices.consents: topic `both` is also the topic of ended contracts (`notices.contracts`, e.yaml:5); write a topic of its own, such as ebbtide.consent-withdrawn
+    e.yaml:4:22: error: notices.consents: topic `ebbtide.dead-letters` is also the topic of dead letters (`kafka.dead_letter_topic`, e.yaml:3); write a topic of its own, such as ebbtide.consent-withdrawn
+    e.yaml:4:60: error: notices.consents: topic `ebbtide.consent-withdrawn` is also the topic of ended contracts (`notices.contracts`, e.yaml:4); write a topic of its own, such as ebbtide.consent-withdrawn-2
+    ");
 }
 
 #[test]

@@ -151,9 +151,7 @@ fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: us
         default("session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
     }
     default("fetch.message.max.bytes", FETCH_BYTES.to_string());
-    let received =
-        number_of(kafka, "receive.message.max.bytes").map_or(usize::MAX, |most| most - FRAMING_BYTES.min(most));
-    default("fetch.max.bytes", (queue_bytes / 4).max(FETCH_BYTES).min(received).to_string());
+    default("fetch.max.bytes", largest_fetch(kafka, (queue_bytes / 4).max(FETCH_BYTES)).to_string());
     default("queued.max.messages.kbytes", (queue_bytes / 1024).clamp(1024, MOST_QUEUED_KBYTES).to_string());
     default("queued.min.messages", "1000000".to_owned());
     // The wait of the client once its queue is full: its own default of a second leaves a lane without work.
@@ -168,6 +166,9 @@ fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: us
 const MOST_QUEUED_KBYTES: usize = 2_097_151;
 
 fn notices(config: &mut ClientConfig, kafka: &Kafka) {
+    if config.get("fetch.max.bytes").is_none() {
+        config.set("fetch.max.bytes", largest_fetch(kafka, 4 * FETCH_BYTES).to_string());
+    }
     set_member(config, &format!("{}-notices", kafka.group), "notices");
     // Every notice counts, so a new group starts with the oldest.
     config.set("auto.offset.reset", "earliest");
@@ -184,6 +185,12 @@ fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
         .set("enable.auto.offset.store", "false")
         .set("enable.partition.eof", "false")
         .set("isolation.level", "read_committed");
+}
+
+/// Returns `wanted`, or what an answer may hold where the operator limits answers to less.
+fn largest_fetch(kafka: &Kafka, wanted: usize) -> usize {
+    let received = number_of(kafka, "receive.message.max.bytes");
+    received.map_or(wanted, |received| wanted.min(received.saturating_sub(FRAMING_BYTES)))
 }
 
 fn number_of(kafka: &Kafka, name: &str) -> Option<usize> {

@@ -39,7 +39,14 @@ fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() 
         compacted,
     ];
     let messages: Vec<String> = states.iter().map(|state| what(&source(), state, Some(7 * DAY))).collect();
-    insta::assert_snapshot!(messages.join("\n"), @"");
+    insta::assert_snapshot!(messages.join("\n"), @"
+    topic traffic.sms does not exist; create it with retention.ms=604800000 or less, or correct its name in products.sms.topics of the policy
+    the brokers do not let this client see topic traffic.sms; grant it Describe, DescribeConfigs and Read on the topic
+    the brokers do not show this client how long topic traffic.sms keeps records; grant it DescribeConfigs on the topic
+    topic traffic.sms keeps records for ever; set retention.ms=604800000 or less
+    topic traffic.sms keeps records for 8 days, the policy allows 7 days; set retention.ms=604800000 or less
+    topic traffic.sms is compacted and keeps records for ever; set cleanup.policy=delete and retention.ms=604800000 or less
+    ");
 }
 
 #[test]

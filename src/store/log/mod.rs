@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 mod entry;
+mod escaped;
 pub mod files;
 mod recent;
 mod state;
@@ -13,13 +14,13 @@ pub use recent::Recent;
 pub use state::LogState;
 
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
+use self::escaped::EscapedListings;
 use super::error::StoreError;
 use super::root::Root;
 use crate::ids::{ProductKey, TopicPartition};
@@ -49,30 +50,20 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
 pub struct Log {
     product: ProductKey,
     store: LogStoreRef,
-    /// The table's folder, if it is in the local file system.
-    folder: Option<Arc<PathBuf>>,
     recent: Arc<Recent>,
 }
 
 impl Log {
     /// That of a product's table, through the root's own store, which makes durable what it puts.
     pub fn of(root: &Root, product: &ProductKey) -> Log {
-        let (path, mut url) = root.table(product);
+        let (path, url) = root.table(product);
         let mut whole = Arc::clone(root.store());
         if path.as_ref().contains('%') {
-            // The Delta crate turns listed paths into URLs without escaping percent signs. It is shown the root as the whole store.
-            whole = Arc::new(PrefixStore::new(whole, root.at().clone()));
-            url.set_path(&format!("/{}/", root.table_in_root(product)));
+            whole = Arc::new(EscapedListings(whole));
         }
         let table = Arc::new(PrefixStore::new(Arc::clone(root.store()), path));
         let store = default_logstore(table, whole, &url, &StorageConfig::default());
-        let folder = root.local().map(|folder| Arc::new(folder.join(root.table_in_root(product).as_ref())));
-        Log { product: product.clone(), store, folder, recent: Arc::clone(root.recent()) }
-    }
-
-    /// Returns the table's folder; `None` where the table is in an object store.
-    pub fn folder(&self) -> Option<&Arc<PathBuf>> {
-        self.folder.as_ref()
+        Log { product: product.clone(), store, recent: Arc::clone(root.recent()) }
     }
 }
 

@@ -108,13 +108,19 @@ impl Kept {
     }
 }
 
+/// The table's folder, if it is in the local file system.
+fn folder(log: &Log) -> Option<Arc<PathBuf>> {
+    let url = log.root_url();
+    (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten().map(Arc::new)
+}
+
 fn snapshot(number: usize, log: &Log, state: &LogState, index: &SegmentIndex) -> Result<Arc<TableAt>, StoreError> {
     let texts = state.metadata.configuration().iter();
     let texts = texts.filter_map(|(key, text)| Some((key.strip_prefix("ebbtide.profile.")?.to_owned(), text.clone())));
     Ok(Arc::new(TableAt {
         number,
         store: log.object_store(None),
-        folder: log.folder().cloned(),
+        folder: folder(log),
         version: index.version(),
         controls: ControlsVersion(state.controls()),
         columns: state.columns()?,

@@ -92,7 +92,7 @@ impl Table {
     /// Where spills have their room: the table's folder, on the disk that was chosen for such data, or the machine's folder for
     /// passing files where the table is in an object store. What is spilled has no name there.
     pub(super) fn spills(&self) -> PathBuf {
-        self.log.folder().map_or_else(std::env::temp_dir, |folder| folder.as_ref().clone())
+        self.log.root_url().to_file_path().unwrap_or_else(|()| std::env::temp_dir())
     }
 }
 
