@@ -51,7 +51,7 @@ fn defaults_fit_the_usual_grace_and_a_short_one_asks_for_a_shorter_readers_grace
     assert_eq!(problems("maintain: { readers_grace: 39m, orphan_age: 1h }\n", "1 hour", &[]), "");
     insta::assert_snapshot!(problems("", "1 hour", &[]), @"
     e.yaml:1:1: error: maintain.readers_grace: data that is due may stay for 1h 21m (sweep.takeover 10m + sweep.every 1m + maintain.readers_grace 1h + the clean-up 10m), and rule `short` (p.yaml:16) allows a grace of 1 hour; write 39m or less, or a longer grace there
-    e.yaml:1:1: warning: maintain.orphan_age: after a crash, data of an unfinished commit may stay for 6h, and rule `short` (p.yaml:16) allows a grace of 1 hour; write 60m or less, longer than any commit takes
+    e.yaml:1:1: warning: maintain.orphan_age: after a crash, data of an unfinished commit may stay for 6h, and rule `short` (p.yaml:16) allows a grace of 1 hour; write 1h or less, longer than any commit takes
     ");
 }
 
