@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::clock::SharedClock;
 use crate::config::{Config, RetentionCheck};
-use crate::controls::{ActiveError, SharedControls, check_active};
+use crate::controls::{ActiveError, SharedControls, Signature, record_active, require_active};
 use crate::expiry::{OpenProductError, Owned, TrustedClock};
 use crate::health::{Health, Part};
 use crate::ingest::backoff::Backoff;
@@ -26,7 +26,7 @@ use crate::ingest::preflight::{PreflightError, TopicProblem};
 use crate::ingest::writers::{Around, WriterSchemas, WritersError};
 use crate::ingest::{self, Parts, StartError};
 use crate::metrics::Metrics;
-use crate::policy::Policy;
+use crate::policy::{LoadedPolicy, Policy, PolicyText};
 use crate::store::{OpenError, Root, RootError, Table, TableSpec, UnfitError};
 
 use retention::{RETENTION_EVERY, Retention, used_topics};
@@ -43,6 +43,8 @@ pub struct App {
     pub config: Arc<Config>,
     /// The checked policy.
     pub policy: Arc<Policy>,
+    /// The texts that it was read from.
+    pub text: PolicyText,
     /// Where time comes from.
     pub clock: SharedClock,
     /// Where counts go.
@@ -122,12 +124,14 @@ impl App {
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let root = Root::open(&self.config.root, &self.config.store)?;
         let controls = SharedControls::new(root.clone());
-        check_active(&controls, &self.policy).await?;
+        let loaded = LoadedPolicy { policy: Arc::clone(&self.policy), text: self.text.clone() };
+        require_active(&root, &controls, &loaded).await?;
         let around =
             Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
         root.check().await?;
+        record_active(&root, &controls, &loaded, &self.signature()).await?;
         let tables = Table::open_all(&root, TableSpec::all(&self.policy).collect()).await?;
         // What is due goes and what is overdue is counted whether Kafka is there or not.
         let owned = Owned::default();
@@ -160,6 +164,11 @@ impl App {
             tracing::info!("the clock is right again: records are read");
         }
         true
+    }
+
+    /// Returns what the evidence of commits that put a control in force says of this process.
+    fn signature(&self) -> Signature {
+        Signature { writer: uuid::Uuid::new_v4(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
     /// Makes the series of every product at zero, so that an alert on a rate works before the first event.

@@ -13,7 +13,6 @@ use super::deletions::DeletionReports;
 use super::janitor::Janitor;
 use super::{App, AppError, Opened};
 use crate::config::Maintain;
-use crate::controls::Signature;
 use crate::expiry::{
     Compacting, Compaction, HeldBoard, Owned, Parts, Product, Rhythm, Settings, Share, Sweeper, TrustedClock, Watch,
     keep_clock, sweep, watch,
@@ -89,11 +88,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             guard: guard.clone(),
             reports: DeletionReports { metrics: self.metrics.clone(), health: Arc::clone(&self.health) },
-            signature: Signature {
-                writer: uuid::Uuid::new_v4(),
-                at: self.clock.now(),
-                policy_version: self.policy.version.clone(),
-            },
+            signature: self.signature(),
             share: self.share(owned),
         };
         let every = self.clock.machine(upkeep_every(&self.config.maintain));

@@ -22,7 +22,7 @@ use crate::expiry::{
 };
 use crate::ids::ProductKey;
 use crate::metrics::{Metrics, MetricsError};
-use crate::policy::Policy;
+use crate::policy::LoadedPolicy;
 
 /// More is left than was done.
 const MORE_LEFT: u8 = 3;
@@ -81,18 +81,24 @@ impl Args {
     }
 
     fn answer(&self, clock: SharedClock) -> Result<Outcome, CompactError> {
-        let (config, policy) = once::configured(&self.config, self.product.as_ref())?;
+        let (config, loaded) = once::configured(&self.config, self.product.as_ref())?;
         let runtime = super::runtime()?;
-        runtime.block_on(self.compact(&config, policy, clock))
+        runtime.block_on(self.compact(&config, loaded, clock))
     }
 
-    async fn compact(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, CompactError> {
+    async fn compact(
+        &self,
+        config: &Config,
+        loaded: LoadedPolicy,
+        clock: SharedClock,
+    ) -> Result<Outcome, CompactError> {
         let mut compaction = Compaction::new(Compacting::of(&config.compact), clock.monotonic());
-        let (root, metrics) = (once::root(config, &policy, !self.dry_run).await?, Metrics::new()?);
+        let root = once::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+        let metrics = Metrics::new()?;
         let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = Parts {
             root,
-            policy: Arc::new(policy),
+            policy: loaded.policy,
             clock,
             metrics,
             // It is over before a clock could have settled.

@@ -3,12 +3,14 @@
 //! Promises one meaning of them for all that order something. Must never open a table.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::place::settings;
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::config::Config;
-use crate::policy::Policy;
-use crate::store::{Root, RootError};
+use crate::controls::Controls;
+use crate::policy::{LoadedPolicy, Policy};
+use crate::store::{ControlsVersion, Root, RootError, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Grounds {
@@ -23,7 +25,7 @@ pub(super) struct Grounds {
     config: PathBuf,
 }
 
-/// Root or policy cannot be told. Always a wrong use.
+/// Root or policy cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GroundsError {
     /// The configuration that should name them cannot be used.
@@ -35,6 +37,9 @@ pub(super) enum GroundsError {
     /// The root is none.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// The control log cannot be read.
+    #[error(transparent)]
+    Controls(StoreError),
     /// The policy cannot be read.
     #[error(transparent)]
     UnreadablePolicy(#[from] UnreadablePolicy),
@@ -58,13 +63,28 @@ impl Grounds {
         }
     }
 
-    /// The policy, checked.
+    /// The policy of the file, checked.
     pub(super) fn policy(&self) -> Result<Policy, GroundsError> {
+        Ok(Arc::unwrap_or_clone(self.loaded()?.policy))
+    }
+
+    /// The same with the texts that it was read from.
+    pub(super) fn loaded(&self) -> Result<LoadedPolicy, GroundsError> {
         let file = match &self.policy {
             Some(file) => file.clone(),
             None => self.config()?.policy,
         };
-        read_policy(&file)?.policy.ok_or(GroundsError::Policy { file })
+        read_policy(&file)?.loaded().ok_or(GroundsError::Policy { file })
+    }
+
+    /// The active policy of the root, whatever the file says; that of the file where none is active yet. For orders that must
+    /// not wait until somebody has found the right file.
+    pub(super) async fn active_policy(&self, root: &Root) -> Result<Policy, GroundsError> {
+        let controls = Controls::load(root, ControlsVersion(0)).await.map_err(GroundsError::Controls)?;
+        match controls.active().and_then(|(_, active)| active.text.checked("").policy) {
+            Some(policy) => Ok(policy),
+            None => self.policy(),
+        }
     }
 
     /// Returns the configuration, if there is one that can be used.

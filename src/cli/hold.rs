@@ -103,16 +103,19 @@ enum HoldError {
 impl HoldError {
     /// Whether the caller can mend it by asking otherwise.
     fn is_use(&self) -> bool {
-        matches!(
-            self,
-            Self::Grounds(_)
-                | Self::Subject(_)
-                | Self::Product(_)
-                | Self::When(_)
-                | Self::Use(_)
-                | Self::Place(PlaceError::Scope(ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant))
-                | Self::Place(PlaceError::Over(_))
-        )
+        !matches!(self, Self::Grounds(GroundsError::Controls(_)))
+            && matches!(
+                self,
+                Self::Grounds(_)
+                    | Self::Subject(_)
+                    | Self::Product(_)
+                    | Self::When(_)
+                    | Self::Use(_)
+                    | Self::Place(PlaceError::Scope(
+                        ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant
+                    ))
+                    | Self::Place(PlaceError::Over(_))
+            )
     }
 }
 
@@ -132,13 +135,13 @@ impl Args {
         runtime.block_on(async {
             match &self.command {
                 Command::Place(args) => {
-                    let policy = self.grounds.policy()?;
+                    let policy = self.grounds.active_policy(&root).await?;
                     let signature = signature(policy.version.clone(), now);
                     args.run(&root, &policy, &signature, self.output).await
                 }
                 Command::List { reveal, repair } => {
                     if *repair {
-                        let signature = signature(self.grounds.policy()?.version, now);
+                        let signature = signature(self.grounds.active_policy(&root).await?.version, now);
                         settle(&root, &signature).await?;
                         let sweep = self.grounds.config().map(|config| config.sweep).unwrap_or_default();
                         let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, &root);
@@ -150,7 +153,7 @@ impl Args {
                     listing::list(&root, now, *reveal, self.output).await
                 }
                 Command::Release { id } => {
-                    let signature = signature(self.grounds.policy()?.version, now);
+                    let signature = signature(self.grounds.active_policy(&root).await?.version, now);
                     let released = release(&root, id, &signature).await?;
                     let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
                     Ok(Outcome::done(match self.output {

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use super::grounds::{Grounds, GroundsError};
 use super::{Outcome, Output, json};
-use crate::controls::{Noted, Notice, NoticeError, NotifyError, Signature, SubjectError, consider, notify};
+use crate::controls::{
+    ActiveError, Noted, Notice, NoticeError, NotifyError, SharedControls, Signature, SubjectError, consider, notify,
+    require_active,
+};
 use crate::ids::{Bucket, BucketUnit, ProductKey};
 use crate::policy::{Calendar, Policy, Resolver, Trigger};
 use crate::problem::nearest;
@@ -33,6 +36,8 @@ pub(super) enum NoticeCliError {
     #[error(transparent)]
     Grounds(#[from] GroundsError),
     #[error(transparent)]
+    Active(#[from] ActiveError),
+    #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error("--at: {0:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
     When(String),
@@ -52,6 +57,7 @@ impl NoticeCliError {
     /// What the caller is told, and whether asking otherwise would mend it.
     pub(super) fn outcome(self) -> Outcome {
         match self {
+            Self::Active(error) if !error.is_other_policy() => Outcome::failure(format!("error: {error}\n")),
             Self::Notify(_) | Self::Store(_) | Self::Io(_) => Outcome::failure(format!("error: {self}\n")),
             error => Outcome::usage(error),
         }
@@ -88,6 +94,7 @@ impl Common {
         dry_run: bool,
     ) -> Result<Outcome, NoticeCliError> {
         let root = self.grounds.root()?;
+        require_active(&root, &SharedControls::new(root.clone()), &self.grounds.loaded()?).await?;
         let (at, trigger, named) = match &notice {
             Notice::ContractEnd { ended_at, products, .. } => (*ended_at, Trigger::ContractEnd, products.clone()),
             Notice::ConsentWithdrawal { withdrawn_at, products, .. } => {

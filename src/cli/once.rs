@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 use super::Outcome;
 use crate::app::{PolicyInUse, UnreadablePolicy, check_grace, read_policy};
 use crate::config::Config;
-use crate::controls::{ActiveError, SharedControls, check_active};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::controls::{ActiveError, SharedControls, Signature, record_active, require_active};
 use crate::ids::ProductKey;
-use crate::policy::Policy;
+use crate::policy::LoadedPolicy;
 use crate::problem::{Problem, Severity};
 use crate::store::{Root, RootError, UnfitError};
 use crate::telemetry;
@@ -56,7 +59,7 @@ impl OnceError {
     /// Whether asking otherwise would mend it.
     pub(super) fn is_use(&self) -> bool {
         match self {
-            Self::Active(error) => matches!(error, ActiveError::NotActive(_)),
+            Self::Active(error) => error.is_other_policy(),
             Self::Unfit(_) => false,
             _ => true,
         }
@@ -77,27 +80,35 @@ pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcom
 }
 
 /// The configuration and its policy, which must have the product that is asked for.
-pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(Config, Policy), OnceError> {
+pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(Config, LoadedPolicy), OnceError> {
     let config = Config::load(file).config.ok_or_else(|| OnceError::Config { file: file.to_owned() })?;
-    let checked = read_policy(&config.policy)?;
-    let policy = checked.policy.ok_or_else(|| OnceError::Policy { file: config.policy.clone() })?;
-    let mut problems = check_grace(&config, PolicyInUse { policy: &policy, text: &checked.text });
+    let loaded = read_policy(&config.policy)?.loaded();
+    let loaded = loaded.ok_or_else(|| OnceError::Policy { file: config.policy.clone() })?;
+    let mut problems = check_grace(&config, PolicyInUse { policy: &loaded.policy, text: &loaded.text });
     problems.retain(|problem| problem.severity == Severity::Error);
     if !problems.is_empty() {
         return Err(OnceError::Settings(problems));
     }
-    match product.filter(|key| policy.products.get(key).is_none_or(|product| product.records.is_none())) {
+    match product.filter(|key| loaded.policy.products.get(key).is_none_or(|product| product.records.is_none())) {
         Some(product) => Err(OnceError::Product { product: product.clone() }),
-        None => Ok((config, policy)),
+        None => Ok((config, loaded)),
     }
 }
 
-/// The root, on which that policy must be the active one. Where something is to be `written` the bucket is tried out too.
-pub(super) async fn root(config: &Config, policy: &Policy, written: bool) -> Result<Root, OnceError> {
+/// Returns the root, on which the policy must be the active one. Where something is to be written, at the time `written`, the
+/// bucket is tried out too, and the policy becomes the active one of a root that has none.
+pub(super) async fn root(
+    config: &Config,
+    loaded: &LoadedPolicy,
+    written: Option<DateTime<Utc>>,
+) -> Result<Root, OnceError> {
     let root = Root::open(&config.root, &config.store)?;
-    check_active(&SharedControls::new(root.clone()), policy).await?;
-    if written {
+    let controls = SharedControls::new(root.clone());
+    require_active(&root, &controls, loaded).await?;
+    if let Some(at) = written {
         root.check().await?;
+        let by = Signature { writer: Uuid::new_v4(), at, policy_version: loaded.policy.version.clone() };
+        record_active(&root, &controls, loaded, &by).await?;
     }
     Ok(root)
 }

@@ -12,7 +12,7 @@ use crate::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
 use crate::config::Config;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::policy::Policy;
+use crate::policy::LoadedPolicy;
 use crate::problem::{Problem, Severity};
 use crate::telemetry;
 
@@ -42,14 +42,15 @@ impl Args {
         telemetry::init(&config.log)?;
         warn(&checked.problems);
         let checked = read_policy(&config.policy)?;
-        let Some(policy) = checked.policy else { return Ok(checked.problems) };
-        warn(&checked.problems);
-        let problems = check(&config, PolicyInUse { policy: &policy, text: &checked.text });
+        let problems = checked.problems.clone();
+        let Some(loaded) = checked.loaded() else { return Ok(problems) };
+        warn(&problems);
+        let problems = check(&config, PolicyInUse { policy: &loaded.policy, text: &loaded.text });
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Ok(problems);
         }
         warn(&problems);
-        serve(config, policy)?;
+        serve(config, loaded)?;
         Ok(Vec::new())
     }
 }
@@ -68,12 +69,13 @@ fn warn(problems: &[Problem]) {
 }
 
 /// Runs an instance and its operations port until a signal comes.
-fn serve(config: Config, policy: Policy) -> anyhow::Result<()> {
+fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow::Result<()> {
     let listen = config.http.listen;
     let clock = clock();
     let app = App {
         config: Arc::new(config),
-        policy: Arc::new(policy),
+        policy,
+        text,
         health: Arc::new(Health::starting(Arc::clone(&clock))),
         metrics: Metrics::new()?,
         clock,

@@ -23,7 +23,7 @@ use crate::expiry::{
 };
 use crate::ids::{Deadline, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
-use crate::policy::Policy;
+use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 
 /// More is due than was done.
@@ -94,16 +94,17 @@ impl Args {
     }
 
     fn answer(&self, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let (config, policy) = once::configured(&self.config, self.product.as_ref())?;
+        let (config, loaded) = once::configured(&self.config, self.product.as_ref())?;
         if !self.dry_run && self.until.is_some_and(|until| until > clock.now()) {
             return Err(SweepCliError::Future);
         }
         let runtime = super::runtime()?;
-        runtime.block_on(self.sweep(&config, policy, clock))
+        runtime.block_on(self.sweep(&config, loaded, clock))
     }
 
-    async fn sweep(&self, config: &Config, policy: Policy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let (root, policy) = (once::root(config, &policy, !self.dry_run).await?, Arc::new(policy));
+    async fn sweep(&self, config: &Config, loaded: LoadedPolicy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
+        let root = once::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+        let policy = loaded.policy;
         let metrics = Metrics::new()?;
         let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
         let parts = Parts {

@@ -8,6 +8,7 @@ use super::control::Control;
 use super::log::Controls;
 use super::service::Signature;
 use super::settle::{NotInForce, SettleError, put_in_force};
+use super::stored::{StoredOtherwise, check_terms};
 use crate::failpoint;
 use crate::ids::{PolicyVersion, ProductKey};
 use crate::policy::{Checked, Policy, PolicyText};
@@ -36,6 +37,9 @@ pub enum ActivateError {
     /// Another policy became active since the caller looked.
     #[error("policy {0} became active meanwhile; look at `ebbtide policy plan` again")]
     Moved(PolicyVersion),
+    /// The tables were written under another policy than either of the two.
+    #[error(transparent)]
+    Stored(#[from] StoredOtherwise),
     /// The control log cannot be read or written. Whether the policy is in it, `policy history` tells.
     #[error(transparent)]
     Log(#[from] StoreError),
@@ -53,57 +57,70 @@ impl From<SettleError> for ActivateError {
     }
 }
 
-/// Activates `new` in the place of `old`, which the caller held it against. May be called again after any error.
+/// Activates `new` in the place of `old`, which the caller compared it with. May be called again after any error.
 pub async fn activate(
     root: &Root,
     (old, new): (&Checked, &Checked),
     by: &Signature,
 ) -> Result<Activated, ActivateError> {
     let (Some(before), Some(policy)) = (&old.policy, &new.policy) else { return Err(ActivateError::Faulty) };
-    let log = ControlLog::open(root);
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
-    let mut failed: Option<StoreError> = None;
-    let (version, control) = loop {
-        let active = controls.active().map(|(version, activation)| (version, activation.clone()));
-        if let Some((version, activation)) = &active
-            && (&activation.version, &activation.sha256) == (&policy.version, &policy.digest)
-        {
-            // By a call that was cut short, or by this one behind an error.
-            break (*version, Control::PolicyActivation(activation.clone()));
+    if controls.active().is_none() {
+        check_terms::<ActivateError>(root, &[before, policy]).await?;
+    }
+    let activation = PolicyActivation { instead_of: Some(old.text.clone()), ..activation(policy, &new.text, by) };
+    let (version, control) = append_activation(root, &mut controls, activation, |controls| {
+        unused(controls, before, policy)?;
+        match controls.active() {
+            Some((_, active)) if active.version != before.version => Err(ActivateError::Moved(active.version.clone())),
+            _ => Ok(()),
         }
-        if let Some(error) = failed.take() {
-            return Err(error.into());
-        }
-        unused(&controls, before, policy)?;
-        let instead_of = match active {
-            Some((_, active)) if active.version != before.version => return Err(ActivateError::Moved(active.version)),
-            Some(_) => None,
-            None => Some(old.text.clone()),
-        };
-        let control = Control::PolicyActivation(activation(policy, (&new.text, instead_of), by));
-        match log.append(controls.version().next(), &control.to_value()?).await {
-            Ok(version) => break (version, control),
-            Err(AppendError::Lost) => {}
-            Err(AppendError::Store(error)) => failed = Some(error),
-        }
-        controls.refresh(root, ControlsVersion(0)).await?;
-    };
+    })
+    .await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
     Ok(Activated { version: policy.version.clone(), control: version, tables })
 }
 
-fn activation(
-    policy: &Policy,
-    (text, instead_of): (&PolicyText, Option<PolicyText>),
-    by: &Signature,
-) -> PolicyActivation {
+/// Appends an activation to the control log unless it is the newest already: by a call that was cut short, or by this one before
+/// an error. `check` refuses it by all controls so far. What it takes the place of is left out where a control has it.
+pub(super) async fn append_activation<E: From<StoreError>>(
+    root: &Root,
+    controls: &mut Controls,
+    activation: PolicyActivation,
+    check: impl Fn(&Controls) -> Result<(), E>,
+) -> Result<(ControlsVersion, Control), E> {
+    let log = ControlLog::open(root);
+    let mut failed: Option<StoreError> = None;
+    loop {
+        if let Some((version, active)) = controls.active()
+            && (&active.version, &active.sha256) == (&activation.version, &activation.sha256)
+        {
+            return Ok((version, Control::PolicyActivation(active.clone())));
+        }
+        if let Some(error) = failed.take() {
+            return Err(error.into());
+        }
+        check(controls)?;
+        let instead_of = activation.instead_of.clone().filter(|_| controls.active().is_none());
+        let control = Control::PolicyActivation(PolicyActivation { instead_of, ..activation.clone() });
+        match log.append(controls.version().next(), &control.to_value()?).await {
+            Ok(version) => return Ok((version, control)),
+            Err(AppendError::Lost) => {}
+            Err(AppendError::Store(error)) => failed = Some(error),
+        }
+        controls.refresh(root, ControlsVersion(0)).await?;
+    }
+}
+
+/// Returns the activation of a policy.
+pub(super) fn activation(policy: &Policy, text: &PolicyText, by: &Signature) -> PolicyActivation {
     PolicyActivation {
         version: policy.version.clone(),
         sha256: policy.digest.clone(),
         activated_at: by.at,
         text: text.clone(),
-        instead_of,
+        instead_of: None,
     }
 }
 

@@ -8,10 +8,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::log::Controls;
-use super::shared::SharedControls;
 use crate::ids::PolicyVersion;
 use crate::policy::{Policy, PolicyDigest, PolicyText};
-use crate::store::{ControlsVersion, StoreError};
+use crate::store::ControlsVersion;
 
 /// A policy takes force in every table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +29,7 @@ pub struct PolicyActivation {
     pub instead_of: Option<PolicyText>,
 }
 
-/// A policy that may not be gone by.
+/// A policy that may not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotActive {
     /// It was active, and is no longer.
@@ -43,8 +42,8 @@ pub enum NotActive {
     },
     /// It has never been activated.
     #[error(
-        "policy {own} is not activated; {active} is active: start with it, or activate the other with \
-         `ebbtide policy activate`"
+        "policy {own} is not activated; {active} is active: start with it (`ebbtide policy history --show {active}` prints \
+         it), or see with `ebbtide policy plan` what {own} changes and put it in force with `ebbtide policy activate`"
     )]
     Never {
         /// The policy in hand.
@@ -54,24 +53,14 @@ pub enum NotActive {
     },
     /// Another text was activated under its version.
     #[error(
-        "policy {own} is not what was activated as {own}: its text or a schema that it names is another; restore them, or \
-         give what is new a version of its own and activate that"
+        "policy {own} is not what was activated as {own}: its text or a schema that it names is another; restore them \
+         (`ebbtide policy history --show {own}` prints the text), or give the new text a version of its own, see with \
+         `ebbtide policy plan` what it changes and put it in force with `ebbtide policy activate`"
     )]
     OtherText {
         /// The policy in hand.
         own: PolicyVersion,
     },
-}
-
-/// Why it cannot be said that a policy is the active one.
-#[derive(Debug, thiserror::Error)]
-pub enum ActiveError {
-    /// It is not.
-    #[error(transparent)]
-    NotActive(#[from] NotActive),
-    /// The control log cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl Controls {
@@ -80,7 +69,7 @@ impl Controls {
         self.iter().filter_map(|(version, control)| Some((*version, control.activation()?)))
     }
 
-    /// The active policy; `None` before the first activation: then any is gone by.
+    /// The active policy; `None` in a root where no instance was ever started.
     #[must_use]
     pub fn active(&self) -> Option<(ControlsVersion, &PolicyActivation)> {
         self.activations().next_back()
@@ -113,9 +102,4 @@ impl Controls {
             texts.filter_map(|text| text.checked("").policy.map(Arc::new)).collect()
         })
     }
-}
-
-/// Refuses a policy that is not the active one of the root whose controls these are. Before the first activation any policy is.
-pub async fn check_active(controls: &SharedControls, policy: &Policy) -> Result<(), ActiveError> {
-    Ok(controls.newest(ControlsVersion(0)).await?.check_active(policy)?)
 }

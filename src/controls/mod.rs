@@ -7,6 +7,7 @@
 
 mod activate;
 mod activation;
+mod active;
 mod control;
 mod covering;
 mod forget;
@@ -17,11 +18,13 @@ mod notify;
 mod service;
 mod settle;
 mod shared;
+mod stored;
 mod subject;
 mod triggers;
 
 pub use activate::{ActivateError, Activated, activate};
-pub use activation::{ActiveError, NotActive, PolicyActivation, check_active};
+pub use activation::{NotActive, PolicyActivation};
+pub use active::{ActiveError, NotActiveHere, record_active, require_active};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, ForgetReport, forget};
@@ -32,6 +35,7 @@ pub use notify::{Noted, NotifyError, consider, notify};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, Settler, settle, standing};
 pub use shared::SharedControls;
+pub use stored::StoredOtherwise;
 pub use subject::{IdentifierKind, Subject, SubjectError};
 pub use triggers::{InForce, Notices};
 

@@ -27,7 +27,7 @@ use crate::config::{Config, Surroundings};
 use crate::health::Health;
 use crate::ids::{ProductKey, Topic};
 use crate::metrics::{Metrics, MetricsError};
-use crate::policy::{self, Policy};
+use crate::policy::{self, LoadedPolicy, Policy};
 use crate::problem::Problem;
 use crate::store::residue::SearchError;
 use crate::store::{Root, RootError, ViewError, audit};
@@ -131,7 +131,7 @@ pub async fn run(
     screen: &mut dyn Screen,
     stop: watch::Receiver<bool>,
 ) -> Result<Summary, DemoError> {
-    let policy = Arc::new(shipped_policy()?);
+    let LoadedPolicy { policy, text } = shipped_policy()?;
     let broker = Broker::start(topics(&policy))?;
     let config = configuration(&options, broker.servers())?;
     let root = Root::parse(&config.root)?;
@@ -142,6 +142,7 @@ pub async fn run(
     let app = App {
         config: Arc::new(config),
         policy: Arc::clone(&policy),
+        text,
         clock: Arc::clone(&clock),
         metrics: metrics.clone(),
         health: Arc::new(Health::starting(Arc::clone(&clock))),
@@ -236,9 +237,10 @@ impl Show<'_> {
     }
 }
 
-fn shipped_policy() -> Result<Policy, DemoError> {
+fn shipped_policy() -> Result<LoadedPolicy, DemoError> {
     let checked = policy::parse("policy.yaml", POLICY, &Shipped);
-    checked.policy.ok_or(DemoError::Files(checked.problems))
+    let problems = checked.problems.clone();
+    checked.loaded().ok_or(DemoError::Files(problems))
 }
 
 fn has_records(policy: &Policy, product: &ProductKey) -> bool {

@@ -15,14 +15,17 @@ mod text;
 
 pub use calendar::Calendar;
 pub use deadline::deadline;
-pub use diff::{Change, Diff, FieldDiff, Kind, Moved, Pairs, Presence, ProductDiff, Refusal, TermDiff, Told, diff};
+pub use diff::{
+    Change, Diff, FieldDiff, Kind, Moved, Pairs, Presence, ProductDiff, Refusal, TermDiff, Told, countries, diff,
+    differences,
+};
 pub use explain::{Ask, ExplainError, Explained, Explanation, Lost, explain};
 pub use model::*;
 pub use parse::{Checked, SchemaSource, parse};
 pub use profile::{Profile, Term, Triggered};
 pub use resolve::{Answer, Question, Resolver, TenantClass, resolve};
 pub use tags::{EXPIRES, TAGS, is_tag};
-pub use text::{PolicyDigest, PolicyText, Spot};
+pub use text::{LoadedPolicy, PolicyDigest, PolicyText, Spot};
 
 /// The JSON Schema (draft 2020-12) of a policy file, for editors.
 pub const JSON_SCHEMA: &str = include_str!("../../config/policy.schema.json");

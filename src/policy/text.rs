@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::model::Policy;
 use super::parse::{Checked, SchemaSource, parse};
 use crate::ids::RuleId;
 use crate::problem::At;
@@ -34,6 +35,24 @@ pub struct PolicyText {
     pub yaml: String,
     /// The schemas, by the path that the policy names them by.
     pub schemas: BTreeMap<String, String>,
+}
+
+/// A policy without errors, and the texts that it was read from.
+#[derive(Debug, Clone)]
+pub struct LoadedPolicy {
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Its texts.
+    pub text: PolicyText,
+}
+
+impl Checked {
+    /// Returns the policy with its texts; `None` if it has errors.
+    #[must_use]
+    pub fn loaded(self) -> Option<LoadedPolicy> {
+        let Checked { policy, text, .. } = self;
+        policy.map(|policy| LoadedPolicy { policy: Arc::new(policy), text })
+    }
 }
 
 /// A place in a policy file.

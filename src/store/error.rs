@@ -3,7 +3,7 @@
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::TransactionError;
 
-use crate::ids::TopicPartition;
+use crate::ids::{Category, PolicyVersion, TopicPartition};
 
 /// The store could not be read or written, or holds what this version does not understand.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +132,25 @@ pub enum CommitError {
     PolicyMoved {
         /// The version of the active one.
         active: String,
+    },
+    /// The table records other columns for the categories of that policy: its text was edited and its version was not. Nothing may
+    /// be made under it.
+    #[error(
+        "policy {version} has its columns in other categories here than in the table: its text was edited under its version; \
+         start with the text that `ebbtide policy history --show {version}` prints, or give the new one a version of its own \
+         and see `ebbtide policy plan`"
+    )]
+    OtherColumns {
+        /// The version of the policy.
+        version: PolicyVersion,
+    },
+    /// It would clear the deadline of a category although one of its columns stays. Nothing of it may land.
+    #[error("it would clear the deadline of {category} although its column {column} stays")]
+    DeadlineCleared {
+        /// The category.
+        category: Category,
+        /// The column that stays.
+        column: String,
     },
     /// The table's columns are no longer those that the segments were written for. Open the table again.
     #[error("the table's columns moved")]

@@ -48,6 +48,6 @@ pub use table::{
 };
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview, Place, Sought,
-    Standing, State, Step, Story, ViewError, Wanted, audit, history, leftovers, newest_commit, products, show,
-    takes_in, why,
+    Standing, State, Step, StoredTags, Story, ViewError, Wanted, audit, history, leftovers, newest_commit, products,
+    show, stored_columns, stored_tags, takes_in, why,
 };

@@ -61,13 +61,15 @@ fn tell(folder: &Path, first: u64, count: u64) {
     let (mut world, mut told) = (None, 0);
     for line in said.lines() {
         let answer = match serde_json::from_str(&line.unwrap()).unwrap() {
-            Step::Open { folder, policy, now, ahead } => match World::open(&folder, &policy, instant(now), &ahead) {
-                Ok(opened) => {
-                    world = Some(opened);
-                    json!({ "refused": [] })
+            Step::Open { folder, policy, now, ahead } => {
+                match runtime.block_on(World::open(&folder, &policy, instant(now), &ahead)) {
+                    Ok(opened) => {
+                        world = Some(opened);
+                        json!({ "refused": [] })
+                    }
+                    Err(refused) => json!({ "refused": refused }),
                 }
-                Err(refused) => json!({ "refused": refused }),
-            },
+            }
             Step::End { histories } => {
                 told = histories;
                 json!({})

@@ -66,3 +66,61 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     fresh.stop();
     println!("{}", scene.check(&[before, after], WITH_SPARK));
 }
+
+/// The policy with other texts under its version: a column in another category, a rule that keeps less long, a comment.
+fn edits(text: &str) -> [(&'static str, String, &'static str); 3] {
+    let moved = text.replacen("      recipient: phone_number\n", "      recipient: traffic_data\n", 1);
+    let shorter = text.replacen("keep: 6 months", "keep: 5 months", 1);
+    assert!(moved != text && shorter != text, "the shipped policy has both");
+    [
+        ("moved", moved, "field recipient: phone_number -> traffic_data"),
+        ("shorter", shorter, "5 months"),
+        ("comment", format!("# As agreed.\n{text}"), "line 1 of the policy file"),
+    ]
+}
+
+#[test]
+fn text_edited_under_its_version_is_refused_by_instances_and_commands() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let mut first = scene.start("first", &[]);
+    let before = scene.produce(300, 0, "before").finish(Duration::from_secs(60));
+    scene.caught_up(Duration::from_secs(60), &mut [&mut first.process]);
+    let (policy, config) = (scene.policy.clone(), scene.config().display().to_string());
+    let text = fs::read_to_string(&policy).unwrap();
+    let (code, listed) = says(args!["policy", "history", "--config", config]);
+    assert!(code == 0 && listed.contains("active since"), "{listed}");
+    let version = listed.split_whitespace().next().unwrap().to_owned();
+    assert_eq!(says(args!["policy", "history", "--show", version, "--config", config]).1, text);
+
+    for (name, edited, differs) in edits(&text) {
+        scene.policy = scene.scratch.join(format!("{name}.yaml"));
+        fs::write(&scene.policy, edited).unwrap();
+        let mut second = scene.start(name, &[]);
+        let status = second.process.wait(Duration::from_secs(60));
+        let said = second.process.log();
+        assert!(status.code() == Some(1) && said.contains(differs) && said.contains("ebbtide policy plan"), "{said}");
+        let config = scene.config().display().to_string();
+        for words in [
+            args!["sweep"].to_vec(),
+            args!["compact"].to_vec(),
+            args!["contract", "end", "customer-1", "--at", "2026-01-01"].to_vec(),
+            args!["consent", "withdraw", "--subject", "phone:+31612345678", "--at", "2026-01-01"].to_vec(),
+        ] {
+            let (code, said) = says(&[words.clone(), args!["--config", config].to_vec()].concat());
+            assert!(code == 2 && said.contains(differs), "{words:?}: {code} {said}");
+        }
+    }
+    assert!(first.process.ended().is_none());
+    let config = scene.config().display().to_string();
+    let until = "2099-01-01";
+    let hold = args![
+        "hold", "place", "--case", "1", "--basis", "order", "--until", until, "--tenant", "t", "--config", config
+    ];
+    let (code, said) = says(hold);
+    assert_eq!(code, 0, "an order does not wait for the right file: {said}");
+    scene.policy = policy;
+    let after = scene.produce(300, 0, "after").finish(Duration::from_secs(60));
+    scene.caught_up(Duration::from_secs(60), &mut [&mut first.process]);
+    first.stop();
+    scene.check(&[before, after], "duckdb");
+}

@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::planning::{plan, told};
 use super::standing::{ChangeError, Standing, read_new};
 use crate::cli::{Outcome, Output, json, runtime};
-use crate::controls::{Signature, activate};
+use crate::controls::{Controls, SharedControls, Signature, activate, record_active};
 use crate::expiry::{Effects, examine};
 use crate::ids::{PolicyVersion, ProductKey};
+use crate::policy::Checked;
+use crate::store::{ControlsVersion, Root, products};
 
 /// Put a new policy in force: record it, with its schemas, and commit it in every table.
 ///
@@ -59,6 +61,9 @@ impl Args {
             Err(outcome) => return Ok(outcome),
         };
         runtime()?.block_on(async {
+            if self.is_first(&root, &new).await? {
+                return self.record(&root, new, now).await;
+            }
             let old = self.standing.policy(&root).await?;
             let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
             let diff = examine(&root, before, after).await?;
@@ -68,18 +73,44 @@ impl Args {
             }
             let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: after.version.clone() };
             let done = activate(&root, (&old, &new), &by).await?;
-            Ok(Outcome::done(match self.output {
-                Output::Json => json(&Active { version: &done.version, control: done.control.0, tables: &done.tables }),
-                Output::Text => {
-                    let tables: Vec<&str> = done.tables.iter().map(ProductKey::as_str).collect();
-                    format!(
-                        "policy {} is active in {}, as control {}; start the instances with it\n",
-                        done.version,
-                        if tables.is_empty() { "no table yet".to_owned() } else { tables.join(", ") },
-                        done.control.0
-                    )
-                }
-            }))
+            let (version, control) = (&done.version, done.control.0);
+            Ok(self.done(&Active { version, control, tables: &done.tables }))
+        })
+    }
+
+    /// True if there is no policy to compare with: none is active, and the root has no table or the new one is the one that is
+    /// configured.
+    async fn is_first(&self, root: &Root, new: &Checked) -> Result<bool, ChangeError> {
+        if Controls::load(root, ControlsVersion(0)).await?.active().is_some() {
+            return Ok(false);
+        }
+        if products(root).await?.is_empty() {
+            return Ok(true);
+        }
+        let old = self.standing.policy(root).await?;
+        Ok(old.policy.zip(new.policy.as_ref()).is_some_and(|(old, new)| old.digest == new.digest))
+    }
+
+    /// Records the policy as the first active one, as the first start of an instance does.
+    async fn record(&self, root: &Root, new: Checked, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+        let loaded = new.loaded().ok_or(ChangeError::NoPolicy)?;
+        let version = &loaded.policy.version;
+        let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: version.clone() };
+        let controls = SharedControls::new(root.clone());
+        record_active(root, &controls, &loaded, &by).await?;
+        let control = controls.newest(ControlsVersion(0)).await?.active().map_or(0, |(control, _)| control.0);
+        Ok(self.done(&Active { version, control, tables: &products(root).await? }))
+    }
+
+    fn done(&self, active: &Active<'_>) -> Outcome {
+        let Active { version, control, tables } = active;
+        let tables: Vec<&str> = tables.iter().map(ProductKey::as_str).collect();
+        let tables = if tables.is_empty() { "no table yet".to_owned() } else { tables.join(", ") };
+        Outcome::done(match self.output {
+            Output::Json => json(active),
+            Output::Text => {
+                format!("policy {version} is active in {tables}, as control {control}; start the instances with it\n")
+            }
         })
     }
 }

@@ -73,7 +73,7 @@ impl Args {
             let _ = writeln!(out, "{version}  {state} since {at}, control {control}, sha256 {sha256}");
         }
         if listed.is_empty() {
-            out.push_str("No policy was activated: each instance goes by the one that it is started with.\n");
+            out.push_str("No policy is active yet: the first start of an instance records its own.\n");
         }
         Ok(Outcome::done(out))
     }

@@ -11,13 +11,13 @@ use crate::cli::report::counted;
 use crate::cli::{Outcome, Output, json, runtime};
 use crate::expiry::{ColumnEffect, Effect, Effects, MovedFields, Movement, Progress, survey};
 use crate::ids::Country;
-use crate::policy::{Change, Checked, Class, FieldDiff, Presence, ProductDiff, TermDiff, Told};
+use crate::policy::{Checked, Presence, ProductDiff, countries};
 use crate::problem::Problem;
 
 /// Say what a new policy does to what is stored: which deadlines move, what is due at once, what is kept longer, which columns
 /// go, and how many bytes it takes to write the tags anew. Changes nothing.
 ///
-/// The new policy is held against the active one; before the first activation, against the one that is configured. Segments
+/// The new policy is compared with the active one; where none is active yet, with the one that is configured. Segments
 /// whose records all fare alike are not opened; of others only jurisdiction and tenant are read.
 ///
 /// Exit code 0: it can be activated. 1: it cannot, and why. 2: a wrong use.
@@ -144,10 +144,10 @@ fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String
     let _ = writeln!(out, "\n{key}{what}");
     for field in fields {
         let effect = effect.and_then(|effect| effect.columns.iter().find(|of| of.change == *field));
-        let _ = writeln!(out, "  {}{}", field_text(field), effect.map(column_text).unwrap_or_default());
+        let _ = writeln!(out, "  {field}{}", effect.map(column_text).unwrap_or_default());
     }
     for term in terms {
-        let _ = writeln!(out, "  {}", term_text(term));
+        let _ = writeln!(out, "  {term}");
     }
     if let Some((before, after)) = ends {
         let or = |end: &Option<String>| end.clone().unwrap_or_else(|| "nothing".to_owned());
@@ -162,22 +162,7 @@ fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String
         let _ = writeln!(out, "  subjects come to their canonical form: {records}");
     }
     for MovedFields { category, jurisdictions, movement } in moved {
-        let _ = writeln!(out, "  stored {category}{}: {}", of(jurisdictions), movement_text(movement));
-    }
-}
-
-fn class_text(class: &Class) -> &str {
-    class.category().map_or("none", |category| category.as_str())
-}
-
-fn field_text(field: &FieldDiff) -> String {
-    match field {
-        FieldDiff::Added { column, class } => format!("field {column} comes: {}", class_text(class)),
-        FieldDiff::Removed { column, class } => format!("field {column} goes (was {})", class_text(class)),
-        FieldDiff::Renamed { from, to } => format!("field {from} becomes {to}"),
-        FieldDiff::Reclassified { column, from, to } => {
-            format!("field {column}: {} -> {}", class_text(from), class_text(to))
-        }
+        let _ = writeln!(out, "  stored {category}{}: {}", countries(jurisdictions), movement_text(movement));
     }
 }
 
@@ -197,35 +182,4 @@ fn movement_text(movement: &Movement) -> String {
     });
     let later = (*later > 0).then(|| format!("{} kept longer", counted(*later, "field")));
     earlier.into_iter().chain(later).collect::<Vec<_>>().join(", ")
-}
-
-fn term_text(term: &TermDiff) -> String {
-    let TermDiff { category, jurisdictions, tenants, before, after, change } = term;
-    let words = |told: &Option<Told>| {
-        told.as_ref().map_or("nothing".to_owned(), |told| {
-            format!("{} {} from {} ({})", told.boundary, told.keep, told.trigger, told.rule)
-        })
-    };
-    let change = match change {
-        Change::Same | Change::Added | Change::Removed => String::new(),
-        Change::Reworded => ": the same deadlines".to_owned(),
-        Change::Shorter => ": shorter".to_owned(),
-        Change::Longer => ": longer".to_owned(),
-        Change::Mixed => ": some shorter, some longer".to_owned(),
-    };
-    let tenants = match tenants.as_slice() {
-        [] => String::new(),
-        [one] => format!(" of {one}"),
-        [one, rest @ ..] => format!(" of {one} and {}", counted(rest.len() as u64, "more tenant")),
-    };
-    format!("{category}{}{tenants}: {} -> {}{change}", of(jurisdictions), words(before), words(after))
-}
-
-/// ` in NL, BE`.
-fn of(jurisdictions: &[Country]) -> String {
-    match jurisdictions.len() {
-        0 => String::new(),
-        1..=6 => format!(" in {}", jurisdictions.iter().map(Country::as_str).collect::<Vec<_>>().join(", ")),
-        more => format!(" in {} and {} more countries", jurisdictions[0], more - 1),
-    }
 }

@@ -1,4 +1,4 @@
-//! Which policy a new one is held against: the active one, or before the first activation the one that is configured.
+//! The policy that a new one is compared with: the active one, or in a root without one the one that is configured.
 //!
 //! Promises that what was activated is read from the control log, whatever became of its files.
 
@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use crate::app::{UnreadablePolicy, read_policy};
 use crate::cli::place::{Place, PlaceError};
 use crate::cli::{Outcome, Output, report};
-use crate::controls::{ActivateError, Controls};
+use crate::controls::{ActivateError, ActiveError, Controls};
 use crate::expiry::SurveyError;
 use crate::policy::Checked;
 use crate::store::{ControlsVersion, Root, StoreError};
 
-/// The root, and the policy in use before the first activation.
+/// The root, and the policy in use where none is active yet.
 #[derive(Debug, clap::Args)]
 pub(super) struct Standing {
     #[command(flatten)]
     pub(super) place: Place,
-    /// The policy in use, before the first activation; without it, `policy` of the configuration. Afterwards the control log
-    /// tells.
+    /// The policy that the tables were written under, where none is active yet; without it, `policy` of the configuration. Not
+    /// used once a policy is active: the control log has its text.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
@@ -41,6 +41,8 @@ pub(super) enum ChangeError {
     #[error(transparent)]
     Activate(#[from] ActivateError),
     #[error(transparent)]
+    Record(#[from] ActiveError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
     Threads(#[from] std::io::Error),
@@ -50,7 +52,10 @@ impl ChangeError {
     pub(super) fn outcome(self) -> Outcome {
         match &self {
             Self::Place(_) | Self::Unreadable(_) | Self::NoPolicy | Self::Faulty { .. } => Outcome::usage(self),
-            Self::Activate(ActivateError::Used(_) | ActivateError::Faulty) => Outcome::usage(self),
+            Self::Activate(ActivateError::Used(_) | ActivateError::Faulty | ActivateError::Stored(_)) => {
+                Outcome::usage(self)
+            }
+            Self::Record(error) if error.is_other_policy() => Outcome::usage(self),
             _ => Outcome::failure(format!("error: {self}\n")),
         }
     }

@@ -163,6 +163,11 @@ impl Lane {
                     let why = format!("policy {own} is no longer active; {active} is: start with it");
                     return Err(Rejoin { why, for_good: true });
                 }
+                CommitError::OtherColumns { .. } => {
+                    self.count(&product, "conflict");
+                    self.tables.discard(&product, batch.segments.clone());
+                    return Err(Rejoin { why: error.to_string(), for_good: true });
+                }
                 _ => {
                     self.count(&product, "conflict");
                     tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");

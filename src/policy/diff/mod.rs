@@ -8,12 +8,14 @@ mod model;
 mod refuse;
 mod terms;
 mod windows;
+mod words;
 
 use std::collections::BTreeSet;
 
 pub use fields::Moved;
 pub use model::{Change, Diff, FieldDiff, Presence, ProductDiff, Refusal, TermDiff, Told};
 pub use terms::{Kind, Pairs};
+pub use words::{countries, differences};
 
 use super::calendar::Calendar;
 use super::model::Policy;

@@ -40,6 +40,11 @@ pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
     told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
 }
 
+/// The policy of all rows of a segment by its statistics; `None` where they have several, or none is named.
+pub fn told_policy(stats: &str) -> Option<PolicyVersion> {
+    Interner::default().told(stats)?.policy_version
+}
+
 impl Interner {
     /// `has_deadlines`: whether segments of the table can have any.
     pub(super) fn new(has_deadlines: bool) -> Interner {

@@ -6,7 +6,7 @@
 mod intern;
 mod stored;
 
-pub(super) use intern::told_deadlines;
+pub(super) use intern::{told_deadlines, told_policy};
 pub use stored::StoredSegment;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,17 +19,21 @@ use crate::store::segment::Segment;
 impl Table {
     /// The actions of a change's entry, but for the commit's own.
     pub(super) fn actions(&self, change: &Change<'_>) -> Result<Vec<Action>, StoreError> {
-        let mut actions: Vec<Action> = self.new_profiles(change.segments)?.map(Action::Metadata).into_iter().collect();
+        let mut actions: Vec<Action> = self.new_properties(change)?.map(Action::Metadata).into_iter().collect();
         actions.extend(change.actions.iter().cloned());
         let (at, changes) = (change.evidence.at.timestamp_millis(), change.evidence.changes_data());
         actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at, changes))));
         Ok(actions)
     }
 
-    /// The table's metadata with the text of profiles that it does not explain yet; `None` if it explains them all.
-    fn new_profiles(&self, segments: &[Segment]) -> Result<Option<Metadata>, StoreError> {
-        let mut changed = None;
-        for home in segments.iter().map(|segment| &segment.home) {
+    /// The table's metadata with the text of profiles that it does not explain yet, and with the columns of the policy that the
+    /// change is made under; `None` if it has them all.
+    fn new_properties(&self, change: &Change<'_>) -> Result<Option<Metadata>, StoreError> {
+        let mut changed = match change.segments {
+            [] => None,
+            _ => self.with_columns(&self.state.metadata, &change.evidence.policy_version)?,
+        };
+        for home in change.segments.iter().map(|segment| &segment.home) {
             let Some(text) = &home.profile_text else { continue };
             let key = format!("ebbtide.profile.{}", home.profile);
             let now = changed.as_ref().unwrap_or(&self.state.metadata);

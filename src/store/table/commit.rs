@@ -18,6 +18,7 @@ use super::{Advance, ControlsVersion, IngestCommit, Table};
 use crate::ids::PolicyVersion;
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
+use crate::store::index::StoredSegment;
 use crate::store::log::read_entry;
 use crate::store::objects::MayLand;
 use crate::store::segment::Segment;
@@ -30,6 +31,8 @@ const LOOKING: usize = 16;
 pub(super) struct Change<'a> {
     /// The files that it adds.
     pub(super) segments: &'a [Segment],
+    /// The segments that it removes.
+    pub(super) removes: &'a [StoredSegment],
     /// The controls under which it was made.
     pub(super) controls: ControlsVersion,
     pub(super) evidence: &'a Evidence,
@@ -54,6 +57,7 @@ impl Table {
         check(&batch).map_err(CommitError::Store)?;
         let change = Change {
             segments: &batch.segments,
+            removes: &[],
             controls: batch.controls,
             evidence: &batch.evidence,
             actions: offsets(&batch.advances, batch.evidence.at),
@@ -134,6 +138,7 @@ impl Table {
             (Some(stored), None) => stored.is_nullable(),
             _ => false,
         };
+        self.check_categories(change)?;
         let partitioned = self.state.metadata.partition_columns() == PARTITION_COLUMNS.as_slice();
         if partitioned && change.segments.iter().flat_map(|segment| &segment.contents.columns).all(still_fits) {
             Ok(())

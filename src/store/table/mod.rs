@@ -4,6 +4,7 @@
 
 mod actions;
 mod attempt;
+mod categories;
 mod commit;
 mod controls;
 mod known_tables;

@@ -10,6 +10,7 @@ use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Action, Metadata, MetadataExt, StructType, Transaction};
 
 use super::actions::evidence_info;
+use super::categories::CategoryColumns;
 use super::open::{STATS_COLUMNS, creation, delta_schema, stats_columns, widened, write_entry};
 use super::{ControlsVersion, Table};
 use crate::failpoint;
@@ -99,9 +100,14 @@ fn txns(taking: &TakesForce, controls: i64) -> [Action; 3] {
         .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
 
-fn named(metadata: Metadata, taking: &TakesForce) -> Result<Metadata, StoreError> {
+/// The metadata with the policy named, and with the columns that its categories have.
+fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &TakesForce) -> Result<Metadata, StoreError> {
     let named = metadata.add_config_key(POLICY.to_owned(), taking.policy.to_string());
-    named.map_err(|error| StoreError::Delta(Box::new(error.into())))
+    let named = named.map_err(|error| StoreError::Delta(Box::new(error.into())))?;
+    match spec {
+        Some(spec) => CategoryColumns::of_spec(spec).record(named, &taking.policy),
+        None => Ok(named),
+    }
 }
 
 fn change(
@@ -121,7 +127,7 @@ fn change(
     evidence.commit = uuid::Uuid::new_v4();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
     let info = evidence_info(&evidence, state.version).map_err(CommitError::Store)?;
-    let metadata = named(metadata, taking).map_err(CommitError::Store)?;
+    let metadata = named(metadata, columns.map(|(spec, _)| spec), taking).map_err(CommitError::Store)?;
     Ok([info, Action::Metadata(metadata)].into_iter().chain(txns(taking, state.controls())).collect())
 }
 
@@ -131,7 +137,9 @@ fn made(spec: &TableSpec, schema: &StructType, taking: &TakesForce) -> Result<Ve
     let mut actions = Vec::with_capacity(made.len() + 3);
     for action in made {
         actions.push(match action {
-            Action::Metadata(metadata) => Action::Metadata(named(metadata, taking).map_err(CommitError::Store)?),
+            Action::Metadata(metadata) => {
+                Action::Metadata(named(metadata, Some(spec), taking).map_err(CommitError::Store)?)
+            }
             action => action,
         });
     }

@@ -49,6 +49,7 @@ impl Table {
         let removed = rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes)));
         let change = Change {
             segments: &rewrite.adds,
+            removes: &rewrite.removes,
             controls: rewrite.controls,
             evidence: &rewrite.evidence,
             actions: removed.chain(rewrite.renewed.then(|| noted(ControlsVersion(0)))).collect(),

@@ -6,12 +6,14 @@ mod audit;
 mod history;
 mod leftovers;
 mod show;
+mod tagged;
 mod why;
 
 pub use audit::{Audit, Break, audit};
 pub use history::{Happened, Happening, History, Wanted, history};
 pub use leftovers::{Leftovers, leftovers, newest_commit};
 pub use show::{Ahead, NextOffset, Overview, show};
+pub use tagged::{StoredTags, stored_columns, stored_tags};
 pub use why::{Fate, Known, Place, Sought, Standing, State, Step, Story, takes_in, why};
 
 use std::collections::HashMap;

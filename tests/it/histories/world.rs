@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide::clock::{Clock, ManualClock};
-use ebbtide::controls::{Noted, Notice, Order, Scope, Signature, TimeRange, activate, notify, place, release};
+use ebbtide::controls::{
+    Noted, Notice, Order, Scope, SharedControls, Signature, TimeRange, activate, notify, place, record_active, release,
+};
 use ebbtide::expiry::examine;
 use ebbtide::policy::{Checked, Policy, SchemaSource, parse};
 use ebbtide::store::{Root, audit};
@@ -92,8 +94,8 @@ pub struct World {
 }
 
 impl World {
-    /// An empty table under the policy; what is wrong with the policy otherwise.
-    pub fn open(folder: &Path, policy: &Path, now: DateTime<Utc>, ahead: &[i64]) -> Result<World, String> {
+    /// An empty root with the policy active, as the first start of an instance leaves it; what is wrong with the policy otherwise.
+    pub async fn open(folder: &Path, policy: &Path, now: DateTime<Utc>, ahead: &[i64]) -> Result<World, String> {
         let checked = read(policy)?;
         let policy = Arc::new(checked.policy.clone().unwrap());
         let root = Root::parse(folder.join("root").to_str().unwrap()).unwrap();
@@ -103,6 +105,9 @@ impl World {
             if number == 0 && *ahead == 0 { instance.alone() } else { instance }
         };
         let instances = ahead.iter().enumerate().map(instance).collect();
+        let by = Signature { writer: Uuid::nil(), at: now, policy_version: policy.version.clone() };
+        let loaded = checked.clone().loaded().unwrap();
+        record_active(&root, &SharedControls::new(root.clone()), &loaded, &by).await.unwrap();
         Ok(World { root, checked, policy, clock, instances })
     }
 
