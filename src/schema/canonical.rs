@@ -5,17 +5,19 @@
 
 use serde_json::{Map, Value};
 
+use super::name::{full, split};
+
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
 /// CRC-64-AVRO of the parsing canonical form of `schema`.
 pub(super) fn fingerprint(schema: &Value) -> u64 {
     let mut form = String::new();
-    write(schema, None, &mut form);
+    write(schema, "", &mut form);
     crc64(form.as_bytes())
 }
 
-/// Appends the canonical form of `schema`, which stands in `namespace`, to `form`.
-fn write(schema: &Value, namespace: Option<&str>, form: &mut String) {
+/// Appends the canonical form of `schema`, which is written in `namespace` (empty for none), to `form`.
+fn write(schema: &Value, namespace: &str, form: &mut String) {
     match schema {
         Value::String(name) if PRIMITIVES.contains(&name.as_str()) => text(name, form),
         Value::String(name) => text(&full(name, namespace), form),
@@ -25,7 +27,7 @@ fn write(schema: &Value, namespace: Option<&str>, form: &mut String) {
     }
 }
 
-fn named_or_plain(object: &Map<String, Value>, namespace: Option<&str>, form: &mut String) {
+fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut String) {
     let kind = object.get("type").unwrap_or(&Value::Null);
     let of = |key: &str| object.get(key).unwrap_or(&Value::Null);
     let empty = Vec::new();
@@ -39,15 +41,17 @@ fn named_or_plain(object: &Map<String, Value>, namespace: Option<&str>, form: &m
             form.push_str("{\"type\":\"map\",\"values\":");
             write(of("values"), namespace, form);
         }
-        Some(kind @ ("record" | "enum" | "fixed")) => {
-            let space = object.get("namespace").and_then(Value::as_str).or(namespace);
-            let name = full(of("name").as_str().unwrap_or_default(), space);
+        Some(kind @ ("record" | "error" | "enum" | "fixed")) => {
+            let kind = if kind == "error" { "record" } else { kind };
+            let space = object.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
+            let written = of("name").as_str().unwrap_or_default();
+            let name = full(written, space);
             form.push_str("{\"name\":");
             text(&name, form);
             form.push_str(",\"type\":");
             text(kind, form);
-            // What is named within a record without a namespace of its own lies in the record's.
-            let inner = name.rsplit_once('.').map(|(space, _)| space);
+            // A type that is named within a record, without a namespace of its own, is in the record's.
+            let inner = split(written, space).0;
             match kind {
                 "record" => {
                     form.push_str(",\"fields\":");
@@ -86,14 +90,7 @@ fn list(items: &[Value], form: &mut String, each: impl Fn(&Value, &mut String)) 
     form.push(']');
 }
 
-fn full(name: &str, namespace: Option<&str>) -> String {
-    match namespace.filter(|space| !space.is_empty() && !name.contains('.')) {
-        Some(space) => format!("{space}.{name}"),
-        None => name.to_owned(),
-    }
-}
-
-/// Names and symbols are letters, digits, `_` and `.`: nothing in them needs escaping.
+/// Avro's own normalization escapes nothing in names and symbols either.
 fn text(name: &str, form: &mut String) {
     form.push('"');
     form.push_str(name);
@@ -142,7 +139,7 @@ mod tests {
             {"name": "m", "type": {"type": "map", "values": {"type": "fixed", "name": "c.F", "size": 4}}},
         ]});
         let mut form = String::new();
-        write(&schema, None, &mut form);
+        write(&schema, "", &mut form);
         let wanted = concat!(
             r#"{"name":"a.b.R","type":"record","fields":[{"name":"t","type":"long"},{"name":"p","type":["null","bytes"]},"#,
             r#"{"name":"e","type":{"name":"a.b.E","type":"enum","symbols":["X","Y"]}},"#,

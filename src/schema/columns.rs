@@ -137,6 +137,10 @@ impl Flatten<'_> {
                 self.unfit(path, "a big-decimal has no fixed scale", "use a decimal with precision and scale");
                 return None;
             }
+            Type::Unreadable(why) => {
+                self.unfit(path, format!("not an Avro schema: {why}"), "see the Avro specification");
+                return None;
+            }
             Type::Duration => {
                 let mend = "send it as a long, with the unit in its name";
                 self.unfit(path, "a duration (months, days, milliseconds) has no type in a table", mend);
@@ -147,6 +151,11 @@ impl Flatten<'_> {
 
     fn decimal(&mut self, precision: usize, scale: usize, path: &[String]) -> Option<DataType> {
         match (u8::try_from(precision), i8::try_from(scale)) {
+            _ if precision == 0 || scale > precision => {
+                let what = format!("a decimal of {precision} digits, {scale} of them behind the point, is impossible");
+                self.unfit(path, what, "give it a precision of at least 1 and of at least its scale");
+                None
+            }
             (Ok(p), Ok(s)) if precision <= DECIMAL_DIGITS => Some(DataType::Decimal128(p, s)),
             _ => {
                 let what = format!("a decimal of {precision} digits is wider than a table's {DECIMAL_DIGITS}");

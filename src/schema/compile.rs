@@ -6,12 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::defaults;
-use super::error::{SchemaError, Unfit};
+use super::error::{Refusal, SchemaError, Unfit};
 use super::leaf;
 use super::model::{Field, Model, Type, TypeId, UuidForm};
 use super::program::{Op, Program};
 use super::target::Target;
-use crate::record::Fault;
 
 /// A schema whose records repeat one another compiles to the product of them: there must be an end.
 const MOST_OPS: usize = 200_000;
@@ -36,14 +35,19 @@ pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result
         open: Vec::new(),
         recursive: HashMap::new(),
         waiting: Vec::new(),
+        refusals: Vec::new(),
         room: MOST_OPS,
         depth: 0,
     };
     let fail = |unfit: Unfit| SchemaError { found: vec![unfit] };
     let mut main = Vec::new();
-    compiler.read(writer.root, reader.root, target, &mut main).map_err(fail)?;
+    match compiler.read(writer.root, reader.root, target, &mut main) {
+        Err(unfit) if compiler.is_other_record(writer.root) => main = compiler.refuse(&unfit, true),
+        read => read.map_err(fail)?,
+    }
     let routines = compiler.routines().map_err(fail)?;
-    Ok(Compiled { program: Program { main, routines }, dropped: compiler.dropped })
+    let program = Program { main, routines, refusals: compiler.refusals };
+    Ok(Compiled { program, dropped: compiler.dropped })
 }
 
 struct Compiler<'m> {
@@ -56,6 +60,7 @@ struct Compiler<'m> {
     open: Vec<TypeId>,
     recursive: HashMap<usize, usize>,
     waiting: Vec<TypeId>,
+    refusals: Vec<Refusal>,
     room: usize,
     depth: usize,
 }
@@ -63,6 +68,42 @@ struct Compiler<'m> {
 impl<'m> Compiler<'m> {
     fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> Unfit {
         Unfit { path: self.path.join("."), what: what.into(), mend: mend.into() }
+    }
+
+    /// The steps of a branch that no message may take.
+    fn refuse(&mut self, why: &Unfit, is_other_record: bool) -> Vec<Op> {
+        self.refusals.push(Refusal { reason: why.brief(), is_other_record });
+        vec![Op::Refuse(self.refusals.len() - 1)]
+    }
+
+    /// Compiles a part that may fail by itself. An error leaves nothing behind.
+    fn attempt(&mut self, part: impl FnOnce(&mut Self, &mut Vec<Op>) -> Result<(), Unfit>) -> Result<Vec<Op>, Unfit> {
+        let (path, depth, open) = (self.path.len(), self.depth, self.open.len());
+        let mut ops = Vec::new();
+        let compiled = part(self, &mut ops);
+        if compiled.is_err() {
+            self.path.truncate(path);
+            self.open.truncate(open);
+            self.depth = depth;
+        }
+        compiled.map(|()| ops)
+    }
+
+    /// Returns true for a record at the top, or in a union there, that the product's is not read from by its name.
+    fn is_other_record(&self, writer: TypeId) -> bool {
+        let is_record = matches!(self.writer.get(writer), Type::Record { .. });
+        self.path.is_empty() && is_record && self.misnamed(writer, self.reader.root).is_some()
+    }
+
+    /// What is wrong with the names of two types; `None` if they match, or if one of the types has no name.
+    fn misnamed(&self, writer: TypeId, reader: TypeId) -> Option<Unfit> {
+        let (from, into) = (self.writer.name(writer)?, self.reader.name(reader)?);
+        if into.reads(from) {
+            return None;
+        }
+        let word = leaf::word(self.writer.get(writer));
+        let what = format!("the writer's {word} `{}` is not the product's `{}`", from.full, into.full);
+        Some(self.unfit(what, "give the product's type the writer's name as an alias, if they are the same"))
     }
 
     fn spend(&mut self) -> Result<(), Unfit> {
@@ -119,19 +160,22 @@ impl<'m> Compiler<'m> {
         let mut unreadable = None;
         let mut readable = branches.is_empty();
         let mut compiled = Vec::with_capacity(branches.len());
-        let (path, depth, named) = (self.path.clone(), self.depth, self.dropped.len());
+        let named = self.dropped.len();
         for branch in branches {
-            let mut ops = Vec::new();
-            match self.read(*branch, reader, target, &mut ops) {
-                Ok(()) => readable |= branches.len() == 1 || !matches!(self.writer.get(*branch), Type::Null),
-                Err(unfit) => {
-                    ops = vec![Op::Refuse(Fault::IncompatibleSchema)];
-                    self.path.clone_from(&path);
-                    self.depth = depth;
-                    unreadable.get_or_insert(unfit);
+            let ops = self.attempt(|compiler, ops| compiler.read(*branch, reader, target, ops));
+            compiled.push(match ops {
+                Ok(ops) => {
+                    readable |= branches.len() == 1 || !matches!(self.writer.get(*branch), Type::Null);
+                    ops
                 }
-            }
-            compiled.push(ops);
+                Err(unfit) => {
+                    let is_other = self.is_other_record(*branch);
+                    readable |= is_other;
+                    let ops = self.refuse(&unfit, is_other);
+                    unreadable.get_or_insert(unfit);
+                    ops
+                }
+            });
         }
         // Two branches may have named the same field.
         let (mut seen, mut index) = (HashSet::new(), 0);
@@ -159,7 +203,11 @@ impl<'m> Compiler<'m> {
 
     fn one(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
         let (from, into) = (self.writer.get(writer), self.reader.get(reader));
+        if let Some(unfit) = self.misnamed(writer, reader) {
+            return Err(unfit);
+        }
         match (from, into, target) {
+            (Type::Unreadable(why), ..) => Err(self.unreadable(why)),
             (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, Target::Flat(children)) => {
                 self.record(from, into, children, to)
             }
@@ -185,6 +233,10 @@ impl<'m> Compiler<'m> {
             },
             (from, into, _) => Err(self.misfit(from, into)),
         }
+    }
+
+    fn unreadable(&self, why: &str) -> Unfit {
+        self.unfit(format!("the writer's schema cannot be read: {why}"), "correct the writer's schema")
     }
 
     fn misfit(&self, from: &Type, into: &Type) -> Unfit {
@@ -264,6 +316,11 @@ impl<'m> Compiler<'m> {
         Ok(())
     }
 
+    /// The steps of a part that not every message has: one that cannot be read costs only those that do.
+    fn drop_or_refuse(&mut self, id: TypeId) -> Vec<Op> {
+        self.attempt(|compiler, ops| compiler.drop(id, ops)).unwrap_or_else(|unfit| self.refuse(&unfit, false))
+    }
+
     fn drop_here(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
         let op = match self.writer.get(id) {
             Type::Null => return Ok(()),
@@ -272,33 +329,23 @@ impl<'m> Compiler<'m> {
             Type::Long | Type::Time(_) | Type::Timestamp(_) => Op::DropLong,
             Type::Float => Op::DropRaw(4),
             Type::Double => Op::DropRaw(8),
-            Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } => Op::DropBytes,
-            Type::Text => Op::DropText,
-            Type::Uuid(UuidForm::Text) => Op::DropUuidText,
-            Type::Uuid(UuidForm::Bytes) => Op::DropUuidBytes,
+            Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } | Type::Uuid(UuidForm::Bytes) => {
+                Op::DropBytes
+            }
+            // A logical type says nothing of what is not kept.
+            Type::Text | Type::Uuid(UuidForm::Text) => Op::DropText,
             Type::Uuid(UuidForm::Fixed) => Op::DropRaw(16),
             Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => Op::DropRaw(*size),
             Type::Duration => Op::DropRaw(12),
             Type::Enum { symbols, .. } => Op::DropEnum(symbols.len()),
-            Type::Array(item) => {
-                let (mut ops, width) = (Vec::new(), self.width(*item));
-                self.drop(*item, &mut ops)?;
-                Op::List { to: None, item: ops, width }
-            }
-            Type::Map(value) => {
-                let (mut ops, width) = (Vec::new(), self.width(*value) + 1);
-                self.drop(*value, &mut ops)?;
-                Op::Map { to: None, value: ops, width }
-            }
+            // An empty list can be read whatever its items are.
+            Type::Array(item) => Op::List { to: None, width: self.width(*item), item: self.drop_or_refuse(*item) },
+            Type::Map(value) => Op::Map { to: None, width: self.width(*value) + 1, value: self.drop_or_refuse(*value) },
             Type::Union(branches) => {
-                let mut compiled = Vec::with_capacity(branches.len());
-                for branch in branches {
-                    let mut ops = Vec::new();
-                    self.drop(*branch, &mut ops)?;
-                    compiled.push(ops);
-                }
+                let compiled = branches.iter().map(|branch| self.drop_or_refuse(*branch)).collect();
                 return self.branches(branches, compiled, to);
             }
+            Type::Unreadable(why) => return Err(self.unreadable(why)),
             Type::Record { .. } if self.open.contains(&id) => {
                 let next = self.recursive.len();
                 let routine = *self.recursive.entry(Model::index(id)).or_insert(next);

@@ -14,11 +14,13 @@ pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     empty_items: usize,
     depth: u32,
+    /// The refusal that ended the walk, by its index in the program.
+    pub(super) refused: Option<usize>,
 }
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
-        Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH }
+        Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH, refused: None }
     }
 
     /// Errors if anything is left over.

@@ -10,9 +10,9 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 
 use super::compile::{Compiled, compile};
-use super::error::SchemaError;
+use super::error::{Refusal, SchemaError};
 use super::product::Schema;
-use super::program::Program;
+use super::program::{Program, Refused};
 use super::sinks::Sinks;
 use super::target::{self, Target};
 use super::writer::WriterSchema;
@@ -27,6 +27,7 @@ pub struct Decoder {
     rows: usize,
     schema: SchemaRef,
     unclassified: Vec<String>,
+    refused: Option<usize>,
 }
 
 /// What a flush gives.
@@ -43,6 +44,7 @@ pub struct Flushed {
 impl Decoder {
     /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep` are
     /// built; all else is checked. Errors where the writer's schema does not resolve to the reader's, or where `keep` names no column.
+    /// A writer's record of another name than the reader's is no error: all its messages are refused.
     pub fn new(writer: &WriterSchema, reader: &Schema, keep: &BTreeSet<String>) -> Result<Decoder, SchemaError> {
         if let Some(unknown) = keep.iter().find(|name| reader.column(name).is_none()) {
             return Err(SchemaError::one(unknown, "the schema has no such column", "keep columns of the schema alone"));
@@ -53,7 +55,7 @@ impl Decoder {
         let kept = reader.columns.iter().filter(|column| keep.contains(&column.name));
         let fields = kept.map(|column| Field::new(&column.name, column.data_type.clone(), true)).collect::<Vec<_>>();
         let schema = Arc::new(ArrowSchema::new(fields));
-        Ok(Decoder { program, target, sinks, rows: 0, schema, unclassified: dropped })
+        Ok(Decoder { program, target, sinks, rows: 0, schema, unclassified: dropped, refused: None })
     }
 
     /// The writer's fields that no kept column takes, flattened, by the reader's names where it has them.
@@ -67,10 +69,28 @@ impl Decoder {
     pub fn push(&mut self, body: &[u8]) -> Result<(), Fault> {
         let read = self.program.run(body, &mut self.sinks);
         match read {
-            Ok(()) => self.rows += 1,
-            Err(_) => self.target.truncate(&mut self.sinks, self.rows),
+            Ok(()) => {
+                self.rows += 1;
+                Ok(())
+            }
+            Err(Refused { fault, refusal }) => {
+                self.target.truncate(&mut self.sinks, self.rows);
+                self.refused = refusal;
+                Err(fault)
+            }
         }
-        read
+    }
+
+    /// Returns why the schemas refuse the message of the last push that failed; `None` where its bytes were at fault.
+    #[must_use]
+    pub fn refused(&self) -> Option<&Refusal> {
+        self.program.refusals.get(self.refused?)
+    }
+
+    /// Returns every reason for which the schemas refuse messages: of all, or of a branch.
+    #[must_use]
+    pub fn refusals(&self) -> &[Refusal] {
+        &self.program.refusals
     }
 
     /// How many messages were accepted since the last flush.

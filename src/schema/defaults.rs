@@ -5,13 +5,39 @@
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use super::error::Unfit;
 use super::model::{Field, Model, Tick, Type, TypeId};
 use super::program::{Op, decimal};
-use super::sinks::At;
-use super::target::Target;
+use super::sinks::{At, Sinks};
+use super::target::{self, Target};
 
-/// What is wrong, and how to mend it.
+/// What is wrong, and how to fix it.
 pub(super) type Wrong = (String, String);
+
+/// All defaults of a product's schema that are not of their fields' types. Its records must not hold themselves.
+pub(super) fn misfits(model: &Model) -> Vec<Unfit> {
+    let records = model.ids().filter_map(|id| match model.get(id) {
+        Type::Record { fields } => Some(fields),
+        _ => None,
+    });
+    let mut found = Vec::new();
+    for field in records.flatten() {
+        let fits = |default: &Json| {
+            let target = target::of_type(model, field.of, &mut Sinks::default());
+            put(model, field.of, default, &target, &mut Vec::new()).is_some()
+        };
+        if field.default.as_ref().is_some_and(|default| !fits(default)) {
+            let (what, mend) = misfit();
+            found.push(Unfit { path: field.name.clone(), what, mend });
+        }
+    }
+    found
+}
+
+fn misfit() -> Wrong {
+    let what = "the default is not of the field's type".to_owned();
+    (what, "write a value of the type (bytes as text of one character a byte)".to_owned())
+}
 
 /// Puts the default of a field that the writer lacks. Errors if it has none, unless nothing of it is kept.
 pub(super) fn of_field(reader: &Model, field: &Field, target: &Target, to: &mut Vec<Op>) -> Result<(), Wrong> {
@@ -24,10 +50,7 @@ pub(super) fn of_field(reader: &Model, field: &Field, target: &Target, to: &mut 
         let what = "the writer's schema lacks the field and the product's gives no default".to_owned();
         return Err((what, "give it a default: null, where it is nullable".to_owned()));
     };
-    put(reader, field.of, default, target, to).ok_or_else(|| {
-        let what = "the default is not of the field's type".to_owned();
-        (what, "write a value of the type (bytes as text of one character a byte)".to_owned())
-    })
+    put(reader, field.of, default, target, to).ok_or_else(misfit)
 }
 
 fn put(reader: &Model, id: TypeId, json: &Json, target: &Target, to: &mut Vec<Op>) -> Option<()> {

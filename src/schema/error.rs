@@ -1,6 +1,6 @@
-//! What is wrong with a schema, by the path of the field, with the mend.
+//! What is wrong with a schema, by the path of the field, with the fix.
 //!
-//! Promises that all unfit fields are told at once; must never hold a record's value.
+//! Promises that all unfit fields are reported together; must never hold a record's value.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct Unfit {
     pub path: String,
     /// What is wrong, in one sentence without a full stop.
     pub what: String,
-    /// How to mend it, in one sentence without a full stop.
+    /// How to fix it, in one sentence without a full stop.
     pub mend: String,
 }
 
@@ -21,6 +21,13 @@ impl fmt::Display for Unfit {
             write!(f, "{}: ", self.path)?;
         }
         write!(f, "{}; {}", self.what, self.mend)
+    }
+}
+
+impl Unfit {
+    pub(super) fn brief(&self) -> String {
+        let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        format!("{path}{}", self.what).replace(char::is_control, " ").chars().take(MOST_REASON).collect()
     }
 }
 
@@ -41,7 +48,25 @@ impl fmt::Display for SchemaError {
     }
 }
 
+/// Why a decoder refuses messages of its writer's schema, or those of one branch of it, whatever their bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason, from the schemas alone.
+    pub reason: String,
+    /// True for records of another name than the product's.
+    pub is_other_record: bool,
+}
+
+/// The most characters of a reason.
+const MOST_REASON: usize = 300;
+
 impl SchemaError {
+    /// Returns the first of what was found, on one line of at most 300 characters.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        self.found.first().map_or_else(String::new, Unfit::brief)
+    }
+
     pub(super) fn one(path: &str, what: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { found: vec![Unfit { path: path.to_owned(), what: what.into(), mend: mend.into() }] }
     }

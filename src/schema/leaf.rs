@@ -30,6 +30,7 @@ pub(super) fn word(of: &Type) -> &'static str {
         Type::Time(_) => "time of day",
         Type::Timestamp(_) => "timestamp",
         Type::Duration => "duration",
+        Type::Unreadable(_) => "unreadable type",
     }
 }
 
@@ -44,6 +45,22 @@ fn micros(tick: Tick, to: usize) -> Op {
 
 /// The step that reads `from` as `into`; `None` where Avro's rules have none.
 pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
+    own(from, into, at).or_else(|| match (plain(from)?, into) {
+        (base, Type::Float | Type::Double) => own(&base, into, at),
+        _ => None,
+    })
+}
+
+/// What a logical type is without it.
+fn plain(of: &Type) -> Option<Type> {
+    match of {
+        Type::Date | Type::Time(Tick::Millis) => Some(Type::Int),
+        Type::Time(_) | Type::Timestamp(_) => Some(Type::Long),
+        _ => None,
+    }
+}
+
+fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
     Some(match (from, into, at) {
         (Type::Boolean, Type::Boolean, At::Bool(to)) => Op::Bool(to),
         (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Int, At::Int(to))
@@ -96,7 +113,11 @@ fn blob(from: &Type, into: &Type, to: usize) -> Option<Op> {
         }
         (Type::Duration, Type::Fixed(12)) => Op::Raw { to, size: 12 },
         (Type::Uuid(UuidForm::Fixed), Type::Fixed(16)) => Op::Raw { to, size: 16 },
-        (Type::Uuid(UuidForm::Text), Type::Text | Type::Bytes) => Op::UuidAsText(to),
+        // Read as text or bytes, a uuid is what its bytes are: the product asks for no uuid.
+        (Type::Uuid(UuidForm::Text), Type::Text | Type::Bytes) | (Type::Uuid(UuidForm::Bytes), Type::Text) => {
+            Op::Text(to)
+        }
+        (Type::Uuid(UuidForm::Bytes), Type::Bytes) => Op::Bytes(to),
         (Type::Uuid(UuidForm::Text) | Type::Text, Type::Uuid(_)) => Op::UuidText(to),
         (Type::Uuid(UuidForm::Bytes) | Type::Bytes, Type::Uuid(_)) => Op::UuidBytes(to),
         (Type::Uuid(UuidForm::Fixed) | Type::Fixed(16), Type::Uuid(_)) => Op::UuidRaw(to),

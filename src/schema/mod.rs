@@ -16,8 +16,12 @@
 //! - Types follow Avro's promotions, checked when the decoder is made: a long is never narrowed to an int.
 //! - A time is converted between the units of writer and reader, and aliases of fields are followed; apache-avro does neither.
 //! - The inside of a big-decimal, which only a dropped field can be, is not looked at.
+//! - A uuid is checked to be one only where the product reads it as a uuid and keeps it.
+//! - A writer's schema needs no legal names, defaults or logical types, and a type in it that cannot be read costs only the
+//!   records that reach it.
 //!
-//! Names of records, enums and fixed types need not agree between writer and reader: only those of fields do.
+//! Names of records, enums and fixed types must agree between writer and reader without their namespaces, or an alias of the
+//! reader must say so; apache-avro compares none. What is not kept may have any name.
 //! A time of day is microseconds since midnight, as Delta Lake has no such type; a local timestamp is stored as if it were UTC.
 
 mod canonical;
@@ -29,8 +33,12 @@ mod decoder;
 mod defaults;
 mod error;
 mod frame;
+mod json;
 mod leaf;
+mod logical;
 mod model;
+mod name;
+mod parse;
 mod product;
 mod program;
 mod sinks;
@@ -39,8 +47,9 @@ mod writer;
 
 pub use column::Column;
 pub use decoder::{Decoder, Flushed};
-pub use error::{SchemaError, Unfit};
+pub use error::{Refusal, SchemaError, Unfit};
 pub use frame::{Frame, frame};
+pub use parse::Reference;
 pub use product::Schema;
 pub use writer::WriterSchema;
 

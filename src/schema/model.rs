@@ -2,17 +2,13 @@
 //!
 //! Promises that every `TypeId` it hands out is in its table; a recursive schema is a cycle of ids, never endless.
 
-use std::collections::HashMap;
-
-use apache_avro::Schema as Avro;
-use apache_avro::schema::{InnerDecimalSchema, NamespaceRef, UuidSchema};
 use serde_json::Value as Json;
 
-use super::error::SchemaError;
+use super::name::TypeName;
 
 /// A place in a [`Model`]'s table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TypeId(usize);
+pub(super) struct TypeId(pub(super) usize);
 
 /// What one tick of a time is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +56,6 @@ pub(super) enum Type {
     Map(TypeId),
     Union(Vec<TypeId>),
     Record {
-        name: String,
         fields: Vec<Field>,
     },
     /// `size` is that of the fixed; `None` for bytes.
@@ -75,25 +70,44 @@ pub(super) enum Type {
     Time(Tick),
     Timestamp(Tick),
     Duration,
+    /// A type whose bytes cannot be read, with the reason: a name that nothing defines, an enum without symbols.
+    Unreadable(String),
 }
 
 /// A schema's types. Parsing has checked every reference.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     types: Vec<Type>,
+    names: Vec<Option<TypeName>>,
     pub(super) root: TypeId,
 }
 
 impl Model {
-    pub(super) fn of(avro: &Avro) -> Result<Model, SchemaError> {
-        let mut build = Build { types: Vec::new(), names: HashMap::new() };
-        let root = build.add(avro, None)?;
-        Ok(Model { types: build.types, root })
+    /// A table of types, each with its name if it has one.
+    pub(super) fn new(types: Vec<Type>, names: Vec<Option<TypeName>>, root: TypeId) -> Self {
+        Self { types, names, root }
+    }
+
+    /// The name of a record, enum or fixed type.
+    pub(super) fn name(&self, id: TypeId) -> Option<&TypeName> {
+        self.names.get(id.0)?.as_ref()
+    }
+
+    /// Reads the top record from writers' records of `names`, and of no other.
+    pub(super) fn accept_only(&mut self, names: &[String]) {
+        if let Some(Some(name)) = self.names.get_mut(self.root.0) {
+            name.accept_only(names);
+        }
     }
 
     pub(super) fn get(&self, id: TypeId) -> &Type {
         // Ids come from this table alone, so the fallback is never taken.
         self.types.get(id.0).unwrap_or(&Type::Null)
+    }
+
+    /// Every place in the table.
+    pub(super) fn ids(&self) -> impl Iterator<Item = TypeId> {
+        (0..self.types.len()).map(TypeId)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -115,90 +129,5 @@ impl Model {
             [a, b] if matches!(self.get(*b), Type::Null) => Some((true, *a)),
             _ => None,
         }
-    }
-}
-
-struct Build {
-    types: Vec<Type>,
-    names: HashMap<String, TypeId>,
-}
-
-impl Build {
-    fn push(&mut self, of: Type) -> TypeId {
-        self.types.push(of);
-        TypeId(self.types.len() - 1)
-    }
-
-    fn name(&mut self, schema: &Avro, within: NamespaceRef<'_>, id: TypeId) {
-        let named = schema.name().map(|name| name.fullname(within));
-        let aliases = schema.aliases().into_iter().flatten().map(|alias| alias.fullname(within));
-        for name in named.into_iter().chain(aliases) {
-            self.names.insert(name, id);
-        }
-    }
-
-    fn add(&mut self, schema: &Avro, within: NamespaceRef<'_>) -> Result<TypeId, SchemaError> {
-        let of = match schema {
-            Avro::Null => Type::Null,
-            Avro::Boolean => Type::Boolean,
-            Avro::Int => Type::Int,
-            Avro::Long => Type::Long,
-            Avro::Float => Type::Float,
-            Avro::Double => Type::Double,
-            Avro::Bytes => Type::Bytes,
-            Avro::String => Type::Text,
-            Avro::Array(array) => Type::Array(self.add(&array.items, within)?),
-            Avro::Map(map) => Type::Map(self.add(&map.types, within)?),
-            Avro::Union(union) => {
-                let branches = union.variants().iter().map(|branch| self.add(branch, within));
-                Type::Union(branches.collect::<Result<_, _>>()?)
-            }
-            Avro::Record(record) => {
-                let id = self.push(Type::Null);
-                self.name(schema, within, id);
-                let inside = record.name.namespace().or(within);
-                let fields = record.fields.iter().map(|field| {
-                    Ok(Field {
-                        name: field.name.clone(),
-                        aliases: field.aliases.clone(),
-                        doc: field.doc.clone(),
-                        default: field.default.clone(),
-                        of: self.add(&field.schema, inside)?,
-                    })
-                });
-                let fields = fields.collect::<Result<_, SchemaError>>()?;
-                self.types[id.0] = Type::Record { name: record.name.fullname(within), fields };
-                return Ok(id);
-            }
-            Avro::Enum(of) => Type::Enum { symbols: of.symbols.clone(), default: of.default.clone() },
-            Avro::Fixed(fixed) => Type::Fixed(fixed.size),
-            Avro::Decimal(decimal) => {
-                let size = match &decimal.inner {
-                    InnerDecimalSchema::Bytes => None,
-                    InnerDecimalSchema::Fixed(fixed) => Some(fixed.size),
-                };
-                Type::Decimal { precision: decimal.precision, scale: decimal.scale, size }
-            }
-            Avro::BigDecimal => Type::BigDecimal,
-            Avro::Uuid(UuidSchema::String) => Type::Uuid(UuidForm::Text),
-            Avro::Uuid(UuidSchema::Bytes) => Type::Uuid(UuidForm::Bytes),
-            Avro::Uuid(UuidSchema::Fixed(_)) => Type::Uuid(UuidForm::Fixed),
-            Avro::Date => Type::Date,
-            Avro::TimeMillis => Type::Time(Tick::Millis),
-            Avro::TimeMicros => Type::Time(Tick::Micros),
-            Avro::TimestampMillis | Avro::LocalTimestampMillis => Type::Timestamp(Tick::Millis),
-            Avro::TimestampMicros | Avro::LocalTimestampMicros => Type::Timestamp(Tick::Micros),
-            Avro::TimestampNanos | Avro::LocalTimestampNanos => Type::Timestamp(Tick::Nanos),
-            Avro::Duration(_) => Type::Duration,
-            Avro::Ref { name } => {
-                let name = name.fullname(within);
-                return self.names.get(&name).copied().ok_or_else(|| {
-                    SchemaError::one("", format!("the type `{name}` is not defined"), "define it before its first use")
-                });
-            }
-        };
-        let id = self.push(of);
-        self.name(schema, within, id);
-        Ok(id)
     }
 }

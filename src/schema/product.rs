@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use apache_avro::Schema as Avro;
-
 use super::column::Column;
-use super::columns;
-use super::error::SchemaError;
-use super::model::{Model, Type};
+use super::error::{SchemaError, Unfit};
+use super::model::Model;
+use super::parse::{Parsed, parse};
+use super::{columns, defaults};
 
 /// A product's own (reader's) schema, and the columns that it flattens to.
 #[derive(Debug, Clone)]
@@ -23,17 +22,37 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Parses the product's own schema. Errors tell every field that a Delta table cannot hold: a union of more than null and one
-    /// type, a recursive record, a duration, a type that is always null, names that flatten to one column.
+    /// Parses the product's own schema. Errors name every field that a Delta table cannot hold: a union of more than null and one
+    /// type, a recursive record, a duration, a type that is always null, names that flatten to one column; and what contradicts
+    /// itself, such as a default that is not of its field's type.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
-        let model = parse(json)?;
-        let columns = columns::columns(&model)?;
-        let name = match model.get(model.root) {
-            Type::Record { name, .. } => name.clone(),
-            _ => String::new(),
+        let Parsed { json, model, remarks } = parse(json, &[])?;
+        let found = match columns::columns(&model) {
+            Ok(columns) => {
+                let found: Vec<Unfit> = remarks.into_iter().chain(defaults::misfits(&model)).collect();
+                if found.is_empty() {
+                    let name = model.name(model.root).map_or_else(String::new, |name| name.full.clone());
+                    return Ok(Schema { name, columns, text: json.to_string(), model: Arc::new(model) });
+                }
+                found
+            }
+            Err(error) => remarks.into_iter().chain(error.found).collect(),
         };
-        let text = serde_json::from_str::<serde_json::Value>(json).map(|value| value.to_string());
-        Ok(Schema { name, columns, text: text.unwrap_or_else(|_| json.to_owned()), model: Arc::new(model) })
+        Err(SchemaError { found })
+    }
+
+    /// Reads the product's records from writers' records of `names` alone: a full name where it has a dot, otherwise an unqualified
+    /// one of any namespace. Without this call they are read from records of the schema's own unqualified name and its aliases.
+    #[must_use]
+    pub fn with_record_names(mut self, names: &[String]) -> Schema {
+        Arc::make_mut(&mut self.model).accept_only(names);
+        self
+    }
+
+    /// Returns true if records of the schema's own name are the product's.
+    #[must_use]
+    pub fn reads_its_own_record(&self) -> bool {
+        self.model.name(self.model.root).is_none_or(|name| name.reads(name))
     }
 
     /// The column of that flattened name.
@@ -51,11 +70,4 @@ impl Schema {
     pub(super) fn model(&self) -> &Model {
         &self.model
     }
-}
-
-/// Parses any Avro schema.
-pub(super) fn parse(json: &str) -> Result<Model, SchemaError> {
-    let avro = Avro::parse_str(json)
-        .map_err(|error| SchemaError::one("", format!("not an Avro schema: {error}"), "see the Avro specification"))?;
-    Model::of(&avro)
 }

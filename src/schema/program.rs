@@ -6,6 +6,7 @@
 use uuid::Uuid;
 
 use super::cursor::Cursor;
+use super::error::Refusal;
 use super::sinks::{At, Sinks};
 use crate::record::Fault;
 
@@ -18,8 +19,6 @@ pub(super) enum Op {
     DropRaw(usize),
     DropBytes,
     DropText,
-    DropUuidText,
-    DropUuidBytes,
     DropEnum(usize),
     Bool(usize),
     Int(usize),
@@ -49,8 +48,6 @@ pub(super) enum Op {
         to: usize,
         size: usize,
     },
-    /// A uuid as text, whose text is kept as it is.
-    UuidAsText(usize),
     /// A uuid in any form, as its canonical text.
     UuidText(usize),
     UuidBytes(usize),
@@ -97,23 +94,31 @@ pub(super) enum Op {
     PutDecimal(usize, i128),
     PutBlob(usize, Vec<u8>),
     PutList(usize, usize),
-    /// A branch that the reader's schema has no place for.
-    Refuse(Fault),
+    /// A branch that the reader's schema has no place for, or that cannot be read: the index of its refusal.
+    Refuse(usize),
 }
 
-/// The whole walk: the record's steps, and those of the records that hold themselves.
+/// The whole walk: the record's steps, those of the records that hold themselves, and why branches are refused.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) main: Vec<Op>,
     pub(super) routines: Vec<Vec<Op>>,
+    pub(super) refusals: Vec<Refusal>,
+}
+
+/// A body that is not read: what is wrong with it, and the index of the refusal where the schemas alone are the reason.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) fault: Fault,
+    pub(super) refusal: Option<usize>,
 }
 
 impl Program {
     /// Reads one body, whole. On an error the sinks hold a part of it.
-    pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), Fault> {
+    pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), Refused> {
         let mut input = Cursor::new(body);
-        self.steps(&self.main, &mut input, sinks)?;
-        input.end()
+        let read = self.steps(&self.main, &mut input, sinks).and_then(|()| input.end());
+        read.map_err(|fault| Refused { fault, refusal: input.refused })
     }
 
     fn steps(&self, ops: &[Op], input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
@@ -149,8 +154,6 @@ impl Program {
                 Op::DropInt => drop(input.int()?),
                 Op::DropRaw(size) => drop(input.raw(*size)?),
                 Op::DropBytes => drop(input.bytes()?),
-                Op::DropUuidText => check_uuid(input.bytes()?)?,
-                Op::DropUuidBytes => drop(uuid_of_bytes(input.bytes()?)?),
                 Op::DropEnum(count) => drop(input.index(*count)?),
                 Op::Bool(to) => sinks.bools[*to].push(input.boolean()?),
                 Op::IntToLong { to, times } => sinks.longs[*to].push(i64::from(input.int()?) * times),
@@ -164,11 +167,6 @@ impl Program {
                 Op::Double(to) => sinks.doubles[*to].push(f64::from_le_bytes(input.array()?)),
                 Op::Bytes(to) => sinks.blobs[*to].push(input.bytes()?)?,
                 Op::Raw { to, size } => sinks.blobs[*to].push(input.raw(*size)?)?,
-                Op::UuidAsText(to) => {
-                    let text = input.bytes()?;
-                    check_uuid(text)?;
-                    sinks.blobs[*to].push(text)?;
-                }
                 Op::UuidBytes(to) => put_uuid(sinks, *to, uuid_of_bytes(input.bytes()?)?)?,
                 Op::UuidRaw(to) => put_uuid(sinks, *to, Uuid::from_bytes(input.array()?))?,
                 Op::Decimal { to, size, most } => {
@@ -206,7 +204,10 @@ impl Program {
                 Op::PutDecimal(to, value) => sinks.decimals[*to].push(*value),
                 Op::PutBlob(to, value) => sinks.blobs[*to].push(value)?,
                 Op::PutList(to, count) => sinks.lists[*to].close(*count)?,
-                Op::Refuse(fault) => return Err(*fault),
+                Op::Refuse(refusal) => {
+                    input.refused = Some(*refusal);
+                    return Err(Fault::IncompatibleSchema);
+                }
             }
         }
         Ok(())
@@ -263,10 +264,6 @@ fn canonical(text: &[u8]) -> bool {
 fn uuid_of_text(text: &[u8]) -> Result<Uuid, Fault> {
     let text = simdutf8::basic::from_utf8(text).map_err(|_| Fault::BadUtf8)?;
     Uuid::parse_str(text).map_err(|_| Fault::BadBody)
-}
-
-fn check_uuid(text: &[u8]) -> Result<(), Fault> {
-    if canonical(text) { Ok(()) } else { uuid_of_text(text).map(drop) }
 }
 
 fn uuid_of_bytes(bytes: &[u8]) -> Result<Uuid, Fault> {

@@ -40,6 +40,11 @@ pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sink
     layout.flat(model.root, &mut Vec::new())
 }
 
+/// The target of one whole type, every part of it kept. The type must not hold itself.
+pub(super) fn of_type(model: &Model, id: TypeId, sinks: &mut Sinks) -> Target {
+    Layout { model, keep: &BTreeSet::new(), sinks }.whole(id)
+}
+
 struct Layout<'a> {
     model: &'a Model,
     keep: &'a BTreeSet<String>,
@@ -92,7 +97,9 @@ impl<'a> Layout<'a> {
                 return Target::Struct(own, fields.iter().map(|field| self.whole(field.of)).collect());
             }
             // No column has these types.
-            Type::Null | Type::Union(_) | Type::BigDecimal | Type::Duration => return Target::Skip,
+            Type::Null | Type::Union(_) | Type::BigDecimal | Type::Duration | Type::Unreadable(_) => {
+                return Target::Skip;
+            }
         })
     }
 }

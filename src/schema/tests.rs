@@ -3,6 +3,8 @@
 mod columns;
 mod differences;
 pub mod differential;
+mod lenient;
+mod names;
 mod neighbours;
 pub mod oracle;
 pub mod random;

@@ -1,11 +1,11 @@
 //! A producer's schema, as the registry or the folder of schemas gave it.
 //!
-//! Promises only that it is Avro: whether a product can read it is the decoder's question.
+//! Only what decides how bytes are read is asked of it: whether a product can read it is the decoder's question.
 
 use super::canonical;
 use super::error::SchemaError;
 use super::model::Model;
-use super::product;
+use super::parse::{Reference, parse};
 
 /// The schema that a message was written with.
 #[derive(Debug, Clone)]
@@ -15,12 +15,16 @@ pub struct WriterSchema {
 }
 
 impl WriterSchema {
-    /// Parses a writer's schema. Errors unless it is an Avro schema.
+    /// Parses a writer's schema. Errors if nothing can be read by it.
     pub fn parse(json: &str) -> Result<WriterSchema, SchemaError> {
-        let model = product::parse(json)?;
-        // What has parsed as Avro is JSON, so the fallback is never taken.
-        let fingerprint = canonical::fingerprint(&serde_json::from_str(json).unwrap_or_default());
-        Ok(WriterSchema { model, fingerprint })
+        Self::with_references(json, &[])
+    }
+
+    /// Parses a writer's schema that refers to others, given in an order in which each is behind those that it refers to itself.
+    /// Errors if nothing can be read by it.
+    pub fn with_references(json: &str, references: &[Reference]) -> Result<WriterSchema, SchemaError> {
+        let parsed = parse(json, references)?;
+        Ok(WriterSchema { model: parsed.model, fingerprint: canonical::fingerprint(&parsed.json) })
     }
 
     /// CRC-64-AVRO of the parsing canonical form: what single-object encoding names the schema by.

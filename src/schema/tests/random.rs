@@ -13,7 +13,7 @@ pub struct Pair {
     pub writer: Json,
     /// The product's.
     pub reader: Json,
-    /// The writer's, for the oracle: decimals are plain bytes.
+    /// The writer's, for the oracle: decimals are plain bytes, uuids plain text.
     pub oracle_writer: Json,
     /// The product's, for the oracle: fields have the writer's names, since it knows no aliases.
     pub oracle_reader: Json,
@@ -90,7 +90,8 @@ impl<'r> Schemas<'r> {
             }
             12 => {
                 let of = logical("string", "uuid");
-                Pair::of(if self.rng.random_bool(0.5) { of.clone() } else { json!("string") }, of)
+                let writer = if self.rng.random_bool(0.5) { of.clone() } else { json!("string") };
+                Pair { oracle_writer: json!("string"), ..Pair::of(writer, of) }
             }
             13 => {
                 let (name, size) = (self.name(), self.rng.random_range(0..20));
@@ -158,18 +159,22 @@ impl<'r> Schemas<'r> {
         }
     }
 
-    /// What only a writer may have: checked, and dropped.
-    fn foreign(&mut self) -> Json {
+    /// A type that only a writer may have, checked and dropped; and the same for the oracle.
+    fn foreign(&mut self) -> (Json, Json) {
         let name = self.name();
-        match self.rng.random_range(0..6) {
+        let of = match self.rng.random_range(0..6) {
             0 => json!("null"),
             1 => json!(["null", "int", "string", { "type": "array", "items": "null" }]),
             2 => json!({ "type": "record", "name": name, "fields": [
                 { "name": "value", "type": "int" }, { "name": "next", "type": ["null", name] } ] }),
             3 => json!({ "type": "fixed", "name": name, "size": 12, "logicalType": "duration" }),
             4 => json!({ "type": "array", "items": { "type": "record", "name": name, "fields": [] } }),
-            _ => self.any(1).writer,
-        }
+            _ => {
+                let of = self.any(1);
+                return (of.writer, of.oracle_writer);
+            }
+        };
+        (of.clone(), of)
     }
 
     /// A record and the record it is read as: fields dropped, added, renamed and moved.
@@ -183,9 +188,9 @@ impl<'r> Schemas<'r> {
             let at = self.rng.random_range(0..=reader.len());
             match self.rng.random_range(0..10) {
                 0 => {
-                    let foreign = self.foreign();
+                    let (foreign, for_oracle) = self.foreign();
                     writer.push(field(&own, &foreign));
-                    oracle_writer.push(field(&own, &foreign));
+                    oracle_writer.push(field(&own, &for_oracle));
                     continue;
                 }
                 1 => {
