@@ -32,7 +32,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 51] = [
+pub const KEYS: [&str; 52] = [
     "policy",
     "root",
     "store.endpoint",
@@ -57,6 +57,7 @@ pub const KEYS: [&str; 51] = [
     "schemas.registry.bearer",
     "schemas.registry.ca",
     "schemas.registry.timeout",
+    "schemas.registry.unknown_schema_wait",
     "schemas.folder",
     "ingest.lanes",
     "ingest.memory",
@@ -169,6 +170,8 @@ pub struct Registry {
     pub ca: Option<PathBuf>,
     /// The most that one request may take.
     pub timeout: Duration,
+    /// How long records wait for a schema that the registry does not know yet. Zero: its first word counts.
+    pub unknown_schema_wait: Duration,
 }
 
 /// How to log in at the registry.

@@ -19,7 +19,7 @@ pub const LABELS: [&str; 9] =
     ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code", "action", "horizon"];
 
 /// The `outcome` of a record.
-pub const RECORD_OUTCOMES: [&str; 3] = ["stored", "expired", "dead_letter"];
+pub const RECORD_OUTCOMES: [&str; 4] = ["stored", "expired", "skipped", "dead_letter"];
 /// The `outcome` of a commit.
 pub const COMMIT_OUTCOMES: [&str; 4] = ["landed", "raced", "conflict", "failed"];
 /// The `outcome` of a change of ownership.

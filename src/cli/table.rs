@@ -185,9 +185,10 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
         writeln!(out, "  entries before version {before} are cleaned away: what they did is known by its sums alone")?;
     }
     if let Some(totals) = &found.totals {
+        let skipped = if totals.skipped > 0 { format!(" + skipped {}", totals.skipped) } else { String::new() };
         writeln!(
             out,
-            "  read {} = stored {} + expired {} + dead letters {} in {} commits, {} of them seen",
+            "  read {} = stored {} + expired {}{skipped} + dead letters {} in {} commits, {} of them seen",
             totals.read, totals.stored, totals.expired, totals.dead_letters, totals.commits, found.commits
         )?;
     }

@@ -279,9 +279,12 @@ impl Record<'_> {
                     )?;
                 }
             }
-            Fate::NeverStored { expired, dead_letters } => {
+            Fate::NeverStored { expired, skipped, dead_letters } => {
                 let mut why: Vec<String> =
                     dead_letters.iter().map(|(code, n)| format!("{n} dead letters ({code})")).collect();
+                if *skipped > 0 {
+                    why.push(format!("{skipped} that are records of another name than the product's"));
+                }
                 if *expired > 0 {
                     why.insert(0, format!("{expired} past all their deadlines on arrival"));
                 }

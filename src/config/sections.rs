@@ -156,6 +156,9 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
     let timeout = registry.value("timeout", Duration::from_secs(10), problems, |text| {
         within(duration(text)?, Duration::from_millis(100), Duration::from_secs(300), "100ms and 5m")
     });
+    let unknown_schema_wait = registry.value("unknown_schema_wait", Duration::from_secs(30), problems, |text| {
+        within(duration(text)?, Duration::ZERO, Duration::from_secs(600), "0s and 10m")
+    });
     let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
     if text.contains(',') {
         registry.error(
@@ -186,7 +189,7 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
         let what = "the credentials travel unencrypted";
         problems.warning(at, &registry.path_of("url"), what, "use https");
     }
-    Some(SchemasSource { registry: Some(Registry { url, auth, ca, timeout }), folder })
+    Some(SchemasSource { registry: Some(Registry { url, auth, ca, timeout, unknown_schema_wait }), folder })
 }
 
 fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Auth {

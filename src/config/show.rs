@@ -113,6 +113,7 @@ impl Config {
                 writeln!(f, "    ca: {}", quoted(&ca.display().to_string()))?;
             }
             writeln!(f, "    timeout: {}", show_duration(registry.timeout))?;
+            writeln!(f, "    unknown_schema_wait: {}", show_duration(registry.unknown_schema_wait))?;
         }
         match &self.schemas.folder {
             Some(folder) => writeln!(f, "  folder: {}", quoted(&folder.display().to_string())),

@@ -92,7 +92,9 @@ fn the_defaults_that_the_shipped_file_names_are_the_defaults() {
     assert_eq!(on.kafka.group, off.kafka.group);
     assert_eq!(on.kafka.dead_letter_topic, off.kafka.dead_letter_topic);
     assert_eq!(on.kafka.retention_check, off.kafka.retention_check);
-    assert_eq!(on.schemas.registry.unwrap().timeout, Duration::from_secs(10));
+    let registry = on.schemas.registry.unwrap();
+    assert_eq!(registry.timeout, Duration::from_secs(10));
+    assert_eq!(registry.unknown_schema_wait, Duration::from_secs(30));
 }
 
 #[test]

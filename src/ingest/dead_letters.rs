@@ -12,9 +12,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 
 use crate::ids::{Topic, TopicPartition};
+use crate::ingest::decode::Rejected;
 use crate::ingest::intake::Intake;
 use crate::ingest::kafka::{Aside, DELIVERY_TIMEOUT};
-use crate::record::Fault;
 
 /// The reason code (`bad_body`), as in `ebbtide_dead_letters_total`.
 pub const CODE: &str = "ebbtide.code";
@@ -38,13 +38,16 @@ pub struct DeadLetter {
 }
 
 impl DeadLetter {
-    /// The letter for one row of `intake`: its bytes, key and headers as they came, and ours behind them.
+    /// The letter for one row of `intake`: its bytes, key and headers as they came, and ours after them.
     #[must_use]
-    pub fn of(intake: &Intake, row: usize, source: &TopicPartition, fault: Fault) -> Self {
+    pub fn of(intake: &Intake, source: &TopicPartition, rejected: &Rejected) -> Self {
+        let Rejected { row, fault, reason } = rejected;
+        let row = *row;
         let text = |headers: OwnedHeaders, key: &str, value: &str| headers.insert(Header { key, value: Some(value) });
         let mut headers = intake.headers(row).cloned().unwrap_or_default();
         headers = text(headers, CODE, fault.code());
-        headers = text(headers, REASON, &fault.to_string());
+        let reason = reason.as_ref().map_or_else(|| fault.to_string(), |reason| format!("{fault}: {reason}"));
+        headers = text(headers, REASON, &reason);
         headers = text(headers, TOPIC, source.topic.as_str());
         headers = text(headers, PARTITION, &source.partition.to_string());
         headers = text(headers, OFFSET, &intake.offset(row).to_string());

@@ -1,97 +1,156 @@
 //! From the bytes of one partition to Arrow batches: frames read, writer schemas found, bodies checked and decoded.
 //!
-//! A message that is at fault is named and leaves its neighbours alone. A schema that nobody can be asked for now is
-//! no record's fault: nothing is consumed and the caller tries again.
+//! A message that is at fault is named and leaves its neighbours alone. A schema that cannot be asked for now, or that the
+//! registry may learn of in a moment, is no record's fault: nothing is consumed and the caller tries again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 
 use crate::ids::ProductKey;
 use crate::ingest::intake::Intake;
-use crate::ingest::writers::{RegistryUnavailable, SchemaRef, WriterSchemas};
+use crate::ingest::writers::{Lookup, LookupDelay, SchemaRef, WriterSchemas};
+use crate::policy::OtherRecords;
 use crate::record::Fault;
-use crate::schema::{Decoder, Frame, Schema, frame};
+use crate::schema::{Decoder, Frame, Refusal, Schema, frame};
 
 /// Decodes one product's messages, one decoder for each schema that its producers write with.
 pub struct Decoders {
     product: ProductKey,
     reader: Arc<Schema>,
     keep: BTreeSet<String>,
+    others: OtherRecords,
     writers: Arc<WriterSchemas>,
     by_schema: HashMap<SchemaRef, usize>,
     slots: Vec<Slot>,
+    /// Schemas that cannot be used, with the reason. Asked for again with each intake: a file of the folder may stand in for one.
+    unusable: HashMap<SchemaRef, Arc<str>>,
     /// The largest message that is decoded, in bytes.
     most: usize,
 }
 
 struct Slot {
-    /// `None`: the writer's schema does not resolve to the product's.
-    decoder: Option<Decoder>,
+    /// The reason, where the writer's schema does not resolve to the product's.
+    decoder: Result<Decoder, Arc<str>>,
     /// The rows of the intake that the decoder holds, in the order in which they were pushed.
     rows: Vec<usize>,
+}
+
+/// What of its schema a product reads, and what becomes of records that are not its own.
+#[derive(Clone)]
+pub struct ReadAs {
+    /// The product's schema.
+    pub schema: Arc<Schema>,
+    /// The columns that are built.
+    pub keep: BTreeSet<String>,
+    /// What becomes of records of other names.
+    pub others: OtherRecords,
+}
+
+/// A row of an intake that goes to the dead letters.
+#[derive(Debug, Clone)]
+pub struct Rejected {
+    /// The row.
+    pub row: usize,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// More about it, where it is not in its bytes: what is wrong with its schema.
+    pub reason: Option<Arc<str>>,
+}
+
+impl Rejected {
+    /// A row of which the fault says all.
+    #[must_use]
+    pub fn new(row: usize, fault: Fault) -> Self {
+        Self { row, fault, reason: None }
+    }
 }
 
 /// What one intake became.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// Batches of the product's columns, each with the intake's row behind each of its own.
+    /// Batches of the product's columns, each with the intake's row for each of its own.
     pub batches: Vec<(RecordBatch, Vec<usize>)>,
     /// Rows of the intake that are at fault.
-    pub faults: Vec<(usize, Fault)>,
+    pub rejected: Vec<Rejected>,
+    /// Records that are not the product's and that the policy says to skip.
+    pub skipped: u64,
     /// Fields of records that the policy does not name, and that are therefore stored nowhere.
     pub unclassified: u64,
 }
 
 impl Decoders {
-    /// Decoders for `product`, none yet. `keep` names the columns that are built.
-    pub fn new(
-        product: ProductKey,
-        reader: Arc<Schema>,
-        keep: BTreeSet<String>,
-        writers: Arc<WriterSchemas>,
-        most: usize,
-    ) -> Self {
-        Self { product, reader, keep, writers, by_schema: HashMap::new(), slots: Vec::new(), most }
+    /// Decoders for `product`, none yet.
+    pub fn new(product: ProductKey, read_as: ReadAs, writers: Arc<WriterSchemas>, most: usize) -> Self {
+        let ReadAs { schema: reader, keep, others } = read_as;
+        Self {
+            product,
+            reader,
+            keep,
+            others,
+            writers,
+            by_schema: HashMap::new(),
+            slots: Vec::new(),
+            unusable: HashMap::new(),
+            most,
+        }
     }
 
     /// Finds the decoder of every schema that `intake` names and that is not known yet.
     ///
-    /// Errors if the registry cannot be asked now; what was found so far stays known.
-    pub async fn resolve(&mut self, intake: &Intake) -> Result<(), RegistryUnavailable> {
-        let mut last = None;
+    /// Errors if the registry cannot be asked now, or may learn of a schema in a moment; what was found so far stays known. All
+    /// schemas are asked for before the second, so that their waits run beside one another.
+    pub async fn resolve(&mut self, intake: &Intake) -> Result<(), LookupDelay> {
+        let (mut last, mut wait): (_, Option<Duration>) = (None, None);
+        self.unusable.clear();
         for row in 0..intake.len() {
             let Ok((schema, _)) = split(intake.payload(row)) else { continue };
-            if last == Some(schema) || self.by_schema.contains_key(&schema) {
+            if last == Some(schema) || self.by_schema.contains_key(&schema) || self.unusable.contains_key(&schema) {
                 last = Some(schema);
                 continue;
             }
             last = Some(schema);
-            if let Some(writer) = self.writers.get(&self.product, schema).await? {
-                let decoder = Decoder::new(&writer, &self.reader, &self.keep);
-                self.announce(schema, &decoder);
-                self.by_schema.insert(schema, self.slots.len());
-                self.slots.push(Slot { decoder: decoder.ok(), rows: Vec::new() });
+            match self.writers.get(&self.product, schema).await {
+                Ok(Lookup::Schema(writer)) => {
+                    let decoder = Decoder::new(&writer, &self.reader, &self.keep);
+                    self.add(schema, decoder.map_err(|error| error.brief().into()));
+                }
+                Ok(Lookup::Unusable(reason)) => {
+                    self.report_unusable(schema, &reason);
+                    self.unusable.insert(schema, reason);
+                }
+                Ok(Lookup::Unknown) => {}
+                Err(LookupDelay::NotYet { retry_after }) => {
+                    wait = Some(wait.map_or(retry_after, |wait| wait.min(retry_after)));
+                }
+                Err(delay) => return Err(delay),
             }
         }
-        Ok(())
+        wait.map_or(Ok(()), |retry_after| Err(LookupDelay::NotYet { retry_after }))
     }
 
-    /// Decodes all of `intake`. A schema that [`Decoders::resolve`] did not find is unknown to everybody.
+    fn add(&mut self, schema: SchemaRef, decoder: Result<Decoder, Arc<str>>) {
+        self.announce(schema, &decoder);
+        self.by_schema.insert(schema, self.slots.len());
+        self.slots.push(Slot { decoder, rows: Vec::new() });
+    }
+
+    /// Decodes all of `intake`. A schema that [`Decoders::resolve`] did not find is unknown to every source.
     pub fn decode(&mut self, intake: &Intake) -> Decoded {
         let mut decoded = Decoded::default();
         let mut last: Option<(SchemaRef, usize)> = None;
         for row in 0..intake.len() {
             let payload = intake.payload(row);
             if payload.is_some_and(|bytes| bytes.len() > self.most) {
-                decoded.faults.push((row, Fault::TooLarge));
+                decoded.rejected.push(Rejected::new(row, Fault::TooLarge));
                 continue;
             }
             let (schema, body) = match split(payload) {
                 Ok(parts) => parts,
                 Err(fault) => {
-                    decoded.faults.push((row, fault));
+                    decoded.rejected.push(Rejected::new(row, fault));
                     continue;
                 }
             };
@@ -100,16 +159,11 @@ impl Decoders {
                 _ => self.by_schema.get(&schema).copied(),
             };
             let Some(slot) = slot else {
-                decoded.faults.push((row, Fault::UnknownSchema));
+                decoded.rejected.push(self.without_schema(row, schema));
                 continue;
             };
             last = Some((schema, slot));
-            let Slot { decoder, rows } = &mut self.slots[slot];
-            let pushed = decoder.as_mut().map_or(Err(Fault::IncompatibleSchema), |decoder| decoder.push(body));
-            match pushed {
-                Ok(()) => rows.push(row),
-                Err(fault) => decoded.faults.push((row, fault)),
-            }
+            self.slots[slot].push(row, body, self.others, &mut decoded);
         }
         for slot in &mut self.slots {
             slot.flush(&mut decoded);
@@ -117,34 +171,100 @@ impl Decoders {
         decoded
     }
 
-    fn announce(&self, schema: SchemaRef, decoder: &Result<Decoder, crate::schema::SchemaError>) {
-        match decoder {
-            Ok(decoder) if decoder.unclassified().is_empty() => {
-                tracing::info!(product = %self.product, schema = ?schema, "new writer schema");
+    fn without_schema(&self, row: usize, schema: SchemaRef) -> Rejected {
+        match self.unusable.get(&schema) {
+            Some(reason) => Rejected { row, fault: Fault::IncompatibleSchema, reason: Some(Arc::clone(reason)) },
+            None => Rejected { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
+        }
+    }
+
+    fn announce(&self, schema: SchemaRef, decoder: &Result<Decoder, Arc<str>>) {
+        if !self.writers.is_first_report(&self.product, schema) {
+            return;
+        }
+        let decoder = match decoder {
+            Ok(decoder) => decoder,
+            Err(reason) => {
+                tracing::error!(
+                    product = %self.product,
+                    %schema,
+                    %reason,
+                    "a producer's schema does not resolve to the product's; its records go to the dead letters"
+                );
+                return;
             }
-            Ok(decoder) => tracing::warn!(
+        };
+        tracing::info!(product = %self.product, %schema, "new writer schema");
+        if !decoder.unclassified().is_empty() {
+            tracing::warn!(
                 product = %self.product,
-                schema = ?schema,
+                %schema,
                 fields = decoder.unclassified().join(","),
                 "a producer writes fields that the policy does not classify; they are not stored"
-            ),
-            Err(error) => tracing::error!(
+            );
+        }
+        let mut reported = BTreeSet::new();
+        for refusal in decoder.refusals().iter().filter(|refusal| reported.insert(refusal.reason.as_str())) {
+            let reason = &refusal.reason;
+            if skips(self.others, refusal) {
+                tracing::info!(product = %self.product, %schema, reason, "records of a schema are skipped");
+            } else {
+                tracing::warn!(
+                    product = %self.product,
+                    %schema,
+                    reason,
+                    "records of a schema go to the dead letters"
+                );
+            }
+        }
+    }
+
+    fn report_unusable(&self, schema: SchemaRef, reason: &str) {
+        if self.writers.is_first_report(&self.product, schema) {
+            tracing::error!(
                 product = %self.product,
-                schema = ?schema,
-                %error,
-                "a producer's schema does not resolve to the product's; its records go to the dead letters"
-            ),
+                %schema,
+                reason,
+                "a schema of the registry cannot be used; its records go to the dead letters"
+            );
         }
     }
 }
 
+/// Returns true if the policy says to skip what is refused for this reason.
+fn skips(others: OtherRecords, refusal: &Refusal) -> bool {
+    refusal.is_other_record && others == OtherRecords::Skip
+}
+
 impl Slot {
+    fn push(&mut self, row: usize, body: &[u8], others: OtherRecords, decoded: &mut Decoded) {
+        let decoder = match &mut self.decoder {
+            Ok(decoder) => decoder,
+            Err(reason) => {
+                let (fault, reason) = (Fault::IncompatibleSchema, Some(Arc::clone(reason)));
+                decoded.rejected.push(Rejected { row, fault, reason });
+                return;
+            }
+        };
+        let Err(fault) = decoder.push(body) else {
+            self.rows.push(row);
+            return;
+        };
+        match decoder.refused() {
+            Some(refusal) if skips(others, refusal) => decoded.skipped += 1,
+            refusal => {
+                let reason = refusal.map(|refusal| refusal.reason.as_str().into());
+                decoded.rejected.push(Rejected { row, fault, reason });
+            }
+        }
+    }
+
     fn flush(&mut self, decoded: &mut Decoded) {
-        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.rows.is_empty()) else { return };
+        let Some(decoder) = self.decoder.as_mut().ok().filter(|_| !self.rows.is_empty()) else { return };
         let flushed = decoder.flush();
         let mut rows = std::mem::take(&mut self.rows);
         if !flushed.faults.is_empty() {
-            decoded.faults.extend(flushed.faults.iter().map(|(index, fault)| (rows[*index], *fault)));
+            decoded.rejected.extend(flushed.faults.iter().map(|(index, fault)| Rejected::new(rows[*index], *fault)));
             let bad: BTreeSet<usize> = flushed.faults.iter().map(|(index, _)| *index).collect();
             let mut index = 0;
             rows.retain(|_| {

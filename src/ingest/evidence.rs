@@ -15,6 +15,7 @@ pub fn evidence(gathering: &Gathering, version: &PolicyVersion, writer: Uuid, at
     evidence.read = counts.read;
     evidence.stored = counts.stored;
     evidence.expired = counts.expired;
+    evidence.skipped = counts.skipped;
     evidence.dead_letters = counts.faults.iter().map(|(fault, count)| (fault.code().to_owned(), *count)).collect();
     evidence.late_fields = counts.late_fields.clone();
     evidence.unclassified = counts.unclassified;

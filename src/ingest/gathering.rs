@@ -1,7 +1,7 @@
 //! What a lane has gathered of one product since its last commit: open segments, dead letters, offsets and counts.
 //!
 //! All of it is committed in one step or dropped in one step; nothing here is durable. Promises that its counts add up:
-//! what was read is stored, expired or a dead letter.
+//! what was read is stored, expired, skipped or a dead letter.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -55,6 +55,8 @@ pub struct Counts {
     pub stored: u64,
     /// Records past all deadlines on arrival: counted, not stored.
     pub expired: u64,
+    /// Records that are not the product's, which the policy says to skip.
+    pub skipped: u64,
     /// Records sent to the dead letters, by fault.
     pub faults: BTreeMap<Fault, u64>,
     /// Fields left out because they were due on arrival, by category.

@@ -101,6 +101,8 @@ struct Owned {
     sought: Option<Offset>,
     /// Since when Kafka has had records that were not read, in milliseconds since 1970.
     behind_since: Option<i64>,
+    /// Until when it waits for a schema that the registry does not know yet (monotonic): nothing of it is fetched.
+    held: Option<Duration>,
     /// Whether it is still the lane's.
     live: bool,
 }
@@ -235,7 +237,7 @@ impl Lane {
 
     fn fetching(&self, on: bool) -> Result<(), Rejoin> {
         let mut list = TopicPartitionList::new();
-        for owned in self.owned.iter().filter(|owned| owned.live) {
+        for owned in self.owned.iter().filter(|owned| owned.live && !(on && owned.held.is_some())) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
         }
         if list.count() == 0 {

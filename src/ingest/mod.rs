@@ -33,7 +33,7 @@ use crate::health::{Health, Part};
 use crate::ids::{IdError, Topic};
 use crate::ingest::backoff::Backoff;
 use crate::ingest::dead_letters::DeadLetters;
-use crate::ingest::decode::Decoders;
+use crate::ingest::decode::{Decoders, ReadAs};
 use crate::ingest::lane::{Lane, Owning, Shared};
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
@@ -223,13 +223,10 @@ fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
     let settings = &parts.config.ingest;
     let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
     let tagger = Tagger::new(&parts.policy, &spec.product)?;
-    let decoders = Decoders::new(
-        spec.product.clone(),
-        Arc::clone(&records.schema),
-        tagger.columns().clone(),
-        Arc::clone(&parts.writers),
-        size(settings.max_message_bytes),
-    );
+    let read_as =
+        ReadAs { schema: Arc::clone(&records.schema), keep: tagger.columns().clone(), others: records.others };
+    let most = size(settings.max_message_bytes);
+    let decoders = Decoders::new(spec.product.clone(), read_as, Arc::clone(&parts.writers), most);
     let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
     pace.jitter();
     Some(Work {

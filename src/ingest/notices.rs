@@ -23,6 +23,7 @@ use super::kafka::Aside;
 use crate::clock::SharedClock;
 use crate::controls::{Noted, NoticeError, NotifyError, Signature, notify};
 use crate::ids::{IdError, Offset, Partition, Topic, TopicPartition};
+use crate::ingest::decode::Rejected;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::record::Fault;
@@ -141,7 +142,7 @@ impl Reader {
         let letter = |(row, fault): &(usize, Fault)| {
             let (intake, from) = &batch.messages[*row];
             tracing::warn!(source.partition = %from, source.offset = intake.offset(0), code = fault.code(), "dead letter");
-            DeadLetter::of(intake, 0, from, *fault)
+            DeadLetter::of(intake, from, &Rejected::new(0, *fault))
         };
         let mut letters: Vec<DeadLetter> = faults.iter().map(letter).collect();
         self.runtime.block_on(self.dead_letters.deliver(&mut letters))?;

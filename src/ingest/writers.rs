@@ -1,16 +1,18 @@
 //! The schemas that producers wrote with: the products' own, those of the folder, those of the registry.
 //!
-//! Promises that an unknown schema is told from a registry that does not answer: the first is the record's fault, the
-//! second nobody's, and no record is lost for it. A `get` never takes longer than the configured timeout, and a registry
+//! Promises that an unknown schema is distinguished from a registry that does not answer: the first is the record's fault, the
+//! second is not, and no record is lost for it. A `get` never takes longer than the configured timeout, and a registry
 //! that is down is asked ever more seldom. Must never put a credential into an error, a log line or a metric.
 
 mod backoff;
 mod folder;
 mod registry;
+mod unknown_ids;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -25,12 +27,9 @@ use crate::schema::{SchemaError, WriterSchema};
 use backoff::Backoff;
 use folder::Folder;
 pub use registry::Silence;
-use registry::{Answer, Client};
+use registry::{Answer, Client, Referenced};
+use unknown_ids::{UnknownIds, Verdict};
 
-/// How long the registry's word that an id has no schema, or none that can be used, is taken for true.
-const USELESS_FOR: Duration = Duration::from_secs(60);
-/// The most ids of which that is remembered. A flood of more is asked for again.
-const MOST_USELESS: usize = 10_000;
 /// The most often that the folder is looked through again for a schema that it did not have.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -43,7 +42,41 @@ pub enum SchemaRef {
     Fingerprint(u64),
 }
 
-/// The registry gives no answer that can be relied on. Nobody's fault: wait, keep serving Kafka, and call again.
+impl fmt::Display for SchemaRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaRef::Id(id) => write!(f, "id {id}"),
+            SchemaRef::Fingerprint(fingerprint) => write!(f, "fingerprint {fingerprint:016x}"),
+        }
+    }
+}
+
+/// What is known of a schema that a message names.
+#[derive(Debug, Clone)]
+pub enum Lookup {
+    /// The schema.
+    Schema(Arc<WriterSchema>),
+    /// There is one that cannot be used; the reason, in words.
+    Unusable(Arc<str>),
+    /// No source knows it.
+    Unknown,
+}
+
+/// Why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka, and call again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupDelay {
+    /// The registry does not answer: whoever needs it waits.
+    #[error(transparent)]
+    Registry(#[from] RegistryUnavailable),
+    /// The registry does not know the schema yet: its own records wait.
+    #[error("the schema registry does not know a schema yet")]
+    NotYet {
+        /// How long to wait: an earlier call asks no one and gets this error again.
+        retry_after: Duration,
+    },
+}
+
+/// The registry gives no answer that can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the schema registry is unavailable: {why}")]
 pub struct RegistryUnavailable {
@@ -110,12 +143,11 @@ pub struct Around {
 /// Every source of writer schemas.
 pub struct WriterSchemas {
     around: Around,
-    known: RwLock<HashMap<SchemaRef, Arc<WriterSchema>>>,
-    /// Stands for a schema that exists and cannot be used (no Avro, or leaning on others): Avro's `null`, as which no
-    /// product's record can be read, so that its messages become `incompatible_schema` and nobody waits for them.
-    unusable: Arc<WriterSchema>,
+    known: RwLock<HashMap<SchemaRef, Lookup>>,
     folder: Option<RwLock<Folder>>,
     registry: Option<Registry>,
+    /// The schemas that a log line was written about, each for a product.
+    reported: Mutex<HashSet<(ProductKey, SchemaRef)>>,
 }
 
 struct Registry {
@@ -125,23 +157,21 @@ struct Registry {
     state: tokio::sync::Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
     backoff: Backoff,
-    /// What to say of the ids that have no usable schema, and until when (monotonic).
-    useless: HashMap<u32, (Option<Arc<WriterSchema>>, Duration)>,
+    unknown: UnknownIds,
+    referenced: Referenced,
 }
 
 impl WriterSchemas {
     /// Sets the sources up and reads the folder; asks the registry nothing yet. Errors on what only a person can mend.
     pub fn new(source: &SchemasSource, policy: &Policy, around: Around) -> Result<Self, WritersError> {
         let not_avro = |file: String| move |source| WritersError::NotAvro { file: PathBuf::from(file), source };
-        let unusable = Arc::new(WriterSchema::parse("\"null\"").map_err(not_avro("null".to_owned()))?);
         let mut known = HashMap::new();
         for product in policy.products.values() {
             let Some(records) = &product.records else { continue };
             let own = WriterSchema::parse(records.schema.text()).map_err(not_avro(records.schema.name.clone()))?;
-            known.insert(SchemaRef::Fingerprint(own.fingerprint()), Arc::new(own));
+            known.insert(SchemaRef::Fingerprint(own.fingerprint()), Lookup::Schema(Arc::new(own)));
         }
         let folder = match &source.folder {
             Some(path) => Some(RwLock::new(Folder::read(path, around.clock.monotonic())?)),
@@ -151,35 +181,46 @@ impl WriterSchemas {
             Some(config) => Some(Registry {
                 client: Client::new(config)?,
                 timeout: config.timeout,
-                state: tokio::sync::Mutex::default(),
+                state: tokio::sync::Mutex::new(State {
+                    backoff: Backoff::default(),
+                    unknown: UnknownIds::new(config.unknown_schema_wait),
+                    referenced: Referenced::default(),
+                }),
             }),
             None => None,
         };
-        Ok(Self { around, known: RwLock::new(known), unusable, folder, registry })
+        Ok(Self { around, known: RwLock::new(known), folder, registry, reported: Mutex::default() })
     }
 
-    /// The schema that a message of `product` names. `Ok(None)`: nobody knows it, which is the record's fault. `Err`:
-    /// the registry is silent, which is nobody's; it comes after the configured timeout at the latest.
-    pub async fn get(
-        &self,
-        product: &ProductKey,
-        schema: SchemaRef,
-    ) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
-        if let Some(found) = self.cached(schema).or_else(|| self.in_folder(schema)) {
-            return Ok(Some(found));
+    /// Looks up the schema that a message of `product` names. Errors where it has no outcome yet, after the configured timeout at
+    /// the latest.
+    pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<Lookup, LookupDelay> {
+        let cached = self.cached(schema);
+        if let Some(found @ Lookup::Schema(_)) = cached {
+            return Ok(found);
         }
-        match (schema, &self.registry) {
-            (SchemaRef::Id(id), Some(registry)) => self.ask(registry, product, id).await,
-            _ => Ok(None),
+        // A file of the folder goes before the registry's schema that cannot be used.
+        if let Some(found) = self.in_folder(schema) {
+            return Ok(Lookup::Schema(found));
+        }
+        match (cached, schema, &self.registry) {
+            (Some(unusable), ..) => Ok(unusable),
+            (None, SchemaRef::Id(id), Some(registry)) => self.ask(registry, product, id).await,
+            _ => Ok(Lookup::Unknown),
         }
     }
 
-    fn cached(&self, schema: SchemaRef) -> Option<Arc<WriterSchema>> {
+    /// Returns true for the first call with these arguments: what is to be said of a schema is said once for all lanes.
+    pub fn is_first_report(&self, product: &ProductKey, schema: SchemaRef) -> bool {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert((product.clone(), schema))
+    }
+
+    fn cached(&self, schema: SchemaRef) -> Option<Lookup> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(&schema).cloned()
     }
 
-    fn keep(&self, schema: SchemaRef, found: &Arc<WriterSchema>) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(schema, found.clone());
+    fn keep(&self, schema: SchemaRef, found: Lookup) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(schema, found);
     }
 
     /// The folder's schema, looked for again where it was not there some time ago.
@@ -189,7 +230,7 @@ impl WriterSchemas {
         let look = folder.read().unwrap_or_else(PoisonError::into_inner).get(schema, now);
         match look {
             folder::Look::Found(found) => {
-                self.keep(schema, &found);
+                self.keep(schema, Lookup::Schema(found.clone()));
                 return Some(found);
             }
             folder::Look::Not => return None,
@@ -202,30 +243,27 @@ impl WriterSchemas {
         folder.find(schema)
     }
 
-    async fn ask(
-        &self,
-        registry: &Registry,
-        product: &ProductKey,
-        id: u32,
-    ) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
+    async fn ask(&self, registry: &Registry, product: &ProductKey, id: u32) -> Result<Lookup, LookupDelay> {
         let clock = &self.around.clock;
         let begun = clock.monotonic();
         let Ok(mut state) = tokio::time::timeout(registry.timeout, registry.state.lock()).await else {
-            return Err(RegistryUnavailable { why: Silence::Busy, retry_after: backoff::LEAST });
+            return Err(RegistryUnavailable { why: Silence::Busy, retry_after: backoff::LEAST }.into());
         };
         // Whoever held the lock may have asked for this very id.
         if let Some(found) = self.cached(SchemaRef::Id(id)) {
-            return Ok(Some(found));
+            return Ok(found);
         }
         let now = clock.monotonic();
-        if let Some((word, _)) = state.useless.get(&id).filter(|(_, until)| now < *until) {
-            return Ok(word.clone());
+        match state.unknown.before(id, now) {
+            Verdict::Ask => {}
+            Verdict::Wait(retry_after) => return Err(LookupDelay::NotYet { retry_after }),
+            Verdict::Unknown => return Ok(Lookup::Unknown),
         }
         if let Some((why, retry_after)) = state.backoff.closed(now) {
-            return Err(RegistryUnavailable { why, retry_after });
+            return Err(RegistryUnavailable { why, retry_after }.into());
         }
         let left = registry.timeout.saturating_sub(now.saturating_sub(begun));
-        let answer = registry.client.fetch(id, left).await;
+        let answer = registry.client.fetch(id, &mut state.referenced, left).await;
         let now = clock.monotonic();
         let count = |outcome| self.around.metrics.schema_fetches.with_label_values(&[outcome]).inc();
         let answer = match answer {
@@ -236,46 +274,48 @@ impl WriterSchemas {
                 if self.around.health.trouble(Part::Registry, why.to_string()) {
                     warn!(registry.why = %why, "the schema registry is unavailable; records that need it wait");
                 }
-                return Err(RegistryUnavailable { why, retry_after });
+                return Err(RegistryUnavailable { why, retry_after }.into());
             }
         };
         state.backoff.succeeded();
         if self.around.health.over(&Part::Registry) {
             info!("the schema registry answers again");
         }
-        let word = match answer {
+        let found = match answer {
             Answer::Schema(found) => {
                 count("found");
-                let found = Arc::new(found);
-                self.keep(SchemaRef::Id(id), &found);
-                return Ok(Some(found));
+                Lookup::Schema(Arc::new(found))
             }
             Answer::Unusable(why) => {
                 count("unreadable");
-                warn!(product.key = %product, schema.id = id, schema.why = why, "the registry's schema cannot be used");
-                Some(self.unusable.clone())
+                Lookup::Unusable(why.into())
             }
             Answer::Unknown => {
                 count("unknown");
-                warn!(product.key = %product, schema.id = id, "the registry knows no schema of this id");
-                None
+                return self.not_found(&mut state.unknown, product, id);
             }
         };
-        state.note_useless(id, word.clone(), now);
-        Ok(word)
+        state.unknown.found(id);
+        self.keep(SchemaRef::Id(id), found.clone());
+        Ok(found)
     }
-}
 
-impl State {
-    /// Remembers that `id` has no usable schema, in bounded memory: a flood of ids must not fill it.
-    fn note_useless(&mut self, id: u32, word: Option<Arc<WriterSchema>>, now: Duration) {
-        if self.useless.len() >= MOST_USELESS {
-            self.useless.retain(|_, (_, until)| now < *until);
+    fn not_found(&self, unknown: &mut UnknownIds, product: &ProductKey, id: u32) -> Result<Lookup, LookupDelay> {
+        let (waited, given_up) = (unknown.is_waited_for(id), unknown.is_given_up(id));
+        if let Verdict::Wait(retry_after) = unknown.not_found(id, self.around.clock.monotonic()) {
+            if !waited {
+                info!(product.key = %product, schema.id = id, "the registry does not know a schema yet; its records wait");
+            }
+            return Err(LookupDelay::NotYet { retry_after });
         }
-        if self.useless.len() >= MOST_USELESS {
-            self.useless.clear();
+        if !given_up {
+            warn!(
+                product.key = %product,
+                schema.id = id,
+                "the registry does not know a schema; its records go to the dead letters"
+            );
         }
-        self.useless.insert(id, (word, now + USELESS_FOR));
+        Ok(Lookup::Unknown)
     }
 }
 

@@ -49,8 +49,10 @@ pub struct Product {
 pub struct Records {
     /// The topics it is read from; no two products share one.
     pub topics: Vec<Topic>,
-    /// The product's own (reader's) schema.
+    /// The product's own (reader's) schema. It knows the names of the records that are the product's.
     pub schema: Arc<Schema>,
+    /// What becomes of records of other names.
+    pub others: OtherRecords,
     /// The timestamp column that says when the event was.
     pub event_time: String,
     /// The text column that says whose customer the subject is.
@@ -67,6 +69,16 @@ pub struct Records {
     pub derive: Vec<Derived>,
     /// What happens when the last personal category is due.
     pub end: End,
+}
+
+/// What becomes of records of a product's topics whose names are not the product's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OtherRecords {
+    /// They go to the dead letters, as `incompatible_schema`.
+    #[default]
+    DeadLetter,
+    /// They are counted and passed over.
+    Skip,
 }
 
 /// What a column is.

@@ -40,6 +40,18 @@ fn what_is_not_said_has_its_default() {
 }
 
 #[test]
+fn records_of_other_names_are_dead_letters_unless_the_policy_says_to_skip_them() {
+    let others = |records: &str| {
+        let policy = parsed(&GOOD.replace("topics: [sms]", &format!("topics: [sms]\n{records}"))).policy.unwrap();
+        policy.products.values().find_map(|product| Some(product.records.as_ref()?.others)).unwrap()
+    };
+    assert_eq!(others(""), OtherRecords::DeadLetter);
+    assert_eq!(others("    records: { names: [Message] }"), OtherRecords::DeadLetter);
+    assert_eq!(others("    records: { others: dead_letter }"), OtherRecords::DeadLetter);
+    assert_eq!(others("    records: { others: skip }"), OtherRecords::Skip);
+}
+
+#[test]
 fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
     let (_, policy) = shipped();
     assert_eq!(policy.products.len(), 14);
@@ -78,10 +90,13 @@ fn the_json_schema_takes_the_shipped_policy_and_refuses_what_is_malformed() {
         let json = as_json(&crate::yaml::parse(text).unwrap());
         validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect()
     };
-    for text in [shipped().0.as_str(), GOOD] {
+    let listed = GOOD.replace("topics: [sms]", "topics: [sms]\n    records: { names: [Message], others: skip }");
+    for text in [shipped().0.as_str(), GOOD, &listed] {
         assert_eq!(faults(text), [""; 0]);
     }
-    for name in ["unknown_keys", "bad_values", "columns", "tags", "rules", "cells", "topics", "a_list", "empty"] {
+    for name in
+        ["unknown_keys", "bad_values", "columns", "tags", "rules", "cells", "topics", "a_list", "empty", "record_names"]
+    {
         let text = std::fs::read_to_string(format!("tests/policies/{name}.yaml")).unwrap();
         assert!(!faults(&text).is_empty(), "{name}");
     }

@@ -40,6 +40,9 @@ pub struct Evidence {
     pub stored: u64,
     /// Records that were past all their deadlines on arrival, counted and not stored.
     pub expired: u64,
+    /// Records that are not the product's, which the policy says to skip.
+    #[serde(default)]
+    pub skipped: u64,
     /// Records in the dead letters, by reason code.
     pub dead_letters: BTreeMap<String, u64>,
     /// Fields that were past their deadline on arrival and left out, by category.
@@ -81,6 +84,9 @@ pub struct Totals {
     pub stored: u64,
     /// Records past all their deadlines on arrival.
     pub expired: u64,
+    /// Records that are not the product's, skipped.
+    #[serde(default)]
+    pub skipped: u64,
     /// Records in the dead letters.
     pub dead_letters: u64,
     /// Records that rewrites removed without a cell.
@@ -120,6 +126,7 @@ impl Evidence {
             read: 0,
             stored: 0,
             expired: 0,
+            skipped: 0,
             dead_letters: BTreeMap::new(),
             late_fields: BTreeMap::new(),
             unclassified: 0,
@@ -163,11 +170,17 @@ impl Evidence {
         self.dead_letters.values().sum()
     }
 
+    /// Returns the records whose outcome is known: stored, expired, skipped, or in the dead letters.
+    #[must_use]
+    pub fn accounted(&self) -> u64 {
+        self.stored + self.expired + self.skipped + self.dead()
+    }
+
     /// Whether every record that was read, or rewritten, is accounted for.
     #[must_use]
     pub fn conserves(&self) -> bool {
         self.rewrite.as_ref().is_none_or(RewriteEvidence::conserves)
-            && self.read == self.stored + self.expired + self.dead()
+            && self.read == self.accounted()
             && self.read == self.partitions.iter().map(|partition| partition.records).sum::<u64>()
     }
 }
@@ -186,6 +199,7 @@ impl Totals {
             read: self.read + evidence.read,
             stored: self.stored + evidence.stored,
             expired: self.expired + evidence.expired,
+            skipped: self.skipped + evidence.skipped,
             dead_letters: self.dead_letters + evidence.dead(),
             removed: self.removed + evidence.rewrite.as_ref().map_or(0, |did| did.removed),
             suppressed: self.suppressed + evidence.rewrite.as_ref().map_or(0, |did| did.suppressed),

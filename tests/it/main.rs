@@ -39,6 +39,8 @@ mod products;
 #[cfg(test)]
 mod roots;
 #[cfg(test)]
+mod schemas;
+#[cfg(test)]
 mod servers;
 #[cfg(test)]
 mod settings;

@@ -68,6 +68,7 @@ impl Lane {
         metrics.commit_seconds.with_label_values(&[name]).observe(took.as_secs_f64());
         metrics.records.with_label_values(&[name, "stored"]).inc_by(evidence.stored);
         metrics.records.with_label_values(&[name, "expired"]).inc_by(evidence.expired);
+        metrics.records.with_label_values(&[name, "skipped"]).inc_by(evidence.skipped);
         metrics.records.with_label_values(&[name, "dead_letter"]).inc_by(evidence.dead());
         metrics.bytes.with_label_values(&[name]).inc_by(bytes);
         metrics.unclassified.with_label_values(&[name]).inc_by(evidence.unclassified);

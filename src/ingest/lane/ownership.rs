@@ -73,10 +73,15 @@ impl Lane {
             wanted: committed,
             sought: None,
             behind_since: None,
+            held: None,
             live: true,
         };
-        match self.slots.get(&partition) {
-            Some(slot) => self.owned[*slot] = owned,
+        match self.slots.get(&partition).copied() {
+            Some(slot) => {
+                // The client may still have it paused; if not, this does nothing.
+                let _ = self.release(slot);
+                self.owned[slot] = owned;
+            }
             None => {
                 self.slots.insert(partition, self.owned.len());
                 self.owned.push(owned);
@@ -100,6 +105,11 @@ impl Lane {
     /// Errors if the client could not go back.
     pub(super) fn go_back(&mut self, work: usize) -> Result<(), Rejoin> {
         let dropped = self.works[work].drop_gathering();
+        for partition in &dropped {
+            if let Some(slot) = self.slots.get(partition).copied().filter(|slot| self.owned[*slot].live) {
+                self.release(slot)?;
+            }
+        }
         let mut list = TopicPartitionList::new();
         for partition in dropped {
             let Some(owned) = self.slots.get(&partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)

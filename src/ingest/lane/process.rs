@@ -3,29 +3,40 @@
 use chrono::TimeDelta;
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+
 use super::{BATCH, Lane, Rejoin};
-use crate::ids::Offset;
+use crate::ids::{Offset, TopicPartition};
 use crate::ingest::dead_letters::DeadLetter;
+use crate::ingest::decode::Rejected;
 use crate::ingest::gathering::Reached;
 use crate::ingest::intake::Intake;
+use crate::ingest::writers::LookupDelay;
 use crate::record::Fault;
 use crate::tag::Arrivals;
 
 impl Lane {
-    /// Processes every intake that is at least half a batch, or `all` that hold anything.
+    /// Processes every intake that is at least half a batch, or `all` that hold anything. Those that wait for a schema of their
+    /// own are passed over until it is time to ask for it again.
     ///
     /// Errors if the lane must join anew.
     pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), Rejoin> {
         let half = (BATCH / 2, self.batch_bytes() / 2);
+        let now = self.shared.clock.monotonic();
         for slot in 0..self.owned.len() {
-            let intake = &self.owned[slot].intake;
-            let enough = all || intake.len() >= half.0 || intake.bytes() >= half.1;
-            if enough && !intake.is_empty() {
+            let owned = &self.owned[slot];
+            let enough = all || owned.intake.len() >= half.0 || owned.intake.bytes() >= half.1;
+            let held = owned.held.is_some_and(|until| now < until);
+            if enough && !held && !owned.intake.is_empty() {
                 self.process(slot)?;
             }
         }
         if self.waiting == 0 {
             self.waiting_since = None;
+        } else if all {
+            // Held ones are looked at again with the next that linger.
+            self.waiting_since = Some(now);
         }
         Ok(())
     }
@@ -44,7 +55,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition went meanwhile.
+    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition went meanwhile, or is
+    /// held because the registry does not know a schema yet.
     fn resolve(&mut self, slot: usize) -> Result<bool, Rejoin> {
         loop {
             let owned = &self.owned[slot];
@@ -53,8 +65,15 @@ impl Lane {
             }
             let decoders = &mut self.works[owned.work].decoders;
             match self.shared.runtime.block_on(decoders.resolve(&owned.intake)) {
-                Ok(()) => return Ok(true),
-                Err(silent) => {
+                Ok(()) => {
+                    self.release(slot)?;
+                    return Ok(true);
+                }
+                Err(LookupDelay::NotYet { retry_after }) => {
+                    self.hold(slot, retry_after)?;
+                    return Ok(false);
+                }
+                Err(LookupDelay::Registry(silent)) => {
                     if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
                         return Ok(false);
                     }
@@ -64,18 +83,37 @@ impl Lane {
         }
     }
 
+    /// Takes nothing more from a partition until `time` has passed; the others go on.
+    fn hold(&mut self, slot: usize, time: Duration) -> Result<(), Rejoin> {
+        let until = self.shared.clock.monotonic() + time;
+        let owned = &mut self.owned[slot];
+        if owned.held.replace(until).is_none() {
+            self.consumer.pause(&only(&owned.partition)).map_err(Rejoin::because)?;
+        }
+        Ok(())
+    }
+
+    /// Lets a held partition go on.
+    pub(super) fn release(&mut self, slot: usize) -> Result<(), Rejoin> {
+        let owned = &mut self.owned[slot];
+        if owned.held.take().is_some() {
+            self.consumer.resume(&only(&owned.partition)).map_err(Rejoin::because)?;
+        }
+        Ok(())
+    }
+
     fn gather(&mut self, slot: usize, intake: &Intake) -> Result<(), GatherError> {
         let owned = &self.owned[slot];
         let work = &mut self.works[owned.work];
         let decoded = work.decoders.decode(intake);
-        let mut faults = decoded.faults;
+        let mut rejected = decoded.rejected;
         let at = self.shared.clock.now();
         let tolerance = tolerance(self.shared.settings.future_tolerance);
         for (batch, rows) in decoded.batches {
             let offsets: Vec<i64> = rows.iter().map(|row| intake.offset(*row)).collect();
             let from = Arrivals { source: &owned.partition, offsets: &offsets, at };
             let tagged = work.tagger.tag(&batch, &from, tolerance)?;
-            faults.extend(tagged.faults.iter().map(|(row, fault)| (rows[*row], *fault)));
+            rejected.extend(tagged.faults.iter().map(|(row, fault)| Rejected::new(rows[*row], *fault)));
             work.gathering.counts.expired += tagged.expired;
             work.gathering.counts.unparsed += tagged.unparsed;
             for (category, fields) in tagged.late_fields {
@@ -87,11 +125,12 @@ impl Lane {
         }
         work.gathering.counts.unclassified += decoded.unclassified;
         work.gathering.counts.bytes += intake.bytes() as u64;
-        faults.sort_unstable_by_key(|(row, _)| *row);
-        for (row, fault) in faults {
-            let letter = DeadLetter::of(intake, row, &owned.partition, fault);
-            note(&owned.partition, intake.offset(row), fault);
-            work.gathering.refuse(letter, fault);
+        work.gathering.counts.skipped += decoded.skipped;
+        rejected.sort_unstable_by_key(|rejected| rejected.row);
+        for rejected in rejected {
+            let letter = DeadLetter::of(intake, &owned.partition, &rejected);
+            note(&owned.partition, intake.offset(rejected.row), rejected.fault);
+            work.gathering.refuse(letter, rejected.fault);
         }
         let last = intake.len() - 1;
         let reached = Reached {
@@ -115,10 +154,16 @@ enum GatherError {
     Segment(#[from] crate::store::SegmentError),
 }
 
+fn only(partition: &TopicPartition) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(partition.topic.as_str(), partition.partition.0);
+    list
+}
+
 fn tolerance(time: Duration) -> TimeDelta {
     TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX)
 }
 
-fn note(partition: &crate::ids::TopicPartition, offset: i64, fault: Fault) {
+fn note(partition: &TopicPartition, offset: i64, fault: Fault) {
     tracing::debug!(source.partition = %partition, source.offset = offset, code = fault.code(), "dead letter");
 }

@@ -52,26 +52,29 @@ impl Folder {
         self.found.get(&schema).cloned()
     }
 
-    /// Adds what is new in the folder. Keeps everything it had, on an error too.
+    /// Adds what is new in the folder. Keeps everything it had, and reads the other files, on an error too; gives the first one.
     pub fn look_again(&mut self, now: Duration) -> Result<(), WritersError> {
         self.looked = now;
         let mut files = Vec::new();
         schema_files(&self.path, DEEPEST, &mut files)?;
         files.sort();
-        for file in files {
-            let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
-            let schema = match WriterSchema::parse(&text) {
-                Ok(schema) => Arc::new(schema),
-                Err(source) => return Err(WritersError::NotAvro { file, source }),
-            };
-            if let Some(id) = id_of(&file) {
-                let before = self.found.entry(SchemaRef::Id(id)).or_insert_with(|| schema.clone());
-                if before.fingerprint() != schema.fingerprint() {
-                    return Err(WritersError::TwoForOneId { file, id });
-                }
+        let added = files.into_iter().map(|file| self.add(file));
+        added.fold(Ok(()), Result::and)
+    }
+
+    fn add(&mut self, file: PathBuf) -> Result<(), WritersError> {
+        let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
+        let schema = match WriterSchema::parse(&text) {
+            Ok(schema) => Arc::new(schema),
+            Err(source) => return Err(WritersError::NotAvro { file, source }),
+        };
+        if let Some(id) = id_of(&file) {
+            let before = self.found.entry(SchemaRef::Id(id)).or_insert_with(|| schema.clone());
+            if before.fingerprint() != schema.fingerprint() {
+                return Err(WritersError::TwoForOneId { file, id });
             }
-            self.found.entry(SchemaRef::Fingerprint(schema.fingerprint())).or_insert(schema);
         }
+        self.found.entry(SchemaRef::Fingerprint(schema.fingerprint())).or_insert(schema);
         Ok(())
     }
 }

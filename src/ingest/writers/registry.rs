@@ -1,8 +1,9 @@
-//! The HTTP side of a Confluent-compatible schema registry: one request, one answer, judged.
+//! The HTTP side of a Confluent-compatible schema registry: a schema by its id, with all that it refers to.
 //!
-//! Promises that only the registry's own word (`error_code` 40403) makes an id unknown: a proxy's 404, an error, a strange
-//! body or a refused login are silence, to be waited out. No redirect is followed and no credential is ever formatted.
+//! Promises that only the registry's own word (an `error_code` of its own) makes a schema unknown: a proxy's 404, an error, a
+//! strange body or a refused login are silence, to be waited out. No redirect is followed and no credential is ever formatted.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -13,12 +14,18 @@ use url::Url;
 
 use super::WritersError;
 use crate::config::{Auth, Registry};
-use crate::schema::WriterSchema;
+use crate::schema::{Reference, WriterSchema};
 
 /// The largest answer that is read.
 const MOST_BYTES: usize = 8 << 20;
 /// The registry's code for an id that it does not know.
 const NO_SUCH_SCHEMA: u32 = 40403;
+/// The registry's codes for a version of a subject that it does not know.
+const NO_SUCH_VERSION: [u32; 3] = [40401, 40402, NO_SUCH_SCHEMA];
+/// The most schemas that one may refer to, all together.
+const MOST_REFERENCES: usize = 256;
+/// The most schemas that are remembered because others refer to them.
+const MOST_REMEMBERED: usize = 1000;
 
 /// Why the registry gave no answer that can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,10 +59,17 @@ pub enum Answer {
     /// The schema.
     Schema(WriterSchema),
     /// There is one, but it cannot be used; why, in words.
-    Unusable(&'static str),
-    /// It knows none.
+    Unusable(String),
+    /// It knows none, or not all that the schema refers to.
     Unknown,
 }
+
+/// No answer, and the wait that the registry asks for.
+type NoAnswer = (Silence, Option<Duration>);
+
+/// Schemas that others refer to, so that each is fetched once.
+#[derive(Default)]
+pub struct Referenced(HashMap<(String, i64), Found>);
 
 /// The HTTP client of one registry. Holds its credentials, so it has no `Debug`.
 pub struct Client {
@@ -64,13 +78,21 @@ pub struct Client {
     auth: Auth,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Found {
     schema: String,
     #[serde(default, rename = "schemaType")]
     kind: Option<String>,
     #[serde(default)]
-    references: Option<Vec<serde::de::IgnoredAny>>,
+    references: Option<Vec<Link>>,
+}
+
+/// The name under which a schema uses another one, and where that is.
+#[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
+struct Link {
+    name: String,
+    subject: String,
+    version: i64,
 }
 
 #[derive(Deserialize)]
@@ -108,13 +130,82 @@ impl Client {
         Ok(Self { http, base: config.url.clone(), auth: config.auth.clone() })
     }
 
-    /// Asks for `id` and waits at most `within`. The second part of an error is the wait that the registry asks for.
-    pub async fn fetch(&self, id: u32, within: Duration) -> Result<Answer, (Silence, Option<Duration>)> {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["schemas", "ids", id.to_string().as_str()]);
+    /// Asks for `id`, and for all that its schema refers to and that is not in `referenced`; waits at most `within` for all of it.
+    pub async fn fetch(&self, id: u32, referenced: &mut Referenced, within: Duration) -> Result<Answer, NoAnswer> {
+        let asked = tokio::time::timeout(within, self.schema(id, referenced)).await;
+        asked.unwrap_or(Err((Silence::TimedOut, None)))
+    }
+
+    async fn schema(&self, id: u32, referenced: &mut Referenced) -> Result<Answer, NoAnswer> {
+        let Some(found) = self.get(&["schemas", "ids", &id.to_string()], &[NO_SUCH_SCHEMA]).await? else {
+            return Ok(Answer::Unknown);
+        };
+        if let Some(kind) = found.kind.filter(|kind| kind != "AVRO") {
+            return Ok(Answer::Unusable(format!("it is not an Avro schema, but of the type {kind}")));
         }
-        let request = self.http.get(url).timeout(within);
+        let links = found.references.unwrap_or_default();
+        let Some(references) = self.references(links, referenced).await? else { return Ok(Answer::Unknown) };
+        if references.len() > MOST_REFERENCES {
+            return Ok(Answer::Unusable(format!("it refers to more than {MOST_REFERENCES} schemas")));
+        }
+        Ok(match WriterSchema::with_references(&found.schema, &references) {
+            Ok(schema) => Answer::Schema(schema),
+            Err(error) => Answer::Unusable(error.brief()),
+        })
+    }
+
+    /// All that `links` lead to, each behind what it refers to itself; `None` where the registry does not know one of them.
+    /// Follows no more than one too many.
+    async fn references(
+        &self,
+        links: Vec<Link>,
+        referenced: &mut Referenced,
+    ) -> Result<Option<Vec<Reference>>, NoAnswer> {
+        enum Next {
+            Follow(Link),
+            Place(Reference),
+        }
+        let mut stack: Vec<Next> = links.into_iter().rev().map(Next::Follow).collect();
+        let (mut seen, mut ordered) = (HashSet::new(), Vec::new());
+        while let Some(next) = stack.pop() {
+            match next {
+                Next::Place(reference) => ordered.push(reference),
+                Next::Follow(link) if !seen.insert(link.clone()) || seen.len() > MOST_REFERENCES + 1 => {}
+                Next::Follow(link) => {
+                    let Some(found) = self.version(&link, referenced).await? else { return Ok(None) };
+                    stack.push(Next::Place(Reference { name: link.name, text: found.schema }));
+                    stack.extend(found.references.into_iter().flatten().rev().map(Next::Follow));
+                }
+            }
+        }
+        Ok(Some(ordered))
+    }
+
+    async fn version(&self, link: &Link, referenced: &mut Referenced) -> Result<Option<Found>, NoAnswer> {
+        let key = (link.subject.clone(), link.version);
+        if let Some(found) = referenced.0.get(&key) {
+            return Ok(Some(found.clone()));
+        }
+        let version = link.version.to_string();
+        let path = ["subjects", &link.subject, "versions", &version];
+        let found = self.get(&path, &NO_SUCH_VERSION).await?;
+        // A negative version is the newest one, whichever that is.
+        if let Some(found) = found.as_ref().filter(|_| link.version > 0) {
+            if referenced.0.len() >= MOST_REMEMBERED {
+                referenced.0.clear();
+            }
+            referenced.0.insert(key, found.clone());
+        }
+        Ok(found)
+    }
+
+    /// Sends one request. `None` if the registry says with one of the codes in `unknown` that there is nothing at `path`.
+    async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let request = self.http.get(url);
         let request = match &self.auth {
             Auth::None => request,
             Auth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),
@@ -127,8 +218,8 @@ impl Client {
         let status = response.status();
         let wanted = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let judged = match status {
-            StatusCode::OK => found(&body(response).await.map_err(|why| (why, None))?),
-            StatusCode::NOT_FOUND => not_found(&body(response).await.map_err(|why| (why, None))?),
+            StatusCode::OK => found(&body(response).await.map_err(|why| (why, None))?).map(Some),
+            StatusCode::NOT_FOUND => not_found(&body(response).await.map_err(|why| (why, None))?, unknown),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Silence::Refused(status.as_u16())),
             _ => Err(Silence::Status(status.as_u16())),
         };
@@ -148,23 +239,13 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Silence> {
     Ok(bytes)
 }
 
-fn found(body: &[u8]) -> Result<Answer, Silence> {
-    let found: Found = serde_json::from_slice(body).map_err(|_| Silence::Malformed("it holds no schema"))?;
-    if found.kind.is_some_and(|kind| kind != "AVRO") {
-        return Ok(Answer::Unusable("it is no Avro schema"));
-    }
-    if found.references.is_some_and(|references| !references.is_empty()) {
-        return Ok(Answer::Unusable("it leans on other schemas; put it in the folder, whole, under its id"));
-    }
-    Ok(match WriterSchema::parse(&found.schema) {
-        Ok(schema) => Answer::Schema(schema),
-        Err(_) => Answer::Unusable("it does not parse as Avro"),
-    })
+fn found(body: &[u8]) -> Result<Found, Silence> {
+    serde_json::from_slice(body).map_err(|_| Silence::Malformed("it holds no schema"))
 }
 
-fn not_found(body: &[u8]) -> Result<Answer, Silence> {
+fn not_found(body: &[u8], unknown: &[u32]) -> Result<Option<Found>, Silence> {
     match serde_json::from_slice(body) {
-        Ok(Failed { error_code: NO_SUCH_SCHEMA }) => Ok(Answer::Unknown),
+        Ok(Failed { error_code }) if unknown.contains(&error_code) => Ok(None),
         _ => Err(Silence::WrongPlace),
     }
 }

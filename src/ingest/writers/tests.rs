@@ -1,14 +1,15 @@
 //! The sources of schemas against a registry that this file plays: right, wrong, slow, silent, and counted.
 
+mod references;
 mod tls;
+mod waits;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
-use axum::extract::Path as UrlPath;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 
@@ -16,14 +17,14 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::config::{Auth, Registry as Config, Secret};
 use crate::ids::{BucketUnit, PolicyVersion, Topic};
-use crate::policy::{End, Jurisdiction, Product, Records};
-use crate::schema::{Decoder, Schema};
+use crate::policy::{End, Jurisdiction, OtherRecords, Product, Records};
+use crate::schema::Schema;
 
 const SMS: &str = include_str!("../../../schemas/sms.avsc");
 const OTHER: &str = r#"{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]}"#;
 const NOT_FOUND: &str = r#"{"error_code":40403,"message":"Schema 9 not found"}"#;
 
-type Reply = dyn Fn(u32, usize) -> Response + Send + Sync;
+type Reply = dyn Fn(&str, usize) -> Response + Send + Sync;
 
 /// A registry that answers as `reply` says, given the id and how many requests came before.
 struct Played {
@@ -34,23 +35,30 @@ struct Played {
 
 impl Played {
     async fn new(reply: impl Fn(u32, usize) -> Response + Send + Sync + 'static) -> Self {
+        let of_path = move |path: &str, before| {
+            let id = path.strip_prefix("schemas/ids/").and_then(|id| id.parse().ok());
+            id.map_or_else(|| status(404, "no such path"), |id| reply(id, before))
+        };
+        Self::of_paths(of_path).await
+    }
+
+    /// A registry that answers as `reply` says, given the path under its base, encoded as it came.
+    async fn of_paths(reply: impl Fn(&str, usize) -> Response + Send + Sync + 'static) -> Self {
         let reply: Arc<Reply> = Arc::new(reply);
         let requests = Arc::new(AtomicUsize::new(0));
         let headers = Arc::new(Mutex::new(HeaderMap::new()));
         let (count, seen) = (requests.clone(), headers.clone());
-        let routes = Router::new().route(
-            "/base/schemas/ids/{id}",
-            axum::routing::get(move |UrlPath(id): UrlPath<u32>, headers: HeaderMap| async move {
-                *seen.lock().unwrap() = headers;
-                let before = count.fetch_add(1, Ordering::SeqCst);
-                // Long enough that callers who come at once meet.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                if id == SLOW {
-                    tokio::time::sleep(Duration::from_secs(30)).await;
-                }
-                reply(id, before)
-            }),
-        );
+        let routes = Router::new().fallback(move |uri: Uri, headers: HeaderMap| async move {
+            *seen.lock().unwrap() = headers;
+            let before = count.fetch_add(1, Ordering::SeqCst);
+            // Long enough that callers who come together meet.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let path = uri.path().strip_prefix("/base/").unwrap_or_default();
+            if path.ends_with(&format!("/{SLOW}")) {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+            }
+            reply(path, before)
+        });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/base/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -76,8 +84,24 @@ struct Tried {
 }
 
 impl Tried {
+    async fn look_up(&self, id: u32) -> Result<Lookup, LookupDelay> {
+        self.schemas.get(&ProductKey::new("sms").unwrap(), SchemaRef::Id(id)).await
+    }
+
     async fn get(&self, schema: SchemaRef) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
-        self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await
+        match self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await {
+            Ok(Lookup::Schema(found)) => Ok(Some(found)),
+            Ok(Lookup::Unknown) => Ok(None),
+            Err(LookupDelay::Registry(error)) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn unusable(&self, id: u32) -> String {
+        match self.look_up(id).await {
+            Ok(Lookup::Unusable(why)) => why.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn id(&self, id: u32) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
@@ -106,6 +130,7 @@ fn policy() -> Policy {
         fields: BTreeMap::new(),
         derive: Vec::new(),
         end: End::Remove,
+        others: OtherRecords::default(),
     };
     let product = Product { key: key.clone(), title: None, records: Some(records) };
     Policy {
@@ -120,7 +145,13 @@ fn policy() -> Policy {
 }
 
 fn config(url: &str, auth: Auth) -> Config {
-    Config { url: url::Url::parse(url).unwrap(), auth, ca: None, timeout: Duration::from_millis(500) }
+    Config {
+        url: url::Url::parse(url).unwrap(),
+        auth,
+        ca: None,
+        timeout: Duration::from_millis(500),
+        unknown_schema_wait: Duration::ZERO,
+    }
 }
 
 fn make(registry: Option<Config>, folder: Option<PathBuf>) -> Result<Tried, WritersError> {
@@ -167,7 +198,7 @@ async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while
     }
     assert_eq!((played.requests(), tried.fetches("unknown")), (1, 1));
     assert!(tried.around.health.readiness().ready, "the registry is well");
-    tried.clock.advance(USELESS_FOR);
+    tried.clock.advance(unknown_ids::ASK_AGAIN);
     assert!(tried.id(9).await.unwrap().is_some(), "it was registered meanwhile");
 }
 
@@ -306,31 +337,32 @@ fn an_authorities_file_that_is_missing_or_holds_no_certificate_is_told_by_name()
 }
 
 #[tokio::test]
-async fn a_schema_that_exists_and_cannot_be_used_is_nobodys_to_wait_for_and_fits_no_product() {
+async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_once() {
     let answers = [
-        r#"{"schema":"{}","schemaType":"JSON"}"#,
-        r#"{"schema":"\"int\"","references":[{"name":"a","subject":"b","version":1}]}"#,
-        r#"{"schema":"{\"type\":\"nonsense\"}"}"#,
+        (r#"{"schema":"{}","schemaType":"JSON"}"#, "of the type JSON"),
+        (r#"{"schema":"{"}"#, "not an Avro schema: EOF"),
+        (r#"{"schema":"{\"type\":\"nonsense\"}"}"#, "`nonsense` is not defined"),
     ];
-    for body in answers {
+    for (body, part) in answers {
         let played = Played::new(move |_, _| status(200, body)).await;
         let tried = with(&played);
         for _ in 0..3 {
-            let found = tried.id(1).await.unwrap().unwrap();
-            let sms = Schema::parse(SMS).unwrap();
-            assert!(Decoder::new(&found, &sms, &BTreeSet::from(["message_id".to_owned()])).is_err());
+            let why = tried.unusable(1).await;
+            assert!(why.contains(part), "{why}");
         }
         assert_eq!((played.requests(), tried.fetches("unreadable")), (1, 1));
     }
 }
 
 #[tokio::test]
-async fn a_flood_of_unknown_ids_is_remembered_in_bounded_memory() {
-    let mut state = State::default();
-    for id in 0..25_000 {
-        state.note_useless(id, None, Duration::ZERO);
-        assert!(state.useless.len() <= MOST_USELESS);
-    }
+async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let played = Played::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
+    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    tried.unusable(6).await;
+    std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
+    tried.clock.advance(LOOK_AGAIN_AFTER);
+    assert!(tried.id(6).await.unwrap().is_some());
 }
 
 #[tokio::test]
@@ -362,9 +394,11 @@ async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and
     assert!(tried.id(43).await.unwrap().is_some());
 
     std::fs::write(folder.path().join("bad.44.avsc"), "{").unwrap();
+    std::fs::write(folder.path().join("later.45.avsc"), OTHER).unwrap();
     std::fs::remove_file(folder.path().join("42.avsc")).unwrap();
     tried.clock.advance(LOOK_AGAIN_AFTER);
     assert!(tried.id(44).await.unwrap().is_none(), "a bad file that appears later is a warning");
+    assert!(tried.id(45).await.unwrap().is_some(), "and hides no other");
     assert!(tried.id(42).await.unwrap().is_some(), "a schema once read stays");
 }
 

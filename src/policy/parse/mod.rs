@@ -8,6 +8,7 @@ mod end;
 mod keep;
 mod product;
 mod reading;
+mod records;
 mod rule;
 
 use std::cell::RefCell;

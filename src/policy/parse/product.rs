@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::countries;
-use super::super::model::{Jurisdiction, Platform, Records, Subject, SubjectKind};
+use super::super::model::{Jurisdiction, OtherRecords, Platform, Records, Subject, SubjectKind};
 use super::columns::{Columns, Kind};
 use super::end::{Named, derive, end};
 use super::reading::{Reading, did_you_mean};
+use super::records::{self, OwnRecords};
 use super::{DraftCategory, DraftProduct, SchemaSource};
 use crate::ids::{Category, Country, ProductKey, Topic};
 use crate::problem::At;
@@ -60,9 +61,10 @@ pub(super) fn read(
         counted: None,
         subjects: None,
     };
+    let mut own = OwnRecords::default();
     if let Some(records) = reading.maybe(node, "records") {
         let path = join(path, "records");
-        match reading.text(records, &path, "none") {
+        match records.text() {
             Some("none") => {
                 draft.has_records = false;
                 no_records(node, &context.path, reading);
@@ -70,10 +72,10 @@ pub(super) fn read(
             }
             Some(text) => {
                 let what = format!("`records: {text}` means nothing");
-                let mend = "write `records: none` for a product without records of its own, or leave it out";
+                let mend = "write `none` for a product without records of its own, or leave it out";
                 reading.problems.error(records.at, &path, what, mend);
             }
-            None => {}
+            None => own = records::read(records, &path, reading),
         }
     }
     if !matches!(node.value, crate::yaml::Value::Map(_)) {
@@ -86,6 +88,10 @@ pub(super) fn read(
         return draft;
     }
     draft.records = records(&mut draft, node, context, topics, reading);
+    if let Some(records) = &mut draft.records {
+        records.others = own.others;
+        records.schema = own.of(Arc::clone(&records.schema), node.get("records").unwrap_or(node), path, reading);
+    }
     draft
 }
 
@@ -149,6 +155,7 @@ fn records(
         derive,
         end,
         schema: columns.schema?,
+        others: OtherRecords::default(),
         fields: columns.fields,
     })
 }

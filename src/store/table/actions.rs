@@ -99,10 +99,11 @@ pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     let rows: u64 = batch.segments.iter().map(Segment::rows).sum();
     if !evidence.conserves() || evidence.stored != rows {
         return refused(format!(
-            "read {} is not stored {} (in {rows} rows) + expired {} + dead letters {}",
+            "read {} is not stored {} (in {rows} rows) + expired {} + skipped {} + dead letters {}",
             evidence.read,
             evidence.stored,
             evidence.expired,
+            evidence.skipped,
             evidence.dead()
         ));
     }

@@ -119,7 +119,7 @@ fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
     if !rewrite.removes.iter().all(|segment| paths.insert(&*segment.path)) {
         return refused("a rewrite removes a segment twice".to_owned());
     }
-    if rewrite.evidence.read + rewrite.evidence.stored + rewrite.evidence.expired + rewrite.evidence.dead() > 0 {
+    if rewrite.evidence.read + rewrite.evidence.accounted() > 0 {
         return refused("a rewrite reads nothing from the source".to_owned());
     }
     let same = (did.rows_in, did.records_in) == (did.rows_out, did.records_out) && did.dropped.is_empty();

@@ -89,6 +89,8 @@ pub enum Fate {
     NeverStored {
         /// Records of its commit that were past all their deadlines on arrival.
         expired: u64,
+        /// Records of its commit that are not the product's and were skipped.
+        skipped: u64,
         /// Records of its commit that are in the dead letters, by reason code.
         dead_letters: BTreeMap<String, u64>,
     },
@@ -267,15 +269,15 @@ impl Looking<'_> {
         let (Some(entry), Some(trail)) = (ingest, trail) else {
             return Ok(story(None, Fate::Untold { oldest_entry: self.oldest }));
         };
-        let (expired, dead_letters) = match &entry.evidence {
-            Some(evidence) => (evidence.expired, evidence.dead_letters.clone()),
-            None => (0, BTreeMap::new()),
+        let (expired, skipped, dead_letters) = match &entry.evidence {
+            Some(evidence) => (evidence.expired, evidence.skipped, evidence.dead_letters.clone()),
+            None => (0, 0, BTreeMap::new()),
         };
         let by = trail.ends(|path| self.may_be_in(path));
         let fate = if by.is_empty() {
-            Fate::NeverStored { expired, dead_letters }
+            Fate::NeverStored { expired, skipped, dead_letters }
         } else {
-            Fate::Gone { by, perhaps_never_stored: expired > 0 || !dead_letters.is_empty() }
+            Fate::Gone { by, perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty() }
         };
         Ok(story(Some(Step::of(&entry)), fate))
     }

@@ -9,8 +9,8 @@ use chrono_tz::Tz;
 
 use crate::ids::{BucketUnit, Category, Country, Partition, PolicyVersion, ProductKey, RuleId, Topic, TopicPartition};
 use crate::policy::{
-    Boundary, Class, Derive, Derived, End, Jurisdiction, Keep, Platform, Policy, Product, Records, Rule, Subject,
-    SubjectKind, Trigger,
+    Boundary, Class, Derive, Derived, End, Jurisdiction, Keep, OtherRecords, Platform, Policy, Product, Records, Rule,
+    Subject, SubjectKind, Trigger,
 };
 use crate::schema::Schema;
 
@@ -163,6 +163,7 @@ pub fn records() -> Records {
             derived("mail_domain", Derive::DomainOf, "mail"),
         ],
         end: End::Remove,
+        others: OtherRecords::default(),
     }
 }
 

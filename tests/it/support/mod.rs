@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod python;
 pub mod readers;
 pub mod registry;
+pub mod registry_front;
 pub mod scene;
 pub mod shifted;
 pub mod swept;

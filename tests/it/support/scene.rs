@@ -36,6 +36,8 @@ pub struct Scene<'a> {
     /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
     pub retention_check: &'static str,
     pub log_level: &'static str,
+    /// How long records wait for a schema that the registry does not know.
+    pub schema_wait: &'static str,
     /// More sections of the configuration.
     pub sections: String,
     prefix: String,
@@ -107,6 +109,7 @@ impl<'a> Scene<'a> {
             session: 6000,
             retention_check: "refuse",
             log_level: "info,ebbtide=debug,buoyant_kernel=warn,deltalake_core=warn",
+            schema_wait: "3s",
             sections: String::new(),
             prefix,
             settings: vec![("commit_age", "500ms".to_owned())],
@@ -138,7 +141,7 @@ impl<'a> Scene<'a> {
             "policy: {}\nroot: '{}'\nkafka:\n  bootstrap_servers: {}\n  group: {}\n  dead_letter_topic: {}\n  retention_check: {}\n  properties:\n\
              \x20   max.poll.interval.ms: 300000\n\
              {properties}\
-             schemas:\n  registry:\n    url: {}/apis/ccompat/v7\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
+             schemas:\n  registry:\n    url: {}/apis/ccompat/v7\n    unknown_schema_wait: {}\ningest:\n{ingest}http:\n  listen: 127.0.0.1:9464\n\
              log:\n  format: json\n  level: {}\n{}",
             self.policy.display(),
             self.root.display(),
@@ -147,6 +150,7 @@ impl<'a> Scene<'a> {
             self.dead_letters,
             self.retention_check,
             self.registry,
+            self.schema_wait,
             self.log_level,
             self.sections,
         );

@@ -64,7 +64,7 @@ impl Books {
 
     fn balance(&mut self, version: u64, evidence: &Evidence, rows: u64) {
         if !evidence.conserves() {
-            let accounted = evidence.stored + evidence.expired + evidence.dead();
+            let accounted = evidence.accounted();
             self.broken.push(Break::Unaccounted { version, read: evidence.read, accounted });
         }
         if evidence.stored != rows {

@@ -106,7 +106,10 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     table.commit(IngestCommit { ..work }).await.unwrap();
     let story = of(&root, 0, 112, &known()).await;
     assert_eq!(story.ingest.unwrap().version, 2);
-    assert_eq!(story.fate, Fate::NeverStored { expired: 3, dead_letters: [("corrupt".to_owned(), 2)].into() });
+    assert_eq!(
+        story.fate,
+        Fate::NeverStored { expired: 3, skipped: 0, dead_letters: [("corrupt".to_owned(), 2)].into() }
+    );
     assert_eq!(of(&root, 0, 115, &known()).await.fate, Fate::NotRead { next: Some(Offset(115)) });
     assert_eq!(of(&root, 7, 0, &known()).await.fate, Fate::NotRead { next: None });
 }

@@ -1,0 +1,82 @@
+//! A registry that learns of a schema later than its producers.
+
+use super::*;
+
+const WAIT: Duration = Duration::from_secs(30);
+
+fn waiting(played: &Played) -> Tried {
+    let config = Config { unknown_schema_wait: WAIT, ..config(&played.url, Auth::None) };
+    make(Some(config), None).unwrap()
+}
+
+async fn delay(tried: &Tried, id: u32) -> Duration {
+    match tried.look_up(id).await {
+        Err(LookupDelay::NotYet { retry_after }) => retry_after,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_the_registry_learns_of_in_time_costs_nothing() {
+    let played = Played::new(|_, before| if before < 5 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let tried = waiting(&played);
+    for asked in 1..=5 {
+        let retry_after = delay(&tried, 9).await;
+        assert_eq!(delay(&tried, 9).await, retry_after, "it is not asked before its time");
+        assert_eq!(played.requests(), asked);
+        tried.clock.advance(retry_after);
+    }
+    assert!(tried.id(9).await.unwrap().is_some());
+    assert_eq!((tried.fetches("unknown"), tried.fetches("found")), (5, 1));
+    assert!(tried.around.health.readiness().ready, "the registry is well");
+}
+
+#[tokio::test]
+async fn an_id_that_stays_unknown_is_an_outcome_after_the_wait_and_asked_for_again_within_seconds() {
+    let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let later = known.clone();
+    let reply = move |_, _| if later.load(Ordering::SeqCst) { schema(OTHER) } else { status(404, NOT_FOUND) };
+    let played = Played::new(reply).await;
+    let tried = waiting(&played);
+    let mut waited = Duration::ZERO;
+    while let Err(LookupDelay::NotYet { retry_after }) = tried.look_up(9).await {
+        waited += retry_after;
+        tried.clock.advance(retry_after);
+    }
+    assert_eq!(waited, WAIT);
+    let asked = played.requests();
+    for _ in 0..50 {
+        assert!(tried.id(9).await.unwrap().is_none());
+    }
+    assert_eq!(played.requests(), asked, "its records do not each ask");
+    known.store(true, Ordering::SeqCst);
+    tried.clock.advance(Duration::from_secs(5));
+    assert!(tried.id(9).await.unwrap().is_some(), "it was registered meanwhile");
+}
+
+#[tokio::test]
+async fn other_ids_are_found_while_one_is_waited_for() {
+    let played = Played::new(|id, _| if id == 9 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let tried = waiting(&played);
+    delay(&tried, 9).await;
+    assert!(tried.id(1).await.unwrap().is_some());
+    assert!(tried.id(2).await.unwrap().is_some());
+    delay(&tried, 9).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
+    let played = Played::new(|_, before| match before {
+        0 => status(404, NOT_FOUND),
+        1 => status(503, ""),
+        _ => schema(OTHER),
+    })
+    .await;
+    let tried = waiting(&played);
+    let first = delay(&tried, 9).await;
+    tried.clock.advance(first);
+    let down = tried.id(9).await.unwrap_err();
+    assert_eq!(down.why, Silence::Status(503));
+    tried.clock.advance(down.retry_after);
+    assert!(tried.id(9).await.unwrap().is_some());
+}
