@@ -167,6 +167,7 @@ mod tests {
             url: "https://registry:8081/"
             basic: { user: "ebbtide", password: "[hidden]" }
             timeout: 10s
+            unknown_schema_wait: 30s
           folder: "config/../schemas"
         ingest:
           lanes: 3

@@ -56,7 +56,7 @@ fn names(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
 impl OwnRecords {
     /// The schema, read from the records that are listed. Warns where its own record is not.
     pub(super) fn of(&self, schema: Arc<Schema>, node: &Node, path: &str, reading: &mut Reading<'_>) -> Arc<Schema> {
-        let Some(names) = &self.names else { return schema };
+        let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) else { return schema };
         let schema = Arc::unwrap_or_clone(schema).with_record_names(names);
         if !schema.reads_its_own_record() {
             let what = format!("the schema's own record `{}` is not listed: none of them is stored", schema.name);
