@@ -53,6 +53,9 @@ pub struct App {
     pub health: Arc<Health>,
 }
 
+/// The thread of a lane, or of the reader of notices.
+type LaneHandle = JoinHandle<Result<(), StartError>>;
+
 /// What all parts of an instance begin with, opened once: what a log holds is dear to read.
 struct Opened {
     root: Root,
@@ -192,7 +195,10 @@ impl App {
         let stopped = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => true,
             () = clock_lost(&deps.guard) => false,
-            () = any_ended(&lanes) => return Err(AppError::LaneEnded),
+            () = any_ended(&lanes) => {
+                flag.store(true, Ordering::Relaxed);
+                return Err(ended(lanes));
+            }
             what = works.ended() => return Err(AppError::WorkEnded(what)),
         };
         if stopped {
@@ -280,8 +286,14 @@ async fn clock_lost(guard: &TrustedClock) {
 }
 
 /// Returns once a lane has ended, which none does before it is told to.
-async fn any_ended(lanes: &[JoinHandle<()>]) {
+async fn any_ended(lanes: &[LaneHandle]) {
     while !lanes.iter().any(JoinHandle::is_finished) {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+}
+
+/// Returns why a lane ended.
+fn ended(lanes: Vec<LaneHandle>) -> AppError {
+    let mut ended = lanes.into_iter().filter(JoinHandle::is_finished).filter_map(|lane| lane.join().ok());
+    ended.find_map(Result::err).map_or(AppError::LaneEnded, AppError::Start)
 }

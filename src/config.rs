@@ -32,7 +32,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 52] = [
+pub const KEYS: [&str; 53] = [
     "policy",
     "root",
     "store.endpoint",
@@ -70,6 +70,7 @@ pub const KEYS: [&str; 52] = [
     "maintain.log_retention",
     "maintain.orphan_age",
     "maintain.readers_grace",
+    "maintain.quarantine_retention",
     "sweep.enabled",
     "sweep.every",
     "sweep.memory",
@@ -220,6 +221,8 @@ pub struct Maintain {
     pub orphan_age: Duration,
     /// How long a replaced file stays for those who read an older version. It counts inside every rule's grace.
     pub readers_grace: Duration,
+    /// How long a dead letter is kept in the quarantine, where the policy does not say less.
+    pub quarantine_retention: Duration,
 }
 
 /// How what is due is made to go.

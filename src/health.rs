@@ -27,8 +27,14 @@ pub enum Part {
     Partition(TopicPartition),
     /// The wall clock.
     Clock,
-    /// Files of one folder that should be deleted: a product's table, or `_controls`, `_uploads`.
+    /// Files of one folder that should be deleted: a product's table, or `_controls`, `_uploads`, `_quarantine`.
     Files(String),
+    /// The dead letters of one product.
+    Letters(ProductKey),
+    /// One lane, by its number.
+    Lane(usize),
+    /// The reader of notices.
+    Notices,
 }
 
 impl Part {
@@ -43,6 +49,9 @@ impl Part {
             Part::Partition(partition) => format!("partition/{partition}"),
             Part::Clock => "clock".to_owned(),
             Part::Files(folder) => format!("files/{folder}"),
+            Part::Letters(product) => format!("letters/{product}"),
+            Part::Lane(number) => format!("lane/{number}"),
+            Part::Notices => "notices".to_owned(),
         }
     }
 }

@@ -44,8 +44,9 @@ pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
 /// The `outcome` of a segment of a merge.
 pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
 
-/// The `product` of files that belong to no product: those of the control log, and unfinished uploads to a bucket.
-pub const SHARED_FOLDERS: [&str; 2] = ["_controls", "_uploads"];
+/// The `product` of files that belong to no product: those of the control log, unfinished uploads to a bucket,
+/// and quarantined dead letters.
+pub const SHARED_FOLDERS: [&str; 3] = ["_controls", "_uploads", "_quarantine"];
 
 /// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
 const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -73,6 +74,14 @@ pub struct Metrics {
     pub commit_seconds: HistogramVec,
     /// Dead letters, by `product` and `code` ([`Fault::code`]).
     pub dead_letters: IntCounterVec,
+    /// Dead letters that were delivered without their record, by `product` (`_notices` for those of notices).
+    pub reduced_letters: IntCounterVec,
+    /// Dead letters that were written to the quarantine, by the same.
+    pub quarantined_letters: IntCounterVec,
+    /// Files in the quarantine.
+    pub quarantine_files: IntGauge,
+    /// Lanes, and the reader of notices, that fail or are refused.
+    pub lanes_failing: IntGauge,
     /// Seconds between the oldest record that is not durably committed and now, by `topic` and `partition`.
     pub lag_seconds: IntGaugeVec,
     /// Records that are not durably committed, by `topic` and `partition`.
@@ -182,6 +191,21 @@ impl Metrics {
                 "ebbtide_dead_letters_total",
                 "Records sent to the dead-letter topic, by the code of what is wrong with them.",
                 &["product", "code"],
+            )?,
+            reduced_letters: to.counters(
+                "ebbtide_reduced_letters_total",
+                "Dead letters that were delivered without their record, since the topic refuses them whole.",
+                &["product"],
+            )?,
+            quarantined_letters: to.counters(
+                "ebbtide_quarantined_letters_total",
+                "Dead letters that were written to the quarantine, since the topic refuses them in every form.",
+                &["product"],
+            )?,
+            quarantine_files: to.gauge("ebbtide_quarantine_files", "Files of dead letters in the quarantine.")?,
+            lanes_failing: to.gauge(
+                "ebbtide_lanes_failing",
+                "Lanes, and the reader of notices, that fail or have no working consumer.",
             )?,
             lag_seconds: to.gauges(
                 "ebbtide_ingest_lag_seconds",
@@ -409,6 +433,9 @@ impl Metrics {
             self.compacted_segments.with_label_values(&[product, outcome]);
         }
         for counters in [&self.cells, &self.retagged, &self.sweep_failures, &self.unlinked, &self.unlink_failures] {
+            counters.with_label_values(&[product]);
+        }
+        for counters in [&self.reduced_letters, &self.quarantined_letters] {
             counters.with_label_values(&[product]);
         }
         self.stale_tag_records.with_label_values(&[product]);

@@ -13,7 +13,7 @@ use crate::clock::SharedClock;
 use crate::controls::{Settler, Signature};
 use crate::expiry::{Share, TrustedClock, Verdict};
 use crate::metrics::SHARED_FOLDERS;
-use crate::store::{DeleteFailures, Maintained, OverdueFiles, Root, Table, Upkeep};
+use crate::store::{DeleteFailures, Maintained, OverdueFiles, Quarantine, Root, Table, Upkeep};
 
 /// What it works with.
 pub(super) struct Janitor {
@@ -86,6 +86,7 @@ impl Janitor {
         }
         self.forget_controls(settler, now).await;
         self.abort_uploads(now).await;
+        self.delete_quarantined(now).await;
         for kept in kept {
             if kept.is_next(&self.share) {
                 kept.again = self.maintain(&mut kept.table, now).await;
@@ -120,6 +121,19 @@ impl Janitor {
                 self.reports.forget("_uploads");
                 tracing::warn!(%error, "unfinished uploads could not be listed; trying again later");
             }
+        }
+    }
+
+    /// Deletes the dead letters in the quarantine that have expired.
+    async fn delete_quarantined(&self, now: DateTime<Utc>) {
+        match Quarantine::new(self.root.clone()).delete_expired(now).await {
+            Ok(pass) => {
+                let files = i64::try_from(pass.kept + pass.failures.count).unwrap_or(i64::MAX);
+                self.reports.metrics.quarantine_files.set(files);
+                let overdue = OverdueFiles { files: pass.failures.count, since: pass.since };
+                self.reports.report("_quarantine", &pass.failures, overdue, now);
+            }
+            Err(error) => self.reports.unknown("_quarantine", &error),
         }
     }
 

@@ -63,6 +63,10 @@ impl Retention {
             }
             problems.extend(problem);
         }
+        for large in preflight::judge_letters(&self.topics, &states) {
+            // A letter that is too large arrives without its record: no reason not to start.
+            tracing::warn!(source.topic = %large.topic, "{}", large.what);
+        }
         Ok(problems)
     }
 

@@ -182,6 +182,7 @@ mod tests {
           log_retention: 30d
           orphan_age: 6h
           readers_grace: 1h
+          quarantine_retention: 7d
         sweep:
           enabled: true
           every: 1m

@@ -275,6 +275,7 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
         readers_grace: section.value("readers_grace", Duration::from_secs(HOUR), problems, |text| {
             within(duration(text)?, Duration::ZERO, Duration::from_secs(30 * 24 * HOUR), "0s and 30d")
         }),
+        quarantine_retention: age("quarantine_retention", 7 * 24 * HOUR, problems),
     }
 }
 

@@ -42,6 +42,7 @@ impl fmt::Display for Config {
         writeln!(f, "  log_retention: {}", show_duration(self.maintain.log_retention))?;
         writeln!(f, "  orphan_age: {}", show_duration(self.maintain.orphan_age))?;
         writeln!(f, "  readers_grace: {}", show_duration(self.maintain.readers_grace))?;
+        writeln!(f, "  quarantine_retention: {}", show_duration(self.maintain.quarantine_retention))?;
         writeln!(f, "sweep:\n  enabled: {}", self.sweep.enabled)?;
         writeln!(f, "  every: {}", show_duration(self.sweep.every))?;
         writeln!(f, "  memory: {}", show_bytes(self.sweep.memory))?;

@@ -1,20 +1,33 @@
-//! Dead letters: a record that cannot be stored goes, whole, to a Kafka topic, with the reason and its source in headers.
+//! Dead letters: a record that cannot be stored is sent to a Kafka topic, with the reason and its source in headers.
 //!
 //! Delivered before the commit that passes its offset, so that no crash loses one; a crash between the two sends it
-//! again, with the same source offset to tell. Must never log a byte of a record.
+//! again, with the same source offset. Must never log a byte of a record.
 
+mod delivered;
+mod delivery;
+mod letter;
+mod quarantine;
+mod refusal;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::producer::{FutureProducer, Producer};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use crate::ids::{Topic, TopicPartition};
-use crate::ingest::decode::Rejected;
-use crate::ingest::intake::Intake;
-use crate::ingest::kafka::{Aside, DELIVERY_TIMEOUT};
+use crate::clock::SharedClock;
+use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
+use crate::ingest::kafka::Aside;
+use crate::metrics::Metrics;
+use crate::store::Quarantine;
+
+use delivered::DeliveredLetters;
+pub use delivery::{Delivery, LettersWait};
+pub use letter::{DeadLetter, LetterForm};
+pub use quarantine::QuarantineTerms;
 
 /// The reason code (`bad_body`), as in `ebbtide_dead_letters_total`.
 pub const CODE: &str = "ebbtide.code";
@@ -28,105 +41,116 @@ pub const PARTITION: &str = "ebbtide.partition";
 pub const OFFSET: &str = "ebbtide.offset";
 /// Its Kafka timestamp, milliseconds since 1970, in decimal; absent where it had none.
 pub const TIMESTAMP: &str = "ebbtide.timestamp";
+/// What is not in the letter: `value,key,headers`. Absent in a letter that holds its record.
+pub const OMITTED: &str = "ebbtide.omitted";
+/// Why the letter does not hold its record, in the client's words.
+pub const REFUSED: &str = "ebbtide.refused";
+/// The length of the omitted value in bytes, in decimal; absent where it had none.
+pub const BYTES: &str = "ebbtide.value-bytes";
+/// The length of the omitted key in bytes, in decimal; absent where it had none.
+pub const KEY_BYTES: &str = "ebbtide.key-bytes";
+/// The SHA-256 of the omitted value, in hexadecimal.
+pub const DIGEST: &str = "ebbtide.value-sha256";
 
-/// One record that waits for its delivery to the dead-letter topic.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    payload: Option<Vec<u8>>,
-    key: Option<Vec<u8>>,
-    headers: OwnedHeaders,
-}
+/// The most delivered letters that are remembered until a commit passes them.
+const REMEMBERED: usize = 200_000;
 
-impl DeadLetter {
-    /// The letter for one row of `intake`: its bytes, key and headers as they came, and ours after them.
-    #[must_use]
-    pub fn of(intake: &Intake, source: &TopicPartition, rejected: &Rejected) -> Self {
-        let Rejected { row, fault, reason } = rejected;
-        let row = *row;
-        let text = |headers: OwnedHeaders, key: &str, value: &str| headers.insert(Header { key, value: Some(value) });
-        let mut headers = intake.headers(row).cloned().unwrap_or_default();
-        headers = text(headers, CODE, fault.code());
-        let reason = reason.as_ref().map_or_else(|| fault.to_string(), |reason| format!("{fault}: {reason}"));
-        headers = text(headers, REASON, &reason);
-        headers = text(headers, TOPIC, source.topic.as_str());
-        headers = text(headers, PARTITION, &source.partition.to_string());
-        headers = text(headers, OFFSET, &intake.offset(row).to_string());
-        if let Some(timestamp) = intake.timestamp(row) {
-            headers = text(headers, TIMESTAMP, &timestamp.to_string());
-        }
-        Self { payload: intake.payload(row).map(<[u8]>::to_vec), key: intake.key(row).map(<[u8]>::to_vec), headers }
-    }
-
-    /// How much memory it takes, in bytes, about.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        512 + self.payload.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len)
-    }
-}
-
-/// Why dead letters are not delivered yet; they stay where they are and are sent again.
-#[derive(Debug, thiserror::Error)]
-#[error("{undelivered} of {all} dead letters were not taken by topic {topic}: {source}")]
-pub struct DeliveryError {
-    undelivered: usize,
-    all: usize,
-    topic: Topic,
-    source: KafkaError,
+/// What dead letters need beside a producer.
+#[derive(Clone)]
+pub struct LetterDeps {
+    /// Where letters are written that the topic does not take.
+    pub quarantine: Quarantine,
+    /// How long they are kept there.
+    pub terms: QuarantineTerms,
+    /// The clock by which they expire.
+    pub clock: SharedClock,
+    /// Where they are counted.
+    pub metrics: Metrics,
 }
 
 /// Sends dead letters, idempotently and acknowledged by all replicas.
 pub struct DeadLetters {
-    producer: FutureProducer<Aside>,
+    config: ClientConfig,
+    /// `None` after a failure that a producer may not get over by itself.
+    producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
     topic: Topic,
-    patience: Duration,
+    delivered: Mutex<DeliveredLetters>,
+    quarantine: Quarantine,
+    terms: QuarantineTerms,
+    clock: SharedClock,
+    metrics: Metrics,
 }
 
 impl DeadLetters {
-    /// A producer for `topic` with the configuration of [`ClientRole::DeadLetters`](super::kafka::ClientRole).
+    /// Creates a producer for `topic` with the configuration of [`ClientRole::DeadLetters`](super::kafka::ClientRole).
     ///
-    /// Errors if librdkafka refuses the configuration.
-    pub fn new(config: &ClientConfig, topic: Topic) -> Result<Self, KafkaError> {
-        let producer: FutureProducer<Aside> = config.create_with_context(Aside)?;
-        Ok(Self { producer, topic, patience: DELIVERY_TIMEOUT })
+    /// # Errors
+    /// If librdkafka refuses the configuration.
+    pub fn new(config: ClientConfig, topic: Topic, deps: LetterDeps) -> Result<Self, KafkaError> {
+        let producer = config.create_with_context(Aside)?;
+        let LetterDeps { quarantine, terms, clock, metrics } = deps;
+        Ok(Self {
+            config,
+            producer: Mutex::new(Some(Arc::new(producer))),
+            topic,
+            delivered: Mutex::new(DeliveredLetters::new(REMEMBERED)),
+            quarantine,
+            terms,
+            clock,
+            metrics,
+        })
     }
 
-    /// The topic that they go to.
+    /// Returns the topic that the letters are sent to.
     #[must_use]
     pub fn topic(&self) -> &Topic {
         &self.topic
     }
 
-    /// Delivers all of `letters`, in order; takes out each that the brokers have acknowledged.
-    ///
-    /// Errors if any was not acknowledged in time. It may have arrived all the same: sending it again is right.
-    pub async fn deliver(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeliveryError> {
-        let sends = letters.iter().map(|letter| {
-            let mut record = FutureRecord::<[u8], [u8]>::to(self.topic.as_str()).headers(letter.headers.clone());
-            record.payload = letter.payload.as_deref();
-            record.key = letter.key.as_deref();
-            self.producer.send(record, self.patience)
-        });
-        let sent = join_all(sends).await;
-        let all = letters.len();
-        let mut failed = None;
-        let mut outcomes = sent.into_iter();
-        letters.retain(|_| match outcomes.next() {
-            Some(Err((error, _))) => {
-                failed = Some(error);
-                true
-            }
-            _ => false,
-        });
-        match failed {
-            None => Ok(()),
-            Some(source) => Err(DeliveryError { undelivered: letters.len(), all, topic: self.topic.clone(), source }),
+    /// Starts to deliver `letters` of `product`, or of a topic of notices where that is `None`. The task goes on when its handle is
+    /// dropped, and a later delivery of the same letters does not send them a second time.
+    pub fn start(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        product: Option<&ProductKey>,
+        letters: Vec<DeadLetter>,
+    ) -> JoinHandle<Delivery> {
+        runtime.spawn(delivery::deliver(Arc::clone(self), product.cloned(), letters))
+    }
+
+    /// Forgets the delivered letters of `source` before `next`, which a commit has passed.
+    pub fn settle(&self, source: &TopicPartition, next: Offset) {
+        self.delivered().settle(source, next);
+    }
+
+    fn delivered(&self) -> MutexGuard<'_, DeliveredLetters> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the producer, or a new one after [`DeadLetters::renew`].
+    fn producer(&self) -> Result<Arc<FutureProducer<Aside>>, KafkaError> {
+        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = &*producer {
+            return Ok(Arc::clone(producer));
         }
+        let made = Arc::new(self.config.create_with_context(Aside)?);
+        *producer = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Lets the next delivery make a new producer. One that failed for good sends nothing any more, and one that was refused
+    /// a topic asks for it again only minutes later.
+    fn renew(&self) {
+        *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl Drop for DeadLetters {
     fn drop(&mut self) {
-        // Nothing that matters is in flight: a letter counts only when `deliver` has returned.
-        let _ = self.producer.flush(Duration::ZERO);
+        // Nothing that matters is in flight: a letter counts only when its delivery has returned.
+        let producer = self.producer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = producer {
+            let _ = producer.flush(Duration::ZERO);
+        }
     }
 }

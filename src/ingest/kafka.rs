@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
-pub use clients::{ClientRole, DELIVERY_TIMEOUT, RefusedProperty, client_config, queue_bytes, refused_properties};
+pub use clients::{ClientRole, RefusedProperty, client_config, queue_bytes, refused_properties};
 
 /// One line of a client's own log.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {

@@ -5,6 +5,7 @@
 //! which is always right, because it starts where the tables stand. Must never pass a record that is in no commit.
 
 mod commit;
+mod hold;
 mod observe;
 mod ownership;
 mod process;
@@ -30,6 +31,7 @@ use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::intake::Intake;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
+use crate::ingest::watch::LaneWatch;
 use crate::ingest::work::Work;
 use crate::metrics::Metrics;
 
@@ -60,7 +62,9 @@ pub struct Shared {
     /// What is wrong right now, for `/readyz`.
     pub health: Arc<Health>,
     /// Where dead letters go.
-    pub dead_letters: DeadLetters,
+    pub dead_letters: Arc<DeadLetters>,
+    /// How long a written batch may wait for its commit: well below the age at which its files count as orphans.
+    pub pending_limit: Duration,
     /// Where the lanes' I/O runs.
     pub runtime: Handle,
     /// Set when the instance is asked to stop.
@@ -111,6 +115,7 @@ struct Owned {
 pub struct Lane {
     consumer: BaseConsumer<Context>,
     shared: Arc<Shared>,
+    watch: Arc<LaneWatch>,
     tables: Arc<Tables>,
     works: Vec<Work>,
     work_of: HashMap<Topic, usize>,
@@ -127,8 +132,14 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane that works on `works` with `consumer`.
-    pub fn new(shared: Arc<Shared>, tables: Arc<Tables>, consumer: BaseConsumer<Context>, works: Vec<Work>) -> Self {
+    /// A lane that works on `works` with `consumer`, and reports to `watch`.
+    pub fn new(
+        shared: Arc<Shared>,
+        watch: Arc<LaneWatch>,
+        tables: Arc<Tables>,
+        consumer: BaseConsumer<Context>,
+        works: Vec<Work>,
+    ) -> Self {
         let work_of = works
             .iter()
             .enumerate()
@@ -137,6 +148,7 @@ impl Lane {
         Self {
             consumer,
             shared,
+            watch,
             tables,
             works,
             work_of,
@@ -173,6 +185,7 @@ impl Lane {
 
     /// Tells that no partition is the lane's any more.
     pub fn own_nothing(&self) {
+        self.works.iter().for_each(|work| work.forget_troubles(&self.shared.health));
         for owned in self.owned.iter().filter(|owned| owned.live) {
             (self.shared.owning)(&owned.partition, false);
         }
@@ -237,7 +250,9 @@ impl Lane {
 
     fn fetching(&self, on: bool) -> Result<(), Rejoin> {
         let mut list = TopicPartitionList::new();
-        for owned in self.owned.iter().filter(|owned| owned.live && !(on && owned.held.is_some())) {
+        // A product or a partition that waits by itself is resumed by itself.
+        let waits = |owned: &Owned| owned.held.is_some() || self.works[owned.work].hold.paused;
+        for owned in self.owned.iter().filter(|owned| owned.live && !(on && waits(owned))) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
         }
         if list.count() == 0 {
@@ -259,6 +274,11 @@ impl Lane {
                 );
                 Ok(())
             }
+            (_, Some(code)) if refuses_the_consumer(code) => {
+                self.watch.refuse(&format!("the consumer is refused: {error}"));
+                tracing::error!(%error, "the consumer is refused");
+                Ok(())
+            }
             _ => {
                 if self.shared.health.trouble(Part::Broker, error.to_string()) {
                     tracing::warn!(%error, "kafka");
@@ -267,6 +287,22 @@ impl Lane {
             }
         }
     }
+}
+
+/// Returns whether an error of the consumer keeps it out of the group until someone changes a setting.
+fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::InconsistentGroupProtocol
+            | RDKafkaErrorCode::UnsupportedAssignor
+            | RDKafkaErrorCode::UnsupportedVersion
+            | RDKafkaErrorCode::InvalidGroupId
+            | RDKafkaErrorCode::InvalidSessionTimeout
+            | RDKafkaErrorCode::GroupMaxSizeReached
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::UnreleasedInstanceId
+    )
 }
 
 struct Taking<'l> {

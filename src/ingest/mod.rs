@@ -12,9 +12,11 @@ pub mod kafka;
 mod lag;
 mod lane;
 mod notices;
+mod pending;
 pub mod preflight;
 mod source;
 mod tables;
+mod watch;
 mod work;
 pub mod writers;
 
@@ -31,17 +33,18 @@ use crate::config::Config;
 use crate::controls::SharedControls;
 use crate::health::{Health, Part};
 use crate::ids::{IdError, Topic};
-use crate::ingest::backoff::Backoff;
-use crate::ingest::dead_letters::DeadLetters;
+use crate::ingest::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::ingest::decode::{Decoders, ReadAs};
 use crate::ingest::lane::{Lane, Owning, Shared};
+use crate::ingest::pending::Hold;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
+use crate::ingest::watch::LaneWatch;
 use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
-use crate::store::{ControlsVersion, OpenError, Root, StoreError, Table, TableSpec};
+use crate::store::{ControlsVersion, OpenError, Quarantine, Root, StoreError, Table, TableSpec};
 use crate::tag::Tagger;
 
 pub use kafka::{ClientRole, client_config};
@@ -92,13 +95,29 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-/// Starts the lanes, and beside them what reads notices; each runs until `stop` is set, and joins the group anew after whatever it cannot wait out.
+impl StartError {
+    /// Returns whether no later try can succeed: the client library refuses what is configured.
+    fn is_final(&self) -> bool {
+        match self {
+            StartError::Kafka(error) => is_final(error),
+            StartError::Topic(_) => true,
+            StartError::Open(_) | StartError::Controls(_) | StartError::Thread(_) => false,
+        }
+    }
+}
+
+/// Returns whether the client library refuses what is configured.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_))
+}
+
+/// Starts the lanes, and the reader of notices beside them. Each runs until `stop` is set, and joins the group again after an error
+/// that may pass. It ends with an error when it can never run.
 ///
 /// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
-pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let topic = Topic::new(&parts.config.kafka.dead_letter_topic)?;
-    let notices = notices(&parts, &topic)?;
-    let dead_letters = DeadLetters::new(&client_config(&parts.config.kafka, ClientRole::DeadLetters), topic)?;
+pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>, StartError> {
+    let dead_letters = Arc::new(dead_letters(&parts)?);
+    let notices = notices(&parts, &dead_letters)?;
     let shared = Arc::new(Shared {
         settings: parts.config.ingest.clone(),
         lane_memory: size(parts.config.ingest.memory) / parts.config.ingest.lanes.max(1),
@@ -106,6 +125,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
         metrics: parts.metrics.clone(),
         health: Arc::clone(&parts.health),
         dead_letters,
+        pending_limit: parts.config.maintain.orphan_age / 2,
         runtime: Handle::current(),
         stop: Arc::clone(&parts.stop),
         instance: uuid::Uuid::new_v4(),
@@ -116,10 +136,11 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
     let mut lanes = Vec::new();
     for number in 0..parts.config.ingest.lanes {
         let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
+        let watch = Arc::new(watch(&parts, Part::Lane(number)));
         let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             // Two lanes of an instance write to one log.
             let _lane = tracing::error_span!("lane", number).entered();
-            supervise(&parts, &shared, number, tables);
+            supervise(&parts, &shared, &watch, number, tables)
         })?;
         lanes.push(lane);
     }
@@ -129,16 +150,31 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<()>>, StartError> {
     Ok(lanes)
 }
 
+fn dead_letters(parts: &Parts) -> Result<DeadLetters, StartError> {
+    let config = client_config(&parts.config.kafka, ClientRole::DeadLetters);
+    let deps = LetterDeps {
+        quarantine: Quarantine::new(parts.root.clone()),
+        terms: QuarantineTerms::new(parts.config.maintain.quarantine_retention, &parts.policy),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+    };
+    Ok(DeadLetters::new(config, Topic::new(&parts.config.kafka.dead_letter_topic)?, deps)?)
+}
+
+fn watch(parts: &Parts, part: Part) -> LaneWatch {
+    LaneWatch::new(part, Arc::clone(&parts.clock), Arc::clone(&parts.health), parts.metrics.clone())
+}
+
 /// Who reads notices, if a topic of them is named.
-fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader>, StartError> {
+fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<notices::Reader>, StartError> {
     let topics = notices::topics(&parts.config.notices)?;
     if topics.is_empty() {
         return Ok(None);
     }
-    let client = |role| client_config(&parts.config.kafka, role);
     Ok(Some(notices::Reader {
-        dead_letters: DeadLetters::new(&client(ClientRole::DeadLetters), dead_letters.clone())?,
-        client: client(ClientRole::Notices),
+        dead_letters: Arc::clone(dead_letters),
+        watch: watch(parts, Part::Notices),
+        client: client_config(&parts.config.kafka, ClientRole::Notices),
         topics,
         policy: Arc::clone(&parts.policy),
         root: parts.root.clone(),
@@ -150,37 +186,44 @@ fn notices(parts: &Parts, dead_letters: &Topic) -> Result<Option<notices::Reader
 }
 
 /// Runs one lane after another until the instance is to stop; the first upon tables that are open.
-fn supervise(parts: &Parts, shared: &Arc<Shared>, number: usize, tables: Vec<Table>) {
-    let mut backoff = Backoff::default();
+///
+/// Errors if no lane can ever run.
+fn supervise(
+    parts: &Parts,
+    shared: &Arc<Shared>,
+    watch: &Arc<LaneWatch>,
+    number: usize,
+    tables: Vec<Table>,
+) -> Result<(), StartError> {
     let mut opened = Some(tables);
     while !shared.stop.load(Ordering::Relaxed) {
-        let began = shared.clock.monotonic();
-        let why = match lane(parts, shared, number, opened.take()) {
+        watch.begin();
+        let why = match lane(parts, shared, watch, number, opened.take()) {
             Ok(mut lane) => {
                 let ran = lane.run();
                 lane.own_nothing();
                 match ran {
-                    Ok(()) => return,
+                    Ok(()) => return Ok(()),
                     Err(rejoin) if rejoin.for_good => {
                         // What is uncommitted is dropped and the group left: its partitions go to who may store them.
                         drop(lane);
-                        return rest(parts, &rejoin.why);
+                        rest(parts, &rejoin.why);
+                        return Ok(());
                     }
                     Err(rejoin) => rejoin.why,
                 }
             }
+            Err(error) if error.is_final() => return Err(error),
             Err(error) => error.to_string(),
         };
         parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
-        tracing::error!("a lane drops what is uncommitted and joins the group anew: {why}");
-        if shared.clock.monotonic().saturating_sub(began) > Duration::from_secs(60) {
-            backoff = Backoff::default();
-        }
-        let until = shared.clock.monotonic() + backoff.next_delay();
+        tracing::error!("a lane drops what is uncommitted and joins the group again: {why}");
+        let until = shared.clock.monotonic() + watch.fail(&why);
         while shared.clock.monotonic() < until && !shared.stop.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+    Ok(())
 }
 
 /// Stores nothing any more and says why, until the instance is to stop.
@@ -194,7 +237,13 @@ fn rest(parts: &Parts, why: &str) {
 }
 
 /// Makes the lane of that number with tables that are open, or opens them again.
-fn lane(parts: &Parts, shared: &Arc<Shared>, number: usize, opened: Option<Vec<Table>>) -> Result<Lane, StartError> {
+fn lane(
+    parts: &Parts,
+    shared: &Arc<Shared>,
+    watch: &Arc<LaneWatch>,
+    number: usize,
+    opened: Option<Vec<Table>>,
+) -> Result<Lane, StartError> {
     let opened = match opened {
         Some(opened) => opened,
         None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
@@ -215,7 +264,7 @@ fn lane(parts: &Parts, shared: &Arc<Shared>, number: usize, opened: Option<Vec<T
     let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
     let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
     let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
-    Ok(Lane::new(Arc::clone(shared), tables, consumer, works))
+    Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, consumer, works))
 }
 
 /// The work upon a product's table, which acts on no controls yet; `None` for a product that has no records.
@@ -239,7 +288,8 @@ fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
         gathering: Default::default(),
         in_flight: Default::default(),
         controls: ControlsVersion::default(),
-        epoch: 0,
+        pending: None,
+        hold: Hold::default(),
         pace,
     })
 }

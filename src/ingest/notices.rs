@@ -16,10 +16,11 @@ use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::backoff::Backoff;
-use super::dead_letters::{DeadLetter, DeadLetters, DeliveryError};
+use super::dead_letters::{DeadLetter, DeadLetters, LettersWait};
 use super::intake::Intake;
 use super::kafka::Aside;
+use super::watch::LaneWatch;
+use super::{StartError, is_final};
 use crate::clock::SharedClock;
 use crate::controls::{Noted, NoticeError, NotifyError, Signature, notify};
 use crate::ids::{IdError, Offset, Partition, Topic, TopicPartition};
@@ -34,6 +35,8 @@ use message::Kind;
 const BATCH: usize = 500;
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(200);
+/// How long the dead letters of a batch may take before the batch is read again.
+const DELIVERY: Duration = Duration::from_secs(10);
 
 /// What reading notices takes.
 pub struct Reader {
@@ -50,7 +53,9 @@ pub struct Reader {
     /// Where counts go.
     pub metrics: Metrics,
     /// Where messages go that are no notices.
-    pub dead_letters: DeadLetters,
+    pub dead_letters: Arc<DeadLetters>,
+    /// Whether it works, for `/readyz`.
+    pub watch: LaneWatch,
     /// Where I/O runs.
     pub runtime: Handle,
     /// Set when the instance is to stop.
@@ -67,7 +72,7 @@ enum ReadError {
     #[error(transparent)]
     Notify(#[from] NotifyError),
     #[error(transparent)]
-    Letters(#[from] DeliveryError),
+    Letters(#[from] LettersWait),
 }
 
 /// Messages as they were read.
@@ -83,21 +88,28 @@ pub fn topics(config: &crate::config::Notices) -> Result<Vec<(Topic, Kind)>, IdE
 }
 
 impl Reader {
-    /// Reads until the instance is to stop; begins anew after whatever goes wrong.
-    pub fn run(mut self) {
-        let mut backoff = Backoff::default();
+    /// Reads until the instance is to stop; begins again after an error that may pass.
+    ///
+    /// Errors if the client library refuses what is configured.
+    pub fn run(mut self) -> Result<(), StartError> {
         while !self.stop.load(Ordering::Relaxed) {
-            let Err(error) = self.read(&mut backoff) else { return };
+            self.watch.begin();
+            let error = match self.read() {
+                Ok(()) => return Ok(()),
+                Err(ReadError::Kafka(error)) if is_final(&error) => return Err(error.into()),
+                Err(error) => error,
+            };
             self.metrics.notices.with_label_values(&["failed"]).inc();
             tracing::error!(%error, "notices could not be taken; they are read again");
-            let until = self.clock.monotonic() + backoff.next_delay();
+            let until = self.clock.monotonic() + self.watch.fail(&error.to_string());
             while self.clock.monotonic() < until && !self.stop.load(Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
+        Ok(())
     }
 
-    fn read(&mut self, backoff: &mut Backoff) -> Result<(), ReadError> {
+    fn read(&mut self) -> Result<(), ReadError> {
         let consumer: BaseConsumer<Aside> = self.client.create_with_context(Aside)?;
         let names: Vec<&str> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
         consumer.subscribe(&names)?;
@@ -106,8 +118,11 @@ impl Reader {
             if !batch.messages.is_empty() {
                 self.take(&batch)?;
                 consumer.commit(&behind(&batch)?, CommitMode::Sync)?;
-                *backoff = Backoff::default();
+                for (intake, from) in &batch.messages {
+                    self.dead_letters.settle(from, Offset(intake.offset(0)).next());
+                }
             }
+            self.watch.run();
         }
         consumer.unsubscribe();
         Ok(())
@@ -144,10 +159,23 @@ impl Reader {
             tracing::warn!(source.partition = %from, source.offset = intake.offset(0), code = fault.code(), "dead letter");
             DeadLetter::of(intake, from, &Rejected::new(0, *fault))
         };
-        let mut letters: Vec<DeadLetter> = faults.iter().map(letter).collect();
-        self.runtime.block_on(self.dead_letters.deliver(&mut letters))?;
+        self.deliver(faults.iter().map(letter).collect())?;
         faults.iter().for_each(|_| count("refused"));
         Ok(())
+    }
+
+    /// Delivers dead letters. What is not acknowledged in time goes on being sent, and is not sent twice when it is read again.
+    fn deliver(&self, letters: Vec<DeadLetter>) -> Result<(), LettersWait> {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let delivery = self.dead_letters.start(&self.runtime, None, letters);
+        let wait = |why: &str| LettersWait(format!("dead letters for topic {} {why}", self.dead_letters.topic()));
+        match self.runtime.block_on(async { tokio::time::timeout(DELIVERY, delivery).await }) {
+            Err(_) => Err(wait("are not acknowledged yet")),
+            Ok(Err(_)) => Err(wait("could not be sent")),
+            Ok(Ok(done)) => done.waiting.map_or(Ok(()), Err),
+        }
     }
 }
 

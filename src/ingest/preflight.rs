@@ -3,6 +3,8 @@
 //! A topic that keeps a record for a year defeats a deadline of six months. The judgement is pure; asking the brokers
 //! sits around it. Must never change or create a topic.
 
+mod letters;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::ids::{ProductKey, Topic};
 use crate::ingest::kafka::Aside;
 use crate::policy::{Boundary, Keep, Policy, Trigger};
+
+pub use letters::judge_letters;
 
 /// A topic that an instance uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub struct TopicRetention {
     pub time: Option<Duration>,
     /// True if it keeps the newest record of each key for ever (`cleanup.policy=compact` without `delete`).
     pub compacted: bool,
+    /// The most bytes of one message that it takes (`max.message.bytes`), where the broker says so.
+    pub max_message_bytes: Option<u64>,
 }
 
 /// A topic that cannot be used as it is.
@@ -259,6 +265,7 @@ fn read(config: &ConfigResource) -> TopicState {
     TopicState::Kept(TopicRetention {
         time: u64::try_from(time).ok().map(Duration::from_millis),
         compacted: cleanup.contains("compact") && !cleanup.contains("delete"),
+        max_message_bytes: value("max.message.bytes").and_then(|text| text.parse().ok()),
     })
 }
 

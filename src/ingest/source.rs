@@ -47,6 +47,8 @@ pub enum Event {
         /// Where its table stands.
         next: Option<Offset>,
     },
+    /// The group gave the lane its share of the partitions, if only none.
+    Joined,
     /// The partition is not the lane's any more: what is uncommitted of it must be dropped.
     Revoked(TopicPartition),
     /// The partition is not read: its table is ahead of Kafka, so the topic was made anew.
@@ -126,6 +128,7 @@ impl Context {
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
+        self.tell(Event::Joined);
         let placed = self.place(consumer, list)?;
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),

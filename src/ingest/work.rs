@@ -7,9 +7,11 @@ use std::time::Duration;
 use rand::Rng;
 
 use crate::controls::{Controls, Notices};
+use crate::health::{Health, Part};
 use crate::ids::{PolicyVersion, ProductKey, Topic, TopicPartition};
 use crate::ingest::decode::Decoders;
 use crate::ingest::gathering::Gathering;
+use crate::ingest::pending::{Hold, PendingCommit};
 use crate::store::{ControlsVersion, TableSpec};
 use crate::tag::Tagger;
 
@@ -33,8 +35,10 @@ pub struct Work {
     pub in_flight: BTreeSet<TopicPartition>,
     /// The controls that what is gathered was gathered under.
     pub controls: ControlsVersion,
-    /// Rises whenever a gathering is dropped: what was begun under an older one must not be finished.
-    pub epoch: u64,
+    /// A batch that is written and not committed yet. Nothing is gathered meanwhile.
+    pub pending: Option<PendingCommit>,
+    /// The wait after a step that failed.
+    pub hold: Hold,
     /// When to commit.
     pub pace: Pace,
 }
@@ -73,6 +77,18 @@ impl Work {
         self.gathering.since.is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
     }
 
+    /// Returns whether nothing may be gathered: a batch is on its way, or the product waits.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.pending.is_some() || self.hold.is_waiting()
+    }
+
+    /// Returns whether the brokers have dead letters of a batch that they did not acknowledge yet.
+    #[must_use]
+    pub fn is_delivering(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.delivery.is_some())
+    }
+
     /// Whether records of `partition` are gathered or being committed.
     #[must_use]
     pub fn touches(&self, partition: &TopicPartition) -> bool {
@@ -86,9 +102,14 @@ impl Work {
         self.tagger.know(notices.triggers(self.tagger.records()));
     }
 
+    /// Ends the troubles of the product's commits.
+    pub fn forget_troubles(&self, health: &Health) {
+        health.over(&Part::Table(self.product.clone()));
+        health.over(&Part::Letters(self.product.clone()));
+    }
+
     /// Drops what was gathered and is not committed. Gives the partitions that must be read again.
     pub fn drop_gathering(&mut self) -> BTreeSet<TopicPartition> {
-        self.epoch += 1;
         let mut partitions = std::mem::take(&mut self.in_flight);
         partitions.extend(std::mem::take(&mut self.gathering).reached.into_keys());
         partitions

@@ -15,6 +15,7 @@ mod janitor;
 mod log;
 mod lookup;
 mod objects;
+mod quarantine;
 pub mod residue;
 mod rewrite;
 mod root;
@@ -36,6 +37,7 @@ pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
 pub use lookup::{AnyOf, Filter, Finder, Found, FoundRows, Look, TableAt, Within};
 pub use objects::UnfitError;
+pub use quarantine::{Quarantine, QuarantinePass};
 pub use rewrite::{
     Merging, NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
 };

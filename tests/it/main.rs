@@ -25,6 +25,8 @@ mod kills;
 #[cfg(test)]
 mod kills_of_sweeps;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod life;
 #[cfg(test)]
 mod members;

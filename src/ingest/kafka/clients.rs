@@ -3,8 +3,6 @@
 //! A client receives the properties that concern it, then Ebbtide's defaults where the operator set nothing, then what the
 //! guarantees need. [`refused_properties`] makes each client without brokers, so that a wrong property is found before a start.
 
-use std::time::Duration;
-
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
@@ -15,8 +13,6 @@ use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use crate::config::{Config, Ingest, Kafka, Property, SESSION_TIMEOUT_MS, spellings, uses_consumer_protocol};
 
-/// The longest wait for a dead letter's acknowledgement before it counts as not delivered.
-pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The bytes of a partition's records that a lane asks for in one fetch, unless the operator set them.
 const FETCH_BYTES: usize = 1 << 20;
 /// The room that an answer's framing takes beside its records.
@@ -126,13 +122,7 @@ pub fn client_config(kafka: &Kafka, role: ClientRole) -> ClientConfig {
     match role {
         ClientRole::Lane { number, queue_bytes } => lane(&mut config, kafka, number, queue_bytes),
         ClientRole::Notices => notices(&mut config, kafka),
-        ClientRole::DeadLetters => {
-            config
-                .set("enable.idempotence", "true")
-                .set("acks", "all")
-                .set("message.max.bytes", "1000000000")
-                .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string());
-        }
+        ClientRole::DeadLetters => dead_letters(&mut config),
         // To ask for a topic must not create it.
         ClientRole::Admin => _ = config.set("allow.auto.create.topics", "false"),
     }
@@ -172,6 +162,24 @@ fn notices(config: &mut ClientConfig, kafka: &Kafka) {
     set_member(config, &format!("{}-notices", kafka.group), "notices");
     // Every notice counts, so a new group starts with the oldest.
     config.set("auto.offset.reset", "earliest");
+}
+
+fn dead_letters(config: &mut ClientConfig) {
+    if ["compression.type", "compression.codec"].iter().all(|key| config.get(key).is_none()) {
+        // A record that its topic took compressed is larger than its limit otherwise.
+        config.set("compression.type", "lz4");
+    }
+    if config.get("topic.metadata.propagation.max.ms").is_none() {
+        // How long a topic that is missing may be one that was created just now.
+        config.set("topic.metadata.propagation.max.ms", "5000");
+    }
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // The topic decides what is too large.
+        .set("message.max.bytes", "1000000000")
+        // The client gives up on no letter by time: a letter that timed out may have arrived, and would be sent twice.
+        .set("message.timeout.ms", "0");
 }
 
 /// Makes a consumer a member of `group`. Static members of one id would expel each other, so each has an ending of its own.

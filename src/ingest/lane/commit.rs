@@ -1,9 +1,9 @@
-//! From a product's gathering to its table: dead letters delivered, files written, one Delta commit, then Kafka's own offsets.
+//! From a product's gathering to its table: files written, dead letters delivered, one Delta commit, then Kafka's own offsets.
 //!
-//! In that order, so that no crash between two steps loses a record or doubles one. A step that fails for a reason
-//! outside is waited out; a commit that lost its offsets to another owner is dropped whole.
+//! In that order, so that no crash between two steps loses a record or stores one twice, and a store that takes no file makes no
+//! second dead letter. A product whose step fails waits by itself; the lane goes on with the others. A commit that lost its
+//! offsets to another owner is dropped whole.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -12,28 +12,39 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{Lane, Rejoin};
 use crate::failpoint;
 use crate::health::Part;
-use crate::ingest::backoff::Backoff;
+use crate::ingest::dead_letters::Delivery;
 use crate::ingest::evidence::evidence;
 use crate::ingest::gathering::Gathering;
+use crate::ingest::pending::PendingCommit;
 use crate::store::{Advance, CommitError, IngestCommit, SegmentWriter};
 
+/// How long a lane waits for the delivery of dead letters before it goes on with other products.
+const PROMPT: Duration = Duration::from_millis(200);
+/// How long a delivery may take before it is reported.
+const SLOW: Duration = Duration::from_secs(10);
+/// Commits of one product that are refused in a row before it is reported. One may be refused when partitions move.
+const REFUSED_IN_A_ROW: u32 = 3;
+
 impl Lane {
-    /// Commits every product whose gathering is large or old enough, and the largest while all together are too large.
+    /// Commits every product whose gathering is large or old enough, and the largest while all together are too large. Goes on with what
+    /// waits, where its time has come.
     ///
     /// Errors if the lane must join anew.
     pub(super) fn commit_due(&mut self, now: Duration) -> Result<(), Rejoin> {
+        if std::mem::take(&mut self.fresh) {
+            self.pause_held()?;
+        }
         for index in 0..self.works.len() {
-            if self.works[index].is_due(now) {
-                self.commit(index)?;
-            }
+            self.attend(index, now)?;
         }
         // The rest is for the client's queue, a batch on its way through, and the segments that are being closed and written.
         let budget = self.shared.lane_memory / 4;
         loop {
             let sizes: Vec<usize> = self.works.iter().map(|work| work.gathering.memory()).collect();
-            let largest = (0..sizes.len()).max_by_key(|index| sizes[*index]);
+            let largest =
+                (0..sizes.len()).filter(|index| !self.works[*index].is_held()).max_by_key(|index| sizes[*index]);
             match largest {
-                Some(index) if sizes.iter().sum::<usize>() > budget => self.commit(index)?,
+                Some(index) if sizes.iter().sum::<usize>() > budget && sizes[index] > 0 => self.commit(index)?,
                 _ => return Ok(()),
             }
         }
@@ -44,60 +55,66 @@ impl Lane {
         let until = self.shared.clock.monotonic() + self.shared.settings.shutdown_timeout / 2;
         self.process_waiting(true)?;
         for index in 0..self.works.len() {
-            if !self.works[index].gathering.is_empty() && self.shared.clock.monotonic() < until {
+            if self.shared.clock.monotonic() >= until {
+                break;
+            }
+            if self.works[index].pending.is_some() {
+                self.advance(index)?;
+            } else if !self.works[index].gathering.is_empty() {
                 self.commit(index)?;
+            }
+        }
+        while self.works.iter().any(|work| work.is_delivering()) && self.shared.clock.monotonic() < until {
+            std::thread::sleep(Duration::from_millis(20));
+            for index in 0..self.works.len() {
+                if self.works[index].is_delivering() {
+                    self.advance(index)?;
+                }
             }
         }
         self.consumer.unsubscribe();
         Ok(())
     }
 
+    /// Does the next step of one product, unless it waits.
+    fn attend(&mut self, index: usize, now: Duration) -> Result<(), Rejoin> {
+        let work = &mut self.works[index];
+        if work.hold.waits(now) {
+            return Ok(());
+        }
+        if work.pending.is_some() {
+            return self.advance(index);
+        }
+        if work.hold.paused {
+            self.resume_product(index)?;
+        }
+        if self.works[index].is_due(now) { self.commit(index) } else { Ok(()) }
+    }
+
     fn commit(&mut self, index: usize) -> Result<(), Rejoin> {
-        let started = self.shared.clock.monotonic();
+        let work = &mut self.works[index];
+        work.pace.jitter();
+        let mut gathering = std::mem::take(&mut work.gathering);
+        work.in_flight = gathering.reached.keys().cloned().collect();
+        let letters = std::mem::take(&mut gathering.letters);
+        let unparsed = std::mem::take(&mut gathering.counts.unparsed);
+        let (bytes, since) = (gathering.counts.bytes, self.shared.clock.monotonic());
+        let Some(batch) = self.write(index, gathering)? else { return Ok(()) };
+        let pending = PendingCommit { batch, letters, delivery: None, bytes, unparsed, since, may_have_landed: false };
+        self.works[index].pending = Some(pending);
+        self.advance(index)
+    }
+
+    /// Takes a written batch as far as it comes.
+    fn advance(&mut self, index: usize) -> Result<(), Rejoin> {
         if !self.deliver(index)? {
             return Ok(());
         }
         failpoint::reach("dead-letters-delivered");
-        let work = &mut self.works[index];
-        work.pace.jitter();
-        let gathering = std::mem::take(&mut work.gathering);
-        work.in_flight = gathering.reached.keys().cloned().collect();
-        let (bytes, unparsed) = (gathering.counts.bytes, gathering.counts.unparsed);
-        let Some(mut batch) = self.write(index, gathering)? else { return Ok(()) };
-        if self.land(index, &mut batch)? {
-            let took = self.shared.clock.monotonic().saturating_sub(started);
-            self.count_landed(&self.works[index].product, &batch.evidence, bytes, took);
-            self.count_unparsed(&self.works[index].product, unparsed);
-            self.landed(index, &batch)?;
-        }
-        Ok(())
+        self.land(index)
     }
 
-    /// Delivers the dead letters of a gathering, waiting for brokers that do not take them. False if it was dropped meanwhile.
-    fn deliver(&mut self, index: usize) -> Result<bool, Rejoin> {
-        let epoch = self.works[index].epoch;
-        let mut backoff = Backoff::default();
-        while !self.works[index].gathering.letters.is_empty() {
-            let letters = &mut self.works[index].gathering.letters;
-            match self.shared.runtime.block_on(self.shared.dead_letters.deliver(letters)) {
-                Ok(()) => {
-                    self.shared.health.over(&Part::Broker);
-                    return Ok(true);
-                }
-                Err(error) => {
-                    if self.shared.health.trouble(Part::Broker, error.to_string()) {
-                        tracing::warn!(%error, "waiting for the dead-letter topic");
-                    }
-                    if !self.outwait(index, epoch, &mut backoff)? {
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Encodes and writes the segments of a gathering. `None` if that failed: then it was dropped and is read again.
+    /// Encodes and writes the segments of a gathering. `None` if that failed: then it was dropped and is read again after a wait.
     fn write(&mut self, index: usize, gathering: Gathering) -> Result<Option<IngestCommit>, Rejoin> {
         let now = self.shared.clock.now();
         let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
@@ -117,67 +134,139 @@ impl Lane {
         let batch = IngestCommit { segments, advances, controls, evidence };
         let Some(error) = failure else { return Ok(Some(batch)) };
         let product = self.works[index].product.clone();
-        self.shared.health.trouble(Part::Table(product.clone()), error.to_string());
-        tracing::error!(%error, %product, "a segment could not be written; its records are read again");
+        if self.shared.health.trouble(Part::Table(product.clone()), error.to_string()) {
+            tracing::error!(%error, %product, "a segment could not be written; its records are read again");
+        }
         self.count(&product, "failed");
         self.tables.discard(&product, batch.segments);
-        let epoch = self.works[index].epoch;
-        if self.outwait(index, epoch, &mut Backoff::default())? {
-            self.go_back(index)?;
-        }
+        self.go_back(index)?;
+        self.hold_product(index)?;
         Ok(None)
     }
 
-    /// Commits `batch`, waiting for a store that does not answer. False if it did not land here: dropped, and read again.
-    fn land(&mut self, index: usize, batch: &mut IngestCommit) -> Result<bool, Rejoin> {
-        let epoch = self.works[index].epoch;
+    /// Delivers the dead letters of a batch, as far as the brokers take them at this moment. True if none is left.
+    fn deliver(&mut self, index: usize) -> Result<bool, Rejoin> {
+        let now = self.shared.clock.monotonic();
         let product = self.works[index].product.clone();
-        let mut backoff = Backoff::default();
-        loop {
-            let before = self.tables.lost_races(&product);
-            let done = self.tables.commit(&product, batch);
-            self.count_raced(&product, self.tables.lost_races(&product) - before);
-            let error = match done {
-                Ok(version) => {
-                    tracing::debug!(%product, table.version = version, "committed");
-                    self.shared.health.over(&Part::Table(product));
-                    return Ok(true);
-                }
-                Err(error) => error,
-            };
-            match &error {
-                CommitError::Store(_) | CommitError::Unknown(_) => {
-                    self.count(&product, "failed");
-                    if self.shared.health.trouble(Part::Table(product.clone()), error.to_string()) {
-                        tracing::error!(%error, %product, "waiting for the store");
-                    }
-                    if !self.outwait(index, epoch, &mut backoff)? {
-                        // Whether it landed may be unknown: its files are the janitor's to judge.
-                        return Ok(false);
-                    }
-                }
-                CommitError::PolicyMoved { active } => {
-                    self.count(&product, "conflict");
-                    self.tables.discard(&product, batch.segments.clone());
-                    let (own, active) = (&self.works[index].version, active.as_str());
-                    let why = format!("policy {own} is no longer active; {active} is: start with it");
-                    return Err(Rejoin { why, for_good: true });
-                }
-                CommitError::OtherColumns { .. } => {
-                    self.count(&product, "conflict");
-                    self.tables.discard(&product, batch.segments.clone());
-                    return Err(Rejoin { why: error.to_string(), for_good: true });
-                }
-                _ => {
-                    self.count(&product, "conflict");
-                    tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");
-                    self.tables.discard(&product, batch.segments.clone());
-                    self.stand_anew(index)?;
-                    self.go_back(index)?;
-                    return Ok(false);
-                }
+        let Some(pending) = self.works[index].pending.as_mut() else { return Ok(false) };
+        let mut delivery = match pending.delivery.take() {
+            Some(delivery) if !delivery.is_finished() => {
+                pending.delivery = Some(delivery);
+                self.report_slow(index, now);
+                return Ok(false);
+            }
+            Some(delivery) => delivery,
+            None if pending.letters.is_empty() => return Ok(true),
+            None => {
+                let (runtime, letters) = (&self.shared.runtime, std::mem::take(&mut pending.letters));
+                self.shared.dead_letters.start(runtime, Some(&product), letters)
+            }
+        };
+        let done = self.shared.runtime.block_on(async { tokio::time::timeout(PROMPT, &mut delivery).await });
+        let Ok(done) = done else {
+            pending.delivery = Some(delivery);
+            self.pause_product(index)?;
+            return Ok(false);
+        };
+        let Delivery { undelivered, waiting } =
+            done.map_err(|error| Rejoin::because(format!("dead letters: {error}")))?;
+        let Some(wait) = waiting else {
+            self.shared.health.over(&Part::Letters(product));
+            return Ok(true);
+        };
+        pending.letters = undelivered;
+        if self.shared.health.trouble(Part::Letters(product.clone()), wait.to_string()) {
+            tracing::error!(%product, letters = pending.letters.len(), "waiting: {wait}");
+        }
+        self.hold_product(index)?;
+        Ok(false)
+    }
+
+    /// Reports a delivery that the brokers do not answer.
+    fn report_slow(&self, index: usize, now: Duration) {
+        let work = &self.works[index];
+        let Some(since) = work.pending.as_ref().map(|pending| pending.since) else { return };
+        // After a failure its reason says more.
+        if work.hold.failures == 0 && now.saturating_sub(since) > SLOW {
+            let topic = self.shared.dead_letters.topic();
+            let why = format!("topic {topic} has not acknowledged dead letters; the client goes on trying");
+            if self.shared.health.trouble(Part::Letters(work.product.clone()), why.clone()) {
+                tracing::warn!(product = %work.product, "waiting: {why}");
             }
         }
+    }
+
+    /// Commits a batch whose dead letters are delivered. Where the store does not answer it is kept and tried again after a wait.
+    fn land(&mut self, index: usize) -> Result<(), Rejoin> {
+        let Some(mut pending) = self.works[index].pending.take() else { return Ok(()) };
+        let product = self.works[index].product.clone();
+        let before = self.tables.lost_races(&product);
+        let done = self.tables.commit(&product, &mut pending.batch);
+        self.count_raced(&product, self.tables.lost_races(&product) - before);
+        let error = match done {
+            Ok(version) => {
+                tracing::debug!(%product, table.version = version, "committed");
+                self.shared.health.over(&Part::Table(product.clone()));
+                let took = self.shared.clock.monotonic().saturating_sub(pending.since);
+                self.count_landed(&product, &pending.batch.evidence, pending.bytes, took);
+                self.count_unparsed(&product, pending.unparsed);
+                return self.landed(index, &pending.batch);
+            }
+            Err(error) => error,
+        };
+        match &error {
+            CommitError::Store(_) | CommitError::Unknown(_) => {
+                self.count(&product, "failed");
+                if self.shared.health.trouble(Part::Table(product.clone()), error.to_string()) {
+                    tracing::error!(%error, %product, "waiting for the store");
+                }
+                pending.may_have_landed |= matches!(error, CommitError::Unknown(_));
+                let age = self.shared.clock.monotonic().saturating_sub(pending.since);
+                self.works[index].pending = Some(pending);
+                if age > self.shared.pending_limit {
+                    // Its files are soon old enough for the janitor to take them for orphans.
+                    tracing::warn!(%product, "a batch waited for too long; its records are read again");
+                    self.go_back(index)?;
+                }
+                self.hold_product(index)
+            }
+            CommitError::PolicyMoved { active } => {
+                self.count(&product, "conflict");
+                self.tables.discard(&product, pending.batch.segments);
+                let own = &self.works[index].version;
+                let why = format!("policy {own} is no longer active; {active} is: start with it");
+                Err(Rejoin { why, for_good: true })
+            }
+            CommitError::OtherColumns { .. } => {
+                self.count(&product, "conflict");
+                self.tables.discard(&product, pending.batch.segments);
+                Err(Rejoin { why: error.to_string(), for_good: true })
+            }
+            _ => {
+                self.works[index].pending = Some(pending);
+                self.drop_refused(index, &error)
+            }
+        }
+    }
+
+    /// Drops a batch that the table refuses. Its records are read again after a wait.
+    fn drop_refused(&mut self, index: usize, error: &CommitError) -> Result<(), Rejoin> {
+        let product = self.works[index].product.clone();
+        self.count(&product, "conflict");
+        tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");
+        if matches!(error, CommitError::SchemaMoved) {
+            self.discard_pending(index);
+            return Err(Rejoin::because(format!("{product}: {error}")));
+        }
+        self.stand_anew(index)?;
+        self.go_back(index)?;
+        self.hold_product(index)?;
+        let failures = self.works[index].hold.failures;
+        if failures >= REFUSED_IN_A_ROW {
+            let why = format!("{failures} commits in a row failed or were refused: {error}");
+            self.shared.health.trouble(Part::Table(product), why);
+        }
+        Ok(())
     }
 
     /// Takes the table's word for where the product's partitions stand, after somebody else moved them.
@@ -193,18 +282,14 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets a backoff pass. False if the work was dropped meanwhile, or the instance is to stop.
-    fn outwait(&mut self, index: usize, epoch: u64, backoff: &mut Backoff) -> Result<bool, Rejoin> {
-        self.wait(backoff.next_delay())?;
-        Ok(self.works[index].epoch == epoch && !self.shared.stop.load(Ordering::Relaxed))
-    }
-
     fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), Rejoin> {
         self.works[index].in_flight.clear();
+        self.works[index].hold.land();
         // Newer where controls came that ingest does nothing otherwise under.
         self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
         for Advance { partition, next, .. } in &batch.advances {
+            self.shared.dead_letters.settle(partition, *next);
             let Some(owned) = self.slots.get(partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)
             else {
                 continue;

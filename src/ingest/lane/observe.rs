@@ -13,6 +13,7 @@ use crate::store::Evidence;
 impl Lane {
     /// Measures lag and buffers, and whether the brokers answer.
     pub(super) fn sample(&mut self) {
+        self.watch.run();
         let context = self.consumer.context();
         if context.brokers_down() {
             self.shared.health.trouble(Part::Broker, "no broker can be reached");

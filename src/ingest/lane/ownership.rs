@@ -52,12 +52,14 @@ impl Lane {
                     tracing::error!(source.partition = %partition, "{why}");
                     self.shared.health.trouble(Part::Partition(partition), why);
                 }
+                Event::Joined => self.watch.join(),
                 Event::Failed(why) => return Err(Rejoin::because(why)),
             }
         }
         for work in broken {
             self.go_back(work)?;
         }
+        self.forget_lost_products();
         Ok(())
     }
 
@@ -104,6 +106,7 @@ impl Lane {
     ///
     /// Errors if the client could not go back.
     pub(super) fn go_back(&mut self, work: usize) -> Result<(), Rejoin> {
+        self.discard_pending(work);
         let dropped = self.works[work].drop_gathering();
         for partition in &dropped {
             if let Some(slot) = self.slots.get(partition).copied().filter(|slot| self.owned[*slot].live) {

@@ -27,12 +27,13 @@ impl Lane {
         for slot in 0..self.owned.len() {
             let owned = &self.owned[slot];
             let enough = all || owned.intake.len() >= half.0 || owned.intake.bytes() >= half.1;
-            let held = owned.held.is_some_and(|until| now < until);
+            let held = owned.held.is_some_and(|until| now < until) || self.works[owned.work].is_held();
             if enough && !held && !owned.intake.is_empty() {
                 self.process(slot)?;
             }
         }
-        if self.waiting == 0 {
+        // After `all`, what still waits is of products that are held.
+        if all || self.waiting == 0 {
             self.waiting_since = None;
         } else if all {
             // Held ones are looked at again with the next that linger.
@@ -96,7 +97,8 @@ impl Lane {
     /// Lets a held partition go on.
     pub(super) fn release(&mut self, slot: usize) -> Result<(), Rejoin> {
         let owned = &mut self.owned[slot];
-        if owned.held.take().is_some() {
+        // A product that waits is resumed as a whole.
+        if owned.held.take().is_some() && !self.works[owned.work].hold.paused {
             self.consumer.resume(&only(&owned.partition)).map_err(Rejoin::because)?;
         }
         Ok(())

@@ -11,7 +11,11 @@ fn used(role: TopicRole) -> UsedTopic {
 }
 
 fn kept(seconds: Option<u64>) -> TopicState {
-    TopicState::Kept(TopicRetention { time: seconds.map(Duration::from_secs), compacted: false })
+    TopicState::Kept(TopicRetention {
+        time: seconds.map(Duration::from_secs),
+        compacted: false,
+        max_message_bytes: None,
+    })
 }
 
 fn what(used: &UsedTopic, state: &TopicState, ceiling: Option<u64>) -> String {
@@ -29,7 +33,11 @@ fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
 
 #[test]
 fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() {
-    let compacted = TopicState::Kept(TopicRetention { time: Some(Duration::from_secs(DAY)), compacted: true });
+    let compacted = TopicState::Kept(TopicRetention {
+        time: Some(Duration::from_secs(DAY)),
+        compacted: true,
+        max_message_bytes: None,
+    });
     let states = [
         TopicState::Missing,
         TopicState::Unauthorized,

@@ -1,0 +1,171 @@
+//! What an error of the producer means for a dead letter: the letter's own fault, a setting that someone must change, a
+//! dead producer, or something that passes. Pure.
+
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+/// The class of a delivery that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The topic does not take this message, however often it is sent. Another form may do.
+    Message,
+    /// No message is taken until someone changes a setting of the brokers or of this client.
+    Configuration,
+    /// The producer can send nothing any more. A new one can.
+    Producer,
+    /// It passes by itself: brokers that are away, timeouts, whatever is not known here.
+    Passing,
+}
+
+/// Returns the class of an error. An error that is not known passes: a letter that waits is never lost.
+#[must_use]
+pub fn refusal(code: Option<Code>) -> Refusal {
+    match code {
+        Some(
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidMessage
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::InvalidDifferentRecord
+            | Code::InvalidTimestamp
+            | Code::PolicyViolation
+            | Code::UnsupportedForMessageFormat
+            | Code::BadMessage
+            | Code::BadCompression
+            | Code::InvalidArgument
+            | Code::KeySerialization
+            | Code::ValueSerialization,
+        ) => Refusal::Message,
+        Some(
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::UnknownTopicId
+            | Code::InvalidTopic
+            | Code::InvalidPartitions
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::IllegalSASLState
+            | Code::Authentication
+            | Code::SSL
+            | Code::SecurityDisabled
+            | Code::UnacceptableCredential
+            | Code::InvalidRequiredAcks
+            | Code::InvalidConfig
+            | Code::InvalidRequest
+            | Code::UnsupportedCompressionType
+            | Code::UnsupportedVersion
+            | Code::UnsupportedFeature
+            | Code::NotConfigured
+            | Code::ReadOnly,
+        ) => Refusal::Configuration,
+        Some(
+            Code::Fatal
+            | Code::Fenced
+            | Code::ProducerFenced
+            | Code::InvalidProducerEpoch
+            | Code::InvalidProducerIdMapping
+            | Code::UnknownProducerId
+            | Code::OutOfOrderSequenceNumber
+            | Code::GaplessGuarantee
+            | Code::State,
+        ) => Refusal::Producer,
+        _ => Refusal::Passing,
+    }
+}
+
+/// Returns what an operator does about a refusal of this kind.
+#[must_use]
+pub fn help(code: Option<Code>) -> &'static str {
+    match code {
+        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopicId) => {
+            "create the topic, or set kafka.dead_letter_topic to one that exists"
+        }
+        Some(Code::TopicAuthorizationFailed) => "allow this client to write to the topic",
+        Some(Code::ClusterAuthorizationFailed) => "allow this client IdempotentWrite on the cluster",
+        Some(
+            Code::SaslAuthenticationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::IllegalSASLState
+            | Code::Authentication
+            | Code::SSL
+            | Code::UnacceptableCredential,
+        ) => "see the credentials and certificates in kafka.properties",
+        Some(Code::UnsupportedCompressionType) => "set kafka.properties.compression.type to one that the topic takes",
+        _ => "it is sent again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_has_its_class() {
+        let table = [
+            (
+                Refusal::Message,
+                &[
+                    Code::MessageSizeTooLarge,
+                    Code::MessageBatchTooLarge,
+                    Code::InvalidRecord,
+                    Code::InvalidDifferentRecord,
+                    Code::PolicyViolation,
+                    Code::InvalidTimestamp,
+                    Code::UnsupportedForMessageFormat,
+                    Code::InvalidMessage,
+                ][..],
+            ),
+            (
+                Refusal::Configuration,
+                &[
+                    Code::TopicAuthorizationFailed,
+                    Code::ClusterAuthorizationFailed,
+                    Code::UnknownTopic,
+                    Code::UnknownTopicOrPartition,
+                    Code::UnknownPartition,
+                    Code::InvalidTopic,
+                    Code::SaslAuthenticationFailed,
+                    Code::UnsupportedCompressionType,
+                ][..],
+            ),
+            (
+                Refusal::Producer,
+                &[Code::Fatal, Code::Fenced, Code::InvalidProducerEpoch, Code::OutOfOrderSequenceNumber][..],
+            ),
+            (
+                Refusal::Passing,
+                &[
+                    Code::MessageTimedOut,
+                    Code::AllBrokersDown,
+                    Code::BrokerTransportFailure,
+                    Code::NotEnoughReplicas,
+                    Code::NotEnoughReplicasAfterAppend,
+                    Code::LeaderNotAvailable,
+                    Code::NotLeaderForPartition,
+                    Code::KafkaStorageError,
+                    Code::QueueFull,
+                    Code::PurgeQueue,
+                    Code::ThrottlingQuotaExceeded,
+                    Code::Unknown,
+                ][..],
+            ),
+        ];
+        for (class, codes) in table {
+            for code in codes {
+                assert_eq!(refusal(Some(*code)), class, "{code:?}");
+            }
+        }
+        assert_eq!(refusal(None), Refusal::Passing);
+    }
+
+    #[test]
+    fn what_someone_must_change_says_what() {
+        for code in [Code::UnknownTopic, Code::TopicAuthorizationFailed, Code::ClusterAuthorizationFailed, Code::SSL] {
+            assert_ne!(help(Some(code)), help(None), "{code:?}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Products that wait: their partitions are not fetched, and the lane goes on with the others.
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+
+use super::{Lane, Owned, Rejoin};
+use crate::health::Part;
+
+impl Lane {
+    /// Lets a product wait after a failed step. Each wait is longer than the one before, until a commit lands.
+    pub(super) fn hold_product(&mut self, index: usize) -> Result<(), Rejoin> {
+        let now = self.shared.clock.monotonic();
+        self.works[index].hold.fail(now);
+        self.pause_product(index)
+    }
+
+    /// Stops fetching the partitions of a product.
+    pub(super) fn pause_product(&mut self, index: usize) -> Result<(), Rejoin> {
+        if std::mem::replace(&mut self.works[index].hold.paused, true) {
+            return Ok(());
+        }
+        let list = self.partitions_of(index, false);
+        if list.count() == 0 { Ok(()) } else { self.consumer.pause(&list).map_err(Rejoin::because) }
+    }
+
+    /// Fetches the partitions of a product again.
+    pub(super) fn resume_product(&mut self, index: usize) -> Result<(), Rejoin> {
+        self.works[index].hold.paused = false;
+        let list = self.partitions_of(index, true);
+        if list.count() == 0 { Ok(()) } else { self.consumer.resume(&list).map_err(Rejoin::because) }
+    }
+
+    /// Stops fetching partitions that came to products that wait.
+    pub(super) fn pause_held(&mut self) -> Result<(), Rejoin> {
+        for index in 0..self.works.len() {
+            if std::mem::take(&mut self.works[index].hold.paused) {
+                self.pause_product(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops the batch of a product that is written and not committed, with its files where it cannot have landed. Its letters
+    /// go on being delivered, and are not sent a second time when its records are read again.
+    pub(super) fn discard_pending(&mut self, index: usize) {
+        let work = &mut self.works[index];
+        let Some(pending) = work.pending.take() else { return };
+        self.shared.health.over(&Part::Letters(work.product.clone()));
+        if !pending.may_have_landed {
+            self.tables.discard(&work.product, pending.batch.segments);
+        }
+    }
+
+    /// Ends the troubles of products of which the lane has no partition any more. Whoever has them reports their troubles.
+    pub(super) fn forget_lost_products(&mut self) {
+        for (index, work) in self.works.iter_mut().enumerate() {
+            if !self.owned.iter().any(|owned| owned.live && owned.work == index) {
+                work.hold.land();
+                work.forget_troubles(&self.shared.health);
+            }
+        }
+    }
+
+    /// The partitions of a product; with `to_resume` without those that wait for a schema of their own.
+    fn partitions_of(&self, index: usize, to_resume: bool) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        let wanted = |owned: &&Owned| owned.live && owned.work == index && !(to_resume && owned.held.is_some());
+        for owned in self.owned.iter().filter(wanted) {
+            list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
+        }
+        list
+    }
+}

@@ -1,0 +1,91 @@
+//! A batch of one product between its segments and its commit, and the wait of a product whose last step failed.
+//!
+//! A product that waits is skipped by its lane, which goes on with the others. Nothing of it is read meanwhile.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::ingest::backoff::Backoff;
+use crate::ingest::dead_letters::{DeadLetter, Delivery};
+use crate::store::IngestCommit;
+
+/// A batch whose segments are written.
+pub struct PendingCommit {
+    /// What is committed.
+    pub batch: IngestCommit,
+    /// The dead letters that must be delivered before.
+    pub letters: Vec<DeadLetter>,
+    /// Their delivery, while it goes on.
+    pub delivery: Option<JoinHandle<Delivery>>,
+    /// Bytes of the values that were read.
+    pub bytes: u64,
+    /// Values of phone columns that are not numbers.
+    pub unparsed: u64,
+    /// When the batch was begun, on the monotonic clock.
+    pub since: Duration,
+    /// Whether a try of the commit may have landed: then its files may not be deleted.
+    pub may_have_landed: bool,
+}
+
+/// The wait of one product.
+#[derive(Debug, Default)]
+pub struct Hold {
+    backoff: Backoff,
+    until: Option<Duration>,
+    /// Failed steps since the last commit that landed.
+    pub failures: u32,
+    /// Whether the product's partitions are not fetched.
+    pub paused: bool,
+}
+
+impl Hold {
+    /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a commit lands.
+    pub fn fail(&mut self, now: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        self.until = Some(now + self.backoff.next_delay());
+    }
+
+    /// Ends all waiting: a commit landed.
+    pub fn land(&mut self) {
+        *self = Self { paused: self.paused, ..Self::default() };
+    }
+
+    /// Returns whether the wait goes on at `now`; ends it otherwise.
+    pub fn waits(&mut self, now: Duration) -> bool {
+        self.until = self.until.filter(|until| *until > now);
+        self.until.is_some()
+    }
+
+    /// Returns whether a wait has begun and was not ended.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_over_failures_until_a_commit_lands() {
+        let (mut hold, mut now) = (Hold::default(), Duration::ZERO);
+        let mut lengths = Vec::new();
+        for _ in 0..10 {
+            hold.fail(now);
+            let until = hold.until.unwrap();
+            lengths.push(until - now);
+            assert!(hold.waits(now) && hold.is_waiting());
+            now = until;
+            assert!(!hold.waits(now) && !hold.is_waiting());
+        }
+        assert!(lengths[0] < Duration::from_millis(250), "{lengths:?}");
+        assert!(lengths[9] > Duration::from_secs(7), "{lengths:?}");
+        assert_eq!(hold.failures, 10);
+        hold.land();
+        hold.fail(now);
+        assert!(hold.until.unwrap() - now < Duration::from_millis(250));
+        assert_eq!(hold.failures, 1);
+    }
+}
