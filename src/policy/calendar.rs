@@ -72,10 +72,16 @@ impl Calendar {
         self.unit
     }
 
+    /// True if deadlines can be counted from `at`: it is in the years 2 to 9998.
+    #[must_use]
+    pub fn is_countable(at: DateTime<Utc>) -> bool {
+        (2..9999).contains(&at.year())
+    }
+
     /// The bucket that `at` lies in: the local date, or the clock hour. `None` outside the years 2 to 9998.
     #[must_use]
     pub fn bucket_of(&self, at: DateTime<Utc>) -> Option<Bucket> {
-        if !(2..9999).contains(&at.year()) {
+        if !Self::is_countable(at) {
             return None;
         }
         match self.unit {
@@ -157,6 +163,14 @@ impl Calendar {
     /// What a clock of the zone shows at `at`.
     pub(super) fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         at.naive_utc().checked_add_offset(self.offset(at)).unwrap_or(at.naive_utc())
+    }
+
+    /// The earliest and the latest instant that anyone can mean by `local` on a clock of the zone. They differ where the
+    /// clock goes back over it, and where it jumps over it.
+    #[must_use]
+    pub fn instants_of(&self, local: NaiveDateTime) -> (DateTime<Utc>, DateTime<Utc>) {
+        let readings = self.readings(local);
+        (readings.earliest(), readings.latest())
     }
 
     /// When a clock of the zone shows `local`.

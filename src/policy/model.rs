@@ -55,6 +55,8 @@ pub struct Records {
     pub others: OtherRecords,
     /// The timestamp column that says when the event was.
     pub event_time: String,
+    /// The zone of the clocks that the event time shows, where it is a wall-clock time: the tagger makes instants of it.
+    pub event_time_zone: Option<Tz>,
     /// The text column that says whose customer the subject is.
     pub tenant: Option<String>,
     /// Where the jurisdiction comes from.

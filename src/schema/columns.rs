@@ -92,7 +92,8 @@ impl Flatten<'_> {
         } else if let Some(data_type) = self.data_type(of, &path) {
             let (name, doc) = (path.join("_"), field.doc.clone());
             let aliases = self.aliases.clone();
-            self.columns.push(Column { name, path, aliases, data_type, nullable, doc });
+            let local = matches!(self.model.get(of), Type::LocalTimestamp(_));
+            self.columns.push(Column { name, path, aliases, data_type, local, nullable, doc });
         }
     }
 
@@ -117,7 +118,7 @@ impl Flatten<'_> {
             Type::Bytes | Type::Fixed(_) => DataType::Binary,
             Type::Text | Type::Enum { .. } | Type::Uuid(_) => DataType::Utf8,
             Type::Date => DataType::Date32,
-            Type::Timestamp(_) => micros(),
+            Type::Timestamp(_) | Type::LocalTimestamp(_) => micros(),
             Type::Decimal { precision, scale, .. } => return self.decimal(*precision, *scale, path),
             Type::Array(item) => {
                 let (_, item) = self.optional(*item, path)?;

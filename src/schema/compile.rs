@@ -326,7 +326,7 @@ impl<'m> Compiler<'m> {
             Type::Null => return Ok(()),
             Type::Boolean => Op::DropBool,
             Type::Int | Type::Date | Type::Time(super::model::Tick::Millis) => Op::DropInt,
-            Type::Long | Type::Time(_) | Type::Timestamp(_) => Op::DropLong,
+            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => Op::DropLong,
             Type::Float => Op::DropRaw(4),
             Type::Double => Op::DropRaw(8),
             Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } | Type::Uuid(UuidForm::Bytes) => {

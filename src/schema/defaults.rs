@@ -103,11 +103,16 @@ fn leaf(of: &Type, json: &Json, at: At) -> Option<Op> {
     Some(match (of, at) {
         (Type::Boolean, At::Bool(to)) => Op::PutBool(to, json.as_bool()?),
         (Type::Int | Type::Date, At::Int(to)) => Op::PutInt(to, i32::try_from(json.as_i64()?).ok()?),
-        (Type::Time(Tick::Millis) | Type::Timestamp(Tick::Millis), At::Long(to)) => {
-            Op::PutLong(to, json.as_i64()?.checked_mul(1000)?)
+        (
+            Type::Time(Tick::Millis) | Type::Timestamp(Tick::Millis) | Type::LocalTimestamp(Tick::Millis),
+            At::Long(to),
+        ) => Op::PutLong(to, json.as_i64()?.checked_mul(1000)?),
+        (Type::Timestamp(Tick::Nanos) | Type::LocalTimestamp(Tick::Nanos), At::Long(to)) => {
+            Op::PutLong(to, json.as_i64()?.div_euclid(1000))
         }
-        (Type::Timestamp(Tick::Nanos), At::Long(to)) => Op::PutLong(to, json.as_i64()?.div_euclid(1000)),
-        (Type::Long | Type::Time(_) | Type::Timestamp(_), At::Long(to)) => Op::PutLong(to, json.as_i64()?),
+        (Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_), At::Long(to)) => {
+            Op::PutLong(to, json.as_i64()?)
+        }
         (Type::Float, At::Float(to)) => Op::PutFloat(to, number(json)? as f32),
         (Type::Double, At::Double(to)) => Op::PutDouble(to, number(json)?),
         (Type::Decimal { precision, .. }, At::Decimal(to)) => {

@@ -29,6 +29,7 @@ pub(super) fn word(of: &Type) -> &'static str {
         Type::Date => "date",
         Type::Time(_) => "time of day",
         Type::Timestamp(_) => "timestamp",
+        Type::LocalTimestamp(_) => "local timestamp",
         Type::Duration => "duration",
         Type::Unreadable(_) => "unreadable type",
     }
@@ -55,7 +56,7 @@ pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
 fn plain(of: &Type) -> Option<Type> {
     match of {
         Type::Date | Type::Time(Tick::Millis) => Some(Type::Int),
-        Type::Time(_) | Type::Timestamp(_) => Some(Type::Long),
+        Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => Some(Type::Long),
         _ => None,
     }
 }
@@ -66,7 +67,11 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
         (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Int, At::Int(to))
         | (Type::Int | Type::Date, Type::Date, At::Int(to)) => Op::Int(to),
         (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Long, At::Long(to)) => Op::IntToLong { to, times: 1 },
-        (Type::Long | Type::Time(Tick::Micros) | Type::Timestamp(_), Type::Long, At::Long(to)) => Op::Long(to),
+        (
+            Type::Long | Type::Time(Tick::Micros) | Type::Timestamp(_) | Type::LocalTimestamp(_),
+            Type::Long,
+            At::Long(to),
+        ) => Op::Long(to),
         // A writer without a logical type means what the reader says; one with its own is converted.
         (Type::Int, Type::Time(Tick::Millis), At::Long(to))
         | (Type::Time(Tick::Millis), Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1000 },
@@ -74,10 +79,16 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
         (Type::Long, Type::Time(Tick::Micros), At::Long(to)) | (Type::Time(_), Type::Time(_), At::Long(to)) => {
             Op::Long(to)
         }
-        (Type::Int, Type::Timestamp(Tick::Millis), At::Long(to)) => Op::IntToLong { to, times: 1000 },
-        (Type::Int, Type::Timestamp(Tick::Micros), At::Long(to)) => Op::IntToLong { to, times: 1 },
-        (Type::Long, Type::Timestamp(tick), At::Long(to))
-        | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to)) => micros(*tick, to),
+        (Type::Int, Type::Timestamp(Tick::Millis) | Type::LocalTimestamp(Tick::Millis), At::Long(to)) => {
+            Op::IntToLong { to, times: 1000 }
+        }
+        (Type::Int, Type::Timestamp(Tick::Micros) | Type::LocalTimestamp(Tick::Micros), At::Long(to)) => {
+            Op::IntToLong { to, times: 1 }
+        }
+        // A wall clock and an instant are never read as one another: they lie a zone's offset apart.
+        (Type::Long, Type::Timestamp(tick) | Type::LocalTimestamp(tick), At::Long(to))
+        | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to))
+        | (Type::LocalTimestamp(tick), Type::LocalTimestamp(_), At::Long(to)) => micros(*tick, to),
         (Type::Int, Type::Float, At::Float(to)) => Op::IntToFloat(to),
         (Type::Int, Type::Double, At::Double(to)) => Op::IntToDouble(to),
         (Type::Long, Type::Float, At::Float(to)) => Op::LongToFloat(to),

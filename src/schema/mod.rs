@@ -22,7 +22,8 @@
 //!
 //! Names of records, enums and fixed types must agree between writer and reader without their namespaces, or an alias of the
 //! reader must say so; apache-avro compares none. What is not kept may have any name.
-//! A time of day is microseconds since midnight, as Delta Lake has no such type; a local timestamp is stored as if it were UTC.
+//! A time of day is microseconds since midnight, as Delta Lake has no such type; a local timestamp is stored as if it were UTC,
+//! unless it is the event time: the tagger converts that by the product's `event_time_zone`.
 
 mod canonical;
 mod column;

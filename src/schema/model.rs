@@ -68,7 +68,10 @@ pub(super) enum Type {
     Uuid(UuidForm),
     Date,
     Time(Tick),
+    /// An instant.
     Timestamp(Tick),
+    /// What a clock on the wall shows, in a zone that the type does not name.
+    LocalTimestamp(Tick),
     Duration,
     /// A type whose bytes cannot be read, with the reason: a name that nothing defines, an enum without symbols.
     Unreadable(String),

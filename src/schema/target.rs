@@ -80,7 +80,7 @@ impl<'a> Layout<'a> {
         Target::Leaf(match of {
             Type::Boolean => self.sinks.add_bool(),
             Type::Int | Type::Date => self.sinks.add_int(),
-            Type::Long | Type::Time(_) | Type::Timestamp(_) => self.sinks.add_long(),
+            Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => self.sinks.add_long(),
             Type::Float => self.sinks.add_float(),
             Type::Double => self.sinks.add_double(),
             Type::Decimal { .. } => self.sinks.add_decimal(),

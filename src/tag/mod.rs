@@ -22,6 +22,7 @@ mod spelling;
 mod tagger;
 mod text;
 mod triggers;
+mod wall;
 
 pub use canonical::{FormsMark, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone};
 pub use country::country_of;

@@ -16,6 +16,7 @@ use super::input::{texts, times};
 use super::output::Output;
 use super::phone::PhoneForm;
 use super::triggers::Triggers;
+use super::wall::Instants;
 use crate::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
 use crate::policy::{Calendar, Class, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
 use crate::record::Fault;
@@ -135,6 +136,10 @@ impl Tagger {
         if u32::try_from(count).is_err() {
             return Err(TagError::TooLarge);
         }
+        let walls = self.records.event_time_zone.map(|zone| Instants::of(rows, &self.records.event_time, zone));
+        let walls = walls.transpose()?;
+        let rows = walls.as_ref().map_or(rows, |walls| &walls.rows);
+        let mut spreads = walls.as_ref().map(|walls| walls.spreads.iter().peekable());
         let countries = self.countries(rows)?;
         let mut buckets = Buckets::new(&self.calendar, from.at, future_tolerance).ok_or(TagError::Arrival)?;
         let mut groups = Groups::new(&self.calendar, from.at, &self.profiles, count);
@@ -146,7 +151,12 @@ impl Tagger {
                 groups.fault(Fault::MissingEventTime);
                 continue;
             }
-            match buckets.place(events.value(row)) {
+            let spread = spreads.as_mut().and_then(|spreads| spreads.next_if(|(of, _)| *of == row));
+            let place = match spread {
+                None => buckets.place(events.value(row)),
+                Some((_, latest)) => buckets.place_between(events.value(row), *latest),
+            };
+            match place {
                 Ok(place) => {
                     let tenant = tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
                     let kind = self.resolver.kind(countries.of(row), self.resolver.tenant_class(tenant));

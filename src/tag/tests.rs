@@ -14,6 +14,7 @@ use crate::policy::{Boundary, Jurisdiction, Keep, Platform, Policy, Rule, Subjec
 mod oracle;
 mod rules;
 mod shipped;
+mod walls;
 mod world;
 
 use oracle::{Told, oracle, outcome};

@@ -123,6 +123,7 @@ fn policy() -> Policy {
         topics: vec![Topic::new("traffic.sms").unwrap()],
         schema: Arc::new(Schema::parse(SMS).unwrap()),
         event_time: "sent_at".to_owned(),
+        event_time_zone: None,
         tenant: None,
         jurisdiction: Jurisdiction::Unknown,
         subjects: Vec::new(),

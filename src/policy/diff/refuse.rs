@@ -43,6 +43,13 @@ pub(super) fn columns(
         let mend = "keep the event time, or give the records that have another a product of their own";
         refused.push(Refusal::key(["products", key, "event_time"], what, mend));
     }
+    if let (Some(was), Some(is)) = (old.event_time_zone, new.event_time_zone)
+        && was != is
+    {
+        let what = format!("the event times of what is stored were read by the clocks of {was}, not of {is}");
+        let mend = "keep the zone, or give the records of another zone a product of their own";
+        refused.push(Refusal::key(["products", key, "event_time_zone"], what, mend));
+    }
     if mapped(&old.jurisdiction, moved) != new.jurisdiction {
         let what = "the jurisdiction of what is stored was told in another way";
         let mend = "keep it, or give the records that tell it otherwise a product of their own";
@@ -57,6 +64,17 @@ pub(super) fn columns(
     for (was, now, from, to) in moved.kept() {
         let spot = ["products", key, "fields", now];
         let types = (old.schema.column(was), new.schema.column(now));
+        if let (Some(was), Some(is)) = types
+            && was.local != is.local
+            && now != new.event_time
+            && old.fields.contains_key(&was.name)
+            && new.fields.contains_key(&is.name)
+        {
+            let word = |local| if local { "wall-clock times" } else { "instants" };
+            let what = format!("`{now}` is stored as {} and would be {}", word(was.local), word(is.local));
+            let mend = "give the field of the new type a name of its own, without an alias";
+            refused.push(Refusal::key(spot, what, mend));
+        }
         if let (Some(was), Some(is)) = types
             && was.data_type != is.data_type
             && old.fields.contains_key(&was.name)

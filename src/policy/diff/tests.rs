@@ -134,6 +134,36 @@ fn what_stored_rows_cannot_follow_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn wall_clocks_of_stored_rows_keep_their_zone_and_never_become_instants() {
+    let (instant, wall) = ("timestamp-millis", "local-timestamp-millis");
+    let zoned = |zone: &str| {
+        let words = format!("event_time: sent_at\n    event_time_zone: {zone}");
+        edited(&[("event_time: sent_at", words.as_str())], &[(instant, wall)]).0
+    };
+    let refused = |old: &Policy, new: &Policy| {
+        diff(old, &Policy { version: "3".parse().unwrap(), ..new.clone() })
+            .refused
+            .into_iter()
+            .map(|refusal| refusal.what)
+            .collect::<Vec<_>>()
+    };
+    let (kolkata, amsterdam) = (zoned("Asia/Kolkata"), zoned("Europe/Amsterdam"));
+    // Both store instants.
+    assert_eq!(refused(&kolkata, &edited(&[], &[]).0), [""; 0]);
+    assert_eq!(refused(&edited(&[], &[]).0, &kolkata), [""; 0]);
+    let what = refused(&kolkata, &amsterdam);
+    assert!(what.len() == 1 && what[0].contains("by the clocks of Asia/Kolkata"), "{what:?}");
+    // A field that is stored as it came.
+    let field = "{\"name\": \"status\", \"type\": \"string\"}";
+    let of =
+        |kind: &str| format!("{{\"name\": \"status\", \"type\": {{\"type\": \"long\", \"logicalType\": \"{kind}\"}}}}");
+    let words = [(", status]", "]")];
+    let (walls, instants) = (edited(&words, &[(field, &of(wall))]).0, edited(&words, &[(field, &of(instant))]).0);
+    let what = refused(&walls, &instants);
+    assert!(what.iter().any(|what| what == "`status` is stored as wall-clock times and would be instants"), "{what:?}");
+}
+
+#[test]
 fn one_version_is_one_text() {
     let mut other = good();
     other.digest = PolicyText::default().digest();

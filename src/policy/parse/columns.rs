@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Text,
     /// An instant.
     Time,
+    /// An instant, or what a clock on the wall shows.
+    Clock,
     /// A number.
     Number,
     /// One value, not a list or a map.
@@ -30,19 +32,30 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn fits(self, data_type: &DataType) -> bool {
+    /// True if `column` can serve; `converted` says that its wall-clock times become instants.
+    fn fits(self, column: &Column, converted: bool) -> bool {
+        let data_type = &column.data_type;
         match self {
             Kind::Text => *data_type == DataType::Utf8,
-            Kind::Time => matches!(data_type, DataType::Timestamp(_, Some(_))),
+            Kind::Time => matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local),
+            Kind::Clock => matches!(data_type, DataType::Timestamp(_, Some(_))),
             Kind::Number => data_type.is_numeric(),
             Kind::Single => !data_type.is_nested() && !data_type.is_binary(),
         }
     }
 
-    fn words(self) -> (&'static str, &'static str) {
+    /// What `column` is instead, and how to fix it.
+    fn words(self, column: &Column) -> (&'static str, &'static str) {
+        const INSTANT: &str = "name a column of the Avro type timestamp-millis or timestamp-micros";
         match self {
+            Kind::Time if column.local => (
+                "what a clock on the wall shows (a local-timestamp), and no zone says which instant that is",
+                "send it as timestamp-millis; for an event time you may name the zone of its clocks instead: \
+                 `event_time_zone: Europe/Amsterdam`",
+            ),
+            Kind::Time | Kind::Clock if column.data_type == DataType::Date32 => ("a day without a time", INSTANT),
+            Kind::Time | Kind::Clock => ("no instant", INSTANT),
             Kind::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
-            Kind::Time => ("no instant", "name a column of the Avro type timestamp-millis or timestamp-micros"),
             Kind::Number => ("no number", "name a column of an Avro number or decimal"),
             Kind::Single => ("a list, a map or bytes", "name a column of one value"),
         }
@@ -58,6 +71,8 @@ pub(super) struct Columns {
     pub(super) fields: BTreeMap<String, Class>,
     /// Every column that the policy names, whether or not its class could be read.
     named: BTreeSet<String>,
+    /// The column whose wall-clock times become instants before anything reads them.
+    pub(super) converted: Option<String>,
 }
 
 impl Columns {
@@ -69,7 +84,7 @@ impl Columns {
         (product_path, schema_at): (&str, At),
         reading: &mut Reading<'_>,
     ) -> (Self, BTreeMap<Category, (String, At)>) {
-        let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new() };
+        let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new(), converted: None };
         let mut personal = BTreeMap::new();
         let Some(node) = node else { return (columns, personal) };
         let path = join(product_path, "fields");
@@ -163,8 +178,8 @@ impl Columns {
                 reading.problems.error(at, path, what, did_you_mean(name, &schema));
                 return None;
             }
-            Some(Some(column)) if !kind.fits(&column.data_type) => {
-                let (is, mend) = kind.words();
+            Some(Some(column)) if !kind.fits(column, self.converted.as_deref() == Some(name)) => {
+                let (is, mend) = kind.words(column);
                 reading.problems.error(at, path, format!("{role} cannot come from `{name}`: it is {is}"), mend);
                 return None;
             }

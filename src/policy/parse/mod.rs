@@ -141,7 +141,7 @@ fn read(root: &Node, schemas: &dyn SchemaSource, problems: &mut Problems) -> Opt
         .need(root, "version", "", "2026-11-01")
         .and_then(|node| reading.parsed::<PolicyVersion>(node, "version", "2026-11-01"));
     let mut draft = Draft {
-        zone: reading.need(root, "zone", "", "Europe/Amsterdam").and_then(|node| zone(node, &mut reading)),
+        zone: reading.need(root, "zone", "", "Europe/Amsterdam").and_then(|node| zone(node, "zone", &mut reading)),
         bucket: match reading.maybe(root, "bucket") {
             None => Some(BucketUnit::Day),
             Some(node) => bucket(node, &mut reading),
@@ -175,15 +175,16 @@ fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
     })
 }
 
-fn zone(node: &Node, reading: &mut Reading<'_>) -> Option<Tz> {
-    let text = reading.text(node, "zone", "Europe/Amsterdam")?;
+/// Reads the name of a zone of the IANA time zone database.
+fn zone(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Tz> {
+    let text = reading.text(node, path, "Europe/Amsterdam")?;
     let zone = Tz::from_str(text).ok();
     if zone.is_none() {
         let mend = match nearest(text, TZ_VARIANTS.iter().map(|zone| zone.name())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "write a name of the IANA time zone database, such as `Europe/Amsterdam`".to_owned(),
         };
-        reading.problems.error(node.at, "zone", format!("there is no time zone `{text}`"), mend);
+        reading.problems.error(node.at, path, format!("there is no time zone `{text}`"), mend);
     }
     zone
 }

@@ -5,24 +5,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use super::super::countries;
 use super::super::model::{Jurisdiction, OtherRecords, Platform, Records, Subject, SubjectKind};
 use super::columns::{Columns, Kind};
 use super::end::{Named, derive, end};
 use super::reading::{Reading, did_you_mean};
 use super::records::{self, OwnRecords};
-use super::{DraftCategory, DraftProduct, SchemaSource};
+use super::{DraftCategory, DraftProduct, SchemaSource, zone};
 use crate::ids::{Category, Country, ProductKey, Topic};
 use crate::problem::At;
 use crate::schema::Schema;
 use crate::yaml::{Node, check_keys, join};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "title",
     "records",
     "topics",
     "schema",
     "event_time",
+    "event_time_zone",
     "tenant",
     "jurisdiction",
     "subjects",
@@ -115,11 +118,11 @@ fn records(
     let schema = schema_node.and_then(|node| read_schema(node, path, context.schemas, reading));
     let fields = reading.need(node, "fields", path, "{ recipient: phone_number, status: none }");
     let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
-    let (columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
+    let (mut columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
     draft.personal = personal;
-    let event_time = reading
-        .need(node, "event_time", path, "sent_at")
-        .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", Kind::Time), reading));
+    let (event_time, event_time_zone) = event_time(node, path, &columns, reading);
+    // The tagger makes instants of its wall-clock times, so it serves as an instant from here on.
+    columns.converted = event_time.clone().filter(|_| event_time_zone.is_some());
     let tenant = reading
         .maybe(node, "tenant")
         .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", Kind::Text), reading));
@@ -145,6 +148,7 @@ fn records(
     Some(Records {
         topics: own?,
         event_time: event_time?,
+        event_time_zone,
         tenant: match tenant {
             None => None,
             Some(tenant) => Some(tenant?),
@@ -166,6 +170,24 @@ fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option
     let path = join(path, "default_country");
     let code = reading.text(node, &path, "NL")?;
     country(code, (node.at, &path), reading).map(Some)
+}
+
+/// Reads the event time's column, and the zone that its wall-clock times are in where it has such.
+fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> (Option<String>, Option<Tz>) {
+    let zone_node = reading.maybe(node, "event_time_zone");
+    let zone_path = join(path, "event_time_zone");
+    let zone = zone_node.and_then(|node| zone(node, &zone_path, reading));
+    let kind = if zone_node.is_some() { Kind::Clock } else { Kind::Time };
+    let column = reading
+        .need(node, "event_time", path, "sent_at")
+        .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", kind), reading));
+    if let (Some(node), Some(name)) = (zone_node, &column)
+        && columns.schema.as_ref().and_then(|schema| schema.column(name)).is_some_and(|column| !column.local)
+    {
+        let what = format!("`{name}` is an instant already, so no zone can say when it was");
+        reading.problems.error(node.at, &zone_path, what, "take event_time_zone out");
+    }
+    (column, zone)
 }
 
 /// The keys of the mapping under `key`.

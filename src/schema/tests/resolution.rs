@@ -44,13 +44,29 @@ fn a_time_keeps_its_instant_whatever_its_unit() {
     promoted(&millis, &micros, &[4], times(2000));
     promoted(&micros, &millis, &[4], times(2));
     promoted(&nanos, &millis, &[0xA0, 0x1F], times(2));
-    promoted(&logical("long", "local-timestamp-millis"), &millis, &[4], times(2000));
+    let [wall_millis, wall_micros] =
+        ["local-timestamp-millis", "local-timestamp-micros"].map(|name| logical("long", name));
+    promoted(&wall_millis, &wall_micros, &[4], times(2000));
+    promoted(r#""long""#, &wall_millis, &[4], times(2000));
+    promoted(&wall_millis, r#""long""#, &[4], Int64Array::from(vec![2]));
     // Without a logical type of its own, a number means what the product says.
     promoted(r#""long""#, &millis, &[4], times(2000));
     promoted(r#""int""#, &millis, &[4], times(2000));
     promoted(r#""long""#, &nanos, &[0xA0, 0x1F], times(2));
     promoted(&millis, r#""long""#, &[4], Int64Array::from(vec![2]));
     promoted(&logical("int", "time-millis"), &logical("long", "time-micros"), &[4], Int64Array::from(vec![2000]));
+}
+
+#[test]
+fn a_wall_clock_is_never_read_as_an_instant_nor_the_other_way_round() {
+    for unit in ["millis", "micros", "nanos"] {
+        let [wall, instant] =
+            [format!("local-timestamp-{unit}"), format!("timestamp-{unit}")].map(|name| logical("long", &name));
+        for (from, into) in [(&wall, &instant), (&instant, &wall)] {
+            let refused = decoder(&of(from), &of(into)).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains("timestamp cannot be read as the product's"), "{from} {into}: {refused}");
+        }
+    }
 }
 
 #[test]

@@ -146,6 +146,7 @@ pub fn records() -> Records {
         topics: vec![Topic::new("traffic.sms").unwrap()],
         schema: Arc::new(Schema::parse(SCHEMA).unwrap()),
         event_time: "sent_at".into(),
+        event_time_zone: None,
         tenant: Some("customer_id".into()),
         jurisdiction: Jurisdiction::CountryOf("recipient".into()),
         subjects: vec![
