@@ -23,4 +23,5 @@ pub mod schema;
 pub mod store;
 pub mod tag;
 pub mod telemetry;
+pub mod value_list;
 pub mod yaml;

@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use tokio::time::interval;
 
-use super::hold::first_line;
+use super::hold::{StdinError, value_of_stdin};
 use super::place::{Place, PlaceError};
 use super::when::{When, WhenError};
 use super::{Outcome, clock};
@@ -176,6 +176,8 @@ enum CannotFind {
     Sheet(#[from] SheetError),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
 }
 
 impl Args {
@@ -242,7 +244,7 @@ impl Args {
         let subject = match &self.subject {
             None => None,
             Some(Secret(text)) => {
-                let text = if text == "-" { first_line()? } else { text.clone() };
+                let text = if text == "-" { value_of_stdin()? } else { text.clone() };
                 let text = match self.kind {
                     Some(kind) => format!("{}:{text}", kind.name()),
                     None => text,

@@ -24,6 +24,7 @@ use crate::expiry::{TrustedClock, Verdict};
 use crate::ids::{IdError, PolicyVersion, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
 use crate::store::{StoreError, newest_commit};
+use crate::value_list::{ListError, parse_one};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -98,6 +99,8 @@ enum HoldError {
     Format(#[from] std::fmt::Error),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
 }
 
 impl HoldError {
@@ -111,6 +114,7 @@ impl HoldError {
                     | Self::Product(_)
                     | Self::When(_)
                     | Self::Use(_)
+                    | Self::Stdin(_)
                     | Self::Place(PlaceError::Scope(
                         ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant
                     ))
@@ -182,11 +186,22 @@ fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
     Signature { writer: Uuid::new_v4(), at, policy_version }
 }
 
-/// The first line of standard input.
-pub(super) fn first_line() -> Result<String, std::io::Error> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+/// Standard input does not give one value.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StdinError {
+    /// It cannot be read.
+    #[error("standard input cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
+    /// It holds no value, several, or something else than text.
+    #[error("standard input: {0}")]
+    NotOne(#[from] ListError),
+}
+
+/// Reads the only value of standard input, in any encoding that a list may have.
+pub(super) fn value_of_stdin() -> Result<String, StdinError> {
+    let mut bytes = Vec::new();
+    std::io::stdin().read_to_end(&mut bytes)?;
+    Ok(parse_one(&bytes)?)
 }
 
 #[cfg(test)]

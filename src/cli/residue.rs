@@ -15,7 +15,9 @@ use super::place::{Place, PlaceError};
 use super::report::counted;
 use super::{Outcome, Output, json};
 use crate::clock::{Clock, SystemClock};
-use crate::store::residue::{Blooms, Progress, Residue, SearchError, Values, ValuesError, Verdict, search};
+use crate::store::residue::{
+    Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, search,
+};
 
 /// How often the progress of a long search is told.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
@@ -31,7 +33,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
 pub(super) struct Args {
-    /// The file of values, one a line; `-` for standard input. Keep it outside the root.
+    /// The file of values, one per line, as UTF-8 text or UTF-16 with a byte-order mark; `-` for standard input. Keep it
+    /// outside the root. A line that is not one value is refused.
     #[arg(long, value_name = "FILE")]
     values: PathBuf,
     /// Take values of fewer than 4 bytes too, which stand in large files by chance.
@@ -154,6 +157,7 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
         counted(found.files, "file"),
         counted(found.bytes, "byte")
     )?;
+    tell_forms(&mut out, &found.searched_for)?;
     for finding in found.findings.iter().take(limit) {
         writeln!(out, "values line {}: {finding}", finding.line)?;
     }
@@ -184,6 +188,25 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
         }
     }
     Ok(out)
+}
+
+/// Writes in how many forms the values were searched for, so that a list that was read otherwise than it was meant shows.
+fn tell_forms(out: &mut String, searched: &SearchedFor) -> fmt::Result {
+    let repeated = match searched.repeated {
+        0 => String::new(),
+        lines => format!(
+            "; {} repeated one and {} left out",
+            counted(lines, "line"),
+            if lines == 1 { "was" } else { "were" }
+        ),
+    };
+    writeln!(
+        out,
+        "Each value in all of its forms: {}, {}, {}{repeated}",
+        counted(searched.texts, "whole text"),
+        counted(searched.patterns, "byte pattern"),
+        counted(searched.numbers, "number"),
+    )
 }
 
 fn tell_blooms(out: &mut String, blooms: &Blooms) -> fmt::Result {

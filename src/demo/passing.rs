@@ -103,7 +103,7 @@ pub async fn pass(
     screen: &mut dyn Screen,
     ended: impl Fn() -> bool,
 ) -> Result<Option<Passed>, DemoError> {
-    let values = Arc::new(Values::parse(scene.planted.join("\n").as_bytes(), false).map_err(|_| DemoError::Bug)?);
+    let values = Arc::new(Values::of_texts(&scene.planted, false).map_err(|_| DemoError::Bug)?);
     let found_before = residue(&scene.root, &values).await?.found();
     let months = Months::open(&scene.root, &scene.policy, scene.clock.now(), scene.metrics.clone()).await?;
     let start = months.now();

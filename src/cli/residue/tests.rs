@@ -18,7 +18,13 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let line = Line::parse_from(words.iter().chain(more));
     let outcome = line.args.run();
     let told = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
-    (outcome.code, told.replace(file.path().to_str().unwrap(), "FILE"))
+    let told = told.replace(file.path().to_str().unwrap(), "FILE");
+    // How many forms there are is for other tests.
+    let line = |line: &str| match line.strip_prefix("Each value in all of its forms: ") {
+        Some(_) => "Each value in all of its forms: SO MANY\n".to_owned(),
+        None => format!("{line}\n"),
+    };
+    (outcome.code, told.lines().map(line).collect())
 }
 
 fn planted() -> tempfile::TempDir {
@@ -37,6 +43,7 @@ fn findings_are_listed_by_line_and_place_with_their_totals() {
     assert_eq!(code, 1);
     insta::assert_snapshot!(text, @r"
     Searched 2 files under ROOT, 68 bytes, for 3 values
+    Each value in all of its forms: SO MANY
     values line 1: bytes: tables/.1.tmp, byte 20, 2 times
     values line 3: bytes: tables/.1.tmp, byte 4
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
@@ -54,6 +61,7 @@ fn what_could_not_be_searched_is_an_exit_code_of_its_own() {
     assert_eq!(code, 2);
     insta::assert_snapshot!(text, @r"
     Searched 2 files under ROOT, 68 bytes, for 1 value
+    Each value in all of its forms: SO MANY
     COULD NOT BE SEARCHED: tables/a.parquet: it is a Parquet file without its end, or none: only its bytes were searched, as they are
     Nothing found, but 1 part could not be searched.
     ");
@@ -67,6 +75,7 @@ fn clean_says_how_much_was_searched() {
     assert_eq!(code, 0);
     insta::assert_snapshot!(text, @r"
     Searched 1 file under ROOT, 52 bytes, for 1 value
+    Each value in all of its forms: SO MANY
     Clean: none of the values stands anywhere.
     ");
 }
@@ -80,6 +89,8 @@ fn the_result_comes_as_json_too() {
     let wanted = serde_json::json!({ "line": 2, "place": "bytes", "file": "tables/.1.tmp", "at": 4, "times": 1 });
     assert_eq!(json["findings"], serde_json::json!([wanted]));
     assert_eq!(json["unsearched"][0]["file"], "tables/a.parquet");
+    let searched = &json["searched_for"];
+    assert_eq!((&searched["values"], &searched["repeated"], &searched["numbers"]), (&2.into(), &0.into(), &1.into()));
 }
 
 #[test]
@@ -91,4 +102,24 @@ fn a_wrong_use_is_told_without_the_value() {
     assert_eq!(answer("nobody\nabc", folder.path(), &["--allow-short"]).0, 2);
     let (code, text) = answer("nobody", &folder.path().join("nowhere"), &[]);
     assert_eq!((code, text.as_str()), (2, "error: there is nothing to search under ROOT\n"));
+}
+
+#[test]
+fn a_list_as_a_spreadsheet_saves_it_is_searched_or_refused() {
+    let folder = planted();
+    std::fs::remove_file(folder.path().join("tables/a.parquet")).unwrap();
+    for list in [
+        "\u{feff}+31612345678\r\nnobody\r\n",
+        "\"+31612345678\"\n",
+        "nobody\r+31612345678\r",
+        "+31\u{a0}6\u{a0}1234\u{a0}5678",
+    ] {
+        assert_eq!(answer(list, folder.path(), &[]).0, 1, "{list:?}");
+    }
+    for list in ["nobody;+31612345678\n", "nobody\n3.16E+10\n", "no\0body\n"] {
+        let (code, text) = answer(list, folder.path(), &[]);
+        assert!(code == 2 && text.starts_with("error: FILE: line "), "{list:?}: {text}");
+    }
+    let (code, text) = answer("nobody\n\"nobody\"\n", folder.path(), &[]);
+    assert!(code == 0 && text.contains("for 1 value\n"), "{text}");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::values::{Line, Values};
+use super::values::{Line, SearchedFor, Values};
 
 /// Kinds of places where a value may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -236,6 +236,8 @@ pub enum Verdict {
 pub struct Residue {
     /// Values that were searched for.
     pub values: u64,
+    /// In how many forms they were searched for.
+    pub searched_for: SearchedFor,
     /// Files that were searched.
     pub files: u64,
     /// Their bytes.

@@ -17,7 +17,7 @@ mod values;
 mod walk;
 
 pub use finding::{Blooms, Finding, Place, Residue, Unsearched, Verdict};
-pub use values::{Line, Values, ValuesError};
+pub use values::{Line, SearchedFor, Values, ValuesError};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -124,7 +124,8 @@ fn sum(
     changing: &BTreeSet<PathBuf>,
     values: &Values,
 ) -> Residue {
-    let mut residue = Residue { values: values.len() as u64, ..Residue::default() };
+    let mut residue =
+        Residue { values: values.len() as u64, searched_for: values.searched_for(), ..Residue::default() };
     for entry in entries {
         let mut found = name(entry, values);
         if let Some((_, content)) = done.remove(&entry.path) {

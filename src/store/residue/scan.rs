@@ -98,7 +98,7 @@ mod tests {
     use crate::store::residue::Values;
 
     fn streamed(values: &str, bytes: &[u8]) -> Vec<(u32, u64)> {
-        let values = Values::parse(values.as_bytes(), false).unwrap();
+        let values = Values::of_texts(&values.split('\n').collect::<Vec<_>>(), false).unwrap();
         let mut found = Vec::new();
         let read = values.automaton.stream(bytes, |_| {}, |line, at| found.push((line.0, at))).unwrap();
         assert_eq!(read, bytes.len() as u64);

@@ -13,7 +13,7 @@ mod random;
 /// What a search for `values`, one a line, finds under `folder`. Fails if any of them stands in the result.
 fn searched(folder: &Path, values: &[&str]) -> Residue {
     let root = Root::parse(folder.to_str().unwrap()).unwrap();
-    let residue = search(&root, &Arc::new(Values::parse(values.join("\n").as_bytes(), false).unwrap()), &|_| {});
+    let residue = search(&root, &Arc::new(Values::of_texts(values, false).unwrap()), &|_| {});
     let residue = residue.unwrap();
     let told = serde_json::to_string(&residue).unwrap()
         + &residue.findings.iter().map(|f| format!("{f}\n")).collect::<String>();

@@ -79,6 +79,13 @@ impl Numbers {
     }
 }
 
+/// Adds a line that is not there yet: several spellings of one value are one number.
+fn note(lines: &mut Vec<Line>, line: Line) {
+    if lines.last() != Some(&line) {
+        lines.push(line);
+    }
+}
+
 /// All values' numbers with their lines.
 #[derive(Debug, Default)]
 pub struct Typed {
@@ -95,21 +102,21 @@ impl Typed {
     pub fn add(&mut self, numbers: &Numbers, line: Line) {
         let days = |day: NaiveDate| day.signed_duration_since(NaiveDate::default()).num_days();
         let put = |map: &mut HashMap<i64, Vec<Line>>, key: Option<i64>| {
-            key.into_iter().for_each(|key| map.entry(key).or_default().push(line));
+            key.into_iter().for_each(|key| note(map.entry(key).or_default(), line));
         };
         put(&mut self.integers, numbers.integer);
         put(&mut self.instants, numbers.instant.map(|at| at.timestamp_micros()));
         put(&mut self.days, numbers.day.map(days));
         if let Some(decimal) = numbers.decimal {
-            self.decimals.entry(decimal).or_default().push(line);
+            note(self.decimals.entry(decimal).or_default(), line);
         }
         if let Some(real) = numbers.real {
-            self.reals.entry(real.to_bits()).or_default().push(line);
+            note(self.reals.entry(real.to_bits()).or_default(), line);
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "a column of single precision holds what is left of it"
             )]
-            self.singles.entry((real as f32).to_bits()).or_default().push(line);
+            note(self.singles.entry((real as f32).to_bits()).or_default(), line);
         }
     }
 

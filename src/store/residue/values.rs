@@ -2,7 +2,7 @@
 //!
 //! Promises that a value is only ever named by its line. Must never print one, nor keep one in an error.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
 
@@ -11,7 +11,8 @@ use serde::Serialize;
 use super::forms::{Forms, Pattern};
 use super::layers;
 use super::scan::Automaton;
-use super::typed::Typed;
+use super::typed::{Numbers, Typed};
+use crate::value_list::{self, ListError, spellings};
 
 /// Fewer bytes than this stand in any large file by chance.
 pub const LEAST_BYTES: usize = 4;
@@ -33,9 +34,9 @@ impl fmt::Display for Line {
 /// Values that cannot be searched for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ValuesError {
-    /// There is none.
-    #[error("there are no values: give one a line")]
-    None,
+    /// The list was not understood.
+    #[error(transparent)]
+    List(#[from] ListError),
     /// One would be found everywhere.
     #[error(
         "line {line} has fewer than {LEAST_BYTES} bytes: that stands in large files by chance; leave it out, or say --allow-short"
@@ -44,20 +45,30 @@ pub enum ValuesError {
         /// Its line.
         line: Line,
     },
-    /// A line is no text.
-    #[error("line {line} is not UTF-8 text; give bytes as hexadecimal digits")]
-    NoText {
-        /// The line.
-        line: Line,
-    },
     /// They are too many or too long to be searched for at once.
     #[error("these are too many values, or too long ones, for one search: give them in parts")]
     TooMany,
 }
 
+/// What was searched for: how many values, in how many forms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SearchedFor {
+    /// Distinct values.
+    pub values: u64,
+    /// Lines that repeat a value of an earlier line.
+    pub repeated: u64,
+    /// Whole texts, in every spelling and canonical form.
+    pub texts: u64,
+    /// Texts and bytes that are looked for within other bytes: escaped, encoded, as binary.
+    pub patterns: u64,
+    /// Values that are numbers, instants or days, looked for in columns of such.
+    pub numbers: u64,
+}
+
 /// Values in every form in which they are searched for.
 pub struct Values {
     lines: Vec<Line>,
+    searched: SearchedFor,
     pub(super) automaton: Automaton,
     pub(super) typed: Typed,
     /// What a bloom filter is asked for: whole values as bytes.
@@ -73,36 +84,74 @@ impl fmt::Debug for Values {
 }
 
 impl Values {
-    /// Takes values, one a line; lines of blanks are passed over. Errors on a short one, unless those are allowed.
+    /// Reads a list of values, one a line ([`value_list`](crate::value_list) says what a line may be). Errors on a short one,
+    /// unless those are allowed.
     pub fn parse(file: &[u8], allow_short: bool) -> Result<Values, ValuesError> {
+        let list = value_list::parse(file)?;
+        let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
+        let mut values = Values::build(values, allow_short)?;
+        values.searched.repeated = list.repeated as u64;
+        Ok(values)
+    }
+
+    /// Takes texts as they are, each named by its number from 1; blank ones are left out.
+    pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
+        let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
+        Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short)
+    }
+
+    fn build<'t>(listed: impl Iterator<Item = (Line, &'t str)>, allow_short: bool) -> Result<Values, ValuesError> {
         let mut lines = Vec::new();
-        let mut patterns: HashMap<Pattern, Vec<Line>> = HashMap::new();
-        let (mut typed, mut wholes, mut texts) = (Typed::default(), Vec::new(), BTreeMap::<Vec<u8>, Vec<Line>>::new());
-        for (number, bytes) in (1..).zip(file.split(|byte| *byte == b'\n')) {
-            let line = Line(number);
-            let text = std::str::from_utf8(bytes).map_err(|_| ValuesError::NoText { line })?;
-            let text = text.strip_suffix('\r').unwrap_or(text);
-            match text.trim().len() {
-                0 => continue,
-                short if short < LEAST_BYTES && !allow_short => return Err(ValuesError::Short { line }),
-                _ => lines.push(line),
+        let mut patterns: HashMap<Pattern, BTreeSet<Line>> = HashMap::new();
+        let mut typed = Typed::default();
+        let mut wholes: BTreeSet<(Line, Vec<u8>)> = BTreeSet::new();
+        let mut texts = BTreeMap::<Vec<u8>, BTreeSet<Line>>::new();
+        let mut numbers = 0;
+        for (line, text) in listed {
+            if text.trim().len() < LEAST_BYTES && !allow_short {
+                return Err(ValuesError::Short { line });
             }
-            let forms = Forms::of(text, allow_short);
-            typed.add(&forms.numbers, line);
-            for text in forms.texts {
-                wholes.push((text.clone(), line));
-                texts.entry(text).or_default().push(line);
+            lines.push(line);
+            let given = spellings(text).into_iter();
+            let long = given.filter(|spelling| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES);
+            let mut is_number = false;
+            for spelling in long {
+                let forms = Forms::of(&spelling, allow_short);
+                is_number |= forms.numbers != Numbers::default();
+                typed.add(&forms.numbers, line);
+                for text in forms.texts {
+                    wholes.insert((line, text.clone()));
+                    texts.entry(text).or_default().insert(line);
+                }
+                wholes.extend(forms.binary.into_iter().map(|bytes| (line, bytes)));
+                for pattern in forms.patterns {
+                    patterns.entry(pattern).or_default().insert(line);
+                }
             }
-            wholes.extend(forms.binary.into_iter().map(|bytes| (bytes, line)));
-            for pattern in forms.patterns {
-                patterns.entry(pattern).or_default().push(line);
-            }
+            numbers += u64::from(is_number);
         }
         if lines.is_empty() {
-            return Err(ValuesError::None);
+            return Err(ListError::Empty.into());
         }
+        let searched = SearchedFor {
+            values: lines.len() as u64,
+            repeated: 0,
+            texts: texts.len() as u64,
+            patterns: patterns.len() as u64,
+            numbers,
+        };
+        let all = |lines: BTreeSet<Line>| lines.into_iter().collect::<Vec<Line>>();
+        let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines))).collect();
         let automaton = Automaton::build(patterns).ok_or(ValuesError::TooMany)?;
-        Ok(Values { lines, automaton, typed, wholes, texts })
+        let wholes = wholes.into_iter().map(|(line, bytes)| (bytes, line)).collect();
+        let texts = texts.into_iter().map(|(text, lines)| (text, all(lines))).collect();
+        Ok(Values { lines, searched, automaton, typed, wholes, texts })
+    }
+
+    /// What is searched for.
+    #[must_use]
+    pub fn searched_for(&self) -> SearchedFor {
+        self.searched
     }
 
     /// How many there are.

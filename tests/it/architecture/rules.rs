@@ -19,7 +19,22 @@ const FLOORS: [(&[&str], bool); 13] = [
     (&["tag"], false),
     (&["policy"], false),
     (&["schema"], false),
-    (&["record", "ids", "clock", "config", "metrics", "telemetry", "health", "problem", "yaml", "failpoint"], true),
+    (
+        &[
+            "record",
+            "ids",
+            "clock",
+            "config",
+            "metrics",
+            "telemetry",
+            "health",
+            "problem",
+            "yaml",
+            "failpoint",
+            "value_list",
+        ],
+        true,
+    ),
 ];
 
 /// Crates that have one user, and the floors that it is.

@@ -1,0 +1,139 @@
+use super::*;
+
+fn read(file: &[u8]) -> Result<Vec<(u32, String)>, String> {
+    let list = parse(file).map_err(|error| error.to_string())?;
+    Ok(list.values.into_iter().map(|value| (value.line, value.text)).collect())
+}
+
+fn utf16(text: &str, unit: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    ["\u{feff}", text].concat().encode_utf16().flat_map(unit).collect()
+}
+
+#[test]
+fn every_encoding_and_line_end_gives_the_same_values() {
+    let wanted = Ok(vec![(1, "+31612341003".to_owned()), (2, "Zoë größe".to_owned())]);
+    for end in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}", "\u{b}"] {
+        let text = format!("+31612341003{end}Zoë größe{end}");
+        let with_mark = ["\u{feff}", &text].concat();
+        for file in [
+            text.clone().into_bytes(),
+            with_mark.into_bytes(),
+            utf16(&text, u16::to_le_bytes),
+            utf16(&text, u16::to_be_bytes),
+        ] {
+            assert_eq!(read(&file), wanted, "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_around_a_value_is_left_out() {
+    for line in [
+        "  ada@example.net\t",
+        "\u{a0}ada@example.net\u{3000}",
+        "\u{200b}ada@example.net\u{200e}",
+        "\"ada@example.net\"",
+        "\" ada@example.net \"",
+        "=\"ada@example.net\"",
+        "'ada@example.net'",
+        "'ada@example.net",
+        "\u{201c}ada@example.net\u{201d}",
+        "<ada@example.net>",
+        "Ada Doe <ada@example.net>",
+        "mailto:ada@example.net",
+        "ada@example.net,",
+        "ada@example.net;;",
+        "• ada@example.net",
+    ] {
+        assert_eq!(read(line.as_bytes()), Ok(vec![(1, "ada@example.net".to_owned())]), "{line:?}");
+    }
+    assert_eq!(read(br#""Doe, ""Jo"" Ann""#), Ok(vec![(1, r#"Doe, "Jo" Ann"#.to_owned())]));
+    for one in
+        ["0031 6 12345678", "2026-11-24 10:00:00.123456", "(020) 123-4567", "re: lunch today", "canary 0123456789"]
+    {
+        assert_eq!(read(one.as_bytes()), Ok(vec![(1, one.to_owned())]), "{one:?}");
+    }
+    let tel = "tel:+31612341003;phone-context=example.net";
+    assert_eq!(read(tel.as_bytes()), Ok(vec![(1, tel.to_owned())]));
+}
+
+#[test]
+fn blank_lines_and_repeated_values_count_no_value() {
+    let list = parse("one-value\n\n \u{a0}\n\u{200b}\n\"one-value\"\nother-value\n\"\"\n".as_bytes()).unwrap();
+    let lines: Vec<u32> = list.values.iter().map(|value| value.line).collect();
+    assert_eq!((lines, list.repeated), (vec![1, 6], 1));
+    for empty in ["", "\n\n", "\u{feff}", "\"\"\r\n"] {
+        assert_eq!(parse(empty.as_bytes()), Err(ListError::Empty), "{empty:?}");
+    }
+}
+
+#[test]
+fn what_is_not_one_value_is_refused_with_its_line() {
+    for (line, part) in [
+        ("+31612341003,Ada", "several columns"),
+        ("\"+31612341003\";\"Ada\"", "several columns"),
+        ("+31612341003\tAda", "several columns"),
+        ("Ada|+31612341003", "several columns"),
+        ("+31612341003 +31612341004", "several numbers"),
+        ("ada@example.net bob@example.net", "several numbers"),
+        ("Ada +31612341003", "beside other words"),
+        ("\"+31612341003", "not closed"),
+        ("\"Hi\" she said", "quoted in part"),
+        ("3.16123E+10", "E+"),
+        ("3,16123E+10", "E+"),
+        ("text\u{1a}", "control character"),
+        ("text \u{1b}[0m", "control character"),
+        ("Zo\u{fffd} Doe", "U+FFFD"),
+    ] {
+        let refused = read(format!("first-value\n\n{line}\n").as_bytes()).unwrap_err();
+        assert!(refused.starts_with("line 3 ") && refused.contains(part), "{line:?}: {refused}");
+        assert!(!refused.contains("Ada") && !refused.contains("316"), "{refused}");
+    }
+}
+
+#[test]
+fn what_is_not_text_is_refused() {
+    let refused = |file: &[u8]| read(file).unwrap_err();
+    assert!(refused(b"first-value\r\nZo\xeb Doe\r\n").starts_with("line 2 is not UTF-8 text"));
+    let without_mark: Vec<u8> = "first-value\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(refused(&without_mark).starts_with("line 1 holds NUL"));
+    assert!(refused(b"first-value\nsecond\0value\n").starts_with("line 2 holds NUL"));
+    assert!(refused(b"\xff\xfea\0\n\0b").starts_with("line 2 holds half a character"));
+    assert!(refused(b"\xff\xfe\0\0a\0\0\0").contains("UTF-32"));
+    assert!(refused(b"PK\x03\x04....").contains("spreadsheet"));
+    assert!(refused(b"{\\rtf1 text}").contains("RTF"));
+}
+
+#[test]
+fn one_value_is_read_in_the_same_way_and_a_second_is_refused() {
+    for file in
+        ["phone:+31612341003", "phone:+31612341003\r\n", "\u{feff}phone:+31612341003\n", "\n\"phone:+31612341003\"\n"]
+    {
+        assert_eq!(parse_one(file.as_bytes()), Ok("phone:+31612341003".to_owned()), "{file:?}");
+    }
+    assert_eq!(parse_one("phone:+31\u{a0}6\u{200b}1".as_bytes()), Ok("phone:+31 61".to_owned()));
+    assert_eq!(parse_one(b"phone:tel:+316;ext=1").as_deref(), Ok("phone:tel:+316;ext=1"));
+    assert_eq!(
+        parse_one(b"phone:+31612341003\nphone:+31612341004\n").unwrap_err().to_string(),
+        "line 2 is a second value; give one"
+    );
+    assert_eq!(parse_one(b"\n"), Err(ListError::Empty));
+}
+
+#[test]
+fn a_value_is_spelled_in_every_form_that_looks_the_same() {
+    for (given, stored) in [
+        ("Zoe\u{308} Doe", "Zo\u{eb} Doe"),
+        ("Zo\u{eb} Doe", "Zoe\u{308} Doe"),
+        ("Zo\u{eb} Doe", "ZO\u{cb} DOE"),
+        ("+31\u{a0}6\u{a0}1234", "+31 6 1234"),
+        ("ada\u{200b}@example.net", "ada@example.net"),
+        ("\u{ff0b}\u{ff13}\u{ff11}\u{ff16}", "+316"),
+        ("2026\u{2011}11\u{2011}24", "2026-11-24"),
+        ("31612341003.0", "31612341003"),
+        ("plain text", "plain text"),
+    ] {
+        assert!(spellings(given).iter().any(|spelling| spelling == stored), "{given:?}");
+    }
+    assert_eq!(spellings("plain text 1.0"), ["plain text 1.0"]);
+}
