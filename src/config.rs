@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use url::Url;
 
 pub use client_rules::{SESSION_TIMEOUT_MS, uses_consumer_protocol};
@@ -32,7 +33,7 @@ use crate::problem::{At, Problem, Problems};
 use crate::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
-pub const KEYS: [&str; 53] = [
+pub const KEYS: [&str; 57] = [
     "policy",
     "root",
     "store.endpoint",
@@ -51,6 +52,10 @@ pub const KEYS: [&str; 53] = [
     "kafka.retention_check",
     "notices.contracts",
     "notices.consents",
+    "notices.earliest",
+    "notices.contract_ahead",
+    "notices.max_share",
+    "notices.max_share_from",
     "schemas.registry.url",
     "schemas.registry.basic.user",
     "schemas.registry.basic.password",
@@ -133,13 +138,39 @@ pub struct Kafka {
     pub retention_check: RetentionCheck,
 }
 
+/// Which notices need a person's decision before they take force (docs/triggers.md).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NoticeLimits {
+    /// The first day on which a contract can have ended or consent been withdrawn.
+    pub earliest: NaiveDate,
+    /// How far in the future a contract may end.
+    pub contract_ahead: Duration,
+    /// The share of a table's records, from 0 to 1, that notices may make due at once.
+    pub max_share: f64,
+    /// The number of records up to which notices may make any share due at once.
+    pub max_share_from: u64,
+}
+
+impl Default for NoticeLimits {
+    fn default() -> Self {
+        Self {
+            earliest: NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or_default(),
+            contract_ahead: Duration::from_secs(3_650 * 86_400),
+            max_share: 0.2,
+            max_share_from: 1_000,
+        }
+    }
+}
+
 /// The topics in which other systems tell of triggers (docs/triggers.md).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Notices {
     /// Contracts that ended.
     pub contracts: Option<String>,
     /// People who withdrew consent.
     pub consents: Option<String>,
+    /// Which of them need a person's decision.
+    pub limits: NoticeLimits,
 }
 
 /// What to do where a topic keeps records longer than the policy's shortest ceiling.

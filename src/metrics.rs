@@ -27,8 +27,8 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
-/// The `outcome` of a notice: in force, in force before, a dead letter; and of a batch of them that is read again.
-pub const NOTICE_OUTCOMES: [&str; 4] = ["taken", "known", "refused", "failed"];
+/// The `outcome` of a notice: in force, in force before, waiting for a person, a dead letter; and of a batch that is read again.
+pub const NOTICE_OUTCOMES: [&str; 5] = ["taken", "known", "parked", "refused", "failed"];
 
 /// The `action` of a sweep's work.
 pub const SWEEP_ACTIONS: [&str; 3] = ["drop", "end", "retag"];
@@ -102,6 +102,8 @@ pub struct Metrics {
     pub schema_fetches: IntCounterVec,
     /// Notices read from Kafka, by `outcome` ([`NOTICE_OUTCOMES`]).
     pub notices: IntCounterVec,
+    /// Notices that wait for a person's decision.
+    pub parked_notices: IntGauge,
     /// 1 for each partition that is refused, by `topic` and `partition`.
     pub refused_partitions: IntGaugeVec,
     /// 1 while `/readyz` says yes.
@@ -252,6 +254,8 @@ impl Metrics {
                 "Notices of contract ends and withdrawals of consent read from Kafka, by what became of them.",
                 &["outcome"],
             )?,
+            parked_notices: to
+                .gauge("ebbtide_parked_notices", "Notices that are not applied until a person confirms them.")?,
             refused_partitions: to.gauges(
                 "ebbtide_refused_partitions",
                 "1 for a partition that is not read because its topic and its table contradict one another.",

@@ -162,6 +162,11 @@ mod tests {
           group: "ebbtide"
           dead_letter_topic: "ebbtide.dead-letters"
           retention_check: refuse
+        notices:
+          earliest: 2000-01-01
+          contract_ahead: 3650d
+          max_share: 0.2
+          max_share_from: 1000
         schemas:
           registry:
             url: "https://registry:8081/"

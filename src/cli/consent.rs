@@ -3,11 +3,12 @@
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
-use super::hold::first_line;
-use super::notice::{Common, NoticeCliError, at, sorted};
+use super::hold::value_of_stdin;
+use super::notice::{Common, Given, NoticeCliError, at, sorted};
 use super::{Outcome, clock};
 use crate::controls::{Notice, Subject};
 use crate::ids::ProductKey;
+use crate::policy::Trigger;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,7 +38,7 @@ enum Command {
         /// From this tenant only, as it stands in the tables.
         #[arg(long)]
         tenant: Option<String>,
-        /// The day on which it was withdrawn, or the instant.
+        /// The day on which it was withdrawn, all of it, or the instant.
         #[arg(long, value_name = "DATE")]
         at: String,
         /// A product that it is about; give it again for more. Without it, every product.
@@ -46,6 +47,9 @@ enum Command {
         /// Say what would be noted, and do nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Note it although its date is unlikely, or it makes an unusual share of a table due at once. See --dry-run first.
+        #[arg(long)]
+        confirm: bool,
     },
 }
 
@@ -57,14 +61,15 @@ impl Args {
     }
 
     fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
-        let Command::Withdraw { subject, tenant, at: day, products, dry_run } = &self.command;
-        let subject: Subject = if subject == "-" { first_line()?.parse()? } else { subject.parse()? };
+        let Command::Withdraw { subject, tenant, at: day, products, dry_run, confirm } = &self.command;
+        let subject: Subject = if subject == "-" { value_of_stdin()?.parse()? } else { subject.parse()? };
         let policy = self.common.grounds.policy()?;
         let what = format!("{subject} withdrew at");
-        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day)?);
+        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, now))?);
         let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
         let runtime = super::runtime()?;
-        runtime.block_on(self.common.take(&policy, (&what, notice), now, *dry_run))
+        let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
+        runtime.block_on(self.common.take(&policy, given, now))
     }
 }
 

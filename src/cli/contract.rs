@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::notice::{Common, NoticeCliError, at, instant, sorted};
+use super::notice::{Common, Given, NoticeCliError, at, instant, sorted};
 use super::{Outcome, Output, clock, json};
 use crate::controls::{Control, Controls, Notice, standing};
 use crate::ids::ProductKey;
+use crate::policy::{Calendar, Trigger};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -27,6 +28,10 @@ enum Command {
     /// comes from then on at once. It is in force in every table that it covers once the command ends with 0, and in every table
     /// made later. The same notice given again changes nothing. An earlier end replaces the one that was noted; a later one
     /// needs --reason, and brings nothing back that is gone.
+    ///
+    /// A date that systems write where they have none (0001-01-01, 1970-01-01, 9999-12-31), one before notices.earliest or beyond
+    /// notices.contract_ahead, and an end that makes more than notices.max_share of a table due at once are refused without
+    /// --confirm.
     #[command(after_help = "Examples:\n  ebbtide contract end customer-17 --at 2026-11-30 --dry-run\n  \
                             ebbtide contract end customer-17 --at 2027-05-31 --reason 'renewed for half a year'")]
     End {
@@ -44,6 +49,9 @@ enum Command {
         /// Say what would be noted, and do nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Note it although its date is unlikely, or it makes an unusual share of a table due at once. See --dry-run first.
+        #[arg(long)]
+        confirm: bool,
     },
     /// List the contract ends that were noted, which of them count, and where one is not in force yet.
     ///
@@ -61,6 +69,8 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     products: Vec<ProductKey>,
+    /// True if no deadline is counted from that date: what waits for it is open.
+    open: bool,
     /// Whether a later notice about the same products took its place.
     replaced: bool,
     /// The tables that it covers and that do not know of it yet.
@@ -78,16 +88,17 @@ impl Args {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
-                Command::End { tenant, at: day, products, reason, dry_run } => {
+                Command::End { tenant, at: day, products, reason, dry_run, confirm } => {
                     let policy = self.common.grounds.policy()?;
                     let notice = Notice::ContractEnd {
                         tenant: tenant.clone(),
-                        ended_at: at(&policy, day)?,
+                        ended_at: at(&policy, day, (Trigger::ContractEnd, now))?,
                         reason: reason.clone(),
                         products: sorted(products),
                     };
                     let what = format!("The contract with {tenant} ends at");
-                    self.common.take(&policy, (&what, notice), now, *dry_run).await
+                    let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
+                    self.common.take(&policy, given, now).await
                 }
                 Command::List => self.list().await,
             }
@@ -115,6 +126,7 @@ impl Args {
                 control: version.0,
                 tenant: end.tenant.clone(),
                 ended_at: end.ended_at,
+                open: !Calendar::is_countable(end.ended_at),
                 recorded_at: end.recorded_at,
                 reason: end.reason.clone(),
                 products: end.products.clone(),
@@ -138,10 +150,11 @@ fn text(listed: &[Listed]) -> String {
     for end in listed {
         let products = if end.products.is_empty() { "all products".to_owned() } else { names(&end.products) };
         let replaced = if end.replaced { ", replaced" } else { "" };
+        let open = if end.open { ", open: nothing is counted from it" } else { "" };
         // Writing to a text cannot fail.
         let _ = writeln!(
             out,
-            "{:<width$}  {}  {products}, noted {} as control {}{replaced}",
+            "{:<width$}  {}  {products}, noted {} as control {}{replaced}{open}",
             end.tenant,
             instant(end.ended_at),
             instant(end.recorded_at),

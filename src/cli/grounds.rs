@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::place::settings;
 use crate::app::{UnreadablePolicy, read_policy};
-use crate::config::Config;
+use crate::config::{Config, NoticeLimits};
 use crate::controls::Controls;
 use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{ControlsVersion, Root, RootError, StoreError};
@@ -85,6 +85,11 @@ impl Grounds {
             Some(policy) => Ok(policy),
             None => self.policy(),
         }
+    }
+
+    /// Which notices need a person's confirmation: by the configuration if it can be used, otherwise by default.
+    pub(super) fn notice_limits(&self) -> NoticeLimits {
+        Config::load(&self.config).config.map(|config| config.notices.limits).unwrap_or_default()
     }
 
     /// Returns the configuration, if there is one that can be used.

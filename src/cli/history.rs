@@ -13,7 +13,8 @@ use serde_json::{Map, Value};
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, json};
 use crate::ids::{Bucket, ProductKey};
-use crate::store::{Happened, Happening, History, ViewError, Wanted, history};
+use crate::problem::nearest;
+use crate::store::{Happened, Happening, History, OPERATIONS, ViewError, Wanted, history};
 
 /// Show what was done to a table, commit by commit, newest last.
 ///
@@ -51,6 +52,19 @@ pub(super) enum HistoryError {
     /// It cannot be told where the tables are.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// No commit can be asked for.
+    #[error("--since is not before --until, so no commit can be between them")]
+    Never,
+    /// No commit has such an operation.
+    #[error("--operation: no commit of {product} is a `{operation}`{near}")]
+    Operation {
+        /// The product.
+        product: ProductKey,
+        /// The operation.
+        operation: String,
+        /// The nearest that there is, as a question.
+        near: String,
+    },
     /// The table cannot be read, or is not there.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -73,12 +87,20 @@ struct Told<'a> {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         self.answer().unwrap_or_else(|error| match error {
-            HistoryError::Place(error) => Outcome::usage(error),
+            error @ (HistoryError::Place(_)
+            | HistoryError::Never
+            | HistoryError::Operation { .. }
+            | HistoryError::View(ViewError::NoBucket { .. })) => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
     fn answer(&self) -> Result<Outcome, HistoryError> {
+        if let (Some(since), Some(until)) = (self.since, self.until)
+            && since >= until
+        {
+            return Err(HistoryError::Never);
+        }
         let root = self.place.root()?;
         let runtime = super::runtime()?;
         let wanted =
@@ -95,8 +117,26 @@ impl Args {
             }
             Ok::<_, ViewError>((span, commits))
         })?;
+        if let Some(operation) = self.operation.as_deref().filter(|_| commits.is_empty()) {
+            self.check_operation(operation)?;
+        }
         let told = Told { product: &self.product, span, commits: &commits };
         Ok(Outcome::done(if self.output == Output::Text { text(&told)? } else { json(&told) }))
+    }
+}
+
+impl Args {
+    /// Refuses an operation that no commit can have: an empty answer would say nothing.
+    fn check_operation(&self, operation: &str) -> Result<(), HistoryError> {
+        if OPERATIONS.contains(&operation) {
+            return Ok(());
+        }
+        let near = nearest(operation, OPERATIONS);
+        let near = near.map_or_else(
+            || format!("; it may be {}", OPERATIONS.join(", ")),
+            |near| format!("; did you mean `{near}`?"),
+        );
+        Err(HistoryError::Operation { product: self.product.clone(), operation: operation.to_owned(), near })
     }
 }
 

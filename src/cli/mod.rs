@@ -17,6 +17,7 @@ mod history;
 mod hold;
 mod notice;
 mod once;
+mod parked;
 mod place;
 mod policy;
 mod report;
@@ -73,6 +74,8 @@ enum Command {
     Contract(contract::Args),
     /// Note people who withdrew consent.
     Consent(consent::Args),
+    /// Decide on contract ends and withdrawals that are not applied without a person.
+    Notice(parked::Args),
     History(history::Args),
     Why(why::Args),
     /// Search every byte under the root for given values.
@@ -95,6 +98,7 @@ impl Command {
             Command::Find(args) => args.run(),
             Command::Contract(args) => args.run(),
             Command::Consent(args) => args.run(),
+            Command::Notice(args) => args.run(),
             Command::History(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::Residue(args) => args.run(),

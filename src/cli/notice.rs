@@ -3,20 +3,23 @@
 //! Promises that a command that ends with 0 has its notice in force in every table that it covers, and that no subject is ever
 //! shown. Exit code 1: it is not in force everywhere; 2: a wrong use, nothing was done.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::grounds::{Grounds, GroundsError};
+use super::hold::StdinError;
+use super::when::utc_and_local;
 use super::{Outcome, Output, json};
 use crate::controls::{
-    ActiveError, Noted, Notice, NoticeError, NotifyError, SharedControls, Signature, SubjectError, consider, notify,
-    require_active,
+    ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, PreviewError, Screened, Screening,
+    SharedControls, Signature, SubjectError, TableEffect, consider, most_at_once, notify_screened, require_active,
 };
-use crate::ids::{Bucket, BucketUnit, ProductKey};
-use crate::policy::{Calendar, Policy, Resolver, Trigger};
+use crate::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
+use crate::policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
 use crate::problem::nearest;
 use crate::store::{StoreError, products};
 
@@ -43,30 +46,80 @@ pub(super) enum NoticeCliError {
     When(String),
     #[error("there are no records of a product `{0}`{1}")]
     Product(ProductKey, String),
-    #[error(transparent)]
-    Notice(#[from] NoticeError),
+    #[error("{0}")]
+    Notice(NoticeError),
+    #[error("{0}; nothing was noted; if it is meant, say --confirm")]
+    Implausible(Implausible),
+    #[error(
+        "it would make {} of {} records of {} due at once, more than notices.max_share allows; nothing was noted; look at it \
+         with --dry-run, and if it is meant, say --confirm", .0.due, .0.records, .0.product
+    )]
+    TooMuch(Box<TableEffect>),
+    #[error(
+        "the same notice waits for a decision: `ebbtide notice show {0}`, then `ebbtide notice confirm {0}` or `reject {0}`"
+    )]
+    Waiting(i64),
+    #[error(
+        "{0} can be the whole day in a policy of hours: some rules keep at least so long and others at most; give the instant, like {0}T18:00:00Z"
+    )]
+    WholeDay(NaiveDate),
     #[error(transparent)]
     Notify(#[from] NotifyError),
+    #[error(transparent)]
+    Preview(#[from] PreviewError),
+    #[error(transparent)]
+    Decide(#[from] DecideError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Stdin(#[from] StdinError),
 }
 
 impl NoticeCliError {
+    fn refused(error: NoticeError) -> Self {
+        match error {
+            NoticeError::Implausible(why) => Self::Implausible(why),
+            error => Self::Notice(error),
+        }
+    }
+
+    fn too_much(effect: &TableEffect) -> Self {
+        Self::TooMuch(Box::new(effect.clone()))
+    }
+
     /// What the caller is told, and whether asking otherwise would mend it.
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Active(error) if !error.is_other_policy() => Outcome::failure(format!("error: {error}\n")),
-            Self::Notify(_) | Self::Store(_) | Self::Io(_) => Outcome::failure(format!("error: {self}\n")),
+            Self::Notify(_)
+            | Self::Preview(_)
+            | Self::Store(_)
+            | Self::Io(_)
+            | Self::Decide(DecideError::Notify(_) | DecideError::Log(_)) => {
+                Outcome::failure(format!("error: {self}\n"))
+            }
             error => Outcome::usage(error),
         }
     }
 }
 
+/// A notice that a command gives.
+pub(super) struct Given<'a> {
+    /// What is said of it begins with this: `The contract with t ends at`.
+    pub(super) what: &'a str,
+    /// The notice.
+    pub(super) notice: Notice,
+    /// True to say what it would be, and do nothing.
+    pub(super) dry_run: bool,
+    /// True if a person has confirmed it, however unlikely it is.
+    pub(super) confirmed: bool,
+}
+
 /// What is said of a notice.
 #[derive(Serialize)]
-struct Told {
+struct NoticeReport {
     taken: bool,
     /// Whether the very same was noted before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +127,11 @@ struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<i64>,
     at: DateTime<Utc>,
+    /// True if it is only taken with `--confirm`.
+    needs_confirmation: bool,
     tables: Vec<Covered>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
 }
 
 /// A table that a notice covers, and what counts from it there.
@@ -82,94 +139,161 @@ struct Told {
 struct Covered {
     product: ProductKey,
     reading: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<TableEffect>,
 }
 
 impl Common {
-    /// Takes a notice, or says what it would be; `what` begins what is said: `The contract with t ends at`.
+    /// Takes a notice, or says what it would be.
     pub(super) async fn take(
         &self,
         policy: &Policy,
-        (what, notice): (&str, Notice),
+        given: Given<'_>,
         now: DateTime<Utc>,
-        dry_run: bool,
     ) -> Result<Outcome, NoticeCliError> {
         let root = self.grounds.root()?;
         require_active(&root, &SharedControls::new(root.clone()), &self.grounds.loaded()?).await?;
-        let (at, trigger, named) = match &notice {
-            Notice::ContractEnd { ended_at, products, .. } => (*ended_at, Trigger::ContractEnd, products.clone()),
-            Notice::ConsentWithdrawal { withdrawn_at, products, .. } => {
-                (*withdrawn_at, Trigger::ConsentWithdrawn, products.clone())
-            }
-        };
+        let Given { what, notice, dry_run, confirmed } = given;
         let existing = products(&root).await?;
-        check_products(policy, &named, &existing)?;
-        let noted = if dry_run {
-            consider(&root, policy, notice, now).await??;
-            None
-        } else {
-            let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: policy.version.clone() };
-            match notify(&root, policy, vec![notice], &by).await?.pop() {
-                Some(Noted::Refused(refused)) => return Err(refused.into()),
-                Some(Noted::Taken { version, known }) => Some((version.0, known)),
-                None => None,
+        check_products(policy, notice.products(), &existing)?;
+        let limits = self.grounds.notice_limits();
+        let screening = if confirmed { Screening::none() } else { Screening::refusing(limits) };
+        let considered = consider(&root, policy, &notice, now, &screening).await?;
+        let considered = considered.map_err(NoticeCliError::refused)?;
+        let too_much = |effect: &&TableEffect| effect.due > most_at_once(effect.records, &limits);
+        let large = considered.effects.iter().find(too_much).cloned().filter(|_| !confirmed);
+        let noted = match (dry_run, &large) {
+            (true, _) => None,
+            (false, Some(effect)) => return Err(NoticeCliError::too_much(effect)),
+            (false, None) => {
+                let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: policy.version.clone() };
+                match notify_screened(&root, policy, vec![notice.clone()], &by, &screening).await?.pop() {
+                    Some(Screened::Passed(Noted::Refused(refused))) => return Err(NoticeCliError::refused(refused)),
+                    Some(Screened::TooMuch(effect)) => return Err(NoticeCliError::too_much(&effect)),
+                    Some(Screened::Parked { version, .. }) => return Err(NoticeCliError::Waiting(version.0)),
+                    Some(Screened::Passed(Noted::Taken { version, known })) => Some((version.0, known)),
+                    None => None,
+                }
             }
         };
-        let covered = existing.into_iter().filter(|product| named.is_empty() || named.contains(product));
-        let tables = covered.map(|product| Covered { reading: reading(policy, &product, trigger), product }).collect();
+        let effects = considered.effects;
+        let covers = |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
+        let tables: Vec<Covered> = existing
+            .into_iter()
+            .filter(covers)
+            .map(|product| Covered {
+                reading: reading(policy, &product, &notice),
+                effect: effects.iter().find(|effect| effect.product == product).cloned(),
+                product,
+            })
+            .collect();
         let (control, known) = noted.unzip();
-        let told = Told { taken: noted.is_some(), known, control, at, tables };
+        let (at, taken) = (notice.trigger().1, noted.is_some());
+        let hint = considered.known.is_none().then(|| hint(policy, &notice, &tables)).flatten();
+        let report = NoticeReport { taken, known, control, at, needs_confirmation: large.is_some(), tables, hint };
         Ok(Outcome::done(match self.output {
-            Output::Json => json(&told),
-            Output::Text => text(what, &told),
+            Output::Json => json(&report),
+            Output::Text => text(what, &utc_and_local(at, policy), &report),
         }))
     }
 }
 
-fn text(what: &str, told: &Told) -> String {
-    let at = instant(told.at);
-    let mut out = match (told.control, told.known) {
+fn text(what: &str, at: &str, report: &NoticeReport) -> String {
+    let mut out = match (report.control, report.known) {
         (Some(control), Some(true)) => format!("{what} {at}; that was noted before, as control {control}\n"),
         (Some(control), _) => format!("{what} {at}, as control {control}\n"),
         _ => format!("Nothing was noted. {what} {at}\n"),
     };
-    if told.tables.is_empty() {
+    if report.tables.is_empty() {
         out.push_str("No table is covered yet; those made later begin under it\n");
         return out;
     }
-    out.push_str(if told.taken { "In force in" } else { "It would be in force in" });
+    out.push_str(if report.taken { "In force in" } else { "It would be in force in" });
     out.push_str(" these tables, and in those made later:\n");
-    let width = told.tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
-    for table in &told.tables {
+    let width = report.tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
+    for table in &report.tables {
         // Writing to a text cannot fail.
-        let _ = writeln!(out, "  {:<width$}  {}", table.product.as_str(), table.reading);
+        let _ =
+            writeln!(out, "  {:<width$}  {}{}", table.product.as_str(), table.reading, counted(table.effect.as_ref()));
     }
-    if told.taken && told.known != Some(true) {
+    if let Some(hint) = &report.hint {
+        let _ = writeln!(out, "{hint}");
+    }
+    if report.needs_confirmation {
+        out.push_str("That is more than notices.max_share allows at once: it is noted with --confirm only\n");
+    }
+    if report.taken && report.known != Some(true) {
         out.push_str("The sweeps bring stored tags up to date; `ebbtide sweep --dry-run` tells what is left to do\n");
     }
     out
 }
 
-/// What of a product counts from a trigger.
-fn reading(policy: &Policy, product: &ProductKey, trigger: Trigger) -> String {
+/// What becomes of stored records, where there are any.
+fn counted(effect: Option<&TableEffect>) -> String {
+    match effect {
+        Some(effect) if effect.concerned > 0 => {
+            format!("; {}", effect_text(effect))
+        }
+        _ => String::new(),
+    }
+}
+
+/// The records that a notice is about, and those of which something is due at once.
+pub(super) fn effect_text(effect: &TableEffect) -> String {
+    let TableEffect { records, concerned, due, categories, .. } = effect;
+    let mut text = format!("{concerned} of {records} records concerned, {due} due at once");
+    if *due > 0 {
+        let categories: Vec<&str> = categories.iter().map(Category::as_str).collect();
+        let _ = write!(text, " ({})", categories.join(", "));
+    }
+    text
+}
+
+/// What is said where records wait for such a trigger and none of them is concerned.
+fn hint(policy: &Policy, notice: &Notice, tables: &[Covered]) -> Option<String> {
+    let tenant = notice.tenant()?;
+    let effects = || tables.iter().filter_map(|table| table.effect.as_ref());
+    if effects().any(|effect| effect.concerned > 0) || effects().all(|effect| effect.records == 0) {
+        return None;
+    }
+    let named = policy.rules.iter().flat_map(|rule| rule.tenants.iter().map(String::as_str));
+    let near = nearest(tenant, named).filter(|near| *near != tenant);
+    let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    Some(format!("No stored record that waits for it names the tenant `{tenant}`{near}"))
+}
+
+/// What of a product counts from a notice: by the rules of its tenant, if it names one.
+pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String {
+    let (trigger, at) = notice.trigger();
     let records = policy.products.get(product).and_then(|product| product.records.as_ref());
     let (Some(records), Some(resolver)) = (records, Resolver::new(policy, product)) else {
         return "the policy has no such product: nothing counts from it".to_owned();
     };
-    let mut waiting: Vec<String> = Vec::new();
-    for term in resolver.profiles().flat_map(|profile| &profile.terms).filter(|term| term.trigger == trigger) {
-        if !waiting.iter().any(|known| known == term.category.as_str()) {
-            waiting.push(term.category.to_string());
+    let mut waiting: BTreeSet<String> = BTreeSet::new();
+    let mut note = |profile: &Profile| {
+        let terms = profile.terms.iter().filter(|term| term.trigger == trigger);
+        waiting.extend(terms.map(|term| term.category.to_string()));
+    };
+    match notice.tenant() {
+        None => resolver.profiles().for_each(|profile| note(profile)),
+        Some(tenant) => {
+            let class = resolver.tenant_class(Some(tenant));
+            let countries = (0..Country::INDEXES).filter_map(Country::of_index);
+            countries.for_each(|country| note(resolver.profile(country, class)));
         }
     }
-    waiting.sort();
     let told = match trigger {
         Trigger::ContractEnd => records.tenant.as_ref().is_some_and(|column| records.fields.contains_key(column)),
         _ => records.subjects.iter().any(|subject| records.fields.contains_key(&subject.column)),
     };
-    match (waiting.is_empty(), told) {
-        (true, _) => "nothing counts from it".to_owned(),
-        (false, true) => format!("{} counted from it", waiting.join(", ")),
-        (false, false) => "stores nothing that tells whose its records are: none can be found".to_owned(),
+    if waiting.is_empty() {
+        return "nothing counts from it".to_owned();
+    }
+    let waiting = waiting.into_iter().collect::<Vec<_>>().join(", ");
+    match (told, Calendar::is_countable(at)) {
+        (false, _) => "stores nothing that tells whose its records are: none can be found".to_owned(),
+        (true, true) => format!("{waiting} counted from it"),
+        (true, false) => format!("{waiting} open: nothing is counted from that date"),
     }
 }
 
@@ -188,13 +312,33 @@ fn check_products(policy: &Policy, named: &[ProductKey], existing: &[ProductKey]
     Ok(())
 }
 
-/// The instant that `--at` means: a date is the beginning of its day in the policy's zone.
-pub(super) fn at(policy: &Policy, text: &str) -> Result<DateTime<Utc>, NoticeCliError> {
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(Calendar::new(policy.zone, BucketUnit::Day).start(Bucket::Day(day)));
+/// The instant that `--at` means for a trigger at `now`. A date means its whole day in the policy's zone: where buckets are
+/// hours, a withdrawal takes its last hour (or now), so that it concerns all of the day. The end of a contract takes the
+/// first hour for ceilings and the last for minimums; a policy that has both wants the instant.
+pub(super) fn at(
+    policy: &Policy,
+    text: &str,
+    (trigger, now): (Trigger, DateTime<Utc>),
+) -> Result<DateTime<Utc>, NoticeCliError> {
+    let Ok(day) = text.parse::<NaiveDate>() else {
+        let at = DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc));
+        return at.map_err(|_| NoticeCliError::When(text.to_owned()));
+    };
+    let calendar = Calendar::new(policy.zone, BucketUnit::Day);
+    let start = calendar.start(Bucket::Day(day));
+    let last = calendar.end(Bucket::Day(day)) - TimeDelta::seconds(1);
+    if policy.bucket == BucketUnit::Day {
+        return Ok(start);
     }
-    let at = DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc));
-    at.map_err(|_| NoticeCliError::When(text.to_owned()))
+    let waiting = || policy.rules.iter().filter(|rule| rule.trigger == trigger);
+    let minimum = waiting().any(|rule| rule.boundary == Boundary::AtLeast);
+    let ceiling = waiting().any(|rule| rule.boundary == Boundary::AtMost);
+    match trigger {
+        Trigger::ContractEnd if minimum && ceiling => Err(NoticeCliError::WholeDay(day)),
+        Trigger::ContractEnd => Ok(if minimum { last } else { start }),
+        _ if start <= now => Ok(last.min(now)),
+        _ => Ok(last),
+    }
 }
 
 /// The products that were named, in order, none twice.

@@ -134,7 +134,7 @@ fn text(explanation: &Explanation) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     for category in categories {
-        category_text(category, &mut text);
+        category_text(category, zone, &mut text);
     }
     if !not_personal.is_empty() {
         let _ = writeln!(text, "\nnot personal: {}", not_personal.join(", "));
@@ -142,7 +142,7 @@ fn text(explanation: &Explanation) -> String {
     text
 }
 
-fn category_text(explained: &Explained, text: &mut String) {
+fn category_text(explained: &Explained, zone: &str, text: &mut String) {
     let Explained { category, term, fields, rule, keep, boundary, trigger, due, grace, .. } = explained;
     let _ = writeln!(text, "\n{category} ({term}): {}", fields.join(", "));
     let clock = match trigger.as_str() {
@@ -152,9 +152,12 @@ fn category_text(explained: &Explained, text: &mut String) {
     };
     let bound = if boundary == "at_most" { "at most" } else { "at least" };
     let _ = writeln!(text, "  rule      {rule}: {bound} {keep} from {clock}");
-    let _ = match due {
-        Some(due) => writeln!(text, "  due       {due}, gone within {grace}"),
-        None => writeln!(text, "  due       open: {keep} after an end that is not known yet, gone within {grace}"),
+    let _ = match (due, &explained.due_local) {
+        (Some(due), Some(local)) if zone != "UTC" => {
+            writeln!(text, "  due       {due} ({local} {zone}), gone within {grace}")
+        }
+        (Some(due), _) => writeln!(text, "  due       {due}, gone within {grace}"),
+        (None, _) => writeln!(text, "  due       open: {keep} after an end that is not known yet, gone within {grace}"),
     };
     for (name, values) in [("bases", &explained.bases), ("purposes", &explained.purposes)] {
         if !values.is_empty() {

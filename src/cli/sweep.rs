@@ -202,11 +202,12 @@ impl Args {
             return Outcome::done(json(&Due { works: lines, more }));
         }
         let mut out = String::new();
-        for Line { product, bucket, profile, action, due, segments, records, bytes } in &lines {
+        for Line { product, bucket, profile, action, due, segments, records, held, bytes } in &lines {
+            let held = if *held > 0 { format!(", {held} more held") } else { String::new() };
             // Writing to a text cannot fail.
             let _ = writeln!(
                 out,
-                "{product} {bucket} {profile}: {action}, due {due}: {} in {}, {}",
+                "{product} {bucket} {profile}: {action}, due {due}: {} in {}, {}{held}",
                 counted(*records, "record"),
                 counted(*segments, "segment"),
                 counted(*bytes, "byte"),
@@ -324,7 +325,10 @@ struct Line {
     action: String,
     due: Deadline,
     segments: usize,
+    /// Records that are free to go.
     records: u64,
+    /// Records of the same segments that are held.
+    held: u64,
     bytes: u64,
 }
 
@@ -346,7 +350,8 @@ impl Line {
             action,
             due: work.due,
             segments: work.segments.len(),
-            records: work.records(),
+            records: work.records().saturating_sub(planned.held),
+            held: planned.held,
             bytes: work.bytes(),
         }
     }

@@ -3,6 +3,7 @@
 //! Promises that a date means the whole of its day in the policy's zone, so that never less is meant than was said.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 
 use crate::ids::{Bucket, BucketUnit};
 use crate::policy::{Calendar, Policy};
@@ -47,6 +48,15 @@ impl When {
             When::Day(day) => calendar(policy).end(Bucket::Day(*day)),
             When::At(at) => *at,
         }
+    }
+}
+
+/// An instant as every command writes it, in UTC, and what a clock of the policy's zone shows then.
+pub(super) fn utc_and_local(at: DateTime<Utc>, policy: &Policy) -> String {
+    let utc = at.format("%Y-%m-%dT%H:%M:%SZ");
+    match policy.zone {
+        Tz::UTC => utc.to_string(),
+        zone => format!("{utc} ({} {zone})", at.with_timezone(&zone).format("%Y-%m-%d %H:%M")),
     }
 }
 

@@ -100,7 +100,9 @@ pub(super) enum WhyError {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         self.answer().unwrap_or_else(|error| match error {
-            WhyError::Place(_) | WhyError::Policy(_) => Outcome::usage(error),
+            error @ (WhyError::Place(_) | WhyError::Policy(_) | WhyError::View(ViewError::NoBucket { .. })) => {
+                Outcome::usage(error)
+            }
             error => Outcome::failure(format!("error: {error}\n")),
         })
     }

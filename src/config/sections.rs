@@ -13,8 +13,8 @@ use super::property::canonical;
 use super::reader::{Section, scalar, secret};
 use super::units::{Refused, bytes, duration, show_bytes};
 use super::{
-    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, Notices, Origins, Property, Registry,
-    RetentionCheck, SchemasSource, Surroundings, Sweep, reach,
+    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, NoticeLimits, Notices, Origins, Property,
+    Registry, RetentionCheck, SchemasSource, Surroundings, Sweep, reach,
 };
 use crate::ids::{IdError, Topic};
 use crate::problem::Problems;
@@ -105,7 +105,27 @@ fn topic(text: &str) -> Result<String, Refused> {
 
 fn notices(section: &Section<'_>, problems: &mut Problems) -> Notices {
     let mut named = |key: &str| section.value(key, None, problems, |text| topic(text).map(Some));
-    Notices { contracts: named("contracts"), consents: named("consents") }
+    let (contracts, consents) = (named("contracts"), named("consents"));
+    Notices { contracts, consents, limits: notice_limits(section, problems) }
+}
+
+fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits {
+    let default = NoticeLimits::default();
+    let earliest = section.value("earliest", default.earliest, problems, |text| {
+        text.parse().map_err(|_| (format!("{text:?} is not a date"), "write one like 2000-01-01".to_owned()))
+    });
+    let contract_ahead = section.value("contract_ahead", default.contract_ahead, problems, |text| {
+        within(duration(text)?, Duration::ZERO, Duration::from_secs(36_500 * 24 * HOUR), "0s and 36500d")
+    });
+    let max_share = section.value("max_share", default.max_share, problems, |text| {
+        let share: f64 =
+            text.parse().map_err(|_| (format!("{text:?} is not a number"), "write one like 0.2".to_owned()))?;
+        // What is not a number is not within anything.
+        within(if share.is_nan() { -1.0 } else { share }, 0.0, 1.0, "0 and 1")
+    });
+    let max_share_from = section
+        .value("max_share_from", default.max_share_from, problems, |text| text.parse().map_err(|_| whole_number(text)));
+    NoticeLimits { earliest, contract_ahead, max_share, max_share_from }
 }
 
 /// Reads the client library's properties, each under the name that is used here for it and its aliases.

@@ -90,10 +90,13 @@ impl Config {
     fn show_notices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let named = [("contracts", &self.notices.contracts), ("consents", &self.notices.consents)];
         let named: Vec<_> = named.into_iter().filter_map(|(key, topic)| Some((key, topic.as_ref()?))).collect();
-        if !named.is_empty() {
-            writeln!(f, "notices:")?;
-        }
-        named.into_iter().try_for_each(|(key, topic)| writeln!(f, "  {key}: {}", quoted(topic)))
+        writeln!(f, "notices:")?;
+        named.into_iter().try_for_each(|(key, topic)| writeln!(f, "  {key}: {}", quoted(topic)))?;
+        let limits = &self.notices.limits;
+        writeln!(f, "  earliest: {}", limits.earliest)?;
+        writeln!(f, "  contract_ahead: {}", show_duration(limits.contract_ahead))?;
+        writeln!(f, "  max_share: {}", limits.max_share)?;
+        writeln!(f, "  max_share_from: {}", limits.max_share_from)
     }
 
     fn show_schemas(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::activation::PolicyActivation;
 use super::hold::{Hold, HoldId, covers};
 use super::notice::{ConsentWithdrawal, ContractEnd, PastWithdrawal};
+use super::parked::{NoticeDecision, ParkedNotice, PastParkedNotice};
 use crate::ids::ProductKey;
 use crate::store::{ControlsVersion, StoreError};
 
@@ -35,6 +36,12 @@ pub enum Control {
     ConsentWithdrawal(ConsentWithdrawal),
     /// What is left of a withdrawal that concerns no record any more: it stands in its place, without the subject.
     PastWithdrawal(PastWithdrawal),
+    /// A notice that is not applied until a person confirms it.
+    ParkedNotice(ParkedNotice),
+    /// What a person decided of a parked notice.
+    NoticeDecision(NoticeDecision),
+    /// What is left of a parked notice that names a person and needs no decision any more.
+    PastParkedNotice(PastParkedNotice),
 }
 
 /// The end of a hold before its time.
@@ -101,6 +108,7 @@ impl Control {
             Control::PolicyActivation(_) => "activate",
             Control::ContractEnd(_) => "contract_end",
             Control::ConsentWithdrawal(_) | Control::PastWithdrawal(_) => "consent_withdrawn",
+            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => "parked_notice",
         }
     }
 
@@ -115,6 +123,8 @@ impl Control {
             Control::ContractEnd(end) => end.covers(product),
             Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
             Control::PastWithdrawal(past) => covers(&past.products, product),
+            // They change no record: what is confirmed is a control of its own.
+            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
         }
     }
 
@@ -129,6 +139,7 @@ impl Control {
             // Records that came before their notice have tags that are no longer true.
             Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,
             Control::PastWithdrawal(_) => false,
+            Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
         }
     }
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::control::{Control, PastHold};
 use super::hold::covers;
 use super::log::{Controls, HoldState};
+use super::parked::ParkedState;
 use super::settle::Settler;
 use crate::ids::ProductKey;
 use crate::store::{ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls};
@@ -39,7 +40,7 @@ impl ForgetReport {
 }
 
 /// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
-/// concerns no record any more, and returns how many.
+/// concerns no record any more or that was parked and decided. Returns their number.
 ///
 /// `now` must be a time that a sweep may use: what is forgotten does not come back.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
@@ -70,6 +71,7 @@ impl Settler {
             HoldState::Ended => until.checked_add_signed(FORGET_AFTER).is_some_and(|due| due <= now),
             HoldState::Released { .. } => true,
         };
+        past.extend(past_parked(&self.controls, now));
         past.extend(past_holds(&self.controls, &tables, now, over));
         self.replace_each(past, now).await
     }
@@ -98,6 +100,14 @@ impl Settler {
         report.failures.extend(staged.failures);
         Ok(report)
     }
+}
+
+/// Returns the parked notices that name a person and need no decision any more, each with what replaces it: those that were
+/// decided, and those whose records are all past their windows.
+fn past_parked(controls: &Controls, now: DateTime<Utc>) -> Vec<(ControlsVersion, Control)> {
+    let over = controls.parked(now).into_iter().filter(|known| known.state != ParkedState::Waiting);
+    let past = over.filter_map(|known| Some((known.version, Control::PastParkedNotice(known.notice.past()?))));
+    past.collect()
 }
 
 /// Returns the holds that are over by `over`, each with what replaces it.

@@ -15,6 +15,9 @@ mod hold;
 mod log;
 mod notice;
 mod notify;
+mod parked;
+mod plausible;
+mod preview;
 mod service;
 mod settle;
 mod shared;
@@ -31,7 +34,13 @@ pub use forget::{FORGET_AFTER, ForgetReport, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
 pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
 pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
-pub use notify::{Noted, NotifyError, consider, notify};
+pub use notify::{Considered, Noted, NotifyError, Screened, Screening, consider, notify, notify_screened};
+pub use parked::{
+    DecideError, Decision, KnownParked, NoticeDecision, ParkedNotice, ParkedState, PastParkedNotice, TriggerNotice,
+    confirm, reject,
+};
+pub use plausible::{Implausible, most_at_once, screen_date};
+pub use preview::{Preview, PreviewError, TableEffect};
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, Settler, settle, standing};
 pub use shared::SharedControls;

@@ -7,9 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::hold::covers;
+use super::plausible::Implausible;
 use super::subject::Subject;
 use crate::ids::ProductKey;
 use crate::policy::{Keep, Policy, Trigger};
+use crate::store::ControlsVersion;
 
 /// How far the clocks and calendars of two machines, or of two policies, may lie apart, and a day of the bucket's own.
 const MARGIN: TimeDelta = TimeDelta::days(3);
@@ -111,12 +113,46 @@ pub enum NoticeError {
         /// The end that is in force.
         known: DateTime<Utc>,
     },
+    /// Its date cannot be meant.
+    #[error("{0}")]
+    Implausible(Implausible),
+    /// A person rejected the same notice.
+    #[error("the same notice was rejected, as control {}", .0.0)]
+    Rejected(ControlsVersion),
     /// No rule of the policy counts from a withdrawal.
     #[error("no rule of the policy has the trigger consent_withdrawn, so nothing would come of it")]
     NoRule,
     /// Every record that it could concern is past its window.
     #[error("every record that it could concern is past its window already")]
     Over,
+}
+
+impl Notice {
+    /// The products that it is about; none: all.
+    #[must_use]
+    pub fn products(&self) -> &[ProductKey] {
+        match self {
+            Notice::ContractEnd { products, .. } | Notice::ConsentWithdrawal { products, .. } => products,
+        }
+    }
+
+    /// The trigger that came, and when.
+    #[must_use]
+    pub fn trigger(&self) -> (Trigger, DateTime<Utc>) {
+        match self {
+            Notice::ContractEnd { ended_at, .. } => (Trigger::ContractEnd, *ended_at),
+            Notice::ConsentWithdrawal { withdrawn_at, .. } => (Trigger::ConsentWithdrawn, *withdrawn_at),
+        }
+    }
+
+    /// The tenant that it names.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            Notice::ContractEnd { tenant, .. } => Some(tenant),
+            Notice::ConsentWithdrawal { tenant, .. } => tenant.as_deref(),
+        }
+    }
 }
 
 impl ContractEnd {

@@ -1,15 +1,21 @@
-//! Notices of triggers taken: appended to the control log, then in force by one commit in every table.
+//! Notices of triggers: screened, appended to the control log, then in force by one commit in every table.
 //!
-//! Promises that the notices are in force in every table that they cover once this returns, that one told again changes
-//! nothing, and that a call cut short is finished by the next or by [`settle`](super::settle()).
+//! Once this returns the notices that were taken are in force in every table that they cover. One that is told again changes
+//! nothing. A call cut short is finished by the next or by [`settle`](super::settle()).
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
 use super::control::Control;
 use super::log::Controls;
 use super::notice::{AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, over_after};
+use super::parked::{Decision, ParkedNotice, ParkedState, TriggerNotice};
+use super::plausible::screen_date;
+use super::preview::{Preview, PreviewError, TableEffect};
 use super::service::{Signature, append, same};
 use super::settle::{SettleError, settle};
+use crate::config::NoticeLimits;
 use crate::failpoint;
 use crate::policy::Policy;
 use crate::store::{ControlsVersion, Root, StoreError};
@@ -28,6 +34,49 @@ pub enum Noted {
     Refused(NoticeError),
 }
 
+/// What became of one notice that was screened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screened {
+    /// It passed the screening.
+    Passed(Noted),
+    /// It waits for a person; nothing is in force.
+    Parked {
+        /// The version of the control that says so.
+        version: ControlsVersion,
+        /// True if it was parked before.
+        known: bool,
+    },
+    /// It was not taken because of what it would make due at once, in this table first; nothing changed.
+    TooMuch(TableEffect),
+}
+
+/// How notices are screened before they take force.
+#[derive(Debug, Clone, Copy)]
+pub struct Screening {
+    limits: Option<NoticeLimits>,
+    parks: bool,
+}
+
+impl Screening {
+    /// None at all: a person has confirmed the notices.
+    #[must_use]
+    pub fn none() -> Screening {
+        Screening { limits: None, parks: false }
+    }
+
+    /// Those that would make too much due at once are parked.
+    #[must_use]
+    pub fn parking(limits: NoticeLimits) -> Screening {
+        Screening { limits: Some(limits), parks: true }
+    }
+
+    /// Those that would make too much due at once are not taken.
+    #[must_use]
+    pub fn refusing(limits: NoticeLimits) -> Screening {
+        Screening { limits: Some(limits), parks: false }
+    }
+}
+
 /// Why notices are not in force. Those that were appended are put in force by the next call.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
@@ -37,30 +86,76 @@ pub enum NotifyError {
     /// They are in the log and not in force everywhere.
     #[error(transparent)]
     Settle(#[from] SettleError),
+    /// It is not known what they would make due at once, so none was taken.
+    #[error(transparent)]
+    Preview(#[from] PreviewError),
 }
 
-/// Takes notices, one after the other, and gives for each what became of it.
+/// A notice by the control log as it is.
+enum Judged {
+    /// It is a control already.
+    Known(ControlsVersion),
+    /// It was parked.
+    Parked(ControlsVersion),
+    /// It would be this control.
+    New(TriggerNotice),
+}
+
+/// Takes notices that a person has confirmed, one after the other, and gives for each what became of it.
 pub async fn notify(
     root: &Root,
     policy: &Policy,
     notices: Vec<Notice>,
     by: &Signature,
 ) -> Result<Vec<Noted>, NotifyError> {
+    let screened = notify_screened(root, policy, notices, by, &Screening::none()).await?;
+    let passed = screened.into_iter().filter_map(|screened| match screened {
+        Screened::Passed(noted) => Some(noted),
+        // Nothing is held back without limits.
+        Screened::Parked { .. } | Screened::TooMuch(_) => None,
+    });
+    Ok(passed.collect())
+}
+
+/// Takes notices that pass the screening, one after the other, and gives for each what became of it.
+pub async fn notify_screened(
+    root: &Root,
+    policy: &Policy,
+    notices: Vec<Notice>,
+    by: &Signature,
+    screening: &Screening,
+) -> Result<Vec<Screened>, NotifyError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let mut judged = Vec::with_capacity(notices.len());
+    for notice in &notices {
+        judged.push(judge(&controls, policy, notice, by.at, screening));
+    }
+    let mut large = Large::of(root, policy, judged, (by.at, screening)).await?;
     let mut noted = Vec::with_capacity(notices.len());
     let mut any = false;
-    for notice in notices {
-        noted.push(match judge(&controls, policy, notice, by.at) {
-            Err(refused) => Noted::Refused(refused),
-            Ok((version, _)) if version > ControlsVersion(0) => Noted::Taken { version, known: true },
-            Ok((_, control)) => {
-                let version = append(root, &mut controls, &control).await?;
-                controls.refresh(root, version).await?;
-                failpoint::reach("control-appended");
-                Noted::Taken { version, known: false }
-            }
+    for (place, notice) in notices.iter().enumerate() {
+        // The ones before it may be controls by now.
+        noted.push(match judge(&controls, policy, notice, by.at, screening) {
+            Err(refused) => Screened::Passed(Noted::Refused(refused)),
+            Ok(Judged::Known(version)) => Screened::Passed(Noted::Taken { version, known: true }),
+            Ok(Judged::Parked(version)) => Screened::Parked { version, known: true },
+            Ok(Judged::New(new)) => match large.of_one(place, &new, by.at).await? {
+                Some(effect) if screening.parks => {
+                    let TableEffect { product, due, records, .. } = effect;
+                    let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records };
+                    let version = append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
+                    failpoint::reach("notice-parked");
+                    Screened::Parked { version, known: false }
+                }
+                Some(effect) => Screened::TooMuch(effect),
+                None => {
+                    let version = append_one(root, &mut controls, &new.control()).await?;
+                    failpoint::reach("control-appended");
+                    Screened::Passed(Noted::Taken { version, known: false })
+                }
+            },
         });
-        any |= matches!(noted.last(), Some(Noted::Taken { .. }));
+        any |= matches!(noted.last(), Some(Screened::Passed(Noted::Taken { .. })));
     }
     // Those that were known may have been cut short.
     if any {
@@ -69,44 +164,179 @@ pub async fn notify(
     Ok(noted)
 }
 
-/// What a notice would do, without doing it: the control that it would be.
+async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
+    let version = append(root, controls, control).await?;
+    controls.refresh(root, version).await?;
+    Ok(version)
+}
+
+/// Which notices of a batch would make too much due at once, together with those before them that pass.
+struct Large {
+    /// Nothing is counted where it is `None`: there are no limits.
+    counting: Option<(Box<Preview>, NoticeLimits)>,
+    /// Those that pass.
+    passed: Vec<Control>,
+    /// By their place in the batch, those that were looked at, with the first table of which they would make too much due.
+    seen: HashMap<usize, Option<TableEffect>>,
+}
+
+impl Large {
+    async fn of(
+        root: &Root,
+        policy: &Policy,
+        judged: Vec<Result<Judged, NoticeError>>,
+        (now, screening): (DateTime<Utc>, &Screening),
+    ) -> Result<Large, PreviewError> {
+        let new = judged.into_iter().enumerate().filter_map(|(place, judged)| match judged {
+            Ok(Judged::New(new)) => Some((place, new.control())),
+            _ => None,
+        });
+        let new: Vec<(usize, Control)> = new.collect();
+        let limits = screening.limits.filter(|limits| limits.max_share < 1.0 && !new.is_empty());
+        let counting = match limits {
+            Some(limits) => Some((Box::new(Preview::open(root, policy).await?), limits)),
+            None => None,
+        };
+        let mut large = Large { counting, passed: Vec::new(), seen: HashMap::new() };
+        large.search(&new, now).await?;
+        Ok(large)
+    }
+
+    /// Looks at notices together, and only where that is too much at each half of them: most batches cost one look.
+    async fn search(&mut self, notices: &[(usize, Control)], now: DateTime<Utc>) -> Result<(), PreviewError> {
+        let mut open = vec![notices];
+        while let Some(some) = open.pop() {
+            let Some((preview, limits)) = &mut self.counting else { return Ok(()) };
+            let together: Vec<&Control> = self.passed.iter().chain(some.iter().map(|(_, control)| control)).collect();
+            let effect = preview.too_much(&together, now, limits).await?.into_iter().next();
+            match (effect, some) {
+                (None, some) => {
+                    self.seen.extend(some.iter().map(|(place, _)| (*place, None)));
+                    self.passed.extend(some.iter().map(|(_, control)| control.clone()));
+                }
+                (Some(effect), [(place, _)]) => {
+                    self.seen.insert(*place, Some(effect));
+                }
+                (Some(_), some) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    open.extend([second, first]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first table of which the notice at that place would make too much due.
+    async fn of_one(
+        &mut self,
+        place: usize,
+        notice: &TriggerNotice,
+        now: DateTime<Utc>,
+    ) -> Result<Option<TableEffect>, PreviewError> {
+        if !self.seen.contains_key(&place) {
+            // It may be taken only since one before it was.
+            self.search(&[(place, notice.control())], now).await?;
+        }
+        Ok(self.seen.get(&place).cloned().flatten())
+    }
+}
+
+/// What a notice would be and do.
+#[derive(Debug)]
+pub struct Considered {
+    /// The control that it would be, or is.
+    pub control: Control,
+    /// The version of that control, if it is one already.
+    pub known: Option<ControlsVersion>,
+    /// What it would make due at once, by table. Nothing where it is a control already.
+    pub effects: Vec<TableEffect>,
+}
+
+/// What a notice would do, without doing it.
 pub async fn consider(
     root: &Root,
     policy: &Policy,
-    notice: Notice,
+    notice: &Notice,
     at: DateTime<Utc>,
-) -> Result<Result<Control, NoticeError>, StoreError> {
+    screening: &Screening,
+) -> Result<Result<Considered, NoticeError>, NotifyError> {
     let controls = Controls::load(root, ControlsVersion(0)).await?;
-    Ok(judge(&controls, policy, notice, at).map(|(_, control)| control))
+    let (control, known) = match judge(&controls, policy, notice, at, screening) {
+        Err(refused) => return Ok(Err(refused)),
+        Ok(Judged::Known(version)) => {
+            let known = controls.iter().find(|(of, _)| *of == version).map(|(_, control)| control.clone());
+            (known, Some(version))
+        }
+        Ok(Judged::Parked(version)) => {
+            let parked = controls.parked(at).into_iter().find(|known| known.version == version);
+            (parked.map(|known| known.notice.notice.control()), None)
+        }
+        Ok(Judged::New(new)) => (Some(new.control()), None),
+    };
+    let Some(control) = control else { return Ok(Err(NoticeError::Over)) };
+    let effects = match known {
+        Some(_) => Vec::new(),
+        None => Preview::open(root, policy).await?.effects(&[&control], at).await?,
+    };
+    Ok(Ok(Considered { control, known, effects }))
 }
 
-/// The control that a notice is, and its version if it is one already; else 0.
+/// What a notice is by the control log, or why it may not be taken.
 fn judge(
     controls: &Controls,
     policy: &Policy,
-    notice: Notice,
+    notice: &Notice,
     at: DateTime<Utc>,
-) -> Result<(ControlsVersion, Control), NoticeError> {
-    let control = match notice {
-        Notice::ContractEnd { tenant, ended_at, reason, products } => {
-            if tenant.trim().is_empty() {
-                return Err(NoticeError::NoTenant);
-            }
-            Control::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products })
+    screening: &Screening,
+) -> Result<Judged, NoticeError> {
+    if notice.tenant().is_some_and(|tenant| tenant.trim().is_empty()) {
+        return Err(NoticeError::NoTenant);
+    }
+    let mut new = trigger_notice(notice.clone(), at);
+    let control = new.control();
+    if let Some((version, _)) = controls.iter().find(|(_, other)| same(&control, other)) {
+        return Ok(Judged::Known(*version));
+    }
+    if let Some(limits) = &screening.limits {
+        let parked = controls.parked(at).into_iter().find(|known| known.notice.notice.same(&new));
+        match parked.map(|known| (known.version, known.state)) {
+            Some((version, ParkedState::Decided(Decision::Rejected))) => return Err(NoticeError::Rejected(version)),
+            Some((version, ParkedState::Waiting)) => return Ok(Judged::Parked(version)),
+            Some((_, ParkedState::Decided(Decision::Confirmed) | ParkedState::Over)) | None => {}
         }
-        Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products } => {
-            if tenant.as_deref().is_some_and(|tenant| tenant.trim().is_empty()) {
-                return Err(NoticeError::NoTenant);
+        let (trigger, of) = notice.trigger();
+        screen_date(trigger, of, at, limits).map_err(NoticeError::Implausible)?;
+    }
+    match &mut new {
+        TriggerNotice::ContractEnd(end) => {
+            if end.reason.is_none()
+                && let Some(known) = lengthened(controls, end)
+            {
+                return Err(NoticeError::Lengthens { known });
             }
-            if withdrawn_at > at + AHEAD {
-                return Err(NoticeError::Future(withdrawn_at));
+        }
+        TriggerNotice::ConsentWithdrawal(withdrawal) => {
+            if withdrawal.withdrawn_at > at + AHEAD {
+                return Err(NoticeError::Future(withdrawal.withdrawn_at));
             }
-            let until = over_after(policy, withdrawn_at).ok_or(NoticeError::NoRule)?;
-            if until <= at {
+            withdrawal.until = over_after(policy, withdrawal.withdrawn_at).ok_or(NoticeError::NoRule)?;
+            if withdrawal.until <= at {
                 return Err(NoticeError::Over);
             }
-            let recorded_at = at;
-            Control::ConsentWithdrawal(ConsentWithdrawal {
+        }
+    }
+    Ok(Judged::New(new))
+}
+
+/// A notice as a control of `at`. When a withdrawal is over is not known yet.
+fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
+    match notice {
+        Notice::ContractEnd { tenant, ended_at, reason, products } => {
+            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products })
+        }
+        Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products } => {
+            let (recorded_at, until) = (at, DateTime::<Utc>::MAX_UTC);
+            TriggerNotice::ConsentWithdrawal(ConsentWithdrawal {
                 subject,
                 tenant,
                 withdrawn_at,
@@ -115,17 +345,7 @@ fn judge(
                 products,
             })
         }
-    };
-    if let Some((version, known)) = controls.iter().find(|(_, other)| same(&control, other)) {
-        return Ok((*version, known.clone()));
     }
-    if let Control::ContractEnd(end) = &control
-        && end.reason.is_none()
-        && let Some(known) = lengthened(controls, end)
-    {
-        return Err(NoticeError::Lengthens { known });
-    }
-    Ok((ControlsVersion(0), control))
 }
 
 /// The end in force that a notice would let come later, in any product.

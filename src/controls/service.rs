@@ -190,6 +190,8 @@ pub(super) fn same(one: &Control, other: &Control) -> bool {
         (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
         (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
         (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
+        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => one.notice.same(&other.notice),
+        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => one.parked == other.parked,
         _ => false,
     }
 }

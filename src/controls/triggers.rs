@@ -8,7 +8,6 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use super::control::Control;
-use super::hold::covers;
 use super::log::Controls;
 use super::subject::Subject;
 use crate::ids::{Bucket, ProductKey};
@@ -50,23 +49,14 @@ impl Notices {
     pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> Notices {
         let (mut notices, mut newest): (Vec<InForce>, _) = (Vec::new(), ControlsVersion(0));
         let mut ends: HashMap<String, ControlsVersion> = HashMap::new();
-        for (version, control) in controls.iter() {
-            let (at, recorded_at, of) = match control {
-                Control::ContractEnd(end) if end.covers(product) => {
-                    let tenant = end.tenant.clone();
-                    ends.insert(tenant.clone(), *version);
-                    (end.ended_at, end.recorded_at, Of::End { tenant })
-                }
-                Control::ConsentWithdrawal(withdrawal) if covers(&withdrawal.products, product) => {
-                    let (subject, tenant) = (withdrawal.subject.clone(), withdrawal.tenant.clone());
-                    (withdrawal.withdrawn_at, withdrawal.recorded_at, Of::Withdrawal { subject, tenant })
-                }
-                _ => continue,
-            };
-            newest = *version;
-            // Outside any calendar nothing can be counted from it.
-            let Some(bucket) = calendar.bucket_of(at) else { continue };
-            notices.push(InForce { version: *version, recorded_at, bucket, of });
+        for (version, control) in controls.iter().filter(|(_, control)| control.covers(product)) {
+            if let Control::ContractEnd(end) = control {
+                ends.insert(end.tenant.clone(), *version);
+            }
+            if matches!(control, Control::ContractEnd(_) | Control::ConsentWithdrawal(_)) {
+                newest = *version;
+                notices.extend(InForce::of(*version, control, calendar));
+            }
         }
         // Of a tenant's several ends the newest counts.
         notices.retain(|notice| match &notice.of {
@@ -131,6 +121,21 @@ impl Notices {
 }
 
 impl InForce {
+    /// The notice that a control is. `None` where it is another kind of control, and where its date is outside any calendar:
+    /// nothing can be counted from that.
+    #[must_use]
+    pub fn of(version: ControlsVersion, control: &Control, calendar: &Calendar) -> Option<InForce> {
+        let (at, recorded_at, of) = match control {
+            Control::ContractEnd(end) => (end.ended_at, end.recorded_at, Of::End { tenant: end.tenant.clone() }),
+            Control::ConsentWithdrawal(withdrawal) => {
+                let (subject, tenant) = (withdrawal.subject.clone(), withdrawal.tenant.clone());
+                (withdrawal.withdrawn_at, withdrawal.recorded_at, Of::Withdrawal { subject, tenant })
+            }
+            _ => return None,
+        };
+        Some(InForce { version, recorded_at, bucket: calendar.bucket_of(at)?, of })
+    }
+
     /// What came.
     #[must_use]
     pub fn trigger(&self) -> Trigger {

@@ -344,6 +344,21 @@ impl Product {
         Ok(some)
     }
 
+    /// The number of records of planned work that holds keep as they are.
+    pub(super) async fn held_records(&self, work: &Work, held: &HeldBy) -> Result<u64, RewriteError> {
+        // After a notice the tags of held rows change too.
+        if work.action == Action::Retag && !self.is_by_policy(work) {
+            return Ok(0);
+        }
+        let mut records = 0;
+        for segment in &work.segments {
+            if let Some(predicate) = self.predicate(segment, held) {
+                records += self.table.matches(segment, &predicate).await?;
+            }
+        }
+        Ok(records)
+    }
+
     /// What is to be known of segments of earlier policies.
     pub(super) fn outdated(&mut self) -> Option<&mut Outdated> {
         self.outdated.as_mut()

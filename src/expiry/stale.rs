@@ -227,7 +227,7 @@ impl Stale {
         let mut urgent: Option<Deadline> = None;
         for notice in self.notices.after(since).filter(|notice| profile.has_trigger(notice.trigger())) {
             let triggered = notice.triggered();
-            let work_out = || moved(&profile, triggered, calendar, segment.bucket).1;
+            let work_out = || profile.moved_by(triggered, calendar, segment.bucket).1;
             let moved = self.moved.of((segment.profile.clone(), segment.bucket, triggered), work_out);
             let Some(of) = (!moved.is_empty()).then(|| notice.rows(records)).flatten() else { continue };
             rows.push(of);
@@ -265,16 +265,6 @@ impl Stale {
 
 /// Deadlines that change.
 type Moved = Vec<(Category, Option<Deadline>)>;
-
-/// A profile once that is known, and the deadlines that change by it.
-fn moved(profile: &Profile, triggered: Triggered, calendar: &Calendar, bucket: Bucket) -> (Profile, Moved) {
-    let new = profile.with_triggered(triggered, calendar, bucket);
-    let changed = profile.terms.iter().zip(&new.terms).filter(|(old, new)| old.known != new.known);
-    let deadlines =
-        changed.map(|(_, new_term)| (new_term.category.clone(), new_term.deadline(calendar, bucket, new.late)));
-    let deadlines = deadlines.collect();
-    (new, deadlines)
-}
 
 /// Gives the rows of one bucket and profile the tags that they would have on arrival.
 struct ByTriggers {
@@ -318,7 +308,8 @@ impl Retagging for ByTriggers {
 
     fn target(&self, number: u64) -> Option<NewTags> {
         let (contract_end, withdrawn) = (self.bucket(number >> 32), self.bucket(number & u64::from(u32::MAX)));
-        let (new, deadlines) = moved(&self.profile, Triggered { contract_end, withdrawn }, &self.calendar, self.bucket);
+        let triggered = Triggered { contract_end, withdrawn };
+        let (new, deadlines) = self.profile.moved_by(triggered, &self.calendar, self.bucket);
         let (profile, profile_text) = (new.id, new.text);
         (profile != self.profile.id).then_some(NewTags {
             profile,

@@ -140,6 +140,8 @@ pub struct Planned {
     pub product: ProductKey,
     /// What is planned.
     pub work: Work,
+    /// The records of its segments that are held, and so stay as they are.
+    pub held: u64,
 }
 
 impl Sweeper {
@@ -176,7 +178,7 @@ impl Sweeper {
     pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
-            let plan = loop {
+            let (plan, held) = loop {
                 let Todo { due, retags, held } = self.plan_of(index, at, Reach::Late).await?;
                 let mut plan = due.with(retags);
                 if self.products[index].leave_true(&mut plan).await? {
@@ -186,12 +188,15 @@ impl Sweeper {
                 let some = self.products[index].leave_held(&mut plan, &held).await?;
                 // What is held took the place of what is not.
                 if !(some && plan.more) {
-                    break plan;
+                    break (plan, held);
                 }
             };
-            let product = &self.products[index].key;
             more |= plan.more;
-            all.extend(plan.works.into_iter().map(|work| Planned { product: product.clone(), work }));
+            let product = &self.products[index];
+            for work in plan.works {
+                let held = product.held_records(&work, &held).await?;
+                all.push(Planned { product: product.key.clone(), work, held });
+            }
         }
         all.sort_by_key(|planned| planned.work.due);
         Ok((all, more))

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::{Bounds, HeldBoard, Parts, Product, Round, Settings, Share, Sweeper, Watch};
 use crate::clock::{Clock, ManualClock, SharedClock};
+use crate::config::NoticeLimits;
 use crate::controls::{
-    Controls, HoldId, Noted, Notice, Notices, Order, Scope, SharedControls, Signature, notify, place, release,
+    Controls, HoldId, Noted, Notice, Notices, Order, Scope, Screened, Screening, SharedControls, Signature, notify,
+    notify_screened, place, release,
 };
 use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use crate::metrics::Metrics;
@@ -288,7 +290,8 @@ impl World {
         }
     }
 
-    fn signature(&self) -> Signature {
+    /// Who commits now.
+    pub fn signature(&self) -> Signature {
         Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
@@ -302,6 +305,13 @@ impl World {
     /// Takes a notice.
     pub async fn notify(&self, notice: Notice) -> Noted {
         notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
+    }
+
+    /// Takes notices as a topic does: those that would make too much due at once are parked.
+    pub async fn notify_by(&self, notices: Vec<Notice>, limits: NoticeLimits) -> Vec<Screened> {
+        notify_screened(&self.root, &self.policy, notices, &self.signature(), &Screening::parking(limits))
+            .await
+            .unwrap()
     }
 
     /// The contract with a customer ended then.

@@ -3,6 +3,7 @@
 mod compaction;
 #[cfg(feature = "failpoints")]
 mod interleavings;
+mod parked;
 mod triggers;
 
 use chrono::{DateTime, TimeDelta, Utc};

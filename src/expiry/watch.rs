@@ -14,7 +14,7 @@ use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 use super::product::{HeldBy, Product};
 use super::stale::{Seen, StaleRows, Suspect};
 use crate::clock::SharedClock;
-use crate::controls::SharedControls;
+use crate::controls::{ParkedState, SharedControls};
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -126,6 +126,19 @@ impl Watch {
             }
         }
         self.metrics.oldest_overdue_seconds.set(oldest.num_seconds());
+        self.count_parked().await;
+    }
+
+    /// Counts the notices that wait for a person. Where the control log cannot be read the last count stays.
+    async fn count_parked(&self) {
+        match self.controls.newest(ControlsVersion(0)).await {
+            Ok(controls) => {
+                let parked = controls.parked(self.clock.now());
+                let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
+                self.metrics.parked_notices.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            }
+            Err(error) => tracing::error!(%error, "the notices that wait for a decision are not known"),
+        }
     }
 
     async fn count(&mut self, index: usize) -> Result<Overdue, StoreError> {

@@ -30,7 +30,7 @@ use tokio::runtime::Handle;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::controls::SharedControls;
+use crate::controls::{Screening, SharedControls};
 use crate::health::{Health, Part};
 use crate::ids::{IdError, Topic};
 use crate::ingest::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
@@ -176,6 +176,7 @@ fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<noti
         watch: watch(parts, Part::Notices),
         client: client_config(&parts.config.kafka, ClientRole::Notices),
         topics,
+        screening: Screening::parking(parts.config.notices.limits),
         policy: Arc::clone(&parts.policy),
         root: parts.root.clone(),
         clock: Arc::clone(&parts.clock),

@@ -1,7 +1,7 @@
 //! Notices from Kafka: contracts that ended and people who withdrew, as other systems tell them (docs/triggers.md has their form).
 //!
-//! Promises that a message's offset is committed only once its notice is in force in every table, or it is a dead letter: read
-//! again it changes nothing. Must never log or quote what a message says.
+//! A message's offset is committed only once its notice is in force in every table, is parked, or is a dead letter. Read again
+//! it changes nothing. Must never log or quote what a message says.
 
 mod message;
 
@@ -22,7 +22,7 @@ use super::kafka::Aside;
 use super::watch::LaneWatch;
 use super::{StartError, is_final};
 use crate::clock::SharedClock;
-use crate::controls::{Noted, NoticeError, NotifyError, Signature, notify};
+use crate::controls::{Noted, NoticeError, NotifyError, Screened, Screening, Signature, notify_screened};
 use crate::ids::{IdError, Offset, Partition, Topic, TopicPartition};
 use crate::ingest::decode::Rejected;
 use crate::metrics::Metrics;
@@ -44,6 +44,8 @@ pub struct Reader {
     pub client: ClientConfig,
     /// The topics, each with what it tells.
     pub topics: Vec<(Topic, Kind)>,
+    /// Which notices are not applied without a person.
+    pub screening: Screening,
     /// The policy in use.
     pub policy: Arc<Policy>,
     /// Where the tables are.
@@ -128,7 +130,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes what was read: each message is in force, known or a dead letter behind this.
+    /// Takes what was read. After this each message is in force, known, parked or a dead letter.
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
         let mut faults: Vec<(usize, Fault)> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
@@ -144,14 +146,26 @@ impl Reader {
         }
         let (writer, at) = (Uuid::new_v4(), self.clock.now());
         let by = Signature { writer, at, policy_version: self.policy.version.clone() };
-        let noted = self.runtime.block_on(notify(&self.root, &self.policy, notices, &by))?;
+        let noted = self.runtime.block_on(notify_screened(&self.root, &self.policy, notices, &by, &self.screening))?;
+        let from = |row: usize| &batch.messages[row].1;
         let count = |outcome: &str| self.metrics.notices.with_label_values(&[outcome]).inc();
         for (row, noted) in rows.into_iter().zip(noted) {
             match noted {
-                Noted::Taken { known: false, .. } => count("taken"),
-                // Nothing is left that it could concern.
-                Noted::Taken { known: true, .. } | Noted::Refused(NoticeError::Over) => count("known"),
-                Noted::Refused(_) => faults.push((row, Fault::RefusedNotice)),
+                Screened::Passed(Noted::Taken { known: false, .. }) => count("taken"),
+                Screened::Parked { version, known: false } => {
+                    count("parked");
+                    tracing::warn!(
+                        source.partition = %from(row),
+                        control = version.0,
+                        "notice parked: it would make too much due at once; see `ebbtide notice show`"
+                    );
+                }
+                Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
+                    count("known")
+                }
+                // Nothing is left that it could concern, or a person has decided that it is not applied.
+                Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => count("known"),
+                Screened::Passed(Noted::Refused(_)) | Screened::TooMuch(_) => faults.push((row, Fault::RefusedNotice)),
             }
         }
         let letter = |(row, fault): &(usize, Fault)| {

@@ -81,8 +81,10 @@ pub struct Explained {
     pub boundary: String,
     /// What starts the clock.
     pub trigger: String,
-    /// The deadline of a record of today (RFC 3339, in the policy's zone); `None` while it is open.
+    /// The deadline of a record of today (RFC 3339, in UTC); `None` while it is open.
     pub due: Option<String>,
+    /// What a clock of the policy's zone shows then.
+    pub due_local: Option<String>,
     /// How long after the deadline it may still be seen.
     pub grace: String,
     /// Legal bases.
@@ -137,7 +139,8 @@ pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Result<Explanation, ExplainErr
             keep: rule.keep.to_string(),
             boundary: rule.boundary.to_string(),
             trigger: rule.trigger.to_string(),
-            due: due.map(|due| due.0.with_timezone(&policy.zone).to_rfc3339_opts(SecondsFormat::Secs, true)),
+            due: due.map(|due| due.0.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            due_local: due.map(|due| due.0.with_timezone(&policy.zone).format("%Y-%m-%d %H:%M").to_string()),
             grace: rule.grace.to_string(),
             bases: rule.bases.clone(),
             purposes: rule.purposes.clone(),

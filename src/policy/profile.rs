@@ -88,6 +88,21 @@ impl Profile {
         Self::build(self.terms.iter().map(|term| Term { known: known(term), ..term.clone() }).collect(), self.late)
     }
 
+    /// The same as [`Profile::with_triggered`], and the deadlines that differ by it.
+    #[must_use]
+    pub fn moved_by(
+        &self,
+        triggered: Triggered,
+        calendar: &Calendar,
+        bucket: Bucket,
+    ) -> (Profile, Vec<(Category, Option<Deadline>)>) {
+        let new = self.with_triggered(triggered, calendar, bucket);
+        let changed = self.terms.iter().zip(&new.terms).filter(|(old, new)| old.known != new.known);
+        let deadlines =
+            changed.map(|(_, term)| (term.category.clone(), term.deadline(calendar, bucket, new.late))).collect();
+        (new, deadlines)
+    }
+
     /// Whether any term waits for that trigger, or did.
     #[must_use]
     pub fn has_trigger(&self, trigger: Trigger) -> bool {

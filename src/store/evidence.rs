@@ -21,6 +21,23 @@ const INGEST: &str = "ingest";
 /// The operation of a rewrite that merges segments and changes no row.
 pub const COMPACT: &str = "compact";
 
+/// The operations of the commits that this version makes.
+pub const OPERATIONS: [&str; 13] = [
+    INGEST,
+    "drop",
+    "split",
+    "remove",
+    "anonymize",
+    "retag",
+    COMPACT,
+    "hold",
+    "release",
+    "activate",
+    "contract_end",
+    "consent_withdrawn",
+    "notices",
+];
+
 /// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {

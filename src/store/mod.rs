@@ -31,7 +31,7 @@ pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
 pub use controls::{AppendError, ControlLog};
 pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{COMPACT, Evidence, PartitionProgress, RewriteEvidence, Totals};
+pub use evidence::{COMPACT, Evidence, OPERATIONS, PartitionProgress, RewriteEvidence, Totals};
 pub use export::{ExportError, ParquetFile};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};

@@ -103,3 +103,63 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
     scene.audit();
     assert!(produced.exists());
 }
+
+#[test]
+fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["email"], 2);
+    let topic = format!("{}.contracts", scene.dead_letters);
+    scene.kafka.create(std::slice::from_ref(&topic), 1, &[]);
+    scene.sections = format!(
+        "maintain:\n  readers_grace: 1s\nsweep:\n  every: 200ms\nnotices:\n  contracts: {topic}\n  max_share: 0.001\n  \
+         max_share_from: 0\n"
+    );
+    scene.produce(3000, 0, "plausible").finish(Duration::from_secs(60));
+    let mut instance = scene.start("ebbtide", &[]);
+    scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
+    let before = tenants(&scene);
+    assert!(["tenant-0005", "tenant-0006", "tenant-0007"].iter().all(|tenant| of(&before, tenant) > 5), "{before}");
+
+    let ended = |tenant: &str, at: &str| json!({"tenant": tenant, "ended_at": at}).to_string();
+    let dates = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1899-12-30T00:00:00Z", "9999-12-31T00:00:00Z"];
+    let mut messages: Vec<String> = dates.iter().map(|at| ended("tenant-0006", at)).collect();
+    messages.push(ended("tenant-0005", "2026-01-31T10:00:00Z"));
+    say(&scene, &topic, &messages);
+    eventually("the notices are read", Duration::from_secs(30), || {
+        (outcome(&instance, "refused") + outcome(&instance, "parked") >= 5.0).then_some(())
+    });
+    assert_eq!((outcome(&instance, "refused"), outcome(&instance, "parked")), (4.0, 1.0));
+    let (letters, _) = scene.dead_letters();
+    let refused = letters.iter().filter(|letter| letter["headers"]["ebbtide.code"] == json!("refused_notice"));
+    assert_eq!(refused.count(), 4);
+    instance.stop();
+
+    // It waits through a restart, and the same message again is the same notice.
+    let mut instance = scene.start("ebbtide", &[]);
+    say(&scene, &topic, &[ended("tenant-0005", "2026-01-31T10:00:00Z")]);
+    eventually("the notice is known", Duration::from_secs(60), || (outcome(&instance, "known") >= 1.0).then_some(()));
+    eventually("it is counted", Duration::from_secs(60), || {
+        (instance.metric("ebbtide_parked_notices") == 1.0).then_some(())
+    });
+    assert_eq!(tenants(&scene), before);
+    let config = scene.config();
+    let notice = |words: &[&str]| {
+        let words = ["notice"].iter().chain(words).map(|word| (*word).to_owned());
+        ebbtide(0, &words.chain(["--config".to_owned(), config.display().to_string()]).collect::<Vec<_>>())
+    };
+    let listed = notice(&["list", "--output", "json"]);
+    let waiting: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!((listed.code, waiting.as_array().unwrap().len()), (1, 1), "{}", listed.err);
+    let number = waiting[0]["number"].to_string();
+    let shown = notice(&["show", &number, "--output", "json"]);
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    assert!(shown["tables"][0]["due"].as_u64().unwrap() > 0, "{shown}");
+
+    let confirmed = notice(&["confirm", &number]);
+    assert_eq!(confirmed.code, 0, "{}{}", confirmed.out, confirmed.err);
+    gone(&scene, "tenant-0005");
+    let after = tenants(&scene);
+    assert_eq!(of(&after, "tenant-0006"), of(&before, "tenant-0006"), "{before} {after}");
+    assert_eq!(notice(&["list"]).code, 0);
+    instance.stop();
+    scene.audit();
+}

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{HoldError, first_line, listing};
-use crate::cli::when::When;
+use super::{HoldError, listing, value_of_stdin};
+use crate::cli::when::{When, utc_and_local};
 use crate::cli::{Outcome, Output, json};
 use crate::controls::{Order, PlaceError, Scope, Signature, Subject, TimeRange, place, reading};
 use crate::ids::ProductKey;
@@ -110,13 +110,13 @@ impl Args {
         };
         Ok(Outcome::done(match output {
             Output::Json => json(&told),
-            Output::Text => text(&told, &scope)?,
+            Output::Text => text(&told, &utc_and_local(until, policy), &scope)?,
         }))
     }
 
     fn order(&self, policy: &Policy) -> Result<Order, HoldError> {
         let subject = match self.subject.as_deref() {
-            Some("-") => Some(first_line()?.parse::<Subject>()?),
+            Some("-") => Some(value_of_stdin()?.parse::<Subject>()?),
             Some(text) => Some(text.parse::<Subject>()?),
             None => None,
         };
@@ -182,13 +182,13 @@ fn notes(scope: &Scope) -> Vec<String> {
     notes
 }
 
-fn text(told: &Told<'_>, scope: &Scope) -> Result<String, std::fmt::Error> {
+fn text(told: &Told<'_>, until: &str, scope: &Scope) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     match (&told.id, told.control) {
         (Some(id), Some(control)) => {
-            writeln!(out, "{id} is in force until {}, as control {control}", listing::instant(told.until))?;
+            writeln!(out, "{id} is in force until {until}, as control {control}")?;
         }
-        _ => writeln!(out, "Nothing was placed. This hold would be in force until {}", listing::instant(told.until))?,
+        _ => writeln!(out, "Nothing was placed. This hold would be in force until {until}")?,
     }
     listing::scope_lines(&mut out, scope, false)?;
     let tables = if told.placed { "In force in" } else { "It would be in force in" };

@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
+use crate::config::NoticeLimits;
 use crate::controls::testing::{HELD, bytes_under, naming, policy, signature, two_tables};
 use crate::controls::{
-    Control, Controls, Noted, Notice, NoticeError, Notices, Signature, forget, notify, settle, standing,
+    Control, Controls, Noted, Notice, NoticeError, Notices, Screened, Screening, Signature, forget, notify,
+    notify_screened, settle, standing,
 };
 use crate::ids::{BucketUnit, ProductKey};
 use crate::policy::Calendar;
@@ -95,6 +97,42 @@ async fn what_cannot_be_meant_leaves_no_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() {
+    let (_folder, root) = two_tables().await;
+    let screened = Screening::parking(NoticeLimits::default());
+    let of = |at: &str| Notice::ContractEnd {
+        tenant: "a".to_owned(),
+        ended_at: at.parse().unwrap(),
+        reason: None,
+        products: vec![],
+    };
+    let dates = ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1899-12-30T00:00:00Z", "2099-12-31T00:00:00Z"];
+    for at in dates.into_iter().chain(["9999-12-31T23:59:59Z", "1998-05-01T00:00:00Z"]) {
+        let noted = notify_screened(&root, &policy(), vec![of(at)], &signature(), &screened).await.unwrap();
+        assert!(
+            matches!(noted[..], [Screened::Passed(Noted::Refused(NoticeError::Implausible(_)))]),
+            "{at}: {noted:?}"
+        );
+    }
+    let subject = format!("phone:+{HELD}").parse().unwrap();
+    let withdrawn_at = "1970-01-01T00:00:00Z".parse().unwrap();
+    let withdrawal = Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] };
+    let refused = notify_screened(&root, &policy(), vec![withdrawal], &signature(), &screened).await.unwrap();
+    assert!(matches!(refused[..], [Screened::Passed(Noted::Refused(NoticeError::Implausible(_)))]), "{refused:?}");
+    assert!(!root.controls_folder().exists());
+    // A plausible one of long ago is taken, and one that was confirmed stays known.
+    let old = of("2003-06-30T00:00:00Z");
+    assert_eq!(
+        notify_screened(&root, &policy(), vec![old], &signature(), &screened).await.unwrap(),
+        [Screened::Passed(taken(1, false))]
+    );
+    assert_eq!(noted(&root, vec![of("1970-01-01T00:00:00Z")]).await, [taken(2, false)]);
+    let again =
+        notify_screened(&root, &policy(), vec![of("1970-01-01T00:00:00Z")], &signature(), &screened).await.unwrap();
+    assert_eq!(again, [Screened::Passed(taken(2, true))]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_withdrew_is_forgotten_once_no_record_can_come_that_it_concerns() {
     let (_folder, root) = two_tables().await;
     noted(&root, vec![withdrawal(-1), end("a", 1, &[])]).await;
@@ -136,6 +174,12 @@ fn the_form_of_a_notice_in_the_log_stays() {
             "tenant": "a", "withdrawn_at": "2026-11-24T00:00:00Z", "recorded_at": "2026-11-25T00:00:00Z",
             "until": "2027-11-24T00:00:00Z"}),
         json!({"format": 1, "kind": "past_withdrawal", "recorded_at": "2026-11-25T00:00:00Z"}),
+        json!({"format": 1, "kind": "parked_notice", "parked_at": "2026-11-25T00:00:00Z", "product": "sms", "due": 7,
+            "records": 9, "notice": {"contract_end": {"tenant": "a", "ended_at": "2026-11-24T00:00:00Z",
+            "recorded_at": "2026-11-25T00:00:00Z"}}}),
+        json!({"format": 1, "kind": "notice_decision", "parked": 4, "decision": "rejected",
+            "decided_at": "2026-11-25T00:00:00Z", "reason": "a test export"}),
+        json!({"format": 1, "kind": "past_parked_notice", "parked_at": "2026-11-25T00:00:00Z", "product": "sms"}),
     ];
     for form in forms {
         let control = Control::parse(ControlsVersion(1), form.clone()).unwrap();

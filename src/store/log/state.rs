@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use deltalake_core::kernel::{Metadata, Protocol, Snapshot};
+use deltalake_core::kernel::{DataType, Metadata, PrimitiveType, Protocol, Snapshot};
 use object_store::ObjectMeta;
 
 use super::files::{self, LogKind};
 use super::{CONTROLS_APP, Entry, Log, checkpoint, entry_file, next_entry, read_entry};
+use crate::ids::BucketUnit;
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, Totals};
 
@@ -140,6 +141,18 @@ impl LogState {
         let schema = self.metadata.parse_schema();
         let damaged = |_| StoreError::Damaged { version: self.version, what: "the schema is none".to_owned() };
         Ok(schema.map_err(damaged)?.fields().map(|field| field.name().clone()).collect())
+    }
+
+    /// The unit of the table's buckets, by the type of their column; `None` where it is neither a day nor an hour.
+    pub fn bucket_unit(&self) -> Result<Option<BucketUnit>, StoreError> {
+        let schema = self.metadata.parse_schema();
+        let damaged = |_| StoreError::Damaged { version: self.version, what: "the schema is none".to_owned() };
+        let schema = schema.map_err(damaged)?;
+        Ok(schema.field("bucket").and_then(|field| match field.data_type() {
+            DataType::Primitive(PrimitiveType::Date) => Some(BucketUnit::Day),
+            DataType::Primitive(PrimitiveType::Timestamp) => Some(BucketUnit::Hour),
+            _ => None,
+        }))
     }
 
     /// The version of the controls: 0 before the first.

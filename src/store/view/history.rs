@@ -92,6 +92,7 @@ pub async fn history(
     wanted: Wanted,
 ) -> Result<(History, impl Stream<Item = Result<Happening, ViewError>> + use<>), ViewError> {
     let view = View::open(root, product).await?;
+    wanted.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
     let span = History { oldest_entry: oldest_entry(&view).await?, version: view.state.version };
     let log = view.log;
     let entries = stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {

@@ -30,7 +30,7 @@ use super::log::{Log, LogState};
 use super::rewrite::RewriteError;
 use super::root::Root;
 use super::segment::cell_records;
-use crate::ids::ProductKey;
+use crate::ids::{Bucket, BucketUnit, ProductKey};
 
 /// A table could not be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,16 @@ pub enum ViewError {
         product: String,
         /// The column.
         column: String,
+    },
+    /// The table has no such bucket, and never can.
+    #[error("table {product} cannot have a bucket {bucket}: {why}")]
+    NoBucket {
+        /// The product.
+        product: String,
+        /// The bucket.
+        bucket: Bucket,
+        /// Why.
+        why: &'static str,
     },
     /// A segment could not be read.
     #[error(transparent)]
@@ -109,6 +119,22 @@ impl View {
         let log = Log::of(root, product);
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
         Ok(View { log, state, snapshot })
+    }
+
+    /// Refuses a bucket that the table can never have, of which "nothing" would be said whatever the table holds.
+    fn check_bucket(&self, product: &ProductKey, bucket: Bucket) -> Result<(), ViewError> {
+        let why = match (self.state.bucket_unit()?, bucket) {
+            (Some(BucketUnit::Day), Bucket::Hour(_)) => "its buckets are days; write one as 2026-11-24",
+            (Some(BucketUnit::Hour), Bucket::Day(_)) => "its buckets are hours; write one as 2026-11-24T13:00:00Z",
+            // An hour of any zone begins at a quarter.
+            (_, Bucket::Hour(start))
+                if start.timestamp().rem_euclid(900) != 0 || start.timestamp_subsec_nanos() != 0 =>
+            {
+                "no hour begins then; write its beginning as 2026-11-24T13:00:00Z"
+            }
+            _ => return Ok(()),
+        };
+        Err(ViewError::NoBucket { product: product.to_string(), bucket, why })
     }
 
     /// The files of the version, one by one, so that memory does not grow with the table.

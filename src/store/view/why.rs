@@ -195,6 +195,7 @@ impl Step {
 /// table, or no such column.
 pub async fn why(root: &Root, product: &ProductKey, sought: &Sought, known: &Known) -> Result<Vec<Story>, ViewError> {
     let view = View::open(root, product).await?;
+    known.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
     let looking = Looking { categories: categories(&view)?, oldest: oldest_entry(&view).await?, view: &view, known };
     match sought {
         Sought::Source { partition, offset } => Ok(vec![looking.story(partition, *offset).await?]),

@@ -1,0 +1,242 @@
+//! `ebbtide notice`: contract ends and withdrawals that are not applied until a person confirms them.
+//!
+//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2: a wrong use.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::notice::{Common, NoticeCliError, effect_text, instant};
+use super::{Outcome, Output, clock, json};
+use crate::controls::{
+    Controls, DecideError, Decision, KnownParked, Notice, ParkedState, Preview, Signature, TableEffect, confirm, reject,
+};
+use crate::ids::ProductKey;
+use crate::policy::Policy;
+use crate::store::{ControlsVersion, Root};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the notices that wait for a decision.
+    ///
+    /// A notice that was read from a topic waits where it would make more than notices.max_share of a table due at once. Nothing of
+    /// it is in force until it is confirmed. Exit code 0: none waits. 1: at least one does.
+    List {
+        /// List those too that were decided.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one notice, and what it would make due at once by the tables as they are now.
+    Show {
+        /// The notice's number, as `list` shows it.
+        number: i64,
+    },
+    /// Apply a notice. It is in force in every table that it covers once the command ends with 0.
+    #[command(after_help = "Example:\n  ebbtide notice show 17\n  ebbtide notice confirm 17")]
+    Confirm {
+        /// The notice's number, as `list` shows it.
+        number: i64,
+    },
+    /// Reject a notice: it is not applied, however often it is told.
+    ///
+    /// `contract end` and `consent withdraw` with --confirm still note the same.
+    Reject {
+        /// The notice's number, as `list` shows it.
+        number: i64,
+        /// Why. Do not name a person: it is kept.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+/// A notice as it is listed.
+#[derive(Serialize)]
+struct Listed {
+    number: i64,
+    /// `contract_end` or `consent_withdrawn`.
+    trigger: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    /// The person, without what names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    at: DateTime<Utc>,
+    products: Vec<ProductKey>,
+    parked_at: DateTime<Utc>,
+    /// The product of which it would have made too much due at once when it was parked.
+    product: ProductKey,
+    due: u64,
+    records: u64,
+    /// `waiting`, `confirmed`, `rejected` or `over`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// A notice with its effect.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    listed: Listed,
+    tables: Vec<TableEffect>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> Outcome {
+        #[cfg(feature = "failpoints")]
+        let _watched = crate::failpoint::watch();
+        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+    }
+
+    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+        let runtime = super::runtime()?;
+        runtime.block_on(async {
+            let root = self.common.grounds.root()?;
+            match &self.command {
+                Command::List { all } => self.list(&root, *all, now).await,
+                Command::Show { number } => self.show(&root, ControlsVersion(*number), now).await,
+                Command::Confirm { number } => {
+                    let policy = self.common.grounds.active_policy(&root).await?;
+                    let by = signature(&policy, now);
+                    let control = confirm(&root, &policy, ControlsVersion(*number), &by).await?;
+                    Ok(self.decided(*number, "confirmed", Some(control.0)))
+                }
+                Command::Reject { number, reason } => {
+                    let by = signature(&self.common.grounds.active_policy(&root).await?, now);
+                    reject(&root, ControlsVersion(*number), reason.clone(), &by).await?;
+                    Ok(self.decided(*number, "rejected", None))
+                }
+            }
+        })
+    }
+
+    async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+        let controls = Controls::load(root, ControlsVersion(0)).await?;
+        let parked = controls.parked(now);
+        let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
+        let shown = parked.iter().filter(|known| all || known.state == ParkedState::Waiting);
+        let listed: Vec<Listed> = shown.map(Listed::of).collect();
+        let out = match self.common.output {
+            Output::Json => json(&listed),
+            Output::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
+            Output::Text => listed.iter().map(Listed::text).collect(),
+        };
+        Ok(if waiting == 0 { Outcome::done(out) } else { Outcome::problem(out) })
+    }
+
+    async fn show(&self, root: &Root, number: ControlsVersion, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+        let policy = self.common.grounds.active_policy(root).await?;
+        let controls = Controls::load(root, ControlsVersion(0)).await?;
+        let known = controls.parked(now).into_iter().find(|known| known.version == number);
+        let known = known.ok_or(DecideError::Unknown(number))?;
+        let control = known.notice.notice.control();
+        let tables = Preview::open(root, &policy).await?.effects(&[&control], now).await?;
+        let listed = Listed::of(&known);
+        if self.common.output == Output::Json {
+            return Ok(Outcome::done(json(&Shown { listed, tables })));
+        }
+        let mut out = listed.text();
+        out.push_str("By the tables as they are now:\n");
+        let width = tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
+        for table in &tables {
+            // Writing to a text cannot fail.
+            let _ = writeln!(out, "  {:<width$}  {}", table.product.as_str(), effect_text(table));
+        }
+        if known.state == ParkedState::Waiting {
+            let number = number.0;
+            let _ =
+                writeln!(out, "Apply it with `ebbtide notice confirm {number}`, or `ebbtide notice reject {number}`");
+        }
+        Ok(Outcome::done(out))
+    }
+
+    fn decided(&self, number: i64, decision: &str, control: Option<i64>) -> Outcome {
+        Outcome::done(match (self.common.output, control) {
+            (Output::Json, control) => {
+                json(&serde_json::json!({ "number": number, "decision": decision, "control": control }))
+            }
+            (Output::Text, Some(control)) => {
+                format!("Notice {number} is {decision} and in force, as control {control}\n")
+            }
+            (Output::Text, None) => format!("Notice {number} is {decision}: it is not applied\n"),
+        })
+    }
+}
+
+impl Listed {
+    fn of(known: &KnownParked<'_>) -> Listed {
+        let notice = known.notice.notice.notice();
+        let (trigger, at) = notice.trigger();
+        let subject = match &notice {
+            Notice::ConsentWithdrawal { subject, .. } => Some(subject.to_string()),
+            Notice::ContractEnd { .. } => None,
+        };
+        Listed {
+            number: known.version.0,
+            trigger: trigger.to_string(),
+            tenant: notice.tenant().map(str::to_owned),
+            subject,
+            at,
+            products: notice.products().to_vec(),
+            parked_at: known.notice.parked_at,
+            product: known.notice.product.clone(),
+            due: known.notice.due,
+            records: known.notice.records,
+            state: match known.state {
+                ParkedState::Waiting => "waiting",
+                ParkedState::Decided(Decision::Confirmed) => "confirmed",
+                ParkedState::Decided(Decision::Rejected) => "rejected",
+                ParkedState::Over => "over",
+            },
+            decided_at: known.decision.map(|decision| decision.decided_at),
+            reason: known.decision.and_then(|decision| decision.reason.clone()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let what = match (&self.subject, &self.tenant) {
+            (Some(subject), Some(tenant)) => format!("{subject} withdrew consent from {tenant}"),
+            (Some(subject), None) => format!("{subject} withdrew consent"),
+            (None, tenant) => format!("the contract with {} ends", tenant.as_deref().unwrap_or("?")),
+        };
+        let products: Vec<&str> = self.products.iter().map(ProductKey::as_str).collect();
+        let products = if products.is_empty() { "all products".to_owned() } else { products.join(", ") };
+        let mut text = format!(
+            "{}  {}: {what} at {}, {products}; parked {} since it would make at least {} of {} records of {} due at once",
+            self.number,
+            self.state,
+            instant(self.at),
+            instant(self.parked_at),
+            self.due,
+            self.records,
+            self.product,
+        );
+        if let Some(at) = self.decided_at {
+            let _ = write!(text, "; decided {}", instant(at));
+        }
+        if let Some(reason) = &self.reason {
+            let _ = write!(text, " because {reason}");
+        }
+        text + "\n"
+    }
+}
+
+fn signature(policy: &Policy, at: DateTime<Utc>) -> Signature {
+    Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() }
+}
+
+#[cfg(test)]
+mod tests;

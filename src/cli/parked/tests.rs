@@ -1,0 +1,59 @@
+use chrono::TimeDelta;
+use clap::Parser;
+use serde_json::json;
+
+use super::Args;
+use crate::cli::notice::testing::{told, words};
+use crate::controls::testing::two_tables;
+use crate::store::testing::noon;
+use crate::store::{ControlLog, ControlsVersion, Root};
+
+#[derive(Parser)]
+#[command(name = "ebbtide notice")]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+fn answer(root: &Root, line: &str) -> String {
+    let line = Line::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
+    told(line.args.answer(noon() + TimeDelta::days(1)))
+}
+
+#[test]
+fn notices_that_wait_are_listed_shown_and_decided() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root) = runtime.block_on(two_tables());
+    let mut all = format!("> list\n{}", answer(&root, "list"));
+    let parked = |tenant: &str| {
+        let end = json!({"tenant": tenant, "ended_at": noon(), "recorded_at": noon()});
+        json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+            "records": 900, "notice": {"contract_end": end}})
+    };
+    let subject = json!({"kind": "phone", "canonical": "31699887766"});
+    let withdrawal = json!({"subject": subject, "withdrawn_at": noon(), "recorded_at": noon(),
+        "until": noon() + TimeDelta::days(99)});
+    let withdrawal = json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+        "records": 900, "notice": {"consent_withdrawal": withdrawal}});
+    for (version, control) in (1..).zip([parked("acme"), parked("rare"), withdrawal]) {
+        let log = ControlLog::open(&root);
+        runtime.block_on(log.append(ControlsVersion(version), &control)).unwrap();
+    }
+    for line in [
+        "list",
+        "show 1",
+        "show 7",
+        "confirm 1",
+        "confirm 1",
+        "reject 1",
+        "reject 2 --reason unknown",
+        "confirm 2",
+        "list",
+        "list --all",
+        "show 3 --output json",
+    ] {
+        all += &format!("> {line}\n{}", answer(&root, line));
+    }
+    assert!(!all.contains("99887766"), "{all}");
+    insta::assert_snapshot!(all);
+}
