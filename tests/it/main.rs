@@ -51,6 +51,8 @@ mod splices;
 #[cfg(test)]
 mod start;
 #[cfg(test)]
+mod subjects;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod sweeps;
