@@ -221,6 +221,80 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
     assert!(Line::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
 }
 
+/// The policy of the place with words replaced.
+fn edited(end: &str, from: &str, to: &str) -> String {
+    let text = crate::expiry::testing::policy_text(end);
+    assert!(text.contains(from), "nothing to replace: {from}");
+    text.replace(from, to)
+}
+
+/// Edits of the text under its version, and what the refusal must say of each.
+const EDITS: [(&str, &str, &str); 6] = [
+    ("body: content", "body: phone_number", "sms: field body: content -> phone_number"),
+    ("keep: 7 days", "keep: 8 days", "sms: content: at_most 7 days"),
+    ("      segments: none\n", "", "sms: field segments goes (was none)"),
+    ("content", "message_text", "category message_text is new"),
+    ("version: test-1\n", "version: test-1 # as agreed\n", "line 1 of the policy file"),
+    ("zone: UTC", "zone: Asia/Kolkata", "zone: the days of what is stored were counted in UTC"),
+];
+
+#[test]
+fn first_sweep_records_its_policy_and_any_other_text_is_refused() {
+    let place = filled("remove");
+    place.world.pass(TimeDelta::days(6));
+    assert_eq!(place.says("").0, 0);
+    let before = segments(&place);
+    place.world.pass(TimeDelta::days(2));
+    for (from, to, says) in EDITS {
+        place.write("policy.yaml", &edited("remove", from, to));
+        for line in ["", "--dry-run"] {
+            let (code, text) = place.says(line);
+            assert_eq!(code, 2, "{to}: {text}");
+            assert!(text.contains("policy test-1 is not what was activated as test-1"), "{to}: {text}");
+            assert!(text.contains(says) && text.contains("ebbtide policy plan"), "{to}: {text}");
+        }
+    }
+    place.write("policy.yaml", &edited("remove", "version: test-1", "version: test-2"));
+    let (code, text) = place.says("");
+    assert!(code == 2 && text.contains("policy test-2 is not activated; test-1 is active"), "{text}");
+    place.write("policy.yaml", &edited("remove", "test-1", "test-1"));
+    let schema = crate::expiry::testing::SCHEMA.replace("\"int\"", "\"long\"");
+    place.write("sms.avsc", &schema);
+    let (code, text) = place.says("");
+    assert!(code == 2 && text.contains("line 7 of schema sms.avsc"), "{text}");
+    assert_eq!(segments(&place), before, "nothing was deleted");
+    place.write("sms.avsc", crate::expiry::testing::SCHEMA);
+    let (code, text) = place.says("");
+    assert!(code == 0 && text.contains("20 fields dropped"), "{text}");
+}
+
+#[test]
+fn tables_without_an_active_policy_take_only_the_one_they_were_written_under() {
+    for (from, to, says) in [
+        ("version: test-1", "version: test-2", "stored under policy test-1, not test-2"),
+        ("keep: 7 days", "keep: 8 days", "content kept at_most 7 days from event"),
+        ("content", "message_text", "content kept at_most 7 days from event"),
+        ("      segments: none\n", "", "holds columns that policy test-1 does not have: segments"),
+        ("body: content", "body: phone_number", "content kept at_most 7 days from event"),
+        ("  sms:\n    topics: [traffic.sms]", "  mms:\n    topics: [traffic.sms]", "does not have"),
+    ] {
+        let place = filled("remove");
+        place.world.pass(TimeDelta::days(8));
+        let text = edited("remove", from, to)
+            .replace("products: [sms]", if to.contains("mms") { "products: [mms]" } else { "products: [sms]" });
+        place.write("policy.yaml", &text);
+        let (code, text) = place.says("");
+        assert_eq!(code, 2, "{to}: {text}");
+        assert!(text.contains(says) && text.contains("ebbtide policy activate NEW --policy OLD"), "{to}: {text}");
+        assert!(!place.world.root.controls_folder().exists(), "{to}: nothing is recorded");
+        place.write("policy.yaml", &edited("remove", "test-1", "test-1"));
+        assert_eq!(place.says("--dry-run").0, 0);
+        assert!(!place.world.root.controls_folder().exists(), "a dry run records nothing");
+        let (code, text) = place.says("");
+        assert!(code == 0 && text.contains("20 fields dropped"), "{text}");
+    }
+}
+
 #[test]
 fn a_policy_that_is_not_the_active_one_is_a_wrong_use() {
     let place = filled(ANONYMIZE);

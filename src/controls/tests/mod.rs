@@ -1,6 +1,7 @@
 //! What the floor promises, part by part.
 
 mod activation;
+mod active;
 mod control;
 mod covering;
 mod crashes;
