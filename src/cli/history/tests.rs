@@ -73,3 +73,21 @@ fn a_history_comes_as_json_with_the_evidence_as_it_was_left() {
     assert_eq!(json["commits"][3]["removed"], 1);
     assert_eq!(json["commits"][3]["evidence"]["rewrite"]["dropped"]["content"], 40);
 }
+
+#[test]
+fn what_no_commit_can_match_is_a_wrong_use() {
+    let (_folder, root) = filled();
+    for (line, part) in [
+        ("sms --operation drpo", "did you mean `drop`?"),
+        ("sms --operation delete", "it may be ingest, "),
+        ("sms --bucket 2026-09-21T13:00:00Z", "its buckets are days"),
+        ("sms --since 2026-12-01 --until 2026-11-01", "--since is not before --until"),
+    ] {
+        let outcome = answer(&root, line);
+        assert!(outcome.code == 2 && outcome.err.contains(part), "{line}: {} {}", outcome.code, outcome.err);
+    }
+    // What could be and is not is an answer.
+    for line in ["sms --operation hold", "sms --bucket 2026-09-22"] {
+        assert_eq!(answer(&root, line).code, 0, "{line}");
+    }
+}

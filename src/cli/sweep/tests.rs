@@ -81,6 +81,8 @@ fn what_is_held_stays_and_is_told() {
     let scope = Scope { subject: Some(subject), ..Scope::default() };
     place.runtime.block_on(place.world.hold(scope));
     place.world.pass(TimeDelta::days(38));
+    let (_, planned) = place.says("--dry-run");
+    assert!(planned.contains("19 records in 1 segment") && planned.ends_with(", 1 more held\n"), "{planned}");
     let (code, text) = place.says("");
     assert_eq!(code, 0);
     assert_eq!(place.says("--dry-run"), (0, "nothing is due\n".to_owned()), "what is held is not due");
