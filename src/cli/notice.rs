@@ -374,3 +374,6 @@ pub(super) mod testing {
         format!("{}\n{}{}", outcome.code, outcome.out, outcome.err)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ fn what_no_commit_can_match_is_a_wrong_use() {
     let (_folder, root) = filled();
     for (line, part) in [
         ("sms --operation drpo", "did you mean `drop`?"),
-        ("sms --operation delete", "it may be ingest, "),
+        ("sms --operation xyzzyplugh", "it may be ingest, "),
         ("sms --bucket 2026-09-21T13:00:00Z", "its buckets are days"),
         ("sms --since 2026-12-01 --until 2026-11-01", "--since is not before --until"),
     ] {
