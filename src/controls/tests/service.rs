@@ -198,3 +198,27 @@ async fn a_table_that_takes_no_commit_is_named_and_the_others_hold() {
     settle(&root, &signature()).await.unwrap();
     assert_eq!(versions(&root).await, [1, 1]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_that_cannot_be_replaced_is_reported_and_delays_no_other() {
+    let (_folder, root) = two_tables().await;
+    for _ in 0..3 {
+        place(&root, order(of_subject()), &signature()).await.unwrap();
+    }
+    let first = root.controls_folder().join(format!("{:020}.json", 1));
+    let set = |sign: &str| std::process::Command::new("chattr").arg(sign).arg(&first).output();
+    if !set("+i").is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: this file system or user cannot make a file immutable (chattr +i)");
+        return;
+    }
+    let over = order(of_subject()).until + FORGET_AFTER;
+    let mut settler = Settler::new(root.clone());
+    let reports = [settler.forget_each(over).await.unwrap(), settler.forget_each(over).await.unwrap()];
+    let refused = forget(&root, over).await;
+    set("-i").unwrap();
+    assert_eq!(reports.map(|report| (report.forgotten, report.failures.count)), [(2, 1), (0, 1)]);
+    assert!(refused.unwrap_err().to_string().contains("control 1: "));
+    assert_eq!(naming(&root).len(), 1, "two of three subjects are forgotten");
+    assert_eq!(settler.forget_each(over).await.unwrap().forgotten, 1);
+    assert_eq!(naming(&root).len(), 0);
+}
