@@ -1,7 +1,7 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak weeks life clouds fuzz lint
+.PHONY: help setup build demo test bench soak weeks life clouds fuzz lint sanitize
 
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
@@ -29,7 +29,13 @@ lint: ## Formatting and lints, warnings as errors
 
 test: lint ## Lints, then all tests with a real Kafka, a real schema registry, an object store and four foreign readers
 	@tools/setup test
-	cargo test --locked $(CHECKED)
+	cargo test --locked $(CHECKED) --workspace
+
+# The sanitizer comes with the stable toolchain; only its flag asks for the bootstrap variable.
+sanitize: ## The tests of the crate with unsafe code, under the address sanitizer and its leak check
+	@tools/setup build
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/sanitize \
+		cargo test --locked -p kafka-topic-id --target $$(rustc -vV | sed -n 's/^host: //p') --tests
 
 bench: ## Each stage, then Kafka to durable commit against a bare consumer, then memory with all products (about 15 minutes)
 	@tools/setup test
