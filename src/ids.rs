@@ -337,7 +337,7 @@ impl fmt::Display for Deadline {
 pub struct Partition(pub i32);
 
 /// A position in a topic partition: of a record, or of the next one to read where the name says `next`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub i64);
 
@@ -371,6 +371,44 @@ pub struct TopicPartition {
     pub topic: Topic,
     /// The partition within it.
     pub partition: Partition,
+}
+
+/// The id that Kafka gives a topic when it is created: a topic that is deleted and created again has another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub u128);
+
+/// The short form of a [`TopicId`] that a table keeps beside an offset: 63 bits, so that it fits the version of a `txn`.
+///
+/// Two topics have the same mark with a probability of 2^-61.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicMark(pub i64);
+
+impl TopicId {
+    /// Returns the short form of the id.
+    #[must_use]
+    pub fn mark(self) -> TopicMark {
+        let folded = ((self.0 >> 64) ^ self.0) as u64;
+        TopicMark((folded & (u64::MAX >> 1)).cast_signed())
+    }
+}
+
+/// Writes the id as Kafka's own tools do: 22 characters of URL-safe base64.
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        for place in 0..22_u32 {
+            // 128 bits are 21 digits of six bits and one of two, which is filled up with zeros.
+            let digit = if place < 21 { self.0 >> (122 - 6 * place) } else { self.0 << 4 };
+            write!(f, "{}", char::from(DIGITS[(digit & 63) as usize]))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for TopicId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 impl fmt::Display for TopicPartition {

@@ -459,6 +459,15 @@ impl Metrics {
         }
     }
 
+    /// Forgets the lag of a partition, and nothing else of it.
+    pub fn forget_lag(&self, gone: &TopicPartition) {
+        let partition = gone.partition.to_string();
+        for gauges in [&self.lag_seconds, &self.lag_records] {
+            // An error means that there was no such series.
+            let _ = gauges.remove_label_values(&[gone.topic.as_str(), partition.as_str()]);
+        }
+    }
+
     /// Every metric that is declared, whether it has series yet or not, in order of declaration.
     #[must_use]
     pub fn declared(&self) -> &[Declared] {

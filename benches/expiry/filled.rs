@@ -90,7 +90,7 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
     let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
     (evidence.read, evidence.stored, evidence.expired) = (records as u64, stored, records as u64 - stored);
     evidence.partitions = vec![PartitionProgress { partition: source(), from, next, records: records as u64 }];
-    let advances = vec![Advance { partition: source(), from, next }];
+    let advances = vec![Advance { partition: source(), from, next, topic: None }];
     let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
     table.commit(batch).await.expect("a commit");
     table

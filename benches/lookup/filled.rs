@@ -157,7 +157,7 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
     let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
     (evidence.read, evidence.stored) = (records, records);
     evidence.partitions = vec![PartitionProgress { partition: partition.clone(), from: before, next: after, records }];
-    let advances = vec![Advance { partition, from: before, next: after }];
+    let advances = vec![Advance { partition, from: before, next: after, topic: None }];
     let commit = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
     table.commit(commit).await.expect("a commit");
 }

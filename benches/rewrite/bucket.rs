@@ -107,7 +107,7 @@ pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
         let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
         (evidence.read, evidence.stored) = (records, records);
         evidence.partitions = vec![PartitionProgress { partition: partition.clone(), from: before, next, records }];
-        let advances = vec![Advance { partition: partition.clone(), from: before, next }];
+        let advances = vec![Advance { partition: partition.clone(), from: before, next, topic: None }];
         let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
         table.commit(batch).await.expect("a commit");
     }

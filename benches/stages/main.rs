@@ -174,7 +174,7 @@ impl Bench {
                 next,
                 records: records as u64,
             }];
-            let advances = vec![Advance { partition: self.source.clone(), from: None, next }];
+            let advances = vec![Advance { partition: self.source.clone(), from: None, next, topic: None }];
             let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
             table.commit(batch).await.expect("a commit");
             started.elapsed()

@@ -128,7 +128,7 @@ async fn one(work: Work, number: i32) -> Did {
         (evidence.read, evidence.stored) = (ROWS as u64, ROWS as u64);
         evidence.partitions =
             vec![PartitionProgress { partition: partition.clone(), from, next, records: ROWS as u64 }];
-        let advances = vec![Advance { partition: partition.clone(), from, next }];
+        let advances = vec![Advance { partition: partition.clone(), from, next, topic: None }];
         let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
         table.commit(batch).await.expect("a commit");
         did.took.push(started.elapsed());

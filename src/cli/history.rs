@@ -218,8 +218,13 @@ fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
     .collect()
 }
 
-/// One item of a list. A partition is told by where it came to.
+/// One item of a list. A partition is told by where it came to, a loss by its offsets.
 fn item(value: &Value) -> String {
+    if let (Value::String(topic), partition, Value::String(cause), offsets @ Value::Number(_)) =
+        (&value["topic"], &value["partition"], &value["cause"], &value["offsets"])
+    {
+        return format!("{topic}/{partition} {cause}: {offsets} offsets");
+    }
     match (value, &value["topic"], &value["partition"], &value["next"]) {
         (_, Value::String(topic), partition, next @ Value::Number(_)) => format!("{topic}/{partition} to {next}"),
         (Value::String(text), ..) => text.clone(),

@@ -18,6 +18,7 @@ mod hold;
 mod notice;
 mod once;
 mod parked;
+mod partition;
 mod place;
 mod policy;
 mod report;
@@ -66,6 +67,8 @@ enum Command {
     Clock(clock::Args),
     /// Look into the tables: list them, show what one holds, audit its books.
     Table(table::Args),
+    /// Show partitions that are not read because records would be skipped, and decide how to go on.
+    Partition(partition::Args),
     /// Keep data although it is due: place, list and release holds.
     Hold(hold::Args),
     /// Look up somebody's records in all tables, with their tags.
@@ -94,6 +97,7 @@ impl Command {
             Command::Compact(args) => args.run(),
             Command::Clock(args) => args.run(),
             Command::Table(args) => args.run(),
+            Command::Partition(args) => args.run(),
             Command::Hold(args) => args.run(),
             Command::Find(args) => args.run(),
             Command::Contract(args) => args.run(),

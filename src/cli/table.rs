@@ -200,6 +200,9 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
             totals.kept()
         )?;
     }
+    if let Some(lost) = found.totals.map(|totals| totals.lost_offsets).filter(|lost| *lost > 0) {
+        writeln!(out, "  {lost} offsets were lost before they were read, and accepted as lost by an operator")?;
+    }
     if found.foreign_commits > 0 {
         writeln!(out, "  other engines made {} commits and added {} rows", found.foreign_commits, found.foreign_rows)?;
     }

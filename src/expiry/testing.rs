@@ -167,7 +167,7 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     evidence.expired = evidence.read - stored;
     let (was, next, records) = (read.from.map(Offset), Offset(next), evidence.read);
     evidence.partitions = vec![PartitionProgress { partition: source.clone(), from: was, next, records }];
-    let advances = vec![Advance { partition: source, from: was, next }];
+    let advances = vec![Advance { partition: source, from: was, next, topic: None }];
     IngestCommit { segments, advances, controls: table.controls(), evidence }
 }
 

@@ -46,3 +46,14 @@ fn a_deadline_is_due_at_its_very_instant() {
     assert!(Deadline(at).is_due(at));
     assert!(!Deadline(at + chrono::TimeDelta::microseconds(1)).is_due(at));
 }
+
+#[test]
+fn topic_ids_are_written_as_kafka_writes_them() {
+    let text = |id: u128| TopicId(id).to_string();
+    assert_eq!(text(0), "AAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(text(1), "AAAAAAAAAAAAAAAAAAAAAQ");
+    assert_eq!(text(u128::MAX), "_____________________w");
+    assert_eq!(text(0x4d1e_8a3f_5b2c_4d6e_9f80_1122_3344_5566), "TR6KP1ssTW6fgBEiM0RVZg");
+    assert!(TopicId(u128::MAX >> 64).mark().0 >= 0);
+    assert_ne!(TopicId(1).mark(), TopicId(1 << 65).mark());
+}

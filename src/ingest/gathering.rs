@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::{Bucket, Category, Offset, PolicyVersion, ProfileId, TopicPartition};
+use crate::ids::{Bucket, Category, Offset, PolicyVersion, ProfileId, TopicId, TopicPartition};
 use crate::ingest::dead_letters::DeadLetter;
 use crate::record::Fault;
 use crate::store::{SegmentError, SegmentWriter, TableSpec};
@@ -38,8 +38,10 @@ pub struct Gathering {
 pub struct Reached {
     /// Where the table stood when reading began; `None` if it had nothing of the partition.
     pub from: Option<Offset>,
-    /// The offset behind the last one that was read.
+    /// The offset to read on from: after the last record, and after the offsets behind it that are known to be no records.
     pub next: Offset,
+    /// The id of the topic that was read; `None` if the brokers do not tell ids.
+    pub topic: Option<TopicId>,
     /// How many records were read: fewer than the offsets between, where Kafka left some out.
     pub records: u64,
     /// Kafka's timestamp of the first record, in milliseconds since 1970.

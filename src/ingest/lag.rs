@@ -1,39 +1,64 @@
-//! How far the tables are behind Kafka, counted from what is durably committed. Pure.
+//! How far a table is behind Kafka in one partition, counted from what is durably committed. Pure.
 
 use chrono::{DateTime, Utc};
 
 use crate::ids::Offset;
 
-/// Where one partition stands.
-#[derive(Debug, Clone, Copy)]
-pub struct Standing {
-    /// The next offset that its table wants.
-    pub committed: Option<Offset>,
-    /// The offset that its next record will have.
-    pub end: Option<Offset>,
-    /// When the oldest record came that is not committed, as far as is known: Kafka's time of it if it was read, else
-    /// when it was first seen that there is one; in milliseconds since 1970.
+/// What a lane has done of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Everything that may be read below this offset is committed.
+    pub done: Offset,
+    /// When the oldest record that was read and is not committed was written, in milliseconds since 1970.
     pub oldest: Option<i64>,
 }
 
-impl Standing {
-    /// How many offsets are not committed yet; `None` while the end is unknown.
+/// The lag of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PartitionLag {
+    progress: Progress,
+    /// The offset after the last record that may be read; `None` until the brokers have told it.
+    pub end: Option<Offset>,
+    /// When it was first seen that something is not committed, in milliseconds since 1970.
+    behind_since: Option<i64>,
+}
+
+impl PartitionLag {
+    /// Takes over what the lane has done. While nothing more was committed, the oldest record stays the oldest.
+    pub fn advance(&mut self, now: Progress) {
+        let same = self.progress.done == now.done;
+        let oldest = if same { self.progress.oldest.or(now.oldest) } else { now.oldest };
+        if !same {
+            self.behind_since = None;
+        }
+        self.progress = Progress { oldest, ..now };
+    }
+
+    /// Notes whether something waits at `now`.
+    pub fn look(&mut self, now: DateTime<Utc>) {
+        self.behind_since = self.is_behind().then(|| self.behind_since.unwrap_or(now.timestamp_millis()));
+        if self.behind_since.is_none() {
+            self.progress.oldest = None;
+        }
+    }
+
+    /// Returns the number of offsets that are not committed yet; `None` while the end is unknown.
     #[must_use]
     pub fn records(&self) -> Option<i64> {
-        let committed = self.committed.map_or(0, |offset| offset.0);
-        Some((self.end?.0 - committed).max(0))
+        Some((self.end?.0 - self.progress.done.0).max(0))
     }
 
-    /// Whether Kafka has records that are not committed.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        self.records().is_some_and(|records| records > 0)
+    /// True if Kafka has records that are not committed.
+    fn is_behind(&self) -> bool {
+        // A record that was read counts before the brokers tell the new end.
+        self.progress.oldest.is_some() || self.records().is_some_and(|records| records > 0)
     }
 
-    /// How old the oldest record is that is not committed, in whole seconds; zero where all is committed.
+    /// Returns the age of the oldest record that is not committed, in whole seconds; zero if all is committed.
     #[must_use]
     pub fn seconds(&self, now: DateTime<Utc>) -> i64 {
-        self.oldest.map_or(0, |oldest| ((now.timestamp_millis() - oldest) / 1000).max(0))
+        let since = self.progress.oldest.or(self.behind_since);
+        since.map_or(0, |since| ((now.timestamp_millis() - since) / 1000).max(0))
     }
 }
 
@@ -41,20 +66,61 @@ impl Standing {
 mod tests {
     use super::*;
 
-    #[test]
-    fn lag_is_counted_from_what_is_committed() {
-        let now = DateTime::from_timestamp_millis(10_000).unwrap();
-        let standing = Standing { committed: Some(Offset(5)), end: Some(Offset(9)), oldest: Some(4_000) };
-        assert_eq!((standing.records(), standing.seconds(now)), (Some(4), 6));
-        let done = Standing { committed: Some(Offset(9)), end: Some(Offset(9)), oldest: None };
-        assert_eq!((done.records(), done.seconds(now), done.is_behind()), (Some(0), 0, false));
-        assert_eq!(Standing { end: None, ..done }.records(), None);
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(seconds * 1000).unwrap()
+    }
+
+    fn progress(done: i64, oldest: Option<i64>) -> Progress {
+        Progress { done: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
     }
 
     #[test]
-    fn a_clock_behind_kafka_gives_no_negative_lag() {
-        let now = DateTime::from_timestamp_millis(1_000).unwrap();
-        let standing = Standing { committed: None, end: Some(Offset(1)), oldest: Some(4_000) };
-        assert_eq!(standing.seconds(now), 0);
+    fn lag_grows_while_nothing_is_committed_and_returns_to_zero() {
+        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
+        lag.advance(progress(10, None));
+        lag.look(at(100));
+        assert_eq!((lag.records(), lag.seconds(at(100))), (Some(0), 0));
+        // Records come; the lane has not read them.
+        lag.end = Some(Offset(14));
+        lag.look(at(101));
+        assert_eq!((lag.records(), lag.seconds(at(105))), (Some(4), 4));
+        // The lane reads them, and waits: the age is that of the record.
+        lag.advance(progress(10, Some(99)));
+        for second in 106..200 {
+            lag.look(at(second));
+            assert_eq!(lag.seconds(at(second)), second - 99);
+        }
+        // It takes them into a commit that waits for the store: they are still the oldest.
+        lag.advance(progress(10, None));
+        lag.look(at(200));
+        assert_eq!(lag.seconds(at(200)), 101);
+        lag.advance(progress(14, None));
+        lag.look(at(201));
+        assert_eq!((lag.records(), lag.seconds(at(201))), (Some(0), 0));
+    }
+
+    #[test]
+    fn what_comes_after_a_commit_is_as_old_as_itself() {
+        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
+        lag.advance(progress(5, Some(10)));
+        lag.look(at(50));
+        lag.advance(progress(8, Some(45)));
+        lag.look(at(51));
+        assert_eq!((lag.records(), lag.seconds(at(51))), (Some(2), 6));
+    }
+
+    #[test]
+    fn an_unknown_end_and_a_clock_behind_kafka_give_no_false_number() {
+        let mut lag = PartitionLag::default();
+        lag.advance(progress(3, None));
+        lag.look(at(9));
+        assert_eq!((lag.records(), lag.seconds(at(9))), (None, 0));
+        lag.end = Some(Offset(4));
+        lag.advance(progress(3, Some(20)));
+        lag.look(at(9));
+        assert_eq!(lag.seconds(at(9)), 0);
+        // A table that is ahead, as after Kafka lost records, is no negative lag.
+        lag.end = Some(Offset(1));
+        assert_eq!(lag.records(), Some(0));
     }
 }

@@ -5,12 +5,15 @@
 //! which is always right, because it starts where the tables stand. Must never pass a record that is in no commit.
 
 mod commit;
+mod gaps;
+mod gauges;
 mod hold;
 mod observe;
 mod ownership;
 mod process;
+mod refusals;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,14 +29,17 @@ use uuid::Uuid;
 use crate::clock::SharedClock;
 use crate::config::Ingest;
 use crate::health::{Health, Part};
-use crate::ids::{Offset, Topic, TopicPartition};
+use crate::ids::{Offset, Topic, TopicId, TopicPartition};
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::intake::Intake;
+use crate::ingest::position::Refusal;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
 use crate::ingest::watch::LaneWatch;
 use crate::ingest::work::Work;
 use crate::metrics::Metrics;
+
+use gauges::LaneGauges;
 
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(50);
@@ -41,8 +47,12 @@ const POLL: Duration = Duration::from_millis(50);
 const STRIDE: u32 = 512;
 /// How long messages may wait before they are decoded when fewer come than make a batch.
 const LINGER: Duration = Duration::from_millis(200);
-/// How often lag and buffers are measured.
-const SAMPLE: Duration = Duration::from_secs(2);
+/// How often the brokers' state and the offsets that are no records are looked at.
+const SAMPLE: Duration = Duration::from_secs(1);
+/// How often what the lane has done is published for the gauges.
+const PUBLISH: Duration = Duration::from_millis(250);
+/// How often topics and refused partitions are looked at again.
+const CHECK: Duration = Duration::from_secs(5);
 /// The most messages that are decoded as one batch.
 const BATCH: usize = 8192;
 
@@ -101,10 +111,14 @@ struct Owned {
     committed: Option<Offset>,
     /// The least offset that is still wanted.
     wanted: Option<Offset>,
-    /// Set by a seek: the first message must be this one, or Kafka has left it out.
-    sought: Option<Offset>,
-    /// Since when Kafka has had records that were not read, in milliseconds since 1970.
-    behind_since: Option<i64>,
+    /// The first offset that Kafka had at the assignment.
+    first: Offset,
+    /// The id of the topic at the assignment; `None` if the brokers do not tell ids.
+    topic: Option<TopicId>,
+    /// True once the client's read position is certainly of this assignment.
+    anchored: bool,
+    /// Everything that may be read below this offset was delivered, as far as was looked while nothing waited.
+    read_to: Option<Offset>,
     /// Until when it waits for a schema that the registry does not know yet (monotonic): nothing of it is fetched.
     held: Option<Duration>,
     /// Whether it is still the lane's.
@@ -113,7 +127,7 @@ struct Owned {
 
 /// One lane.
 pub struct Lane {
-    consumer: BaseConsumer<Context>,
+    consumer: Arc<BaseConsumer<Context>>,
     shared: Arc<Shared>,
     watch: Arc<LaneWatch>,
     tables: Arc<Tables>,
@@ -126,9 +140,12 @@ pub struct Lane {
     waiting_since: Option<Duration>,
     /// Whether partitions came since fetching was last stopped.
     fresh: bool,
+    /// Partitions of this lane that are not read, because records would be skipped.
+    refused: BTreeMap<TopicPartition, Refusal>,
+    gauges: Arc<LaneGauges>,
     sampled: Duration,
-    /// What this lane last added to the buffered bytes of all.
-    held: i64,
+    published: Duration,
+    checked: Duration,
 }
 
 impl Lane {
@@ -137,9 +154,11 @@ impl Lane {
         shared: Arc<Shared>,
         watch: Arc<LaneWatch>,
         tables: Arc<Tables>,
-        consumer: BaseConsumer<Context>,
+        consumer: Arc<BaseConsumer<Context>>,
         works: Vec<Work>,
     ) -> Self {
+        let gauges = Arc::new(LaneGauges::new(shared.metrics.clone()));
+        gauges::keep(&shared.runtime, &gauges, &consumer, Arc::clone(&shared.clock));
         let work_of = works
             .iter()
             .enumerate()
@@ -158,8 +177,11 @@ impl Lane {
             waiting: 0,
             waiting_since: None,
             fresh: false,
+            refused: BTreeMap::new(),
+            gauges,
             sampled: Duration::ZERO,
-            held: 0,
+            published: Duration::ZERO,
+            checked: Duration::ZERO,
         }
     }
 
@@ -178,22 +200,31 @@ impl Lane {
             if now.saturating_sub(self.sampled) >= SAMPLE {
                 self.sampled = now;
                 self.sample();
+                self.pass_gaps();
+            }
+            if now.saturating_sub(self.checked) >= CHECK {
+                self.checked = now;
+                self.check_partitions()?;
             }
         }
         self.finish()
     }
 
-    /// Tells that no partition is the lane's any more.
-    pub fn own_nothing(&self) {
+    /// Reports that no partition is the lane's any more.
+    pub fn own_nothing(&mut self) {
         self.works.iter().for_each(|work| work.forget_troubles(&self.shared.health));
         for owned in self.owned.iter().filter(|owned| owned.live) {
             (self.shared.owning)(&owned.partition, false);
+        }
+        self.gauges.publish(Vec::new(), 0);
+        for partition in std::mem::take(&mut self.refused).into_keys() {
+            self.forget_refusal(&partition);
         }
     }
 
     /// Takes messages until a batch is full, none is there, or [`STRIDE`] were taken. True if a batch is full.
     fn poll_some(&mut self) -> Result<bool, Rejoin> {
-        let mut full = false;
+        let (mut full, mut failed) = (false, None);
         let mut wait = POLL;
         for _ in 0..STRIDE {
             let taken = match self.consumer.poll(wait) {
@@ -202,14 +233,13 @@ impl Lane {
                     take(&mut Taking { owned: &mut self.owned, slots: &self.slots, last: &mut self.last }, &message)
                 }
                 Some(Err(error)) => {
-                    self.kafka_error(&error)?;
+                    failed = Some(error);
                     break;
                 }
             };
             wait = Duration::ZERO;
             match taken {
                 Taken::Skipped => {}
-                Taken::Gap(why) => return Err(Rejoin::because(why)),
                 Taken::Kept { messages, bytes, taken } => {
                     self.waiting += taken;
                     full |= messages >= BATCH || bytes >= self.batch_bytes();
@@ -223,6 +253,10 @@ impl Lane {
             self.waiting_since = Some(self.shared.clock.monotonic());
         }
         self.ownership()?;
+        if let Some(error) = failed {
+            self.kafka_error(&error)?;
+        }
+        self.publish_sometimes();
         Ok(full)
     }
 
@@ -262,18 +296,10 @@ impl Lane {
         done.map_err(Rejoin::because)
     }
 
-    fn kafka_error(&self, error: &KafkaError) -> Result<(), Rejoin> {
-        let code = error.rdkafka_error_code();
-        match (error, code) {
+    fn kafka_error(&mut self, error: &KafkaError) -> Result<(), Rejoin> {
+        match (error, error.rdkafka_error_code()) {
             (KafkaError::MessageConsumptionFatal(_), _) => Err(Rejoin::because(error)),
-            (_, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)) => {
-                self.shared.health.trouble(Part::Process, error.to_string());
-                tracing::error!(
-                    %error,
-                    "records were deleted from Kafka before they were read; the partition stands still until somebody decides"
-                );
-                Ok(())
-            }
+            (_, Some(code)) if LOST.contains(&code) => self.refuse_lost(error),
             (_, Some(code)) if refuses_the_consumer(code) => {
                 self.watch.refuse(&format!("the consumer is refused: {error}"));
                 tracing::error!(%error, "the consumer is refused");
@@ -288,6 +314,10 @@ impl Lane {
         }
     }
 }
+
+/// What the client says if an offset that it is to read is not in Kafka.
+const LOST: [RDKafkaErrorCode; 3] =
+    [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::LogTruncation];
 
 /// Returns whether an error of the consumer keeps it out of the group until someone changes a setting.
 fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
@@ -316,8 +346,6 @@ enum Taken {
     Skipped,
     /// It is in its partition's intake, which now holds so much.
     Kept { messages: usize, bytes: usize, taken: usize },
-    /// After a seek, another message came than the one that was sought.
-    Gap(String),
 }
 
 fn take(lane: &mut Taking<'_>, message: &BorrowedMessage<'_>) -> Taken {
@@ -336,11 +364,7 @@ fn take(lane: &mut Taking<'_>, message: &BorrowedMessage<'_>) -> Taken {
     if !owned.live || owned.wanted.is_some_and(|wanted| offset < wanted) {
         return Taken::Skipped;
     }
-    if let Some(sought) = owned.sought.take()
-        && offset != sought
-    {
-        return Taken::Gap(format!("sought {} of {}, got {offset}", sought, owned.partition));
-    }
+    owned.anchored = true;
     owned.wanted = Some(offset.next());
     owned.intake.push(message);
     Taken::Kept { messages: owned.intake.len(), bytes: owned.intake.bytes(), taken: 1 }

@@ -3,6 +3,7 @@
 //! An instance runs as many lanes as it is told to; each is a member of the consumer group and works for itself.
 
 pub mod backoff;
+mod brokers;
 pub mod dead_letters;
 mod decode;
 mod evidence;
@@ -12,7 +13,9 @@ pub mod kafka;
 mod lag;
 mod lane;
 mod notices;
+pub mod partitions;
 mod pending;
+pub mod position;
 pub mod preflight;
 mod source;
 mod tables;
@@ -265,7 +268,7 @@ fn lane(
     let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
     let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
     let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
-    Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, consumer, works))
+    Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, Arc::new(consumer), works))
 }
 
 /// The work upon a product's table, which acts on no controls yet; `None` for a product that has no records.

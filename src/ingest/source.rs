@@ -16,15 +16,16 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
 use crate::ids::{Offset, Partition, Topic, TopicPartition};
-use crate::ingest::kafka;
+use crate::ingest::position::{KafkaPosition, Refusal, TablePosition, judge};
+use crate::ingest::{brokers, kafka};
 
 /// How long a question to the brokers may take inside a rebalance.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the table of each partition stands. Asked at every assignment.
+/// Where the table of each partition is. Asked at every assignment.
 pub trait Positions: Send + Sync {
-    /// The next offset that the table of `partition` wants, read anew from the store; `None` if it has none of it yet.
-    fn next(&self, partition: &TopicPartition) -> Result<Option<Offset>, PositionError>;
+    /// Returns what the table has recorded of `partition`, read again from the store; `None` if it has nothing of it yet.
+    fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError>;
 }
 
 /// The store could not say where a partition stands.
@@ -40,35 +41,30 @@ pub struct PositionError {
 /// What happened to the lane's partitions, in the order in which it happened.
 #[derive(Debug)]
 pub enum Event {
-    /// The partition is the lane's from now; its first message is at `next`, or the oldest that Kafka has.
+    /// The partition is the lane's from now; its first message is at the table's next offset, or the oldest in Kafka.
     Assigned {
         /// Which one.
         partition: TopicPartition,
-        /// Where its table stands.
+        /// The table's next offset; `None` if it has nothing of the partition.
         next: Option<Offset>,
+        /// What Kafka has of it.
+        kafka: KafkaPosition,
     },
     /// The group gave the lane its share of the partitions, if only none.
     Joined,
     /// The partition is not the lane's any more: what is uncommitted of it must be dropped.
     Revoked(TopicPartition),
-    /// The partition is not read: its table is ahead of Kafka, so the topic was made anew.
-    Refused {
-        /// Which one.
-        partition: TopicPartition,
-        /// Where its table stands.
-        table: Offset,
-        /// Where Kafka ends.
-        end: Offset,
-    },
+    /// The partition is not read, because records would be skipped.
+    Refused(Refusal),
     /// The assignment could not be carried out; the lane must join anew.
     Failed(String),
 }
 
-/// The lane's side of the consumer: events that wait for it, and the newest offsets that the brokers told of.
+/// The lane's side of the consumer: events that wait for it, and how far the client has read.
 pub struct Context {
     positions: Arc<dyn Positions>,
     events: Mutex<Vec<Event>>,
-    ends: Mutex<BTreeMap<TopicPartition, Offset>>,
+    drained: Mutex<BTreeMap<TopicPartition, Offset>>,
     brokers_down: Mutex<bool>,
 }
 
@@ -80,7 +76,7 @@ impl Context {
     /// A context that asks `positions` where to start.
     #[must_use]
     pub fn new(positions: Arc<dyn Positions>) -> Self {
-        Self { positions, events: Mutex::default(), ends: Mutex::default(), brokers_down: Mutex::default() }
+        Self { positions, events: Mutex::default(), drained: Mutex::default(), brokers_down: Mutex::default() }
     }
 
     /// Takes the events since the last call.
@@ -88,9 +84,10 @@ impl Context {
         std::mem::take(&mut *lock(&self.events))
     }
 
-    /// The newest known end of every partition that the client fetches: the offset that its next record will have.
-    pub fn ends(&self) -> BTreeMap<TopicPartition, Offset> {
-        lock(&self.ends).clone()
+    /// The offset up to which each partition was read to its end, as the client's newest statistics say: nothing of it
+    /// waits in the client's queue. Good for a gauge; not ordered with the messages, so never a place to read on from.
+    pub fn drained(&self) -> BTreeMap<TopicPartition, Offset> {
+        lock(&self.drained).clone()
     }
 
     /// Whether every broker is out of reach.
@@ -104,25 +101,21 @@ impl Context {
 
     /// Finds where each partition of `list` starts, in `list`; what must not be read is left out of the answer.
     fn place(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<TopicPartitionList, String> {
+        let partitions = named(list)?;
+        let found = brokers::positions(consumer, &partitions, PATIENCE).map_err(|error| error.to_string())?;
         let mut placed = TopicPartitionList::new();
-        for partition in named(list)? {
-            let next = self.positions.next(&partition).map_err(|error| error.to_string())?;
+        for partition in partitions {
+            let table = self.positions.position(&partition).map_err(|error| error.to_string())?;
+            let kafka = *found.get(&partition).ok_or_else(|| format!("the offsets of {partition} are not known"))?;
+            if let Err(refusal) = judge(&partition, table, kafka) {
+                self.tell(Event::Refused(refusal));
+                continue;
+            }
+            let next = table.map(|table| table.next);
+            let start = next.map_or(Start::Beginning, |next| Start::Offset(next.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            let start = match next {
-                None => Start::Beginning,
-                Some(table) => {
-                    let (_, end) = consumer
-                        .fetch_watermarks(topic, number, PATIENCE)
-                        .map_err(|error| format!("the end of {partition} could not be read: {error}"))?;
-                    if table.0 > end {
-                        self.tell(Event::Refused { partition, table, end: Offset(end) });
-                        continue;
-                    }
-                    Start::Offset(table.0)
-                }
-            };
             placed.add_partition_offset(topic, number, start).map_err(|error| error.to_string())?;
-            self.tell(Event::Assigned { partition, next });
+            self.tell(Event::Assigned { partition, next, kafka });
         }
         Ok(placed)
     }
@@ -167,17 +160,20 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let mut ends = lock(&self.ends);
+        let mut drained = lock(&self.drained);
+        drained.clear();
         for (topic, stats) in &statistics.topics {
             let Ok(topic) = Topic::new(topic) else { continue };
             for (number, partition) in &stats.partitions {
                 // A negative offset is librdkafka's word for not yet known.
-                if *number >= 0 && partition.ls_offset >= 0 {
+                let at_end = partition.eof_offset >= 0 && partition.eof_offset == partition.next_offset;
+                if *number >= 0 && at_end && partition.fetchq_cnt == 0 {
                     let partition_id = TopicPartition { topic: topic.clone(), partition: Partition(*number) };
-                    ends.insert(partition_id, Offset(partition.ls_offset));
+                    drained.insert(partition_id, Offset(partition.eof_offset));
                 }
             }
         }
+        drop(drained);
         if !statistics.brokers.is_empty() {
             let up = statistics.brokers.values().any(|broker| broker.state == "UP");
             *lock(&self.brokers_down) = !up;

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::controls::{Controls, SharedControls, Since, changes_ingest};
 use crate::ids::{Offset, ProductKey, Topic, TopicPartition};
+use crate::ingest::position::TablePosition;
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{CommitError, ControlsVersion, EncodedSegment, IngestCommit, Segment, StoreError, Table};
 
@@ -133,13 +134,14 @@ fn not_open(product: &ProductKey) -> StoreError {
 }
 
 impl Positions for Tables {
-    fn next(&self, partition: &TopicPartition) -> Result<Option<Offset>, PositionError> {
+    fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError> {
         let fail = |why: String| PositionError { partition: partition.clone(), why };
         let product = self.products.get(&partition.topic).ok_or_else(|| fail("no product reads that topic".into()))?;
         let mut tables = self.tables();
         let table = tables.get_mut(product).ok_or_else(|| fail("its table is not open".into()))?;
         self.runtime.block_on(table.refresh()).map_err(|error| fail(error.to_string()))?;
-        Ok(table.next_offset(partition))
+        let topic = table.topic_mark(partition);
+        Ok(table.next_offset(partition).map(|next| TablePosition { next, topic }))
     }
 }
 

@@ -18,11 +18,14 @@ use crate::ids::{Category, Offset, PolicyVersion, TopicPartition};
 /// The operation of a commit of ingest.
 const INGEST: &str = "ingest";
 
+/// The operation of a decision about lost offsets.
+pub const ACCEPT_LOSS: &str = "accept-loss";
+
 /// The operation of a rewrite that merges segments and changes no row.
 pub const COMPACT: &str = "compact";
 
 /// The operations of the commits that this version makes.
-pub const OPERATIONS: [&str; 13] = [
+pub const OPERATIONS: [&str; 14] = [
     INGEST,
     "drop",
     "split",
@@ -30,6 +33,7 @@ pub const OPERATIONS: [&str; 13] = [
     "anonymize",
     "retag",
     COMPACT,
+    ACCEPT_LOSS,
     "hold",
     "release",
     "activate",
@@ -70,6 +74,9 @@ pub struct Evidence {
     pub buckets: BTreeSet<String>,
     /// How far each partition moved.
     pub partitions: Vec<PartitionProgress>,
+    /// Offsets that an operator gave up as lost; empty for every other commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<Loss>,
     /// What a rewrite did; `None` for an ingest commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RewriteEvidence>,
@@ -90,6 +97,30 @@ pub struct PartitionProgress {
     pub next: Offset,
     /// Records read between the two. Less than their difference where the topic has gaps (transactions, compaction).
     pub records: u64,
+}
+
+/// Offsets of one partition that an operator gave up as lost, so that reading could continue after them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// The partition.
+    #[serde(flatten)]
+    pub partition: TopicPartition,
+    /// The reason why they could not be read.
+    pub cause: LossCause,
+    /// The number of offsets that are known to be lost: at least the number of records, since some offsets are not records.
+    pub offsets: u64,
+}
+
+/// The reason why offsets of a partition can never be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossCause {
+    /// Kafka deleted them before they were read.
+    Deleted,
+    /// The topic was deleted and created again. What of the old topic was not read is lost too, in an unknown number.
+    Recreated,
+    /// The topic ends before the table's offset: Kafka lost records that the table has.
+    Truncated,
 }
 
 /// Sums over all commits of a table up to one of them.
@@ -115,8 +146,15 @@ pub struct Totals {
     /// Rows that other engines added, by what their commits between two of ours told.
     #[serde(default)]
     pub foreign: u64,
+    /// Offsets that operators gave up as lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_offsets: u64,
     /// Commits with evidence.
     pub commits: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Evidence {
@@ -149,6 +187,7 @@ impl Evidence {
             unclassified: 0,
             buckets: BTreeSet::new(),
             partitions: Vec::new(),
+            losses: Vec::new(),
             rewrite: None,
             totals: Totals::default(),
         }
@@ -166,6 +205,19 @@ impl Evidence {
     ) -> Evidence {
         let operation = operation.to_owned();
         Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
+    }
+
+    /// Evidence of a decision about lost offsets, with a new id. Counts no records.
+    #[must_use]
+    pub fn accept_loss(
+        writer: Uuid,
+        at: DateTime<Utc>,
+        policy_version: PolicyVersion,
+        moved: PartitionProgress,
+        loss: Loss,
+    ) -> Evidence {
+        let counted = Evidence::of(ACCEPT_LOSS, writer, at, policy_version);
+        Evidence { partitions: vec![moved], losses: vec![loss], ..counted }
     }
 
     /// Whether it is that of a commit of ingest.
@@ -221,6 +273,7 @@ impl Totals {
             removed: self.removed + evidence.rewrite.as_ref().map_or(0, |did| did.removed),
             suppressed: self.suppressed + evidence.rewrite.as_ref().map_or(0, |did| did.suppressed),
             foreign: self.foreign,
+            lost_offsets: self.lost_offsets + evidence.losses.iter().map(|loss| loss.offsets).sum::<u64>(),
             commits: self.commits + 1,
         }
     }

@@ -31,7 +31,9 @@ pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
 pub use controls::{AppendError, ControlLog};
 pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
 pub use error::{CommitError, OpenError, StoreError};
-pub use evidence::{COMPACT, Evidence, OPERATIONS, PartitionProgress, RewriteEvidence, Totals};
+pub use evidence::{
+    ACCEPT_LOSS, COMPACT, Evidence, Loss, LossCause, OPERATIONS, PartitionProgress, RewriteEvidence, Totals,
+};
 pub use export::{ExportError, ParquetFile};
 pub use index::{SegmentIndex, StoredSegment};
 pub use janitor::{Maintained, Plan, Upkeep};
@@ -45,8 +47,8 @@ pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
 pub use spec::{Role, TableColumn, TableSpec};
 pub use table::{
-    Advance, ControlsVersion, IngestCommit, KnownTables, RewriteCommit, Shelf, Table, TableControls, TakesForce,
-    controls_of, raise_controls, take_force,
+    AcceptLossError, Advance, ControlsVersion, IngestCommit, KnownTables, LossDecision, RewriteCommit, Shelf, Table,
+    TableControls, TakesForce, controls_of, raise_controls, take_force,
 };
 pub use view::{
     Ahead, Audit, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview, Place, Sought,

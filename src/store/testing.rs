@@ -125,7 +125,7 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     evidence.buckets = segments.iter().map(|segment| segment.bucket().to_string()).collect();
     let (from, next) = (from.map(Offset), Offset(next));
     evidence.partitions = vec![PartitionProgress { partition: partition(number), from, next, records: evidence.read }];
-    let advances = vec![Advance { partition: partition(number), from, next }];
+    let advances = vec![Advance { partition: partition(number), from, next, topic: None }];
     IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
 }
 

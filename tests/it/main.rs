@@ -25,6 +25,8 @@ mod kills;
 #[cfg(test)]
 mod kills_of_sweeps;
 #[cfg(test)]
+mod lags;
+#[cfg(test)]
 mod letters;
 #[cfg(test)]
 mod life;
@@ -33,7 +35,11 @@ mod members;
 #[cfg(test)]
 mod object_store;
 #[cfg(test)]
+mod offsets;
+#[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod partitions;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]

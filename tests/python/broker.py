@@ -1,6 +1,6 @@
 """Small errands at the broker: create topics, tell their ends, write out what a topic holds, say something in one.
 
-`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
+`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `delete-before TOPIC` (what retention does: partition `--partition` begins at `--offset`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
 message: partition, offset, headers by name, key and value in base64).
 """
 
@@ -37,6 +37,12 @@ def create(args):
 def delete(args):
     admin = AdminClient({"bootstrap.servers": args.bootstrap})
     for done in admin.delete_topics(args.topics, operation_timeout=20).values():
+        done.result()
+
+
+def delete_before(args):
+    admin = AdminClient({"bootstrap.servers": args.bootstrap})
+    for done in admin.delete_records([TopicPartition(args.topics[0], args.partition, args.offset)]).values():
         done.result()
 
 
@@ -97,17 +103,22 @@ def deny(args):
         done.result(20)
 
 
+ERRANDS = {"create": create, "delete": delete, "delete-before": delete_before, "ends": ends, "deny": deny, "dump": dump, "say": say}
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("errand", choices=["create", "delete", "deny", "ends", "dump", "say"])
+    parser.add_argument("errand", choices=list(ERRANDS))
     parser.add_argument("topics", nargs="+")
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--config", action="append", default=[], help="a topic's setting: retention.ms=60000")
     parser.add_argument("--operation", help="what to deny: describe, describe_configs")
+    parser.add_argument("--partition", type=int, default=0)
+    parser.add_argument("--offset", type=int, help="the first offset that stays")
     parser.add_argument("--lines", help="a file of messages")
     args = parser.parse_args()
-    {"create": create, "delete": delete, "deny": deny, "ends": ends, "dump": dump, "say": say}[args.errand](args)
+    ERRANDS[args.errand](args)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,8 @@ def main():
     parser.add_argument("--tombstones", type=int, default=0, help="after every so many records one without a value; its record is null in --out")
     parser.add_argument("--ages", action="store_true", help="some records months and years late; without it all are of the last hours")
     parser.add_argument("--ahead", help="a file that says how many seconds ahead of the clock the events are; read again and again")
+    parser.add_argument("--transaction", choices=["commit", "abort", "open"], help="one transaction around all records; open: committed once the file --stop is there")
+    parser.add_argument("--keys", type=int, default=0, help="give each record one of this number of keys, as a compacted topic needs")
     parser.add_argument("--stop", help="a file: once it is there, no more is produced")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()
@@ -69,7 +71,12 @@ def main():
     products = args.products.split(",") if args.products else sorted(policy.products())
     makers = [Maker(policy, product, args) for product in products]
     settings = {"bootstrap.servers": args.bootstrap, "enable.idempotence": True, "linger.ms": 5, "acks": "all"}
+    if args.transaction:
+        settings |= {"transactional.id": f"{makers[0].topic}-{args.seed}", "transaction.timeout.ms": 600000}
     producer = Producer(settings | {"delivery.timeout.ms": 240000})
+    if args.transaction:
+        producer.init_transactions(60)
+        producer.begin_transaction()
     rng = random.Random(args.seed)
     failed = []
     started = time.monotonic()
@@ -88,9 +95,11 @@ def main():
 
         def send(maker, record, message):
             partition = rng.randrange(args.partitions)
+            key = str(rng.randrange(args.keys)) if args.keys else None
             while True:
                 try:
-                    producer.produce(maker.topic, message, partition=partition, on_delivery=acknowledged(maker.product, record))
+                    done = acknowledged(maker.product, record)
+                    producer.produce(maker.topic, message, key=key, partition=partition, on_delivery=done)
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -113,6 +122,16 @@ def main():
                 while (ahead := sent / args.rate - (time.monotonic() - started)) > 0:
                     producer.poll(min(ahead, 0.2))
         left = producer.flush(240)
+        if args.transaction == "open":
+            out.flush()
+            while not os.path.exists(args.stop):
+                time.sleep(0.1)
+        if args.transaction == "abort":
+            producer.abort_transaction(60)
+            # What was aborted is nowhere to be found.
+            out.truncate(0)
+        elif args.transaction:
+            producer.commit_transaction(60)
     if failed or left:
         print(f"{len(failed)} records failed, {left} undelivered: {failed[:3]}", file=sys.stderr)
         sys.exit(1)

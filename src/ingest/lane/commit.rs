@@ -54,6 +54,7 @@ impl Lane {
     pub(super) fn finish(&mut self) -> Result<(), Rejoin> {
         let until = self.shared.clock.monotonic() + self.shared.settings.shutdown_timeout / 2;
         self.process_waiting(true)?;
+        self.pass_gaps();
         for index in 0..self.works.len() {
             if self.shared.clock.monotonic() >= until {
                 break;
@@ -92,6 +93,9 @@ impl Lane {
     }
 
     fn commit(&mut self, index: usize) -> Result<(), Rejoin> {
+        if !self.topics_unchanged(index)? {
+            return Ok(());
+        }
         let work = &mut self.works[index];
         work.pace.jitter();
         let mut gathering = std::mem::take(&mut work.gathering);
@@ -125,6 +129,7 @@ impl Lane {
                 partition: partition.clone(),
                 from: reached.from,
                 next: reached.next,
+                topic: reached.topic,
             })
             .collect();
         let encoded = gathering.segments.into_values().map(SegmentWriter::finish);

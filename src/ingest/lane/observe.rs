@@ -4,46 +4,59 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 
-use super::Lane;
+use super::{Lane, Owned, PUBLISH};
 use crate::health::Part;
-use crate::ids::ProductKey;
-use crate::ingest::lag::Standing;
-use crate::store::Evidence;
+use crate::ids::{Offset, ProductKey, TopicPartition};
+use crate::ingest::lag::Progress;
+use crate::store::{Evidence, LossCause};
 
 impl Lane {
-    /// Measures lag and buffers, and whether the brokers answer.
-    pub(super) fn sample(&mut self) {
+    /// Reports whether the brokers answer.
+    pub(super) fn sample(&self) {
         self.watch.run();
-        let context = self.consumer.context();
-        if context.brokers_down() {
+        if self.consumer.context().brokers_down() {
             self.shared.health.trouble(Part::Broker, "no broker can be reached");
         } else {
             self.shared.health.over(&Part::Broker);
         }
-        let now = self.shared.clock.now();
-        let ends = context.ends();
-        let metrics = &self.shared.metrics;
-        for owned in self.owned.iter_mut().filter(|owned| owned.live) {
-            let gathered = self.works[owned.work].gathering.reached.get(&owned.partition);
-            let waiting = (!owned.intake.is_empty()).then(|| owned.intake.timestamp(0)).flatten();
-            let standing = Standing {
-                committed: owned.committed,
-                end: ends.get(&owned.partition).copied(),
-                oldest: gathered.and_then(|reached| reached.oldest).or(waiting).or(owned.behind_since),
-            };
-            owned.behind_since = standing.is_behind().then(|| owned.behind_since.unwrap_or(now.timestamp_millis()));
-            let number = owned.partition.partition.to_string();
-            let labels = [owned.partition.topic.as_str(), number.as_str()];
-            metrics.lag_seconds.with_label_values(&labels).set(standing.seconds(now));
-            if let Some(records) = standing.records() {
-                metrics.lag_records.with_label_values(&labels).set(records);
+    }
+
+    /// Publishes what the lane has done, unless it did a moment ago.
+    pub(super) fn publish_sometimes(&mut self) {
+        let now = self.shared.clock.monotonic();
+        if now.saturating_sub(self.published) >= PUBLISH {
+            self.published = now;
+            self.publish();
+        }
+    }
+
+    /// Publishes what the lane has done of its partitions, and what it buffers, for the gauges.
+    pub(super) fn publish(&self) {
+        let drained = self.consumer.context().drained();
+        let live = self.owned.iter().filter(|owned| owned.live);
+        let mut progress: Vec<(TopicPartition, Progress)> = live
+            .map(|owned| (owned.partition.clone(), self.progress(owned, drained.get(&owned.partition).copied())))
+            .collect();
+        for (partition, refusal) in &self.refused {
+            if !self.slots.get(partition).is_some_and(|slot| self.owned[*slot].live) {
+                let done = if refusal.cause == LossCause::Deleted { refusal.table } else { refusal.resume() };
+                progress.push((partition.clone(), Progress { done, oldest: None }));
             }
         }
         let gathered: usize = self.works.iter().map(|work| work.gathering.memory()).sum();
         let taken: usize = self.owned.iter().map(|owned| owned.intake.memory()).sum();
-        let held = i64::try_from(gathered + taken).unwrap_or(i64::MAX);
-        self.shared.metrics.buffered_bytes.add(held - self.held);
-        self.held = held;
+        self.gauges.publish(progress, gathered + taken);
+    }
+
+    /// Returns how far a partition is committed. Where no record of it waits, offsets that are no records count as committed.
+    fn progress(&self, owned: &Owned, drained: Option<Offset>) -> Progress {
+        let work = &self.works[owned.work];
+        let gathered = work.gathering.reached.get(&owned.partition).filter(|reached| reached.records > 0);
+        let waiting = (!owned.intake.is_empty()).then(|| owned.intake.timestamp(0)).flatten();
+        let idle = gathered.is_none() && owned.intake.is_empty() && !work.in_flight.contains(&owned.partition);
+        let committed = owned.committed.unwrap_or(owned.first);
+        let done = if idle { committed.max(owned.read_to.max(drained).unwrap_or(committed)) } else { committed };
+        Progress { done, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
     }
 
     /// Counts a commit that did not land.

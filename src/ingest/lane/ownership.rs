@@ -7,9 +7,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset as Start, TopicPartitionList};
 
 use super::{Lane, Owned, Rejoin};
-use crate::health::Part;
 use crate::ids::{Offset, TopicPartition};
 use crate::ingest::intake::Intake;
+use crate::ingest::position::KafkaPosition;
 use crate::ingest::source::Event;
 
 /// How long the client may take to go back to an offset.
@@ -28,42 +28,35 @@ impl Lane {
         let metrics = self.shared.metrics.clone();
         for event in events {
             match event {
-                Event::Assigned { partition, next } => {
+                Event::Assigned { partition, next, kafka } => {
                     metrics.rebalances.with_label_values(&["assigned"]).inc();
                     tracing::info!(source.partition = %partition, next = next.map(|offset| offset.0), "partition assigned");
-                    self.take_up(partition, next);
+                    self.forget_refusal(&partition);
+                    self.take_up(partition, next, kafka);
                 }
                 Event::Revoked(partition) => {
                     metrics.rebalances.with_label_values(&["revoked"]).inc();
-                    metrics.forget_partition(&partition);
-                    self.shared.health.over(&Part::Partition(partition.clone()));
+                    self.forget_refusal(&partition);
                     if let Some(work) = self.let_go(&partition) {
                         broken.insert(work);
                     }
                     tracing::info!(source.partition = %partition, "partition revoked");
                 }
-                Event::Refused { partition, table, end } => {
-                    let number = partition.partition.to_string();
-                    metrics.refused_partitions.with_label_values(&[partition.topic.as_str(), &number]).set(1);
-                    let why = format!(
-                        "the table of {partition} stands at {table}, Kafka ends at {end}: the topic was made anew; \
-                         read it under another name, or restore it"
-                    );
-                    tracing::error!(source.partition = %partition, "{why}");
-                    self.shared.health.trouble(Part::Partition(partition), why);
-                }
+                Event::Refused(refusal) => self.refuse(refusal),
                 Event::Joined => self.watch.join(),
                 Event::Failed(why) => return Err(Rejoin::because(why)),
             }
         }
+        self.anchor();
         for work in broken {
             self.go_back(work)?;
         }
         self.forget_lost_products();
+        self.publish();
         Ok(())
     }
 
-    fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>) {
+    fn take_up(&mut self, partition: TopicPartition, committed: Option<Offset>, kafka: KafkaPosition) {
         self.fresh = true;
         (self.shared.owning)(&partition, true);
         let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
@@ -73,8 +66,10 @@ impl Lane {
             intake: Intake::default(),
             committed,
             wanted: committed,
-            sought: None,
-            behind_since: None,
+            first: kafka.first,
+            topic: kafka.topic,
+            anchored: false,
+            read_to: None,
             held: None,
             live: true,
         };
@@ -92,7 +87,7 @@ impl Lane {
     }
 
     /// Drops what is uncommitted of `partition`. Gives the work whose gathering held some of it: it goes as a whole.
-    fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
+    pub(super) fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
         let owned = &mut self.owned[*self.slots.get(partition)?];
         owned.live = false;
         (self.shared.owning)(partition, false);
@@ -122,7 +117,8 @@ impl Lane {
             self.waiting -= owned.intake.len();
             owned.intake = Intake::default();
             owned.wanted = owned.committed;
-            owned.sought = owned.committed;
+            owned.anchored = false;
+            owned.read_to = None;
             let start = owned.committed.map_or(Start::Beginning, |offset| Start::Offset(offset.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
             list.add_partition_offset(topic, number, start).map_err(Rejoin::because)?;
@@ -135,6 +131,7 @@ impl Lane {
         for element in sought.elements() {
             element.error().map_err(Rejoin::because)?;
         }
+        self.anchor();
         Ok(())
     }
 }

@@ -138,6 +138,7 @@ impl Lane {
         let reached = Reached {
             from: owned.committed,
             next: Offset(intake.offset(last)).next(),
+            topic: owned.topic,
             records: intake.len() as u64,
             oldest: intake.timestamp(0),
         };

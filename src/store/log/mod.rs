@@ -45,6 +45,11 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
 }
 
+/// The `txn` app id of the topic that a partition's offsets count in: its version is the mark of the topic's id.
+pub fn topic_app_id(partition: &TopicPartition) -> String {
+    format!("ebbtide-topic/{}/{}", partition.topic, partition.partition)
+}
+
 /// The log of one product's table.
 #[derive(Clone)]
 pub struct Log {

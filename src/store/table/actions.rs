@@ -10,10 +10,10 @@ use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 use super::commit::Change;
 use super::open::commit_info;
 use super::{Advance, IngestCommit, Table};
-use crate::ids::{Bucket, Offset, ProfileId};
+use crate::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 use crate::store::error::StoreError;
 use crate::store::evidence::Evidence;
-use crate::store::log::{Entry, app_id};
+use crate::store::log::{Entry, app_id, topic_app_id};
 use crate::store::segment::Segment;
 
 impl Table {
@@ -65,6 +65,28 @@ pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
         Action::Txn(Transaction::new_with_last_update(app_id(&advance.partition), advance.next.0, at))
     };
     advances.iter().map(txn).collect()
+}
+
+/// Returns the `txn` actions that record the topics of those advances which `recorded` does not have yet.
+pub fn topics(
+    advances: &[Advance],
+    at: DateTime<Utc>,
+    recorded: impl Fn(&TopicPartition) -> Option<TopicMark>,
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for advance in advances {
+        let Some(mark) = advance.topic.map(TopicId::mark) else { continue };
+        if recorded(&advance.partition) != Some(mark) {
+            actions.push(topic_action(&advance.partition, mark, at));
+        }
+    }
+    actions
+}
+
+/// Returns the `txn` action that records the topic of a partition's offsets.
+pub fn topic_action(partition: &TopicPartition, mark: TopicMark, at: DateTime<Utc>) -> Action {
+    let at = Some(at.timestamp_millis());
+    Action::Txn(Transaction::new_with_last_update(topic_app_id(partition), mark.0, at))
 }
 
 /// Refuses what cannot be right whatever the table is.

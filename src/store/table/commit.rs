@@ -10,12 +10,12 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use uuid::Uuid;
 
-use super::actions::{check, offsets};
+use super::actions::{check, offsets, topics};
 use super::attempt::{Attempt, attempt};
 use super::open::same_type;
 use super::rewrite::Watch;
 use super::{Advance, ControlsVersion, IngestCommit, Table};
-use crate::ids::PolicyVersion;
+use crate::ids::{PolicyVersion, TopicId};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::evidence::Evidence;
 use crate::store::index::StoredSegment;
@@ -55,12 +55,14 @@ impl Table {
     /// same batch it may be called again, in another process too: a commit that landed before is found by its id.
     pub async fn commit(&mut self, batch: IngestCommit) -> Result<u64, CommitError> {
         check(&batch).map_err(CommitError::Store)?;
+        let mut actions = offsets(&batch.advances, batch.evidence.at);
+        actions.extend(topics(&batch.advances, batch.evidence.at, |partition| self.topic_mark(partition)));
         let change = Change {
             segments: &batch.segments,
             removes: &[],
             controls: batch.controls,
             evidence: &batch.evidence,
-            actions: offsets(&batch.advances, batch.evidence.at),
+            actions,
         };
         self.swap(&change, Place::Offsets(&batch.advances)).await
     }
@@ -96,18 +98,27 @@ impl Table {
         }
     }
 
+    /// True if the table's next offset is not the one that the batch begins at, or counts in another topic.
     fn has_moved(&self, advance: &Advance) -> bool {
-        self.next_offset(&advance.partition) != advance.from
+        let topics = self.topic_mark(&advance.partition).zip(advance.topic.map(TopicId::mark));
+        self.next_offset(&advance.partition) != advance.from || topics.is_some_and(|(stored, ours)| stored != ours)
     }
 
-    /// Whether it was this very batch that moved a partition on from where the batch began. At most one commit ever does
-    /// that, so its entry tells: what landed is never taken for lost, whoever asks and however late.
+    /// Returns the version at which this very batch landed, from the evidence of the commits since.
+    ///
+    /// Within one topic at most one commit moves a partition on from an offset, so the search ends there. A decision
+    /// about lost records may begin a new topic, whose offsets repeat: the search continues beyond it.
     async fn landed_or_moved(&self, commit: Uuid, moved: &Advance) -> Result<u64, CommitError> {
+        let mut decided = false;
         for version in (0..=self.state.version).rev() {
             let Some(entry) = read_entry(&self.log, version).await.map_err(CommitError::Unknown)? else { break };
             let Some(evidence) = entry.evidence else { continue };
             if evidence.commit == commit {
                 return Ok(version);
+            }
+            decided |= evidence.losses.iter().any(|loss| loss.partition == moved.partition);
+            if decided {
+                continue;
             }
             let mut moves = evidence.partitions.iter().filter(|progress| progress.partition == moved.partition);
             if moves.any(|progress| progress.from == moved.from) {

@@ -8,6 +8,7 @@ mod categories;
 mod commit;
 mod controls;
 mod known_tables;
+mod losses;
 mod notices;
 mod open;
 mod policy;
@@ -15,6 +16,7 @@ mod rewrite;
 
 pub use controls::{controls_of, raise_controls};
 pub use known_tables::{KnownTables, TableControls};
+pub use losses::{AcceptLossError, LossDecision};
 pub use policy::{TakesForce, take_force};
 pub use rewrite::RewriteCommit;
 
@@ -31,11 +33,11 @@ use serde::Serialize;
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::janitor::LastPass;
-use super::log::{Log, LogState, app_id, partition_of};
+use super::log::{Log, LogState, app_id, partition_of, topic_app_id};
 use super::root::Root;
 use super::segment::{Contents, EncodedSegment, Home, Segment};
 use super::spec::TableSpec;
-use crate::ids::{Offset, ProfileId, TopicPartition};
+use crate::ids::{Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
 /// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
@@ -51,6 +53,8 @@ pub struct Advance {
     pub from: Option<Offset>,
     /// The table's next offset after it.
     pub next: Offset,
+    /// The id of the topic that the batch was read from; `None` if the brokers do not tell ids.
+    pub topic: Option<TopicId>,
 }
 
 /// What one ingest commit makes durable: segments, and the offsets that they end at.
@@ -148,6 +152,12 @@ impl Table {
     #[must_use]
     pub fn next_offset(&self, partition: &TopicPartition) -> Option<Offset> {
         self.state.txn(&app_id(partition)).map(Offset)
+    }
+
+    /// Returns the mark of the topic that the partition was read from; `None` if the table has not recorded one.
+    #[must_use]
+    pub fn topic_mark(&self, partition: &TopicPartition) -> Option<TopicMark> {
+        self.state.txn(&topic_app_id(partition)).map(TopicMark)
     }
 
     /// Where to read on in every partition that the table has something of, sorted.

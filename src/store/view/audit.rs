@@ -124,6 +124,20 @@ pub enum Break {
         /// Where the commit before it had ended.
         expected: String,
     },
+    /// A commit moved an offset otherwise than forwards, or skipped another number than its decision about losses says.
+    #[error(
+        "version {version}: {partition} moved from {from} to {next}, which no decision about lost offsets explains"
+    )]
+    Loss {
+        /// The version.
+        version: u64,
+        /// The partition.
+        partition: String,
+        /// Where the commit began.
+        from: String,
+        /// Where it ended.
+        next: Offset,
+    },
     /// A commit's `txn` is not the offset that its evidence says.
     #[error("the table reads on in {partition} at {stored}, and its evidence ends at {told}")]
     Offset {

@@ -100,7 +100,7 @@ impl Writer {
         let (from, next, records) = (table.next_offset(&self.source), Offset(next), evidence.read);
         assert_eq!(from.unwrap_or(Offset(0)), Offset(offset), "where {} stands", self.source.partition.0);
         evidence.partitions = vec![PartitionProgress { partition: self.source.clone(), from, next, records }];
-        let advances = vec![Advance { partition: self.source.clone(), from, next }];
+        let advances = vec![Advance { partition: self.source.clone(), from, next, topic: None }];
         IngestCommit { segments, advances, controls: table.controls(), evidence }
     }
 }

@@ -134,6 +134,13 @@ impl Kafka {
         run("broker.py", &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat());
     }
 
+    /// Deletes the records of a partition before `offset`, as retention does.
+    pub fn delete_before(&self, topic: &str, partition: u32, offset: i64) {
+        let asked =
+            args!["delete-before", "--bootstrap", self.bootstrap(), "--partition", partition, "--offset", offset];
+        run("broker.py", &[asked.as_slice(), args![topic]].concat());
+    }
+
     /// For each topic the next offset of each partition, from 0.
     pub fn ends(&self, topics: &[String]) -> Vec<(String, Vec<i64>)> {
         let mut arguments = args!["ends", "--bootstrap", self.bootstrap()].to_vec();

@@ -25,6 +25,10 @@ pub struct Order<'a> {
     pub ages: bool,
     /// A file that says how many seconds ahead the events are.
     pub ahead: Option<&'a Path>,
+    /// `commit`, `abort`, or `open`: one transaction around all records, which the last commits when it is stopped.
+    pub transaction: Option<&'a str>,
+    /// How many keys the records have; 0 for records without one.
+    pub keys: usize,
     pub seed: &'a str,
 }
 
@@ -70,6 +74,12 @@ impl Producer {
         }
         if let Some(ahead) = order.ahead {
             arguments.extend_from_slice(args!["--ahead", ahead.display()]);
+        }
+        if let Some(transaction) = order.transaction {
+            arguments.extend_from_slice(args!["--transaction", transaction]);
+        }
+        if order.keys > 0 {
+            arguments.extend_from_slice(args!["--keys", order.keys]);
         }
         if order.ages {
             arguments.push("--ages".to_owned());

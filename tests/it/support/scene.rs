@@ -182,9 +182,42 @@ impl<'a> Scene<'a> {
             tombstones: 50,
             ages,
             ahead: None,
+            transaction: None,
+            keys: 0,
             seed,
         };
         Producer::start(&order, self.scratch.path())
+    }
+
+    /// Starts the independent producer with all of its records in one transaction: `commit`, `abort`, or `open` until it
+    /// is stopped.
+    pub fn produce_in(&self, transaction: &str, count: usize, seed: &str) -> Producer {
+        let order = self.order(count, seed);
+        Producer::start(&Order { transaction: Some(transaction), ..order }, self.scratch.path())
+    }
+
+    /// Starts the independent producer with records that have one of `keys` keys.
+    pub fn produce_keyed(&self, keys: usize, count: usize, seed: &str) -> Producer {
+        Producer::start(&Order { keys, ..self.order(count, seed) }, self.scratch.path())
+    }
+
+    /// Records of the last hours, as fast as it goes, none of them without a value.
+    fn order<'o>(&'o self, count: usize, seed: &'o str) -> Order<'o> {
+        Order {
+            bootstrap: self.kafka.bootstrap(),
+            registry: registry::shared().base(),
+            policy: &self.policy,
+            products: &[],
+            count,
+            rate: 0,
+            partitions: self.partitions,
+            tombstones: 0,
+            ages: false,
+            ahead: None,
+            transaction: None,
+            keys: 0,
+            seed,
+        }
     }
 
     /// Starts the independent producer; its records are of the last hours of a clock that is as far ahead as the file says.
@@ -200,6 +233,8 @@ impl<'a> Scene<'a> {
             tombstones: 50,
             ages: false,
             ahead: Some(ahead),
+            transaction: None,
+            keys: 0,
             seed,
         };
         Producer::start(&order, self.scratch.path())
@@ -258,6 +293,25 @@ impl<'a> Scene<'a> {
         let counts = compared.check();
         self.audit();
         counts
+    }
+
+    /// Runs a command of the program on this scene's configuration: its exit code and what it wrote.
+    pub fn command(&self, words: &[&str]) -> (i32, String) {
+        let output =
+            std::process::Command::new(program()).args(words).arg("--config").arg(self.config()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code().unwrap_or(-1), said)
+    }
+
+    /// The number of records that a product's table holds.
+    pub fn stored(&self, product: &str) -> u64 {
+        let output = std::process::Command::new(program())
+            .args(["table", "show", product, "--output", "json", "--root"])
+            .arg(&self.root)
+            .output()
+            .unwrap();
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        shown["records"].as_u64().unwrap()
     }
 
     /// `ebbtide table audit` finds nothing wrong with any table.

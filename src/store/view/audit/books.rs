@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Break;
 use crate::ids::{Offset, TopicPartition};
-use crate::store::evidence::{Evidence, RewriteEvidence, Totals};
+use crate::store::evidence::{Evidence, Loss, LossCause, PartitionProgress, RewriteEvidence, Totals};
 use crate::store::log::{Added, Entry};
 use crate::store::segment::cell_records;
 
@@ -50,6 +50,11 @@ impl Books {
         }
         self.add_up(entry.version, evidence);
         for moved in &evidence.partitions {
+            let loss = evidence.losses.iter().find(|loss| loss.partition == moved.partition);
+            if !is_explained(moved, loss) {
+                let (version, partition) = (entry.version, moved.partition.to_string());
+                self.broken.push(Break::Loss { version, partition, from: told(moved.from), next: moved.next });
+            }
             let expected = self.ends.insert(moved.partition.clone(), moved.next);
             if expected.is_some() && expected != moved.from {
                 self.broken.push(Break::Chain {
@@ -95,6 +100,18 @@ impl Books {
         if before.is_some_and(|before| before.plus(evidence) != evidence.totals) {
             self.broken.push(Break::Totals { version });
         }
+    }
+}
+
+/// True if an offset moved forwards, or a decision about lost offsets says why not, and by how much it skipped.
+fn is_explained(moved: &PartitionProgress, loss: Option<&Loss>) -> bool {
+    let from = moved.from.unwrap_or(Offset::ZERO);
+    match loss {
+        None => moved.next > from || (moved.from.is_none() && moved.next == from),
+        Some(Loss { cause: LossCause::Deleted, offsets, .. }) => {
+            u64::try_from(moved.next.0 - from.0).is_ok_and(|skipped| skipped == *offsets)
+        }
+        Some(_) => moved.records == 0,
     }
 }
 

@@ -100,7 +100,7 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     let mut work = batch(&table, 0, Some(100), 110).await;
     work.evidence.partitions[0].records = 15;
     work.evidence.partitions[0].next = Offset(115);
-    work.advances = vec![Advance { partition: partition(0), from: Some(Offset(100)), next: Offset(115) }];
+    work.advances = vec![Advance { partition: partition(0), from: Some(Offset(100)), next: Offset(115), topic: None }];
     (work.evidence.read, work.evidence.expired) = (15, 3);
     work.evidence.dead_letters = [("corrupt".to_owned(), 2)].into();
     table.commit(IngestCommit { ..work }).await.unwrap();

@@ -1,0 +1,207 @@
+//! Partitions that are not read because records would be skipped: how a lane finds them, reports them and takes them up again.
+//!
+//! Only the partition concerned is refused; the others go on. What may not be read is never in a commit: before each
+//! commit the topics' ids are compared with those that the records were read under.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+
+use super::{Lane, Rejoin};
+use crate::health::Part;
+use crate::ids::{Offset, Topic, TopicPartition};
+use crate::ingest::brokers::{self, BrokersError, TopicState};
+use crate::ingest::position::{Refusal, TablePosition, judge};
+use crate::ingest::source::Positions;
+use crate::store::LossCause;
+
+/// How long the brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Lane {
+    /// Reports a partition that is not read.
+    pub(super) fn refuse(&mut self, refusal: Refusal) {
+        let partition = refusal.partition.clone();
+        let number = partition.partition.to_string();
+        self.shared.metrics.refused_partitions.with_label_values(&[partition.topic.as_str(), &number]).set(1);
+        let why = refusal.to_string();
+        // Records that come meanwhile move the end, and are no news.
+        let reported = self.refused.get(&partition).is_some_and(|before| {
+            (before.cause, before.table, before.kafka.first) == (refusal.cause, refusal.table, refusal.kafka.first)
+        });
+        if !reported {
+            tracing::error!(
+                source.topic = %partition.topic,
+                source.partition = partition.partition.0,
+                table.next = refusal.table.0,
+                kafka.first = refusal.kafka.first.0,
+                kafka.end = refusal.kafka.end.0,
+                "{why}"
+            );
+        }
+        self.shared.health.trouble(Part::Partition(partition.clone()), why);
+        self.refused.insert(partition, refusal);
+    }
+
+    /// Forgets that a partition is refused: it is no longer this lane's, or is read again.
+    pub(super) fn forget_refusal(&mut self, partition: &TopicPartition) {
+        self.refused.remove(partition);
+        self.shared.metrics.forget_partition(partition);
+        self.shared.health.over(&Part::Partition(partition.clone()));
+    }
+
+    /// Finds the partition of which the client says that an offset is not there, and refuses it.
+    ///
+    /// The client does not name it. Errors if none is found: then a partition stands still unseen, and joining again helps.
+    pub(super) fn refuse_lost(&mut self, error: &KafkaError) -> Result<(), Rejoin> {
+        let mut reading = Vec::new();
+        let positions = self.read_positions().unwrap_or_default();
+        for owned in self.owned.iter().filter(|owned| owned.live && !self.refused.contains_key(&owned.partition)) {
+            let position = positions.get(&owned.partition).copied().filter(|_| owned.anchored);
+            if let Some(next) = position.max(owned.wanted) {
+                let table = TablePosition { next, topic: owned.topic.map(crate::ids::TopicId::mark) };
+                reading.push((owned.partition.clone(), table));
+            }
+        }
+        let partitions: Vec<TopicPartition> = reading.iter().map(|(partition, _)| partition.clone()).collect();
+        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
+        let mut refused = false;
+        for (partition, table) in reading {
+            let Some(kafka) = found.get(&partition) else { continue };
+            if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                refused = true;
+                self.stop_reading(refusal)?;
+            }
+        }
+        if refused { Ok(()) } else { Err(Rejoin::because(error)) }
+    }
+
+    /// Refuses a partition that was being read. What was read before stays and is committed, unless it may be of
+    /// another topic.
+    fn stop_reading(&mut self, mut refusal: Refusal) -> Result<(), Rejoin> {
+        let partition = refusal.partition.clone();
+        let Some(slot) = self.slots.get(&partition).copied() else { return Ok(()) };
+        let mut list = TopicPartitionList::new();
+        list.add_partition(partition.topic.as_str(), partition.partition.0);
+        // A partition that the client has lost already cannot be paused, and sends nothing.
+        if let Err(error) = self.consumer.pause(&list) {
+            tracing::debug!(%error, source.partition = %partition, "the refused partition could not be paused");
+        }
+        let broken = if refusal.cause == LossCause::Recreated {
+            refusal.table = self.owned[slot].committed.unwrap_or(Offset::ZERO);
+            self.let_go(&partition)
+        } else {
+            None
+        };
+        self.refuse(refusal);
+        broken.map_or(Ok(()), |work| self.go_back(work))
+    }
+
+    /// Refuses every partition whose topic was deleted and created again since it was assigned, and looks whether a
+    /// refused partition may be read by now.
+    ///
+    /// Errors if one may: joining again takes it up.
+    pub(super) fn check_partitions(&mut self) -> Result<(), Rejoin> {
+        if self.consumer.context().brokers_down() {
+            return Ok(());
+        }
+        let topics: BTreeSet<Topic> = self.live_topics(|_| true);
+        match self.topic_states(&topics) {
+            Ok(states) => {
+                self.refuse_recreated(&states)?;
+            }
+            Err(error) => tracing::debug!(%error, "the topics were not checked"),
+        }
+        self.look_again()
+    }
+
+    fn look_again(&mut self) -> Result<(), Rejoin> {
+        let partitions: Vec<TopicPartition> = self.refused.keys().cloned().collect();
+        let found = match brokers::positions(&self.consumer, &partitions, PATIENCE) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(%error, "refused partitions were not looked at again");
+                return Ok(());
+            }
+        };
+        for partition in partitions {
+            let table = match self.tables.position(&partition) {
+                Ok(table) => table,
+                Err(error) => {
+                    tracing::debug!(%error, "a refused partition was not looked at again");
+                    continue;
+                }
+            };
+            let Some(kafka) = found.get(&partition) else { continue };
+            match judge(&partition, table, *kafka) {
+                Err(refusal) => self.refuse(refusal),
+                // What was read before the loss is not committed yet.
+                Ok(()) if self.is_pending(&partition) => {}
+                Ok(()) => return Err(Rejoin::because(format_args!("{partition} may be read again"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_pending(&self, partition: &TopicPartition) -> bool {
+        let owned = self.slots.get(partition).map(|slot| &self.owned[*slot]).filter(|owned| owned.live);
+        owned.is_some_and(|owned| !owned.intake.is_empty() || self.works[owned.work].touches(partition))
+    }
+
+    /// Compares the topics of a gathering with those that it was read from. The product waits if the brokers do not answer.
+    ///
+    /// All its records were read before: a topic that has its old id now had it then, since an id never returns. False
+    /// if the gathering was dropped or must wait. Errors if the lane must join again.
+    pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, Rejoin> {
+        self.pass_gaps();
+        let topics = self.live_topics(|owned| owned == index);
+        match self.topic_states(&topics) {
+            Ok(states) => Ok(!self.refuse_recreated(&states)?),
+            Err(error) => {
+                if self.shared.health.trouble(Part::Broker, error.to_string()) {
+                    tracing::warn!(%error, "waiting for the brokers before a commit");
+                }
+                self.hold_product(index)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The topics, with known ids, of live partitions whose work is wanted.
+    fn live_topics(&self, wanted: impl Fn(usize) -> bool) -> BTreeSet<Topic> {
+        let live = self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && wanted(owned.work));
+        live.map(|owned| owned.partition.topic.clone()).collect()
+    }
+
+    fn topic_states(&self, topics: &BTreeSet<Topic>) -> Result<BTreeMap<Topic, TopicState>, BrokersError> {
+        brokers::topic_states(&self.consumer, topics.iter(), PATIENCE)
+    }
+
+    /// Refuses the live partitions of topics that have another id than when they were assigned. True if there were any.
+    /// A topic that is missing was deleted: what was read of it is of the topic that was assigned.
+    fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
+        let mut changed = Vec::new();
+        for owned in self.owned.iter().filter(|owned| owned.live) {
+            let now = states.get(&owned.partition.topic);
+            if let (Some(was), Some(TopicState::Exists(Some(now)))) = (owned.topic, now)
+                && was != *now
+            {
+                let next = owned.committed.unwrap_or(Offset::ZERO);
+                changed.push((owned.partition.clone(), TablePosition { next, topic: Some(was.mark()) }));
+            }
+        }
+        let partitions: Vec<TopicPartition> = changed.iter().map(|(partition, _)| partition.clone()).collect();
+        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
+        let any = !changed.is_empty();
+        for (partition, table) in changed {
+            let Some(kafka) = found.get(&partition) else { continue };
+            if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                self.stop_reading(refusal)?;
+            }
+        }
+        Ok(any)
+    }
+}

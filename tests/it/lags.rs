@@ -1,0 +1,88 @@
+//! Lag and buffers are true at every look while a lane waits: for the registry, for the dead-letter topic, for the store.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::support::ebbtide::Ebbtide;
+use crate::support::proxy::Proxy;
+use crate::support::scene::Scene;
+use crate::support::volume::Volume;
+use crate::support::{eventually, kafka, registry};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lag in seconds at two looks some time apart grows with the clock, and something is buffered.
+fn grows(ebbtide: &mut Ebbtide) {
+    eventually("the gauge shows that records wait", Duration::from_secs(30), || {
+        assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
+        (ebbtide.metric("ebbtide_ingest_lag_seconds") >= 2.0).then_some(())
+    });
+    let (seconds, records) =
+        (ebbtide.metric("ebbtide_ingest_lag_seconds"), ebbtide.metric("ebbtide_ingest_lag_records"));
+    assert!(records >= 1.0, "{records}");
+    sleep(Duration::from_secs(6));
+    let later = ebbtide.metric("ebbtide_ingest_lag_seconds");
+    assert!((5.0..=8.0).contains(&(later - seconds)), "{seconds} s, and 6 s later {later} s");
+}
+
+fn returns_to_zero(ebbtide: &mut Ebbtide) {
+    eventually("lag and buffers return to 0", PATIENCE, || {
+        let lag = ebbtide.metric("ebbtide_ingest_lag_seconds") + ebbtide.metric("ebbtide_ingest_lag_records");
+        (lag == 0.0).then_some(())
+    });
+}
+
+#[test]
+fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
+    let door = Proxy::to(registry::shared().port());
+    let scene = Scene::new(kafka::shared(), door.base(), &["sms"], 1);
+    door.shut();
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.produce_in("commit", 10, "first").finish(PATIENCE);
+    grows(&mut ebbtide);
+    assert!(ebbtide.metric("ebbtide_buffered_bytes") > 0.0);
+    scene.produce_in("commit", 30, "more").finish(PATIENCE);
+    eventually("the new records are counted", Duration::from_secs(10), || {
+        (ebbtide.metric("ebbtide_ingest_lag_records") >= 40.0).then_some(())
+    });
+    grows(&mut ebbtide);
+    door.open();
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    returns_to_zero(&mut ebbtide);
+    ebbtide.stop();
+    scene.audit();
+}
+
+#[test]
+fn lag_grows_while_the_dead_letter_topic_takes_nothing() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    scene.kafka.delete(std::slice::from_ref(&scene.dead_letters));
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    // One in 51 has no value and is a dead letter.
+    scene.produce(100, 0, "letters").finish(PATIENCE);
+    grows(&mut ebbtide);
+    scene.kafka.create(std::slice::from_ref(&scene.dead_letters), 1, &[]);
+    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    returns_to_zero(&mut ebbtide);
+    ebbtide.stop();
+    scene.audit();
+}
+
+#[test]
+fn lag_grows_while_the_disk_is_full() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
+    let volume = Volume::mount(&mut scene, "1m");
+    let mut ebbtide = volume.start(&scene, "ebbtide");
+    scene.produce(20, 0, "fits").finish(PATIENCE);
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    returns_to_zero(&mut ebbtide);
+    volume.remount("ro");
+    scene.produce(20, 0, "waits").finish(PATIENCE);
+    grows(&mut ebbtide);
+    volume.remount("rw");
+    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    returns_to_zero(&mut ebbtide);
+    ebbtide.stop();
+    volume.unload(&mut scene);
+    scene.audit();
+}
