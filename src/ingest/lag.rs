@@ -9,6 +9,8 @@ use crate::ids::Offset;
 pub struct Progress {
     /// Everything that may be read below this offset is committed.
     pub done: Offset,
+    /// The offset after the last record that was read, committed or not.
+    pub read: Offset,
     /// When the oldest record that was read and is not committed was written, in milliseconds since 1970.
     pub oldest: Option<i64>,
 }
@@ -45,7 +47,9 @@ impl PartitionLag {
     /// Returns the number of offsets that are not committed yet; `None` while the end is unknown.
     #[must_use]
     pub fn records(&self) -> Option<i64> {
-        Some((self.end?.0 - self.progress.done.0).max(0))
+        // What was read is there, even if the brokers have not told the new end yet.
+        let end = self.end?.max(self.progress.read);
+        Some((end.0 - self.progress.done.0).max(0))
     }
 
     /// True if Kafka has records that are not committed.
@@ -71,7 +75,7 @@ mod tests {
     }
 
     fn progress(done: i64, oldest: Option<i64>) -> Progress {
-        Progress { done: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
+        Progress { done: Offset(done), read: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
     }
 
     #[test]
@@ -110,6 +114,14 @@ mod tests {
     }
 
     #[test]
+    fn records_that_were_read_count_before_the_brokers_tell_the_new_end() {
+        let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
+        lag.advance(Progress { read: Offset(15), ..progress(10, Some(99)) });
+        lag.look(at(100));
+        assert_eq!((lag.records(), lag.seconds(at(100))), (Some(5), 1));
+    }
+
+    #[test]
     fn an_unknown_end_and_a_clock_behind_kafka_give_no_false_number() {
         let mut lag = PartitionLag::default();
         lag.advance(progress(3, None));
@@ -121,6 +133,7 @@ mod tests {
         assert_eq!(lag.seconds(at(9)), 0);
         // A table that is ahead, as after Kafka lost records, is no negative lag.
         lag.end = Some(Offset(1));
+        lag.advance(progress(3, None));
         assert_eq!(lag.records(), Some(0));
     }
 }

@@ -56,8 +56,9 @@ fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
 #[test]
 fn lag_grows_while_the_dead_letter_topic_takes_nothing() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
-    scene.kafka.delete(std::slice::from_ref(&scene.dead_letters));
     let mut ebbtide = scene.start("ebbtide", &[]);
+    ebbtide.ready();
+    scene.kafka.delete(std::slice::from_ref(&scene.dead_letters));
     // One in 51 has no value and is a dead letter.
     scene.produce(100, 0, "letters").finish(PATIENCE);
     grows(&mut ebbtide);

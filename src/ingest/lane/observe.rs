@@ -40,7 +40,7 @@ impl Lane {
         for (partition, refusal) in &self.refused {
             if !self.slots.get(partition).is_some_and(|slot| self.owned[*slot].live) {
                 let done = if refusal.cause == LossCause::Deleted { refusal.table } else { refusal.resume() };
-                progress.push((partition.clone(), Progress { done, oldest: None }));
+                progress.push((partition.clone(), Progress { done, read: done, oldest: None }));
             }
         }
         let gathered: usize = self.works.iter().map(|work| work.gathering.memory()).sum();
@@ -56,7 +56,8 @@ impl Lane {
         let idle = gathered.is_none() && owned.intake.is_empty() && !work.in_flight.contains(&owned.partition);
         let committed = owned.committed.unwrap_or(owned.first);
         let done = if idle { committed.max(owned.read_to.max(drained).unwrap_or(committed)) } else { committed };
-        Progress { done, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
+        let read = owned.wanted.unwrap_or(done).max(done);
+        Progress { done, read, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
     }
 
     /// Counts a commit that did not land.
