@@ -49,10 +49,11 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 	cargo bench --locked --bench ingest -- $(BENCH)
 	cargo bench --locked --bench ingest -- --all-products --partitions 64 --records 2000000 --runs 1
 
-soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED); a retention life of eight months
+soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED) and 5,000 of Kafka topics (SOAK_TOPICS=N, SOAK_TOPICS_FROM=SEED); a retention life of eight months
 	@tools/setup test
 	cargo test --release --locked $(CHECKED) --lib -- --ignored --nocapture interleavings::
 	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture histories::
+	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture topics::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \
 		cargo test --release --locked $(CHECKED) --test it -- --nocapture kills
 	$(MAKE) weeks

@@ -63,6 +63,8 @@ mod support;
 #[cfg(test)]
 mod sweeps;
 #[cfg(test)]
+mod topics;
+#[cfg(test)]
 mod triggers;
 #[cfg(test)]
 mod undeletable;

@@ -68,7 +68,8 @@ impl Kafka {
              group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
              group.consumer.min.session.timeout.ms=1000\ngroup.consumer.session.timeout.ms=3000\n\
              group.consumer.min.heartbeat.interval.ms=100\ngroup.consumer.heartbeat.interval.ms=500\n\
-             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n{more}",
+             auto.create.topics.enable=false\nmessage.max.bytes=33554432\n\
+             log.cleaner.backoff.ms=200\nlog.initial.task.delay.ms=500\n{more}",
             logs.display()
         );
         fs::write(scratch.join("server.properties"), properties).unwrap();

@@ -1,0 +1,45 @@
+//! Random histories of Kafka topics with a real broker: transactions, gaps, retention, compaction, topics that are created again,
+//! a registry that lags, a dead-letter topic that refuses, kills (`tests/python/topic_histories.py`).
+//!
+//! `SOAK_TOPICS_FROM` and `SOAK_TOPICS` in the environment choose the seeds of the long run.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::support::ebbtide::program;
+use crate::support::{kafka, python};
+
+#[test]
+fn two_hundred_topic_histories_end_as_the_model_says() {
+    run(0, 200);
+}
+
+#[test]
+#[ignore = "five thousand histories take more than an hour: `make soak`"]
+fn five_thousand_topic_histories() {
+    let set = |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
+    run(set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000));
+}
+
+/// Plays `count` histories from seed `first` on, on a broker of their own.
+fn run(first: u64, count: u64) {
+    let kafka = kafka::Kafka::start();
+    // Syncs cost nothing in memory, and no power cut is tested here.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let mut player = Command::new(python::interpreter())
+        .args(["-B", &python::script("topic_histories.py")])
+        .args([program().as_os_str(), kafka.bootstrap().as_ref(), folder.path().join("groups").as_os_str()])
+        .args([first.to_string(), count.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = String::new();
+    for line in BufReader::new(player.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        println!("{line}");
+        output.push_str(&line);
+        output.push('\n');
+    }
+    assert!(player.wait().unwrap().success(), "histories are wrong:\n{output}");
+}
