@@ -99,8 +99,8 @@ impl Preview {
         self.counted(notices, now, None).await
     }
 
-    /// The tables of which notices would make more due at once than the limits allow, beside what is `due` of each by others.
-    /// Counts no further than it must: of small tables and of distant ends nothing is read.
+    /// Returns the tables of which notices together would make more due at once than the limits allow. Counts no further than
+    /// it must: of small tables and of distant ends nothing is read.
     pub async fn too_much(
         &mut self,
         notices: &[&Control],
