@@ -194,8 +194,8 @@ pub struct SchemasSource {
 /// A Confluent-compatible schema registry.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// Its base URL (http or https, no credentials in it); `schemas/ids/7` is appended.
-    pub url: Url,
+    /// The base URLs of its servers (http or https, no credentials in them), at least one; `schemas/ids/7` is appended.
+    pub urls: Vec<Url>,
     /// How to log in.
     pub auth: Auth,
     /// A PEM file of the authorities to trust beside the system's.

@@ -180,36 +180,30 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
         within(duration(text)?, Duration::ZERO, Duration::from_secs(600), "0s and 10m")
     });
     let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
-    if text.contains(',') {
-        registry.error(
-            "url",
-            "a list of registries is not supported",
-            "write one URL, of a load balancer if need be",
-            problems,
-        );
-        return None;
-    }
-    let url = match Url::parse(text) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            registry.error("url", "the URL holds credentials", "write them under `basic`", problems);
-            return None;
-        }
-        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
-            registry.error("url", "the URL is neither http nor https", "write https://HOST:PORT", problems);
-            return None;
-        }
-        Ok(url) => url,
-        Err(error) => {
-            registry.error("url", format!("not a URL: {error}"), "write https://HOST:PORT", problems);
-            return None;
-        }
-    };
-    if url.scheme() == "http" && !matches!(auth, Auth::None) {
+    let urls: Vec<Url> =
+        text.split(',').map(|url| registry_url(url.trim(), &registry, problems)).collect::<Option<_>>()?;
+    if urls.iter().any(|url| url.scheme() == "http") && !matches!(auth, Auth::None) {
         let at = registry.get("url").map_or(registry.at(), |node| node.at);
         let what = "the credentials travel unencrypted";
         problems.warning(at, &registry.path_of("url"), what, "use https");
     }
-    Some(SchemasSource { registry: Some(Registry { url, auth, ca, timeout, unknown_schema_wait }), folder })
+    Some(SchemasSource { registry: Some(Registry { urls, auth, ca, timeout, unknown_schema_wait }), folder })
+}
+
+/// One URL of the registry's list.
+fn registry_url(text: &str, registry: &Section<'_>, problems: &mut Problems) -> Option<Url> {
+    let (what, fix) = match Url::parse(text) {
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            ("the URL holds credentials".to_owned(), "write them under `basic`")
+        }
+        Ok(url) if !matches!(url.scheme(), "http" | "https") || !url.has_host() => {
+            ("the URL is neither http nor https".to_owned(), "write https://HOST:PORT, or a list of them with commas")
+        }
+        Ok(url) => return Some(url),
+        Err(error) => (format!("not a URL: {error}"), "write https://HOST:PORT, or a list of them with commas"),
+    };
+    registry.error("url", what, fix, problems);
+    None
 }
 
 fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Auth {

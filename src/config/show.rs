@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use url::Url;
+
 use super::property::Property;
 use super::secret::HIDDEN;
 use super::units::{show_bytes, show_duration};
@@ -105,7 +107,8 @@ impl Config {
         }
         writeln!(f, "schemas:")?;
         if let Some(registry) = &self.schemas.registry {
-            writeln!(f, "  registry:\n    url: {}", quoted(registry.url.as_str()))?;
+            let urls = registry.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(",");
+            writeln!(f, "  registry:\n    url: {}", quoted(&urls))?;
             match &registry.auth {
                 Auth::None => {}
                 Auth::Basic { user, .. } => {

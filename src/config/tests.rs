@@ -283,3 +283,16 @@ fn the_readmes_first_configuration_is_good() {
     let checked = parse(&text, &[]);
     assert_eq!(lines(&checked.problems), "");
 }
+
+#[test]
+fn a_registry_may_be_a_list_of_servers_each_of_which_is_checked() {
+    let of = |url: &str| format!("{LEAST}schemas: {{ registry: {{ url: '{url}' }} }}\n");
+    let config = good(&of("http://a:8081, https://b:8081/base"), &[]);
+    let urls: Vec<String> = config.schemas.registry.as_ref().unwrap().urls.iter().map(Url::to_string).collect();
+    assert_eq!(urls, ["http://a:8081/", "https://b:8081/base"]);
+    assert_eq!(good(&config.to_string(), &[]).to_string(), config.to_string());
+    for wrong in ["http://a:8081,", "http://a:8081,b:8081", "http://a,http://me:x@b", "http://a,ftp://b"] {
+        let found = bad(&of(wrong), &[]);
+        assert!(found.starts_with("ebbtide.yaml:4:29: error: schemas.registry.url: "), "{wrong}: {found}");
+    }
+}

@@ -30,7 +30,8 @@ fn servers(config: &Config) -> Vec<(&'static str, Url)> {
     let brokers = config.kafka.properties.get("bootstrap.servers").map_or("", Property::expose);
     let broker = |text: &str| Url::parse(&format!("kafka://{}", text.rsplit("://").next()?.trim())).ok();
     let mut found: Vec<(&str, Url)> = brokers.split(',').filter_map(broker).map(|url| (key, url)).collect();
-    found.extend(config.schemas.registry.iter().map(|registry| ("schemas.registry.url", registry.url.clone())));
+    let registries = config.schemas.registry.iter().flat_map(|registry| registry.urls.iter().cloned());
+    found.extend(registries.map(|url| ("schemas.registry.url", url)));
     let endpoint = config.store.endpoint.as_deref().and_then(|text| Url::parse(text).ok());
     found.extend(endpoint.map(|url| ("store.endpoint", url)));
     found

@@ -4,6 +4,7 @@
 //! strange body or a refused login are silence, to be waited out. No redirect is followed and no credential is ever formatted.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -74,7 +75,12 @@ pub struct Referenced(HashMap<(String, i64), Found>);
 /// The HTTP client of one registry. Holds its credentials, so it has no `Debug`.
 pub struct Client {
     http: reqwest::Client,
-    base: Url,
+    /// The base URLs of the registry's servers, at least one.
+    servers: Vec<Url>,
+    /// The place of the server that answered last.
+    preferred: AtomicUsize,
+    /// The most that one server may take while there are others to ask.
+    patience: Duration,
     auth: Auth,
 }
 
@@ -127,7 +133,9 @@ impl Client {
             }
         }
         let http = http.build().map_err(|error| WritersError::Client(innermost(&error)))?;
-        Ok(Self { http, base: config.url.clone(), auth: config.auth.clone() })
+        let servers = config.urls.clone();
+        let patience = config.timeout / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
+        Ok(Self { http, servers, preferred: AtomicUsize::new(0), patience, auth: config.auth.clone() })
     }
 
     /// Asks for `id`, and for all that its schema refers to and that is not in `referenced`; waits at most `within` for all of it.
@@ -199,13 +207,31 @@ impl Client {
         Ok(found)
     }
 
-    /// Sends one request. `None` if the registry says with one of the codes in `unknown` that there is nothing at `path`.
+    /// Asks one server after another, the one that answered last first. Errors with the last server's silence.
     async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
-        let mut url = self.base.clone();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut silence = (Silence::Busy, None);
+        for turn in 0..self.servers.len() {
+            let number = (first + turn) % self.servers.len();
+            match self.ask(&self.servers[number], path, unknown).await {
+                Ok(found) => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return Ok(found);
+                }
+                Err(none) => silence = none,
+            }
+        }
+        Err(silence)
+    }
+
+    /// Sends one request to one server. `None` if the registry says with one of the codes in `unknown` that there is nothing at
+    /// `path`.
+    async fn ask(&self, server: &Url, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
+        let mut url = server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let request = self.http.get(url);
+        let request = self.http.get(url).timeout(self.patience);
         let request = match &self.auth {
             Auth::None => request,
             Auth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),

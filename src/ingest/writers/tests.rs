@@ -1,6 +1,7 @@
 //! The sources of schemas against a registry that this file plays: right, wrong, slow, silent, and counted.
 
 mod references;
+mod servers;
 mod tls;
 mod waits;
 
@@ -147,7 +148,7 @@ fn policy() -> Policy {
 
 fn config(url: &str, auth: Auth) -> Config {
     Config {
-        url: url::Url::parse(url).unwrap(),
+        urls: url.split(',').map(|url| url::Url::parse(url).unwrap()).collect(),
         auth,
         ca: None,
         timeout: Duration::from_millis(500),
