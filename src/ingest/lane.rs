@@ -285,7 +285,7 @@ impl Lane {
     fn fetching(&self, on: bool) -> Result<(), Rejoin> {
         let mut list = TopicPartitionList::new();
         // A product or a partition that waits by itself is resumed by itself.
-        let waits = |owned: &Owned| owned.held.is_some() || self.works[owned.work].hold.paused;
+        let waits = |owned: &Owned| self.stays_paused(owned) || self.works[owned.work].hold.paused;
         for owned in self.owned.iter().filter(|owned| owned.live && !(on && waits(owned))) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
         }

@@ -61,10 +61,15 @@ impl Lane {
         }
     }
 
-    /// The partitions of a product; with `to_resume` without those that wait for a schema of their own.
+    /// Returns whether a partition is not to be fetched by itself: it waits for a schema of its own, or is refused.
+    pub(super) fn stays_paused(&self, owned: &Owned) -> bool {
+        owned.held.is_some() || self.refused.contains_key(&owned.partition)
+    }
+
+    /// The partitions of a product; with `to_resume` without those that stay paused by themselves.
     fn partitions_of(&self, index: usize, to_resume: bool) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        let wanted = |owned: &&Owned| owned.live && owned.work == index && !(to_resume && owned.held.is_some());
+        let wanted = |owned: &&Owned| owned.live && owned.work == index && !(to_resume && self.stays_paused(owned));
         for owned in self.owned.iter().filter(wanted) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
         }
