@@ -13,7 +13,10 @@ use super::report::counted;
 use super::{Outcome, Output, clock, json};
 use crate::app::upkeep;
 use crate::ids::ProductKey;
-use crate::store::{Audit, Leftovers, Overview, StoreError, Upkeep, ViewError, audit, leftovers, products, show};
+use crate::store::{
+    Audit, AuditedContents, Leftovers, Overview, StoreError, Upkeep, ViewError, audit, audit_contents, leftovers,
+    products, show,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -43,6 +46,9 @@ enum Command {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
+        /// Read every byte of the files too, and compare digests and page checksums.
+        #[arg(long)]
+        bytes: bool,
     },
 }
 
@@ -93,8 +99,11 @@ impl Args {
                 let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
                 if text { tell_overview(&seen, &left)? } else { json(&WithLeftovers { seen: &seen, leftovers: left }) }
             }
-            Command::Audit { product } => {
-                let found = runtime.block_on(audit(&root, product))?;
+            Command::Audit { product, bytes } => {
+                let found = match bytes {
+                    true => runtime.block_on(audit_contents(&root, product))?,
+                    false => runtime.block_on(audit(&root, product))?,
+                };
                 let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
                 let judged = Judged { holds: found.holds(), audit: &found };
                 let out = if text {
@@ -208,10 +217,25 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
     }
     writeln!(out, "  the table holds {} records in {} files, {} bytes", found.records, found.segments, found.bytes)?;
     leftover_lines(&mut out, left)?;
+    if let Some(contents) = &found.contents {
+        let AuditedContents { bytes, digests, pages, pages_without_checksum } = contents;
+        writeln!(out, "  read {bytes} bytes: {digests} files have a digest, {pages} pages a checksum")?;
+        if *pages_without_checksum > 0 {
+            writeln!(
+                out,
+                "  {pages_without_checksum} pages have no checksum: they were unpacked, no more can be known"
+            )?;
+        }
+    }
     for broken in &found.broken {
         writeln!(out, "  BROKEN: {broken}")?;
     }
-    writeln!(out, "{}", if found.holds() { "Everything holds." } else { "It does not hold." })?;
+    let verdict = match (found.holds(), found.contents) {
+        (false, _) => "It does not hold.",
+        (true, Some(_)) => "Everything holds.",
+        (true, None) => "Everything holds. The bytes of the files were not read: --bytes reads and checks them.",
+    };
+    writeln!(out, "{verdict}")?;
     Ok(out)
 }
 

@@ -12,18 +12,22 @@ pub enum StoreError {
     #[error("the store failed: {0}")]
     Object(#[from] object_store::Error),
     /// The Delta log could not be read or written.
-    #[error("the table's log failed: {0}")]
+    #[error("the table's log failed: {}", first_line(.0))]
     Delta(#[from] Box<DeltaTableError>),
     /// Another engine gave the table a protocol or a property that this version must not write to.
     #[error("the table asks for {0}, which this version must not write to")]
     Unsupported(String),
-    /// The log holds what no Delta log may hold.
-    #[error("the table's log is damaged at version {version}: {what}")]
+    /// A file of a table's log is missing, or holds what no Delta log may hold.
+    #[error("table {table}: {file} is damaged: {what}; {fix}")]
     Damaged {
-        /// The version whose entry it is.
-        version: u64,
-        /// What is wrong with it.
+        /// The table's product.
+        table: String,
+        /// The file, by its path in the table's folder.
+        file: String,
+        /// What is wrong with it; never a value of it.
         what: String,
+        /// What to do, in one sentence without a full stop.
+        fix: &'static str,
     },
     /// The control log lacks a control or holds what this version does not understand: an order may stand there.
     #[error(
@@ -38,6 +42,11 @@ pub enum StoreError {
     /// The caller asked for what cannot be right; nothing was tried.
     #[error("refused: {0}")]
     Refused(String),
+}
+
+/// The first line of what a library says: what follows is a backtrace of its own.
+fn first_line(error: &DeltaTableError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 impl From<DeltaTableError> for StoreError {

@@ -128,7 +128,14 @@ pub(super) async fn due_files(
     let newest = entries.max().unwrap_or(before).max(before);
     let named = checkpoint::named(log, &listed, newest.max(state.version)).await?;
     let named = Known::of(named);
-    let mut needless = needless(&listed, newest.min(state.evidence_at.unwrap_or(newest)), now, upkeep.keep_log);
+    // Those that could not be read just now are passed over.
+    let listed: Vec<LogFile> = listed.into_iter().filter(|file| !log.hides(&file.path)).collect();
+    let until = newest.min(state.evidence_at.unwrap_or(newest));
+    let mut needless = needless(&listed, until, now, upkeep.keep_log);
+    // What is before a checkpoint is needed as long as that cannot be read.
+    if !needless.is_empty() && !log.is_readable(&listed, until).await? {
+        needless.clear();
+    }
     needless.extend(staged(&listed, now, upkeep.keep_orphans));
     let (replaced, in_grace) = replaced(&data, &named, now, upkeep.readers_grace);
     let orphans = orphans(data, &named, now, upkeep.keep_orphans);

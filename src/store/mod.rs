@@ -25,6 +25,7 @@ mod spec;
 mod table;
 #[cfg(test)]
 pub mod testing;
+mod thrift;
 mod view;
 
 pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
@@ -51,7 +52,7 @@ pub use table::{
     TableControls, TakesForce, controls_of, raise_controls, take_force,
 };
 pub use view::{
-    Ahead, Audit, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview, Place, Sought,
-    Standing, State, Step, StoredTags, Story, ViewError, Wanted, audit, history, leftovers, newest_commit, products,
-    show, stored_columns, stored_tags, takes_in, why,
+    Ahead, Audit, AuditedContents, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview,
+    Place, Sought, Standing, State, Step, StoredTags, Story, ViewError, Wanted, audit, audit_contents, history,
+    leftovers, newest_commit, products, show, stored_columns, stored_tags, takes_in, why,
 };

@@ -83,7 +83,7 @@ fn an_audit_says_what_holds_and_fails_when_something_does_not() {
     Audit of table sms at version 3
       read 300 = stored 300 + expired 0 + dead letters 0 in 3 commits, 3 of them seen
       the table holds 300 records in 3 files, N bytes
-    Everything holds.
+    Everything holds. The bytes of the files were not read: --bytes reads and checks them.
     ");
     let folder = root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21/profile=0123456789ab");
     let file = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap();
@@ -96,6 +96,46 @@ fn an_audit_says_what_holds_and_fails_when_something_does_not() {
     let (code, json) = answer(&root, "audit sms --output json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["holds"], &json["broken"][0]["kind"]), (1, &false.into(), &"missing".into()));
+}
+
+#[test]
+fn audit_of_bytes_names_each_damaged_file_in_one_line() {
+    let (_folder, root) = filled();
+    let (code, text) = answer(&root, "audit sms --bytes");
+    assert!(code == 0 && text.ends_with("Everything holds.\n") && text.contains("3 files have a digest"), "{text}");
+    let folder = root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21/profile=0123456789ab");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for file in &files[..2] {
+        let mut bytes = std::fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 16].fill(0);
+        std::fs::write(file, bytes).unwrap();
+    }
+    let (code, text) = answer(&root, "audit sms --bytes");
+    assert_eq!(code, 1);
+    let broken: Vec<&str> = text.lines().filter(|line| line.contains("BROKEN")).collect();
+    assert_eq!(broken.len(), 2, "{text}");
+    for file in &files[..2] {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(broken.iter().any(|line| line.contains(name) && line.contains("restore it from a backup")), "{text}");
+    }
+    let (_, json) = answer(&root, "audit sms --bytes --output json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["holds"], &json["broken"][0]["kind"]), (&false.into(), &"contents".into()));
+}
+
+#[test]
+fn unreadable_log_is_one_line_with_table_and_file() {
+    for command in ["audit sms", "audit sms --bytes", "show sms"] {
+        let (_folder, root) = filled();
+        let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
+        std::fs::write(log.join("00000000000000000002.json"), "\u{1}\u{2}\u{3}").unwrap();
+        let (code, text) = answer(&root, command);
+        assert_eq!(code, 1);
+        assert!(text.starts_with("table sms: _delta_log/00000000000000000002.json is damaged: "), "{command}: {text}");
+        assert!(text.lines().count() == 1 && text.contains("restore the file"), "{command}: {text}");
+    }
 }
 
 #[test]
@@ -117,7 +157,7 @@ fn an_audit_tells_what_rewrites_ended() {
       of those stored, 20 were removed and 0 suppressed: 280 are left
       the table holds 280 records in 2 files, N bytes
       UNDELETED 2 files should be deleted and still exist, the first since 2026-09-21T15:13:20Z; `ebbtide sweep` deletes or says why not
-    Everything holds.
+    Everything holds. The bytes of the files were not read: --bytes reads and checks them.
     ");
     let (_, json) = answer(&root, "audit sms --output json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -59,8 +59,7 @@ impl SegmentIndex {
         self.read_on().await?;
         if !still_has(&self.log, self.version).await? {
             let newest = files::newest(&files::list(&self.log).await?).filter(|newest| *newest >= self.version);
-            let what = || "the log that went further is gone".to_owned();
-            let newest = newest.ok_or_else(|| StoreError::Damaged { version: self.version, what: what() })?;
+            let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
             self.begin(newest).await?;
             self.read_on().await?;
         }

@@ -146,6 +146,7 @@ fn many(count: usize) -> impl Iterator<Item = Added> {
             ],
             stats: Some(stats),
             data_change: true,
+            xxh64: None,
         }
     })
 }

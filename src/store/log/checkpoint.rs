@@ -18,7 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
-use super::files::{self, LogFile};
+use super::files::{self, Checkpoint, LogFile};
 use super::{Added, Entry, Log, read_entry};
 use crate::store::error::StoreError;
 use crate::store::source::Source;
@@ -70,7 +70,7 @@ pub async fn named(log: &Log, listed: &[LogFile], version: u64) -> Result<Named,
 }
 
 /// The active files at the newest checkpoint up to `version`, each given to `take` with `so_far`, and the entries after it.
-pub async fn files<T: Send + 'static>(
+pub async fn files<T: Clone + Send + 'static>(
     log: &Log,
     listed: &[LogFile],
     version: u64,
@@ -81,47 +81,92 @@ pub async fn files<T: Send + 'static>(
     replay(log, listed, asked, so_far, move |batch, so_far| adds::take(batch, &mut |added| take(so_far, added))).await
 }
 
+/// The XXH64 of each active file at `version` whose `add` action has one, by its path as it is written in the log.
+pub async fn digests(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, u64>, StoreError> {
+    let asked = Asked { version, columns: &["add.path", "add.tags"] };
+    let take = |added: &Added, digests: &mut HashMap<String, u64>| {
+        digests.extend(added.xxh64.map(|digest| (added.path.clone(), digest)));
+    };
+    let (mut digests, tail) = replay(log, listed, asked, HashMap::new(), move |batch, digests| {
+        adds::take(batch, &mut |added| take(added, digests));
+    })
+    .await?;
+    for entry in tail {
+        for path in &entry.removed {
+            digests.remove(path);
+        }
+        entry.added.iter().for_each(|added| take(added, &mut digests));
+    }
+    Ok(digests)
+}
+
 /// What is read: those columns of the newest checkpoint up to that version, and the entries from there to it.
 struct Asked {
     version: u64,
     columns: &'static [&'static str],
 }
 
-/// Folds the batches of the newest checkpoint into `so_far`, one at a time, and gives the entries after it.
-async fn replay<T: Send + 'static>(
+/// Folds the batches of the newest checkpoint that can be read into `so_far`, one at a time, and gives the entries after it.
+async fn replay<T: Clone + Send + 'static>(
     log: &Log,
     listed: &[LogFile],
     asked: Asked,
-    mut so_far: T,
+    so_far: T,
     take: impl Fn(&RecordBatch, &mut T) + Copy + Send + 'static,
 ) -> Result<(T, Vec<Entry>), StoreError> {
-    let (mut next, mut entries) = (0, Vec::new());
-    if let Some(checkpoint) = files::newest_checkpoint(listed, asked.version) {
-        next = checkpoint.version + 1;
-        for file in &checkpoint.files {
-            if file.as_ref().ends_with(".json") {
-                let bytes = log.object_store(None).get(file).await?.bytes().await?;
-                entries.push(Entry::parse(checkpoint.version, &bytes)?);
-                continue;
+    let mut unreadable: Option<StoreError> = None;
+    let (folded, mut entries, next) = loop {
+        let shown: Vec<LogFile> = listed.iter().filter(|file| !log.hides(&file.path)).cloned().collect();
+        let Some(checkpoint) = files::newest_checkpoint(&shown, asked.version) else {
+            break (so_far, Vec::new(), 0);
+        };
+        match fold_checkpoint(log, &checkpoint, asked.columns, so_far.clone(), take).await {
+            Ok((folded, entries)) => break (folded, entries, checkpoint.version + 1),
+            Err(error @ StoreError::Damaged { .. }) => {
+                log.hide(&checkpoint, &error);
+                unreadable = unreadable.or(Some(error));
             }
-            let damaged = |error: ParquetError| StoreError::Damaged {
-                version: checkpoint.version,
-                what: format!("its checkpoint: {error}"),
-            };
-            so_far = read(log, file, asked.columns, move |batch, so_far| take(batch, so_far), so_far)
-                .await?
-                .map_err(damaged)?;
+            Err(error) => return Err(error),
         }
-    }
-    let entry = async |version| {
-        let missing = StoreError::Damaged { version, what: "the entry is missing".to_owned() };
-        read_entry(log, version).await?.ok_or(missing)
+    };
+    let entry = async |version| match read_entry(log, version).await {
+        Ok(Some(entry)) => Ok(entry),
+        Ok(None) => Err(log.damaged_entry(version, "it is missing".to_owned())),
+        Err(error) => Err(error),
     };
     let mut behind = pin!(stream::iter(next..=asked.version).map(entry).buffered(ENTRIES_AT_ONCE));
     while let Some(entry) = behind.next().await {
-        entries.push(entry?);
+        // Where the entries before a checkpoint are cleaned away it is the checkpoint that is to be restored.
+        entries.push(entry.map_err(|error| unreadable.take().unwrap_or(error))?);
+    }
+    Ok((folded, entries))
+}
+
+/// Folds the batches of one checkpoint into `so_far`; the entries are those of a checkpoint that is written as one.
+async fn fold_checkpoint<T: Send + 'static>(
+    log: &Log,
+    checkpoint: &Checkpoint,
+    columns: &'static [&'static str],
+    mut so_far: T,
+    take: impl Fn(&RecordBatch, &mut T) + Copy + Send + 'static,
+) -> Result<(T, Vec<Entry>), StoreError> {
+    let mut entries = Vec::new();
+    for file in &checkpoint.files {
+        let damaged = |what: String| log.damaged_checkpoint(file, what);
+        if file.as_ref().ends_with(".json") {
+            let bytes = log.object_store(None).get(file).await?.bytes().await?;
+            entries.push(Entry::parse(checkpoint.version, &bytes).map_err(damaged)?);
+            continue;
+        }
+        let read = read(log, file, columns, move |batch, so_far| take(batch, so_far), so_far).await?;
+        so_far = read.map_err(|error| damaged(error.to_string()))?;
     }
     Ok((so_far, entries))
+}
+
+/// Reads a whole checkpoint. Errors if any part of it cannot be read.
+pub async fn check(log: &Log, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+    fold_checkpoint(log, checkpoint, &[], (), |_, ()| {}).await.map(drop)
 }
 
 async fn read<T: Send + 'static>(
@@ -148,7 +193,11 @@ fn fold<T>(
     // By its Parquet types alone: another engine's hint at wider ones would hide what stands there.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    // No column named: all of them.
+    let mask = match columns {
+        [] => ProjectionMask::all(),
+        some => ProjectionMask::columns(builder.parquet_schema(), some.iter().copied()),
+    };
     for batch in builder.with_projection(mask).build()? {
         take(&batch?, &mut so_far);
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use deltalake_core::kernel::{Metadata, Protocol};
 use serde::Deserialize;
 
-use crate::store::error::StoreError;
+use super::XXH64;
 use crate::store::evidence::Evidence;
 
 /// What one commit says, as far as a writer needs it.
@@ -43,6 +43,8 @@ pub struct Added {
     pub stats: Option<String>,
     /// False where its rows stood in the table before.
     pub data_change: bool,
+    /// The XXH64 of its bytes, where the log has it.
+    pub xxh64: Option<u64>,
 }
 
 impl Added {
@@ -92,6 +94,7 @@ struct Add {
     partition_values: HashMap<String, Option<String>>,
     stats: Option<String>,
     data_change: bool,
+    tags: Option<HashMap<String, Option<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +110,11 @@ struct Rows {
     num_records: Option<u64>,
 }
 
+/// The digest that a tag says.
+pub fn digest(tag: &str) -> Option<u64> {
+    u64::from_str_radix(tag, 16).ok()
+}
+
 impl Entry {
     /// The rows that another engine's commit added, where it told them; 0 for a commit of ours.
     pub fn foreign_rows(&self) -> u64 {
@@ -116,8 +124,8 @@ impl Entry {
         self.added.iter().filter(|file| file.data_change).filter_map(Added::rows).sum()
     }
 
-    /// Parses an entry. Errors on what is not JSON or not of the protocol's form, never quoting it.
-    pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, StoreError> {
+    /// Parses an entry. Errors with what is wrong where it is not JSON or not of the protocol's form, never quoting it.
+    pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, String> {
         let mut entry = Entry {
             version,
             evidence: None,
@@ -128,12 +136,13 @@ impl Entry {
             removed: Vec::new(),
             removed_at: None,
         };
-        let damaged = |error: serde_json::Error| StoreError::Damaged {
-            version,
-            what: format!("line {} column {} is no action of the protocol", error.line(), error.column()),
+        let damaged = |error: serde_json::Error| {
+            format!("line {} column {} is not an action of the protocol", error.line(), error.column())
         };
+        let mut empty = true;
         for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line>() {
             let line = line.map_err(damaged)?;
+            empty = false;
             let evidence = line.commit_info.and_then(|info| info.ebbtide);
             entry.evidence = entry.evidence.or(evidence.and_then(|value| serde_json::from_value(value).ok()));
             entry.txns.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
@@ -145,10 +154,12 @@ impl Entry {
                 partition_values: add.partition_values.into_iter().collect(),
                 stats: add.stats,
                 data_change: add.data_change,
+                xxh64: add.tags.as_ref().and_then(|tags| digest(tags.get(XXH64)?.as_deref()?)),
             }));
             entry.removed_at = entry.removed_at.max(line.remove.as_ref().and_then(|remove| remove.deletion_timestamp));
             entry.removed.extend(line.remove.map(|remove| remove.path));
         }
-        Ok(entry)
+        // Every engine says at least who committed.
+        if empty { Err("it holds no action".to_owned()) } else { Ok(entry) }
     }
 }

@@ -115,19 +115,25 @@ pub fn newest(files: &[LogFile]) -> Option<u64> {
 
 /// The newest whole checkpoint up to `version`.
 pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
+    // Several whole ones of one version say the same: the one of fewest parts will do.
+    let whole = checkpoints(files).into_iter().filter(|checkpoint| checkpoint.version <= version);
+    whole.max_by_key(|checkpoint| (checkpoint.version, std::cmp::Reverse(checkpoint.files.len())))
+}
+
+/// Every whole checkpoint, with one file of each of its parts.
+pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();
     for file in files {
         if let LogKind::Checkpoint(of, count) = file.kind {
             parts.entry((of, count)).or_default().push(file.path.clone());
         }
     }
-    // Several whole ones of one version say the same: the one of fewest parts will do, and of each part one file.
-    let whole = parts.into_iter().filter(|((of, count), files)| *of <= version && *count > 0 && files.len() >= *count);
-    let newest = whole.max_by_key(|((of, count), _)| (*of, std::cmp::Reverse(*count)));
-    newest.map(|((version, count), mut files)| {
+    let whole = parts.into_iter().filter(|((_, count), files)| *count > 0 && files.len() >= *count);
+    let checkpoint = |((version, count), mut files): ((u64, usize), Vec<Path>)| {
         files.truncate(count);
         Checkpoint { version, files }
-    })
+    };
+    whole.map(checkpoint).collect()
 }
 
 /// A path with its `%xx` undone; `None` if that is no text.

@@ -3,22 +3,27 @@
 //! Promises to understand what any engine may have written, or to say that it does not. Reading on costs what is new.
 
 pub mod checkpoint;
+mod damage;
 mod entry;
 mod escaped;
 pub mod files;
+mod hiding;
 mod recent;
 mod state;
 
 pub use entry::{Added, Entry};
+use hiding::{Hidden, HidingStore};
 pub use recent::Recent;
 pub use state::LogState;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectMeta, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use self::escaped::EscapedListings;
 use super::error::StoreError;
@@ -33,6 +38,9 @@ pub const POLICY_APP: &str = "policy";
 
 /// The `txn` app id of the notices that all tags of the table tell of: its version is that of the newest of them.
 pub const NOTICES_APP: &str = "notices";
+
+/// The tag of an added file that has the XXH64 of its bytes, in 16 hexadecimal digits.
+pub const XXH64: &str = "ebbtide.xxh64";
 
 /// The `txn` app id of a topic partition: its version is the next offset to read.
 pub fn app_id(partition: &TopicPartition) -> String {
@@ -55,20 +63,28 @@ pub fn topic_app_id(partition: &TopicPartition) -> String {
 pub struct Log {
     product: ProductKey,
     store: LogStoreRef,
+    /// The table's folder, in the root's store.
+    at: Path,
     recent: Arc<Recent>,
+    /// The checkpoints that cannot be read, which every reader of this log passes over.
+    hidden: Hidden,
+    /// The version of the checkpoint that was read whole last; the greatest number before that.
+    readable: Arc<AtomicU64>,
 }
 
 impl Log {
     /// That of a product's table, through the root's own store, which makes durable what it puts.
     pub fn of(root: &Root, product: &ProductKey) -> Log {
         let (path, url) = root.table(product);
-        let mut whole = Arc::clone(root.store());
+        let (hidden, readable) = (Hidden::default(), Arc::new(AtomicU64::new(u64::MAX)));
+        let shown: Arc<dyn ObjectStore> = Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
+        let mut whole = Arc::clone(&shown);
         if path.as_ref().contains('%') {
             whole = Arc::new(EscapedListings(whole));
         }
-        let table = Arc::new(PrefixStore::new(Arc::clone(root.store()), path));
+        let table = Arc::new(PrefixStore::new(shown, path.clone()));
         let store = default_logstore(table, whole, &url, &StorageConfig::default());
-        Log { product: product.clone(), store, recent: Arc::clone(root.recent()) }
+        Log { product: product.clone(), store, at: path, recent: Arc::clone(root.recent()), hidden, readable }
     }
 }
 
@@ -110,7 +126,7 @@ pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, S
 /// One entry of the log; `None` if there is none of that version.
 pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreError> {
     match log.read_commit_entry(version).await? {
-        Some(bytes) => Ok(Some(Entry::parse(version, &bytes)?)),
+        Some(bytes) => Ok(Some(log.parse(version, &bytes)?)),
         None => Ok(None),
     }
 }
@@ -123,7 +139,7 @@ pub async fn next_entry(log: &Log, version: u64) -> Result<Option<Arc<Entry>>, S
         return Ok(Some(known));
     }
     let Some(bytes) = log.read_commit_entry(version).await? else { return Ok(None) };
-    let entry = Arc::new(Entry::parse(version, &bytes)?);
+    let entry = Arc::new(log.parse(version, &bytes)?);
     log.recent.keep(key, Arc::clone(&entry), bytes.len());
     Ok(Some(entry))
 }

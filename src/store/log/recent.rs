@@ -58,7 +58,7 @@ mod tests {
     fn what_was_kept_first_goes_first_and_memory_is_bounded() {
         let recent = Recent::default();
         let sms: ProductKey = "sms".parse().unwrap();
-        let entry = Arc::new(Entry::parse(0, &bytes::Bytes::new()).unwrap());
+        let entry = Arc::new(Entry::parse(0, &bytes::Bytes::from_static(b"{}")).unwrap());
         for version in 0..10 {
             recent.keep((sms.clone(), version), Arc::clone(&entry), MOST / 4);
             recent.keep((sms.clone(), version), Arc::clone(&entry), MOST / 4);

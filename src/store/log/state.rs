@@ -63,6 +63,29 @@ async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     }
 }
 
+/// The same, without the newest checkpoints that cannot be read. Errors with the file that is to blame, where one is found.
+async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
+    let mut unreadable: Option<StoreError> = None;
+    loop {
+        let error = match newest_snapshot(log).await {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(error) => error,
+        };
+        let listed = files::list(log).await?;
+        let checkpoint = files::newest_checkpoint(&listed, u64::MAX);
+        if let Some(checkpoint) = &checkpoint
+            && let Err(damaged @ StoreError::Damaged { .. }) = checkpoint::check(log, checkpoint).await
+        {
+            log.hide(checkpoint, &damaged);
+            unreadable = unreadable.or(Some(damaged));
+            continue;
+        }
+        // A checkpoint that is to be restored goes before entries that are missing because it stood for them.
+        let entry = log.first_damaged(&listed, checkpoint.map_or(0, |checkpoint| checkpoint.version + 1)).await?;
+        return Err(unreadable.or(entry).unwrap_or(error));
+    }
+}
+
 impl LogState {
     /// The newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
     pub async fn load(log: &Log) -> Result<Option<LogState>, StoreError> {
@@ -75,7 +98,7 @@ impl LogState {
         if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
             return Ok(None);
         }
-        let snapshot = newest_snapshot(log).await?;
+        let snapshot = readable_snapshot(log).await?;
         let version = snapshot.version();
         let Last { evidence, foreign } = last_evidence(log, version).await?;
         let told = evidence.as_ref().map(|(_, evidence)| evidence.totals);
@@ -101,8 +124,7 @@ impl LogState {
         let file = entry_file(log, self.version).await?;
         if file.is_none() {
             let newest = Self::load(log).await?.filter(|newest| newest.version >= self.version);
-            let what = || "the log that went further is gone".to_owned();
-            *self = newest.ok_or_else(|| StoreError::Damaged { version: self.version, what: what() })?;
+            *self = newest.ok_or_else(|| log.cut_short(self.version))?;
         }
         self.supported()?;
         Ok(file)
@@ -139,15 +161,17 @@ impl LogState {
     /// The names of the table's columns.
     pub fn columns(&self) -> Result<Vec<String>, StoreError> {
         let schema = self.metadata.parse_schema();
-        let damaged = |_| StoreError::Damaged { version: self.version, what: "the schema is none".to_owned() };
-        Ok(schema.map_err(damaged)?.fields().map(|field| field.name().clone()).collect())
+        Ok(schema
+            .map_err(|error| StoreError::Delta(Box::new(error.into())))?
+            .fields()
+            .map(|field| field.name().clone())
+            .collect())
     }
 
     /// The unit of the table's buckets, by the type of their column; `None` where it is neither a day nor an hour.
     pub fn bucket_unit(&self) -> Result<Option<BucketUnit>, StoreError> {
         let schema = self.metadata.parse_schema();
-        let damaged = |_| StoreError::Damaged { version: self.version, what: "the schema is none".to_owned() };
-        let schema = schema.map_err(damaged)?;
+        let schema = schema.map_err(|error| StoreError::Delta(Box::new(error.into())))?;
         Ok(schema.field("bucket").and_then(|field| match field.data_type() {
             DataType::Primitive(PrimitiveType::Date) => Some(BucketUnit::Day),
             DataType::Primitive(PrimitiveType::Timestamp) => Some(BucketUnit::Hour),

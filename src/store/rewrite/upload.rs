@@ -3,6 +3,7 @@
 //! Promises that the file is durable, folder and all, once it is finished, and that what is not finished is taken away or,
 //! after a crash, an orphan for the janitor. No reader sees it before the commit that adds it.
 
+use std::hash::Hasher;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use twox_hash::XxHash64;
 
 use super::RewriteError;
 use crate::store::error::StoreError;
@@ -30,6 +32,7 @@ pub struct Parts {
     sender: Option<Sender<Message>>,
     part: Vec<u8>,
     size: u64,
+    hash: XxHash64,
 }
 
 /// The file that the parts make, still being written.
@@ -40,7 +43,7 @@ pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(Parts, Up
     let upload = store.put_multipart(&Path::from(path)).await.map_err(StoreError::from)?;
     let (sender, receiver) = channel(1);
     let written = tokio::spawn(write(upload, receiver));
-    Ok((Parts { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), size: 0 }, Upload(written)))
+    Ok((Parts { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), ..Parts::default() }, Upload(written)))
 }
 
 /// Whether the file is whole; if not, nothing of it is left.
@@ -94,6 +97,7 @@ impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let take = bytes.len().min(PART_BYTES - self.part.len());
         self.part.extend_from_slice(&bytes[..take]);
+        self.hash.write(&bytes[..take]);
         if self.part.len() == PART_BYTES {
             self.send_part()?;
         }
@@ -105,7 +109,11 @@ impl Write for Parts {
     }
 }
 
-impl Sink for Parts {}
+impl Sink for Parts {
+    fn xxh64(&self) -> u64 {
+        self.hash.finish()
+    }
+}
 
 impl Upload {
     /// Waits until the file is durable. `Ok(false)` if its parts were dropped before the last: then nothing of it is left.

@@ -3,6 +3,7 @@
 //! Promises that columns of a category can later be left out by copying the others' bytes: a category's values, min/max,
 //! bloom filter and page index stand in its own column chunks alone, and the footer names no value.
 
+mod checksum;
 mod encode;
 mod nulls;
 mod rows;
@@ -10,6 +11,7 @@ mod runs;
 mod stats;
 mod writer;
 
+pub(super) use checksum::{Checksum, page_checksum};
 pub(super) use encode::{Expected, tell_order, told_order};
 pub(super) use nulls::nulls;
 pub(super) use rows::{RowWriter, Sink};
@@ -70,6 +72,8 @@ pub(super) struct Contents {
     pub(super) rows: u64,
     /// What the log may tell of it.
     pub(super) stats: String,
+    /// The XXH64 of all of its bytes.
+    pub(super) xxh64: u64,
 }
 
 /// Where a segment belongs in its table, and what it is there.

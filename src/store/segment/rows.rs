@@ -15,6 +15,7 @@ use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use twox_hash::XxHash64;
 
 use super::encode::{Expected, ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
 use super::runs::{self, Constant, Runs};
@@ -32,9 +33,16 @@ const FEED_ROWS: usize = 4096;
 const WHOLE_ROWS: usize = 512;
 
 /// Where a file's bytes go: memory, or the store.
-pub trait Sink: Write + Send + Default {}
+pub trait Sink: Write + Send + Default {
+    /// The XXH64 of all bytes so far.
+    fn xxh64(&self) -> u64;
+}
 
-impl Sink for Vec<u8> {}
+impl Sink for Vec<u8> {
+    fn xxh64(&self) -> u64 {
+        XxHash64::oneshot(0, self)
+    }
+}
 
 /// Encodes one file.
 pub struct RowWriter<S: Sink> {
@@ -158,7 +166,7 @@ impl<S: Sink> RowWriter<S> {
             .collect();
         let stats = stats::stats(&self.spec, &metadata);
         failpoint::reach("segment-encoded");
-        Ok((Contents { columns, rows: self.rows, stats }, sink))
+        Ok((Contents { columns, rows: self.rows, stats, xxh64: sink.xxh64() }, sink))
     }
 
     /// The columns that need no encoder, in the order of the file: behind all others.

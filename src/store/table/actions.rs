@@ -13,7 +13,7 @@ use super::{Advance, IngestCommit, Table};
 use crate::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 use crate::store::error::StoreError;
 use crate::store::evidence::Evidence;
-use crate::store::log::{Entry, app_id, topic_app_id};
+use crate::store::log::{Entry, XXH64, app_id, topic_app_id};
 use crate::store::segment::Segment;
 
 impl Table {
@@ -140,6 +140,7 @@ fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
         modification_time: at,
         data_change,
         stats: Some(segment.contents.stats.clone()),
+        tags: Some([(XXH64.to_owned(), Some(format!("{:016x}", segment.contents.xxh64)))].into()),
         ..Add::default()
     }
 }

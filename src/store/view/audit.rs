@@ -5,8 +5,12 @@
 //! gone it begins at the running totals of the oldest that is left.
 
 mod books;
+mod contents;
+
+use std::collections::HashMap;
 
 use books::Books;
+use contents::{CheckedContents, check_contents};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -17,13 +21,15 @@ use crate::ids::{Offset, ProductKey};
 use crate::store::error::StoreError;
 use crate::store::evidence::Totals;
 use crate::store::log::files::{self, LogKind};
-use crate::store::log::{partition_of, read_entry};
+use crate::store::log::{checkpoint, partition_of, read_entry};
 use crate::store::rewrite::count_cells;
 use crate::store::root::Root;
 use crate::store::segment::cell_records;
 
 /// How many files are looked for at once.
 const LOOKING: usize = 16;
+/// How many files are read at once.
+const READING: usize = 4;
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,9 +54,28 @@ pub struct Audit {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// What was read of the files themselves, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contents: Option<AuditedContents>,
     /// Everything that does not hold.
     pub broken: Vec<Break>,
 }
+
+/// What was read of the files themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct AuditedContents {
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Files of which the log has a digest, which was compared.
+    pub digests: u64,
+    /// Pages whose checksum was compared.
+    pub pages: u64,
+    /// Pages without a checksum, which were unpacked: of other engines, or of a version before checksums.
+    pub pages_without_checksum: u64,
+}
+
+/// What to do about a damaged file.
+const RESTORE: &str = "restore it from a backup or a copy of the table";
 
 /// One thing that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -157,13 +182,13 @@ pub enum Break {
         records: u64,
     },
     /// A file that the table lists is not there.
-    #[error("file {path} is missing")]
+    #[error("file {path} is missing; {RESTORE}")]
     Missing {
         /// Its path in the table's folder.
         path: String,
     },
     /// A file has another size than the table says.
-    #[error("file {path} has {found} bytes, and the table says {listed}")]
+    #[error("file {path} has {found} bytes, and the table says {listed}; {RESTORE}")]
     Size {
         /// Its path in the table's folder.
         path: String,
@@ -183,12 +208,26 @@ pub enum Break {
         found: u64,
     },
     /// The cells of a file cannot be counted.
-    #[error("the cells of file {path} cannot be counted: {why}")]
+    #[error("the cells of file {path} cannot be counted: {why}; {RESTORE}")]
     Unreadable {
         /// Its path in the table's folder.
         path: String,
         /// Why.
         why: String,
+    },
+    /// The bytes of a file are not those that were written.
+    #[error("file {path} is damaged: {why}; {RESTORE}")]
+    Contents {
+        /// Its path in the table's folder.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// An entry or a checkpoint of the log cannot be read. Another checkpoint is used in its place.
+    #[error("{what}")]
+    Log {
+        /// The file, what is wrong with it and what to do.
+        what: String,
     },
     /// A file's rows are not told in the log.
     #[error("the log does not tell how many rows file {path} has")]
@@ -212,9 +251,12 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
     let mut books = Books::default();
     let oldest = oldest_entry(&view).await?;
     for version in oldest..=view.state.version {
-        // Cleaned away since it was listed: its totals are in those that follow.
-        if let Some(entry) = read_entry(&view.log, version).await? {
-            books.enter(&entry);
+        match read_entry(&view.log, version).await {
+            Ok(Some(entry)) => books.enter(&entry),
+            // Cleaned away since it was listed: its totals are in those that follow.
+            Ok(None) => {}
+            Err(error @ StoreError::Damaged { .. }) => books.skip(error.to_string()),
+            Err(error) => return Err(error.into()),
         }
     }
     let mut audit = Audit {
@@ -229,8 +271,10 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         records: 0,
         segments: 0,
         bytes: 0,
+        contents: None,
         broken: std::mem::take(&mut books.broken),
     };
+    check_checkpoints(&view, &mut audit).await?;
     for (partition, told) in &books.ends {
         let stored = view.state.txns().find(|(app, _)| partition_of(app).as_ref() == Some(partition));
         let stored = Offset(stored.map_or(-1, |(_, version)| version));
@@ -244,6 +288,50 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         audit.broken.push(Break::Conservation { kept, records: audit.records });
     }
     Ok(audit)
+}
+
+/// Audits a product's table as [`audit`] does, and reads every byte of its files.
+pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
+    let mut audit = audit(root, product).await?;
+    let view = View::open(root, product).await?;
+    let listed = files::list(&view.log).await?;
+    let digests = checkpoint::digests(&view.log, &listed, view.state.version).await?;
+    let decoded = |(path, digest): (String, u64)| (files::decode(&path).unwrap_or(path), digest);
+    let digests: HashMap<String, u64> = digests.into_iter().map(decoded).collect();
+    let store = view.log.object_store(None);
+    let checked = view.files().map(|file| {
+        let (store, digests) = (store.clone(), &digests);
+        async move {
+            let file = file?;
+            let checked = check_contents(&store, &file.path, digests.get(&file.path).copied()).await?;
+            Ok::<_, StoreError>((file.path, checked))
+        }
+    });
+    let (mut sums, mut checked) = (AuditedContents::default(), std::pin::pin!(checked.buffer_unordered(READING)));
+    while let Some((path, checked)) = checked.try_next().await? {
+        // One that is missing is named by the audit already.
+        let Some(CheckedContents { bytes, pages, without_checksum, has_digest, wrong }) = checked else { continue };
+        sums.bytes += bytes;
+        sums.pages += pages;
+        sums.pages_without_checksum += without_checksum;
+        sums.digests += u64::from(has_digest);
+        audit.broken.extend(wrong.map(|why| Break::Contents { path, why }));
+    }
+    audit.contents = Some(sums);
+    Ok(audit)
+}
+
+/// Reads every checkpoint of the table, and names those that cannot be read.
+async fn check_checkpoints(view: &View, audit: &mut Audit) -> Result<(), StoreError> {
+    for checkpoint in files::checkpoints(&files::list(&view.log).await?) {
+        match checkpoint::check(&view.log, &checkpoint).await {
+            Ok(()) => {}
+            Err(error @ StoreError::Damaged { .. }) => audit.broken.push(Break::Log { what: error.to_string() }),
+            Err(error) => return Err(error),
+        }
+    }
+    audit.broken.extend(view.log.passed_over().into_iter().map(|what| Break::Log { what }));
+    Ok(())
 }
 
 /// The oldest version from which every entry up to the newest is there.
@@ -300,3 +388,6 @@ async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ mod show;
 mod tagged;
 mod why;
 
-pub use audit::{Audit, Break, audit};
+pub use audit::{Audit, AuditedContents, Break, audit, audit_contents};
 pub use history::{Happened, Happening, History, Wanted, history};
 pub use leftovers::{Leftovers, leftovers, newest_commit};
 pub use show::{Ahead, NextOffset, Overview, show};
@@ -26,7 +26,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::StoreError;
-use super::log::{Log, LogState};
+use super::log::{Log, LogState, files};
 use super::rewrite::RewriteError;
 use super::root::Root;
 use super::segment::cell_records;
@@ -117,6 +117,8 @@ impl View {
     async fn open(root: &Root, product: &ProductKey) -> Result<View, ViewError> {
         let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
         let log = Log::of(root, product);
+        // The kernel lists files lazily: a checkpoint that cannot be read is to be passed over before it begins.
+        log.is_readable(&files::list(&log).await?, u64::MAX).await?;
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
         Ok(View { log, state, snapshot })
     }

@@ -5,7 +5,8 @@
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
 
-use crate::store::log::Added;
+use crate::store::log::entry::digest;
+use crate::store::log::{Added, XXH64};
 
 /// Gives each `add` action of the batch to `give`. What a checkpoint may not lack and lacks is passed over.
 pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
@@ -15,6 +16,7 @@ pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
     let stats = text("stats");
     let sizes = adds.column_by_name("size").and_then(|column| column.as_primitive_opt::<Int64Type>());
     let partitions = adds.column_by_name("partitionValues").and_then(|column: &ArrayRef| column.as_map_opt());
+    let tags = adds.column_by_name("tags").and_then(|column: &ArrayRef| column.as_map_opt());
     for row in (0..adds.len()).filter(|row| adds.is_valid(*row) && paths.is_valid(*row)) {
         let size = sizes.filter(|sizes| sizes.is_valid(row)).map_or(0, |sizes| sizes.value(row));
         give(&Added {
@@ -23,8 +25,14 @@ pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
             partition_values: partitions.map(|partitions| pairs(partitions, row)).unwrap_or_default(),
             stats: stats.and_then(|stats| value(stats, row)),
             data_change: false,
+            xxh64: tags.map(|tags| pairs(tags, row)).and_then(|tags| digest(tag(&tags)?)),
         });
     }
+}
+
+/// The tag that has a file's digest.
+fn tag(tags: &[(String, Option<String>)]) -> Option<&str> {
+    tags.iter().find(|(key, _)| key == XXH64)?.1.as_deref()
 }
 
 /// The key-value pairs of one row of a map of texts.

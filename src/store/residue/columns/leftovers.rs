@@ -19,8 +19,8 @@ use super::chunk::pages;
 use super::guarded;
 use super::kind::Kind;
 use super::regions::Regions;
-use super::thrift::is_structs;
 use crate::store::source::Source;
+use crate::store::thrift::is_structs;
 
 /// The most bytes between columns that are taken for metadata.
 const MOST_METADATA: u64 = 1 << 20;

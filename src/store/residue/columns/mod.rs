@@ -10,7 +10,6 @@ mod footer;
 mod kind;
 mod leftovers;
 mod regions;
-mod thrift;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

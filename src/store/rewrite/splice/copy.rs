@@ -22,7 +22,7 @@ use super::{Due, Layout, metadata};
 use crate::failpoint;
 use crate::ids::Category;
 use crate::store::error::StoreError;
-use crate::store::segment::{Contents, Runs, chunk_of_runs, nulls, stats, tell_order};
+use crate::store::segment::{Contents, Runs, Sink, chunk_of_runs, nulls, stats, tell_order};
 use crate::store::source::{Chunks, Source};
 use crate::store::spec::TableSpec;
 
@@ -79,10 +79,12 @@ pub fn copy(
         }
     }
     let metadata = file.finish().map_err(failed)?;
-    let size = std::mem::take(file.inner_mut()).finish().map_err(StoreError::from)?;
+    let parts = std::mem::take(file.inner_mut());
+    let xxh64 = parts.xxh64();
+    let size = parts.finish().map_err(StoreError::from)?;
     failpoint::reach("segment-encoded");
     let columns: BTreeSet<String> = layout.fields.iter().map(|field| field.name().to_owned()).collect();
-    Ok((Contents { columns, rows, stats: stats(spec, &metadata) }, size, copied))
+    Ok((Contents { columns, rows, stats: stats(spec, &metadata), xxh64 }, size, copied))
 }
 
 /// A segment that is copied from.

@@ -67,6 +67,14 @@ impl Books {
         }
     }
 
+    /// Passes over an entry that cannot be read: what follows begins new sums.
+    pub(super) fn skip(&mut self, what: String) {
+        self.totals = None;
+        self.ends.clear();
+        self.files.clear();
+        self.broken.push(Break::Log { what });
+    }
+
     fn balance(&mut self, version: u64, evidence: &Evidence, rows: u64) {
         if !evidence.conserves() {
             let accounted = evidence.accounted();

@@ -1,6 +1,7 @@
-//! Whether bytes are nothing but Thrift structs, as some writers repeat a column's metadata behind its pages.
+//! Structs in Thrift's compact form: how long one is, and whether bytes are nothing but such, as some writers repeat a column's
+//! metadata after its pages.
 //!
-//! Promises yes only where every byte is accounted for: in such bytes a text stands as it is, and a search of bytes finds it.
+//! Promises yes only where every byte is accounted for: in such bytes a text is stored as it is, and a search of bytes finds it.
 
 /// How deep structs may lie in one another.
 const DEPTH: usize = 16;
@@ -14,6 +15,13 @@ pub fn is_structs(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// The length of the struct that `bytes` begin with; `None` if they hold no whole one.
+pub fn struct_length(bytes: &[u8]) -> Option<usize> {
+    let mut rest = Rest(bytes);
+    rest.structure(DEPTH)?;
+    Some(bytes.len() - rest.0.len())
 }
 
 /// What is not read yet; a step that does not fit gives `None`.

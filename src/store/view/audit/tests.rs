@@ -1,0 +1,167 @@
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::*;
+use crate::store::log::{Log, LogState};
+use crate::store::testing::{filled, noon, paths, rewrite, root};
+use crate::store::{Merging, Predicate, SegmentIndex, Split, StoredSegment, Table, Upkeep};
+
+fn sms() -> ProductKey {
+    "sms".parse().unwrap()
+}
+
+fn file(root: &Root, path: &str) -> PathBuf {
+    root.table_folder(&sms()).join(path)
+}
+
+async fn listed(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
+    let index = SegmentIndex::load(table).await.unwrap();
+    let segments = index.iter().cloned().collect();
+    (index, segments)
+}
+
+/// A table with a segment as ingest writes it, and one of each kind of rewrite.
+async fn of_every_kind(root: &Root) -> Table {
+    let mut table = filled(root, 6).await;
+    let (index, all) = listed(&table).await;
+    let merging = Merging { sort_by: Vec::new(), memory: 1 << 20 };
+    let merged = table.merge(&all[..2], &merging).await.unwrap();
+    table.commit_rewrite(rewrite(&index, all[..2].to_vec(), vec![merged])).await.unwrap();
+    let (index, _) = listed(&table).await;
+    let dropped = table.splice(&all[2..4], &["content".parse().unwrap()].into()).await.unwrap().segments;
+    table.commit_rewrite(rewrite(&index, all[2..4].to_vec(), dropped)).await.unwrap();
+    let (index, _) = listed(&table).await;
+    let one = Predicate::Is { column: "customer_id".to_owned(), value: "customer-1".to_owned() };
+    let Split::Both { matching, rest } = table.split(&all[4], &one).await.unwrap() else { panic!("it does not part") };
+    table.commit_rewrite(rewrite(&index, vec![all[4].clone()], vec![matching, rest])).await.unwrap();
+    table
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_segment_has_a_digest() {
+    let (_folder, root) = root();
+    let mut table = of_every_kind(&root).await;
+    for checkpointed in [false, true] {
+        if checkpointed {
+            let made = table.maintain(noon(), &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.unwrap();
+            assert!(made.checkpoint.is_some());
+        }
+        let found = audit_contents(&root, &sms()).await.unwrap();
+        assert_eq!(found.broken, []);
+        let contents = found.contents.unwrap();
+        assert_eq!(contents.bytes, found.bytes, "checkpoint: {checkpointed}");
+        assert_eq!(contents.digests, found.segments, "checkpoint: {checkpointed}");
+        assert!(contents.pages_without_checksum > 40, "{contents:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwritten_byte_anywhere_in_any_file_is_found() {
+    let (_folder, root) = root();
+    of_every_kind(&root).await;
+    for path in paths(&root).await {
+        let whole = std::fs::read(file(&root, &path)).unwrap();
+        for part in 0..24 {
+            let mut bytes = whole.clone();
+            let at = (whole.len() - 1) * part / 23;
+            bytes[at] ^= 0x55;
+            std::fs::write(file(&root, &path), &bytes).unwrap();
+            assert!(audit(&root, &sms()).await.unwrap().holds(), "its size and the log are as they were");
+            let found = audit_contents(&root, &sms()).await.unwrap();
+            let [Break::Contents { path: named, .. }] = &found.broken[..] else {
+                panic!("byte {at} of {path}: {:?}", found.broken)
+            };
+            let said = found.broken[0].to_string();
+            assert!(*named == path && !said.contains('\n') && said.contains("restore it"), "{said}");
+        }
+        std::fs::write(file(&root, &path), whole).unwrap();
+    }
+    assert!(audit_contents(&root, &sms()).await.unwrap().holds());
+}
+
+/// The lines of an audit, or its error.
+async fn said(root: &Root) -> Vec<String> {
+    match audit(root, &sms()).await {
+        Ok(found) => found.broken.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    }
+}
+
+fn entry(version: u64) -> String {
+    format!("_delta_log/{version:020}.json")
+}
+
+fn checkpoint_file(version: u64) -> String {
+    format!("_delta_log/{version:020}.checkpoint.parquet")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unreadable_entry_is_named_with_its_table_in_one_line() {
+    for (version, checkpointed) in [(4, false), (2, false), (0, false), (3, true), (0, true)] {
+        for damage in ["", "{\"add\": {\"path\"", "\u{0}\u{0}\u{0}\u{0}", "[1, 2]"] {
+            let (_folder, root) = root();
+            let mut table = filled(&root, 4).await;
+            if checkpointed {
+                table.maintain(noon(), &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.unwrap();
+            }
+            std::fs::write(file(&root, &entry(version)), damage).unwrap();
+            let lines = said(&root).await;
+            let named = lines.iter().find(|line| line.contains(&entry(version)));
+            let named = named.unwrap_or_else(|| panic!("{version} {damage:?} {checkpointed}: {lines:?}"));
+            assert!(named.starts_with("table sms: ") && named.contains("restore the file"), "{named}");
+            assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
+            assert_eq!(LogState::load(&Log::of(&root, &sms())).await.is_ok(), checkpointed, "{version} {damage:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
+    for damage in ["empty", "cut", "head", "middle", "tail"] {
+        let (_folder, root) = root();
+        let mut table = filled(&root, 3).await;
+        let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+        table.maintain(noon(), &upkeep).await.unwrap();
+        let older = table.version();
+        let (_, all) = listed(&table).await;
+        for segment in &all[..2] {
+            let (index, _) = listed(&table).await;
+            let dropped =
+                table.splice(&[segment.clone()], &["content".parse().unwrap()].into()).await.unwrap().segments;
+            table.commit_rewrite(rewrite(&index, vec![segment.clone()], dropped)).await.unwrap();
+        }
+        table.maintain(noon(), &upkeep).await.unwrap();
+        let newest = table.version();
+        let before: BTreeSet<String> = paths(&root).await.into_iter().collect();
+        let path = file(&root, &checkpoint_file(newest));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = bytes.len();
+        match damage {
+            "empty" => bytes.clear(),
+            "cut" => bytes.truncate(length / 2),
+            "head" => bytes[..64].fill(0xff),
+            "middle" => bytes[64..length - 64].fill(0),
+            _ => bytes[length - 64..].fill(0x2a),
+        }
+        std::fs::write(&path, bytes).unwrap();
+
+        let lines = said(&root).await;
+        assert_eq!(lines.len(), 1, "{damage}: {lines:?}");
+        assert!(lines[0].starts_with(&format!("table sms: {}", checkpoint_file(newest))), "{}", lines[0]);
+        assert!(!lines[0].contains('\n') && lines[0].contains("older checkpoint"), "{}", lines[0]);
+        assert_eq!(paths(&root).await.into_iter().collect::<BTreeSet<_>>(), before, "{damage}");
+        let mut again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
+        assert_eq!((again.version(), listed(&again).await.1.len()), (newest, 3));
+
+        // Entries that the damaged one made needless are kept, however old they are.
+        let old = noon() + chrono::TimeDelta::days(10_000);
+        let plan = again.plan(old, &upkeep).await.unwrap();
+        let gone: Vec<&String> = plan.log.iter().filter(|path| path.as_str() >= entry(older + 1).as_str()).collect();
+        assert_eq!(gone, Vec::<&String>::new(), "{damage}");
+        // Without an older one and with an entry missing nothing is guessed.
+        std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
+        std::fs::remove_file(file(&root, &entry(1))).unwrap();
+        let lines = said(&root).await;
+        assert!(lines.len() == 1 && lines[0].contains(&checkpoint_file(newest)), "{damage}: {lines:?}");
+    }
+}
