@@ -32,12 +32,9 @@ impl Lane {
                 self.process(slot)?;
             }
         }
-        // After `all`, what still waits is of products that are held.
+        // After `all`, what still waits is held: it is looked at again when it has lingered once more.
         if all || self.waiting == 0 {
             self.waiting_since = None;
-        } else if all {
-            // Held ones are looked at again with the next that linger.
-            self.waiting_since = Some(now);
         }
         Ok(())
     }
