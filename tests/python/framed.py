@@ -38,7 +38,7 @@ def main():
     topic = product["topics"][0]
     schema = load(policy.schema_path(name))
     parsed = fastavro.parse_schema(load(policy.schema_path(name)))
-    generator = Generator(schema, product, "framed", int(time.time() * 1000), ages=False)
+    generator = Generator(schema, product, f"framed/{args.plan}", int(time.time() * 1000), ages=False)
     producer = Producer({"bootstrap.servers": args.bootstrap, "enable.idempotence": True})
     lines, sent, failed = [], [], []
 
