@@ -163,8 +163,10 @@ async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
 /// All columns of somebody's rows, from the newest version.
 async fn look_up(finder: &Finder, person: &str) -> Answer {
     let table = finder.table(&filled::product()).await.expect("a table").expect("the table");
-    let filter =
-        Filter { texts: vec![AnyOf { columns: vec!["recipient".to_owned()], value: person.to_owned() }], within: None };
+    let filter = Filter {
+        texts: vec![AnyOf { columns: vec!["recipient".to_owned()], value: person.to_owned(), subject: None }],
+        within: None,
+    };
     let looks = table.segments().iter().map(|segment| Look { segment: Arc::clone(segment), filter: filter.clone() });
     let looks = looks.collect();
     let mut rows = finder.find(&table, looks, filled::spec().arrow(), Arc::new(AtomicU64::new(0)));

@@ -119,4 +119,4 @@ impl Prefixes {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -100,9 +100,9 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
     }
     let Some((scheme, rest)) = text.split_once(':') else { return Some(text) };
     let is = |known: &&str| scheme.trim().eq_ignore_ascii_case(known);
-    if ACCOUNT_SCHEMES.iter().any(|known| is(known)) {
+    if ACCOUNT_SCHEMES.iter().any(&is) {
         layers.account = true;
-    } else if !NUMBER_SCHEMES.iter().any(|known| is(known)) {
+    } else if !NUMBER_SCHEMES.iter().any(is) {
         return Some(text);
     }
     layers.scheme = true;

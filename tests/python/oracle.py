@@ -18,6 +18,9 @@ EPOCH = datetime.datetime(1970, 1, 1, tzinfo=UTC)
 E164 = phonenumbers.PhoneNumberFormat.E164
 HOURS = {"hour": 1, "hours": 1}
 DAYS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
+# Platforms whose ids are names without regard to case, and platforms whose ids are telephone numbers.
+HANDLES = {"telegram", "twitter", "x", "instagram", "threads", "skype"}
+NUMBERS = {"whatsapp", "wa", "signal", "viber", "sms", "mms", "rcs", "imessage"}
 MONTHS = {"month": 1, "months": 1, "year": 12, "years": 12}
 
 
@@ -136,8 +139,10 @@ class Oracle:
             return canonical_phone(value)
         if kind == "email":
             return value.lower()
-        platform = kind.get("platform") or record[kind["platform_of"]]
-        return f"{platform.lower()}:{value}"
+        platform = (kind.get("platform") or record[kind["platform_of"]]).lower()
+        if platform in HANDLES:
+            value = value.lstrip("@").lower()
+        return f"{platform}:{canonical_phone(value) if platform in NUMBERS else value}"
 
     def jurisdiction(self, product, record):
         where = product.get("jurisdiction", "unknown")

@@ -94,6 +94,7 @@ class Broker:
         self.plain = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0})
         self.transactional = Producer({"bootstrap.servers": bootstrap, "transactional.id": transactional_id, "linger.ms": 0})
         self.transactional.init_transactions(60)
+        self.watermarks = Consumer({"bootstrap.servers": bootstrap, "group.id": "topic-histories-watermarks"})
 
     def create(self, names, partitions, config):
         """Creates topics; a name that was deleted a moment ago is tried again."""
@@ -134,7 +135,7 @@ class Broker:
                 if error is not None:
                     failed.append(error)
                 else:
-                    sent.append(Sent(message.partition(), message.offset(), id, aborted))
+                    sent.append(Sent(message.partition(), self.offset_of(topic, message), id, aborted))
 
             return callback
 
@@ -143,6 +144,12 @@ class Broker:
         if producer.flush(60) or failed:
             raise RuntimeError(f"not all was acknowledged: {failed}")
         return sent
+
+    def offset_of(self, topic, message):
+        """The offset of an acknowledged message; an upper bound where the broker only said that it had it already."""
+        if message.offset() is not None:
+            return message.offset()
+        return self.watermarks.get_watermark_offsets(TopicPartition(topic, message.partition()), timeout=20)[1] - 1
 
     def transaction(self, topic, messages, commit, meanwhile=None):
         """Sends messages in one transaction; `meanwhile` runs while it is open. Returns what was acknowledged."""

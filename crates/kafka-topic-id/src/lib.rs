@@ -53,9 +53,14 @@ pub fn topic_ids<C: ClientContext>(
     if topics.is_empty() {
         return Ok(Vec::new());
     }
-    let milliseconds = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+    let milliseconds = milliseconds(timeout);
     let names = collection(topics)?;
     let options = options(client, milliseconds)?;
+    if let Some(broker) = other_than_controller(client, topics[0], timeout) {
+        // SAFETY: the options are owned by a handle that is alive; a null buffer of size 0 takes no error text.
+        let set = unsafe { c::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, std::ptr::null_mut(), 0) };
+        accepted(set)?;
+    }
     // SAFETY: `native_ptr` is the client's own handle, which is valid while `client` is borrowed (rule 1).
     let queue = Handle::new(unsafe { c::rd_kafka_queue_new(client.native_ptr()) }, c::rd_kafka_queue_destroy)?;
     // SAFETY: all four pointers are valid for the call: the client is borrowed and the others are owned by handles that
@@ -122,10 +127,38 @@ fn options<C: ClientContext>(
     let set = unsafe {
         c::rd_kafka_AdminOptions_set_request_timeout(options.as_ptr(), milliseconds.max(1), std::ptr::null_mut(), 0)
     };
-    match set {
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(options),
+    accepted(set)?;
+    Ok(options)
+}
+
+/// Errors with the code of what librdkafka refused.
+fn accepted(code: RDKafkaRespErr) -> Result<(), DescribeError> {
+    match code {
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
         refused => Err(DescribeError::Request(refused.into())),
     }
+}
+
+/// Returns a broker to ask where the controller that the cluster names is not one of its brokers. `None` if it is.
+///
+/// librdkafka sends the request to the controller and would wait for it. Its own mock cluster names broker 0, which it does
+/// not have; only that number is looked at, so that other clusters cost no further request.
+fn other_than_controller<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Option<i32> {
+    // SAFETY: `native_ptr` is the client's own handle, which is valid while `client` is borrowed (rule 1).
+    let controller = unsafe { c::rd_kafka_controllerid(client.native_ptr(), milliseconds(timeout)) };
+    if controller != 0 {
+        return None;
+    }
+    let metadata = client.fetch_metadata(Some(topic), timeout).ok()?;
+    let brokers = metadata.brokers();
+    if brokers.iter().any(|broker| broker.id() == controller) {
+        return None;
+    }
+    brokers.first().map(rdkafka::metadata::MetadataBroker::id)
+}
+
+fn milliseconds(timeout: Duration) -> i32 {
+    i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// Copies the answers out of the event of a request that succeeded.

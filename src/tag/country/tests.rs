@@ -13,7 +13,7 @@ use crate::ids::Country;
 use crate::tag::number::LEAST_DIGITS;
 
 #[path = "../../../examples/country_prefixes/main.rs"]
-mod generator;
+pub(in crate::tag) mod generator;
 
 fn id(text: &str) -> Country {
     Country::new(text).unwrap()

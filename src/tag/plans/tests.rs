@@ -1,9 +1,7 @@
 //! The table against the crate that it was made of, and what it tells.
 
 use super::*;
-
-#[path = "../../../examples/country_prefixes/main.rs"]
-mod generator;
+use crate::tag::country::tests::generator;
 
 fn plan(country: &str) -> &'static Plan {
     Plans::shared().of(Country::new(country).unwrap()).unwrap()

@@ -126,8 +126,11 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
         let (_, all) = listed(&table).await;
         for segment in &all[..2] {
             let (index, _) = listed(&table).await;
-            let dropped =
-                table.splice(&[segment.clone()], &["content".parse().unwrap()].into()).await.unwrap().segments;
+            let dropped = table
+                .splice(std::slice::from_ref(segment), &["content".parse().unwrap()].into())
+                .await
+                .unwrap()
+                .segments;
             table.commit_rewrite(rewrite(&index, vec![segment.clone()], dropped)).await.unwrap();
         }
         table.maintain(noon(), &upkeep).await.unwrap();
