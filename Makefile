@@ -1,8 +1,9 @@
 # Every target sets up what it needs first (tools/setup). Artifacts go outside the clone, so that clones share them.
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/ebbtide/target
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench soak weeks life clouds fuzz lint sanitize
+.PHONY: help setup build demo test bench soak weeks life topics clouds fuzz lint sanitize
 
+# Tests without optimisation nest schemas deeper than the usual stack of a test's thread holds (RUST_MIN_STACK).
 # The tests stop the process at named steps of a commit; all checks build that way, so that dependencies compile once.
 CHECKED := --features failpoints
 
@@ -29,7 +30,7 @@ lint: ## Formatting and lints, warnings as errors
 
 test: lint ## Lints, then all tests with a real Kafka, a real schema registry, an object store and four foreign readers
 	@tools/setup test
-	cargo test --locked $(CHECKED) --workspace
+	RUST_MIN_STACK=16777216 cargo test --locked $(CHECKED) --workspace
 
 # The sanitizer comes with the stable toolchain; only its flag asks for the bootstrap variable.
 sanitize: ## The tests of the crate with unsafe code, under the address sanitizer and its leak check
@@ -68,6 +69,10 @@ life: ## Eight months of it in a quarter of an hour, and docs/life.svg drawn of 
 	@tools/setup test
 	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
+
+topics: ## 200 random histories of Kafka topics: transactions, gaps, retention, topics created again, kills (about 20 minutes)
+	@tools/setup test
+	cargo test --locked $(CHECKED) --test it -- --ignored --nocapture topics::two_hundred
 
 clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test

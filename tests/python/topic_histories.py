@@ -230,6 +230,7 @@ class Group:
         stopped = [*live, self.lose, self.recreate]
         for topic in self.topics:
             if not topic.refused:
+                topic.events.append("running" if running else "stopped")
                 self.random.choice([*live, self.recreate] if running else stopped)(topic)
 
     # What is checked ---------------------------------------------------------------------------------------------

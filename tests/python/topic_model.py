@@ -38,9 +38,12 @@ class Topic:
     generation: int = 0
     # Partitions that the instance must refuse until a decision: partition -> reason.
     refused: dict = field(default_factory=dict)
+    # What happened, for the message of a fault.
+    events: list = field(default_factory=list)
 
     def add(self, records):
         self.pending += records
+        self.events += [(r.partition, r.offset, r.id, r.aborted) for r in records]
 
     def last_readable(self):
         """For each partition with pending records the offset of the last one that a reader is given."""
@@ -52,6 +55,7 @@ class Topic:
 
     def delete_before(self, partition, offset):
         """The broker deletes what is before `offset`: pending records there are lost."""
+        self.events.append(f"delete before {partition}/{offset}")
         gone = [r for r in self.pending if r.partition == partition and r.offset < offset]
         self.pending = [r for r in self.pending if r not in gone]
         if any(not r.aborted for r in gone):
@@ -62,10 +66,12 @@ class Topic:
         """The topic was deleted and created again: each of its partitions that was read is refused."""
         assert not self.pending, "a topic is recreated when all of it was read"
         self.generation += 1
+        self.events.append("created again")
         self.refused = dict.fromkeys(range(self.partitions), "recreated")
 
     def accept(self):
         """A person accepted the loss: refused partitions are read again."""
+        self.events.append("losses accepted")
         self.refused.clear()
 
     def caught_up(self):
@@ -97,4 +103,6 @@ class Topic:
         found += [f"{self.product}: {id} is missing" for id in sorted(must - seen)]
         found += [f"{self.product}: {id} was aborted and is stored" for id in sorted(seen & self.aborted)]
         found += [f"{self.product}: {id} was never acknowledged and is stored" for id in sorted(seen - may - self.aborted)]
+        if found:
+            found.append(f"{self.product}: what happened last: {self.events[-40:]}")
         return found

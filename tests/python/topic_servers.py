@@ -13,11 +13,13 @@ import time
 import urllib.error
 import urllib.request
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from topic_model import Sent
 
+# What a client says of a topic that was created again a moment ago.
+UNKNOWN = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
 GUARD = pathlib.Path(__file__).parent.parent / "servers" / "guard"
 
 
@@ -123,26 +125,45 @@ class Broker:
 
     def delete_before(self, topic, partition, offset):
         """What retention does: the log begins at `offset`; -1 is its end. Returns the offset at which it begins now."""
-        done = self.admin.delete_records([TopicPartition(topic, partition, offset)])
-        return next(iter(done.values())).result().low_watermark
+        until = time.monotonic() + 30
+        while True:
+            done = self.admin.delete_records([TopicPartition(topic, partition, offset)])
+            try:
+                return next(iter(done.values())).result().low_watermark
+            except KafkaException:
+                # A client that knows the topic from before it was created again asks the wrong leader first.
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     def send(self, producer, topic, messages, aborted=False):
         """Sends (partition, key, value, id) and returns what the broker acknowledged."""
-        sent, failed = [], []
+        sent, until = [], time.monotonic() + 30
+        while messages:
+            failed = []
 
-        def delivered(id):
-            def callback(error, message):
-                if error is not None:
-                    failed.append(error)
-                else:
-                    sent.append(Sent(message.partition(), self.offset_of(topic, message), id, aborted))
+            def delivered(item):
+                def callback(error, message):
+                    if error is not None:
+                        failed.append((item, error))
+                    else:
+                        offset = self.offset_of(topic, message)
+                        sent.append(Sent(message.partition(), offset, item[3], aborted))
 
-            return callback
+                return callback
 
-        for partition, key, value, id in messages:
-            producer.produce(topic, value, key, partition, on_delivery=delivered(id))
-        if producer.flush(60) or failed:
-            raise RuntimeError(f"not all was acknowledged: {failed}")
+            for item in messages:
+                try:
+                    producer.produce(topic, item[2], item[1], item[0], on_delivery=delivered(item))
+                except KafkaException as error:
+                    failed.append((item, error.args[0]))
+            if producer.flush(60) or (failed and time.monotonic() > until):
+                raise RuntimeError(f"not all was acknowledged: {[error for _, error in failed]}")
+            # A producer that knows the topic from before it was created again learns of its partitions late.
+            messages = [item for item, error in failed if error.code() in UNKNOWN]
+            if len(messages) < len(failed):
+                raise RuntimeError(f"not all was acknowledged: {[error for _, error in failed]}")
+            time.sleep(0.2 if messages else 0)
         return sent
 
     def offset_of(self, topic, message):

@@ -100,16 +100,21 @@ impl Table {
 
     /// True if the table's next offset is not the one that the batch begins at, or counts in another topic.
     fn has_moved(&self, advance: &Advance) -> bool {
+        self.next_offset(&advance.partition) != advance.from || self.is_of_other_topic(advance)
+    }
+
+    /// True if the table counts in another topic than the batch was read from.
+    fn is_of_other_topic(&self, advance: &Advance) -> bool {
         let topics = self.topic_mark(&advance.partition).zip(advance.topic.map(TopicId::mark));
-        self.next_offset(&advance.partition) != advance.from || topics.is_some_and(|(stored, ours)| stored != ours)
+        topics.is_some_and(|(stored, ours)| stored != ours)
     }
 
     /// Returns the version at which this very batch landed, from the evidence of the commits since.
     ///
-    /// Within one topic at most one commit moves a partition on from an offset, so the search ends there. A decision
-    /// about lost records may begin a new topic, whose offsets repeat: the search continues beyond it.
+    /// Within one topic at most one commit moves a partition on from an offset, so the search ends there. In a topic that
+    /// was created again offsets repeat: a batch of the old one is searched for in all commits, and beyond a decision too.
     async fn landed_or_moved(&self, commit: Uuid, moved: &Advance) -> Result<u64, CommitError> {
-        let mut decided = false;
+        let mut decided = self.is_of_other_topic(moved);
         for version in (0..=self.state.version).rev() {
             let Some(entry) = read_entry(&self.log, version).await.map_err(CommitError::Unknown)? else { break };
             let Some(evidence) = entry.evidence else { continue };

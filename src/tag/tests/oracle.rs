@@ -217,6 +217,13 @@ fn in_dns(text: &str) -> String {
     text.to_lowercase().replace("ü.de", "xn--tda.de")
 }
 
+/// Numbers of these countries have no national prefix `0` behind the calling code.
+fn without_trunk(called: &str) -> String {
+    let codes = ["31", "32", "33", "41", "43", "44", "49", "91"];
+    let national = codes.iter().find_map(|code| Some((code, called.strip_prefix(code)?.strip_prefix('0')?)));
+    national.map_or_else(|| called.to_owned(), |(code, rest)| format!("{code}{rest}"))
+}
+
 fn phone(value: &str) -> String {
     let bare: String = value.trim().chars().filter(|c| !" -./()".contains(*c)).collect();
     let digits = bare.strip_prefix('+').unwrap_or(&bare);
@@ -226,7 +233,7 @@ fn phone(value: &str) -> String {
     let plus = bare.starts_with('+');
     let called = if plus { Some(digits) } else { digits.strip_prefix("00") };
     match called.filter(|called| (7..=20).contains(&called.len()) && !called.starts_with('0')) {
-        Some(called) => called.to_owned(),
+        Some(called) => without_trunk(called),
         None if plus => value.trim().to_owned(),
         None => bare,
     }

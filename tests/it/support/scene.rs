@@ -38,6 +38,8 @@ pub struct Scene<'a> {
     pub log_level: &'static str,
     /// How long records wait for a schema that the registry does not know.
     pub schema_wait: &'static str,
+    /// After every so many records of a producer one without a value; 0 for none.
+    pub tombstones: usize,
     /// More sections of the configuration.
     pub sections: String,
     prefix: String,
@@ -110,6 +112,7 @@ impl<'a> Scene<'a> {
             retention_check: "refuse",
             log_level: "info,ebbtide=debug,buoyant_kernel=warn,deltalake_core=warn",
             schema_wait: "3s",
+            tombstones: 50,
             sections: String::new(),
             prefix,
             settings: vec![("commit_age", "500ms".to_owned())],
@@ -179,7 +182,7 @@ impl<'a> Scene<'a> {
             count,
             rate,
             partitions: self.partitions,
-            tombstones: 50,
+            tombstones: self.tombstones,
             ages,
             ahead: None,
             transaction: None,
@@ -230,7 +233,7 @@ impl<'a> Scene<'a> {
             count: usize::MAX / 2,
             rate,
             partitions: self.partitions,
-            tombstones: 50,
+            tombstones: self.tombstones,
             ages: false,
             ahead: Some(ahead),
             transaction: None,

@@ -24,8 +24,10 @@ async fn with_columns(root: &Root, other: impl Fn(&TableColumn) -> Option<TableC
     Table::open(root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap()
 }
 
+/// Commits under the version that the segments were given: a version of a policy has one list of columns.
 async fn commit(table: &mut Table, index: &mut SegmentIndex, done: Reformed) {
     let mut work = rewrite(index, done.replaced, done.segments);
+    work.evidence.policy_version = "2026-10-01".parse().unwrap();
     work.controls = table.controls();
     table.commit_rewrite(work).await.unwrap();
     index.refresh().await.unwrap();
