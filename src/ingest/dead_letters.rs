@@ -16,6 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
 use tokio::runtime::Handle;
+use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
 
 use crate::clock::SharedClock;
@@ -73,6 +74,9 @@ pub struct DeadLetters {
     config: ClientConfig,
     /// `None` after a failure that a producer may not get over by itself.
     producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
+    /// Held for writing by a letter that is sent alone: the client joins letters of several deliveries in one batch, and the brokers
+    /// refuse the whole batch.
+    sending: RwLock<()>,
     topic: Topic,
     delivered: Mutex<DeliveredLetters>,
     quarantine: Quarantine,
@@ -92,6 +96,7 @@ impl DeadLetters {
         Ok(Self {
             config,
             producer: Mutex::new(Some(Arc::new(producer))),
+            sending: RwLock::new(()),
             topic,
             delivered: Mutex::new(DeliveredLetters::new(REMEMBERED)),
             quarantine,

@@ -29,7 +29,8 @@ pub(super) struct Number {
 pub(super) enum NumberKind {
     /// E.164, from the calling code on.
     International,
-    /// The same, where the digits alone would read as a national number of the default country.
+    /// The same, where the digits alone would read as a national number of the default country, or as its international prefix
+    /// and a number.
     Marked,
     /// A national number whose country is not known, or a short code.
     Unmarked,
@@ -160,12 +161,7 @@ impl Dialled {
             let joined = Digits::joined(&[context.as_bytes(), raw])?;
             return marked(joined, 0, true, home).filter(Number::is_international);
         }
-        if let Some(home) = home
-            && let Some(abroad) = raw.strip_prefix(home.abroad).filter(|_| !home.abroad.is_empty())
-            && abroad.len() >= LEAST_DIGITS
-            && abroad[0] != b'0'
-            && !home.holds(raw)
-        {
+        if let Some(home) = home.filter(|home| home.dials_abroad(raw)) {
             return marked(self.digits, home.abroad.len(), false, Some(home));
         }
         match raw {
@@ -212,7 +208,7 @@ fn international(digits: Digits, home: Option<&Plan>) -> Number {
         Digits::joined(&[code_digits, national.get(trunk..)?])
     });
     let digits = stripped.filter(|stripped| stripped.length >= LEAST_DIGITS).unwrap_or(digits);
-    let is_ambiguous = home.is_some_and(|home| of_home(digits.all(), home).is_some());
+    let is_ambiguous = home.is_some_and(|home| home.dials_abroad(digits.all()) || of_home(digits.all(), home).is_some());
     Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International } }
 }
 
@@ -221,7 +217,8 @@ fn international(digits: Digits, home: Option<&Plan>) -> Number {
 /// With its national prefix it is one. Without, it is one where the country has no such prefix, or where the digits cannot be
 /// an international number.
 fn of_home(raw: &[u8], home: &Plan) -> Option<Digits> {
-    let national = |digits: &[u8]| home.holds(digits);
+    // What is shorter than an international number is a short code.
+    let national = |digits: &[u8]| home.holds(digits) && home.code.len() + digits.len() >= LEAST_DIGITS;
     if raw.strip_prefix(home.code).is_some_and(national) {
         return None;
     }

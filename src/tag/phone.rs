@@ -83,7 +83,7 @@ impl PhoneForm {
         let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
         let is_plain = is_international(digits)
             && !(self.plans.may_have_trunk(digits) && self.plans.trunk_in(digits).is_some())
-            && self.home.is_none_or(|home| !home.may_be_national(digits.len()));
+            && self.home.is_none_or(|home| !home.may_be_national(digits.len()) && !home.dials_abroad(digits));
         is_plain.then_some(digits)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::number::MOST_DIGITS;
+use super::number::{LEAST_DIGITS, MOST_DIGITS};
 use crate::ids::Country;
 
 const TABLE: &str = include_str!("numbering_plans.txt");
@@ -49,6 +49,13 @@ impl Plan {
     pub(super) fn may_be_national(&self, digits: usize) -> bool {
         let has = |length: usize| self.begins.get(length).is_some_and(|begins| *begins != 0);
         has(digits) || digits.checked_sub(self.trunk.len()).is_some_and(has)
+    }
+
+    /// True if these digits are the international prefix and an international number.
+    #[inline]
+    pub(super) fn dials_abroad(&self, digits: &[u8]) -> bool {
+        let number = digits.strip_prefix(self.abroad).filter(|_| !self.abroad.is_empty());
+        number.is_some_and(|number| number.len() >= LEAST_DIGITS && number[0] != b'0' && !self.holds(digits))
     }
 
     fn parse(line: &'static str) -> Option<Plan> {

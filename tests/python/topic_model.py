@@ -69,6 +69,14 @@ class Topic:
         self.events.append("created again")
         self.refused = dict.fromkeys(range(self.partitions), "recreated")
 
+    def keep(self, readable):
+        """Of the pending records those remain that Kafka holds. What the broker acknowledged into a topic that was being deleted
+        is not Kafka's any more."""
+        lost = [record for record in self.pending if record.id not in readable]
+        if lost:
+            self.events.append(f"acknowledged into the deleted topic: {lost}")
+        self.pending = [record for record in self.pending if record not in lost]
+
     def accept(self):
         """A person accepted the loss: refused partitions are read again."""
         self.events.append("losses accepted")

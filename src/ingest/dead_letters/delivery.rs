@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use rdkafka::error::KafkaError;
 use rdkafka::util::Timeout;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::DeadLetters;
 use super::delivered::Claim;
@@ -133,8 +134,12 @@ fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<G
 }
 
 impl DeadLetters {
-    /// Sends a group of letters of one form. Returns the outcome of each.
+    /// Sends a group of letters of one form. Returns the outcome of each. No other letter is in a batch with one that is sent alone.
     async fn send(&self, group: &[DeadLetter]) -> Vec<Result<(), KafkaError>> {
+        let _turn = match group.len() {
+            1 => Turn::Alone(self.sending.write().await),
+            _ => Turn::Shared(self.sending.read().await),
+        };
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(error) => return group.iter().map(|_| Err(error.clone())).collect(),
@@ -155,6 +160,12 @@ impl DeadLetters {
             LetterForm::Quarantined => self.metrics.quarantined_letters.with_label_values(&labels).inc(),
         }
     }
+}
+
+/// The right to send, until it is dropped.
+enum Turn<'a> {
+    Alone(#[expect(dead_code, reason = "held, not read")] RwLockWriteGuard<'a, ()>),
+    Shared(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'a, ()>),
 }
 
 /// The letters that one delivery has claimed. Those that it has not delivered are released at its end, however it ends.
