@@ -1,4 +1,4 @@
-//! What the brokers say of partitions: the topic's id, the first offset and the end.
+//! Requests to the brokers about partitions: the topic's id, the first offset and the end offset.
 //!
 //! Each question is one request for each broker concerned, whatever the number of partitions.
 
@@ -14,7 +14,7 @@ use rdkafka::{Offset as Special, TopicPartitionList};
 use crate::ids::{IdError, Offset, Partition, Topic, TopicId, TopicPartition};
 use crate::ingest::position::KafkaPosition;
 
-/// The reason why the brokers' answer is not known.
+/// The reason why the brokers' answer is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokersError {
     /// The topic ids could not be read.
@@ -36,16 +36,16 @@ pub enum BrokersError {
     Name(#[from] IdError),
 }
 
-/// What the brokers know of a topic.
+/// The state of a topic at the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopicState {
-    /// It exists, with its id; `None` if the brokers are older than topic ids.
+    /// The topic exists, with its id; `None` if the brokers are older than topic ids.
     Exists(Option<TopicId>),
-    /// There is no such topic.
+    /// The topic does not exist.
     Missing,
 }
 
-/// Returns what the brokers have of each partition. Errors if they do not answer for all of them within `patience`.
+/// Returns the brokers' position of each partition. Errors if they do not answer for all of them within `patience`.
 pub fn positions<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
@@ -54,8 +54,8 @@ pub fn positions<C: ConsumerContext>(
     if partitions.is_empty() {
         return Ok(BTreeMap::new());
     }
-    // Before the offsets: a topic that is created again in between has offsets under an id that is not its own, and the
-    // next look refuses it.
+    // The ids are read before the offsets. If a topic is recreated in between, its new offsets are paired with its old
+    // id, and the next check refuses the partition.
     let topics = topic_states(consumer, partitions.iter().map(|partition| &partition.topic), patience)?;
     let first = offsets(consumer, partitions, Special::Beginning, patience)?;
     let end = offsets(consumer, partitions, Special::End, patience)?;
@@ -84,7 +84,7 @@ pub fn ends<C: ConsumerContext>(
     if partitions.is_empty() { Ok(BTreeMap::new()) } else { offsets(consumer, partitions, Special::End, patience) }
 }
 
-/// Returns what the brokers know of each topic. Errors if they do not answer within `patience`.
+/// Returns the state of each topic at the brokers. Errors if they do not answer within `patience`.
 pub fn topic_states<'t, C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: impl Iterator<Item = &'t Topic>,
@@ -112,7 +112,7 @@ pub fn topic_states<'t, C: ConsumerContext>(
     Ok(states)
 }
 
-/// Asks for the first or the end offset of all partitions in one step. What the brokers have no answer for is left out.
+/// Requests the first or the end offset of all partitions in one step. Partitions without an answer are left out.
 fn offsets<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],

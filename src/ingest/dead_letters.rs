@@ -42,37 +42,37 @@ pub const PARTITION: &str = "ebbtide.partition";
 pub const OFFSET: &str = "ebbtide.offset";
 /// Its Kafka timestamp, milliseconds since 1970, in decimal; absent where it had none.
 pub const TIMESTAMP: &str = "ebbtide.timestamp";
-/// What is not in the letter: `value,key,headers`. Absent in a letter that holds its record.
+/// The header that names the omitted parts: `value,key,headers`. Absent in a letter that holds its record.
 pub const OMITTED: &str = "ebbtide.omitted";
-/// Why the letter does not hold its record, in the client's words.
+/// The reason why the letter does not hold its record, in the client's words.
 pub const REFUSED: &str = "ebbtide.refused";
-/// The length of the omitted value in bytes, in decimal; absent where it had none.
+/// The length of the omitted value in bytes, in decimal; absent if the record had no value.
 pub const BYTES: &str = "ebbtide.value-bytes";
-/// The length of the omitted key in bytes, in decimal; absent where it had none.
+/// The length of the omitted key in bytes, in decimal; absent if the record had no key.
 pub const KEY_BYTES: &str = "ebbtide.key-bytes";
 /// The SHA-256 of the omitted value, in hexadecimal.
 pub const DIGEST: &str = "ebbtide.value-sha256";
 
-/// The most delivered letters that are remembered until a commit passes them.
+/// The maximum number of delivered letters that are remembered until a commit passes them.
 const REMEMBERED: usize = 200_000;
 
-/// What dead letters need beside a producer.
+/// The dependencies of dead letters other than the producer.
 #[derive(Clone)]
 pub struct LetterDeps {
-    /// Where letters are written that the topic does not take.
+    /// The store of letters that the topic does not accept.
     pub quarantine: Quarantine,
-    /// How long they are kept there.
+    /// The retention of letters in the quarantine.
     pub terms: QuarantineTerms,
     /// The clock by which they expire.
     pub clock: SharedClock,
-    /// Where they are counted.
+    /// The metrics in which letters are counted.
     pub metrics: Metrics,
 }
 
 /// Sends dead letters, idempotently and acknowledged by all replicas.
 pub struct DeadLetters {
     config: ClientConfig,
-    /// `None` after a failure that a producer may not get over by itself.
+    /// `None` after a failure from which a producer may not recover.
     producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
     /// Held for writing by a letter that is sent alone: the client joins letters of several deliveries in one batch, and the brokers
     /// refuse the whole batch.
@@ -112,8 +112,8 @@ impl DeadLetters {
         &self.topic
     }
 
-    /// Starts to deliver `letters` of `product`, or of a topic of notices where that is `None`. The task goes on when its handle is
-    /// dropped, and a later delivery of the same letters does not send them a second time.
+    /// Starts the delivery of `letters` of `product`, or of a notice topic if `product` is `None`. The task continues
+    /// when its handle is dropped, and a later delivery of the same letters does not send them a second time.
     pub fn start(
         self: &Arc<Self>,
         runtime: &Handle,
@@ -143,8 +143,8 @@ impl DeadLetters {
         Ok(made)
     }
 
-    /// Lets the next delivery make a new producer. One that failed for good sends nothing any more, and one that was refused
-    /// a topic asks for it again only minutes later.
+    /// Makes the next delivery create a new producer. A producer that failed permanently sends nothing any more, and a
+    /// producer that was refused a topic asks for it again only minutes later.
     fn renew(&self) {
         *self.producer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -152,7 +152,7 @@ impl DeadLetters {
 
 impl Drop for DeadLetters {
     fn drop(&mut self) {
-        // Nothing that matters is in flight: a letter counts only when its delivery has returned.
+        // No letter in flight is lost by this: a letter counts as delivered only when its delivery has returned.
         let producer = self.producer.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = producer {
             let _ = producer.flush(Duration::ZERO);

@@ -1,7 +1,8 @@
 //! From the bytes of one partition to Arrow batches: frames read, writer schemas found, bodies checked and decoded.
 //!
-//! A message that is at fault is named and leaves its neighbours alone. A schema that cannot be asked for now, or that the
-//! registry may learn of in a moment, is no record's fault: nothing is consumed and the caller tries again.
+//! A faulty message is rejected by itself and does not affect its neighbours. If the registry cannot be asked for a
+//! schema now, or may receive it in a moment, the record is not at fault: nothing is consumed and the caller tries
+//! again.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,43 +26,44 @@ pub struct Decoders {
     writers: Arc<WriterSchemas>,
     by_schema: HashMap<SchemaRef, usize>,
     slots: Vec<Slot>,
-    /// Schemas that cannot be used, with the reason. Asked for again with each intake: a file of the folder may stand in for one.
+    /// Schemas that cannot be used, with the reason. They are requested again with each intake, because a file of the
+    /// folder may replace one.
     unusable: HashMap<SchemaRef, Arc<str>>,
     /// The largest message that is decoded, in bytes.
     most: usize,
 }
 
 struct Slot {
-    /// The reason, where the writer's schema does not resolve to the product's.
+    /// The decoder, or the reason why the writer's schema does not resolve to the product's.
     decoder: Result<Decoder, Arc<str>>,
     /// The rows of the intake that the decoder holds, in the order in which they were pushed.
     rows: Vec<usize>,
 }
 
-/// What of its schema a product reads, and what becomes of records that are not its own.
+/// The part of its schema that a product reads, and the treatment of records of other names.
 #[derive(Clone)]
 pub struct ReadAs {
     /// The product's schema.
     pub schema: Arc<Schema>,
     /// The columns that are built.
     pub keep: BTreeSet<String>,
-    /// What becomes of records of other names.
+    /// The treatment of records of other names.
     pub others: OtherRecords,
 }
 
-/// A row of an intake that goes to the dead letters.
+/// A row of an intake that is sent to the dead letters.
 #[derive(Debug, Clone)]
 pub struct Rejected {
     /// The row.
     pub row: usize,
-    /// What is wrong with it.
+    /// The fault of the record.
     pub fault: Fault,
-    /// More about it, where it is not in its bytes: what is wrong with its schema.
+    /// Details of the fault that are not in the row's bytes, such as what is wrong with its schema.
     pub reason: Option<Arc<str>>,
 }
 
 impl Rejected {
-    /// A row of which the fault says all.
+    /// Creates a rejected row whose fault needs no details.
     #[must_use]
     pub fn new(row: usize, fault: Fault) -> Self {
         Self { row, fault, reason: None }
@@ -75,14 +77,14 @@ pub struct Decoded {
     pub batches: Vec<(RecordBatch, Vec<usize>)>,
     /// Rows of the intake that are at fault.
     pub rejected: Vec<Rejected>,
-    /// Records that are not the product's and that the policy says to skip.
+    /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
     /// Fields of records that the policy does not name, and that are therefore stored nowhere.
     pub unclassified: u64,
 }
 
 impl Decoders {
-    /// Decoders for `product`, none yet.
+    /// Creates an empty set of decoders for `product`.
     pub fn new(product: ProductKey, read_as: ReadAs, writers: Arc<WriterSchemas>, most: usize) -> Self {
         let ReadAs { schema: reader, keep, others } = read_as;
         Self {
@@ -100,8 +102,8 @@ impl Decoders {
 
     /// Finds the decoder of every schema that `intake` names and that is not known yet.
     ///
-    /// Errors if the registry cannot be asked now, or may learn of a schema in a moment; what was found so far stays known. All
-    /// schemas are asked for before the second, so that their waits run beside one another.
+    /// Errors if the registry cannot be asked now, or may receive a schema in a moment; decoders found so far are kept.
+    /// A schema that is not there yet does not stop the requests for the others, so that their waits run in parallel.
     pub async fn resolve(&mut self, intake: &Intake) -> Result<(), LookupDelay> {
         let (mut last, mut wait): (_, Option<Duration>) = (None, None);
         self.unusable.clear();

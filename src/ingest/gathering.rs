@@ -1,7 +1,7 @@
 //! What a lane has gathered of one product since its last commit: open segments, dead letters, offsets and counts.
 //!
 //! All of it is committed in one step or dropped in one step; nothing here is durable. Promises that its counts add up:
-//! what was read is stored, expired, skipped or a dead letter.
+//! every record that was read is stored, expired, skipped or a dead letter.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -38,9 +38,10 @@ pub struct Gathering {
 pub struct Reached {
     /// Where the table stood when reading began; `None` if it had nothing of the partition.
     pub from: Option<Offset>,
-    /// The offset to read on from: after the last record, and after the offsets behind it that are known to be no records.
+    /// The offset to continue from: after the last record, and after the following offsets that are known to hold no
+    /// record.
     pub next: Offset,
-    /// The id of the topic that was read; `None` if the brokers do not tell ids.
+    /// The id of the topic that was read; `None` if the brokers do not report ids.
     pub topic: Option<TopicId>,
     /// How many records were read: fewer than the offsets between, where Kafka left some out.
     pub records: u64,
@@ -57,7 +58,7 @@ pub struct Counts {
     pub stored: u64,
     /// Records past all deadlines on arrival: counted, not stored.
     pub expired: u64,
-    /// Records that are not the product's, which the policy says to skip.
+    /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
     /// Records sent to the dead letters, by fault.
     pub faults: BTreeMap<Fault, u64>,

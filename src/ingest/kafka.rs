@@ -22,7 +22,8 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     }
 }
 
-/// The context of the clients beside the lanes' consumers: the dead letters' producer, the reader of notices, the admin client.
+/// The context of the clients other than the lanes' consumers: the dead letters' producer, the reader of notices, the
+/// admin client.
 #[derive(Debug, Clone, Copy)]
 pub struct Aside;
 

@@ -1,17 +1,17 @@
-//! How far a table is behind Kafka in one partition, counted from what is durably committed. Pure.
+//! The lag of a table behind Kafka in one partition, counted from what is durably committed. Pure.
 
 use chrono::{DateTime, Utc};
 
 use crate::ids::Offset;
 
-/// What a lane has done of one partition.
+/// The progress of a lane in one partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Everything that may be read below this offset is committed.
+    /// Everything readable below this offset is committed.
     pub done: Offset,
     /// The offset after the last record that was read, committed or not.
     pub read: Offset,
-    /// When the oldest record that was read and is not committed was written, in milliseconds since 1970.
+    /// The write time of the oldest record that was read and is not committed, in milliseconds since 1970.
     pub oldest: Option<i64>,
 }
 
@@ -19,14 +19,14 @@ pub struct Progress {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PartitionLag {
     progress: Progress,
-    /// The offset after the last record that may be read; `None` until the brokers have told it.
+    /// The offset after the last record that may be read; `None` until the brokers have reported it.
     pub end: Option<Offset>,
-    /// When it was first seen that something is not committed, in milliseconds since 1970.
+    /// The time at which an uncommitted record was first seen, in milliseconds since 1970.
     behind_since: Option<i64>,
 }
 
 impl PartitionLag {
-    /// Takes over what the lane has done. While nothing more was committed, the oldest record stays the oldest.
+    /// Takes over the progress of the lane. While nothing more was committed, the oldest record remains the oldest.
     pub fn advance(&mut self, now: Progress) {
         let same = self.progress.done == now.done;
         let oldest = if same { self.progress.oldest.or(now.oldest) } else { now.oldest };
@@ -36,7 +36,7 @@ impl PartitionLag {
         self.progress = Progress { oldest, ..now };
     }
 
-    /// Notes whether something waits at `now`.
+    /// Records whether a record waits at `now`.
     pub fn look(&mut self, now: DateTime<Utc>) {
         self.behind_since = self.is_behind().then(|| self.behind_since.unwrap_or(now.timestamp_millis()));
         if self.behind_since.is_none() {
@@ -47,14 +47,14 @@ impl PartitionLag {
     /// Returns the number of offsets that are not committed yet; `None` while the end is unknown.
     #[must_use]
     pub fn records(&self) -> Option<i64> {
-        // What was read is there, even if the brokers have not told the new end yet.
+        // A record that was read exists, even if the brokers have not reported the new end yet.
         let end = self.end?.max(self.progress.read);
         Some((end.0 - self.progress.done.0).max(0))
     }
 
-    /// True if Kafka has records that are not committed.
+    /// Returns true if Kafka has records that are not committed.
     fn is_behind(&self) -> bool {
-        // A record that was read counts before the brokers tell the new end.
+        // A record that was read counts before the brokers report the new end.
         self.progress.oldest.is_some() || self.records().is_some_and(|records| records > 0)
     }
 
@@ -84,7 +84,7 @@ mod tests {
         lag.advance(progress(10, None));
         lag.look(at(100));
         assert_eq!((lag.records(), lag.seconds(at(100))), (Some(0), 0));
-        // Records come; the lane has not read them.
+        // Records arrive; the lane has not read them.
         lag.end = Some(Offset(14));
         lag.look(at(101));
         assert_eq!((lag.records(), lag.seconds(at(105))), (Some(4), 4));
@@ -94,7 +94,7 @@ mod tests {
             lag.look(at(second));
             assert_eq!(lag.seconds(at(second)), second - 99);
         }
-        // It takes them into a commit that waits for the store: they are still the oldest.
+        // It moves them into a commit that waits for the store: they are still the oldest.
         lag.advance(progress(10, None));
         lag.look(at(200));
         assert_eq!(lag.seconds(at(200)), 101);
@@ -131,7 +131,7 @@ mod tests {
         lag.advance(progress(3, Some(20)));
         lag.look(at(9));
         assert_eq!(lag.seconds(at(9)), 0);
-        // A table that is ahead, as after Kafka lost records, is no negative lag.
+        // A table that is ahead, as after Kafka lost records, has no negative lag.
         lag.end = Some(Offset(1));
         lag.advance(progress(3, None));
         assert_eq!(lag.records(), Some(0));

@@ -47,11 +47,11 @@ const POLL: Duration = Duration::from_millis(50);
 const STRIDE: u32 = 512;
 /// How long messages may wait before they are decoded when fewer come than make a batch.
 const LINGER: Duration = Duration::from_millis(200);
-/// How often the brokers' state and the offsets that are no records are looked at.
+/// The interval at which the brokers' state and the offsets without records are checked.
 const SAMPLE: Duration = Duration::from_secs(1);
-/// How often what the lane has done is published for the gauges.
+/// The interval at which the lane's progress is published for the gauges.
 const PUBLISH: Duration = Duration::from_millis(250);
-/// How often topics and refused partitions are looked at again.
+/// The interval at which topics and refused partitions are checked again.
 const CHECK: Duration = Duration::from_secs(5);
 /// The most messages that are decoded as one batch.
 const BATCH: usize = 8192;
@@ -73,7 +73,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// Where dead letters go.
     pub dead_letters: Arc<DeadLetters>,
-    /// How long a written batch may wait for its commit: well below the age at which its files count as orphans.
+    /// The longest time that a written batch may wait for its commit: well below the age at which its files count as
+    /// orphans.
     pub pending_limit: Duration,
     /// Where the lanes' I/O runs.
     pub runtime: Handle,
@@ -111,15 +112,16 @@ struct Owned {
     committed: Option<Offset>,
     /// The least offset that is still wanted.
     wanted: Option<Offset>,
-    /// The first offset that Kafka had at the assignment.
+    /// The first offset that Kafka had at the time of the assignment.
     first: Offset,
-    /// The id of the topic at the assignment; `None` if the brokers do not tell ids.
+    /// The id of the topic at the time of the assignment; `None` if the brokers do not report ids.
     topic: Option<TopicId>,
-    /// True once the client's read position is certainly of this assignment.
+    /// True once the client's read position certainly belongs to this assignment.
     anchored: bool,
-    /// Everything that may be read below this offset was delivered, as far as was looked while nothing waited.
+    /// Everything readable below this offset was delivered, as of the last check while no record waited.
     read_to: Option<Offset>,
-    /// Until when it waits for a schema that the registry does not know yet (monotonic): nothing of it is fetched.
+    /// The monotonic time until which the partition waits for a schema that the registry does not know yet; it is not
+    /// fetched until then.
     held: Option<Duration>,
     /// Whether it is still the lane's.
     live: bool,
@@ -149,7 +151,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane that works on `works` with `consumer`, and reports to `watch`.
+    /// Creates a lane that works on `works` with `consumer`, and reports to `watch`.
     pub fn new(
         shared: Arc<Shared>,
         watch: Arc<LaneWatch>,
@@ -210,7 +212,7 @@ impl Lane {
         self.finish()
     }
 
-    /// Reports that no partition is the lane's any more.
+    /// Reports that the lane no longer owns any partition.
     pub fn own_nothing(&mut self) {
         self.works.iter().for_each(|work| work.forget_troubles(&self.shared.health));
         for owned in self.owned.iter().filter(|owned| owned.live) {
@@ -284,7 +286,7 @@ impl Lane {
 
     fn fetching(&self, on: bool) -> Result<(), Rejoin> {
         let mut list = TopicPartitionList::new();
-        // A product or a partition that waits by itself is resumed by itself.
+        // A product or a partition with its own wait is resumed when that wait ends.
         let waits = |owned: &Owned| self.stays_paused(owned) || self.works[owned.work].hold.paused;
         for owned in self.owned.iter().filter(|owned| owned.live && !(on && waits(owned))) {
             list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
@@ -315,11 +317,11 @@ impl Lane {
     }
 }
 
-/// What the client says if an offset that it is to read is not in Kafka.
+/// The client's errors for an offset that is to be read but is not in Kafka.
 const LOST: [RDKafkaErrorCode; 3] =
     [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::LogTruncation];
 
-/// Returns whether an error of the consumer keeps it out of the group until someone changes a setting.
+/// Returns whether an error of the consumer keeps it out of the group until a setting is changed.
 fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,

@@ -99,7 +99,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns whether no later try can succeed: the client library refuses what is configured.
+    /// Returns whether no later attempt can succeed: the client library refuses the configuration.
     fn is_final(&self) -> bool {
         match self {
             StartError::Kafka(error) => is_final(error),
@@ -109,15 +109,15 @@ impl StartError {
     }
 }
 
-/// Returns whether the client library refuses what is configured.
+/// Returns whether the client library refuses the configuration.
 fn is_final(error: &KafkaError) -> bool {
     matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_))
 }
 
-/// Starts the lanes, and the reader of notices beside them. Each runs until `stop` is set, and joins the group again after an error
-/// that may pass. It ends with an error when it can never run.
+/// Starts the lanes and the reader of notices. Each runs until `stop` is set, and joins the group again after a
+/// transient error. It ends with an error when it can never run.
 ///
-/// Must be called within a tokio runtime. Errors with what keeps the first lane from beginning.
+/// Must be called within a tokio runtime. Errors with the reason why the first lane cannot begin.
 pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>, StartError> {
     let dead_letters = Arc::new(dead_letters(&parts)?);
     let notices = notices(&parts, &dead_letters)?;
@@ -240,7 +240,7 @@ fn rest(parts: &Parts, why: &str) {
     }
 }
 
-/// Makes the lane of that number with tables that are open, or opens them again.
+/// Creates the lane of that number with open tables, or opens them again.
 fn lane(
     parts: &Parts,
     shared: &Arc<Shared>,

@@ -1,7 +1,8 @@
-//! Notices from Kafka: contracts that ended and people who withdrew, as other systems tell them (docs/triggers.md has their form).
+//! Notices from Kafka: contracts that ended and people who withdrew, as reported by other systems (docs/triggers.md has
+//! their form).
 //!
-//! A message's offset is committed only once its notice is in force in every table, is parked, or is a dead letter. Read again
-//! it changes nothing. Must never log or quote what a message says.
+//! A message's offset is committed only once its notice is in force in every table, is parked, or is a dead letter.
+//! Reading it again changes nothing. Must never log or quote the content of a message.
 
 mod message;
 
@@ -35,7 +36,7 @@ use message::Kind;
 const BATCH: usize = 500;
 /// How long one poll waits for a message.
 const POLL: Duration = Duration::from_millis(200);
-/// How long the dead letters of a batch may take before the batch is read again.
+/// The time that the dead letters of a batch may take before the batch is read again.
 const DELIVERY: Duration = Duration::from_secs(10);
 
 /// What reading notices takes.
@@ -44,7 +45,7 @@ pub struct Reader {
     pub client: ClientConfig,
     /// The topics, each with what it tells.
     pub topics: Vec<(Topic, Kind)>,
-    /// Which notices are not applied without a person.
+    /// The rules for notices that are applied only after a person has decided.
     pub screening: Screening,
     /// The policy in use.
     pub policy: Arc<Policy>,
@@ -56,7 +57,7 @@ pub struct Reader {
     pub metrics: Metrics,
     /// Where messages go that are no notices.
     pub dead_letters: Arc<DeadLetters>,
-    /// Whether it works, for `/readyz`.
+    /// The state of the reader, for `/readyz`.
     pub watch: LaneWatch,
     /// Where I/O runs.
     pub runtime: Handle,
@@ -90,9 +91,9 @@ pub fn topics(config: &crate::config::Notices) -> Result<Vec<(Topic, Kind)>, IdE
 }
 
 impl Reader {
-    /// Reads until the instance is to stop; begins again after an error that may pass.
+    /// Reads until the instance is to stop; begins again after a transient error.
     ///
-    /// Errors if the client library refuses what is configured.
+    /// Errors if the client library refuses the configuration.
     pub fn run(mut self) -> Result<(), StartError> {
         while !self.stop.load(Ordering::Relaxed) {
             self.watch.begin();
@@ -130,7 +131,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes what was read. After this each message is in force, known, parked or a dead letter.
+    /// Applies a batch. After this each message is in force, known, parked or a dead letter.
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
         let mut faults: Vec<(usize, Fault)> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
@@ -163,7 +164,7 @@ impl Reader {
                 Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
                     count("known")
                 }
-                // Nothing is left that it could concern, or a person has decided that it is not applied.
+                // Nothing is left that it could concern, or a person has decided not to apply it.
                 Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => count("known"),
                 Screened::Passed(Noted::Refused(_)) | Screened::TooMuch(_) => faults.push((row, Fault::RefusedNotice)),
             }
@@ -178,7 +179,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Delivers dead letters. What is not acknowledged in time goes on being sent, and is not sent twice when it is read again.
+    /// Delivers dead letters. The delivery of letters that are not acknowledged in time continues, and they are not
+    /// sent twice when they are read again.
     fn deliver(&self, letters: Vec<DeadLetter>) -> Result<(), LettersWait> {
         if letters.is_empty() {
             return Ok(());

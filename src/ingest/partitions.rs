@@ -56,7 +56,7 @@ pub enum PartitionsError {
     /// The client library refuses the configuration.
     #[error("librdkafka refuses the configuration: {0}")]
     Client(KafkaError),
-    /// The brokers did not say which partitions a topic has.
+    /// The brokers did not report the partitions of a topic.
     #[error("the partitions of topic {topic} could not be read: {error}")]
     Metadata {
         /// The topic.
@@ -67,7 +67,7 @@ pub enum PartitionsError {
     /// The brokers did not answer.
     #[error(transparent)]
     Brokers(#[from] BrokersError),
-    /// There is no such partition in Kafka.
+    /// The partition does not exist in Kafka.
     #[error("Kafka has no partition {0}; nothing can be read from it")]
     Missing(TopicPartition),
     /// The decision was not recorded.
@@ -75,20 +75,20 @@ pub enum PartitionsError {
     Accept(#[from] AcceptLossError),
 }
 
-/// The brokers, asked by a client that joins no group.
+/// A client of the brokers that joins no group.
 pub struct PartitionClient {
     consumer: BaseConsumer<Aside>,
 }
 
 impl PartitionClient {
-    /// Makes a client from the configuration. Errors if librdkafka refuses it.
+    /// Creates a client from the configuration. Errors if librdkafka refuses it.
     pub fn new(kafka: &Kafka) -> Result<Self, PartitionsError> {
         let mut base = super::client_config(kafka, super::ClientRole::Admin);
         base.set("group.id", &kafka.group).set("enable.auto.commit", "false");
         Ok(Self { consumer: base.create_with_context(Aside).map_err(PartitionsError::Client)? })
     }
 
-    /// Returns one report for each partition that `topics` have in Kafka or `table` has something of, in order.
+    /// Returns one report for each partition that `topics` have in Kafka or that `table` has an offset of, in order.
     pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<Vec<PartitionReport>, PartitionsError> {
         let mut found: BTreeMap<TopicPartition, Option<KafkaPosition>> = BTreeMap::new();
         found.extend(table.partitions().into_iter().map(|partition| (partition, None)));
@@ -112,7 +112,7 @@ impl PartitionClient {
         Ok(found.into_iter().map(report).collect())
     }
 
-    /// Looks at one partition for a decision. Errors if Kafka does not have it.
+    /// Inspects one partition for a decision. Errors if Kafka does not have it.
     pub fn look(&self, table: &Table, partition: &TopicPartition) -> Result<LossCase, PartitionsError> {
         let missing = || PartitionsError::Missing(partition.clone());
         if !self.partitions(&partition.topic)?.contains(partition) {
@@ -124,9 +124,9 @@ impl PartitionClient {
         Ok(LossCase { table, kafka, refusal: judge(partition, table, kafka).err() })
     }
 
-    /// The partitions that a topic has in Kafka; none if there is no such topic.
+    /// Returns the partitions that a topic has in Kafka; empty if the topic does not exist.
     fn partitions(&self, topic: &Topic) -> Result<Vec<TopicPartition>, PartitionsError> {
-        // Asking for the metadata of a missing topic may create it.
+        // A metadata request for a missing topic may create it.
         let states = brokers::topic_states(&self.consumer, std::iter::once(topic), PATIENCE)?;
         if states.get(topic) == Some(&TopicState::Missing) {
             return Ok(Vec::new());

@@ -1,6 +1,6 @@
 //! A batch of one product between its segments and its commit, and the wait of a product whose last step failed.
 //!
-//! A product that waits is skipped by its lane, which goes on with the others. Nothing of it is read meanwhile.
+//! A product that waits is skipped by its lane, which continues with the others. Its partitions are not read meanwhile.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::store::IngestCommit;
 
 /// A batch whose segments are written.
 pub struct PendingCommit {
-    /// What is committed.
+    /// The content of the commit.
     pub batch: IngestCommit,
-    /// The dead letters that must be delivered before.
+    /// The dead letters that must be delivered before the commit.
     pub letters: Vec<DeadLetter>,
-    /// Their delivery, while it goes on.
+    /// Their delivery, while it runs.
     pub delivery: Option<JoinHandle<Delivery>>,
     /// Bytes of the values that were read.
     pub bytes: u64,
     /// Values of phone columns that are not numbers.
     pub unparsed: u64,
-    /// When the batch was begun, on the monotonic clock.
+    /// The start of the batch, on the monotonic clock.
     pub since: Duration,
-    /// Whether a try of the commit may have landed: then its files may not be deleted.
+    /// True if an attempt to commit may have succeeded: its files must not be deleted then.
     pub may_have_landed: bool,
 }
 
@@ -33,31 +33,31 @@ pub struct PendingCommit {
 pub struct Hold {
     backoff: Backoff,
     until: Option<Duration>,
-    /// Failed steps since the last commit that landed.
+    /// Failed steps since the last successful commit.
     pub failures: u32,
-    /// Whether the product's partitions are not fetched.
+    /// True while the product's partitions are not fetched.
     pub paused: bool,
 }
 
 impl Hold {
-    /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a commit lands.
+    /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a commit succeeds.
     pub fn fail(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
         self.until = Some(now + self.backoff.next_delay());
     }
 
-    /// Ends all waiting: a commit landed.
+    /// Ends all waiting after a successful commit.
     pub fn land(&mut self) {
         *self = Self { paused: self.paused, ..Self::default() };
     }
 
-    /// Returns whether the wait goes on at `now`; ends it otherwise.
+    /// Returns whether the wait continues at `now`; ends it otherwise.
     pub fn waits(&mut self, now: Duration) -> bool {
         self.until = self.until.filter(|until| *until > now);
         self.until.is_some()
     }
 
-    /// Returns whether a wait has begun and was not ended.
+    /// Returns whether a wait has begun and has not ended.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.until.is_some()

@@ -1,31 +1,32 @@
-//! Where reading of a partition begins, decided from the table's offset and what Kafka has. Pure.
+//! The offset at which reading of a partition begins, decided from the table's offset and Kafka's position. Pure.
 //!
-//! A partition is refused where reading on would skip records without a trace. Offsets that never were records
-//! (transaction markers, aborted and compacted records) are no reason: the table keeps how far was read, not the last record.
+//! A partition is refused if reading it would skip records without a trace. Offsets that never held records
+//! (transaction markers, aborted and compacted records) are no reason: the table keeps the offset up to which was read,
+//! not the last record.
 
 use std::fmt;
 
 use crate::ids::{Offset, TopicId, TopicMark, TopicPartition};
 use crate::store::LossCause;
 
-/// What a table has recorded of a partition.
+/// The position of a partition that a table has recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TablePosition {
     /// The next offset to read.
     pub next: Offset,
-    /// The mark of the topic that the offset counts in; `None` in tables from before marks were kept, and with brokers
+    /// The mark of the topic that the offset belongs to; `None` in tables from before marks were kept, and with brokers
     /// that are older than topic ids.
     pub topic: Option<TopicMark>,
 }
 
-/// What Kafka has of a partition.
+/// Kafka's position of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KafkaPosition {
     /// The topic's id; `None` if the brokers are older than topic ids.
     pub topic: Option<TopicId>,
     /// The first offset that was not deleted.
     pub first: Offset,
-    /// The offset after the last one that may be read.
+    /// The offset after the last record that may be read.
     pub end: Offset,
 }
 
@@ -36,14 +37,14 @@ pub struct Refusal {
     pub partition: TopicPartition,
     /// The table's next offset.
     pub table: Offset,
-    /// What Kafka has.
+    /// Kafka's position.
     pub kafka: KafkaPosition,
     /// The reason.
     pub cause: LossCause,
 }
 
-/// Decides whether reading may go on at `table`. Errors with the reason if not. A partition that the table has nothing
-/// of is read from its beginning.
+/// Decides whether reading may continue at `table`. Errors with the reason if not. A partition without an offset in the
+/// table is read from its beginning.
 pub fn judge(partition: &TopicPartition, table: Option<TablePosition>, kafka: KafkaPosition) -> Result<(), Refusal> {
     let Some(table) = table else { return Ok(()) };
     let refuse = |cause| Err(Refusal { partition: partition.clone(), table: table.next, kafka, cause });
@@ -51,7 +52,7 @@ pub fn judge(partition: &TopicPartition, table: Option<TablePosition>, kafka: Ka
     match known {
         Some((stored, now)) if stored != now => refuse(LossCause::Recreated),
         Some(_) if table.next > kafka.end => refuse(LossCause::Truncated),
-        // Without ids a topic that is too short is most likely another one.
+        // Without ids, a topic that is too short is most likely another topic.
         None if table.next > kafka.end => refuse(LossCause::Recreated),
         _ if table.next < kafka.first => refuse(LossCause::Deleted),
         _ => Ok(()),
@@ -73,14 +74,14 @@ impl Refusal {
     pub fn lost_offsets(&self) -> u64 {
         let lost = match self.cause {
             LossCause::Deleted => self.kafka.first.0 - self.table.0,
-            // Of the new topic; how far the old one went is not known any more.
+            // Offsets of the new topic only; the end of the old topic is not known any more.
             LossCause::Recreated => self.kafka.first.0,
             LossCause::Truncated => 0,
         };
         u64::try_from(lost).unwrap_or(0)
     }
 
-    /// Says what is lost, in one sentence without a full stop.
+    /// Describes the loss in one sentence without a full stop.
     #[must_use]
     pub fn loss(&self) -> String {
         let lost = self.lost_offsets();
@@ -110,7 +111,7 @@ impl Refusal {
 }
 
 impl KafkaPosition {
-    /// Says what the partition has: `offsets 15 to 24`.
+    /// Describes the offsets of the partition: `offsets 15 to 24`.
     #[must_use]
     pub fn range(&self) -> String {
         if self.end > self.first {
@@ -170,7 +171,7 @@ mod tests {
             (table(Some(1), 10), kafka(Some(2), 0, 10), Some(LossCause::Recreated)),
             (table(Some(1), 10), kafka(Some(2), 0, 99), Some(LossCause::Recreated)),
             (table(Some(1), 0), kafka(Some(2), 0, 0), Some(LossCause::Recreated)),
-            // A table from before ids adopts what it finds; brokers without ids are judged by the offsets.
+            // A table from before ids adopts the id that it finds; with brokers without ids, the offsets decide.
             (table(None, 10), kafka(Some(2), 0, 99), None),
             (table(Some(1), 10), kafka(None, 0, 99), None),
             (table(None, 10), kafka(None, 0, 9), Some(LossCause::Recreated)),

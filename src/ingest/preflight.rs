@@ -1,7 +1,8 @@
-//! Checks before the first record is read: each topic exists, may be seen, and keeps personal data no longer than the policy allows.
+//! Checks before the first record is read: each topic exists, may be seen, and keeps personal data no longer than the
+//! policy allows.
 //!
-//! A topic that keeps a record for a year defeats a deadline of six months. The judgement is pure; asking the brokers
-//! sits around it. Must never change or create a topic.
+//! A topic that keeps a record for a year defeats a deadline of six months. The decision is pure; the requests to the
+//! brokers are separate. Must never change or create a topic.
 
 mod letters;
 
@@ -41,27 +42,27 @@ pub enum TopicRole {
     Consents,
 }
 
-/// What the brokers say of one topic.
+/// The state of one topic, as reported by the brokers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TopicState {
-    /// There is none of that name.
+    /// No topic has that name.
     Missing,
     /// The principal may not see whether it exists.
     Unauthorized,
-    /// It exists, and the principal may not see its configuration.
+    /// The topic exists, but the principal may not see its configuration.
     ConfigHidden,
-    /// It exists and keeps records as configured.
+    /// The topic exists and keeps its records for the given retention.
     Kept(TopicRetention),
 }
 
-/// How long a topic keeps its records.
+/// The retention of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TopicRetention {
-    /// The time; `None`: for ever.
+    /// The retention time; `None` means for ever.
     pub time: Option<Duration>,
     /// True if it keeps the newest record of each key for ever (`cleanup.policy=compact` without `delete`).
     pub compacted: bool,
-    /// The most bytes of one message that it takes (`max.message.bytes`), where the broker says so.
+    /// The largest message in bytes that the topic accepts (`max.message.bytes`), if the broker reports it.
     pub max_message_bytes: Option<u64>,
 }
 
@@ -90,8 +91,8 @@ pub enum PreflightError {
     Client(#[from] KafkaError),
 }
 
-/// Returns the shortest ceiling that `policy` sets for a category of `product`, or of any product where `None`.
-/// Only ceilings count: a minimum does not forbid to keep longer, and an open deadline has no length.
+/// Returns the shortest ceiling that `policy` sets for a category of `product`, or of any product if `None`. Only
+/// ceilings count: a minimum does not forbid a longer retention, and an open deadline has no length.
 #[must_use]
 pub fn shortest_ceiling(policy: &Policy, product: Option<&ProductKey>) -> Option<Duration> {
     policy
@@ -114,7 +115,7 @@ fn at_least(keep: Keep) -> Duration {
 }
 
 impl TopicRole {
-    /// Returns the longest time that the policy lets such a topic keep its records; `None` where it sets no limit.
+    /// Returns the longest time that the policy lets such a topic keep its records; `None` if the policy sets no limit.
     #[must_use]
     pub fn ceiling(&self, policy: &Policy) -> Option<Duration> {
         match self {
@@ -124,7 +125,7 @@ impl TopicRole {
         }
     }
 
-    /// The place that names the topic.
+    /// Returns the place that names the topic.
     fn named_by(&self) -> String {
         match self {
             Self::Source(product) => format!("products.{product}.topics of the policy"),
@@ -134,7 +135,7 @@ impl TopicRole {
         }
     }
 
-    /// The operations that the principal needs on the topic.
+    /// Returns the operations that the principal needs on the topic.
     fn needs(&self) -> &'static str {
         match self {
             Self::DeadLetters => "Describe, DescribeConfigs and Write",
@@ -143,7 +144,8 @@ impl TopicRole {
     }
 }
 
-/// Judges one topic by its use and its state. `ceiling` is the longest time that it may keep its records, if there is a limit.
+/// Checks one topic by its use and its state. `ceiling` is the longest time that it may keep its records, if there is a
+/// limit.
 #[must_use]
 pub fn judge(used: &UsedTopic, state: &TopicState, ceiling: Option<Duration>) -> Option<TopicProblem> {
     let UsedTopic { topic, role } = used;
@@ -182,7 +184,7 @@ fn kept_too_long(topic: &Topic, kept: TopicRetention, ceiling: Duration, set: &s
     }
 }
 
-/// Writes a time in the largest unit that holds it whole: days from two on, else hours, minutes, seconds.
+/// Formats a time in the largest unit that divides it: days from two on, else hours, minutes, seconds.
 fn in_words(time: Duration) -> String {
     let millis = time.as_millis();
     for (unit, name, least) in
@@ -208,7 +210,7 @@ pub async fn states(
     let mut found = Vec::with_capacity(topics.len());
     for UsedTopic { topic, .. } in topics {
         let unanswered = |why: String| PreflightError::Unanswered { topic: topic.clone(), why };
-        // The metadata is asked first: an answer about a configuration comes without its error.
+        // The metadata is requested first: a response about a configuration does not contain the topic's error.
         let state = match presence(Arc::clone(&admin), topic.clone(), patience).await.map_err(unanswered)? {
             Some(state) => state,
             None => retention(&admin, topic, patience).await.map_err(unanswered)?,
@@ -218,7 +220,7 @@ pub async fn states(
     Ok(found)
 }
 
-/// Returns the state of a topic that is missing or may not be seen; `None` if it is there.
+/// Returns the state of a topic that is missing or may not be seen; `None` if it exists.
 async fn presence(
     admin: Arc<AdminClient<Aside>>,
     topic: Topic,
@@ -242,7 +244,7 @@ async fn presence(
     }
 }
 
-/// Returns how long a topic that is there keeps its records.
+/// Returns the retention of an existing topic.
 async fn retention(admin: &AdminClient<Aside>, topic: &Topic, patience: Duration) -> Result<TopicState, String> {
     let options = AdminOptions::new().request_timeout(Some(patience));
     let asked = [ResourceSpecifier::Topic(topic.as_str())];
@@ -255,7 +257,8 @@ async fn retention(admin: &AdminClient<Aside>, topic: &Topic, patience: Duration
     }
 }
 
-/// Reads a topic's configuration. The client library drops the error of a topic whose configuration is refused: it has no entry then.
+/// Reads a topic's configuration. The client library drops the error of a topic whose configuration is refused: the
+/// configuration has no entries then.
 fn read(config: &ConfigResource) -> TopicState {
     let value = |key: &str| config.get(key).and_then(|entry| entry.value.as_deref());
     let Some(time) = value("retention.ms").and_then(|text| text.parse::<i64>().ok()) else {

@@ -22,9 +22,9 @@ use crate::ingest::{brokers, kafka};
 /// How long a question to the brokers may take inside a rebalance.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Where the table of each partition is. Asked at every assignment.
+/// The table's position of each partition. Requested at every assignment.
 pub trait Positions: Send + Sync {
-    /// Returns what the table has recorded of `partition`, read again from the store; `None` if it has nothing of it yet.
+    /// Returns the table's recorded position of `partition`, read again from the store; `None` if it has none yet.
     fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError>;
 }
 
@@ -41,16 +41,17 @@ pub struct PositionError {
 /// What happened to the lane's partitions, in the order in which it happened.
 #[derive(Debug)]
 pub enum Event {
-    /// The partition is the lane's from now; its first message is at the table's next offset, or the oldest in Kafka.
+    /// The partition belongs to the lane from now on; its first message is at the table's next offset, or the oldest in
+    /// Kafka.
     Assigned {
         /// Which one.
         partition: TopicPartition,
-        /// The table's next offset; `None` if it has nothing of the partition.
+        /// The table's next offset; `None` if it has no offset of the partition.
         next: Option<Offset>,
-        /// What Kafka has of it.
+        /// Kafka's position of it.
         kafka: KafkaPosition,
     },
-    /// The group gave the lane its share of the partitions, if only none.
+    /// The group gave the lane its share of the partitions, even if it is empty.
     Joined,
     /// The partition is not the lane's any more: what is uncommitted of it must be dropped.
     Revoked(TopicPartition),
@@ -60,7 +61,7 @@ pub enum Event {
     Failed(String),
 }
 
-/// The lane's side of the consumer: events that wait for it, and how far the client has read.
+/// The lane's side of the consumer: events that wait for the lane, and the client's read progress.
 pub struct Context {
     positions: Arc<dyn Positions>,
     events: Mutex<Vec<Event>>,
@@ -84,8 +85,9 @@ impl Context {
         std::mem::take(&mut *lock(&self.events))
     }
 
-    /// The offset up to which each partition was read to its end, as the client's newest statistics say: nothing of it
-    /// waits in the client's queue. Good for a gauge; not ordered with the messages, so never a place to read on from.
+    /// Returns the offset up to which each partition was read to its end, by the client's newest statistics: no record
+    /// of it waits in the client's queue. Suitable for a gauge only; it is not ordered with the messages, so reading
+    /// must never continue from it.
     pub fn drained(&self) -> BTreeMap<TopicPartition, Offset> {
         lock(&self.drained).clone()
     }
@@ -210,7 +212,7 @@ impl ConsumerContext for Context {
     }
 }
 
-/// Makes a consumer with a lane's `config` and subscribes it to `topics`.
+/// Creates a consumer with a lane's `config` and subscribes it to `topics`.
 ///
 /// Errors if librdkafka refuses the configuration or the subscription.
 pub fn consumer(config: &ClientConfig, topics: &[Topic], context: Context) -> KafkaResult<BaseConsumer<Context>> {

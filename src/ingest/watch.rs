@@ -1,7 +1,7 @@
-//! Whether a lane works: how often it failed, and what its consumer is refused. Sets readiness and the number of failing lanes.
+//! The health of a lane: its failures, and refusals of its consumer. Sets readiness and the number of failing lanes.
 //!
-//! A lane that fails is reported until it has run for a while without failing, so one that fails again and again is never
-//! reported as working in between.
+//! A failing lane is reported until it has run for a while without a failure, so that a lane that fails repeatedly is
+//! never reported as working in between.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::health::{Health, Part};
 use crate::ingest::backoff::Backoff;
 use crate::metrics::Metrics;
 
-/// How long a lane runs without failing before its first failure is over.
+/// The time that a lane must run without failing before its first failure is over.
 const FIRST: Duration = Duration::from_secs(5);
-/// How long it runs before any number of failures is over.
+/// The time that it must run before any number of failures is over.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// The watch over one lane, or over the reader of notices.
@@ -30,11 +30,11 @@ struct WatchState {
     backoff: Backoff,
     /// Failures in a row.
     failures: u32,
-    /// When it last began, on the monotonic clock.
+    /// The last start, on the monotonic clock.
     began: Duration,
-    /// Whether the group or the brokers refuse its consumer.
+    /// True if the group or the brokers refuse its consumer.
     is_refused: bool,
-    /// Whether it is reported as failing.
+    /// True if it is reported as failing.
     is_failing: bool,
 }
 
@@ -52,7 +52,7 @@ impl LaneWatch {
         state.is_refused = false;
     }
 
-    /// Records that the lane failed. Returns how long to wait before it runs again.
+    /// Records that the lane failed. Returns the wait before it runs again.
     pub fn fail(&self, why: &str) -> Duration {
         let mut state = self.state();
         if self.clock.monotonic().saturating_sub(state.began) > LONGEST {
@@ -67,19 +67,19 @@ impl LaneWatch {
         state.backoff.next_delay()
     }
 
-    /// Records that the lane's consumer is refused. It stays so until [`LaneWatch::join`].
+    /// Records that the lane's consumer is refused, until [`LaneWatch::join`].
     pub fn refuse(&self, why: &str) {
         let mut state = self.state();
         state.is_refused = true;
         self.report(&mut state, why.to_owned());
     }
 
-    /// Records that the group gave the lane its share of the partitions, if only none.
+    /// Records that the group gave the lane its share of the partitions, even if it is empty.
     pub fn join(&self) {
         self.state().is_refused = false;
     }
 
-    /// Records that the lane runs. Its trouble is over once it has run for long enough.
+    /// Records that the lane runs. Its failures are over once it has run for long enough.
     pub fn run(&self) {
         let mut state = self.state();
         let ran = self.clock.monotonic().saturating_sub(state.began);
@@ -135,7 +135,7 @@ mod tests {
             self.watch.run();
         }
 
-        /// Whether it is ready, and the number of failing lanes.
+        /// Returns readiness and the number of failing lanes.
         fn seen(&self) -> (bool, i64) {
             (self.watch.health.readiness().ready, self.watch.metrics.lanes_failing.get())
         }

@@ -35,7 +35,7 @@ pub struct Work {
     pub in_flight: BTreeSet<TopicPartition>,
     /// The controls that what is gathered was gathered under.
     pub controls: ControlsVersion,
-    /// A batch that is written and not committed yet. Nothing is gathered meanwhile.
+    /// A batch that is written and not committed yet. No record is gathered meanwhile.
     pub pending: Option<PendingCommit>,
     /// The wait after a step that failed.
     pub hold: Hold,
@@ -77,13 +77,13 @@ impl Work {
         self.gathering.since.is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
     }
 
-    /// Returns whether nothing may be gathered: a batch is on its way, or the product waits.
+    /// Returns whether no record may be gathered: a batch is being committed, or the product waits.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.pending.is_some() || self.hold.is_waiting()
     }
 
-    /// Returns whether the brokers have dead letters of a batch that they did not acknowledge yet.
+    /// Returns whether dead letters of a batch were sent and are not acknowledged yet.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.delivery.is_some())
@@ -102,7 +102,7 @@ impl Work {
         self.tagger.know(notices.triggers(self.tagger.records()));
     }
 
-    /// Ends the troubles of the product's commits.
+    /// Clears the reported problems of the product's commits.
     pub fn forget_troubles(&self, health: &Health) {
         health.over(&Part::Table(self.product.clone()));
         health.over(&Part::Letters(self.product.clone()));

@@ -1,8 +1,9 @@
 //! The schemas that producers wrote with: the products' own, those of the folder, those of the registry.
 //!
-//! Promises that an unknown schema is distinguished from a registry that does not answer: the first is the record's fault, the
-//! second is not, and no record is lost for it. A `get` never takes longer than the configured timeout, and a registry
-//! that is down is asked ever more seldom. Must never put a credential into an error, a log line or a metric.
+//! Promises that an unknown schema is distinguished from a registry that does not answer: the first is the record's
+//! fault, the second is not, and no record is lost because of it. A `get` never takes longer than the configured
+//! timeout, and a registry that is down is asked at growing intervals. Must never put a credential into an error, a log
+//! line or a metric.
 
 mod backoff;
 mod folder;
@@ -51,32 +52,32 @@ impl fmt::Display for SchemaRef {
     }
 }
 
-/// What is known of a schema that a message names.
+/// The outcome of the look-up of a schema that a message names.
 #[derive(Debug, Clone)]
 pub enum Lookup {
     /// The schema.
     Schema(Arc<WriterSchema>),
-    /// There is one that cannot be used; the reason, in words.
+    /// The schema cannot be used; the reason, in words.
     Unusable(Arc<str>),
-    /// No source knows it.
+    /// No source has the schema.
     Unknown,
 }
 
-/// Why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka, and call again.
+/// The reason why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka, and call again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupDelay {
-    /// The registry does not answer: whoever needs it waits.
+    /// The registry does not answer: every caller that needs it waits.
     #[error(transparent)]
     Registry(#[from] RegistryUnavailable),
-    /// The registry does not know the schema yet: its own records wait.
+    /// The registry does not know the schema yet: only records of this schema wait.
     #[error("the schema registry does not know a schema yet")]
     NotYet {
-        /// How long to wait: an earlier call asks no one and gets this error again.
+        /// The wait: an earlier call sends no request and gets this error again.
         retry_after: Duration,
     },
 }
 
-/// The registry gives no answer that can be relied on.
+/// The registry gives no reliable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the schema registry is unavailable: {why}")]
 pub struct RegistryUnavailable {
@@ -146,7 +147,7 @@ pub struct WriterSchemas {
     known: RwLock<HashMap<SchemaRef, Lookup>>,
     folder: Option<RwLock<Folder>>,
     registry: Option<Registry>,
-    /// The schemas that a log line was written about, each for a product.
+    /// The schemas that were reported in the log, each for a product.
     reported: Mutex<HashSet<(ProductKey, SchemaRef)>>,
 }
 
@@ -192,14 +193,14 @@ impl WriterSchemas {
         Ok(Self { around, known: RwLock::new(known), folder, registry, reported: Mutex::default() })
     }
 
-    /// Looks up the schema that a message of `product` names. Errors where it has no outcome yet, after the configured timeout at
-    /// the latest.
+    /// Looks up the schema that a message of `product` names. Errors if there is no outcome yet, after the configured
+    /// timeout at the latest.
     pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<Lookup, LookupDelay> {
         let cached = self.cached(schema);
         if let Some(found @ Lookup::Schema(_)) = cached {
             return Ok(found);
         }
-        // A file of the folder goes before the registry's schema that cannot be used.
+        // A file of the folder replaces a schema of the registry that cannot be used.
         if let Some(found) = self.in_folder(schema) {
             return Ok(Lookup::Schema(found));
         }
@@ -210,7 +211,7 @@ impl WriterSchemas {
         }
     }
 
-    /// Returns true for the first call with these arguments: what is to be said of a schema is said once for all lanes.
+    /// Returns true for the first call with these arguments: each schema is reported once for all lanes.
     pub fn is_first_report(&self, product: &ProductKey, schema: SchemaRef) -> bool {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert((product.clone(), schema))
     }

@@ -1,5 +1,5 @@
-//! Records of the time in the root, under `<root>/_clock/`: they outlive the process, so that a wrong clock is recognised at a
-//! first look. They hold no personal value.
+//! Records of the time in the root, under `<root>/_clock/`: they outlive the process, so that a wrong clock is
+//! recognised at the start. They hold no personal value.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
@@ -27,20 +27,20 @@ const STAGED_AGE: TimeDelta = TimeDelta::hours(1);
 pub struct TrustedTime {
     /// The time.
     pub at: DateTime<Utc>,
-    /// The confirmation that the instance knew, by its id.
+    /// The id of the newest confirmation that the instance had read.
     pub confirmation: Option<String>,
 }
 
 /// A person's confirmation that a clock is right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmation {
-    /// Drawn for this confirmation.
+    /// Random id of this confirmation.
     pub id: String,
     /// Time of the confirmed clock.
     pub at: DateTime<Utc>,
     /// Name of the person, as given.
     pub by: Option<String>,
-    /// Date of the newest commit at that time. Commits up to it do not speak against a confirmed clock.
+    /// Date of the newest commit at that time. Commits up to it are no evidence against a confirmed clock.
     pub newest_commit: Option<DateTime<Utc>>,
     /// Seconds by which the confirmed clock was ahead of the object store's.
     pub ahead_of_store: Option<i64>,
@@ -67,7 +67,7 @@ pub struct ClockRecords {
 }
 
 impl ClockRecords {
-    /// Reads the records of a root. A root without any has the default.
+    /// Reads the records of a root. Returns the default if there are none.
     ///
     /// Errors if the store fails or a record is damaged.
     pub async fn load(root: &Root) -> Result<ClockRecords, StoreError> {
@@ -78,8 +78,8 @@ impl ClockRecords {
         })
     }
 
-    /// Returns the last trusted time. An instance that did not know the newest confirmation may have written a time that the
-    /// confirmation corrected: then the confirmed time counts.
+    /// Returns the last trusted time. An instance that had not read the newest confirmation may have written a time
+    /// that the confirmation corrected: then the confirmed time counts.
     #[must_use]
     pub fn last_trusted(&self) -> Option<DateTime<Utc>> {
         match (&self.trusted, &self.confirmation) {
@@ -93,7 +93,7 @@ impl ClockRecords {
 }
 
 impl Root {
-    /// Records a trusted time, and deletes temporary files that a crash left beside it.
+    /// Records a trusted time, and deletes temporary files that a crash left next to it.
     pub async fn record_trusted(&self, trusted: &TrustedTime) -> Result<(), StoreError> {
         write(self, TRUSTED, trusted).await?;
         if self.local().is_some() {
@@ -130,8 +130,8 @@ impl Root {
         }
     }
 
-    /// Asks the object store for its time by writing a small object. Returns `None` for a folder, whose times are those of this
-    /// machine's own clock.
+    /// Asks the object store for its time by writing a small object. Returns `None` for a folder, whose times come from
+    /// this machine's own clock.
     pub async fn store_time(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
         if self.local().is_some() {
             return Ok(None);

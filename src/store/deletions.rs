@@ -8,10 +8,10 @@ use futures::{StreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-/// Deletions that are in flight together, so that one that is slow to fail does not delay the others.
+/// Concurrent deletions, so that one that is slow to fail does not delay the others.
 const IN_FLIGHT: usize = 8;
 
-/// Failures that a report keeps with their reasons.
+/// Maximum number of failures that a report keeps with their reasons.
 const REASONS: usize = 5;
 
 /// A file that could not be deleted.
@@ -24,7 +24,7 @@ pub struct DeleteFailure {
     pub why: String,
 }
 
-/// Failures of one pass: how many, and the first of them with their reasons.
+/// Failures of one pass: their number, and the first of them with their reasons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteFailures {
     /// Number of files that could not be deleted.
@@ -73,7 +73,7 @@ impl fmt::Display for DeleteFailures {
 pub struct OverdueFiles {
     /// Their number.
     pub files: usize,
-    /// Time at which the first of them should have been deleted, where it is known.
+    /// Time at which the first of them should have been deleted, if known.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -109,7 +109,7 @@ impl Deletions {
     }
 }
 
-/// Deletes every file of `paths`, about in this order. A file that does not exist counts as deleted.
+/// Deletes every file of `paths`, approximately in this order. A file that does not exist counts as deleted.
 pub async fn delete_files(store: &dyn ObjectStore, paths: Vec<String>) -> Deletions {
     let delete = |path: String| async move {
         // Paths of a listing are encoded already.

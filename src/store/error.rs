@@ -17,16 +17,16 @@ pub enum StoreError {
     /// Another engine gave the table a protocol or a property that this version must not write to.
     #[error("the table asks for {0}, which this version must not write to")]
     Unsupported(String),
-    /// A file of a table's log is missing, or holds what no Delta log may hold.
+    /// A file of a table's log is missing, or its content is invalid in any Delta log.
     #[error("table {table}: {file} is damaged: {what}; {fix}")]
     Damaged {
         /// The table's product.
         table: String,
         /// The file, by its path in the table's folder.
         file: String,
-        /// What is wrong with it; never a value of it.
+        /// The damage; never a value of the file.
         what: String,
-        /// What to do, in one sentence without a full stop.
+        /// The fix, in one sentence without a full stop.
         fix: &'static str,
     },
     /// The control log lacks a control or holds what this version does not understand: an order may stand there.
@@ -44,7 +44,7 @@ pub enum StoreError {
     Refused(String),
 }
 
-/// The first line of what a library says: what follows is a backtrace of its own.
+/// Returns the first line of a library's message: the rest is a backtrace of the library.
 fn first_line(error: &DeltaTableError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
@@ -142,8 +142,8 @@ pub enum CommitError {
         /// The version of the active one.
         active: String,
     },
-    /// The table records other columns for the categories of that policy: its text was edited and its version was not. Nothing may
-    /// be made under it.
+    /// The table records other columns for the categories of that policy: the policy's text was edited without a new
+    /// version. No commit may be made under it.
     #[error(
         "policy {version} has its columns in other categories here than in the table: its text was edited under its version; \
          start with the text that `ebbtide policy history --show {version}` prints, or give the new one a version of its own \
@@ -153,7 +153,8 @@ pub enum CommitError {
         /// The version of the policy.
         version: PolicyVersion,
     },
-    /// It would clear the deadline of a category although one of its columns stays. Nothing of it may land.
+    /// The commit would clear the deadline of a category although one of its columns stays. The whole commit is
+    /// refused.
     #[error("it would clear the deadline of {category} although its column {column} stays")]
     DeadlineCleared {
         /// The category.

@@ -61,7 +61,7 @@ pub struct Evidence {
     pub stored: u64,
     /// Records that were past all their deadlines on arrival, counted and not stored.
     pub expired: u64,
-    /// Records that are not the product's, which the policy says to skip.
+    /// Records that are not the product's and that the policy skips.
     #[serde(default)]
     pub skipped: u64,
     /// Records in the dead letters, by reason code.
@@ -117,7 +117,7 @@ pub struct Loss {
 pub enum LossCause {
     /// Kafka deleted them before they were read.
     Deleted,
-    /// The topic was deleted and created again. What of the old topic was not read is lost too, in an unknown number.
+    /// The topic was deleted and created again. Unread records of the old topic are lost too, in an unknown number.
     Recreated,
     /// The topic ends before the table's offset: Kafka lost records that the table has.
     Truncated,
@@ -207,7 +207,7 @@ impl Evidence {
         Evidence { operation, rewrite: Some(did), ..Evidence::ingest(writer, at, policy_version) }
     }
 
-    /// Evidence of a decision about lost offsets, with a new id. Counts no records.
+    /// Creates evidence of a decision about lost offsets, with a new id. Counts no records.
     #[must_use]
     pub fn accept_loss(
         writer: Uuid,

@@ -1,8 +1,9 @@
-//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old log entries, files that
-//! were replaced and files that no commit names.
+//! Deletes what a table no longer needs, apart from the commit path: makes checkpoints, deletes old log entries,
+//! replaced files and files that no commit names.
 //!
-//! A file that a live version, a reader within its grace or a writer in flight needs is never deleted. The list of replaced files
-//! is the log's own. If another engine's checkpoint drops it, the file counts as one that no commit names.
+//! A file that a live version, a reader within its grace or a writer in flight needs is never deleted. The list of
+//! replaced files comes from the log. If another engine's checkpoint drops it, the file counts as one that no commit
+//! names.
 
 use std::collections::{HashMap, HashSet};
 
@@ -70,7 +71,7 @@ impl Plan {
 pub struct Maintained {
     /// Version of the checkpoint that was made.
     pub checkpoint: Option<u64>,
-    /// Reason why a checkpoint that was due could not be made.
+    /// Reason why a due checkpoint could not be made.
     pub checkpoint_failure: Option<String>,
     /// Files that were deleted.
     pub deleted: Plan,
@@ -80,7 +81,7 @@ pub struct Maintained {
     pub overdue: OverdueFiles,
 }
 
-/// A file that should be deleted, and since when.
+/// A file that should be deleted, and the time since which it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct DueFile {
     path: String,
@@ -120,19 +121,20 @@ pub(super) async fn due_files(
     let before = state.version;
     let (listed, mut data) = files::list_all(log).await?;
     data.retain(is_data);
-    // Only after the listing, which may take minutes: a file of it that was committed meanwhile would look like an orphan.
+    // Read after the listing, which may take minutes: a listed file that was committed meanwhile would look like an
+    // orphan.
     state.read_on(log).await?;
     let entries =
         listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
-    // The listing does not say how old entries are that were written after it.
+    // The listing does not contain the age of entries that were written after it.
     let newest = entries.max().unwrap_or(before).max(before);
     let named = checkpoint::named(log, &listed, newest.max(state.version)).await?;
     let named = Known::of(named);
-    // Those that could not be read just now are passed over.
+    // Checkpoints that could not be read above are skipped.
     let listed: Vec<LogFile> = listed.into_iter().filter(|file| !log.hides(&file.path)).collect();
     let until = newest.min(state.evidence_at.unwrap_or(newest));
     let mut needless = needless(&listed, until, now, upkeep.keep_log);
-    // What is before a checkpoint is needed as long as that cannot be read.
+    // Files before a checkpoint are needed as long as the checkpoint cannot be read.
     if !needless.is_empty() && !log.is_readable(&listed, until).await? {
         needless.clear();
     }
@@ -149,7 +151,7 @@ pub(super) struct LastPass {
     due: HashSet<String>,
     /// Files whose deletion failed. They are tried again after all others.
     failed: HashSet<String>,
-    /// Files that the store said it deleted.
+    /// Files that the store reported as deleted.
     deleted: HashSet<String>,
 }
 
@@ -171,10 +173,10 @@ impl LastPass {
 }
 
 impl Table {
-    /// Does one pass: makes a checkpoint if one is due, then deletes what the plan names. Safe beside passes of other instances
-    /// and any writer. A checkpoint or a file that fails is reported, and the pass goes on.
+    /// Runs one pass: makes a checkpoint if one is due, then deletes the files of the plan. Safe in parallel with
+    /// passes of other instances and any writer. A checkpoint or a file that fails is reported, and the pass continues.
     ///
-    /// Errors if the log or the folder cannot be read: then it is not known what is overdue.
+    /// Errors if the log or the folder cannot be read: the overdue files are unknown then.
     pub async fn maintain(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Maintained, StoreError> {
         self.refresh().await?;
         let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await {
@@ -192,7 +194,7 @@ impl Table {
         Ok(Maintained { checkpoint, checkpoint_failure, deleted, failures: done.failures, overdue })
     }
 
-    /// Returns what [`Table::maintain`] would delete at `now`.
+    /// Returns the files that [`Table::maintain`] would delete at `now`.
     pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Plan, StoreError> {
         let due = self.due(now, upkeep).await?;
         Ok(bounded(&due, &self.last_pass.failed, upkeep.limit))
@@ -242,13 +244,13 @@ fn old(now: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
     now.checked_sub_signed(kept).unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
-/// Returns the time at which a file of that time is due.
+/// Returns the time at which a file that was written or replaced at `from` is due.
 fn due_at(from: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
     from.checked_add_signed(kept).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// Returns the log's files that the newest checkpoint up to `until` makes needless, oldest version first: those of versions
-/// before it that are older than `kept`. Returns nothing where a version that is still young precedes the checkpoint.
+/// Returns the log's files that the newest checkpoint up to `until` makes needless, oldest version first: those of
+/// versions before it that are older than `kept`. A checkpoint does not count if a young version precedes it.
 fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
     let young = listed.iter().filter(|file| file.modified >= old).filter_map(|file| match file.kind {
@@ -311,7 +313,7 @@ impl Known {
     }
 }
 
-/// Returns the files that were removed longer than `grace` ago, those removed first in front, and the number that were removed
+/// Returns the files that were removed longer than `grace` ago, oldest removal first, and the number that were removed
 /// since. A file whose removal has no time counts as an orphan.
 fn replaced(data: &[ObjectMeta], known: &Known, now: DateTime<Utc>, grace: TimeDelta) -> (Vec<DueFile>, usize) {
     let old = old(now, grace).timestamp_millis();
@@ -330,7 +332,8 @@ fn replaced(data: &[ObjectMeta], known: &Known, now: DateTime<Utc>, grace: TimeD
     (replaced, in_grace)
 }
 
-/// Returns the files that no version lists and no commit says were removed, oldest first. Each condition can only make them fewer.
+/// Returns the files that no version lists and no commit removed, oldest first. Each condition can only shrink the
+/// list.
 fn orphans(data: Vec<ObjectMeta>, known: &Known, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
     let mut orphans: Vec<DueFile> = data
@@ -343,8 +346,8 @@ fn orphans(data: Vec<ObjectMeta>, known: &Known, now: DateTime<Utc>, kept: TimeD
     orphans
 }
 
-/// Chooses at most `limit` files: replaced ones first, since readers wait for those only, and files that `failed` before last, so
-/// that any number of them delays no other.
+/// Chooses at most `limit` files: replaced files first, since only those wait for readers, and files that `failed`
+/// before last, so that no number of them delays the others.
 fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> Plan {
     let mut room = limit;
     let mut plan = Plan { in_grace: due.in_grace, ..Plan::default() };

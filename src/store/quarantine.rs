@@ -1,7 +1,8 @@
-//! The quarantine: files of dead letters that no topic takes, under `<root>/_quarantine/<owner>/<expiry>-<id>.letters`.
+//! The quarantine: files of dead letters that no topic accepts, under
+//! `<root>/_quarantine/<owner>/<expiry>-<id>.letters`.
 //!
 //! The name of a file holds the time at which it must be deleted, so that any process can delete it without reading it.
-//! A file never holds a letter beyond that time. The content is the caller's.
+//! A file never holds a letter beyond that time. The format of the content belongs to the caller.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::TryStreamExt;
@@ -15,9 +16,9 @@ use super::root::Root;
 
 /// The folder of the quarantine below the root.
 const FOLDER: &str = "_quarantine";
-/// What the names of its files end with.
+/// The suffix of its file names.
 const SUFFIX: &str = ".letters";
-/// How the names of its files say when they expire, in UTC.
+/// The format of the expiry time in its file names, in UTC.
 const EXPIRY: &str = "%Y%m%dT%H%M%SZ";
 
 /// The quarantine of one root.
@@ -35,7 +36,7 @@ pub struct QuarantinePass {
     pub kept: usize,
     /// Files that have expired and could not be deleted.
     pub failures: DeleteFailures,
-    /// When the first of these expired.
+    /// The time at which the first of these expired.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -46,19 +47,20 @@ impl Quarantine {
         Self { root }
     }
 
-    /// Writes one file, durably, for `owner` (a product, or another name without a slash). Returns its path in the store.
+    /// Writes one file, durably, for `owner` (a product, or another name without a slash). Returns its path in the
+    /// store.
     ///
     /// # Errors
-    /// If the store does not take the file. Then no letter of it counts as kept.
+    /// If the store does not accept the file. Then no letter of it counts as stored.
     pub async fn put(&self, owner: &str, expires: DateTime<Utc>, content: Vec<u8>) -> Result<String, StoreError> {
         let name = format!("{}-{}{SUFFIX}", expires.format(EXPIRY), Uuid::new_v4());
         let path = self.folder().join(owner).join(name.as_str());
-        // Under its own name from the start: what a crash cuts short expires like the rest.
+        // Written under its final name: a file that a crash cuts short expires like the others.
         self.root.store().put_opts(&path, PutPayload::from(content), PutMode::Create.into()).await?;
         Ok(path.to_string())
     }
 
-    /// Deletes every file that has expired at `now`, and goes on after a file that cannot be deleted.
+    /// Deletes every file that has expired at `now`, and continues after a file that cannot be deleted.
     ///
     /// # Errors
     /// If the files cannot be listed.
@@ -70,13 +72,13 @@ impl Quarantine {
         };
         let mut pass = QuarantinePass::default();
         for file in files {
-            // A file whose name says nothing was put here by someone else. It is kept and counted.
+            // A file whose name has no expiry was put here by someone else. It is kept and counted.
             let Some(expires) = file.location.filename().and_then(expiry).filter(|expires| *expires <= now) else {
                 pass.kept += 1;
                 continue;
             };
             match self.root.store().delete(&file.location).await {
-                // Another instance's pass was faster.
+                // Another instance's pass deleted it first.
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => pass.deleted += 1,
                 Err(error) => {
                     pass.failures.add(DeleteFailure { path: file.location.to_string(), why: error.to_string() });

@@ -131,8 +131,8 @@ impl Root {
         Ok(products)
     }
 
-    /// Aborts uploads to a bucket that a killed process left unfinished, if they were begun before `old`. In stores that do not
-    /// list them, the bucket's own lifecycle rule aborts them.
+    /// Aborts uploads to a bucket that a killed process left unfinished, if they were begun before `old`. In stores
+    /// that do not list them, the bucket's own lifecycle rule aborts them.
     pub async fn give_up_uploads(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
         match &self.uploads {
             Some(uploads) => Ok(uploads.give_up(&self.at, old).await?),

@@ -1,7 +1,8 @@
-//! Structs in Thrift's compact form: how long one is, and whether bytes are nothing but such, as some writers repeat a column's
-//! metadata after its pages.
+//! Structs in Thrift's compact form: the length of one, and whether bytes consist only of such structs, as some writers
+//! repeat a column's metadata after its pages.
 //!
-//! Promises yes only where every byte is accounted for: in such bytes a text is stored as it is, and a search of bytes finds it.
+//! Promises to accept bytes only if every byte is accounted for: in such bytes a text is stored as it is, and a search
+//! of bytes finds it.
 
 /// How deep structs may lie in one another.
 const DEPTH: usize = 16;
@@ -17,7 +18,7 @@ pub fn is_structs(bytes: &[u8]) -> bool {
     true
 }
 
-/// The length of the struct that `bytes` begin with; `None` if they hold no whole one.
+/// Returns the length of the struct at the start of `bytes`; `None` if they hold no complete struct.
 pub fn struct_length(bytes: &[u8]) -> Option<usize> {
     let mut rest = Rest(bytes);
     rest.structure(DEPTH)?;

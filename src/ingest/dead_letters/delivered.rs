@@ -1,7 +1,8 @@
-//! The letters that this process has delivered and no commit has passed yet, by source offset.
+//! The letters that this process has delivered and that no commit has passed yet, by source offset.
 //!
-//! A batch that is read again makes its letters again. They are recognised here, so that one process delivers a letter once.
-//! Bounded: beyond the bound the letters of the partition that was used least recently are forgotten, and may be sent again.
+//! A batch that is read again produces its letters again. They are recognised here, so that one process delivers a
+//! letter once. The memory is bounded: beyond the bound, the letters of the least recently used partition are forgotten
+//! and may be sent again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,8 +23,8 @@ struct PartitionLetters {
     letters: BTreeMap<i64, Sent>,
 }
 
-/// What was sent from one offset. The timestamp tells a record from another one that has its offset in a topic that was
-/// created again.
+/// A letter sent from one offset. The timestamp distinguishes its record from another record that has the same offset
+/// in a topic that was recreated.
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     timestamp: Option<i64>,

@@ -1,7 +1,7 @@
-//! One delivery of dead letters: each is sent in the best form that its topic takes.
+//! One delivery of dead letters: each letter is sent in the best form that its topic accepts.
 //!
-//! The brokers judge batches that the client makes. So letters that are refused together are sent again in smaller groups, and only a
-//! letter that is refused alone is sent in its next form.
+//! The brokers accept or refuse whole batches, and the client chooses the batches. Letters that are refused together
+//! are therefore sent again in smaller groups, and only a letter that is refused alone is sent in its next form.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::ids::{ProductKey, TopicPartition};
 pub struct Delivery {
     /// The letters that are neither acknowledged nor in the quarantine. They are sent again.
     pub undelivered: Vec<DeadLetter>,
-    /// Why they wait.
+    /// The reason why they wait.
     pub waiting: Option<LettersWait>,
 }
 
-/// Why dead letters are not delivered yet.
+/// The reason why dead letters are not delivered yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct LettersWait(pub String);
@@ -35,10 +35,10 @@ pub struct LettersWait(pub String);
 /// A group of letters that are sent together, in one form.
 type Group = (LetterForm, Vec<DeadLetter>);
 
-/// Delivers `letters` of `product`, or of a topic of notices where that is `None`, in their order.
+/// Delivers `letters` of `product`, or of a notice topic if `product` is `None`, in their order.
 ///
-/// Returns once each letter is acknowledged by the brokers, is in the quarantine, or has to wait. It may take as long as the brokers
-/// are away: the client sends again what it cannot send, without making a second copy.
+/// Returns once each letter is acknowledged by the brokers, is in the quarantine, or has to wait. While the brokers are
+/// away it does not return: the client retries what it cannot send, without making a second copy.
 pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters: Vec<DeadLetter>) -> Delivery {
     let mut done = Delivery::default();
     let mut claims = Claims { of: Arc::clone(&to), places: Vec::new() };
@@ -83,7 +83,7 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
             if form == LetterForm::Quarantined { quarantined.extend(again) } else { groups.push_front((form, again)) }
         }
         if !done.undelivered.is_empty() {
-            // What comes next would fare no better.
+            // The remaining groups would fail in the same way.
             done.undelivered.extend(groups.drain(..).flat_map(|(_, group)| group));
         }
     }
@@ -98,7 +98,7 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
     done
 }
 
-/// Writes letters that the topic takes in no form to the quarantine.
+/// Writes letters that the topic accepts in no form to the quarantine.
 async fn keep(to: &DeadLetters, product: Option<&ProductKey>, letters: &[DeadLetter]) -> Result<(), LettersWait> {
     let written = quarantine::write(&to.quarantine, &to.terms, product, letters, to.clock.now()).await;
     written.map_err(|error| {
@@ -117,7 +117,8 @@ async fn keep(to: &DeadLetters, product: Option<&ProductKey>, letters: &[DeadLet
     Ok(())
 }
 
-/// Returns how letters are sent that were refused in a group of `size`: in smaller groups, or alone in the next form.
+/// Returns the groups in which refused letters of a group of `size` are sent again: smaller groups, or one letter in
+/// its next form.
 fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<Group> {
     if refused.is_empty() {
         return Vec::new();

@@ -10,7 +10,8 @@ use crate::ingest::decode::Rejected;
 use crate::ingest::intake::Intake;
 use crate::record::Fault;
 
-/// How a letter is sent next. A form that is refused for the letter's own sake gives way to the next one.
+/// The form in which a letter is sent next. A form that is refused because of the letter itself is followed by the next
+/// form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LetterForm {
     /// With the record's value, key and headers.
@@ -41,9 +42,9 @@ pub struct DeadLetter {
     pub offset: i64,
     /// Its Kafka timestamp, in milliseconds since 1970.
     pub timestamp: Option<i64>,
-    /// What is wrong with it.
+    /// The fault of the record.
     pub fault: Fault,
-    /// The same in words.
+    /// The fault in words.
     pub reason: String,
     /// Its value.
     pub payload: Option<Vec<u8>>,
@@ -51,14 +52,14 @@ pub struct DeadLetter {
     pub key: Option<Vec<u8>>,
     /// Its own headers.
     pub headers: Option<OwnedHeaders>,
-    /// How it is sent next.
+    /// The form in which it is sent next.
     pub form: LetterForm,
-    /// Why the last form was refused, in the client's words.
+    /// The reason why the last form was refused, in the client's words.
     pub refused: Option<String>,
 }
 
 impl DeadLetter {
-    /// Copies the letter of a rejected row of `intake`, which was read from `source`.
+    /// Copies a rejected row of `intake`, which was read from `source`, into a letter.
     #[must_use]
     pub fn of(intake: &Intake, source: &TopicPartition, rejected: &Rejected) -> Self {
         let Rejected { row, fault, reason } = rejected;
@@ -77,7 +78,7 @@ impl DeadLetter {
         }
     }
 
-    /// Returns about how much memory the letter takes, in bytes.
+    /// Returns the approximate memory of the letter, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let headers = self.headers.iter().flat_map(Headers::iter);
@@ -85,12 +86,13 @@ impl DeadLetter {
         512 + headers + self.payload.as_ref().map_or(0, Vec::len) + self.key.as_ref().map_or(0, Vec::len)
     }
 
-    /// Returns the key of a letter without the record: where the record is. So a compacted topic takes it too.
+    /// Returns the message key of a letter without its record: the partition and offset of the record. With a key, a
+    /// compacted topic accepts the letter too.
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.source, self.offset)
     }
 
-    /// Makes the message for `topic`. `place` is [`DeadLetter::place`], which must live as long as the message.
+    /// Creates the message for `topic`. `place` is [`DeadLetter::place`], which must live as long as the message.
     pub(super) fn message<'l>(&'l self, topic: &'l str, place: &'l str) -> FutureRecord<'l, [u8], [u8]> {
         let mut record = FutureRecord::to(topic);
         if self.form == LetterForm::Whole {
@@ -115,7 +117,7 @@ impl DeadLetter {
         }
     }
 
-    /// Adds what stands for the record that is not in the letter.
+    /// Adds the headers that describe the omitted record.
     fn describe_omitted(&self, mut headers: OwnedHeaders) -> OwnedHeaders {
         headers = text(headers, OMITTED, "value,key,headers");
         if let Some(why) = &self.refused {

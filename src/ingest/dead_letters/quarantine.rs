@@ -1,7 +1,8 @@
-//! What a file of the quarantine holds, and until when: letters that the topic refuses in every form.
+//! Format and expiry of a quarantine file, which holds letters that the topic refuses in every form.
 //!
-//! Each letter is one line of JSON with its reason, source and sizes; then, without separators, the bytes of its key, its value
-//! and its headers' values, and a line end. The bytes are as they were, so that a search of the root finds a value in them.
+//! Each letter is one line of JSON with its reason, source and sizes; then, without separators, the bytes of its key,
+//! its value and its headers' values, and a line end. The bytes are unchanged, so that a search of the root finds a
+//! value in them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use crate::ids::ProductKey;
 use crate::policy::Policy;
 use crate::store::{Quarantine, StoreError};
 
-/// The folder, and the metrics' `product`, of letters that are not of a product: messages of the topics of notices.
+/// The folder, and the metrics' `product`, of letters that do not belong to a product: messages of the notice topics.
 pub const NOTICES: &str = "_notices";
 
-/// How long letters are kept in the quarantine.
+/// The retention of letters in the quarantine.
 #[derive(Debug, Clone)]
 pub struct QuarantineTerms {
     /// The configured time, from the moment at which a letter is written.
@@ -44,8 +45,8 @@ impl QuarantineTerms {
         }
     }
 
-    /// Returns when a letter that is written at `now` must be deleted, on a whole hour where that is ahead. `None` if the bytes of its
-    /// record may not be kept at all, since its maximum has passed.
+    /// Returns the time at which a letter that is written at `now` must be deleted, rounded to a whole hour if that
+    /// hour is still ahead. `None` if the bytes of its record may not be kept at all, since its maximum has passed.
     #[must_use]
     pub fn expiry(
         &self,
@@ -70,7 +71,7 @@ fn after(time: DateTime<Utc>, length: Duration) -> DateTime<Utc> {
 /// Writes `letters` to the quarantine, one file for each time at which they expire.
 ///
 /// # Errors
-/// If a file cannot be written. Files that were written before it stay; their letters are written again.
+/// If a file cannot be written. Files that were written before it remain; their letters are written again.
 pub async fn write(
     quarantine: &Quarantine,
     terms: &QuarantineTerms,
@@ -90,7 +91,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Appends one letter. Without `with_bytes` its record is described and not kept.
+/// Appends one letter. Without `with_bytes`, its record is described but not stored.
 fn append(file: &mut Vec<u8>, letter: &DeadLetter, with_bytes: bool, now: DateTime<Utc>) {
     let (payload, key) = (letter.payload.as_deref(), letter.key.as_deref());
     let headers: Vec<(&str, Option<&[u8]>)> =
@@ -147,7 +148,7 @@ mod tests {
         for (product, timestamp, expires) in [
             (Some(&sms), read("2026-11-30T12:10:00Z"), Some("2026-11-30T15:00:00Z")),
             (Some(&sms), None, Some("2026-11-30T15:00:00Z")),
-            // A timestamp ahead of the clock keeps nothing longer.
+            // A timestamp ahead of the clock does not extend the retention.
             (Some(&sms), read("2027-06-01T00:00:00Z"), Some("2026-11-30T15:00:00Z")),
             // Within its last hour: to the second.
             (Some(&sms), read("2026-11-30T09:45:00Z"), Some("2026-11-30T12:45:00Z")),

@@ -1,22 +1,22 @@
-//! What an error of the producer means for a dead letter: the letter's own fault, a setting that someone must change, a
-//! dead producer, or something that passes. Pure.
+//! Classes of producer errors for a dead letter: caused by the letter itself, caused by a setting that must be changed,
+//! caused by a dead producer, or transient. Pure.
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// The class of a delivery that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The topic does not take this message, however often it is sent. Another form may do.
+    /// The topic does not accept this message, however often it is sent. It may accept another form.
     Message,
-    /// No message is taken until someone changes a setting of the brokers or of this client.
+    /// The topic accepts no message until a setting of the brokers or of this client is changed.
     Configuration,
     /// The producer can send nothing any more. A new one can.
     Producer,
-    /// It passes by itself: brokers that are away, timeouts, whatever is not known here.
+    /// Transient: brokers that are away, timeouts, and every error that is not listed here.
     Passing,
 }
 
-/// Returns the class of an error. An error that is not known passes: a letter that waits is never lost.
+/// Returns the class of an error. An unknown error is transient: a letter that waits is never lost.
 #[must_use]
 pub fn refusal(code: Option<Code>) -> Refusal {
     match code {
@@ -77,7 +77,7 @@ pub fn refusal(code: Option<Code>) -> Refusal {
     }
 }
 
-/// Returns what an operator does about a refusal of this kind.
+/// Returns the advice for an operator about a refusal of this kind.
 #[must_use]
 pub fn help(code: Option<Code>) -> &'static str {
     match code {

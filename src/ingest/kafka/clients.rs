@@ -1,7 +1,8 @@
 //! The configuration of every Kafka client of an instance, built in one place from the operator's properties.
 //!
-//! A client receives the properties that concern it, then Ebbtide's defaults where the operator set nothing, then what the
-//! guarantees need. [`refused_properties`] makes each client without brokers, so that a wrong property is found before a start.
+//! A client receives the properties that concern it, then Ebbtide's defaults for those that the operator did not set,
+//! then the values that the guarantees require. [`refused_properties`] creates each client without brokers, so that a
+//! wrong property is found before the start.
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
@@ -13,9 +14,9 @@ use rdkafka::producer::{BaseProducer, ProducerContext};
 
 use crate::config::{Config, Ingest, Kafka, Property, SESSION_TIMEOUT_MS, spellings, uses_consumer_protocol};
 
-/// The bytes of a partition's records that a lane asks for in one fetch, unless the operator set them.
+/// The bytes of a partition's records that a lane requests in one fetch, unless the operator set them.
 const FETCH_BYTES: usize = 1 << 20;
-/// The room that an answer's framing takes beside its records.
+/// The bytes that the framing of a response takes in addition to its records.
 const FRAMING_BYTES: usize = 512;
 
 /// One of the Kafka clients of an instance.
@@ -25,14 +26,14 @@ pub enum ClientRole {
     Lane {
         /// The lane's number within the instance.
         number: usize,
-        /// The bytes that its queue of fetched records may hold, about.
+        /// The approximate limit of the bytes in its queue of fetched records.
         queue_bytes: usize,
     },
     /// The consumer of the notice topics.
     Notices,
     /// The producer of dead letters.
     DeadLetters,
-    /// The client that asks what topics there are and how long they keep their records.
+    /// The client that lists the topics and reads how long they keep their records.
     Admin,
 }
 
@@ -57,7 +58,8 @@ const OF_CONSUMERS: [&str; 18] = [
     "partition.assignment.strategy",
     "session.timeout.ms",
 ];
-/// Consumers' properties that bound what is fetched ahead: they would hold memory of the lanes' size in the reader of notices.
+/// Consumers' properties that bound what is fetched ahead: the reader of notices would use as much memory as a lane
+/// with them.
 const OF_LANES: [&str; 3] = ["queued.max.messages.kbytes", "queued.min.messages", "statistics.interval.ms"];
 /// Properties that only producers use.
 const OF_PRODUCERS: [&str; 17] = [
@@ -81,7 +83,7 @@ const OF_PRODUCERS: [&str; 17] = [
 ];
 
 impl ClientRole {
-    /// True if the property `name` is this client's.
+    /// Returns true if the property `name` applies to this client.
     fn takes(self, name: &str) -> bool {
         if OF_LANES.contains(&name) {
             return matches!(self, Self::Lane { .. });
@@ -92,7 +94,7 @@ impl ClientRole {
         !OF_PRODUCERS.contains(&name) || self == Self::DeadLetters
     }
 
-    /// The client's name in messages.
+    /// Returns the client's name for messages.
     fn name(self) -> &'static str {
         match self {
             Self::Lane { .. } => "consumer",
@@ -103,7 +105,8 @@ impl ClientRole {
     }
 }
 
-/// The bytes of a lane's queue of fetched records. A message of the client costs about as much again as its bytes.
+/// Returns the bytes of a lane's queue of fetched records. The client needs about twice the bytes of a message to hold
+/// it.
 #[must_use]
 pub fn queue_bytes(ingest: &Ingest) -> usize {
     usize::try_from(ingest.memory).unwrap_or(usize::MAX) / ingest.lanes.max(1) / 16
@@ -116,14 +119,14 @@ pub fn client_config(kafka: &Kafka, role: ClientRole) -> ClientConfig {
     for (name, value) in kafka.properties.iter().filter(|(name, _)| role.takes(name)) {
         config.set(name, value.expose());
     }
-    // The client asks the `log` crate how much to say, which has no receiver here: `tracing` filters what comes.
+    // The client takes its log level from the `log` crate, which has no receiver here; `tracing` filters the lines.
     let detailed = kafka.properties.contains_key("debug");
     config.set_log_level(if detailed { RDKafkaLogLevel::Debug } else { RDKafkaLogLevel::Info });
     match role {
         ClientRole::Lane { number, queue_bytes } => lane(&mut config, kafka, number, queue_bytes),
         ClientRole::Notices => notices(&mut config, kafka),
         ClientRole::DeadLetters => dead_letters(&mut config),
-        // To ask for a topic must not create it.
+        // A request for a topic must not create it.
         ClientRole::Admin => _ = config.set("allow.auto.create.topics", "false"),
     }
     config
@@ -135,7 +138,7 @@ fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: us
             config.set(key, value);
         }
     };
-    // With the protocol of Kafka 4 the brokers assign partitions and time members out.
+    // With the protocol of Kafka 4, the brokers assign partitions and detect members that time out.
     if !uses_consumer_protocol(&kafka.properties) {
         default("partition.assignment.strategy", "roundrobin".to_owned());
         default("session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
@@ -144,15 +147,15 @@ fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: us
     default("fetch.max.bytes", largest_fetch(kafka, (queue_bytes / 4).max(FETCH_BYTES)).to_string());
     default("queued.max.messages.kbytes", (queue_bytes / 1024).clamp(1024, MOST_QUEUED_KBYTES).to_string());
     default("queued.min.messages", "1000000".to_owned());
-    // The wait of the client once its queue is full: its own default of a second leaves a lane without work.
+    // The wait of the client when its queue is full: the client's own default of a second leaves a lane without work.
     default("fetch.queue.backoff.ms", "5".to_owned());
     default("statistics.interval.ms", "2000".to_owned());
     set_member(config, &kafka.group, &format!("lane-{number}"));
-    // Nothing may be skipped or read again in silence: an offset that Kafka lacks is an error.
+    // Nothing may be skipped or read again silently: an offset that Kafka lacks is an error.
     config.set("auto.offset.reset", "error");
 }
 
-/// The most that librdkafka takes for `queued.max.messages.kbytes`.
+/// The maximum that librdkafka accepts for `queued.max.messages.kbytes`.
 const MOST_QUEUED_KBYTES: usize = 2_097_151;
 
 fn notices(config: &mut ClientConfig, kafka: &Kafka) {
@@ -166,11 +169,11 @@ fn notices(config: &mut ClientConfig, kafka: &Kafka) {
 
 fn dead_letters(config: &mut ClientConfig) {
     if ["compression.type", "compression.codec"].iter().all(|key| config.get(key).is_none()) {
-        // A record that its topic took compressed is larger than its limit otherwise.
+        // A record that was stored compressed in its own topic would exceed the limit uncompressed.
         config.set("compression.type", "lz4");
     }
     if config.get("topic.metadata.propagation.max.ms").is_none() {
-        // How long a topic that is missing may be one that was created just now.
+        // The time for which a missing topic may be one that was created just now.
         config.set("topic.metadata.propagation.max.ms", "5000");
     }
     config
@@ -178,11 +181,13 @@ fn dead_letters(config: &mut ClientConfig) {
         .set("acks", "all")
         // The topic decides what is too large.
         .set("message.max.bytes", "1000000000")
-        // The client gives up on no letter by time: a letter that timed out may have arrived, and would be sent twice.
+        // The client never gives up on a letter because of time: a letter that timed out may have arrived, and would be
+        // sent twice.
         .set("message.timeout.ms", "0");
 }
 
-/// Makes a consumer a member of `group`. Static members of one id would expel each other, so each has an ending of its own.
+/// Makes a consumer a member of `group`. Static members with the same id would expel each other, so each gets its own
+/// suffix.
 fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
     if let Some(id) = config.get("group.instance.id").map(|id| format!("{id}-{ending}")) {
         config.set("group.instance.id", id);
@@ -195,7 +200,7 @@ fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
         .set("isolation.level", "read_committed");
 }
 
-/// Returns `wanted`, or what an answer may hold where the operator limits answers to less.
+/// Returns `wanted`, or less if the operator limits the size of responses to less.
 fn largest_fetch(kafka: &Kafka, wanted: usize) -> usize {
     let received = number_of(kafka, "receive.message.max.bytes");
     received.map_or(wanted, |received| wanted.min(received.saturating_sub(FRAMING_BYTES)))
@@ -209,9 +214,9 @@ fn number_of(kafka: &Kafka, name: &str) -> Option<usize> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {why}", self.path())]
 pub struct RefusedProperty {
-    /// Its name; empty where only several together are wrong.
+    /// Its name; empty if only several properties together are wrong.
     pub name: String,
-    /// The library's reason, in one sentence; without the value where that is a secret.
+    /// The library's reason, in one sentence; without the value if that is a secret.
     pub why: String,
 }
 
@@ -226,9 +231,10 @@ impl RefusedProperty {
     }
 }
 
-/// Returns every property that librdkafka refuses, by itself or together with others in one of the clients. No broker is asked.
+/// Returns every property that librdkafka refuses, by itself or together with others in one of the clients. No broker
+/// is asked.
 ///
-/// To be called before any client is made for use, so that no error of one quotes a secret.
+/// Call this before any client is created for use, so that no error of a client quotes a secret.
 #[must_use]
 pub fn refused_properties(config: &Config) -> Vec<RefusedProperty> {
     let single: Vec<RefusedProperty> =
@@ -258,11 +264,11 @@ fn refused_alone(name: &str, value: &Property) -> Option<RefusedProperty> {
     Some(RefusedProperty { name: name.to_owned(), why })
 }
 
-/// Makes the client without brokers, so that it has none to connect to, and drops it.
+/// Creates the client without brokers, so that it connects to nothing, and drops it.
 fn refused_by(kafka: &Kafka, role: ClientRole) -> Option<RefusedProperty> {
     let mut config = client_config(kafka, role);
     config.remove("bootstrap.servers");
-    // A member of a group would leave it when dropped, and wait for brokers to do so.
+    // A member of a group would leave it when dropped, and would wait for brokers to do so.
     config.remove("group.id");
     let made = match role {
         ClientRole::Lane { .. } | ClientRole::Notices => {
@@ -286,7 +292,7 @@ fn refused_by(kafka: &Kafka, role: ClientRole) -> Option<RefusedProperty> {
     Some(RefusedProperty { name, why })
 }
 
-/// The context of a client that is made for a trial: its log is not kept.
+/// The context of a client that is created only as a test: its log is discarded.
 #[derive(Debug, Clone, Copy)]
 struct Mute;
 

@@ -1,8 +1,9 @@
-//! From a product's gathering to its table: files written, dead letters delivered, one Delta commit, then Kafka's own offsets.
+//! From a product's gathering to its table: files written, dead letters delivered, one Delta commit, then Kafka's own
+//! offsets.
 //!
-//! In that order, so that no crash between two steps loses a record or stores one twice, and a store that takes no file makes no
-//! second dead letter. A product whose step fails waits by itself; the lane goes on with the others. A commit that lost its
-//! offsets to another owner is dropped whole.
+//! In that order, so that no crash between two steps loses a record or stores one twice, and a store that accepts no
+//! file causes no second dead letter. A product whose step fails waits by itself; the lane continues with the others. A
+//! commit that lost its offsets to another owner is dropped completely.
 
 use std::time::Duration;
 
@@ -18,18 +19,19 @@ use crate::ingest::gathering::Gathering;
 use crate::ingest::pending::PendingCommit;
 use crate::store::{Advance, CommitError, IngestCommit, SegmentWriter};
 
-/// How long a lane waits for the delivery of dead letters before it goes on with other products.
+/// The time that a lane waits for the delivery of dead letters before it continues with other products.
 const PROMPT: Duration = Duration::from_millis(200);
-/// How long a delivery may take before it is reported.
+/// The time that a delivery may take before it is reported.
 const SLOW: Duration = Duration::from_secs(10);
-/// Commits of one product that are refused in a row before it is reported. One may be refused when partitions move.
+/// The number of refused commits of one product in a row before they are reported. One may be refused when partitions
+/// move.
 const REFUSED_IN_A_ROW: u32 = 3;
 
 impl Lane {
-    /// Commits every product whose gathering is large or old enough, and the largest while all together are too large. Goes on with what
-    /// waits, where its time has come.
+    /// Commits every product whose gathering is large or old enough, and the largest while all together are too large.
+    /// Continues the products whose wait has ended.
     ///
-    /// Errors if the lane must join anew.
+    /// Errors if the lane must join again.
     pub(super) fn commit_due(&mut self, now: Duration) -> Result<(), Rejoin> {
         if std::mem::take(&mut self.fresh) {
             self.pause_held()?;
@@ -109,7 +111,7 @@ impl Lane {
         self.advance(index)
     }
 
-    /// Takes a written batch as far as it comes.
+    /// Advances a written batch by as many steps as possible.
     fn advance(&mut self, index: usize) -> Result<(), Rejoin> {
         if !self.deliver(index)? {
             return Ok(());
@@ -118,7 +120,8 @@ impl Lane {
         self.land(index)
     }
 
-    /// Encodes and writes the segments of a gathering. `None` if that failed: then it was dropped and is read again after a wait.
+    /// Encodes and writes the segments of a gathering. `None` if that failed: the gathering was dropped and is read
+    /// again after a wait.
     fn write(&mut self, index: usize, gathering: Gathering) -> Result<Option<IngestCommit>, Rejoin> {
         let now = self.shared.clock.now();
         let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
@@ -149,7 +152,7 @@ impl Lane {
         Ok(None)
     }
 
-    /// Delivers the dead letters of a batch, as far as the brokers take them at this moment. True if none is left.
+    /// Delivers the dead letters of a batch, as far as the brokers accept them now. True if none is left.
     fn deliver(&mut self, index: usize) -> Result<bool, Rejoin> {
         let now = self.shared.clock.monotonic();
         let product = self.works[index].product.clone();
@@ -187,11 +190,11 @@ impl Lane {
         Ok(false)
     }
 
-    /// Reports a delivery that the brokers do not answer.
+    /// Reports a delivery that the brokers do not acknowledge.
     fn report_slow(&self, index: usize, now: Duration) {
         let work = &self.works[index];
         let Some(since) = work.pending.as_ref().map(|pending| pending.since) else { return };
-        // After a failure its reason says more.
+        // After a failure, the reason of the failure says more.
         if work.hold.failures == 0 && now.saturating_sub(since) > SLOW {
             let topic = self.shared.dead_letters.topic();
             let why = format!("topic {topic} has not acknowledged dead letters; the client goes on trying");
@@ -201,7 +204,8 @@ impl Lane {
         }
     }
 
-    /// Commits a batch whose dead letters are delivered. Where the store does not answer it is kept and tried again after a wait.
+    /// Commits a batch whose dead letters are delivered. If the store does not answer, the batch is kept and tried
+    /// again after a wait.
     fn land(&mut self, index: usize) -> Result<(), Rejoin> {
         let Some(mut pending) = self.works[index].pending.take() else { return Ok(()) };
         let product = self.works[index].product.clone();
@@ -229,7 +233,7 @@ impl Lane {
                 let age = self.shared.clock.monotonic().saturating_sub(pending.since);
                 self.works[index].pending = Some(pending);
                 if age > self.shared.pending_limit {
-                    // Its files are soon old enough for the janitor to take them for orphans.
+                    // Its files are soon old enough for the janitor to treat them as orphans.
                     tracing::warn!(%product, "a batch waited for too long; its records are read again");
                     self.go_back(index)?;
                 }

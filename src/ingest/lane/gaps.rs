@@ -1,7 +1,8 @@
-//! Offsets that are not records: transaction markers, aborted and compacted records, what retention removed.
+//! Offsets without records: transaction markers, aborted and compacted records, and records that retention removed.
 //!
-//! The client never delivers them, but its read position moves past them. That position is committed like a record's, so
-//! that the table says how far was read. A position counts only if it belongs to the partition's present assignment.
+//! The client never delivers them, but its read position moves past them. That position is committed like a record's,
+//! so that the table shows how far was read. A position counts only if it belongs to the partition's present
+//! assignment.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +14,10 @@ use crate::ids::{Offset, Partition, Topic, TopicPartition};
 use crate::ingest::gathering::Reached;
 
 impl Lane {
-    /// Notes which partitions have a read position that is certainly of their present assignment.
+    /// Records which partitions have a read position that certainly belongs to their present assignment.
     ///
-    /// Called right after an assignment and a seek. The client forgets the position then; once it was seen forgotten,
-    /// or a record was delivered, what it says is of now.
+    /// Called right after an assignment and a seek. The client forgets the position then; once it was seen without a
+    /// position, or a record was delivered, the position it reports is current.
     pub(super) fn anchor(&mut self) {
         if self.owned.iter().all(|owned| owned.anchored || !owned.live) {
             return;
@@ -27,7 +28,7 @@ impl Lane {
         }
     }
 
-    /// Takes offsets that were passed and are not records into the gatherings, to be committed with them.
+    /// Adds offsets that were passed and hold no record to the gatherings, to be committed with them.
     pub(super) fn pass_gaps(&mut self) {
         let Some(positions) = self.read_positions() else { return };
         let now = self.shared.clock.monotonic();
@@ -46,7 +47,7 @@ impl Lane {
         }
     }
 
-    /// Returns the client's read position of each partition that has one; `None` if it does not tell.
+    /// Returns the client's read position of each partition that has one; `None` if the client does not report them.
     pub(super) fn read_positions(&self) -> Option<BTreeMap<TopicPartition, Offset>> {
         let list = self.consumer.position().ok()?;
         let mut positions = BTreeMap::new();
@@ -59,9 +60,9 @@ impl Lane {
     }
 }
 
-/// Returns the offset up to which everything that may be read of a partition was delivered. Pure.
+/// Returns the offset up to which everything readable in a partition was delivered. Pure.
 fn passed(owned: &Owned, position: Option<Offset>) -> Option<Offset> {
     let position = position.filter(|at| owned.anchored && owned.wanted.is_none_or(|wanted| *at >= wanted));
-    // Of a partition that the table has nothing of, reading begins at the first offset that Kafka has.
+    // If the table has nothing of a partition, reading begins at the first offset that Kafka has.
     position.or(owned.wanted).or(Some(owned.first))
 }

@@ -1,6 +1,7 @@
-//! Lag and buffers of one lane, kept up to date beside the lane's thread, whatever that thread waits for.
+//! Lag and buffers of one lane, kept up to date outside the lane's thread, whatever that thread waits for.
 //!
-//! The lane publishes what it has done; tasks of the runtime ask the brokers for the ends and set the gauges every second.
+//! The lane publishes its progress; tasks of the runtime request the ends from the brokers and set the gauges every
+//! second.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -17,11 +18,11 @@ use crate::ingest::lag::{PartitionLag, Progress};
 use crate::ingest::source::Context;
 use crate::metrics::Metrics;
 
-/// How often the gauges are set.
+/// The interval at which the gauges are set.
 const REFRESH: Duration = Duration::from_secs(1);
-/// How often the brokers are asked for the ends.
+/// The interval at which the ends are requested from the brokers.
 const ASK: Duration = Duration::from_secs(2);
-/// How long the brokers may take to answer.
+/// The time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The gauges of one lane.
@@ -33,14 +34,14 @@ pub struct LaneGauges {
 #[derive(Default)]
 struct GaugeState {
     partitions: BTreeMap<TopicPartition, PartitionLag>,
-    /// Bytes that the lane buffers, as it published them last.
+    /// The bytes that the lane buffers, as of its last publication.
     buffered: i64,
-    /// What of it is in the gauge that all lanes share.
+    /// The part of them that is counted in the gauge that all lanes share.
     added: i64,
 }
 
 impl LaneGauges {
-    /// Gauges of a lane that owns nothing yet.
+    /// Creates the gauges of a lane that owns no partition yet.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         Self { metrics, state: Mutex::default() }
@@ -50,8 +51,8 @@ impl LaneGauges {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over what the lane has done of each of its partitions, and the bytes that it buffers. Partitions that are
-    /// not among them are forgotten.
+    /// Takes over the lane's progress in each of its partitions, and the bytes that it buffers. Partitions that are not
+    /// among them are forgotten.
     pub fn publish(&self, progress: Vec<(TopicPartition, Progress)>, buffered: usize) {
         let mut state = self.state();
         let mut before = std::mem::take(&mut state.partitions);
@@ -71,7 +72,7 @@ impl LaneGauges {
         }
     }
 
-    /// Sets all gauges to what is true at `now`.
+    /// Sets all gauges to their values at `now`.
     fn refresh(&self, now: DateTime<Utc>) {
         let mut state = self.state();
         for (partition, lag) in &mut state.partitions {
@@ -113,7 +114,7 @@ pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsu
     });
 }
 
-/// Asks the brokers for the ends again and again. An answer may take long, so the gauges are set by another task.
+/// Requests the ends from the brokers periodically. An answer may take long, so the gauges are set by another task.
 async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<Context>>) {
     let mut every = tokio::time::interval(ASK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -122,7 +123,7 @@ async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<Context>>) {
         let (gauges, consumer) = (gauges.clone(), consumer.clone());
         let asked = tokio::task::spawn_blocking(move || {
             let (gauges, consumer) = (gauges.upgrade()?, consumer.upgrade()?);
-            // Without an answer the last one stays; that the brokers are out of reach is reported by the lane.
+            // Without an answer the last one is kept; the lane reports brokers that cannot be reached.
             if let Ok(ends) = brokers::ends(&consumer, &gauges.partitions(), PATIENCE) {
                 gauges.know_ends(&ends);
             }

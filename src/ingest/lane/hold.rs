@@ -1,4 +1,4 @@
-//! Products that wait: their partitions are not fetched, and the lane goes on with the others.
+//! Products that wait: their partitions are not fetched, and the lane continues with the others.
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
@@ -7,7 +7,7 @@ use super::{Lane, Owned, Rejoin};
 use crate::health::Part;
 
 impl Lane {
-    /// Lets a product wait after a failed step. Each wait is longer than the one before, until a commit lands.
+    /// Makes a product wait after a failed step. Each wait is longer than the one before, until a commit succeeds.
     pub(super) fn hold_product(&mut self, index: usize) -> Result<(), Rejoin> {
         let now = self.shared.clock.monotonic();
         self.works[index].hold.fail(now);
@@ -30,7 +30,7 @@ impl Lane {
         if list.count() == 0 { Ok(()) } else { self.consumer.resume(&list).map_err(Rejoin::because) }
     }
 
-    /// Stops fetching partitions that came to products that wait.
+    /// Stops fetching partitions that were assigned to products that wait.
     pub(super) fn pause_held(&mut self) -> Result<(), Rejoin> {
         for index in 0..self.works.len() {
             if std::mem::take(&mut self.works[index].hold.paused) {
@@ -40,8 +40,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Drops the batch of a product that is written and not committed, with its files where it cannot have landed. Its letters
-    /// go on being delivered, and are not sent a second time when its records are read again.
+    /// Drops the batch of a product that is written and not committed, with its files if it cannot have been committed.
+    /// The delivery of its letters continues, and they are not sent a second time when its records are read again.
     pub(super) fn discard_pending(&mut self, index: usize) {
         let work = &mut self.works[index];
         let Some(pending) = work.pending.take() else { return };
@@ -51,7 +51,8 @@ impl Lane {
         }
     }
 
-    /// Ends the troubles of products of which the lane has no partition any more. Whoever has them reports their troubles.
+    /// Clears the problems of products of which the lane no longer has a partition. The lane that has the partitions
+    /// now reports them.
     pub(super) fn forget_lost_products(&mut self) {
         for (index, work) in self.works.iter_mut().enumerate() {
             if !self.owned.iter().any(|owned| owned.live && owned.work == index) {
@@ -61,12 +62,12 @@ impl Lane {
         }
     }
 
-    /// Returns whether a partition is not to be fetched by itself: it waits for a schema of its own, or is refused.
+    /// Returns whether a partition must not be fetched for a reason of its own: it waits for a schema, or is refused.
     pub(super) fn stays_paused(&self, owned: &Owned) -> bool {
         owned.held.is_some() || self.refused.contains_key(&owned.partition)
     }
 
-    /// The partitions of a product; with `to_resume` without those that stay paused by themselves.
+    /// Returns the partitions of a product; with `to_resume`, without those that stay paused for reasons of their own.
     fn partitions_of(&self, index: usize, to_resume: bool) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         let wanted = |owned: &&Owned| owned.live && owned.work == index && !(to_resume && self.stays_paused(owned));

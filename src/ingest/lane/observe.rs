@@ -21,7 +21,7 @@ impl Lane {
         }
     }
 
-    /// Publishes what the lane has done, unless it did a moment ago.
+    /// Publishes the lane's progress, unless it did so a moment ago.
     pub(super) fn publish_sometimes(&mut self) {
         let now = self.shared.clock.monotonic();
         if now.saturating_sub(self.published) >= PUBLISH {
@@ -30,7 +30,7 @@ impl Lane {
         }
     }
 
-    /// Publishes what the lane has done of its partitions, and what it buffers, for the gauges.
+    /// Publishes the progress of the lane's partitions and the bytes that it buffers, for the gauges.
     pub(super) fn publish(&self) {
         let drained = self.consumer.context().drained();
         let live = self.owned.iter().filter(|owned| owned.live);
@@ -48,7 +48,8 @@ impl Lane {
         self.gauges.publish(progress, gathered + taken);
     }
 
-    /// Returns how far a partition is committed. Where no record of it waits, offsets that are no records count as committed.
+    /// Returns the committed progress of a partition. If no record of it waits, offsets without records count as
+    /// committed.
     fn progress(&self, owned: &Owned, drained: Option<Offset>) -> Progress {
         let work = &self.works[owned.work];
         let gathered = work.gathering.reached.get(&owned.partition).filter(|reached| reached.records > 0);

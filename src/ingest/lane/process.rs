@@ -17,10 +17,10 @@ use crate::record::Fault;
 use crate::tag::Arrivals;
 
 impl Lane {
-    /// Processes every intake that is at least half a batch, or `all` that hold anything. Those that wait for a schema of their
-    /// own are passed over until it is time to ask for it again.
+    /// Processes every intake that is at least half a batch, or with `all` every intake that is not empty. Intakes of
+    /// partitions that wait for a schema are skipped until it is time to request the schema again.
     ///
-    /// Errors if the lane must join anew.
+    /// Errors if the lane must join again.
     pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), Rejoin> {
         let half = (BATCH / 2, self.batch_bytes() / 2);
         let now = self.shared.clock.monotonic();
@@ -32,7 +32,7 @@ impl Lane {
                 self.process(slot)?;
             }
         }
-        // After `all`, what still waits is held: it is looked at again when it has lingered once more.
+        // After `all`, the intakes that still wait are held: they are checked again after another linger time.
         if all || self.waiting == 0 {
             self.waiting_since = None;
         }
@@ -53,8 +53,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition went meanwhile, or is
-    /// held because the registry does not know a schema yet.
+    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition was revoked
+    /// meanwhile, or is held because the registry does not know a schema yet.
     fn resolve(&mut self, slot: usize) -> Result<bool, Rejoin> {
         loop {
             let owned = &self.owned[slot];
@@ -81,7 +81,7 @@ impl Lane {
         }
     }
 
-    /// Takes nothing more from a partition until `time` has passed; the others go on.
+    /// Fetches nothing more from a partition until `time` has passed; the others continue.
     fn hold(&mut self, slot: usize, time: Duration) -> Result<(), Rejoin> {
         let until = self.shared.clock.monotonic() + time;
         let owned = &mut self.owned[slot];
@@ -91,7 +91,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Lets a held partition go on.
+    /// Ends the hold of a partition.
     pub(super) fn release(&mut self, slot: usize) -> Result<(), Rejoin> {
         let owned = &mut self.owned[slot];
         // A product that waits is resumed as a whole.

@@ -1,7 +1,7 @@
-//! Partitions that are not read because records would be skipped: how a lane finds them, reports them and takes them up again.
+//! Partitions that are not read because records would be skipped: how a lane finds them, reports them and resumes them.
 //!
-//! Only the partition concerned is refused; the others go on. What may not be read is never in a commit: before each
-//! commit the topics' ids are compared with those that the records were read under.
+//! Only the partition concerned is refused; the others continue. Records that may not be read are never in a commit:
+//! before each commit, the topics' ids are compared with the ids under which the records were read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ingest::position::{Refusal, TablePosition, judge};
 use crate::ingest::source::Positions;
 use crate::store::LossCause;
 
-/// How long the brokers may take to answer.
+/// The time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Lane {
@@ -28,7 +28,7 @@ impl Lane {
         let number = partition.partition.to_string();
         self.shared.metrics.refused_partitions.with_label_values(&[partition.topic.as_str(), &number]).set(1);
         let why = refusal.to_string();
-        // Records that come meanwhile move the end, and are no news.
+        // Records that arrive meanwhile move the end; that is not reported again.
         let reported = self.refused.get(&partition).is_some_and(|before| {
             (before.cause, before.table, before.kafka.first) == (refusal.cause, refusal.table, refusal.kafka.first)
         });
@@ -53,9 +53,10 @@ impl Lane {
         self.shared.health.over(&Part::Partition(partition.clone()));
     }
 
-    /// Finds the partition of which the client says that an offset is not there, and refuses it.
+    /// Finds the partition for which the client reports a missing offset, and refuses it.
     ///
-    /// The client does not name it. Errors if none is found: then a partition stands still unseen, and joining again helps.
+    /// The client does not name the partition. Errors if none is found: a partition would then stop unnoticed, and
+    /// joining again helps.
     pub(super) fn refuse_lost(&mut self, error: &KafkaError) -> Result<(), Rejoin> {
         let mut reading = Vec::new();
         let positions = self.read_positions().unwrap_or_default();
@@ -79,14 +80,14 @@ impl Lane {
         if refused { Ok(()) } else { Err(Rejoin::because(error)) }
     }
 
-    /// Refuses a partition that was being read. What was read before stays and is committed, unless it may be of
-    /// another topic.
+    /// Refuses a partition that was being read. Records that were read before are kept and committed, unless they may
+    /// belong to another topic.
     fn stop_reading(&mut self, mut refusal: Refusal) -> Result<(), Rejoin> {
         let partition = refusal.partition.clone();
         let Some(slot) = self.slots.get(&partition).copied() else { return Ok(()) };
         let mut list = TopicPartitionList::new();
         list.add_partition(partition.topic.as_str(), partition.partition.0);
-        // A partition that the client has lost already cannot be paused, and sends nothing.
+        // A partition that the client has already lost cannot be paused, and sends nothing.
         if let Err(error) = self.consumer.pause(&list) {
             tracing::debug!(%error, source.partition = %partition, "the refused partition could not be paused");
         }
@@ -100,10 +101,10 @@ impl Lane {
         broken.map_or(Ok(()), |work| self.go_back(work))
     }
 
-    /// Refuses every partition whose topic was deleted and created again since it was assigned, and looks whether a
-    /// refused partition may be read by now.
+    /// Refuses every partition whose topic was recreated since it was assigned, and checks whether a refused partition
+    /// may be read now.
     ///
-    /// Errors if one may: joining again takes it up.
+    /// Errors if one may: joining again resumes it.
     pub(super) fn check_partitions(&mut self) -> Result<(), Rejoin> {
         if self.consumer.context().brokers_down() {
             return Ok(());
@@ -138,7 +139,7 @@ impl Lane {
             let Some(kafka) = found.get(&partition) else { continue };
             match judge(&partition, table, *kafka) {
                 Err(refusal) => self.refuse(refusal),
-                // What was read before the loss is not committed yet.
+                // Records read before the loss are not committed yet.
                 Ok(()) if self.is_pending(&partition) => {}
                 Ok(()) => return Err(Rejoin::because(format_args!("{partition} may be read again"))),
             }
@@ -151,10 +152,11 @@ impl Lane {
         owned.is_some_and(|owned| !owned.intake.is_empty() || self.works[owned.work].touches(partition))
     }
 
-    /// Compares the topics of a gathering with those that it was read from. The product waits if the brokers do not answer.
+    /// Compares the topics of a gathering with those that it was read from. The product waits if the brokers do not
+    /// answer.
     ///
-    /// All its records were read before: a topic that has its old id now had it then, since an id never returns. False
-    /// if the gathering was dropped or must wait. Errors if the lane must join again.
+    /// All its records were read earlier: a topic that has its old id now had it then, since an id is never reused.
+    /// False if the gathering was dropped or must wait. Errors if the lane must join again.
     pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, Rejoin> {
         self.pass_gaps();
         let topics = self.live_topics(|owned| owned == index);
@@ -170,7 +172,7 @@ impl Lane {
         }
     }
 
-    /// The topics, with known ids, of live partitions whose work is wanted.
+    /// Returns the topics, with known ids, of live partitions whose work is wanted.
     fn live_topics(&self, wanted: impl Fn(usize) -> bool) -> BTreeSet<Topic> {
         let live = self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && wanted(owned.work));
         live.map(|owned| owned.partition.topic.clone()).collect()
@@ -181,7 +183,7 @@ impl Lane {
     }
 
     /// Refuses the live partitions of topics that have another id than when they were assigned. True if there were any.
-    /// A topic that is missing was deleted: what was read of it is of the topic that was assigned.
+    /// A missing topic was deleted: the records read from it belong to the topic that was assigned.
     fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
         let mut changed = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live) {

@@ -1,14 +1,15 @@
-//! Whether the dead-letter topic takes the records of its source topics. Pure.
+//! Checks whether the dead-letter topic accepts the records of its source topics. Pure.
 //!
 //! A letter that is too large for its topic is delivered without its record, so this only warns.
 
 use super::{TopicProblem, TopicRole, TopicState, UsedTopic};
 
-/// The bytes that a dead letter has more than its record, at most: its headers, and a topic's name of the longest.
+/// The maximum number of bytes that a dead letter adds to its record: its headers, with a topic name of the maximum
+/// length.
 const OVERHEAD: u64 = 1024;
 
-/// Compares the limit of each source topic and topic of notices with that of the dead-letter topic. `states` are those of `topics`, in their order. Topics
-/// that do not say their limit are left out.
+/// Compares the limit of each source topic and notice topic with that of the dead-letter topic. `states` are those of
+/// `topics`, in their order. Topics whose limit is not reported are left out.
 #[must_use]
 pub fn judge_letters(topics: &[UsedTopic], states: &[TopicState]) -> Vec<TopicProblem> {
     let used = || topics.iter().zip(states).filter_map(|(used, state)| Some((used, limit(state)?)));
@@ -28,7 +29,7 @@ pub fn judge_letters(topics: &[UsedTopic], states: &[TopicState]) -> Vec<TopicPr
     used().filter(|(used, _)| used.role != TopicRole::DeadLetters).filter_map(too_large).collect()
 }
 
-/// Returns the most bytes of one message that a topic takes.
+/// Returns the largest message in bytes that a topic accepts.
 fn limit(state: &TopicState) -> Option<u64> {
     match state {
         TopicState::Kept(kept) => kept.max_message_bytes,

@@ -52,7 +52,8 @@ impl Folder {
         self.found.get(&schema).cloned()
     }
 
-    /// Adds what is new in the folder. Keeps everything it had, and reads the other files, on an error too; gives the first one.
+    /// Adds the new files of the folder. On an error it keeps the schemas that it had, reads the other files, and
+    /// returns the first error.
     pub fn look_again(&mut self, now: Duration) -> Result<(), WritersError> {
         self.looked = now;
         let mut files = Vec::new();

@@ -1,7 +1,8 @@
 //! The HTTP side of a Confluent-compatible schema registry: a schema by its id, with all that it refers to.
 //!
-//! Promises that only the registry's own word (an `error_code` of its own) makes a schema unknown: a proxy's 404, an error, a
-//! strange body or a refused login are silence, to be waited out. No redirect is followed and no credential is ever formatted.
+//! Promises that only an answer of the registry itself (an `error_code` of its own) makes a schema unknown: a proxy's
+//! 404, an error, an unexpected body or a refused login count as silence, and the caller waits. No redirect is followed
+//! and no credential is ever formatted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +24,9 @@ const MOST_BYTES: usize = 8 << 20;
 const NO_SUCH_SCHEMA: u32 = 40403;
 /// The registry's codes for a version of a subject that it does not know.
 const NO_SUCH_VERSION: [u32; 3] = [40401, 40402, NO_SUCH_SCHEMA];
-/// The most schemas that one may refer to, all together.
+/// The maximum number of schemas that one may refer to, directly and indirectly.
 const MOST_REFERENCES: usize = 256;
-/// The most schemas that are remembered because others refer to them.
+/// The maximum number of schemas that are remembered because others refer to them.
 const MOST_REMEMBERED: usize = 1000;
 
 /// Why the registry gave no answer that can be relied on.
@@ -61,7 +62,7 @@ pub enum Answer {
     Schema(WriterSchema),
     /// There is one, but it cannot be used; why, in words.
     Unusable(String),
-    /// It knows none, or not all that the schema refers to.
+    /// The registry does not know the schema, or not all that the schema refers to.
     Unknown,
 }
 
@@ -77,9 +78,9 @@ pub struct Client {
     http: reqwest::Client,
     /// The base URLs of the registry's servers, at least one.
     servers: Vec<Url>,
-    /// The place of the server that answered last.
+    /// The index of the server that answered last.
     preferred: AtomicUsize,
-    /// The most that one server may take while there are others to ask.
+    /// The longest time that one server may take while there are others to ask.
     patience: Duration,
     auth: Auth,
 }
@@ -93,7 +94,7 @@ struct Found {
     references: Option<Vec<Link>>,
 }
 
-/// The name under which a schema uses another one, and where that is.
+/// The name under which a schema uses another one, and the subject and version of that one.
 #[derive(Clone, PartialEq, Eq, Hash, Deserialize)]
 struct Link {
     name: String,
@@ -138,7 +139,8 @@ impl Client {
         Ok(Self { http, servers, preferred: AtomicUsize::new(0), patience, auth: config.auth.clone() })
     }
 
-    /// Asks for `id`, and for all that its schema refers to and that is not in `referenced`; waits at most `within` for all of it.
+    /// Requests `id`, and all schemas that it refers to and that are not in `referenced`; waits at most `within` for
+    /// all of them.
     pub async fn fetch(&self, id: u32, referenced: &mut Referenced, within: Duration) -> Result<Answer, NoAnswer> {
         let asked = tokio::time::timeout(within, self.schema(id, referenced)).await;
         asked.unwrap_or(Err((Silence::TimedOut, None)))
@@ -162,8 +164,8 @@ impl Client {
         })
     }
 
-    /// All that `links` lead to, each behind what it refers to itself; `None` where the registry does not know one of them.
-    /// Follows no more than one too many.
+    /// Returns all schemas that `links` lead to, each after the schemas that it refers to; `None` if the registry does
+    /// not know one of them. Follows at most one link more than the limit.
     async fn references(
         &self,
         links: Vec<Link>,
@@ -197,7 +199,7 @@ impl Client {
         let version = link.version.to_string();
         let path = ["subjects", &link.subject, "versions", &version];
         let found = self.get(&path, &NO_SUCH_VERSION).await?;
-        // A negative version is the newest one, whichever that is.
+        // A negative version means the newest one, which may change.
         if let Some(found) = found.as_ref().filter(|_| link.version > 0) {
             if referenced.0.len() >= MOST_REMEMBERED {
                 referenced.0.clear();
@@ -207,7 +209,7 @@ impl Client {
         Ok(found)
     }
 
-    /// Asks one server after another, the one that answered last first. Errors with the last server's silence.
+    /// Asks one server after another, starting with the one that answered last. Errors with the last server's silence.
     async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut silence = (Silence::Busy, None);
@@ -224,8 +226,8 @@ impl Client {
         Err(silence)
     }
 
-    /// Sends one request to one server. `None` if the registry says with one of the codes in `unknown` that there is nothing at
-    /// `path`.
+    /// Sends one request to one server. `None` if the registry answers with one of the codes in `unknown` that there is
+    /// nothing at `path`.
     async fn ask(&self, server: &Url, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
         let mut url = server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

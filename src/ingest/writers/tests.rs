@@ -43,7 +43,7 @@ impl Played {
         Self::of_paths(of_path).await
     }
 
-    /// A registry that answers as `reply` says, given the path under its base, encoded as it came.
+    /// Starts a registry that answers by `reply`, given the path under its base, encoded as it was received.
     async fn of_paths(reply: impl Fn(&str, usize) -> Response + Send + Sync + 'static) -> Self {
         let reply: Arc<Reply> = Arc::new(reply);
         let requests = Arc::new(AtomicUsize::new(0));
@@ -52,7 +52,7 @@ impl Played {
         let routes = Router::new().fallback(move |uri: Uri, headers: HeaderMap| async move {
             *seen.lock().unwrap() = headers;
             let before = count.fetch_add(1, Ordering::SeqCst);
-            // Long enough that callers who come together meet.
+            // Long enough that concurrent callers meet.
             tokio::time::sleep(Duration::from_millis(20)).await;
             let path = uri.path().strip_prefix("/base/").unwrap_or_default();
             if path.ends_with(&format!("/{SLOW}")) {

@@ -1,9 +1,10 @@
-//! Schema ids that the registry does not know: how long records wait for one, and when it is asked again.
+//! Schema ids that the registry does not know: how long records wait for one, and when it is requested again.
 //!
-//! The servers of one registry learn of a new schema at different times, so the first "unknown" may be wrong. An id is asked for
-//! again with backoff until the configured wait is over; then it is unknown, and is asked for again every few seconds as long as
-//! records name it. Garbage names ids without end: only so many are waited for at a time, and after a few waits in vain no new id is
-//! waited for until some minutes have passed. Takes the time (monotonic) as an argument.
+//! The servers of one registry receive a new schema at different times, so the first "unknown" may be wrong. An id is
+//! requested again with backoff until the configured wait is over. Then it is unknown, and is requested again every few
+//! seconds while records name it. Garbage can name any number of ids: only a limited number is waited for at a time,
+//! and after a few waits without success no new id is waited for until some minutes have passed. Takes the time
+//! (monotonic) as an argument.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -16,33 +17,33 @@ const LEAST_PAUSE: Duration = Duration::from_millis(250);
 const MOST_PAUSE: Duration = Duration::from_secs(2);
 /// The pause between two requests for an id that was given up.
 pub const ASK_AGAIN: Duration = Duration::from_secs(3);
-/// The most ids that are waited for at a time.
+/// The maximum number of ids that are waited for at a time.
 pub const MOST_WAITING: usize = 64;
-/// The most ids that are remembered.
+/// The maximum number of ids that are remembered.
 pub const MOST_IDS: usize = 10_000;
-/// After so many waits in vain within [`MEMORY`], no other id is waited for.
+/// The number of waits without success within [`MEMORY`] after which no other id is waited for.
 const MOST_WAITS_IN_VAIN: usize = 4;
-/// How long an id that was given up, and a wait in vain, are remembered.
+/// The time for which an id that was given up, and a wait without success, are remembered.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// What to do about an id.
+/// The treatment of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Ask the registry.
     Ask,
-    /// Let its records wait, and ask after that time.
+    /// Make its records wait, and ask after that time.
     Wait(Duration),
-    /// Give its records up.
+    /// Give up on its records.
     Unknown,
 }
 
 /// The ids that the registry does not know.
 #[derive(Debug)]
 pub struct UnknownIds {
-    /// How long records wait for an id.
+    /// The longest time that records wait for an id.
     wait: Duration,
     ids: HashMap<u32, Unknown>,
-    /// When a wait was in vain. Waits that end together count once.
+    /// The times of waits without success. Waits that end together count once.
     in_vain: VecDeque<Duration>,
 }
 
@@ -55,12 +56,12 @@ struct Unknown {
 }
 
 impl UnknownIds {
-    /// Remembers none yet; records are to wait for `wait` at most.
+    /// Creates an empty memory; records wait for `wait` at most.
     pub fn new(wait: Duration) -> Self {
         Self { wait, ids: HashMap::new(), in_vain: VecDeque::new() }
     }
 
-    /// Returns what to do about `id` at `now`, before anyone is asked.
+    /// Returns the treatment of `id` at `now`, before the registry is asked.
     pub fn before(&self, id: u32, now: Duration) -> Verdict {
         match self.ids.get(&id) {
             Some(unknown) if now < unknown.next && unknown.given_up => Verdict::Unknown,
@@ -79,7 +80,7 @@ impl UnknownIds {
         self.ids.get(&id).is_some_and(|unknown| unknown.given_up)
     }
 
-    /// Notes that the registry did not know `id` at `now`, and returns what to do about it.
+    /// Records that the registry did not know `id` at `now`, and returns the treatment of `id`.
     pub fn not_found(&mut self, id: u32, now: Duration) -> Verdict {
         self.make_room(now);
         let waits = self.waits_for_new(now);
@@ -95,7 +96,8 @@ impl UnknownIds {
             }
             return Verdict::Unknown;
         }
-        // Between half and all of it, so that many instances do not ask in step; the last time when the wait is over.
+        // Between half and all of the pause, so that many instances do not ask in step; the last request is at the end
+        // of the wait.
         let pause = unknown.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
         unknown.pause = (unknown.pause * 2).min(MOST_PAUSE);
         unknown.next = (now + pause).min(until);
@@ -132,7 +134,8 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(30);
     const START: Duration = Duration::from_secs(1000);
 
-    /// Asks for an id whenever it may be asked for, from `now` on, until it is given up. Gives when that was, and how often it was asked.
+    /// Asks for an id whenever it may be asked for, from `now` on, until it is given up. Returns the time at which it
+    /// was given up, and the number of requests.
     fn give_up(ids: &mut UnknownIds, id: u32, mut now: Duration) -> (Duration, u32) {
         for asked in 1.. {
             match ids.not_found(id, now) {
@@ -156,7 +159,7 @@ mod tests {
         let (end, asked) = give_up(&mut ids, 7, START);
         assert_eq!(end, START + WAIT);
         assert!((15..40).contains(&asked), "{asked}");
-        // Then it costs no wait any more, and is asked for every few seconds.
+        // After that it costs no wait any more, and is requested every few seconds.
         assert_eq!(ids.before(7, end), Verdict::Unknown);
         assert_eq!(ids.before(7, end + ASK_AGAIN), Verdict::Ask);
         assert_eq!(ids.not_found(7, end + ASK_AGAIN), Verdict::Unknown);
@@ -202,7 +205,7 @@ mod tests {
         let waits = (0..25_000).filter(|id| matches!(ids.not_found(*id, START), Verdict::Wait(_))).count();
         assert_eq!(waits, MOST_WAITING);
         assert!(ids.ids.len() <= MOST_IDS);
-        // Those that wait are not forgotten for it.
+        // The ids that wait are not forgotten because of it.
         assert!(matches!(ids.before(0, START), Verdict::Wait(_)));
         for id in 25_000..50_000 {
             ids.not_found(id, START + MEMORY * 2);

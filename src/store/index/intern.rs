@@ -40,7 +40,8 @@ pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
     told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
 }
 
-/// The policy of all rows of a segment by its statistics; `None` where they have several, or none is named.
+/// Returns the policy of all rows of a segment by its statistics; `None` if the rows have several policies or none is
+/// named.
 pub fn told_policy(stats: &str) -> Option<PolicyVersion> {
     Interner::default().told(stats)?.policy_version
 }

@@ -36,7 +36,7 @@ pub struct StoredSegment {
 }
 
 impl StoredSegment {
-    /// The canonical forms that all its subjects are in; `None` where some may be in an earlier one.
+    /// Returns the canonical forms of all its subjects; `None` if some may be in an earlier form.
     #[must_use]
     pub fn forms(&self) -> Option<FormsMark> {
         forms_of(&self.path)

@@ -81,7 +81,7 @@ pub async fn files<T: Clone + Send + 'static>(
     replay(log, listed, asked, so_far, move |batch, so_far| adds::take(batch, &mut |added| take(so_far, added))).await
 }
 
-/// The XXH64 of each active file at `version` whose `add` action has one, by its path as it is written in the log.
+/// Returns the XXH64 of each active file at `version` whose `add` action has one, by its path as written in the log.
 pub async fn digests(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, u64>, StoreError> {
     let asked = Asked { version, columns: &["add.path", "add.tags"] };
     let take = |added: &Added, digests: &mut HashMap<String, u64>| {
@@ -106,7 +106,7 @@ struct Asked {
     columns: &'static [&'static str],
 }
 
-/// Folds the batches of the newest checkpoint that can be read into `so_far`, one at a time, and gives the entries after it.
+/// Folds the batches of the newest readable checkpoint into `so_far`, one at a time, and returns the entries after it.
 async fn replay<T: Clone + Send + 'static>(
     log: &Log,
     listed: &[LogFile],
@@ -136,13 +136,13 @@ async fn replay<T: Clone + Send + 'static>(
     };
     let mut behind = pin!(stream::iter(next..=asked.version).map(entry).buffered(ENTRIES_AT_ONCE));
     while let Some(entry) = behind.next().await {
-        // Where the entries before a checkpoint are cleaned away it is the checkpoint that is to be restored.
+        // If the entries before a checkpoint were cleaned up, the checkpoint is what must be restored.
         entries.push(entry.map_err(|error| unreadable.take().unwrap_or(error))?);
     }
     Ok((folded, entries))
 }
 
-/// Folds the batches of one checkpoint into `so_far`; the entries are those of a checkpoint that is written as one.
+/// Folds the batches of one checkpoint into `so_far`. Returns the entries of a checkpoint that is written as an entry.
 async fn fold_checkpoint<T: Send + 'static>(
     log: &Log,
     checkpoint: &Checkpoint,
@@ -164,7 +164,7 @@ async fn fold_checkpoint<T: Send + 'static>(
     Ok((so_far, entries))
 }
 
-/// Reads a whole checkpoint. Errors if any part of it cannot be read.
+/// Reads a complete checkpoint. Errors if any part of it cannot be read.
 pub async fn check(log: &Log, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     fold_checkpoint(log, checkpoint, &[], (), |_, ()| {}).await.map(drop)
 }
@@ -193,7 +193,7 @@ fn fold<T>(
     // By its Parquet types alone: another engine's hint at wider ones would hide what stands there.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
-    // No column named: all of them.
+    // An empty list selects all columns.
     let mask = match columns {
         [] => ProjectionMask::all(),
         some => ProjectionMask::columns(builder.parquet_schema(), some.iter().copied()),

@@ -1,5 +1,5 @@
-//! Damaged files of a table's log: named with their table and what to do, and passed over where an older checkpoint and the
-//! entries after it say the same.
+//! Damaged files of a table's log: reported with their table and the fix, and skipped if an older checkpoint and the
+//! entries after it have the same content.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -20,18 +20,18 @@ impl Log {
         Entry::parse(version, bytes).map_err(|what| self.damaged_entry(version, what))
     }
 
-    /// The entry of a version that cannot be read, or is missing.
+    /// Returns the error for the entry of a version that cannot be read, or is missing.
     pub fn damaged_entry(&self, version: u64, what: String) -> StoreError {
         self.damaged(format!("_delta_log/{version:020}.json"), what, RESTORE_ENTRY)
     }
 
-    /// A file of a checkpoint that cannot be read.
+    /// Returns the error for a file of a checkpoint that cannot be read.
     pub fn damaged_checkpoint(&self, file: &Path, what: String) -> StoreError {
         let what = what.lines().next().unwrap_or_default().to_owned();
         self.damaged(file.to_string(), what, RESTORE_CHECKPOINT)
     }
 
-    /// The log ends before a version that was read from it.
+    /// Returns the error for a log that ends before a version that was read from it.
     pub fn cut_short(&self, version: u64) -> StoreError {
         self.damaged_entry(version, "it was read before and is missing, with all after it".to_owned())
     }
@@ -40,7 +40,7 @@ impl Log {
         StoreError::Damaged { table: self.product.to_string(), file, what, fix }
     }
 
-    /// Passes a checkpoint over from now on, and the hint at the newest one with it.
+    /// Skips a checkpoint from now on, and the hint at the newest one with it.
     pub(super) fn hide(&self, checkpoint: &Checkpoint, why: &StoreError) {
         let mut new = false;
         for file in &checkpoint.files {
@@ -52,8 +52,8 @@ impl Log {
         }
     }
 
-    /// True if the newest checkpoint up to a version can be read whole, so that what is before it may be deleted. One that cannot
-    /// is passed over from now on.
+    /// Returns true if the newest checkpoint up to a version can be read completely, so that the files before it may be
+    /// deleted. A checkpoint that cannot be read is skipped from now on.
     pub async fn is_readable(&self, listed: &[LogFile], until: u64) -> Result<bool, StoreError> {
         let Some(checkpoint) = newest_checkpoint(listed, until) else { return Ok(false) };
         if self.readable.load(Ordering::Relaxed) == checkpoint.version {
@@ -70,12 +70,12 @@ impl Log {
         Ok(true)
     }
 
-    /// True if a file of the log is passed over.
+    /// Returns true if a file of the log is skipped.
     pub fn hides(&self, file: &Path) -> bool {
         self.hidden.has(&self.in_root(file))
     }
 
-    /// What is wrong with the checkpoints that are passed over, one line each.
+    /// Returns the damage of the skipped checkpoints, one line each.
     pub fn passed_over(&self) -> BTreeSet<String> {
         self.hidden.reasons()
     }
@@ -84,7 +84,7 @@ impl Log {
         self.at.parts().chain(file.parts()).collect()
     }
 
-    /// The first entry from `from` on that is missing or cannot be read.
+    /// Returns the error for the first entry from `from` on that is missing or cannot be read.
     pub(super) async fn first_damaged(&self, listed: &[LogFile], from: u64) -> Result<Option<StoreError>, StoreError> {
         let entries = listed.iter().filter_map(|file| match file.kind {
             LogKind::Entry(version) => Some(version),

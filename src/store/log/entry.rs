@@ -43,7 +43,7 @@ pub struct Added {
     pub stats: Option<String>,
     /// False where its rows stood in the table before.
     pub data_change: bool,
-    /// The XXH64 of its bytes, where the log has it.
+    /// The XXH64 of its bytes, if the log has it.
     pub xxh64: Option<u64>,
 }
 
@@ -110,7 +110,7 @@ struct Rows {
     num_records: Option<u64>,
 }
 
-/// The digest that a tag says.
+/// Parses the digest of a tag.
 pub fn digest(tag: &str) -> Option<u64> {
     u64::from_str_radix(tag, 16).ok()
 }
@@ -124,7 +124,8 @@ impl Entry {
         self.added.iter().filter(|file| file.data_change).filter_map(Added::rows).sum()
     }
 
-    /// Parses an entry. Errors with what is wrong where it is not JSON or not of the protocol's form, never quoting it.
+    /// Parses an entry. Errors with a description, which never quotes the entry, if it is not JSON or does not follow
+    /// the protocol.
     pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, String> {
         let mut entry = Entry {
             version,
@@ -159,7 +160,7 @@ impl Entry {
             entry.removed_at = entry.removed_at.max(line.remove.as_ref().and_then(|remove| remove.deletion_timestamp));
             entry.removed.extend(line.remove.map(|remove| remove.path));
         }
-        // Every engine says at least who committed.
+        // Every engine writes at least the action that names the committer.
         if empty { Err("it holds no action".to_owned()) } else { Ok(entry) }
     }
 }

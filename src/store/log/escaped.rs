@@ -16,7 +16,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
-/// The store with escaped listings. Everything else is the store's own.
+/// The store with escaped listings. All other calls are passed to the store.
 #[derive(Debug, Clone)]
 pub struct EscapedListings(pub Arc<dyn ObjectStore>);
 
@@ -52,7 +52,7 @@ impl ObjectStore for EscapedListings {
         self.0.list(prefix).map(|listed| listed.and_then(escaped)).boxed()
     }
 
-    // The default would compare escaped paths with an offset that is not.
+    // The default would compare escaped paths with an unescaped offset.
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         self.0.list_with_offset(prefix, offset).map(|listed| listed.and_then(escaped)).boxed()
     }

@@ -115,12 +115,12 @@ pub fn newest(files: &[LogFile]) -> Option<u64> {
 
 /// The newest whole checkpoint up to `version`.
 pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
-    // Several whole ones of one version say the same: the one of fewest parts will do.
+    // Several complete checkpoints of one version have the same content: take the one with the fewest parts.
     let whole = checkpoints(files).into_iter().filter(|checkpoint| checkpoint.version <= version);
     whole.max_by_key(|checkpoint| (checkpoint.version, std::cmp::Reverse(checkpoint.files.len())))
 }
 
-/// Every whole checkpoint, with one file of each of its parts.
+/// Returns every complete checkpoint, with one file for each of its parts.
 pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();
     for file in files {

@@ -1,5 +1,5 @@
-//! A table's folder without the checkpoints that cannot be read: whoever lists it finds an older checkpoint and the entries
-//! after that, which add up to the same. The files themselves are left alone.
+//! A table's folder without the checkpoints that cannot be read: a listing finds an older checkpoint and the entries
+//! after it, which have the same content. The files themselves are not changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,28 +16,28 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-/// The files that are passed over. Clones share them.
+/// The files that are skipped. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Hidden(Arc<RwLock<BTreeMap<Path, String>>>);
 
 impl Hidden {
-    /// Passes a file over from now on, for that reason. False if it is passed over already.
+    /// Skips a file from now on, for that reason. False if it is skipped already.
     pub fn add(&self, path: Path, why: String) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(path, why).is_none()
     }
 
-    /// Why files are passed over, each reason once.
+    /// Returns the reasons why files are skipped, each once.
     pub fn reasons(&self) -> BTreeSet<String> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// True if a file is passed over.
+    /// Returns true if a file is skipped.
     pub fn has(&self, path: &Path) -> bool {
         let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
         !hidden.is_empty() && hidden.contains_key(path)
     }
 
-    /// A file is written again: it is another one.
+    /// Stops skipping a file that is written again: its content is new.
     fn remove(&self, path: &Path) {
         if self.has(path) {
             self.0.write().unwrap_or_else(PoisonError::into_inner).remove(path);
@@ -53,7 +53,7 @@ pub struct HidingStore {
 }
 
 impl HidingStore {
-    /// The files of `inner` but for the hidden ones.
+    /// Creates a store of the files of `inner` except the hidden ones.
     pub fn new(inner: Arc<dyn ObjectStore>, hidden: Hidden) -> HidingStore {
         HidingStore { inner, hidden }
     }

@@ -39,7 +39,7 @@ pub const POLICY_APP: &str = "policy";
 /// The `txn` app id of the notices that all tags of the table tell of: its version is that of the newest of them.
 pub const NOTICES_APP: &str = "notices";
 
-/// The tag of an added file that has the XXH64 of its bytes, in 16 hexadecimal digits.
+/// The tag of an added file that holds the XXH64 of its bytes, in 16 hexadecimal digits.
 pub const XXH64: &str = "ebbtide.xxh64";
 
 /// The `txn` app id of a topic partition: its version is the next offset to read.
@@ -53,7 +53,8 @@ pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
 }
 
-/// The `txn` app id of the topic that a partition's offsets count in: its version is the mark of the topic's id.
+/// Returns the `txn` app id of the topic that a partition's offsets belong to: its version is the mark of the topic's
+/// id.
 pub fn topic_app_id(partition: &TopicPartition) -> String {
     format!("ebbtide-topic/{}/{}", partition.topic, partition.partition)
 }
@@ -66,9 +67,9 @@ pub struct Log {
     /// The table's folder, in the root's store.
     at: Path,
     recent: Arc<Recent>,
-    /// The checkpoints that cannot be read, which every reader of this log passes over.
+    /// The checkpoints that cannot be read, which every reader of this log skips.
     hidden: Hidden,
-    /// The version of the checkpoint that was read whole last; the greatest number before that.
+    /// The version of the checkpoint that was last read completely; `u64::MAX` before that.
     readable: Arc<AtomicU64>,
 }
 

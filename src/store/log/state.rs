@@ -63,7 +63,8 @@ async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     }
 }
 
-/// The same, without the newest checkpoints that cannot be read. Errors with the file that is to blame, where one is found.
+/// Returns a snapshot without the newest checkpoints that cannot be read. Errors with the damaged file, if one is
+/// found.
 async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     let mut unreadable: Option<StoreError> = None;
     loop {
@@ -80,7 +81,7 @@ async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
             unreadable = unreadable.or(Some(damaged));
             continue;
         }
-        // A checkpoint that is to be restored goes before entries that are missing because it stood for them.
+        // A checkpoint to be restored is reported before missing entries, because it replaced them.
         let entry = log.first_damaged(&listed, checkpoint.map_or(0, |checkpoint| checkpoint.version + 1)).await?;
         return Err(unreadable.or(entry).unwrap_or(error));
     }
@@ -168,7 +169,7 @@ impl LogState {
             .collect())
     }
 
-    /// The unit of the table's buckets, by the type of their column; `None` where it is neither a day nor an hour.
+    /// Returns the unit of the table's buckets, by the type of their column; `None` if it is neither a day nor an hour.
     pub fn bucket_unit(&self) -> Result<Option<BucketUnit>, StoreError> {
         let schema = self.metadata.parse_schema();
         let schema = schema.map_err(|error| StoreError::Delta(Box::new(error.into())))?;

@@ -28,7 +28,7 @@ pub struct AnyOf {
     pub columns: Vec<String>,
     /// The text.
     pub value: String,
-    /// The subject that it is, where it is one: in files of an earlier canonical form its text is another.
+    /// The subject, if the text is one: files of an earlier canonical form hold a different text.
     pub subject: Option<SubjectValue>,
 }
 
@@ -89,7 +89,8 @@ impl AnyOf {
         }
     }
 
-    /// The same in a file whose subjects are in those canonical forms: where they are the subject's, only its text can match.
+    /// Returns the filter for a file whose subjects are in those canonical forms: if they are the subject's forms, only
+    /// its text can match.
     pub(super) fn within(&self, forms: Option<FormsMark>) -> AnyOf {
         let subject = self.subject.clone().filter(|subject| Some(subject.mark()) != forms);
         AnyOf { columns: self.columns.clone(), value: self.value.clone(), subject }

@@ -190,7 +190,7 @@ async fn by_blooms(
     let mut questions = Vec::new();
     for candidate in candidates.iter() {
         for (number, (asked, leaves)) in asked.iter().zip(&candidate.columns).enumerate() {
-            // A filter knows the text of one canonical form alone.
+            // A filter contains the text of one canonical form only.
             if filter.texts.get(number).is_some_and(|text| text.subject.is_some()) {
                 continue;
             }

@@ -44,8 +44,8 @@ impl fmt::Debug for Uploads {
 }
 
 impl Uploads {
-    /// Aborts the uploads below `folder` that were begun before `old`, those of one answer at a time. An upload that cannot be
-    /// aborted is reported, and the others are aborted.
+    /// Aborts the uploads below `folder` that were begun before `old`, those of one listing page at a time. An upload
+    /// that cannot be aborted is reported, and the others are aborted.
     pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<Deletions> {
         let mut found = self.list(folder).await?;
         // MinIO lists those of one object, or of the whole bucket: there, as far as one answer goes.

@@ -236,7 +236,7 @@ pub enum Verdict {
 pub struct Residue {
     /// Values that were searched for.
     pub values: u64,
-    /// In how many forms they were searched for.
+    /// The number of forms that were searched for.
     pub searched_for: SearchedFor,
     /// Files that were searched.
     pub files: u64,

@@ -50,18 +50,18 @@ pub enum ValuesError {
     TooMany,
 }
 
-/// What was searched for: how many values, in how many forms.
+/// The numbers of values and forms that were searched for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SearchedFor {
     /// Distinct values.
     pub values: u64,
     /// Lines that repeat a value of an earlier line.
     pub repeated: u64,
-    /// Whole texts, in every spelling and canonical form.
+    /// Complete texts, in every spelling and canonical form.
     pub texts: u64,
-    /// Texts and bytes that are looked for within other bytes: escaped, encoded, as binary.
+    /// Texts and bytes that are searched for within other bytes: escaped, encoded, as binary.
     pub patterns: u64,
-    /// Values that are numbers, instants or days, looked for in columns of such.
+    /// Values that are numbers, instants or days, searched for in columns of those types.
     pub numbers: u64,
 }
 
@@ -84,8 +84,8 @@ impl fmt::Debug for Values {
 }
 
 impl Values {
-    /// Reads a list of values, one a line ([`value_list`](crate::value_list) says what a line may be). Errors on a short one,
-    /// unless those are allowed.
+    /// Reads a list of values, one a line ([`value_list`](crate::value_list) describes the lines). Errors on a short
+    /// one, unless those are allowed.
     pub fn parse(file: &[u8], allow_short: bool) -> Result<Values, ValuesError> {
         let list = value_list::parse(file)?;
         let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
@@ -94,7 +94,7 @@ impl Values {
         Ok(values)
     }
 
-    /// Takes texts as they are, each named by its number from 1; blank ones are left out.
+    /// Creates values from texts without parsing them, each named by its number from 1; blank ones are left out.
     pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
         let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
         Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short)
@@ -148,7 +148,7 @@ impl Values {
         Ok(Values { lines, searched, automaton, typed, wholes, texts })
     }
 
-    /// What is searched for.
+    /// Returns the numbers of values and forms that are searched for.
     #[must_use]
     pub fn searched_for(&self) -> SearchedFor {
         self.searched

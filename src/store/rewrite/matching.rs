@@ -186,7 +186,7 @@ impl Hints for GroupHints<'_> {
     }
 
     fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError> {
-        // In a file of an earlier form the filter knows other texts.
+        // The texts of the filter do not apply to a file of an earlier form.
         match forms_of(&self.opened.path) == Some(subject.mark()) {
             true => self.may_hold(column, subject.value()),
             false => Ok(self.chunk(column).is_some() || self.is_nested(column)),

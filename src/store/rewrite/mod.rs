@@ -41,7 +41,8 @@ impl Home {
         Home { bucket: source.bucket, profile, profile_text: None, cells, forms }
     }
 
-    /// The same of several that become one: its subjects are in a canonical form only if all of theirs are.
+    /// Creates the location of several segments that become one: its subjects are in a canonical form only if all of
+    /// theirs are.
     fn of_all<'s>(first: &StoredSegment, others: impl IntoIterator<Item = &'s StoredSegment>) -> Home {
         let home = Home::of(first);
         let is_one = others.into_iter().all(|other| other.forms() == home.forms);

@@ -24,7 +24,7 @@ pub enum Predicate {
         /// The text.
         value: String,
     },
-    /// A subject column names a subject, in whichever canonical form its file holds.
+    /// A subject column names a subject, in the canonical form of its file.
     Names {
         /// The column.
         column: String,
@@ -63,7 +63,7 @@ impl fmt::Debug for Predicate {
 pub(super) trait Hints {
     /// Whether the text may stand in the column.
     fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError>;
-    /// Whether the column may name the subject.
+    /// Returns whether the column may name the subject.
     fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError>;
     /// Whether an instant of `from..to`, in microseconds, may stand in the column.
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError>;

@@ -37,7 +37,7 @@ pub struct NewTags {
     pub deadlines: Vec<(Category, Option<Deadline>)>,
     /// The policy under which they are written; `None`: it stays as it is.
     pub policy_version: Option<PolicyVersion>,
-    /// The canonical forms that their subjects are in from then on; `None`: they stay as they are.
+    /// The canonical forms of their subjects after the rewrite; `None` leaves them unchanged.
     pub forms: Option<FormsMark>,
 }
 
@@ -51,11 +51,11 @@ pub trait Retagging: Send + Sync {
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError>;
     /// The target of a number; `None`: rows that stay as they are. Numbers of equal targets are one target.
     fn target(&self, number: u64) -> Option<NewTags>;
-    /// True if values of the rows of that number change, beside their tags.
+    /// Returns true if values of the rows of that number change, apart from their tags.
     fn edits(&self, _number: u64) -> bool {
         false
     }
-    /// Some rows of a segment, whole, with the values that change.
+    /// Returns complete rows of a segment, with the values that change.
     fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         Ok(rows.clone())
     }

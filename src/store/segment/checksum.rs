@@ -1,7 +1,7 @@
-//! Checksums of pages: the CRC-32 that the format has a place for in each page's header, compared with the page's bytes.
+//! Checksums of pages: the optional CRC-32 in each page's header, compared with the page's bytes.
 //!
-//! Source: the Parquet format, `PageHeader.crc`: over the bytes of the page as they are stored, without the header. The Parquet
-//! crate (59) does not write them: files of other engines may have them.
+//! Source: the Parquet format, `PageHeader.crc`: over the bytes of the page as they are stored, without the header. The
+//! Parquet crate (59) does not write them; files of other engines may have them.
 
 use std::io::Read;
 use std::ops::Range;
@@ -12,34 +12,34 @@ use parquet::errors::{ParquetError, Result};
 use crate::store::source::Source;
 use crate::store::thrift::struct_length;
 
-/// Bytes in which most headers end.
+/// A length that most headers do not exceed.
 const HEADER_BYTES: u64 = 256;
 /// Bytes that are read in one step.
 const READ_BYTES: usize = 64 << 10;
-/// A header's field of 32 bits whose number is one more than that of the field before it.
+/// The Thrift type byte of a 32-bit header field whose number is one more than that of the field before it.
 const NEXT_I32: u8 = 0x15;
 
-/// What the header of a page in a file says of its bytes.
+/// The result of comparing a page's bytes with the checksum in its header.
 pub enum Checksum {
-    /// They have its checksum.
+    /// The checksum matches.
     Right {
-        /// Where the next page begins.
+        /// The offset at which the next page begins.
         next: u64,
     },
-    /// It has none.
+    /// The header has no checksum.
     Missing {
-        /// Where the next page begins.
+        /// The offset at which the next page begins.
         next: u64,
     },
-    /// They have another.
+    /// The checksum differs.
     Wrong,
 }
 
-/// Compares the checksum of the page that begins at the start of `chunk`. Errors where no page begins there.
+/// Compares the checksum of the page that begins at the start of `chunk`. Errors if no page begins there.
 pub fn page_checksum(source: &Source, chunk: Range<u64>) -> Result<Checksum> {
     let left = chunk.end.saturating_sub(chunk.start);
     let mut header = Vec::new();
-    // Headers are short, but for those that repeat long bounds.
+    // Headers are short, except those that repeat long bounds.
     let length = [HEADER_BYTES, left].into_iter().find_map(|most| {
         header.resize(usize::try_from(most.min(left)).ok()?, 0);
         source.read_exact_at(&mut header, chunk.start).ok()?;
@@ -68,7 +68,7 @@ fn damaged(why: &str) -> ParquetError {
     ParquetError::External(why.to_owned().into())
 }
 
-/// What a page's header says: the bytes that are stored of it, and their checksum if it has one.
+/// The contents of a page's header: the stored length of the page, and its checksum if it has one.
 struct Head {
     stored: u64,
     crc: Option<u32>,
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn header_says_the_bytes_and_the_checksum() {
-        // A data page of 300 bytes, 100 of them stored, without a checksum and with the least and the greatest.
+        // A data page of 300 bytes, stored in 100 bytes, without a checksum and with minimum and maximum.
         let header = [0x15, 0x00, 0x15, 0xd8, 0x04, 0x15, 0xc8, 0x01, 0x2c, 0x15, 0x02, 0x00, 0x00];
         let found = head(&header).unwrap();
         assert_eq!((found.stored, found.crc), (100, None));

@@ -85,7 +85,7 @@ pub(super) struct Home {
     pub(super) profile_text: Option<String>,
     /// How many records its rows stand for, where they are cells.
     pub(super) cells: Option<u64>,
-    /// The canonical forms that all its subjects are in; `None` where some may be in an earlier one.
+    /// The canonical forms of all its subjects; `None` if some may be in an earlier form.
     pub(super) forms: Option<FormsMark>,
 }
 
@@ -112,7 +112,7 @@ pub(super) fn cell_records(path: &str) -> Option<u64> {
     name.strip_prefix(CELLS)?.split_once('-')?.0.parse().ok()
 }
 
-/// The canonical forms that the subjects of the file at `path` are in, by its name.
+/// Returns the canonical forms of the subjects in the file at `path`, by its name.
 #[must_use]
 pub(super) fn forms_of(path: &str) -> Option<FormsMark> {
     FormsMark::of_name(path.rsplit_once('/').map_or(path, |(_, name)| name))

@@ -34,7 +34,7 @@ const WHOLE_ROWS: usize = 512;
 
 /// Where a file's bytes go: memory, or the store.
 pub trait Sink: Write + Send + Default {
-    /// The XXH64 of all bytes so far.
+    /// Returns the XXH64 of all bytes so far.
     fn xxh64(&self) -> u64;
 }
 

@@ -26,8 +26,8 @@ impl Table {
         Ok(actions)
     }
 
-    /// The table's metadata with the text of profiles that it does not explain yet, and with the columns of the policy that the
-    /// change is made under; `None` if it has them all.
+    /// Returns the table's metadata with the missing texts of profiles, and with the columns of the policy under which
+    /// the change is made; `None` if it has them all.
     fn new_properties(&self, change: &Change<'_>) -> Result<Option<Metadata>, StoreError> {
         let mut changed = match change.segments {
             [] => None,
@@ -67,7 +67,7 @@ pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
     advances.iter().map(txn).collect()
 }
 
-/// Returns the `txn` actions that record the topics of those advances which `recorded` does not have yet.
+/// Returns the `txn` actions that record the topics of those advances that `recorded` does not have yet.
 pub fn topics(
     advances: &[Advance],
     at: DateTime<Utc>,

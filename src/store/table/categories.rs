@@ -1,5 +1,6 @@
-//! The columns of each category as a table records them, by the version of the policy under which segments are tagged: what a
-//! commit that clears the deadline of a category is checked against, whatever policy the process was started with.
+//! The columns of each category as a table records them, by the version of the policy under which segments are tagged.
+//! A commit that clears the deadline of a category is checked against them, whatever policy the process was started
+//! with.
 //!
 //! Invariant: no commit clears a deadline while a column of its category stays in the new segments.
 
@@ -16,7 +17,7 @@ use crate::store::error::{CommitError, StoreError};
 use crate::store::index::{told_deadlines, told_policy};
 use crate::store::spec::{Role, TableSpec};
 
-/// What the name of a property begins with that records the columns of a policy; its version follows.
+/// The prefix of the names of properties that record the columns of a policy; the policy's version follows.
 const COLUMNS: &str = "ebbtide.columns.";
 
 /// The columns of each category of a table under one version of a policy.
@@ -25,7 +26,7 @@ const COLUMNS: &str = "ebbtide.columns.";
 pub struct CategoryColumns(BTreeMap<Category, BTreeSet<String>>);
 
 impl CategoryColumns {
-    /// The columns of each category of `spec`.
+    /// Returns the columns of each category of `spec`.
     pub fn of_spec(spec: &TableSpec) -> CategoryColumns {
         let mut columns: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
         for column in &spec.columns {
@@ -36,19 +37,19 @@ impl CategoryColumns {
         CategoryColumns(columns)
     }
 
-    /// Those that the table records for a version of a policy; `None` if it records none.
+    /// Returns the columns that the table records for a version of a policy; `None` if it records none.
     pub fn recorded(metadata: &Metadata, version: &PolicyVersion) -> Option<CategoryColumns> {
         serde_json::from_str(metadata.configuration().get(&key(version))?).ok()
     }
 
-    /// The metadata with these recorded for a version of a policy.
+    /// Returns the metadata with these columns recorded for a version of a policy.
     pub fn record(&self, metadata: Metadata, version: &PolicyVersion) -> Result<Metadata, StoreError> {
         let text = serde_json::to_string(self).map_err(|error| StoreError::Refused(error.to_string()))?;
         let recorded = metadata.add_config_key(key(version), text);
         recorded.map_err(|error| StoreError::Delta(Box::new(error.into())))
     }
 
-    /// The category of a column.
+    /// Returns the category of a column.
     fn category(&self, column: &str) -> Option<&Category> {
         self.0.iter().find(|(_, columns)| columns.contains(column)).map(|(category, _)| category)
     }
@@ -61,20 +62,20 @@ fn key(version: &PolicyVersion) -> String {
 /// A segment that a commit removes.
 #[derive(Debug, Clone)]
 pub struct RemovedTags<'a> {
-    /// The deadlines that the log has of it.
+    /// The deadlines of the segment in the log.
     pub deadlines: &'a BTreeMap<Category, Deadline>,
-    /// The columns of its policy, as the table records them; `None` if it does not.
+    /// The columns of its policy, as the table records them; `None` if it records none.
     pub columns: Option<CategoryColumns>,
 }
 
 /// A segment that a commit adds.
 #[derive(Debug, Clone)]
 pub struct AddedTags<'a> {
-    /// The deadlines that the log will have of it.
+    /// The deadlines of the segment that the log will have.
     pub deadlines: BTreeMap<Category, Deadline>,
     /// The columns of its file.
     pub file: &'a BTreeSet<String>,
-    /// The columns of its policy, as the table records them; `None` if it does not.
+    /// The columns of its policy, as the table records them; `None` if it records none.
     pub columns: Option<CategoryColumns>,
     /// The text of its profile, if the table explains it.
     pub profile: Option<&'a str>,
@@ -89,10 +90,11 @@ pub struct ClearedDeadline {
     pub column: String,
 }
 
-/// Finds a deadline that a commit clears although a column of its category stays in what it adds.
+/// Finds a deadline that a commit clears although a column of its category stays in the added segments.
 ///
-/// A column that the new segment's policy has in another category must have the deadline of that category, or one that is open.
-/// A segment of which some rows lost the category before may be split so that one part has no deadline: another part has it.
+/// A column that the new segment's policy has in another category must have the deadline of that category, or one that
+/// is open. A segment of which some rows lost the category before may be split so that one part has no deadline:
+/// another part has it.
 pub fn cleared_deadline(removed: &[RemovedTags<'_>], added: &[AddedTags<'_>]) -> Option<ClearedDeadline> {
     for old in removed {
         for category in old.deadlines.keys() {
@@ -106,7 +108,7 @@ pub fn cleared_deadline(removed: &[RemovedTags<'_>], added: &[AddedTags<'_>]) ->
     None
 }
 
-/// The column of a category of `old` that `new` keeps with no deadline to delete it by.
+/// Returns the column of a category of `old` that `new` keeps without a deadline to delete it by.
 fn kept_without_deadline<'n>(
     category: &Category,
     old: &RemovedTags<'_>,
@@ -125,7 +127,7 @@ fn kept_without_deadline<'n>(
     without.next()
 }
 
-/// True if the deadline of a category is open by the text of a profile, or the text is not understood.
+/// Returns true if the deadline of a category is open by the text of a profile, or the text is not understood.
 fn is_open(profile: Option<&str>, category: &Category) -> bool {
     let Some(profile) = profile else { return false };
     let Some(profile) = Profile::parse(profile) else { return Profile::is_open_text(profile) };
@@ -134,8 +136,8 @@ fn is_open(profile: Option<&str>, category: &Category) -> bool {
 }
 
 impl Table {
-    /// Refuses a commit under another text of a policy than the table records, and one that clears a deadline although a column
-    /// of its category stays.
+    /// Refuses a commit under another text of a policy than the table records, and one that clears a deadline although
+    /// a column of its category stays.
     pub(super) fn check_categories(&self, change: &Change<'_>) -> Result<(), CommitError> {
         let version = &change.evidence.policy_version;
         let recorded = |version: &PolicyVersion| CategoryColumns::recorded(&self.state.metadata, version);
@@ -146,7 +148,7 @@ impl Table {
         if change.removes.iter().all(|segment| segment.deadlines.is_empty()) {
             return Ok(());
         }
-        // What is not recorded yet is recorded by this very commit, if it is of the policy of this process.
+        // Columns that are not recorded yet are recorded by this commit, if they belong to the policy of this process.
         let columns = |of: Option<&PolicyVersion>| {
             let of = of?;
             recorded(of).or_else(|| (of == version).then(|| own.clone()))
@@ -172,7 +174,7 @@ impl Table {
         }
     }
 
-    /// The metadata with the columns of this process's policy recorded; `None` if they are.
+    /// Returns the metadata with the columns of this process's policy recorded; `None` if they are recorded already.
     pub(super) fn with_columns(&self, metadata: &Metadata, of: &PolicyVersion) -> Result<Option<Metadata>, StoreError> {
         match CategoryColumns::recorded(metadata, of) {
             Some(_) => Ok(None),

@@ -98,21 +98,22 @@ impl Table {
         }
     }
 
-    /// True if the table's next offset is not the one that the batch begins at, or counts in another topic.
+    /// Returns true if the table's next offset is not the one that the batch begins at, or belongs to another topic.
     fn has_moved(&self, advance: &Advance) -> bool {
         self.next_offset(&advance.partition) != advance.from || self.is_of_other_topic(advance)
     }
 
-    /// True if the table counts in another topic than the batch was read from.
+    /// Returns true if the table's offset belongs to another topic than the batch was read from.
     fn is_of_other_topic(&self, advance: &Advance) -> bool {
         let topics = self.topic_mark(&advance.partition).zip(advance.topic.map(TopicId::mark));
         topics.is_some_and(|(stored, ours)| stored != ours)
     }
 
-    /// Returns the version at which this very batch landed, from the evidence of the commits since.
+    /// Returns the version at which this batch was committed, from the evidence of the commits since.
     ///
-    /// Within one topic at most one commit moves a partition on from an offset, so the search ends there. In a topic that
-    /// was created again offsets repeat: a batch of the old one is searched for in all commits, and beyond a decision too.
+    /// Within one topic, at most one commit moves a partition past an offset, so the search ends there. In a topic that
+    /// was recreated, offsets repeat: a batch of the old topic is searched for in all commits, and beyond a decision
+    /// too.
     async fn landed_or_moved(&self, commit: Uuid, moved: &Advance) -> Result<u64, CommitError> {
         let mut decided = self.is_of_other_topic(moved);
         for version in (0..=self.state.version).rev() {

@@ -32,7 +32,7 @@ pub struct LossDecision {
 /// The reason why a decision was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptLossError {
-    /// The table is not where the decision was made for.
+    /// The table's position is not the one that the decision was made for.
     #[error("the table moved meanwhile: {partition} is at another offset now; look again with --dry-run")]
     Moved {
         /// The partition.
@@ -53,7 +53,7 @@ impl Table {
             if failed.is_some() && self.is_decided(decision) {
                 return Ok(self.version());
             }
-            // Looked: it is not there.
+            // The log was searched: the commit is not in it.
             if let Some(error) = failed {
                 return Err(not_there(error).into());
             }
@@ -86,7 +86,7 @@ fn actions(decision: &LossDecision, evidence: &Evidence) -> Vec<Action> {
     [Action::Txn(next)].into_iter().chain(topic).collect()
 }
 
-/// Refuses a decision that would change nothing, or whose evidence says something else.
+/// Refuses a decision that would change nothing, or that its evidence contradicts.
 fn check(decision: &LossDecision, evidence: &Evidence) -> Result<(), StoreError> {
     let [moved] = evidence.partitions.as_slice() else {
         return Err(StoreError::Refused("a decision moves exactly one partition".to_owned()));
@@ -146,7 +146,7 @@ mod tests {
         let skip = decision(100, 140, OLD, OLD);
         table.accept_loss(&skip, evidence(&skip, LossCause::Deleted, 40)).await.unwrap();
         commit(&mut table, Some(140), 150, OLD).await.unwrap();
-        // Created again with a beginning that is deleted already.
+        // Recreated, with a beginning that is deleted already.
         let again = decision(150, 5, OLD, NEW);
         table.accept_loss(&again, evidence(&again, LossCause::Recreated, 5)).await.unwrap();
         assert_eq!(table.topic_mark(&partition(0)), Some(NEW.mark()));
@@ -188,7 +188,7 @@ mod tests {
         commit(&mut table, Some(0), 100, NEW).await.unwrap();
         let refused = table.commit(late.clone()).await.unwrap_err();
         assert!(matches!(refused, CommitError::OffsetsMoved(_)), "{refused}");
-        // Nor does a batch of the new topic commit where the table is still in the old one.
+        // A batch of the new topic does not commit either while the table's offset belongs to the old one.
         let refused = commit(&mut table, Some(100), 130, OLD).await.unwrap_err();
         assert!(matches!(refused, CommitError::OffsetsMoved(_)), "{refused}");
     }
@@ -205,7 +205,7 @@ mod tests {
         table.accept_loss(&again, evidence(&again, LossCause::Recreated, 0)).await.unwrap();
         commit(&mut table, Some(0), 100, NEW).await.unwrap();
         commit(&mut table, Some(100), 110, NEW).await.unwrap();
-        // Its writer asks again after an error: its files must not be taken for uncommitted ones.
+        // Its writer asks again after an error: its files must not be treated as uncommitted.
         assert_eq!(table.commit(landed).await.unwrap(), version);
     }
 }

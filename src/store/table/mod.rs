@@ -53,7 +53,7 @@ pub struct Advance {
     pub from: Option<Offset>,
     /// The table's next offset after it.
     pub next: Offset,
-    /// The id of the topic that the batch was read from; `None` if the brokers do not tell ids.
+    /// The id of the topic that the batch was read from; `None` if the brokers do not report ids.
     pub topic: Option<TopicId>,
 }
 

@@ -100,7 +100,7 @@ fn txns(taking: &TakesForce, controls: i64) -> [Action; 3] {
         .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
 
-/// The metadata with the policy named, and with the columns that its categories have.
+/// Returns the metadata with the policy named, and with the columns of its categories.
 fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &TakesForce) -> Result<Metadata, StoreError> {
     let named = metadata.add_config_key(POLICY.to_owned(), taking.policy.to_string());
     let named = named.map_err(|error| StoreError::Delta(Box::new(error.into())))?;

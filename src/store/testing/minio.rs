@@ -279,7 +279,7 @@ fn header(head: &[u8], name: &str) -> Option<String> {
     })
 }
 
-/// The same root as a key sees it that may do everything but delete what is below `folder`.
+/// Returns the same root for a key that may do everything but delete objects below `folder`.
 pub fn without_deletes(root: &Root, folder: &str) -> Root {
     let below = root.to_string().replace("s3://", "");
     let policy = format!(

@@ -28,7 +28,7 @@ use crate::store::segment::cell_records;
 
 /// How many files are looked for at once.
 const LOOKING: usize = 16;
-/// How many files are read at once.
+/// The number of files that are read concurrently.
 const READING: usize = 4;
 
 /// What an audit found.
@@ -54,27 +54,27 @@ pub struct Audit {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What was read of the files themselves, where that was asked for.
+    /// The checks of the files' contents, if they were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<AuditedContents>,
     /// Everything that does not hold.
     pub broken: Vec<Break>,
 }
 
-/// What was read of the files themselves.
+/// The checks of the files' contents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct AuditedContents {
     /// Bytes that were read.
     pub bytes: u64,
-    /// Files of which the log has a digest, which was compared.
+    /// Files whose digest is in the log and was compared.
     pub digests: u64,
     /// Pages whose checksum was compared.
     pub pages: u64,
-    /// Pages without a checksum, which were unpacked: of other engines, or of a version before checksums.
+    /// Pages without a checksum, which were decompressed: written by other engines, or by a version before checksums.
     pub pages_without_checksum: u64,
 }
 
-/// What to do about a damaged file.
+/// The fix for a damaged file.
 const RESTORE: &str = "restore it from a backup or a copy of the table";
 
 /// One thing that does not hold.
@@ -149,7 +149,8 @@ pub enum Break {
         /// Where the commit before it had ended.
         expected: String,
     },
-    /// A commit moved an offset otherwise than forwards, or skipped another number than its decision about losses says.
+    /// A commit did not move an offset forwards, or skipped another number of offsets than its decision about losses
+    /// states.
     #[error(
         "version {version}: {partition} moved from {from} to {next}, which no decision about lost offsets explains"
     )]
@@ -158,9 +159,9 @@ pub enum Break {
         version: u64,
         /// The partition.
         partition: String,
-        /// Where the commit began.
+        /// The partition's offset before the commit.
         from: String,
-        /// Where it ended.
+        /// The partition's offset after the commit.
         next: Offset,
     },
     /// A commit's `txn` is not the offset that its evidence says.
@@ -220,13 +221,13 @@ pub enum Break {
     Contents {
         /// Its path in the table's folder.
         path: String,
-        /// What is wrong.
+        /// The damage.
         why: String,
     },
     /// An entry or a checkpoint of the log cannot be read. Another checkpoint is used in its place.
     #[error("{what}")]
     Log {
-        /// The file, what is wrong with it and what to do.
+        /// The file, its damage and the fix.
         what: String,
     },
     /// A file's rows are not told in the log.
@@ -253,7 +254,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
     for version in oldest..=view.state.version {
         match read_entry(&view.log, version).await {
             Ok(Some(entry)) => books.enter(&entry),
-            // Cleaned away since it was listed: its totals are in those that follow.
+            // Cleaned up since it was listed: its totals are in the entries that follow.
             Ok(None) => {}
             Err(error @ StoreError::Damaged { .. }) => books.skip(error.to_string()),
             Err(error) => return Err(error.into()),
@@ -309,7 +310,7 @@ pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, 
     });
     let (mut sums, mut checked) = (AuditedContents::default(), std::pin::pin!(checked.buffer_unordered(READING)));
     while let Some((path, checked)) = checked.try_next().await? {
-        // One that is missing is named by the audit already.
+        // The audit reports a missing file already.
         let Some(CheckedContents { bytes, pages, without_checksum, has_digest, wrong }) = checked else { continue };
         sums.bytes += bytes;
         sums.pages += pages;
@@ -321,7 +322,7 @@ pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, 
     Ok(audit)
 }
 
-/// Reads every checkpoint of the table, and names those that cannot be read.
+/// Reads every checkpoint of the table, and reports those that cannot be read.
 async fn check_checkpoints(view: &View, audit: &mut Audit) -> Result<(), StoreError> {
     for checkpoint in files::checkpoints(&files::list(&view.log).await?) {
         match checkpoint::check(&view.log, &checkpoint).await {

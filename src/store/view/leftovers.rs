@@ -10,7 +10,7 @@ use crate::store::janitor::{Upkeep, due_files};
 use crate::store::log::{Log, LogState};
 use crate::store::root::Root;
 
-/// Files that no version of a table lists and that still exist: what is in them can still be read from the disk.
+/// Files that no version of a table lists and that still exist: their contents can still be read from the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Leftovers {
     /// Replaced files within the readers' grace.
@@ -21,7 +21,8 @@ pub struct Leftovers {
     pub undeleted_since: Option<DateTime<Utc>>,
 }
 
-/// Finds the files of a product's table that should be deleted at `now` and still exist. Errors if there is no such table.
+/// Finds the files of a product's table that should be deleted at `now` and still exist. Errors if the table does not
+/// exist.
 pub async fn leftovers(
     root: &Root,
     product: &ProductKey,

@@ -51,14 +51,14 @@ pub enum ViewError {
         /// The column.
         column: String,
     },
-    /// The table has no such bucket, and never can.
+    /// The table cannot have such a bucket.
     #[error("table {product} cannot have a bucket {bucket}: {why}")]
     NoBucket {
         /// The product.
         product: String,
         /// The bucket.
         bucket: Bucket,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
     /// A segment could not be read.
@@ -117,18 +117,18 @@ impl View {
     async fn open(root: &Root, product: &ProductKey) -> Result<View, ViewError> {
         let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
         let log = Log::of(root, product);
-        // The kernel lists files lazily: a checkpoint that cannot be read is to be passed over before it begins.
+        // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the kernel begins.
         log.is_readable(&files::list(&log).await?, u64::MAX).await?;
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
         Ok(View { log, state, snapshot })
     }
 
-    /// Refuses a bucket that the table can never have, of which "nothing" would be said whatever the table holds.
+    /// Refuses a bucket that the table can never have: the answer would be empty whatever the table holds.
     fn check_bucket(&self, product: &ProductKey, bucket: Bucket) -> Result<(), ViewError> {
         let why = match (self.state.bucket_unit()?, bucket) {
             (Some(BucketUnit::Day), Bucket::Hour(_)) => "its buckets are days; write one as 2026-11-24",
             (Some(BucketUnit::Hour), Bucket::Day(_)) => "its buckets are hours; write one as 2026-11-24T13:00:00Z",
-            // An hour of any zone begins at a quarter.
+            // An hour of any zone begins at a quarter of an hour.
             (_, Bucket::Hour(start))
                 if start.timestamp().rem_euclid(900) != 0 || start.timestamp_subsec_nanos() != 0 =>
             {

@@ -1,5 +1,5 @@
-//! The policies that the segments of a table were tagged under, as far as log and footers show: what a policy that is about to
-//! become the first active one is compared with.
+//! The policies under which the segments of a table were tagged, as far as log and footers show. A policy that is about
+//! to become the first active one is compared with them.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use crate::store::rewrite::{Opened, RewriteError};
 use crate::store::root::Root;
 use crate::store::table::ControlsVersion;
 
-/// What a table shows of the policies that its segments were tagged under.
+/// The evidence in a table of the policies under which its segments were tagged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoredTags {
     /// The version of the table's controls.
     pub controls: ControlsVersion,
-    /// The segments, without those of cells.
+    /// The number of segments, without those of cells.
     pub segments: usize,
-    /// The policies of the segments, where each has one.
+    /// The policies of the segments that have a single one.
     pub versions: BTreeSet<PolicyVersion>,
     /// The text of each profile that segments have, with the policy of those segments.
     pub profiles: BTreeSet<(PolicyVersion, String)>,
@@ -28,7 +28,7 @@ pub struct StoredTags {
     pub columns: BTreeSet<String>,
 }
 
-/// Returns what a product's table shows of the policies of its segments. `None` if there is no table.
+/// Returns the evidence in a product's table of the policies of its segments. `None` if the table does not exist.
 pub async fn stored_tags(root: &Root, product: &ProductKey) -> Result<Option<StoredTags>, StoreError> {
     let log = Log::of(root, product);
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
@@ -50,7 +50,8 @@ pub async fn stored_tags(root: &Root, product: &ProductKey) -> Result<Option<Sto
     Ok(Some(tags))
 }
 
-/// Returns those of `columns` that some segment of a product's table has. Reads the footers of its segments until all are found.
+/// Returns those of `columns` that some segment of a product's table has. Reads the footers of its segments until all
+/// are found.
 pub async fn stored_columns(
     root: &Root,
     product: &ProductKey,
@@ -65,7 +66,7 @@ pub async fn stored_columns(
         }
         let opened = match Opened::open(&store, &segment.path).await {
             Ok(opened) => opened,
-            // It was replaced meanwhile: its columns are in what took its place.
+            // The segment was replaced meanwhile: its columns are in the segments that replaced it.
             Err(RewriteError::Gone { .. }) => continue,
             Err(error) => return Err(error.into()),
         };

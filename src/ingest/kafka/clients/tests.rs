@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::config::Surroundings;
 
-/// A configuration with those properties, each a line of YAML.
+/// Returns a configuration with those properties, each a line of YAML.
 fn config(properties: &[&str], variables: &[(&str, &str)]) -> Config {
     let lines: String = properties.iter().map(|line| format!("    {line}\n")).collect();
     let text = format!(
@@ -135,7 +135,7 @@ fn a_client_gets_no_property_that_it_does_not_use() {
     }
 }
 
-/// Keeps what the library says of properties that a client does not use.
+/// Records the library's messages about properties that a client does not use.
 #[derive(Clone, Default)]
 struct Complaints(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,4 @@
-//! Schemas that refer to others, put together from the registry.
+//! Schemas that refer to others, assembled from the registry.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn answer(schema: &str, references: &[Value]) -> Response {
         .into_response()
 }
 
-/// The root refers to the party and the kind, the party to the kind again and to a fixed type.
+/// The root refers to the party and the kind; the party refers to the kind again and to a fixed type.
 fn tree(path: &str) -> Response {
     match path {
         "schemas/ids/1" | "schemas/ids/2" => {

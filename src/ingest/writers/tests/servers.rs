@@ -1,13 +1,13 @@
-//! A registry of several servers: where one is silent the next is asked.
+//! A registry of several servers: if one is silent, the next is asked.
 
 use super::*;
 
-/// A server that answers every id with a schema.
+/// Starts a server that answers every id with a schema.
 async fn good() -> Played {
     Played::new(|_, _| schema(OTHER)).await
 }
 
-/// A URL at which nothing listens.
+/// Returns a URL at which no server listens.
 async fn down() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
@@ -37,7 +37,7 @@ async fn a_server_that_is_silent_is_passed_over_and_the_next_one_stays_preferred
 async fn a_server_that_does_not_answer_leaves_time_for_the_next_one() {
     let (slow, second) = (good().await, good().await);
     let tried = registry(&[&slow.url, &second.url]);
-    // Neither answers for this id; the next one is known by both.
+    // Neither server answers for this id; the next id is known by both.
     assert_eq!(tried.silence(SLOW).await, Silence::TimedOut);
     assert_eq!((slow.requests(), second.requests()), (1, 1));
 }

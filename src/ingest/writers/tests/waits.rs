@@ -1,4 +1,4 @@
-//! A registry that learns of a schema later than its producers.
+//! A registry that receives a schema later than its producers.
 
 use super::*;
 

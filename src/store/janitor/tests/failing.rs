@@ -8,17 +8,17 @@ use super::day;
 use crate::store::testing::{filled, minio, rewrite, root};
 use crate::store::{Root, SegmentIndex, Table, Upkeep, leftovers};
 
-/// Long after the files were replaced, which the machine's own clock dated.
+/// Returns a time long after the files were replaced, which the machine's own clock dated.
 fn late() -> DateTime<Utc> {
     day(36_500)
 }
 
-/// Upkeep that deletes replaced files immediately, a few files in a pass.
+/// Returns an upkeep that deletes replaced files immediately, a few files in a pass.
 fn upkeep(limit: usize) -> Upkeep {
     Upkeep { readers_grace: TimeDelta::zero(), keep_orphans: TimeDelta::days(40_000), limit, ..Upkeep::default() }
 }
 
-/// A table whose first segments were replaced, and the paths of those.
+/// Returns a table whose first segments were replaced, and their paths.
 async fn replaced(root: &Root, count: i64) -> (Table, Vec<String>) {
     let mut table = filled(root, count).await;
     let before = SegmentIndex::load(&table).await.unwrap();
@@ -29,7 +29,7 @@ async fn replaced(root: &Root, count: i64) -> (Table, Vec<String>) {
     (table, paths)
 }
 
-/// A file that not even root can delete, until this is dropped. `None` where the file system has no such attribute.
+/// A file that not even root can delete, until this value is dropped. `None` if the file system has no such attribute.
 struct Immutable(std::path::PathBuf);
 
 impl Immutable {
@@ -61,7 +61,7 @@ async fn immutable_file_delays_no_other_and_is_counted_until_it_is_deleted() {
     assert!(done.failures.first[0].path.ends_with(".parquet"), "{}", done.failures);
     assert!(first.exists() && paths[1..].iter().all(|path| !root.table_folder(&sms).join(path).exists()));
 
-    // An instance that tried nothing counts it too.
+    // An instance that made no attempt counts it too.
     let left = leftovers(&root, &sms, late(), &upkeep(1000)).await.unwrap();
     assert_eq!((left.undeleted, left.in_grace), (1, 0));
     assert!(left.undeleted_since.is_some_and(|since| since < late()));
@@ -105,7 +105,7 @@ async fn bucket_that_denies_deletions_of_a_table_is_reported_and_nothing_is_lost
         assert_eq!((done.failures.count, done.overdue.files), (paths.len(), paths.len()));
         assert!(done.failures.to_string().contains("AccessDenied"), "{}", done.failures);
     }
-    // The right is given back.
+    // Deletions are allowed again.
     let mut table = Table::open(&root, crate::store::testing::spec()).await.unwrap();
     let done = table.maintain(late(), &upkeep(1000)).await.unwrap();
     assert_eq!((done.deleted.replaced.len(), done.failures.count, done.overdue.files), (3, 0, 0));

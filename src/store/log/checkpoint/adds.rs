@@ -30,7 +30,7 @@ pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
     }
 }
 
-/// The tag that has a file's digest.
+/// Returns the value of the tag that holds a file's digest.
 fn tag(tags: &[(String, Option<String>)]) -> Option<&str> {
     tags.iter().find(|(key, _)| key == XXH64)?.1.as_deref()
 }

@@ -25,7 +25,8 @@ fn file(of: &[&str]) -> BTreeSet<String> {
     of.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// The column that stays without a deadline if a segment of categories `mail` and `image` becomes one such file.
+/// Returns the column that stays without a deadline if a segment of categories `mail` and `image` becomes one such
+/// file.
 fn stays(told: &[&str], stored: &[&str], now: &[(&str, &[&str])], profile: Option<&str>) -> Option<String> {
     let old = deadlines(&["mail", "image"]);
     let removed =
@@ -51,7 +52,8 @@ fn deadline_goes_only_with_all_columns_of_its_category() {
 fn column_of_another_category_needs_the_deadline_of_that_one() {
     let moved: &[(&str, &[&str])] = &[("mail", &["cc"]), ("msisdn", &["mail_to"]), ("image", &["image"])];
     let of = |told: &[&str], stored: &[&str], profile| stays(told, stored, moved, profile);
-    // The case: the configured policy has the column elsewhere, and the sweep dropped what it has in the category.
+    // The case: the configured policy has the column in another category, and the sweep dropped that policy's columns
+    // of the category.
     assert_eq!(of(&["image"], &["mail_to", "image"], None).as_deref(), Some("mail_to"));
     assert_eq!(of(&["image", "msisdn"], &["mail_to", "image"], None), None, "a policy that was activated moved it");
     let open = Some("image=1 hour at_most event;msisdn=1 hour at_most contract_end");
@@ -79,8 +81,9 @@ fn part_whose_rows_lost_the_category_before_needs_no_deadline() {
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 proptest! {
-    /// A sweep drops what a policy has in the due categories; the segment was written under a mapping of its own. Whatever both
-    /// are: it lands exactly if no column of a due category by the segment's own mapping stays.
+    /// A sweep drops the columns that a policy has in the due categories; the segment was written under a mapping of
+    /// its own. For any two mappings, the commit succeeds exactly if no column stays that the segment's own mapping has
+    /// in a due category.
     #[test]
     fn drop_lands_exactly_if_every_column_of_the_due_categories_went(
         written in prop::collection::vec(0_usize..3, 6),
@@ -106,7 +109,7 @@ proptest! {
     }
 }
 
-/// A segment as one that says nothing of the deadline of `content` any more, its file untouched.
+/// Returns a segment whose statistics no longer contain the deadline of `content`, with its file unchanged.
 fn without_content(mut segment: Segment) -> Segment {
     let mut stats: serde_json::Value = serde_json::from_str(&segment.contents.stats).unwrap();
     for bounds in ["minValues", "maxValues"] {
@@ -148,7 +151,7 @@ async fn sweep_by_a_policy_with_the_column_in_another_category_is_refused() {
         let mut commit = rewrite(&index, old.clone(), dropped);
         let refused = edited.commit_rewrite(commit.clone()).await;
         assert!(matches!(&refused, Err(CommitError::OtherColumns { .. })), "{refused:?}");
-        // Under a version of its own, by which the segment was never tagged.
+        // Under another version, by which the segment was never tagged.
         commit.evidence.policy_version = "2027-01-01".parse().unwrap();
         let refused = edited.commit_rewrite(commit).await;
         let Err(CommitError::DeadlineCleared { column, .. }) = &refused else { panic!("{refused:?}") };

@@ -67,7 +67,7 @@ impl Books {
         }
     }
 
-    /// Passes over an entry that cannot be read: what follows begins new sums.
+    /// Skips an entry that cannot be read: the entries after it begin new sums.
     pub(super) fn skip(&mut self, what: String) {
         self.totals = None;
         self.ends.clear();
@@ -111,7 +111,8 @@ impl Books {
     }
 }
 
-/// True if an offset moved forwards, or a decision about lost offsets says why not, and by how much it skipped.
+/// Returns true if an offset moved forwards, or if a decision about lost offsets explains the move and the number of
+/// skipped offsets.
 fn is_explained(moved: &PartitionProgress, loss: Option<&Loss>) -> bool {
     let from = moved.from.unwrap_or(Offset::ZERO);
     match loss {

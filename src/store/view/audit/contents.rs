@@ -1,7 +1,7 @@
-//! Every byte of a segment checked: against the digest that the log has of the file, and page by page against the checksum in
-//! the page's header.
+//! The check of every byte of a segment: against the digest of the file in the log, and page by page against the
+//! checksum in the page's header.
 //!
-//! A file of another engine, or of a version before checksums, is at least unpacked page by page.
+//! A file of another engine, or of a version before checksums, is at least decompressed page by page.
 
 use std::hash::Hasher;
 use std::io::Read;
@@ -23,22 +23,22 @@ use crate::store::source::Source;
 /// Bytes that are read in one step.
 const STEP: usize = 256 << 10;
 
-/// What of a file was checked, and what is wrong with it.
+/// The checked parts of a file, and its damage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckedContents {
-    /// Its bytes.
+    /// The number of its bytes.
     pub bytes: u64,
     /// Pages whose checksum was compared.
     pub pages: u64,
-    /// Pages without one, which were unpacked.
+    /// Pages without a checksum, which were decompressed.
     pub without_checksum: u64,
     /// True if the log has a digest of the file.
     pub has_digest: bool,
-    /// The first thing that is wrong; `None` if nothing is.
+    /// The first damage found; `None` if there is no damage.
     pub wrong: Option<String>,
 }
 
-/// Reads the file at `path` and checks it. `None` if it is not there.
+/// Reads the file at `path` and checks it. `None` if the file does not exist.
 pub async fn check_contents(
     store: &Arc<dyn ObjectStore>,
     path: &str,
@@ -67,7 +67,7 @@ fn check(source: &Arc<Source>, digest: Option<u64>) -> CheckedContents {
         Err(_) => Some("the reader gave up on it".to_owned()),
     };
     let whole = check_digest(source, digest, &mut checked);
-    // What is wrong with a page says more than that the whole is another.
+    // The damage of a page says more than that the digest of the file differs.
     checked.wrong = wrong.or(whole.err().map(|error| error.to_string()));
     checked
 }

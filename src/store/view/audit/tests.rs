@@ -20,7 +20,7 @@ async fn listed(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     (index, segments)
 }
 
-/// A table with a segment as ingest writes it, and one of each kind of rewrite.
+/// Creates a table with a segment as ingest writes it, and one of each kind of rewrite.
 async fn of_every_kind(root: &Root) -> Table {
     let mut table = filled(root, 6).await;
     let (index, all) = listed(&table).await;
@@ -79,7 +79,7 @@ async fn overwritten_byte_anywhere_in_any_file_is_found() {
     assert!(audit_contents(&root, &sms()).await.unwrap().holds());
 }
 
-/// The lines of an audit, or its error.
+/// Returns the lines of an audit, or its error.
 async fn said(root: &Root) -> Vec<String> {
     match audit(root, &sms()).await {
         Ok(found) => found.broken.iter().map(ToString::to_string).collect(),
@@ -156,12 +156,12 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
         let mut again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
         assert_eq!((again.version(), listed(&again).await.1.len()), (newest, 3));
 
-        // Entries that the damaged one made needless are kept, however old they are.
+        // Entries that the damaged checkpoint made needless are kept, however old they are.
         let old = noon() + chrono::TimeDelta::days(10_000);
         let plan = again.plan(old, &upkeep).await.unwrap();
         let gone: Vec<&String> = plan.log.iter().filter(|path| path.as_str() >= entry(older + 1).as_str()).collect();
         assert_eq!(gone, Vec::<&String>::new(), "{damage}");
-        // Without an older one and with an entry missing nothing is guessed.
+        // Without an older checkpoint and with an entry missing, nothing is guessed.
         std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
         std::fs::remove_file(file(&root, &entry(1))).unwrap();
         let lines = said(&root).await;
