@@ -1,4 +1,4 @@
-//! `ebbtide clock show` and `confirm`: what is known of the time, and a person's word that the clock is right.
+//! `ebbtide clock show` and `confirm`: the known times, and a person's confirmation that the clock is right.
 //!
 //! Exit code of `show`: 0 the clock is trusted, 1 it is not.
 
@@ -45,7 +45,7 @@ enum Command {
     },
 }
 
-/// Why a command could not be done.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum ClockError {
     #[error(transparent)]
@@ -80,7 +80,7 @@ impl Args {
         })
     }
 
-    /// Looks at the clock. Records nothing in the root.
+    /// Checks the clock. Records nothing in the root.
     async fn look(&self, root: &Root, clock: SharedClock) -> Result<TrustedClock, ClockError> {
         let sweep = self.place.config().map(|config| config.sweep).unwrap_or_default();
         let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, root);
@@ -165,7 +165,7 @@ fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, reason: Option<
     let known = |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
     let no_store = if root.local().is_some() { "none: the root is a folder" } else { "unknown" };
     let mut out = String::new();
-    // Writing to a text cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = writeln!(out, "this machine       {}", instant(now));
     let _ = writeln!(out, "last trusted time  {}", known(sources.last_trusted, "not recorded yet"));
     let _ = writeln!(out, "newest commit      {}", known(sources.newest_commit, "none"));

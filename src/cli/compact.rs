@@ -1,7 +1,7 @@
-//! `ebbtide compact`: makes the small segments of closed buckets few, once, for cron or where ingest runs elsewhere.
+//! `ebbtide compact`: merges the small segments of closed buckets, once, for cron or where ingest runs elsewhere.
 //!
-//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 a wrong use. Progress
-//! goes to stderr, the result to stdout.
+//! Exit code: 0 nothing is left to be done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 wrong
+//! use. Progress is written to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -66,7 +66,7 @@ pub(super) fn check(file: &Path, around: &Surroundings, output: Output) -> Outco
     }
 }
 
-/// What is wrong with the settings together and with the policy, or with the policy's file.
+/// Returns the problems of the settings with each other and with the policy, or those of the policy's file.
 fn against_policy(config: &Config) -> Vec<Problem> {
     let checked = match read_policy(&config.policy) {
         Ok(checked) => checked,

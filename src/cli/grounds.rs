@@ -25,7 +25,7 @@ pub(super) struct Grounds {
     config: PathBuf,
 }
 
-/// Root or policy cannot be told.
+/// Root or policy cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GroundsError {
     /// The configuration that should name them cannot be used.
@@ -63,12 +63,12 @@ impl Grounds {
         }
     }
 
-    /// The policy of the file, checked.
+    /// Returns the checked policy of the file.
     pub(super) fn policy(&self) -> Result<Policy, GroundsError> {
         Ok(Arc::unwrap_or_clone(self.loaded()?.policy))
     }
 
-    /// The same with the texts that it was read from.
+    /// Returns the checked policy with the texts that it was read from.
     pub(super) fn loaded(&self) -> Result<LoadedPolicy, GroundsError> {
         let file = match &self.policy {
             Some(file) => file.clone(),
@@ -77,8 +77,8 @@ impl Grounds {
         read_policy(&file)?.loaded().ok_or(GroundsError::Policy { file })
     }
 
-    /// The active policy of the root, whatever the file says; that of the file where none is active yet. For orders that must
-    /// not wait until somebody has found the right file.
+    /// Returns the active policy of the root, whatever the file contains; that of the file if none is active yet. For
+    /// orders that must not wait until the right file is found.
     pub(super) async fn active_policy(&self, root: &Root) -> Result<Policy, GroundsError> {
         let controls = Controls::load(root, ControlsVersion(0)).await.map_err(GroundsError::Controls)?;
         match controls.active().and_then(|(_, active)| active.text.checked("").policy) {
@@ -87,7 +87,8 @@ impl Grounds {
         }
     }
 
-    /// Which notices need a person's confirmation: by the configuration if it can be used, otherwise by default.
+    /// Returns the limits above which notices need a person's confirmation: those of the configuration if it can be
+    /// used, otherwise the defaults.
     pub(super) fn notice_limits(&self) -> NoticeLimits {
         Config::load(&self.config).config.map(|config| config.notices.limits).unwrap_or_default()
     }

@@ -52,7 +52,7 @@ pub(super) enum HistoryError {
     /// It cannot be told where the tables are.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// No commit can be asked for.
+    /// The times exclude every commit.
     #[error("--since is not before --until, so no commit can be between them")]
     Never,
     /// No commit has such an operation.
@@ -62,7 +62,7 @@ pub(super) enum HistoryError {
         product: ProductKey,
         /// The operation.
         operation: String,
-        /// The nearest that there is, as a question.
+        /// The nearest operation that exists, as a question.
         near: String,
     },
     /// The table cannot be read, or is not there.
@@ -126,7 +126,7 @@ impl Args {
 }
 
 impl Args {
-    /// Refuses an operation that no commit can have: an empty answer would say nothing.
+    /// Refuses an operation that no commit can have: an empty answer would be misleading.
     fn check_operation(&self, operation: &str) -> Result<(), HistoryError> {
         if OPERATIONS.contains(&operation) {
             return Ok(());
@@ -218,7 +218,7 @@ fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
     .collect()
 }
 
-/// One item of a list. A partition is told by where it came to, a loss by its offsets.
+/// Formats one item of a list: a partition with its next offset, a loss with its offsets.
 fn item(value: &Value) -> String {
     if let (Value::String(topic), partition, Value::String(cause), offsets @ Value::Number(_)) =
         (&value["topic"], &value["partition"], &value["cause"], &value["offsets"])

@@ -192,7 +192,7 @@ pub(super) enum StdinError {
     /// It cannot be read.
     #[error("standard input cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// It holds no value, several, or something else than text.
+    /// It holds no value, several, or bytes that are not text.
     #[error("standard input: {0}")]
     NotOne(#[from] ListError),
 }

@@ -105,15 +105,15 @@ impl NoticeCliError {
     }
 }
 
-/// A notice that a command gives.
+/// A notice that was given by a command.
 pub(super) struct Given<'a> {
-    /// What is said of it begins with this: `The contract with t ends at`.
+    /// The first words of the messages about it: `The contract with t ends at`.
     pub(super) what: &'a str,
     /// The notice.
     pub(super) notice: Notice,
-    /// True to say what it would be, and do nothing.
+    /// True if its effects are only shown.
     pub(super) dry_run: bool,
-    /// True if a person has confirmed it, however unlikely it is.
+    /// True if a person has confirmed it, however implausible it is.
     pub(super) confirmed: bool,
 }
 
@@ -127,7 +127,7 @@ struct NoticeReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<i64>,
     at: DateTime<Utc>,
-    /// True if it is only taken with `--confirm`.
+    /// True if it is accepted only with `--confirm`.
     needs_confirmation: bool,
     tables: Vec<Covered>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ struct Covered {
 }
 
 impl Common {
-    /// Takes a notice, or says what it would be.
+    /// Applies a notice, or shows its effects.
     pub(super) async fn take(
         &self,
         policy: &Policy,
@@ -228,7 +228,7 @@ fn text(what: &str, at: &str, report: &NoticeReport) -> String {
     out
 }
 
-/// What becomes of stored records, where there are any.
+/// Describes the effect on stored records, if there are any.
 fn counted(effect: Option<&TableEffect>) -> String {
     match effect {
         Some(effect) if effect.concerned > 0 => {
@@ -238,7 +238,7 @@ fn counted(effect: Option<&TableEffect>) -> String {
     }
 }
 
-/// The records that a notice is about, and those of which something is due at once.
+/// Describes the records that a notice is about, and those of which a part is due immediately.
 pub(super) fn effect_text(effect: &TableEffect) -> String {
     let TableEffect { records, concerned, due, categories, .. } = effect;
     let mut text = format!("{concerned} of {records} records concerned, {due} due at once");
@@ -249,7 +249,7 @@ pub(super) fn effect_text(effect: &TableEffect) -> String {
     text
 }
 
-/// What is said where records wait for such a trigger and none of them is concerned.
+/// Returns the hint for a notice that concerns none of the records that wait for such a trigger.
 fn hint(policy: &Policy, notice: &Notice, tables: &[Covered]) -> Option<String> {
     let tenant = notice.tenant()?;
     let effects = || tables.iter().filter_map(|table| table.effect.as_ref());
@@ -262,7 +262,7 @@ fn hint(policy: &Policy, notice: &Notice, tables: &[Covered]) -> Option<String> 
     Some(format!("No stored record that waits for it names the tenant `{tenant}`{near}"))
 }
 
-/// What of a product counts from a notice: by the rules of its tenant, if it names one.
+/// Describes the deadlines of a product that count from a notice: by the rules of its tenant, if it names one.
 pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) -> String {
     let (trigger, at) = notice.trigger();
     let records = policy.products.get(product).and_then(|product| product.records.as_ref());
@@ -312,9 +312,10 @@ fn check_products(policy: &Policy, named: &[ProductKey], existing: &[ProductKey]
     Ok(())
 }
 
-/// The instant that `--at` means for a trigger at `now`. A date means its whole day in the policy's zone: where buckets are
-/// hours, a withdrawal takes its last hour (or now), so that it concerns all of the day. The end of a contract takes the
-/// first hour for ceilings and the last for minimums; a policy that has both wants the instant.
+/// Returns the instant that `--at` means for a trigger at `now`. A date means its whole day in the policy's zone: if
+/// buckets are hours, a withdrawal uses the last hour of the day (or now), so that it concerns all of the day. The end
+/// of a contract uses the first hour for ceilings and the last for minimums; a policy that has both requires the
+/// instant.
 pub(super) fn at(
     policy: &Policy,
     text: &str,

@@ -32,7 +32,7 @@ pub(super) enum OnceError {
         /// The file.
         file: PathBuf,
     },
-    /// Settings do not fit the policy.
+    /// Settings contradict the policy.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Settings(Vec<Problem>),
     /// The policy cannot be read.
@@ -95,8 +95,8 @@ pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(C
     }
 }
 
-/// Returns the root, on which the policy must be the active one. Where something is to be written, at the time `written`, the
-/// bucket is tried out too, and the policy becomes the active one of a root that has none.
+/// Returns the root, on which the policy must be the active one. If a write at the time `written` follows, the bucket
+/// is tested too, and the policy becomes the active one of a root that has none.
 pub(super) async fn root(
     config: &Config,
     loaded: &LoadedPolicy,

@@ -1,6 +1,6 @@
 //! `ebbtide notice`: contract ends and withdrawals that are not applied until a person confirms them.
 //!
-//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2: a wrong use.
+//! No subject is ever shown. Exit code 1: a notice waits, or it is not in force everywhere; 2: wrong use.
 
 use std::fmt::Write;
 
@@ -60,7 +60,7 @@ enum Command {
     },
 }
 
-/// A notice as it is listed.
+/// A notice in the list.
 #[derive(Serialize)]
 struct Listed {
     number: i64,
@@ -68,13 +68,13 @@ struct Listed {
     trigger: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<String>,
-    /// The person, without what names them.
+    /// The person, in a form that does not identify them.
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     at: DateTime<Utc>,
     products: Vec<ProductKey>,
     parked_at: DateTime<Utc>,
-    /// The product of which it would have made too much due at once when it was parked.
+    /// The product of which it would have made too many records due immediately when it was parked.
     product: ProductKey,
     due: u64,
     records: u64,
@@ -152,7 +152,7 @@ impl Args {
         out.push_str("By the tables as they are now:\n");
         let width = tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
         for table in &tables {
-            // Writing to a text cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(out, "  {:<width$}  {}", table.product.as_str(), effect_text(table));
         }
         if known.state == ParkedState::Waiting {

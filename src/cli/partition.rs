@@ -1,4 +1,4 @@
-//! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to go on.
+//! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to continue.
 //!
 //! Exit codes: 0 done, 1 a partition is refused or the command failed, 2 wrong use.
 
@@ -63,7 +63,7 @@ enum Command {
     },
 }
 
-/// Why the command could not be carried out.
+/// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
 enum PartitionError {
     #[error(transparent)]
@@ -84,7 +84,7 @@ enum PartitionError {
     Format(#[from] fmt::Error),
 }
 
-/// What was decided, or would be.
+/// A decision that was made, or would be made.
 #[derive(Serialize)]
 struct Decision {
     product: ProductKey,
@@ -100,7 +100,7 @@ struct Decision {
     #[serde(skip_serializing_if = "Option::is_none")]
     loss: Option<String>,
     lost_offsets: u64,
-    /// Where reading continues.
+    /// The offset at which reading continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     resume: Option<Offset>,
     /// The table's version that records the decision; absent if nothing was recorded.
@@ -154,7 +154,7 @@ impl Args {
         Ok(if any { Outcome::problem(out) } else { Outcome::done(out) })
     }
 
-    /// Decides about one partition; only shows the decision without a clock.
+    /// Decides about one partition; without a clock, only shows the decision.
     async fn accept(
         &self,
         config: &Config,
@@ -182,7 +182,7 @@ impl Args {
     }
 }
 
-/// The table of a product as it is; `None` if there is none.
+/// Returns the existing table of a product; `None` if the table does not exist.
 async fn table(root: &Root, policy: &Policy, product: &ProductKey) -> Result<Option<Table>, PartitionError> {
     let spec = TableSpec::all(policy).find(|spec| spec.product == *product);
     match spec {

@@ -190,7 +190,7 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
     Ok(out)
 }
 
-/// Writes in how many forms the values were searched for, so that a list that was read otherwise than it was meant shows.
+/// Writes the number of forms that the values were searched in, so that a misread list is noticed.
 fn tell_forms(out: &mut String, searched: &SearchedFor) -> fmt::Result {
     let repeated = match searched.repeated {
         0 => String::new(),

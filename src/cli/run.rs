@@ -55,7 +55,7 @@ impl Args {
     }
 }
 
-/// What `ebbtide config check` reports beyond the file itself.
+/// Returns the problems that `ebbtide config check` reports beyond the file itself.
 fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     let mut problems = check_clients(config);
     problems.extend(check_settings(config, policy));

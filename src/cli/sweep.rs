@@ -1,7 +1,7 @@
-//! `ebbtide sweep`: deletes what is due, once, for cron or where ingest runs elsewhere.
+//! `ebbtide sweep`: deletes expired data, once, for cron or where ingest runs elsewhere.
 //!
-//! Exit code: 0 all that is due is done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 a wrong use. Progress
-//! goes to stderr, the result to stdout.
+//! Exit code: 0 all due work is done, 3 more is left, 4 the clock is not trusted, 1 something failed, 2 wrong use.
+//! Progress is written to stderr, the result to stdout.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
 
-/// Nothing, or not all, was done, since the clock is not trusted. To run the command again does not help.
+/// Some or all of the work was not done, since the clock is not trusted. Running the command again does not help.
 pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
 
 /// Makes what is due go: columns of categories that are due are left out, records whose last category is due end. What is held
@@ -124,7 +124,7 @@ impl Args {
         guard.update(sweeper.newest_commit()).await;
         let mut round = self.rounds(&mut sweeper).await;
         let mut unlinked = Unlinked::default();
-        // A clock that is not trusted with what is due is not trusted with the readers' grace either.
+        // A clock that is not trusted for deadlines is not trusted for the readers' grace either.
         match sweeper.look_at_clock() {
             Verdict::Trusted => unlinked = self.unlink(config, &root, &policy, &clock).await?,
             verdict => round.clock = Some(verdict.as_str()),
@@ -133,7 +133,7 @@ impl Args {
         Ok(self.tell(&round, &unlinked, &guard))
     }
 
-    /// Deletes the files that are no longer needed. One that fails delays no other.
+    /// Deletes the files that are no longer needed. A file that fails does not delay the others.
     async fn unlink(
         &self,
         config: &Config,
@@ -147,7 +147,7 @@ impl Args {
                 continue;
             }
             let mut table = Table::open(root, spec).await?;
-            // One pass deletes a bounded number of files; a pass that deletes none cannot be followed by one that does.
+            // One pass deletes a bounded number of files; after a pass that deletes none, no later pass deletes any.
             loop {
                 let done = match table.maintain(clock.now(), &upkeep).await {
                     Ok(done) => done,
@@ -256,18 +256,18 @@ impl Args {
     }
 }
 
-/// What was deleted apart from the sweep's commits.
+/// Files deleted apart from the sweep's commits.
 #[derive(Default)]
 struct Unlinked {
     /// Replaced files that were deleted.
     files: usize,
     /// Files that could not be deleted.
     failures: DeleteFailures,
-    /// Tables of which it is not known what should be deleted.
+    /// The number of tables whose overdue files are unknown.
     unknown: usize,
 }
 
-/// The lines that say what a round did.
+/// Returns the lines that describe the result of a round.
 fn done_lines(round: &Round, unlinked: usize) -> String {
     let did = &round.did;
     let fields: u64 = did.dropped.values().sum();
@@ -287,7 +287,7 @@ fn done_lines(round: &Round, unlinked: usize) -> String {
         counted(did.bytes_dropped, "byte"),
         counted(unlinked, "replaced file"),
     );
-    // Writing to a text cannot fail.
+    // Writing to a `String` cannot fail.
     if did.retagged > 0 {
         let _ = writeln!(out, "{} brought up to date", counted(did.retagged, "record"));
     }
@@ -325,7 +325,7 @@ struct Line {
     action: String,
     due: Deadline,
     segments: usize,
-    /// Records that are free to go.
+    /// Records that may be deleted.
     records: u64,
     /// Records of the same segments that are held.
     held: u64,
@@ -364,9 +364,9 @@ struct Swept<'r> {
     unlinked: usize,
     /// Files that could not be deleted.
     undeleted: usize,
-    /// Tables of which it is not known what should be deleted.
+    /// The number of tables whose overdue files are unknown.
     unknown_tables: usize,
-    /// Why the clock is not trusted.
+    /// The reason why the clock is not trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }

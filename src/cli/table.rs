@@ -80,7 +80,7 @@ impl Args {
         })
     }
 
-    /// Returns how long files are kept, by the configuration if there is one.
+    /// Returns the retention of files, by the configuration if there is one.
     fn upkeep(&self) -> Upkeep {
         self.place.config().map(|config| upkeep(&config.maintain)).unwrap_or_default()
     }
@@ -132,7 +132,7 @@ struct Judged<'a> {
     audit: &'a Audit,
 }
 
-/// The lines that say which files should be deleted and still exist; none where there are none.
+/// Writes the lines about files that should be deleted and still exist; no line if there are none.
 fn leftover_lines(out: &mut String, left: &Leftovers) -> fmt::Result {
     if left.in_grace > 0 {
         writeln!(out, "  replaced  {} within the readers' grace", counted(left.in_grace, "file"))?;

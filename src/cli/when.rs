@@ -51,7 +51,7 @@ impl When {
     }
 }
 
-/// An instant as every command writes it, in UTC, and what a clock of the policy's zone shows then.
+/// Formats an instant as every command does, in UTC, followed by the time in the policy's zone.
 pub(super) fn utc_and_local(at: DateTime<Utc>, policy: &Policy) -> String {
     let utc = at.format("%Y-%m-%dT%H:%M:%SZ");
     match policy.zone {

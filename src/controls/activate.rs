@@ -37,7 +37,7 @@ pub enum ActivateError {
     /// Another policy became active since the caller looked.
     #[error("policy {0} became active meanwhile; look at `ebbtide policy plan` again")]
     Moved(PolicyVersion),
-    /// The tables were written under another policy than either of the two.
+    /// The tables were written under a policy that is neither of the two.
     #[error(transparent)]
     Stored(#[from] StoredOtherwise),
     /// The control log cannot be read or written. Whether the policy is in it, `policy history` tells.
@@ -57,7 +57,7 @@ impl From<SettleError> for ActivateError {
     }
 }
 
-/// Activates `new` in the place of `old`, which the caller compared it with. May be called again after any error.
+/// Activates `new` in place of `old`, which the caller compared it with. May be called again after any error.
 pub async fn activate(
     root: &Root,
     (old, new): (&Checked, &Checked),
@@ -82,8 +82,9 @@ pub async fn activate(
     Ok(Activated { version: policy.version.clone(), control: version, tables })
 }
 
-/// Appends an activation to the control log unless it is the newest already: by a call that was cut short, or by this one before
-/// an error. `check` refuses it by all controls so far. What it takes the place of is left out where a control has it.
+/// Appends an activation to the control log unless it is the newest already: by a call that was cut short, or by this
+/// one before an error. `check` refuses it by all controls so far. The policy that it replaces is left out if a control
+/// has it.
 pub(super) async fn append_activation<E: From<StoreError>>(
     root: &Root,
     controls: &mut Controls,

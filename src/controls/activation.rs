@@ -69,7 +69,7 @@ impl Controls {
         self.iter().filter_map(|(version, control)| Some((*version, control.activation()?)))
     }
 
-    /// The active policy; `None` in a root where no instance was ever started.
+    /// Returns the active policy; `None` in a root where no instance was ever started.
     #[must_use]
     pub fn active(&self) -> Option<(ControlsVersion, &PolicyActivation)> {
         self.activations().next_back()

@@ -1,6 +1,7 @@
-//! The policy that a process is started with, compared with the active one of the root. The first start records its own.
+//! The policy that a process is started with, compared with the active one of the root. The first start records its
+//! own.
 //!
-//! Invariant: a root has at most one active policy, and nothing is stored or deleted under another one.
+//! Invariant: a root has at most one active policy, and no data is stored or deleted under another one.
 
 use std::fmt;
 
@@ -15,16 +16,16 @@ use crate::failpoint;
 use crate::policy::{LoadedPolicy, differences};
 use crate::store::{ControlsVersion, Root, StoreError, newest_commit};
 
-/// Why a process may not use its policy.
+/// The reason why a process may not use its policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ActiveError {
-    /// Another one is active.
+    /// Another policy is active.
     #[error(transparent)]
     NotActive(#[from] NotActiveHere),
-    /// None is active, and the tables were written under another one.
+    /// No policy is active, and the tables were written under another one.
     #[error(transparent)]
     Stored(#[from] StoredOtherwise),
-    /// It is recorded as active and not in force in every table.
+    /// The policy is recorded as active but is not in force in every table.
     #[error(transparent)]
     NotInForce(#[from] NotInForce),
     /// The control log or a table cannot be read or written.
@@ -33,7 +34,7 @@ pub enum ActiveError {
 }
 
 impl ActiveError {
-    /// True if another policy, or another text, would be accepted.
+    /// Returns true if another policy, or another text, would be accepted.
     #[must_use]
     pub fn is_other_policy(&self) -> bool {
         matches!(self, ActiveError::NotActive(_) | ActiveError::Stored(_))
@@ -49,12 +50,12 @@ impl From<SettleError> for ActiveError {
     }
 }
 
-/// A policy that is not the active one, with what differs.
+/// A policy that is not the active one, with the differences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct NotActiveHere {
-    /// Why it may not be used.
+    /// The reason why it may not be used.
     pub why: NotActive,
-    /// What differs from the active one, one line each.
+    /// The differences from the active one, one line each.
     pub differences: Vec<String>,
 }
 
@@ -69,7 +70,7 @@ impl fmt::Display for NotActiveHere {
 }
 
 impl Controls {
-    /// Refuses a policy that is not the active one, with what differs.
+    /// Refuses a policy that is not the active one, with the differences.
     pub fn check_loaded(&self, loaded: &LoadedPolicy) -> Result<(), NotActiveHere> {
         let Err(why) = self.check_active(&loaded.policy) else { return Ok(()) };
         let active = self.active().and_then(|(_, active)| active.text.checked("").loaded());
@@ -78,8 +79,8 @@ impl Controls {
     }
 }
 
-/// Refuses a policy that is not the active one of the root. Where none is active yet it is compared with what the tables were
-/// written under. Changes nothing.
+/// Refuses a policy that is not the active one of the root. If none is active yet, the policy is compared with those
+/// that the tables were written under. Changes nothing.
 pub async fn require_active(root: &Root, controls: &SharedControls, loaded: &LoadedPolicy) -> Result<(), ActiveError> {
     let controls = controls.newest(ControlsVersion(0)).await?;
     controls.check_loaded(loaded)?;
@@ -89,8 +90,9 @@ pub async fn require_active(root: &Root, controls: &SharedControls, loaded: &Loa
     }
 }
 
-/// Does what [`require_active`] does, and records the policy as the active one of a root that has none: in the control log with
-/// its texts, and in every table. Of several processes that do so in one moment one wins; the others compare theirs.
+/// Checks like [`require_active`], and records the policy as the active one of a root that has none: in the control log
+/// with its texts, and in every table. If several processes do so at the same time, one succeeds; the others compare
+/// theirs.
 pub async fn record_active(
     root: &Root,
     controls: &SharedControls,
@@ -102,7 +104,7 @@ pub async fn record_active(
     if known.active().is_some() {
         return Ok(());
     }
-    // The time of the newest commit, where there is one: by such times a wrong clock is found out.
+    // The time of the newest commit, if there is one: such times reveal a wrong clock.
     let by = Signature { at: newest_commit(root).await?.unwrap_or(by.at), ..by.clone() };
     let activation = activation(&loaded.policy, &loaded.text, &by);
     let check = |controls: &Controls| controls.check_loaded(loaded).map_err(ActiveError::from);

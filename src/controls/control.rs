@@ -38,9 +38,9 @@ pub enum Control {
     PastWithdrawal(PastWithdrawal),
     /// A notice that is not applied until a person confirms it.
     ParkedNotice(ParkedNotice),
-    /// What a person decided of a parked notice.
+    /// The decision of a person about a parked notice.
     NoticeDecision(NoticeDecision),
-    /// What is left of a parked notice that names a person and needs no decision any more.
+    /// The remainder of a parked notice that names a person and needs no decision any more.
     PastParkedNotice(PastParkedNotice),
 }
 
@@ -123,7 +123,7 @@ impl Control {
             Control::ContractEnd(end) => end.covers(product),
             Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
             Control::PastWithdrawal(past) => covers(&past.products, product),
-            // They change no record: what is confirmed is a control of its own.
+            // They change no record: a confirmed notice is a control of its own.
             Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
         }
     }

@@ -25,7 +25,7 @@ const IN_FLIGHT: TimeDelta = TimeDelta::hours(1);
 pub struct ForgetReport {
     /// Controls that this pass forgot.
     pub forgotten: usize,
-    /// Files of the control log that should be replaced or deleted and could not be.
+    /// Files of the control log that could not be replaced or deleted as they should.
     pub failures: DeleteFailures,
 }
 
@@ -42,18 +42,18 @@ impl ForgetReport {
 /// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
 /// concerns no record any more or that was parked and decided. Returns their number.
 ///
-/// `now` must be a time that a sweep may use: what is forgotten does not come back.
+/// `now` must be a time that a sweep may use: a forgotten control is not restored.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
     Settler::new(root.clone()).forget(now).await
 }
 
 impl Settler {
-    /// Does what [`forget()`] does.
+    /// Forgets the same controls as [`forget()`].
     pub async fn forget(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
         self.forget_each(now).await?.into_result()
     }
 
-    /// Does the same, and reports each file that fails instead of stopping there.
+    /// Forgets the same controls, and reports each file that fails instead of stopping there.
     ///
     /// Errors if the tables or the control log cannot be read.
     pub async fn forget_each(&mut self, now: DateTime<Utc>) -> Result<ForgetReport, StoreError> {
@@ -102,15 +102,15 @@ impl Settler {
     }
 }
 
-/// Returns the parked notices that name a person and need no decision any more, each with what replaces it: those that were
-/// decided, and those whose records are all past their windows.
+/// Returns the parked notices that name a person and need no decision any more, each with its replacement: those that
+/// were decided, and those whose records are all past their windows.
 fn past_parked(controls: &Controls, now: DateTime<Utc>) -> Vec<(ControlsVersion, Control)> {
     let over = controls.parked(now).into_iter().filter(|known| known.state != ParkedState::Waiting);
     let past = over.filter_map(|known| Some((known.version, Control::PastParkedNotice(known.notice.past()?))));
     past.collect()
 }
 
-/// Returns the holds that are over by `over`, each with what replaces it.
+/// Returns the holds that are over by `over`, each with its replacement.
 fn past_holds(
     controls: &Controls,
     tables: &[(ProductKey, TableControls)],

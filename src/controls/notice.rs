@@ -113,7 +113,7 @@ pub enum NoticeError {
         /// The end that is in force.
         known: DateTime<Utc>,
     },
-    /// Its date cannot be meant.
+    /// Its date is not plausible.
     #[error("{0}")]
     Implausible(Implausible),
     /// A person rejected the same notice.
@@ -128,7 +128,7 @@ pub enum NoticeError {
 }
 
 impl Notice {
-    /// The products that it is about; none: all.
+    /// Returns the products that the notice is about; empty means all.
     #[must_use]
     pub fn products(&self) -> &[ProductKey] {
         match self {
@@ -136,7 +136,7 @@ impl Notice {
         }
     }
 
-    /// The trigger that came, and when.
+    /// Returns the trigger, and the time at which it occurred.
     #[must_use]
     pub fn trigger(&self) -> (Trigger, DateTime<Utc>) {
         match self {
@@ -145,7 +145,7 @@ impl Notice {
         }
     }
 
-    /// The tenant that it names.
+    /// Returns the tenant that the notice names.
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
         match self {

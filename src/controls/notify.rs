@@ -1,7 +1,7 @@
 //! Notices of triggers: screened, appended to the control log, then in force by one commit in every table.
 //!
-//! Once this returns the notices that were taken are in force in every table that they cover. One that is told again changes
-//! nothing. A call cut short is finished by the next or by [`settle`](super::settle()).
+//! Once this returns, the accepted notices are in force in every table that they cover. A repeated notice changes
+//! nothing. A call that was cut short is finished by the next or by [`settle`](super::settle()).
 
 use std::collections::HashMap;
 
@@ -34,23 +34,24 @@ pub enum Noted {
     Refused(NoticeError),
 }
 
-/// What became of one notice that was screened.
+/// The outcome of one notice that was screened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Screened {
     /// It passed the screening.
     Passed(Noted),
     /// It waits for a person; nothing is in force.
     Parked {
-        /// The version of the control that says so.
+        /// The version of the control that records it.
         version: ControlsVersion,
         /// True if it was parked before.
         known: bool,
     },
-    /// It was not taken because of what it would make due at once, in this table first; nothing changed.
+    /// It was not accepted because of the number of records that would be due immediately, in this table first; nothing
+    /// changed.
     TooMuch(TableEffect),
 }
 
-/// How notices are screened before they take force.
+/// The screening of notices before they take effect.
 #[derive(Debug, Clone, Copy)]
 pub struct Screening {
     limits: Option<NoticeLimits>,
@@ -58,19 +59,19 @@ pub struct Screening {
 }
 
 impl Screening {
-    /// None at all: a person has confirmed the notices.
+    /// Returns no screening: a person has confirmed the notices.
     #[must_use]
     pub fn none() -> Screening {
         Screening { limits: None, parks: false }
     }
 
-    /// Those that would make too much due at once are parked.
+    /// Returns a screening that parks notices that would make too many records due immediately.
     #[must_use]
     pub fn parking(limits: NoticeLimits) -> Screening {
         Screening { limits: Some(limits), parks: true }
     }
 
-    /// Those that would make too much due at once are not taken.
+    /// Returns a screening that refuses notices that would make too many records due immediately.
     #[must_use]
     pub fn refusing(limits: NoticeLimits) -> Screening {
         Screening { limits: Some(limits), parks: false }
@@ -86,12 +87,12 @@ pub enum NotifyError {
     /// They are in the log and not in force everywhere.
     #[error(transparent)]
     Settle(#[from] SettleError),
-    /// It is not known what they would make due at once, so none was taken.
+    /// The number of records that they would make due immediately is unknown, so none was accepted.
     #[error(transparent)]
     Preview(#[from] PreviewError),
 }
 
-/// A notice by the control log as it is.
+/// The state of a notice in the control log.
 enum Judged {
     /// It is a control already.
     Known(ControlsVersion),
@@ -101,7 +102,7 @@ enum Judged {
     New(TriggerNotice),
 }
 
-/// Takes notices that a person has confirmed, one after the other, and gives for each what became of it.
+/// Applies notices that a person has confirmed, in order, and returns the outcome of each.
 pub async fn notify(
     root: &Root,
     policy: &Policy,
@@ -111,13 +112,13 @@ pub async fn notify(
     let screened = notify_screened(root, policy, notices, by, &Screening::none()).await?;
     let passed = screened.into_iter().filter_map(|screened| match screened {
         Screened::Passed(noted) => Some(noted),
-        // Nothing is held back without limits.
+        // Without limits no notice is held back.
         Screened::Parked { .. } | Screened::TooMuch(_) => None,
     });
     Ok(passed.collect())
 }
 
-/// Takes notices that pass the screening, one after the other, and gives for each what became of it.
+/// Applies notices that pass the screening, in order, and returns the outcome of each.
 pub async fn notify_screened(
     root: &Root,
     policy: &Policy,
@@ -134,7 +135,7 @@ pub async fn notify_screened(
     let mut noted = Vec::with_capacity(notices.len());
     let mut any = false;
     for (place, notice) in notices.iter().enumerate() {
-        // The ones before it may be controls by now.
+        // The notices before it may be controls by now.
         noted.push(match judge(&controls, policy, notice, by.at, screening) {
             Err(refused) => Screened::Passed(Noted::Refused(refused)),
             Ok(Judged::Known(version)) => Screened::Passed(Noted::Taken { version, known: true }),
@@ -170,13 +171,14 @@ async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> 
     Ok(version)
 }
 
-/// Which notices of a batch would make too much due at once, together with those before them that pass.
+/// The notices of a batch that would make too many records due immediately, together with those before them that pass.
 struct Large {
-    /// Nothing is counted where it is `None`: there are no limits.
+    /// `None` if there are no limits: nothing is counted then.
     counting: Option<(Box<Preview>, NoticeLimits)>,
     /// Those that pass.
     passed: Vec<Control>,
-    /// By their place in the batch, those that were looked at, with the first table of which they would make too much due.
+    /// The notices that were counted, by their index in the batch, with the first table in which they would make too
+    /// many records due.
     seen: HashMap<usize, Option<TableEffect>>,
 }
 
@@ -202,7 +204,7 @@ impl Large {
         Ok(large)
     }
 
-    /// Looks at notices together, and only where that is too much at each half of them: most batches cost one look.
+    /// Counts notices together, and in halves only if that is too much: most batches need one count.
     async fn search(&mut self, notices: &[(usize, Control)], now: DateTime<Utc>) -> Result<(), PreviewError> {
         let mut open = vec![notices];
         while let Some(some) = open.pop() {
@@ -226,7 +228,7 @@ impl Large {
         Ok(())
     }
 
-    /// The first table of which the notice at that place would make too much due.
+    /// Returns the first table in which the notice at that index would make too many records due.
     async fn of_one(
         &mut self,
         place: usize,
@@ -234,25 +236,25 @@ impl Large {
         now: DateTime<Utc>,
     ) -> Result<Option<TableEffect>, PreviewError> {
         if !self.seen.contains_key(&place) {
-            // It may be taken only since one before it was.
+            // It may pass only because a notice before it was applied.
             self.search(&[(place, notice.control())], now).await?;
         }
         Ok(self.seen.get(&place).cloned().flatten())
     }
 }
 
-/// What a notice would be and do.
+/// The control that a notice would be, and its effects.
 #[derive(Debug)]
 pub struct Considered {
     /// The control that it would be, or is.
     pub control: Control,
     /// The version of that control, if it is one already.
     pub known: Option<ControlsVersion>,
-    /// What it would make due at once, by table. Nothing where it is a control already.
+    /// The records that it would make due immediately, by table. Empty if it is a control already.
     pub effects: Vec<TableEffect>,
 }
 
-/// What a notice would do, without doing it.
+/// Returns the effects of a notice without applying it.
 pub async fn consider(
     root: &Root,
     policy: &Policy,
@@ -281,7 +283,7 @@ pub async fn consider(
     Ok(Ok(Considered { control, known, effects }))
 }
 
-/// What a notice is by the control log, or why it may not be taken.
+/// Returns the state of a notice in the control log, or the reason why it may not be applied.
 fn judge(
     controls: &Controls,
     policy: &Policy,
@@ -328,7 +330,7 @@ fn judge(
     Ok(Judged::New(new))
 }
 
-/// A notice as a control of `at`. When a withdrawal is over is not known yet.
+/// Converts a notice to a control of `at`. The end of a withdrawal is not known yet.
 fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     match notice {
         Notice::ContractEnd { tenant, ended_at, reason, products } => {

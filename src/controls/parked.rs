@@ -1,8 +1,8 @@
 //! Notices that wait for a person: parked in the control log, then confirmed or rejected.
 //!
-//! A parked notice is in force nowhere. It is parked once however often it is told, and it waits through restarts. Confirming
-//! applies the notice first and records the decision after it, so that a crash between the two leaves it waiting and applied;
-//! confirming it again finishes.
+//! A parked notice is in force nowhere. It is parked once, however often it is repeated, and it waits through restarts.
+//! Confirming applies the notice first and records the decision after it, so that a crash between the two leaves it
+//! waiting and applied; confirming it again finishes.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -33,27 +33,27 @@ pub enum TriggerNotice {
 pub struct ParkedNotice {
     /// The notice.
     pub notice: TriggerNotice,
-    /// When it was parked.
+    /// The time at which it was parked.
     pub parked_at: DateTime<Utc>,
-    /// The product of which it would have made too many records due at once.
+    /// The product of which it would have made too many records due immediately.
     pub product: ProductKey,
-    /// The number of records that were found to become due at once. There may be more: counting ended at the limit.
+    /// The number of records found that would be due immediately. There may be more: counting ended at the limit.
     pub due: u64,
-    /// The number of records of the product then.
+    /// The number of records of the product at that time.
     pub records: u64,
 }
 
-/// What is left of a parked notice that names a person.
+/// The remainder of a parked notice that names a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastParkedNotice {
-    /// When it was parked.
+    /// The time at which it was parked.
     pub parked_at: DateTime<Utc>,
-    /// The product of which it would have made too many records due at once.
+    /// The product of which it would have made too many records due immediately.
     pub product: ProductKey,
 }
 
-/// What a person decided of a parked notice.
+/// The decision of a person about a parked notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoticeDecision {
@@ -61,9 +61,9 @@ pub struct NoticeDecision {
     pub parked: i64,
     /// The decision.
     pub decision: Decision,
-    /// When it was made.
+    /// The time of the decision.
     pub decided_at: DateTime<Utc>,
-    /// Why, in the words of the person who decided.
+    /// The reason, in the words of the person who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -78,7 +78,7 @@ pub enum Decision {
     Rejected,
 }
 
-/// Where a parked notice stands.
+/// The state of a parked notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParkedState {
     /// It waits for a person.
@@ -89,32 +89,32 @@ pub enum ParkedState {
     Over,
 }
 
-/// A parked notice that the log knows.
+/// A parked notice of the log.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownParked<'a> {
     /// The version of its control: its number in commands.
     pub version: ControlsVersion,
     /// The notice.
     pub notice: &'a ParkedNotice,
-    /// Where it stands.
+    /// The state of the notice.
     pub state: ParkedState,
     /// The decision, if there is one.
     pub decision: Option<&'a NoticeDecision>,
 }
 
-/// Why a decision was not carried out.
+/// The reason why a decision was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum DecideError {
-    /// There is no parked notice of that number, or what it said is forgotten.
+    /// No parked notice has that number, or its content is forgotten.
     #[error("no notice {} is parked; `ebbtide notice list` shows them", .0.0)]
     Unknown(ControlsVersion),
-    /// It was decided the other way.
+    /// The opposite was decided.
     #[error("notice {} was {} already", .0.0, match .1 { Decision::Confirmed => "confirmed", Decision::Rejected => "rejected" })]
     Decided(ControlsVersion, Decision),
-    /// It may not be applied.
+    /// The notice may not be applied.
     #[error(transparent)]
     Refused(#[from] NoticeError),
-    /// It is not in force everywhere.
+    /// The notice is not in force everywhere.
     #[error(transparent)]
     Notify(#[from] NotifyError),
     /// The control log cannot be read or written.
@@ -123,7 +123,7 @@ pub enum DecideError {
 }
 
 impl TriggerNotice {
-    /// The control that it becomes where it is applied.
+    /// Returns the control that the notice becomes when it is applied.
     #[must_use]
     pub fn control(&self) -> Control {
         match self {
@@ -132,7 +132,7 @@ impl TriggerNotice {
         }
     }
 
-    /// It as it came.
+    /// Returns the notice as it was received.
     #[must_use]
     pub fn notice(&self) -> Notice {
         match self.clone() {
@@ -146,7 +146,7 @@ impl TriggerNotice {
         }
     }
 
-    /// True if two notices say the same.
+    /// Returns true if two notices have the same content.
     pub(super) fn same(&self, other: &TriggerNotice) -> bool {
         match (self, other) {
             (TriggerNotice::ContractEnd(one), TriggerNotice::ContractEnd(other)) => one.same(other),
@@ -157,7 +157,7 @@ impl TriggerNotice {
 }
 
 impl ParkedNotice {
-    /// What is left of it once it needs no decision; `None` where it names no person.
+    /// Returns its remainder once it needs no decision; `None` if it names no person.
     pub(super) fn past(&self) -> Option<PastParkedNotice> {
         match &self.notice {
             TriggerNotice::ContractEnd(_) => None,
@@ -169,7 +169,7 @@ impl ParkedNotice {
 }
 
 impl Controls {
-    /// Every parked notice whose words are known, in the order in which they were parked.
+    /// Returns every parked notice whose content is known, in the order in which they were parked.
     #[must_use]
     pub fn parked(&self, now: DateTime<Utc>) -> Vec<KnownParked<'_>> {
         let parked = self.iter().filter_map(|(version, control)| match control {
@@ -217,7 +217,7 @@ pub async fn confirm(
     Ok(version)
 }
 
-/// Rejects a parked notice: it is never applied, however often it is told.
+/// Rejects a parked notice: it is never applied, however often it is repeated.
 pub async fn reject(
     root: &Root,
     parked: ControlsVersion,
@@ -228,13 +228,13 @@ pub async fn reject(
     let controls = Controls::load(root, ControlsVersion(0)).await?;
     let applied = controls.iter().any(|(_, control)| super::service::same(control, &notice.control()));
     if applied {
-        // A confirmation was cut short, or the same was ordered by a command.
+        // A confirmation was cut short, or the same notice was applied by a command.
         return Err(DecideError::Decided(parked, Decision::Confirmed));
     }
     decide(root, parked, (Decision::Rejected, reason), by).await
 }
 
-/// The notice of that number, unless it was decided otherwise than `wanted`.
+/// Returns the notice of that number, unless another decision than `wanted` was made.
 async fn undecided(
     root: &Root,
     parked: ControlsVersion,
@@ -250,7 +250,7 @@ async fn undecided(
     }
 }
 
-/// Records a decision, and says if another one came first.
+/// Records a decision, and errors if another one was recorded first.
 async fn decide(
     root: &Root,
     parked: ControlsVersion,

@@ -1,6 +1,7 @@
-//! Which dates of notices can be meant, and how much one may make due at once. Pure.
+//! The plausible dates of notices, and the number of records that one may make due immediately. Pure.
 //!
-//! A date that no contract ended on is nearly always a system's way to write that it has none; deleting by it cannot be undone.
+//! A date on which no contract ended is nearly always a system's way to write that it has no date; deleting by it
+//! cannot be undone.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use crate::config::NoticeLimits;
 use crate::policy::Trigger;
 
-/// Dates that systems write where they have none, or where a count ran over: year, month, day.
+/// Dates that systems write if they have none, or after an overflow: year, month, day.
 const SENTINELS: [(i32, u32, u32); 12] = [
     (1, 1, 1),
     (1582, 10, 15),
@@ -25,22 +26,22 @@ const SENTINELS: [(i32, u32, u32); 12] = [
     (9999, 12, 31),
 ];
 
-/// How far a date may be moved by the zone in which it was written.
+/// The longest time by which the zone in which a date was written may move it.
 const ZONES: TimeDelta = TimeDelta::hours(14);
 
-/// A date that a notice cannot mean.
+/// An implausible date of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Implausible {
-    /// It is what systems write where they have no date.
+    /// The date is one that systems write if they have none.
     Sentinel(NaiveDate),
-    /// It is before anything could have happened.
+    /// The date is before the earliest plausible one.
     Early {
         /// The date of the notice.
         at: DateTime<Utc>,
         /// `notices.earliest`.
         earliest: NaiveDate,
     },
-    /// It is too far in the future.
+    /// The date is too far in the future.
     Late {
         /// The date of the notice.
         at: DateTime<Utc>,
@@ -71,7 +72,7 @@ impl fmt::Display for Implausible {
     }
 }
 
-/// Refuses a date of a trigger that cannot be meant at `now`.
+/// Refuses a date of a trigger that is not plausible at `now`.
 pub fn screen_date(
     trigger: Trigger,
     at: DateTime<Utc>,
@@ -87,7 +88,7 @@ pub fn screen_date(
             return Err(Implausible::Sentinel(day));
         }
     }
-    // In every zone the earliest day has begun by then.
+    // Before this instant, the earliest day has begun in no zone.
     if at < midnight(limits.earliest) - ZONES {
         return Err(Implausible::Early { at, earliest: limits.earliest });
     }
@@ -99,7 +100,7 @@ pub fn screen_date(
     Ok(())
 }
 
-/// The number of a table's `records` that notices may make due at once.
+/// Returns the number of a table's `records` that notices may make due immediately.
 #[must_use]
 pub fn most_at_once(records: u64, limits: &NoticeLimits) -> u64 {
     #[expect(

@@ -1,4 +1,4 @@
-//! What a notice would make due at once, counted from the tables before it is applied. Reads only.
+//! The records that a notice would make due immediately, counted from the tables before it is applied. Reads only.
 //!
 //! Rows that cannot be read count as concerned, so that an unreadable segment never lets a notice pass as small.
 
@@ -19,27 +19,27 @@ use crate::store::{
     TableSpec, products,
 };
 
-/// How often a table is listed again whose segments were replaced while they were read.
+/// The number of times a table is listed again if its segments are replaced while they are read.
 const ATTEMPTS: usize = 5;
 
-/// What notices would do to one table.
+/// The effect of notices on one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableEffect {
     /// The product.
     pub product: ProductKey,
     /// The table's records.
     pub records: u64,
-    /// Those that the notices are about and that wait for their trigger.
+    /// The records that the notices are about and that wait for their trigger.
     pub concerned: u64,
-    /// Those of which something would be due at once.
+    /// The records of which a part would be due immediately.
     pub due: u64,
-    /// The categories that would be due at once, of any of them.
+    /// The categories that would be due immediately, of any of them.
     pub categories: BTreeSet<Category>,
-    /// False where counting ended early because the answer was known: `concerned` and `due` are the least then.
+    /// False if counting ended early because the answer was known: `concerned` and `due` are lower bounds then.
     pub exact: bool,
 }
 
-/// It cannot be counted.
+/// The records cannot be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// A table cannot be opened.
@@ -68,7 +68,7 @@ struct Suspected {
     segment: StoredSegment,
     /// The rows that they are about.
     concerned: Vec<Predicate>,
-    /// Those of which something would be due at once.
+    /// The rows of which a part would be due immediately.
     due: Vec<Predicate>,
     categories: BTreeSet<Category>,
 }
@@ -90,7 +90,7 @@ impl Preview {
         Ok(Preview { tables, calendar: Calendar::new(policy.zone, policy.bucket) })
     }
 
-    /// Counts what notices would do at `now`, in every table that they cover.
+    /// Counts the effects of notices at `now`, in every table that they cover.
     pub async fn effects(
         &mut self,
         notices: &[&Control],
@@ -99,8 +99,8 @@ impl Preview {
         self.counted(notices, now, None).await
     }
 
-    /// Returns the tables of which notices together would make more due at once than the limits allow. Counts no further than
-    /// it must: of small tables and of distant ends nothing is read.
+    /// Returns the tables in which the notices together would make more records due immediately than the limits allow.
+    /// Counts only as far as needed: small tables are not read, nor is any table for a distant contract end.
     pub async fn too_much(
         &mut self,
         notices: &[&Control],
@@ -148,7 +148,8 @@ impl Previewed {
         Err(StoreError::Refused("a table's segments were replaced again and again".to_owned()).into())
     }
 
-    /// Counts over the segments that are listed. Where one is gone that is [`Replaced`], or in the `last` attempt all of it.
+    /// Counts over the listed segments. If one no longer exists, errors with [`Replaced`]; in the `last` attempt,
+    /// counts all of it instead.
     async fn count(
         &mut self,
         notices: &[InForce],
@@ -209,7 +210,7 @@ impl Previewed {
         }
     }
 
-    /// What of a segment the notices may be about; `None` where that is nothing.
+    /// Returns the part of a segment that the notices may be about; `None` if it is empty.
     fn suspected(
         &mut self,
         segment: StoredSegment,
@@ -240,7 +241,7 @@ impl Previewed {
     }
 }
 
-/// The categories of a segment that a notice makes due at `now` and that are stored and not due without it.
+/// Returns the categories of a segment that a notice makes due at `now` and that are stored and not due without it.
 fn due_by(
     profile: &Profile,
     notice: &InForce,
@@ -250,7 +251,8 @@ fn due_by(
     let (_, moved) = profile.moved_by(notice.triggered(), calendar, segment.bucket);
     let is_new = |category: &Category| match segment.deadlines.get(category) {
         Some(old) => !old.is_due(now),
-        // Of what is stored only an open term has no deadline; what is not stored cannot be deleted.
+        // Among stored categories, only those with an open term have no deadline; a category that is not stored cannot
+        // be deleted.
         None => profile
             .terms
             .iter()

@@ -1,8 +1,8 @@
-//! A policy compared with what the tables were written under, for a root in which no policy was ever activated: one of an earlier
-//! version of the program, whose instances used whatever policy they were started with.
+//! A policy compared with the policies that the tables were written under, for a root in which no policy was ever
+//! activated: a root of an earlier version of the program, whose instances used whatever policy they were started with.
 //!
-//! Finds what plainly differs: the versions and the resolved rules that segments name, columns that the policy does not have. A
-//! column that only moved to another category of the product leaves no trace in such tables.
+//! Finds plain differences: the versions and the resolved rules that segments name, and columns that the policy does
+//! not have. A column that only moved to another category of the product leaves no trace in such tables.
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,11 @@ use crate::store::{Root, StoreError, StoredTags, TableSpec, ViewError, products,
      `ebbtide policy activate` (or do both with `ebbtide policy activate NEW --policy OLD`)"
 )]
 pub struct StoredOtherwise {
-    /// What differs.
+    /// The difference.
     pub what: Otherwise,
 }
 
-/// What of a table is not by the policy.
+/// A part of a table that contradicts the policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Otherwise {
     /// The policy has no such product.
@@ -32,7 +32,7 @@ pub enum Otherwise {
     /// Segments name other policies.
     #[error("table {0} holds records that were stored under policy {1}, not {2}")]
     Version(ProductKey, String, PolicyVersion),
-    /// Segments of the policy's own version were stored by other rules.
+    /// Segments of the policy's own version were stored under other rules.
     #[error("table {0} holds records that were stored under policy {1} with {2}, which policy {1} does not say now")]
     Terms(ProductKey, PolicyVersion, String),
     /// Segments have columns that the policy does not have.
@@ -40,7 +40,7 @@ pub enum Otherwise {
     Columns(ProductKey, PolicyVersion, String),
 }
 
-/// Refuses a policy under which the tables of a root were plainly not written.
+/// Refuses a policy if the tables of a root were plainly written under another one.
 pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), ActiveError> {
     for product in products(root).await? {
         let Some(tags) = stored_tags(root, &product).await? else { continue };
@@ -58,7 +58,7 @@ pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), ActiveErro
     Ok(())
 }
 
-/// Refuses policies of a version that segments name with other rules.
+/// Refuses policies whose version segments name with other rules.
 pub async fn check_terms<E>(root: &Root, policies: &[&Policy]) -> Result<(), E>
 where
     E: From<StoreError> + From<StoredOtherwise>,
@@ -89,7 +89,7 @@ fn other_terms(product: &ProductKey, tags: &StoredTags, policy: &Policy) -> Opti
         (&a.category, a.keep, a.trigger, a.boundary) == (&b.category, b.keep, b.trigger, b.boundary)
     };
     let texts = tags.profiles.iter().filter(|(version, _)| *version == policy.version);
-    // Of a text that another version of the program wrote nothing is known.
+    // A text that another version of the program wrote cannot be compared.
     let terms = texts.filter_map(|(_, text)| Profile::parse(text)).flat_map(|profile| profile.terms);
     let other = terms.into_iter().find(|term| !own.iter().any(|own| alike(own, term)))?;
     let Term { category, keep, boundary, trigger, .. } = other;
@@ -97,7 +97,7 @@ fn other_terms(product: &ProductKey, tags: &StoredTags, policy: &Policy) -> Opti
     Some(Otherwise::Terms(product.clone(), policy.version.clone(), told))
 }
 
-/// Finds columns of segments that the policy does not have: nothing would say when they are due.
+/// Finds columns of segments that the policy does not have: no rule would set their deadline.
 async fn other_columns(
     root: &Root,
     product: &ProductKey,

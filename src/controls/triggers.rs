@@ -121,8 +121,8 @@ impl Notices {
 }
 
 impl InForce {
-    /// The notice that a control is. `None` where it is another kind of control, and where its date is outside any calendar:
-    /// nothing can be counted from that.
+    /// Returns the notice of a control. `None` if it is another kind of control, or if its date is outside any
+    /// calendar, so that no deadline can be counted from it.
     #[must_use]
     pub fn of(version: ControlsVersion, control: &Control, calendar: &Calendar) -> Option<InForce> {
         let (at, recorded_at, of) = match control {

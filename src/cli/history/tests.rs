@@ -86,7 +86,7 @@ fn what_no_commit_can_match_is_a_wrong_use() {
         let outcome = answer(&root, line);
         assert!(outcome.code == 2 && outcome.err.contains(part), "{line}: {} {}", outcome.code, outcome.err);
     }
-    // What could be and is not is an answer.
+    // An operation or bucket that is possible but absent gives an answer.
     for line in ["sms --operation hold", "sms --bucket 2026-09-22"] {
         assert_eq!(answer(&root, line).code, 0, "{line}");
     }

@@ -35,7 +35,7 @@ fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
     (outcome.code, outcome.out + &outcome.err)
 }
 
-/// Says that the time is `days` after the first.
+/// Records that the time is `days` after the first.
 fn confirm_clock(root: &Root, days: i64) {
     let (id, at) = ("confirmed".to_owned(), noon() + chrono::TimeDelta::days(days));
     let confirmation = crate::store::Confirmation { id, at, by: None, newest_commit: None, ahead_of_store: None };

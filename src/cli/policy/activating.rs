@@ -78,8 +78,8 @@ impl Args {
         })
     }
 
-    /// True if there is no policy to compare with: none is active, and the root has no table or the new one is the one that is
-    /// configured.
+    /// Returns true if there is no policy to compare with: none is active, and the root has no table or the new policy
+    /// is the configured one.
     async fn is_first(&self, root: &Root, new: &Checked) -> Result<bool, ChangeError> {
         if Controls::load(root, ControlsVersion(0)).await?.active().is_some() {
             return Ok(false);

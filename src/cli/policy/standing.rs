@@ -1,6 +1,6 @@
-//! The policy that a new one is compared with: the active one, or in a root without one the one that is configured.
+//! The policy that a new one is compared with: the active one, or in a root without one the configured one.
 //!
-//! Promises that what was activated is read from the control log, whatever became of its files.
+//! Promises that an activated policy is read from the control log, whatever happened to its files.
 
 use std::path::{Path, PathBuf};
 

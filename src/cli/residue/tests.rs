@@ -19,7 +19,7 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let outcome = line.args.run();
     let told = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
     let told = told.replace(file.path().to_str().unwrap(), "FILE");
-    // How many forms there are is for other tests.
+    // The number of forms is covered by other tests.
     let line = |line: &str| match line.strip_prefix("Each value in all of its forms: ") {
         Some(_) => "Each value in all of its forms: SO MANY\n".to_owned(),
         None => format!("{line}\n"),

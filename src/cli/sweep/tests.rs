@@ -223,14 +223,14 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
     assert!(Line::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
 }
 
-/// The policy of the place with words replaced.
+/// Returns the policy of the place with words replaced.
 fn edited(end: &str, from: &str, to: &str) -> String {
     let text = crate::expiry::testing::policy_text(end);
     assert!(text.contains(from), "nothing to replace: {from}");
     text.replace(from, to)
 }
 
-/// Edits of the text under its version, and what the refusal must say of each.
+/// Edits of the text under its version, each with the expected part of the refusal.
 const EDITS: [(&str, &str, &str); 6] = [
     ("body: content", "body: phone_number", "sms: field body: content -> phone_number"),
     ("keep: 7 days", "keep: 8 days", "sms: content: at_most 7 days"),

@@ -1,4 +1,5 @@
-//! The first start of a root records its policy; of several at one moment one wins, and every other text is refused.
+//! The first start of a root records its policy; of several concurrent starts one succeeds, and every other text is
+//! refused.
 
 use crate::controls::testing::signature;
 use crate::controls::{
@@ -7,7 +8,7 @@ use crate::controls::{
 use crate::policy::{LoadedPolicy, PolicyText, parse};
 use crate::store::{ControlsVersion, Root, Table, TableSpec};
 
-/// A small policy with words of it replaced.
+/// Returns a small policy with words of it replaced.
 fn loaded(words: &[(&str, &str)]) -> LoadedPolicy {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policies");
     let schema = std::fs::read_to_string(format!("{folder}/record.avsc")).unwrap();

@@ -120,7 +120,7 @@ async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() 
     let refused = notify_screened(&root, &policy(), vec![withdrawal], &signature(), &screened).await.unwrap();
     assert!(matches!(refused[..], [Screened::Passed(Noted::Refused(NoticeError::Implausible(_)))]), "{refused:?}");
     assert!(!root.controls_folder().exists());
-    // A plausible one of long ago is taken, and one that was confirmed stays known.
+    // A plausible old date is accepted, and a confirmed one stays known.
     let old = of("2003-06-30T00:00:00Z");
     assert_eq!(
         notify_screened(&root, &policy(), vec![old], &signature(), &screened).await.unwrap(),
