@@ -64,7 +64,7 @@ struct Opened {
     controls: SharedControls,
 }
 
-/// Everything that ingest starts with, each time that it starts.
+/// The dependencies of ingest, used at each of its starts.
 struct IngestDeps {
     opened: Opened,
     writers: Arc<WriterSchemas>,
@@ -72,7 +72,7 @@ struct IngestDeps {
     guard: TrustedClock,
 }
 
-/// How often ingest looks whether the clock is still one by which records can be judged.
+/// The interval at which ingest checks whether the clock is still good enough to judge records.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why an instance does not start, or does not stop as it should.
@@ -151,7 +151,7 @@ impl App {
         Ok(())
     }
 
-    /// Waits until the clock is one by which records can be judged: a wrong one takes new records for expired, or for records of
+    /// Waits until the clock is good enough to judge records: with a wrong one, new records would seem expired, or in
     /// the future. False if the instance was stopped meanwhile.
     async fn wait_for_clock(&self, guard: &TrustedClock, stop: &mut watch::Receiver<bool>) -> bool {
         let mut waited = false;
@@ -169,7 +169,7 @@ impl App {
         true
     }
 
-    /// Returns what the evidence of commits that put a control in force says of this process.
+    /// Returns this process's signature for the evidence of commits that put a control in force.
     fn signature(&self) -> Signature {
         Signature { writer: uuid::Uuid::new_v4(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
@@ -182,7 +182,7 @@ impl App {
         }
     }
 
-    /// Reads records until the instance is to stop, which is true, or until the clock turns out to be wrong.
+    /// Reads records until the instance is to stop (returns true) or the clock turns out to be wrong (returns false).
     async fn ingest(
         &self,
         deps: &IngestDeps,
@@ -208,7 +208,7 @@ impl App {
         }
         flag.store(true, Ordering::Relaxed);
         if stopped {
-            // What a sweep or the janitor has not committed is left to the next start.
+            // Work that a sweep or the janitor has not committed is left to the next start.
             works.stop();
         }
         let patience = self.config.ingest.shutdown_timeout;
@@ -278,7 +278,7 @@ impl App {
     }
 }
 
-/// Returns once records can no longer be judged by the clock.
+/// Returns when the clock is no longer good enough to judge records.
 async fn clock_lost(guard: &TrustedClock) {
     while guard.may_ingest() {
         tokio::time::sleep(CLOCK_EVERY).await;
@@ -292,7 +292,7 @@ async fn any_ended(lanes: &[LaneHandle]) {
     }
 }
 
-/// Returns why a lane ended.
+/// Returns the reason why a lane ended.
 fn ended(lanes: Vec<LaneHandle>) -> AppError {
     let mut ended = lanes.into_iter().filter(JoinHandle::is_finished).filter_map(|lane| lane.join().ok());
     ended.find_map(Result::err).map_or(AppError::LaneEnded, AppError::Start)

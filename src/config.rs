@@ -120,15 +120,15 @@ pub struct Config {
     pub http: Http,
     /// The log.
     pub log: Log,
-    /// Where each setting is set.
+    /// The place at which each setting is set.
     pub origins: Origins,
 }
 
 /// The broker, the group and the dead letters.
 #[derive(Debug, Clone)]
 pub struct Kafka {
-    /// librdkafka's own properties, by the one name that is used here for each; `bootstrap.servers` is always among them, none
-    /// that Ebbtide sets itself is.
+    /// librdkafka's own properties, each under its canonical name. They always contain `bootstrap.servers`, and never a
+    /// property that Ebbtide sets itself.
     pub properties: BTreeMap<String, Property>,
     /// The consumer group.
     pub group: String,
@@ -138,16 +138,16 @@ pub struct Kafka {
     pub retention_check: RetentionCheck,
 }
 
-/// Which notices need a person's decision before they take force (docs/triggers.md).
+/// The limits above which a notice needs a person's decision before it takes effect (docs/triggers.md).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct NoticeLimits {
     /// The first day on which a contract can have ended or consent been withdrawn.
     pub earliest: NaiveDate,
-    /// How far in the future a contract may end.
+    /// The longest time in the future at which a contract may end.
     pub contract_ahead: Duration,
-    /// The share of a table's records, from 0 to 1, that notices may make due at once.
+    /// The share of a table's records, from 0 to 1, that notices may make due immediately.
     pub max_share: f64,
-    /// The number of records up to which notices may make any share due at once.
+    /// The number of records up to which notices may make any share due immediately.
     pub max_share_from: u64,
 }
 
@@ -169,7 +169,7 @@ pub struct Notices {
     pub contracts: Option<String>,
     /// People who withdrew consent.
     pub consents: Option<String>,
-    /// Which of them need a person's decision.
+    /// The limits above which they need a person's decision.
     pub limits: NoticeLimits,
 }
 
@@ -194,7 +194,7 @@ pub struct SchemasSource {
 /// A Confluent-compatible schema registry.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    /// The base URLs of its servers (http or https, no credentials in them), at least one; `schemas/ids/7` is appended.
+    /// The base URLs of its servers (http or https, without credentials), at least one; `schemas/ids/7` is appended.
     pub urls: Vec<Url>,
     /// How to log in.
     pub auth: Auth,
@@ -202,7 +202,8 @@ pub struct Registry {
     pub ca: Option<PathBuf>,
     /// The most that one request may take.
     pub timeout: Duration,
-    /// How long records wait for a schema that the registry does not know yet. Zero: its first word counts.
+    /// The longest time that records wait for a schema that the registry does not know yet. Zero: its first answer
+    /// counts.
     pub unknown_schema_wait: Duration,
 }
 
@@ -252,7 +253,7 @@ pub struct Maintain {
     pub orphan_age: Duration,
     /// How long a replaced file stays for those who read an older version. It counts inside every rule's grace.
     pub readers_grace: Duration,
-    /// How long a dead letter is kept in the quarantine, where the policy does not say less.
+    /// The retention of a dead letter in the quarantine, unless the policy sets a shorter one.
     pub quarantine_retention: Duration,
 }
 
@@ -271,7 +272,7 @@ pub struct Sweep {
     pub clock_tolerance: Duration,
     /// How long the clock must go evenly after a jump before it is trusted again.
     pub clock_settle: Duration,
-    /// The most that the clock may be ahead of the last trusted time without a confirmation.
+    /// The longest time by which the clock may be ahead of the last trusted time without a confirmation.
     pub clock_max_step: Duration,
 }
 

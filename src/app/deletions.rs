@@ -8,14 +8,14 @@ use crate::health::{Health, Part};
 use crate::metrics::Metrics;
 use crate::store::{DeleteFailures, OverdueFiles};
 
-/// Where the reports go.
+/// The receivers of the reports.
 pub(super) struct DeletionReports {
     pub(super) metrics: Metrics,
     pub(super) health: Arc<Health>,
 }
 
 impl DeletionReports {
-    /// Reports what a pass over `folder` failed to delete, and what is overdue there after it.
+    /// Reports the files that a pass over `folder` failed to delete, and those that are overdue there after it.
     pub(super) fn report(&self, folder: &str, failures: &DeleteFailures, overdue: OverdueFiles, now: DateTime<Utc>) {
         let labels = [folder];
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -44,7 +44,8 @@ impl DeletionReports {
         }
     }
 
-    /// Reports that a pass over `folder` failed, so that it is not known what is overdue there. Gauges of an earlier pass are removed.
+    /// Reports that a pass over `folder` failed, so that the overdue files there are unknown. Gauges of an earlier pass
+    /// are removed.
     pub(super) fn unknown(&self, folder: &str, why: &dyn std::fmt::Display) {
         self.metrics.unlink_failures.with_label_values(&[folder]).inc();
         self.forget(folder);
@@ -53,7 +54,7 @@ impl DeletionReports {
         self.health.trouble(Part::Files(folder.to_owned()), reason);
     }
 
-    /// Removes the gauges of an earlier pass, since nothing was looked at.
+    /// Removes the gauges of an earlier pass, since the folder was not inspected.
     pub(super) fn forget(&self, folder: &str) {
         let gauges = [
             &self.metrics.unlink_overdue_files,

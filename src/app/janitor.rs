@@ -1,8 +1,9 @@
-//! The janitor: deletes files that are no longer needed, makes checkpoints, completes controls that a crash cut short, and forgets
-//! controls that are over.
+//! The janitor: deletes files that are no longer needed, makes checkpoints, completes controls that a crash cut short,
+//! and forgets controls that are over.
 //!
-//! Nothing is deleted or forgotten by a clock that is not trusted. Listing a hundred thousand files is expensive, so of many
-//! instances one maintains a table in every pass and the others do so in one pass of ten. Must never end by itself.
+//! While the clock is not trusted, nothing is deleted or forgotten. Listing a hundred thousand files is expensive, so
+//! one of many instances maintains a table in every pass, and the others do so in one pass of ten. Must never end by
+//! itself.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::expiry::{Share, TrustedClock, Verdict};
 use crate::metrics::SHARED_FOLDERS;
 use crate::store::{DeleteFailures, Maintained, OverdueFiles, Quarantine, Root, Table, Upkeep};
 
-/// What it works with.
+/// The janitor's dependencies.
 pub(super) struct Janitor {
     pub(super) root: Root,
     pub(super) upkeep: Upkeep,
@@ -27,25 +28,25 @@ pub(super) struct Janitor {
     pub(super) share: Share,
 }
 
-/// Passes between two looks at a table of another instance: that instance may have died, and a table without an owner belongs to
-/// all of them.
+/// Passes between two checks of a table of another instance: that instance may have died, and a table without an owner
+/// belongs to all instances.
 pub(super) const PASSES: usize = 10;
 
-/// Rounds of deletions over one table in one pass, while more is due than one round deletes.
+/// Rounds of deletions over one table in one pass, while more files are due than one round deletes.
 const ROUNDS: usize = 20;
 
 /// A table in the janitor's hands.
 pub(super) struct Kept {
     table: Table,
-    /// Passes until it is maintained, whoever owns it.
+    /// Passes until it is maintained, whichever instance owns it.
     left: usize,
-    /// True if the last look was the first, failed or found overdue files: then the next pass looks again.
+    /// True if the last check was the first, failed or found overdue files: the next pass checks again then.
     again: bool,
 }
 
 impl Kept {
     pub(super) fn new(table: Table) -> Kept {
-        // Later looks of all instances are not in the same pass.
+        // Spreads the later checks of all instances over different passes.
         Kept { table, left: rand::random_range(0..PASSES), again: true }
     }
 
@@ -59,7 +60,7 @@ impl Kept {
 }
 
 impl Janitor {
-    /// Does a pass every `every`, until dropped.
+    /// Runs a pass every `every`, until dropped.
     pub(super) async fn run(self, tables: Vec<Table>, every: Duration) {
         let mut kept: Vec<Kept> = tables.into_iter().map(Kept::new).collect();
         let mut settler = Settler::new(self.root.clone());
@@ -94,7 +95,7 @@ impl Janitor {
         }
     }
 
-    /// Removes gauges that would be stale: by a clock that is not trusted it is not known what is overdue.
+    /// Removes gauges that would be stale: while the clock is not trusted, the overdue files are unknown.
     fn forget_reports(&self, kept: &mut [Kept]) {
         for folder in SHARED_FOLDERS {
             self.reports.forget(folder);
@@ -116,7 +117,7 @@ impl Janitor {
         let old = now.checked_sub_signed(self.upkeep.keep_orphans).unwrap_or_default();
         match self.root.give_up_uploads(old).await {
             Ok(done) => self.report_shared("_uploads", &done.failures, now),
-            // Not every store lists uploads, nor may every key do so (docs/object-stores.md).
+            // Not every store lists uploads, and not every key is allowed to (docs/object-stores.md).
             Err(error) => {
                 self.reports.forget("_uploads");
                 tracing::warn!(%error, "unfinished uploads could not be listed; trying again later");
@@ -137,13 +138,13 @@ impl Janitor {
         }
     }
 
-    /// Reports a folder in which whatever fails is overdue.
+    /// Reports a folder in which every failed file is overdue.
     fn report_shared(&self, folder: &str, failures: &DeleteFailures, now: DateTime<Utc>) {
         let overdue = OverdueFiles { files: failures.count, since: None };
         self.reports.report(folder, failures, overdue, now);
     }
 
-    /// Maintains a table. Returns true if the next pass is to look at it again.
+    /// Maintains a table. Returns true if the next pass should check it again.
     async fn maintain(&self, table: &mut Table, now: DateTime<Utc>) -> bool {
         let product = table.spec().product.clone();
         for _ in 0..ROUNDS {

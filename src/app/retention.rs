@@ -1,7 +1,7 @@
-//! The topics that an instance uses: asked of the brokers, judged, exported.
+//! The topics that an instance uses: the brokers are asked for their state, which is checked and exported.
 //!
-//! A topic that keeps records for too long shows in the metrics, also where its settings are changed later. Must never change
-//! a topic.
+//! A topic that keeps records for too long shows in the metrics, even if its settings are changed later. Must never
+//! change a topic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the topics are looked at again: their settings change rarely, and nothing waits for it.
 pub(super) const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
-/// The topics, what they are judged by, and where the result is exported.
+/// The topics, the policy that they are checked against, and the export of the result.
 pub(super) struct Retention {
     pub config: Arc<Config>,
     pub topics: Vec<UsedTopic>,
@@ -47,7 +47,8 @@ pub(super) fn used_topics(config: &Config, policy: &Policy) -> Vec<UsedTopic> {
 }
 
 impl Retention {
-    /// Asks once, and exports the answer. Returns the topics that are missing, hidden or keep their records for too long.
+    /// Asks the brokers once, and exports the answer. Returns the topics that are missing, hidden or keep their records
+    /// for too long.
     pub async fn judge(&self) -> Result<Vec<TopicProblem>, PreflightError> {
         let client = client_config(&self.config.kafka, ClientRole::Admin);
         let states = preflight::states(&client, &self.topics, PATIENCE).await?;
@@ -58,19 +59,19 @@ impl Retention {
             let ok = &self.metrics.topic_retention_ok;
             match state {
                 TopicState::Kept(_) => ok.with_label_values(&[used.topic.as_str()]).set(i64::from(problem.is_none())),
-                // Not known. There is no series to remove where it never was.
+                // Unknown. An error means that there was no series to remove.
                 _ => _ = ok.remove_label_values(&[used.topic.as_str()]),
             }
             problems.extend(problem);
         }
         for large in preflight::judge_letters(&self.topics, &states) {
-            // A letter that is too large arrives without its record: no reason not to start.
+            // A letter that is too large is delivered without its record: this does not prevent the start.
             tracing::warn!(source.topic = %large.topic, "{}", large.what);
         }
         Ok(problems)
     }
 
-    /// Asks after `first` and every hour from then on, and logs each problem, until dropped.
+    /// Checks after `first` and every hour from then on, and logs each problem, until dropped.
     pub async fn watch(self, first: Duration) {
         tokio::time::sleep(first).await;
         loop {

@@ -1,7 +1,7 @@
-//! Settings that are legal one by one and break a guarantee together, or with the policy.
+//! Settings that are legal individually but break a guarantee together, or with the policy.
 //!
-//! Each check is a pure function over the configuration and the policy; each problem names the places of both sides and a
-//! value that would do.
+//! Each check is a pure function over the configuration and the policy; each problem names the places of both sides and
+//! a value that would be valid.
 
 mod addresses;
 mod grace;
@@ -23,7 +23,7 @@ pub struct PolicyInUse<'p> {
     pub text: &'p PolicyText,
 }
 
-/// Returns what is wrong with the configuration's settings together: with each other and with the policy.
+/// Returns the problems of the configuration's settings with each other and with the policy.
 #[must_use]
 pub fn check_settings(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     let mut problems = grace::check(config, policy);
@@ -32,13 +32,13 @@ pub fn check_settings(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> 
     problems
 }
 
-/// Returns what is wrong with the settings that decide when the last byte is deleted.
+/// Returns the problems of the settings that decide when the last byte is deleted.
 #[must_use]
 pub fn check_grace(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     grace::check(config, policy)
 }
 
-/// Returns the properties that librdkafka refuses. Makes every Kafka client, without brokers.
+/// Returns the properties that librdkafka refuses. Creates every Kafka client, without brokers.
 #[must_use]
 pub fn check_clients(config: &Config) -> Vec<Problem> {
     let refused = refused_properties(config);
@@ -48,14 +48,14 @@ pub fn check_clients(config: &Config) -> Vec<Problem> {
         .collect()
 }
 
-/// An error at the place of a setting.
+/// Creates an error at the place of a setting.
 fn error(config: &Config, path: &str, what: String, fix: String) -> Problem {
     let origin = config.origins.of(path);
     Problem { severity: Severity::Error, file: origin.file, at: origin.at, path: path.to_owned(), what, mend: fix }
 }
 
 impl PolicyInUse<'_> {
-    /// Returns where a key of a rule is, as `FILE:LINE`: the rule itself where it does not have the key.
+    /// Returns the place of a key of a rule as `FILE:LINE`; the place of the rule itself if it does not have the key.
     fn rule_key(self, config: &Config, rule: &RuleId, key: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
         let rules = tree.as_ref().and_then(|tree| tree.get("rules")).and_then(Node::list).unwrap_or_default();
@@ -64,7 +64,7 @@ impl PolicyInUse<'_> {
         place(config, at.unwrap_or_default())
     }
 
-    /// Returns where a product lists a topic, as `FILE:LINE`.
+    /// Returns the place at which a product lists a topic, as `FILE:LINE`.
     fn topic(self, config: &Config, product: &str, topic: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
         let topics = tree.as_ref().and_then(|tree| tree.get("products")?.get(product)?.get("topics"));

@@ -1,7 +1,7 @@
-//! The tasks of an instance beside ingest: the sweep with compaction between its rounds, the watch over what is overdue, the
-//! janitor, and the guard of the clock.
+//! The tasks of an instance other than ingest: the sweep with compaction between its rounds, the watch over overdue
+//! data, the janitor, and the guard of the clock.
 //!
-//! None of them delays another, and one that ends is noticed.
+//! No task delays another, and a task that ends is noticed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::store::{Root, Upkeep};
 
 /// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
-/// How often the clock is looked at.
+/// The interval at which the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often what is overdue is counted.
 const WATCH_EVERY: Duration = Duration::from_secs(15);
@@ -47,7 +47,7 @@ impl Works {
 }
 
 impl App {
-    /// Starts the tasks beside ingest, and returns the guard of the clock, which has looked once.
+    /// Starts the tasks other than ingest, and returns the guard of the clock, which has checked once.
     pub(super) async fn works(&self, opened: &Opened, owned: &Owned) -> Result<(Works, TrustedClock), AppError> {
         let Opened { root, tables, controls } = opened;
         let mut tasks = JoinSet::new();
@@ -60,7 +60,7 @@ impl App {
             watch(counting, every).await;
             "watch"
         });
-        // One guard for all that delete: a jump that one of them saw stops the others too.
+        // One guard for all tasks that delete: a jump that one of them saw stops the others too.
         let (clock, metrics) = (Arc::clone(&self.clock), self.metrics.clone());
         let guard = TrustedClock::with_records(clock, metrics, &self.config.sweep, root);
         let guard = guard.with_health(Arc::clone(&self.health));

@@ -1,20 +1,20 @@
-//! Which properties of the Kafka client library an operator may set, and what is wrong with the others.
+//! The properties of the Kafka client library that an operator may set, and the problems of the others.
 //!
-//! Ebbtide's guarantees depend on some properties; others contradict each other or the group's protocol. Each is refused
-//! with its place and a fix before any client is made. The values may be secrets: no text here quotes one.
+//! Ebbtide's guarantees depend on some properties; others contradict each other or the group's protocol. Each is
+//! refused with its place and a fix before any client is created. The values may be secrets: no text here quotes one.
 
 use std::collections::BTreeMap;
 
 use super::property::Property;
 
-/// The session time-out that the lanes' consumers have where none is set, in milliseconds.
+/// The default session time-out of the lanes' consumers, in milliseconds.
 pub const SESSION_TIMEOUT_MS: u64 = 30_000;
-/// The least that `receive.message.max.bytes` may be: a fetch of 1 MiB with its framing must fit.
+/// The minimum of `receive.message.max.bytes`: a fetch of 1 MiB with its framing must fit.
 const LEAST_RECEIVE_BYTES: u64 = 2 << 20;
-/// The longest time between two statistics of the client: lag and the state of the brokers are read from them.
+/// The longest interval between two statistics of the client: lag and the state of the brokers are read from them.
 const MOST_STATISTICS_MS: u64 = 60_000;
 
-/// A property with the values that agree with Ebbtide; without any, it is never to be set.
+/// A property with the values that Ebbtide accepts; without any, it must never be set.
 struct Fixed {
     name: &'static str,
     allowed: &'static [&'static str],
@@ -106,10 +106,10 @@ const FIXED: [Fixed; 30] = [
     Fixed { name: "log.queue", allowed: NO, what: "the client's log would be lost", fix: LEAVE_OUT },
 ];
 
-/// What is wrong with a property, and what to do: one sentence each, without a full stop.
+/// The problem of a property, and the fix: one sentence each, without a full stop.
 pub(super) type Refusal = (String, String);
 
-/// Judges the property `name` among all that are `given`, by their canonical names.
+/// Checks the property `name` among all that are `given`, by their canonical names.
 pub(super) fn refusal(name: &str, given: &BTreeMap<String, Property>) -> Option<Refusal> {
     let value = given.get(name)?.expose();
     if let Some(fixed) = FIXED.iter().find(|fixed| fixed.name == name) {
@@ -121,7 +121,7 @@ pub(super) fn refusal(name: &str, given: &BTreeMap<String, Property>) -> Option<
     of_protocol.or_else(|| of_texts(name, value)).or_else(|| of_numbers(name, number(given, name)?))
 }
 
-/// True if the properties choose the group protocol of Kafka 4 (KIP-848).
+/// Returns true if the properties choose the group protocol of Kafka 4 (KIP-848).
 #[must_use]
 pub fn uses_consumer_protocol(given: &BTreeMap<String, Property>) -> bool {
     given.get("group.protocol").is_some_and(|protocol| protocol.expose().eq_ignore_ascii_case("consumer"))
@@ -185,7 +185,7 @@ fn of_texts(name: &str, value: &str) -> Option<Refusal> {
     }
 }
 
-/// True for `HOST`, `HOST:PORT` and `[IPV6]:PORT`, each with or without a `PROTOCOL://` in front.
+/// Returns true for `HOST`, `HOST:PORT` and `[IPV6]:PORT`, each with or without a leading `PROTOCOL://`.
 fn is_server(text: &str) -> bool {
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let (host, port) = match text.rsplit_once(':') {
@@ -197,7 +197,7 @@ fn is_server(text: &str) -> bool {
     !host.is_empty() && !is_bare_ipv6 && is_port && !host.contains(|c: char| c.is_whitespace() || c == '/')
 }
 
-/// Kafka allows 249; each member's own ending is appended.
+/// Kafka allows 249; a suffix for each member is appended.
 const MOST_INSTANCE_ID: usize = 230;
 
 fn is_instance_id(text: &str) -> bool {
@@ -230,7 +230,7 @@ fn of_numbers(name: &str, value: u64) -> Option<Refusal> {
     }
 }
 
-/// A property's whole number; what is not one is left to the library to refuse.
+/// Returns a property's whole number; any other value is left to the library to refuse.
 fn number(given: &BTreeMap<String, Property>, name: &str) -> Option<u64> {
     given.get(name)?.expose().trim().parse().ok()
 }

@@ -84,7 +84,8 @@ fn is_service_link(name: &str) -> bool {
         || name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Removes the file's other spellings of what a variable sets: aliases of a property, and the two ways to name the servers.
+/// Removes the file's other spellings of a setting that a variable sets: aliases of a property, and the two ways to
+/// name the servers.
 fn forget_other_spellings(tree: &mut Node, path: &[String]) {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {

@@ -1,6 +1,7 @@
-//! Where each setting comes from: its line in the file, or the variable that set it.
+//! The place at which each setting is set: its line in the file, or its variable.
 //!
-//! Checks that run after the file was read (against the policy, with the Kafka client) name their places by it.
+//! Checks that run after the file was read (against the policy, with the Kafka client) use it to name the places of
+//! their problems.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +36,8 @@ impl fmt::Display for Origin {
 }
 
 impl Origins {
-    /// Collects the places of `tree`, which is that of `file` with the variables of `set_by` (path to name) over it.
+    /// Collects the places of `tree`, which is the content of `file` overlaid with the variables of `set_by` (path to
+    /// name).
     pub(super) fn read(file: &str, tree: &Node, set_by: &BTreeMap<String, String>) -> Self {
         let mut origins = Self { file: file.to_owned(), set: BTreeMap::new() };
         origins.collect(tree, "", set_by);
@@ -57,7 +59,8 @@ impl Origins {
         }
     }
 
-    /// Returns the place of `path`. Where it is not set: that of the section that would hold it, or the file's beginning.
+    /// Returns the place of `path`. If it is not set: the place of the section that would hold it, or the file's
+    /// beginning.
     #[must_use]
     pub fn of(&self, path: &str) -> Origin {
         let mut path = path;
@@ -72,14 +75,14 @@ impl Origins {
         }
     }
 
-    /// True if the file or a variable sets `path`.
+    /// Returns true if the file or a variable sets `path`.
     #[must_use]
     pub fn is_set(&self, path: &str) -> bool {
         self.set.contains_key(path)
     }
 }
 
-/// The path under which the Kafka client's properties are.
+/// The prefix of the paths of the Kafka client's properties.
 const PROPERTIES: &str = "kafka.properties.";
 
 #[cfg(test)]

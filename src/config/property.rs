@@ -1,10 +1,10 @@
-//! One property of the Kafka client library (librdkafka): its value, and the one name that its aliases stand for.
+//! One property of the Kafka client library (librdkafka): its value, and the canonical name for its aliases.
 //!
-//! A value that may be a credential is hidden, judged by its name or by where it came from.
+//! A value that may be a credential is hidden, decided by its name or by its source.
 
 use super::secret::Secret;
 
-/// Names that mean the same to librdkafka: the other name, and the one that is used here.
+/// Names with the same meaning in librdkafka: the alias, and the canonical name used here.
 const ALIASES: [(&str, &str); 12] = [
     ("metadata.broker.list", "bootstrap.servers"),
     ("max.in.flight", "max.in.flight.requests.per.connection"),
@@ -20,13 +20,13 @@ const ALIASES: [(&str, &str); 12] = [
     ("auto.commit.enable", "enable.auto.commit"),
 ];
 
-/// Returns the name that is used here for a property, whichever of its names is given.
+/// Returns the canonical name of a property, whichever of its names is given.
 #[must_use]
 pub fn canonical(name: &str) -> &str {
     ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, used)| used)
 }
 
-/// Returns every name of the property that is called `name` here: that name and its aliases.
+/// Returns every name of the property whose canonical name is `name`: that name and its aliases.
 pub fn spellings(name: &str) -> impl Iterator<Item = &str> {
     let aliases = ALIASES.iter().filter(move |(_, used)| *used == name).map(|(alias, _)| *alias);
     std::iter::once(name).chain(aliases)

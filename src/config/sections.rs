@@ -120,7 +120,7 @@ fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits
     let max_share = section.value("max_share", default.max_share, problems, |text| {
         let share: f64 =
             text.parse().map_err(|_| (format!("{text:?} is not a number"), "write one like 0.2".to_owned()))?;
-        // What is not a number is not within anything.
+        // A value that is not a number is in no range.
         within(if share.is_nan() { -1.0 } else { share }, 0.0, 1.0, "0 and 1")
     });
     let max_share_from = section
@@ -128,7 +128,7 @@ fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits
     NoticeLimits { earliest, contract_ahead, max_share, max_share_from }
 }
 
-/// Reads the client library's properties, each under the name that is used here for it and its aliases.
+/// Reads the client library's properties, each under its canonical name.
 fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {
     let mut read = BTreeMap::new();
     let Some(node) = section.get("properties").filter(|node| !matches!(node.value, Value::Null)) else { return read };
@@ -158,7 +158,7 @@ fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Probl
     }
     for entry in node.entries() {
         if let Some((what, fix)) = client_rules::refusal(canonical(&entry.key), &read) {
-            // The value's place, so that a variable is named as such.
+            // The place of the value, so that a variable is named as the source.
             problems.error(entry.value.at, &join(&path, &entry.key), what, fix);
         }
     }
@@ -190,7 +190,7 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
     Some(SchemasSource { registry: Some(Registry { urls, auth, ca, timeout, unknown_schema_wait }), folder })
 }
 
-/// One URL of the registry's list.
+/// Parses one URL of the registry's list.
 fn registry_url(text: &str, registry: &Section<'_>, problems: &mut Problems) -> Option<Url> {
     let (what, fix) = match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {

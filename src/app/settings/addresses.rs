@@ -1,4 +1,4 @@
-//! The operations port against the servers of the same machine.
+//! Checks the operations port against the servers of the same machine.
 
 use url::{Host, Url};
 
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     taken.map(problem).into_iter().collect()
 }
 
-/// The addresses of the servers that the configuration names.
+/// Returns the addresses of the servers that the configuration names.
 fn servers(config: &Config) -> Vec<(&'static str, Url)> {
     let key = if config.origins.is_set("kafka.bootstrap_servers") {
         "kafka.bootstrap_servers"
@@ -37,7 +37,7 @@ fn servers(config: &Config) -> Vec<(&'static str, Url)> {
     found
 }
 
-/// True if the server is on this machine, at that port.
+/// Returns true if the server is on this machine, at that port.
 fn is_here(server: &Url, port: u16) -> bool {
     let here = match server.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.starts_with("127."),

@@ -1,4 +1,4 @@
-//! The waits between a deadline and the deletion of the last byte, against the shortest grace of the policy.
+//! Checks the waits between a deadline and the deletion of the last byte against the shortest grace of the policy.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     problems
 }
 
-/// Adds a problem; of two at one setting the one that asks for less stays.
+/// Adds a problem; of two at one setting, the one with the lower limit is kept.
 fn report(problems: &mut Vec<(Problem, Duration)>, problem: Problem, most: Duration) {
     match problems.iter_mut().find(|(known, _)| known.path == problem.path) {
         Some(known) if known.1 > most => *known = (problem, most),
@@ -53,13 +53,13 @@ fn report(problems: &mut Vec<(Problem, Duration)>, problem: Problem, most: Durat
     }
 }
 
-/// Returns the chains of waits. What delays the first look at due data is one of three: its owner does not run, the clock has
-/// jumped, or the record is still in memory.
+/// Returns the chains of waits. One of three things delays the first sweep of due data: its owner does not run, the
+/// clock has jumped, or the record is still in memory.
 fn chains(config: &Config) -> Vec<Chain> {
     let clean_up = upkeep_every(&config.maintain) * u32::try_from(PASSES).unwrap_or(u32::MAX);
     let readers = Wait { key: "maintain.readers_grace", time: config.maintain.readers_grace };
     if !config.sweep.enabled {
-        // Another process sweeps; this one deletes what the sweep replaced.
+        // Another process sweeps; this one deletes the files that the sweep replaced.
         return vec![Chain { waits: vec![readers], clean_up }];
     }
     let every = Wait { key: "sweep.every", time: config.sweep.every };
@@ -81,7 +81,7 @@ impl Chain {
         format!("{} + the clean-up {}", waits.collect::<Vec<_>>().join(" + "), show_duration(self.clean_up))
     }
 
-    /// Returns the waits that make the chain longer than `budget`, each with the most that it may be so that all fit.
+    /// Returns the waits that make the chain longer than `budget`, each with the longest time at which all fit.
     fn too_long(&self, budget: Duration) -> Vec<(Wait, Duration)> {
         if self.total() <= budget {
             return Vec::new();
@@ -106,8 +106,9 @@ fn level(waits: &[Wait], budget: Duration) -> Duration {
     left
 }
 
-/// A file that a crash left uncommitted holds data until it is old enough to be deleted. Only a warning: the age must also be
-/// longer than any commit, and no deadline waits for it in ordinary work.
+/// Warns if data of a file that a crash left uncommitted is kept beyond the grace until the file is old enough to be
+/// deleted. This is only a warning: the age must also be longer than any commit takes, and no deadline depends on it in
+/// ordinary work.
 fn orphans(config: &Config, budget: Duration, at: &str) -> Option<Problem> {
     const KEY: &str = "maintain.orphan_age";
     let age = config.maintain.orphan_age;
@@ -119,7 +120,7 @@ fn orphans(config: &Config, budget: Duration, at: &str) -> Option<Problem> {
     Some(Problem { severity: Severity::Warning, ..error(config, KEY, what, fix) })
 }
 
-/// Writes a time in all its units: `30d 1h 21m`.
+/// Formats a time in all its units: `30d 1h 21m`.
 fn in_words(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
@@ -127,7 +128,7 @@ fn in_words(time: Duration) -> String {
     if words.is_empty() { show_duration(time) } else { words.join(" ") }
 }
 
-/// Rounds down to a whole unit that people write, and loses less than a quarter.
+/// Rounds down to a whole unit that people write; the result is more than three quarters of the time.
 fn round_down(time: Duration) -> Duration {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     for unit in [3_600_000, 60_000, 1_000] {

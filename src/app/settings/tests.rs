@@ -8,7 +8,7 @@ const SCHEMA: &str = r#"{"type": "record", "name": "R", "fields": [
     {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
     {"name": "who", "type": "string"}]}"#;
 
-/// Two products of three topics and two rules: line 15 is the first rule, line 16 the second one.
+/// Two products of three topics and two rules: the first rule is at line 15, the second at line 16.
 const POLICY: &str = "version: '1'
 zone: Europe/Amsterdam
 categories:
@@ -32,7 +32,7 @@ fn text(grace: &str) -> PolicyText {
     PolicyText { yaml, schemas: BTreeMap::from([("s.avsc".to_owned(), SCHEMA.to_owned())]) }
 }
 
-/// What is wrong with those settings, each a line of the file from line 4 on, under that grace.
+/// Returns the problems of those settings, each a line of the file from line 4 on, under that grace.
 fn problems(settings: &str, grace: &str, variables: &[(&str, &str)]) -> String {
     let text = text(grace);
     let checked = text.checked("p.yaml");

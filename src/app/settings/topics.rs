@@ -7,7 +7,7 @@ use crate::problem::{Problem, Severity};
 /// One use of a topic.
 struct TopicUse {
     topic: String,
-    /// The setting; `None` where the policy names the topic.
+    /// The setting; `None` if the policy names the topic.
     key: Option<&'static str>,
     /// The use in words, with its place.
     what: String,
@@ -27,7 +27,7 @@ pub(super) fn check(config: &Config, policy: PolicyInUse<'_>) -> Vec<Problem> {
     problems
 }
 
-/// The topics of the policy's products, which `policy check` compares with each other.
+/// Returns the topics of the policy's products, which `policy check` compares with each other.
 fn sources(config: &Config, policy: PolicyInUse<'_>) -> Vec<TopicUse> {
     let mut uses = Vec::new();
     for product in policy.policy.products.values() {
@@ -40,7 +40,7 @@ fn sources(config: &Config, policy: PolicyInUse<'_>) -> Vec<TopicUse> {
     uses
 }
 
-/// The topics that the configuration names.
+/// Returns the topics that the configuration names.
 fn settings(config: &Config) -> Vec<TopicUse> {
     let dead_letters = Some(&config.kafka.dead_letter_topic);
     let named = [
@@ -57,7 +57,7 @@ fn settings(config: &Config) -> Vec<TopicUse> {
     found.map(of).collect()
 }
 
-/// Names a topic that no one uses yet.
+/// Suggests a topic that is not used yet.
 fn fix(key: &str, uses: &[TopicUse]) -> String {
     let name = match key {
         "kafka.dead_letter_topic" => "ebbtide.dead-letters",
@@ -70,7 +70,8 @@ fn fix(key: &str, uses: &[TopicUse]) -> String {
     format!("write a topic of its own, such as {free}")
 }
 
-/// The reader of notices has the group `<kafka.group>-notices`: no other instance should consume records in it.
+/// Checks the group `<kafka.group>-notices`, which the reader of notices uses: no other instance should consume records
+/// in it.
 fn group(config: &Config) -> Option<Problem> {
     let other = config.kafka.group.strip_suffix("-notices").filter(|group| !group.is_empty())?;
     let what = format!("an instance with `kafka.group: {other}` reads its notices in this group");

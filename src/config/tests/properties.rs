@@ -1,8 +1,9 @@
-//! Properties of the Kafka client library as an operator sets them: what is refused, and what is accepted by which name.
+//! Properties of the Kafka client library as an operator sets them: which are refused, and under which name each is
+//! accepted.
 
 use super::*;
 
-/// Problems of a file whose Kafka properties are those lines, from line 6 on.
+/// Checks a file whose Kafka properties are those lines, from line 6 on.
 fn of_properties(properties: &[&str]) -> Checked {
     let lines: String = properties.iter().map(|line| format!("    {line}\n")).collect();
     let text = format!("policy: p.yaml\nroot: /data\nkafka:\n  bootstrap_servers: a:1\n  properties:\n{lines}");
