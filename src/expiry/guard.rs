@@ -1,17 +1,17 @@
 //! Detects jumps of the wall clock against the time that the machine has run. Pure: readings in, a verdict out.
 //!
-//! A clock that jumped either way is not trusted until it has run evenly for a configured time: a machine that slept wakes up
-//! and continues, and people have that time to look. How far the clock may be from what is known outside this process is
-//! decided in `time_sources`.
+//! A clock that jumped either way is not trusted until it has run evenly for a configured time: a machine that slept
+//! wakes up and continues, and people have that time to check. The allowed difference from the times known outside this
+//! process is decided in `time_sources`.
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Verdict on the clock. Nothing is deleted unless it is trusted.
+/// Verdict on the clock. Data is deleted only if it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may be used.
+    /// The clock may be used.
     Trusted,
     /// It jumped against the machine's own running time, and has not run evenly for long enough since.
     Jumped,
@@ -23,12 +23,12 @@ pub enum Verdict {
     Behind,
     /// It differs from the object store's clock.
     StoreDiffers,
-    /// What is recorded of the time cannot be read.
+    /// The recorded times cannot be read.
     Unknown,
 }
 
 impl Verdict {
-    /// Returns its word in the log and in results.
+    /// Returns the verdict's word in the log and in results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ pub struct ClockGuard {
 /// A jump: the time that the clock should have shown, and the time that it showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jump {
-    /// The time expected from the time that passed.
+    /// The time expected from the elapsed running time.
     pub expected: DateTime<Utc>,
     /// The time shown.
     pub shown: DateTime<Utc>,
@@ -79,7 +79,7 @@ impl ClockGuard {
         Self { tolerance, settle, anchor: None, jumped: None, jump: None }
     }
 
-    /// Compares both times with those of earlier looks.
+    /// Compares both times with those of earlier readings.
     pub fn look(&mut self, wall: DateTime<Utc>, running: Duration) -> Verdict {
         let (then, at) = *self.anchor.get_or_insert((wall, running));
         let passed = TimeDelta::from_std(running.saturating_sub(at)).unwrap_or(TimeDelta::MAX);
@@ -107,7 +107,7 @@ impl ClockGuard {
         self.jump
     }
 
-    /// Takes a jump as settled, since a person confirmed the clock.
+    /// Treats a jump as settled, since a person confirmed the clock.
     pub fn settle(&mut self) {
         self.jumped = None;
         self.jump = None;

@@ -95,7 +95,7 @@ pub fn least_grace(policy: &Policy, product: &crate::ids::ProductKey, category: 
     graces.min().unwrap_or_else(TimeDelta::zero)
 }
 
-/// Returns a calendar duration at its shortest: a day that loses an hour, a February.
+/// Returns the shortest length of a calendar duration: a day that loses an hour, a February.
 #[must_use]
 pub fn shortest(keep: Keep) -> TimeDelta {
     match keep {

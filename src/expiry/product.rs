@@ -344,7 +344,7 @@ impl Product {
         Ok(some)
     }
 
-    /// The number of records of planned work that holds keep as they are.
+    /// Returns the number of records of planned work that holds keep unchanged.
     pub(super) async fn held_records(&self, work: &Work, held: &HeldBy) -> Result<u64, RewriteError> {
         // After a notice the tags of held rows change too.
         if work.action == Action::Retag && !self.is_by_policy(work) {

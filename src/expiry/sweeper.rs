@@ -140,7 +140,7 @@ pub struct Planned {
     pub product: ProductKey,
     /// What is planned.
     pub work: Work,
-    /// The records of its segments that are held, and so stay as they are.
+    /// The records of its segments that are held and therefore do not change.
     pub held: u64,
 }
 
@@ -168,7 +168,7 @@ impl Sweeper {
         }
     }
 
-    /// Makes the sweeper use a clock that others use too.
+    /// Makes the sweeper use a clock that it shares with other tasks.
     #[must_use]
     pub fn with_guard(self, guard: TrustedClock) -> Sweeper {
         Sweeper { guard, ..self }

@@ -290,7 +290,7 @@ impl World {
         }
     }
 
-    /// Who commits now.
+    /// Returns the signature of a commit that is made now.
     pub fn signature(&self) -> Signature {
         Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
@@ -307,7 +307,7 @@ impl World {
         notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
     }
 
-    /// Takes notices as a topic does: those that would make too much due at once are parked.
+    /// Applies notices as a topic does: those that would make too many records due immediately are parked.
     pub async fn notify_by(&self, notices: Vec<Notice>, limits: NoticeLimits) -> Vec<Screened> {
         notify_screened(&self.root, &self.policy, notices, &self.signature(), &Screening::parking(limits))
             .await

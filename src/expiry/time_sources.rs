@@ -1,8 +1,8 @@
-//! Decides whether a clock agrees with what is known of the time outside this process. Pure: readings in, a verdict out.
+//! Decides whether a clock agrees with the times that are known outside this process. Pure: readings in, a verdict out.
 //!
-//! A deletion cannot be undone. So a clock that is implausibly far from the last trusted time is not trusted, however evenly it
-//! runs, until an independent clock agrees with it or a person confirms it. The newest commit never speaks for a clock that is
-//! ahead: an instance whose clock was wrong may have made it.
+//! A deletion cannot be undone. So a clock that is implausibly far from the last trusted time is not trusted, however
+//! evenly it runs, until an independent clock agrees with it or a person confirms it. The newest commit is never
+//! evidence for a clock that is ahead: an instance whose clock was wrong may have made it.
 
 use std::fmt::Write;
 
@@ -11,18 +11,18 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use super::guard::Verdict;
 use crate::store::{ClockJump, Confirmation};
 
-/// How far clocks may differ.
+/// The bounds on differences between clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockBounds {
-    /// Difference that is no error.
+    /// Difference that is not an error.
     pub tolerance: TimeDelta,
     /// Time that a clock must run evenly after a jump.
     pub settle: TimeDelta,
-    /// The most that a clock may be ahead of the last trusted time without a confirmation.
+    /// The longest time by which a clock may be ahead of the last trusted time without a confirmation.
     pub max_step: TimeDelta,
 }
 
-/// What is known of the time.
+/// The known times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TimeSources {
     /// The last time at which an instance trusted its clock.
@@ -37,7 +37,7 @@ pub struct TimeSources {
     pub jump: Option<ClockJump>,
 }
 
-/// Precision of the object store's time: it has seconds, and a request takes some.
+/// Precision of the object store's time: it has a resolution of seconds, and a request takes some time.
 const STORE_PRECISION: TimeDelta = TimeDelta::seconds(60);
 
 impl ClockBounds {
@@ -53,7 +53,8 @@ impl TimeSources {
         self.last_trusted.or(self.newest_commit)
     }
 
-    /// Records that a clock was trusted that showed `wall`. One that is a little behind another's does not turn the time back.
+    /// Records that a clock that showed `wall` was trusted. A clock slightly behind another one does not move the time
+    /// back.
     pub(super) fn note_trusted(&mut self, wall: DateTime<Utc>, bounds: &ClockBounds) {
         let is_near = |trusted: &DateTime<Utc>| *trusted >= wall && *trusted - wall <= bounds.tolerance;
         self.last_trusted = Some(self.last_trusted.filter(is_near).unwrap_or(wall));
@@ -64,14 +65,14 @@ impl TimeSources {
         self.store_time.is_some_and(|store| (wall - store).abs() <= bounds.store_tolerance())
     }
 
-    /// Returns true if the object store's clock shows another time, and not one that a person confirmed.
+    /// Returns true if the object store's clock shows another time, unless a person confirmed that difference.
     fn store_differs(&self, wall: DateTime<Utc>, bounds: &ClockBounds) -> bool {
         let confirmed = self.confirmation.as_ref().and_then(|confirmed| confirmed.ahead_of_store);
         let confirmed = TimeDelta::seconds(confirmed.unwrap_or(0));
         self.store_time.is_some_and(|store| ((wall - store) - confirmed).abs() > bounds.store_tolerance())
     }
 
-    /// Returns the date of the newest commit, if no confirmation says that commits up to it may be dated wrongly.
+    /// Returns the date of the newest commit, unless a confirmation states that commits up to it may be dated wrongly.
     fn newest_valid_commit(&self) -> Option<DateTime<Utc>> {
         let disregarded = self.confirmation.as_ref().and_then(|confirmed| confirmed.newest_commit);
         self.newest_commit.filter(|commit| disregarded.is_none_or(|until| *commit > until))
@@ -81,7 +82,8 @@ impl TimeSources {
 /// Decides whether a clock that shows `wall` agrees with the sources.
 #[must_use]
 pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -> Verdict {
-    // Two independent clocks that agree need no one else, and outweigh dates that were written by a wrong clock.
+    // Two independent clocks that agree need no further evidence, and outweigh dates that were written by a wrong
+    // clock.
     if sources.store_agrees(wall, bounds) {
         return Verdict::Trusted;
     }
@@ -103,13 +105,13 @@ pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -
     }
 }
 
-/// Returns true if the clock shows what it showed after the jump, and has not run for long enough since. A clock that was set right
-/// again shows an earlier time than a jump ahead, or a later one than a jump back.
+/// Returns true if the clock still shows the time of the jump, and has not run for long enough since. A clock that was
+/// corrected shows an earlier time than a jump ahead, or a later one than a jump back.
 fn is_unsettled(jump: &ClockJump, wall: DateTime<Utc>, bounds: &ClockBounds) -> bool {
     wall >= jump.shown - bounds.tolerance && wall - jump.shown < bounds.settle
 }
 
-/// Says in one sentence why a clock is not trusted and what to do.
+/// Explains in one sentence why a clock is not trusted, and the fix.
 #[must_use]
 pub fn explain(verdict: Verdict, wall: DateTime<Utc>, sources: &TimeSources) -> String {
     let mut text = format!("the clock shows {}", instant(wall));
@@ -122,7 +124,7 @@ pub fn explain(verdict: Verdict, wall: DateTime<Utc>, sources: &TimeSources) -> 
         Verdict::StoreDiffers => sources.store_time.map(|at| ("the object store's time", at)),
         Verdict::Jumped | Verdict::Unknown => None,
     };
-    // Writing to a text cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = match (verdict, compared) {
         (_, Some((what, at))) => {
             let side = if wall > at { "after" } else { "before" };
@@ -143,7 +145,7 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Returns a difference in its largest unit.
+/// Formats a difference in its largest unit.
 fn difference(by: TimeDelta) -> String {
     let (count, unit) = match by {
         by if by >= TimeDelta::days(2) => (by.num_days(), "days"),

@@ -1,7 +1,8 @@
-//! The clock of an instance under its guard: one for everything that cannot be undone, so that a jump that one task saw stops all.
+//! The clock of an instance under its guard: one for everything that cannot be undone, so that a jump seen by one task
+//! stops all.
 //!
-//! The verdict is always in the metrics and the readiness, and in the log when it changes. What it rests on is recorded in the
-//! root, so that a restart forgets nothing.
+//! The verdict is always in the metrics and the readiness, and in the log when it changes. Its evidence is recorded in
+//! the root, so that it survives a restart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,16 +23,16 @@ const RECORD_EVERY: Duration = Duration::from_secs(5 * 60);
 /// Age up to which a confirmation also settles a jump of this process: it was given for the clock as it is now.
 const FRESH_CONFIRMATION: TimeDelta = TimeDelta::hours(1);
 
-/// A difference from which on records would be misjudged when they arrive: taken for expired, or for records of the future.
+/// The difference from which records would be misjudged when they arrive: they would seem expired, or in the future.
 const INGEST_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
-/// A clock that every task that deletes asks before it does. Clones share one verdict.
+/// A clock that every deleting task checks before it deletes. Clones share one verdict.
 #[derive(Clone)]
 pub struct TrustedClock {
     clock: SharedClock,
     metrics: Metrics,
     bounds: ClockBounds,
-    /// Where the records of the time are. Without it only this process's own looks count.
+    /// The root with the records of the time. Without it, only this process's own readings count.
     root: Option<Root>,
     health: Option<Arc<Health>>,
     state: Arc<Mutex<State>>,
@@ -40,13 +41,13 @@ pub struct TrustedClock {
 struct State {
     guard: ClockGuard,
     sources: TimeSources,
-    /// Time of the object store, and when it was asked by this machine's running time.
+    /// Time of the object store, and this machine's running time at which it was read.
     store: Option<(DateTime<Utc>, Duration)>,
-    /// When the records were read.
+    /// The running time at which the records were read.
     read: Option<Duration>,
-    /// Reason why they could not be read, before they were for the first time.
+    /// Reason why they could not be read, until they are read for the first time.
     unread: Option<String>,
-    /// When the trusted time was written.
+    /// The running time at which the trusted time was written.
     written: Option<Duration>,
     /// The jump that this process recorded.
     recorded: Option<Jump>,
@@ -54,8 +55,8 @@ struct State {
 }
 
 impl TrustedClock {
-    /// Makes a clock that has jumped where wall and running time differ by more than `tolerance`, and is trusted again after
-    /// `settle` without that. It knows nothing of the time before this process.
+    /// Creates a clock that counts as jumped if wall and running time differ by more than `tolerance`, and is trusted
+    /// again after `settle` without such a difference. It has no information from before this process.
     #[must_use]
     pub fn new(clock: SharedClock, metrics: Metrics, tolerance: Duration, settle: Duration) -> Self {
         metrics.clock_trusted.set(1);
@@ -74,8 +75,8 @@ impl TrustedClock {
         Self { clock, metrics, bounds, root: None, health: None, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Makes a clock that is also compared with what `root` records of the time. It is not trusted before
-    /// [`TrustedClock::update`] has read that.
+    /// Creates a clock that is also compared with the times recorded in `root`. It is not trusted before
+    /// [`TrustedClock::update`] has read them.
     #[must_use]
     pub fn with_records(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
         let max_step = TimeDelta::from_std(sweep.clock_max_step).unwrap_or(TimeDelta::MAX);
@@ -86,7 +87,8 @@ impl TrustedClock {
         made
     }
 
-    /// Makes a command's clock: a jump that it sees stops it, since the command ends before the clock could have settled.
+    /// Creates a command's clock: a jump that it sees stops the command, which ends before the clock could have
+    /// settled.
     #[must_use]
     pub fn for_command(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
         let made = Self::with_records(clock, metrics, sweep, root);
@@ -94,7 +96,7 @@ impl TrustedClock {
         made
     }
 
-    /// Makes the verdict part of an instance's readiness.
+    /// Adds the verdict to an instance's readiness.
     #[must_use]
     pub fn with_health(self, health: Arc<Health>) -> Self {
         Self { health: Some(health), ..self }
@@ -104,7 +106,7 @@ impl TrustedClock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decides whether the clock may be used, where the newest commit that the caller knows has that date.
+    /// Decides whether the clock may be used; `newest_commit` is the date of the newest commit that the caller knows.
     pub fn look(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
         let mut state = self.lock();
         let (wall, running) = (self.clock.now(), self.clock.monotonic());
@@ -139,20 +141,20 @@ impl TrustedClock {
         }
     }
 
-    /// Says in one sentence why the clock is not trusted and what to do.
+    /// Explains in one sentence why the clock is not trusted, and the fix.
     #[must_use]
     pub fn reason(&self) -> String {
         self.lock().reason(self.clock.now())
     }
 
-    /// Returns the last verdict with what it rests on.
+    /// Returns the last verdict with its evidence.
     #[must_use]
     pub fn sources(&self) -> (Verdict, TimeSources) {
         let state = self.lock();
         (state.verdict, state.sources.clone())
     }
 
-    /// Returns true if records may be judged by the clock when they arrive: it is trusted, or differs by little.
+    /// Returns true if records may be judged by the clock when they arrive: it is trusted, or its difference is small.
     #[must_use]
     pub fn may_ingest(&self) -> bool {
         let state = self.lock();
@@ -162,14 +164,14 @@ impl TrustedClock {
             Verdict::Trusted | Verdict::Jumped => true,
             Verdict::Ahead | Verdict::Unknown => false,
             Verdict::Behind => near(state.sources.last_trusted),
-            // A clock that the last trusted time speaks for is not the one that dated that commit.
+            // A clock that the last trusted time supports is not the one that dated that commit.
             Verdict::BehindCommit => near(state.sources.newest_commit) || near(state.sources.last_trusted),
             Verdict::StoreDiffers => near(state.sources.store_time),
         }
     }
 
-    /// Reads the records of the time and writes what this process knows, where that is due, and looks at the clock. To be called
-    /// regularly: it costs little where nothing is due.
+    /// Reads the records of the time, writes what this process knows, each if it is due, and checks the clock. Must be
+    /// called regularly: it is cheap if nothing is due.
     pub async fn update(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
         let Some(root) = &self.root else { return self.look(newest_commit) };
         if self.is_read_due() {
@@ -182,7 +184,7 @@ impl TrustedClock {
         verdict
     }
 
-    /// Reads the records of the time and looks at the clock, and records nothing.
+    /// Reads the records of the time and checks the clock, and records nothing.
     pub async fn consult(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
         if let Some(root) = &self.root {
             self.read(root).await;
@@ -198,7 +200,7 @@ impl TrustedClock {
 
     async fn read(&self, root: &Root) {
         let records = ClockRecords::load(root).await;
-        // Another clock than the machine's has nothing in common with the store's.
+        // Only the machine's clock can be compared with the store's.
         let store = if self.clock.is_machine() { root.store_time().await } else { Ok(None) };
         let running = self.clock.monotonic();
         let wall = self.clock.now();
@@ -253,7 +255,7 @@ impl TrustedClock {
 }
 
 impl State {
-    /// Says in one sentence why the clock is not trusted and what to do.
+    /// Explains in one sentence why the clock is not trusted, and the fix.
     fn reason(&self, wall: DateTime<Utc>) -> String {
         match &self.unread {
             Some(why) => format!("what is recorded of the time cannot be read: {why}; nothing is deleted until it can"),
@@ -261,14 +263,15 @@ impl State {
         }
     }
 
-    /// Returns the object store's time now: what it said, and the time that has passed since.
+    /// Returns the object store's time now: its last reading plus the time elapsed since.
     fn store_now(&self, running: Duration) -> Option<DateTime<Utc>> {
         let (time, asked) = self.store?;
         let passed = TimeDelta::from_std(running.saturating_sub(asked)).unwrap_or(TimeDelta::MAX);
         time.checked_add_signed(passed)
     }
 
-    /// Takes what the root records. A confirmation that is new to this process replaces what it trusted before.
+    /// Applies the records of the root. A confirmation that is new to this process replaces the time that it trusted
+    /// before.
     fn apply(&mut self, records: ClockRecords, wall: DateTime<Utc>) {
         let recorded = records.last_trusted();
         let known = self.sources.confirmation.as_ref().map(|confirmed| &confirmed.id);
@@ -284,7 +287,7 @@ impl State {
     }
 }
 
-/// Updates a clock every `every`, until dropped, so that a jump is seen whether anything is swept or not.
+/// Updates a clock every `every`, until dropped, so that a jump is seen whether or not a sweep runs.
 pub async fn keep(clock: TrustedClock, every: Duration) {
     loop {
         clock.update(None).await;

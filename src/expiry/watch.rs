@@ -129,7 +129,7 @@ impl Watch {
         self.count_parked().await;
     }
 
-    /// Counts the notices that wait for a person. Where the control log cannot be read the last count stays.
+    /// Counts the notices that wait for a person. If the control log cannot be read, the last count is kept.
     async fn count_parked(&self) {
         match self.controls.newest(ControlsVersion(0)).await {
             Ok(controls) => {

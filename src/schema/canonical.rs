@@ -50,7 +50,7 @@ fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut Strin
             text(&name, form);
             form.push_str(",\"type\":");
             text(kind, form);
-            // A type that is named within a record, without a namespace of its own, is in the record's.
+            // A named type within a record, without a namespace of its own, is in the record's namespace.
             let inner = split(written, space).0;
             match kind {
                 "record" => {
@@ -90,7 +90,7 @@ fn list(items: &[Value], form: &mut String, each: impl Fn(&Value, &mut String)) 
     form.push(']');
 }
 
-/// Avro's own normalization escapes nothing in names and symbols either.
+/// Appends a JSON string. Avro's own normalization escapes nothing in names and symbols either.
 fn text(name: &str, form: &mut String) {
     form.push('"');
     form.push_str(name);

@@ -14,7 +14,7 @@ pub struct Column {
     /// The Arrow type in which it is stored; always one that Delta Lake has. Text is `Utf8`, times are
     /// `Timestamp(Microsecond, Some("UTC"))`, uuids and enums are text.
     pub data_type: DataType,
-    /// True for a wall-clock time that names no zone (Avro's local-timestamp types): its values are no instants.
+    /// True for a wall-clock time without a zone (Avro's local-timestamp types): its values are not instants.
     pub local: bool,
     /// Whether it, or a record around it, may be null.
     pub nullable: bool,

@@ -70,13 +70,13 @@ impl<'m> Compiler<'m> {
         Unfit { path: self.path.join("."), what: what.into(), mend: mend.into() }
     }
 
-    /// The steps of a branch that no message may take.
+    /// Returns the steps of a branch that no message may take.
     fn refuse(&mut self, why: &Unfit, is_other_record: bool) -> Vec<Op> {
         self.refusals.push(Refusal { reason: why.brief(), is_other_record });
         vec![Op::Refuse(self.refusals.len() - 1)]
     }
 
-    /// Compiles a part that may fail by itself. An error leaves nothing behind.
+    /// Compiles a part that may fail on its own. An error leaves no partial state.
     fn attempt(&mut self, part: impl FnOnce(&mut Self, &mut Vec<Op>) -> Result<(), Unfit>) -> Result<Vec<Op>, Unfit> {
         let (path, depth, open) = (self.path.len(), self.depth, self.open.len());
         let mut ops = Vec::new();
@@ -89,13 +89,14 @@ impl<'m> Compiler<'m> {
         compiled.map(|()| ops)
     }
 
-    /// Returns true for a record at the top, or in a union there, that the product's is not read from by its name.
+    /// Returns true for a record at the top, or in a union there, whose name is not one that the product's record is
+    /// read from.
     fn is_other_record(&self, writer: TypeId) -> bool {
         let is_record = matches!(self.writer.get(writer), Type::Record { .. });
         self.path.is_empty() && is_record && self.misnamed(writer, self.reader.root).is_some()
     }
 
-    /// What is wrong with the names of two types; `None` if they match, or if one of the types has no name.
+    /// Returns the mismatch of the names of two types; `None` if they match, or if one of the types has no name.
     fn misnamed(&self, writer: TypeId, reader: TypeId) -> Option<Unfit> {
         let (from, into) = (self.writer.name(writer)?, self.reader.name(reader)?);
         if into.reads(from) {
@@ -316,7 +317,8 @@ impl<'m> Compiler<'m> {
         Ok(())
     }
 
-    /// The steps of a part that not every message has: one that cannot be read costs only those that do.
+    /// Returns the steps of a part that not every message has: if it cannot be read, only the messages with it are
+    /// refused.
     fn drop_or_refuse(&mut self, id: TypeId) -> Vec<Op> {
         self.attempt(|compiler, ops| compiler.drop(id, ops)).unwrap_or_else(|unfit| self.refuse(&unfit, false))
     }
@@ -332,7 +334,7 @@ impl<'m> Compiler<'m> {
             Type::Bytes | Type::BigDecimal | Type::Decimal { size: None, .. } | Type::Uuid(UuidForm::Bytes) => {
                 Op::DropBytes
             }
-            // A logical type says nothing of what is not kept.
+            // The logical type of a value that is not kept is not needed.
             Type::Text | Type::Uuid(UuidForm::Text) => Op::DropText,
             Type::Uuid(UuidForm::Fixed) => Op::DropRaw(16),
             Type::Fixed(size) | Type::Decimal { size: Some(size), .. } => Op::DropRaw(*size),

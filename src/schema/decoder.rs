@@ -42,9 +42,10 @@ pub struct Flushed {
 }
 
 impl Decoder {
-    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep` are
-    /// built; all else is checked. Errors where the writer's schema does not resolve to the reader's, or where `keep` names no column.
-    /// A writer's record of another name than the reader's is no error: all its messages are refused.
+    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep`
+    /// are built; all else is checked. Errors where the writer's schema does not resolve to the reader's, or where
+    /// `keep` names no column. A writer's record of another name than the reader's is no error: all its messages are
+    /// refused.
     pub fn new(writer: &WriterSchema, reader: &Schema, keep: &BTreeSet<String>) -> Result<Decoder, SchemaError> {
         if let Some(unknown) = keep.iter().find(|name| reader.column(name).is_none()) {
             return Err(SchemaError::one(unknown, "the schema has no such column", "keep columns of the schema alone"));
@@ -81,13 +82,13 @@ impl Decoder {
         }
     }
 
-    /// Returns why the schemas refuse the message of the last push that failed; `None` where its bytes were at fault.
+    /// Returns why the schemas refuse the message of the last push that failed; `None` if its bytes were at fault.
     #[must_use]
     pub fn refused(&self) -> Option<&Refusal> {
         self.program.refusals.get(self.refused?)
     }
 
-    /// Returns every reason for which the schemas refuse messages: of all, or of a branch.
+    /// Returns every reason for which the schemas refuse messages: all messages, or those of a branch.
     #[must_use]
     pub fn refusals(&self) -> &[Refusal] {
         &self.program.refusals

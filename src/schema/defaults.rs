@@ -11,10 +11,11 @@ use super::program::{Op, decimal};
 use super::sinks::{At, Sinks};
 use super::target::{self, Target};
 
-/// What is wrong, and how to fix it.
+/// The problem, and the fix.
 pub(super) type Wrong = (String, String);
 
-/// All defaults of a product's schema that are not of their fields' types. Its records must not hold themselves.
+/// Returns all defaults of a product's schema that do not have their fields' types. Its records must not contain
+/// themselves.
 pub(super) fn misfits(model: &Model) -> Vec<Unfit> {
     let records = model.ids().filter_map(|id| match model.get(id) {
         Type::Record { fields } => Some(fields),

@@ -1,4 +1,4 @@
-//! What is wrong with a schema, by the path of the field, with the fix.
+//! The problems of a schema, by the path of the field, with the fix.
 //!
 //! Promises that all unfit fields are reported together; must never hold a record's value.
 
@@ -11,7 +11,7 @@ pub struct Unfit {
     pub path: String,
     /// What is wrong, in one sentence without a full stop.
     pub what: String,
-    /// How to fix it, in one sentence without a full stop.
+    /// The fix, in one sentence without a full stop.
     pub mend: String,
 }
 
@@ -48,7 +48,8 @@ impl fmt::Display for SchemaError {
     }
 }
 
-/// Why a decoder refuses messages of its writer's schema, or those of one branch of it, whatever their bytes are.
+/// The reason why a decoder refuses messages of its writer's schema, or those of one branch of it, whatever their bytes
+/// are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The reason, from the schemas alone.
@@ -57,11 +58,11 @@ pub struct Refusal {
     pub is_other_record: bool,
 }
 
-/// The most characters of a reason.
+/// The maximum number of characters of a reason.
 const MOST_REASON: usize = 300;
 
 impl SchemaError {
-    /// Returns the first of what was found, on one line of at most 300 characters.
+    /// Returns the first problem found, on one line of at most 300 characters.
     #[must_use]
     pub fn brief(&self) -> String {
         self.found.first().map_or_else(String::new, Unfit::brief)

@@ -34,7 +34,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// Returns the length in bytes of the string that `text` begins with, both quotes counted.
+/// Returns the length in bytes of the string at the start of `text`, including both quotes.
 fn string_length(text: &str) -> usize {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {

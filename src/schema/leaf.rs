@@ -52,7 +52,7 @@ pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
     })
 }
 
-/// What a logical type is without it.
+/// Returns the underlying type of a logical type.
 fn plain(of: &Type) -> Option<Type> {
     match of {
         Type::Date | Type::Time(Tick::Millis) => Some(Type::Int),
@@ -85,7 +85,7 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
         (Type::Int, Type::Timestamp(Tick::Micros) | Type::LocalTimestamp(Tick::Micros), At::Long(to)) => {
             Op::IntToLong { to, times: 1 }
         }
-        // A wall clock and an instant are never read as one another: they lie a zone's offset apart.
+        // A wall-clock time and an instant are never read as one another: they differ by a zone's offset.
         (Type::Long, Type::Timestamp(tick) | Type::LocalTimestamp(tick), At::Long(to))
         | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to))
         | (Type::LocalTimestamp(tick), Type::LocalTimestamp(_), At::Long(to)) => micros(*tick, to),
@@ -124,7 +124,7 @@ fn blob(from: &Type, into: &Type, to: usize) -> Option<Op> {
         }
         (Type::Duration, Type::Fixed(12)) => Op::Raw { to, size: 12 },
         (Type::Uuid(UuidForm::Fixed), Type::Fixed(16)) => Op::Raw { to, size: 16 },
-        // Read as text or bytes, a uuid is what its bytes are: the product asks for no uuid.
+        // Read as text or bytes, a uuid is its bytes, without a check: the product does not request a uuid.
         (Type::Uuid(UuidForm::Text), Type::Text | Type::Bytes) | (Type::Uuid(UuidForm::Bytes), Type::Text) => {
             Op::Text(to)
         }

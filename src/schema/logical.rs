@@ -1,12 +1,12 @@
-//! Logical types: what they make of the type that they annotate. One that does not fit it, or that is unknown, is ignored, as
-//! Avro demands.
+//! Logical types: the types that they turn the annotated types into. A logical type that does not fit the annotated
+//! type, or that is unknown, is ignored, as Avro requires.
 
 use serde_json::{Map, Value as Json};
 
 use super::model::{Tick, Type, UuidForm};
 use super::parse::whole;
 
-/// Returns what the logical type of `object` makes of `base`; `None` where there is none to heed.
+/// Returns the type that the logical type of `object` turns `base` into; `None` if there is no logical type to apply.
 pub(super) fn logical(base: &Type, object: &Map<String, Json>) -> Option<Type> {
     Some(match (object.get("logicalType")?.as_str()?, base) {
         ("decimal", Type::Bytes) => return decimal(None, object),
@@ -29,7 +29,8 @@ pub(super) fn logical(base: &Type, object: &Map<String, Json>) -> Option<Type> {
     })
 }
 
-/// A decimal with a scale is one even where its precision is odd: its values have that scale, and must not be read in another.
+/// Reads a decimal. One with a scale is a decimal even if its precision is invalid: its values have that scale, and
+/// must not be read with another.
 fn decimal(size: Option<usize>, object: &Map<String, Json>) -> Option<Type> {
     let precision = object.get("precision").and_then(whole).filter(|digits| *digits > 0);
     let scale = match object.get("scale") {

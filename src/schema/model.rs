@@ -70,10 +70,10 @@ pub(super) enum Type {
     Time(Tick),
     /// An instant.
     Timestamp(Tick),
-    /// What a clock on the wall shows, in a zone that the type does not name.
+    /// A wall-clock time, in a zone that the type does not name.
     LocalTimestamp(Tick),
     Duration,
-    /// A type whose bytes cannot be read, with the reason: a name that nothing defines, an enum without symbols.
+    /// A type whose bytes cannot be read, with the reason: a name without a definition, an enum without symbols.
     Unreadable(String),
 }
 
@@ -86,17 +86,17 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// A table of types, each with its name if it has one.
+    /// Creates a table of types, each with its name if it has one.
     pub(super) fn new(types: Vec<Type>, names: Vec<Option<TypeName>>, root: TypeId) -> Self {
         Self { types, names, root }
     }
 
-    /// The name of a record, enum or fixed type.
+    /// Returns the name of a record, enum or fixed type.
     pub(super) fn name(&self, id: TypeId) -> Option<&TypeName> {
         self.names.get(id.0)?.as_ref()
     }
 
-    /// Reads the top record from writers' records of `names`, and of no other.
+    /// Restricts the top record to writers' records of `names`.
     pub(super) fn accept_only(&mut self, names: &[String]) {
         if let Some(Some(name)) = self.names.get_mut(self.root.0) {
             name.accept_only(names);
@@ -108,7 +108,7 @@ impl Model {
         self.types.get(id.0).unwrap_or(&Type::Null)
     }
 
-    /// Every place in the table.
+    /// Returns the id of every type in the table.
     pub(super) fn ids(&self) -> impl Iterator<Item = TypeId> {
         (0..self.types.len()).map(TypeId)
     }

@@ -1,23 +1,24 @@
-//! Names of Avro's records, enums and fixed types: how a full name is made, and which writer's name a type is read from.
+//! Names of Avro's records, enums and fixed types: the construction of full names, and the writers' names that a type
+//! is read from.
 
 /// The name of a record, enum or fixed type, with the writers' names that are read as it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TypeName {
-    /// The namespace and the name, with a dot between.
+    /// The namespace and the name, separated by a dot.
     pub(super) full: String,
-    /// Accepted names: a full one where it has a dot, otherwise an unqualified one of any namespace.
+    /// Accepted names: a full name if it has a dot, otherwise an unqualified name of any namespace.
     accepted: Vec<String>,
 }
 
 impl TypeName {
-    /// A type that is read from writers' types of its own unqualified name, and of its `aliases`.
+    /// Creates a type that is read from writers' types of its own unqualified name, and of its `aliases`.
     pub(super) fn new<'a>(full: String, aliases: impl Iterator<Item = &'a str>) -> Self {
         let own = unqualified(&full).to_owned();
         let accepted = std::iter::once(own).chain(aliases.map(|alias| alias.trim_matches('.').to_owned())).collect();
         Self { full, accepted }
     }
 
-    /// Accepts writers' types of `names` and of no other.
+    /// Accepts writers' types of `names` only.
     pub(super) fn accept_only(&mut self, names: &[String]) {
         self.accepted = names.to_vec();
     }
@@ -34,7 +35,7 @@ impl TypeName {
 
 /// Splits a name that is written in `space` into its own namespace (empty for none) and its unqualified part.
 ///
-/// A name with a dot brings its namespace along. Dots at its ends separate nothing.
+/// A name with a dot contains its namespace. Dots at its ends are ignored.
 pub(super) fn split<'a>(name: &'a str, space: &'a str) -> (&'a str, &'a str) {
     let has_space = name.contains('.');
     match name.trim_matches('.').rsplit_once('.') {
@@ -44,7 +45,7 @@ pub(super) fn split<'a>(name: &'a str, space: &'a str) -> (&'a str, &'a str) {
     }
 }
 
-/// Returns the full name of what is written as `name` in `space`.
+/// Returns the full name of a name that is written as `name` in `space`.
 pub(super) fn full(name: &str, space: &str) -> String {
     match split(name, space) {
         ("", name) => name.to_owned(),
@@ -92,7 +93,7 @@ mod tests {
         ] {
             assert_eq!(reader.reads(&name(writer, &[])), wanted, "{writer}");
         }
-        // A writer's aliases say nothing.
+        // A writer's aliases have no effect.
         assert!(!reader.reads(&name("a.Other", &["Sms"])));
     }
 

@@ -1,8 +1,8 @@
 //! Reads an Avro schema's JSON into a [`Model`], as leniently as the bytes allow.
 //!
-//! Names of any characters, malformed docs, orders and aliases, logical types that do not fit: none of them changes how a record
-//! is encoded. What a product's own schema may not have is noted as a remark; a type whose bytes cannot be read is
-//! [`Type::Unreadable`], so that it costs only the records that reach it.
+//! Names of any characters, malformed docs, orders and aliases, and logical types that do not fit do not change how a
+//! record is encoded. Anything that a product's own schema may not have is recorded as a remark; a type whose bytes
+//! cannot be read is [`Type::Unreadable`], so that only the records that reach it are refused.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -15,25 +15,25 @@ use super::logical::logical;
 use super::model::{Field, Model, Type, TypeId};
 use super::name::{TypeName, full, split};
 
-/// A schema that another one refers to, as a registry keeps it.
+/// A schema that another schema refers to, as stored in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
-    /// The name under which the other one uses it.
+    /// The name under which the other schema uses it.
     pub name: String,
     /// Its JSON.
     pub text: String,
 }
 
-/// A schema's types, and all that a product's own schema may not have.
+/// A schema's types, and remarks on everything that a product's own schema may not have.
 pub(super) struct Parsed {
     pub(super) json: Json,
     pub(super) model: Model,
     pub(super) remarks: Vec<Unfit>,
 }
 
-/// Parses a schema with those that it refers to, each behind what it refers to itself.
+/// Parses a schema with those that it refers to, each after the schemas that it refers to itself.
 ///
-/// Errors if it is not JSON, or if nothing of it can be read.
+/// Errors if it is not JSON, or if no part of it can be read.
 pub(super) fn parse(text: &str, references: &[Reference]) -> Result<Parsed, SchemaError> {
     let mut parser = Parser::default();
     for reference in references {
@@ -63,7 +63,7 @@ struct Parser {
     names: Vec<Option<TypeName>>,
     /// The newest type of each full name.
     defined: HashMap<String, TypeId>,
-    /// Types that name one which was not defined when they came, with the full names that it may have.
+    /// Types that refer to a type that was not defined yet, with the full names that it may have.
     later: Vec<(TypeId, [String; 2])>,
     remarks: Vec<Unfit>,
     path: Vec<String>,
@@ -93,7 +93,7 @@ impl Parser {
         }
     }
 
-    /// A primitive type, or one that is defined elsewhere.
+    /// Returns a primitive type, or one that is defined elsewhere.
     fn named(&mut self, name: &str, space: &str) -> TypeId {
         let primitive = match name {
             "null" => Type::Null,
@@ -117,7 +117,7 @@ impl Parser {
         self.push(primitive)
     }
 
-    /// Gives the types that were named before they were defined their definition.
+    /// Resolves the types that were named before their definition.
     fn resolve_later_names(&mut self) {
         for (id, names) in std::mem::take(&mut self.later) {
             if let Some(found) = names.iter().find_map(|name| self.defined.get(name)).copied() {
@@ -159,7 +159,7 @@ impl Parser {
             None => return self.unreadable("a type is missing"),
         };
         let Some(of) = logical(&self.types[id.0], object) else { return id };
-        // Another id: the type may be one that others name too.
+        // A new id: other types may refer to the old one too.
         let named = self.names[id.0].clone();
         let id = self.push(of);
         self.names[id.0] = named;
@@ -173,7 +173,7 @@ impl Parser {
         }
     }
 
-    /// A new named type, whose meaning is not known yet. Gives its own namespace too.
+    /// Adds a named type, whose definition is not known yet. Returns its own namespace too.
     fn define(&mut self, object: &Map<String, Json>, space: &str) -> (TypeId, String) {
         let space = text(object, "namespace").unwrap_or(space);
         let name = text(object, "name").unwrap_or_default();
@@ -223,7 +223,7 @@ impl Parser {
             self.remark(format!("`{name}` is not a name of a field"), fix);
         }
         let of = match object.get("type") {
-            // A complex type whose attributes are written beside the field's own.
+            // A complex type whose attributes are written next to the field's own.
             Some(Json::String(kind)) if COMPLEX.iter().any(|(of, key)| of == kind && object.contains_key(*key)) => {
                 self.object(object, space)
             }
@@ -271,7 +271,7 @@ impl Parser {
     }
 }
 
-/// The complex types, each with the attribute that it cannot do without.
+/// The complex types, each with its required attribute.
 const COMPLEX: [(&str, &str); 6] = [
     ("record", "fields"),
     ("error", "fields"),
@@ -281,7 +281,7 @@ const COMPLEX: [(&str, &str); 6] = [
     ("map", "values"),
 ];
 
-/// A whole number, however it is written.
+/// Returns a whole number, however it is written.
 pub(super) fn whole(json: &Json) -> Option<usize> {
     let number = match json {
         Json::String(text) => text.trim().parse().ok()?,
@@ -295,7 +295,7 @@ fn text<'a>(object: &'a Map<String, Json>, key: &str) -> Option<&'a str> {
     object.get(key)?.as_str()
 }
 
-/// The texts of a list, or one that stands alone.
+/// Returns the texts of a list, or a single text as a list.
 fn texts(json: Option<&Json>) -> Vec<&str> {
     match json {
         Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).collect(),
@@ -304,7 +304,7 @@ fn texts(json: Option<&Json>) -> Vec<&str> {
     }
 }
 
-/// The first item that an equal one came before.
+/// Returns the first item that equals an earlier one.
 fn first_twice<T: Eq + Hash + Copy>(mut items: impl Iterator<Item = T>) -> Option<T> {
     let mut seen = HashSet::new();
     items.find(|item| !seen.insert(*item))

@@ -22,9 +22,9 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Parses the product's own schema. Errors name every field that a Delta table cannot hold: a union of more than null and one
-    /// type, a recursive record, a duration, a type that is always null, names that flatten to one column; and what contradicts
-    /// itself, such as a default that is not of its field's type.
+    /// Parses the product's own schema. Errors name every field that a Delta table cannot hold: a union of more than
+    /// null and one type, a recursive record, a duration, a type that is always null, names that flatten to one column;
+    /// and every contradiction, such as a default that does not have its field's type.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
         let Parsed { json, model, remarks } = parse(json, &[])?;
         let found = match columns::columns(&model) {
@@ -41,8 +41,9 @@ impl Schema {
         Err(SchemaError { found })
     }
 
-    /// Reads the product's records from writers' records of `names` alone: a full name where it has a dot, otherwise an unqualified
-    /// one of any namespace. Without this call they are read from records of the schema's own unqualified name and its aliases.
+    /// Reads the product's records from writers' records of `names` only: a full name if it has a dot, otherwise an
+    /// unqualified name of any namespace. Without this call they are read from records of the schema's own unqualified
+    /// name and its aliases.
     #[must_use]
     pub fn with_record_names(mut self, names: &[String]) -> Schema {
         Arc::make_mut(&mut self.model).accept_only(names);

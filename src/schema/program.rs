@@ -94,11 +94,12 @@ pub(super) enum Op {
     PutDecimal(usize, i128),
     PutBlob(usize, Vec<u8>),
     PutList(usize, usize),
-    /// A branch that the reader's schema has no place for, or that cannot be read: the index of its refusal.
+    /// A branch without a counterpart in the reader's schema, or that cannot be read: the index of its refusal.
     Refuse(usize),
 }
 
-/// The whole walk: the record's steps, those of the records that hold themselves, and why branches are refused.
+/// The complete walk: the record's steps, those of the records that contain themselves, and the reasons why branches
+/// are refused.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) main: Vec<Op>,
@@ -106,7 +107,7 @@ pub(super) struct Program {
     pub(super) refusals: Vec<Refusal>,
 }
 
-/// A body that is not read: what is wrong with it, and the index of the refusal where the schemas alone are the reason.
+/// A body that is not read: its fault, and the index of the refusal if the schemas alone are the reason.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
     pub(super) fault: Fault,

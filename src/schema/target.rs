@@ -40,7 +40,7 @@ pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sink
     layout.flat(model.root, &mut Vec::new())
 }
 
-/// The target of one whole type, every part of it kept. The type must not hold itself.
+/// Returns the target of one complete type, every part of it kept. The type must not contain itself.
 pub(super) fn of_type(model: &Model, id: TypeId, sinks: &mut Sinks) -> Target {
     Layout { model, keep: &BTreeSet::new(), sinks }.whole(id)
 }

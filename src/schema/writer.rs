@@ -1,6 +1,6 @@
 //! A producer's schema, as the registry or the folder of schemas gave it.
 //!
-//! Only what decides how bytes are read is asked of it: whether a product can read it is the decoder's question.
+//! Checks only what decides how bytes are read: whether a product can read it is decided by the decoder.
 
 use super::canonical;
 use super::error::SchemaError;
@@ -15,13 +15,13 @@ pub struct WriterSchema {
 }
 
 impl WriterSchema {
-    /// Parses a writer's schema. Errors if nothing can be read by it.
+    /// Parses a writer's schema. Errors if no record can be read with it.
     pub fn parse(json: &str) -> Result<WriterSchema, SchemaError> {
         Self::with_references(json, &[])
     }
 
-    /// Parses a writer's schema that refers to others, given in an order in which each is behind those that it refers to itself.
-    /// Errors if nothing can be read by it.
+    /// Parses a writer's schema that refers to others, given in an order in which each comes after those that it refers
+    /// to itself. Errors if no record can be read with it.
     pub fn with_references(json: &str, references: &[Reference]) -> Result<WriterSchema, SchemaError> {
         let parsed = parse(json, references)?;
         Ok(WriterSchema { model: parsed.model, fingerprint: canonical::fingerprint(&parsed.json) })

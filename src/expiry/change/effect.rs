@@ -38,7 +38,7 @@ pub struct Effect {
     pub moved: Vec<MovedFields>,
     /// Columns that go, or come to another category or name.
     pub columns: Vec<ColumnEffect>,
-    /// Records of which a subject comes to another canonical form.
+    /// Records of which a subject changes to another canonical form.
     pub reformed: u64,
     /// Bytes of segments that are copied, tags written anew: their rows stay together.
     pub bytes_copied: u64,

@@ -24,16 +24,16 @@ pub struct Deciding<'a> {
     pub tenant: Option<&'a str>,
     /// The event's column, where the arrival decides.
     pub event: Option<&'a str>,
-    /// What becomes of subjects, where they may be in an earlier form.
+    /// The treatment of subjects, if they may be in an earlier form.
     pub subjects: Option<&'a SubjectReform>,
 }
 
-/// What is told of one row.
+/// The effect of a policy change on one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RowFate {
-    /// Its kind from now on.
+    /// Its kind after the change.
     pub kind: Kind,
-    /// How many buckets after its own its minimums count from.
+    /// The number of buckets after its own from which its minimums count.
     pub late: u32,
     /// True if its subjects change their form.
     pub edited: bool,
@@ -52,7 +52,7 @@ impl<'a> Deciding<'a> {
         columns
     }
 
-    /// What becomes of each row of a batch of those columns.
+    /// Returns the fate of each row of a batch of those columns.
     pub(super) fn rows<'r>(
         &'r self,
         rows: &'r RecordBatch,

@@ -32,7 +32,8 @@ pub struct Outdated {
     worked_out: Arc<Mutex<WorkedOut>>,
 }
 
-/// What makes the answer for a segment: its policy, profile, bucket, deadlines and the forms of its subjects.
+/// The parts of a segment that determine its answer: its policy, profile, bucket, deadlines and the forms of its
+/// subjects.
 type Tags = (Option<PolicyVersion>, ProfileId, Bucket, Arc<BTreeMap<Category, Deadline>>, Option<FormsMark>);
 
 #[derive(Debug, Default)]

@@ -30,9 +30,9 @@ pub struct Passage {
     tenant: Option<String>,
     /// The event's column, by the name that it is stored under.
     event: String,
-    /// What becomes of subjects, by the names that their columns are stored under.
+    /// The treatment of subjects, by the names under which their columns are stored.
     subjects: SubjectReform,
-    /// The same by the names that they have under the new policy.
+    /// The same by the column names of the new policy.
     subjects_now: Arc<SubjectReform>,
 }
 
@@ -61,7 +61,7 @@ pub struct Need {
     pub tenant: bool,
     /// When it came: minimums count from there, and its old tags do not tell.
     pub arrival: bool,
-    /// Its subjects: they may be in an earlier canonical form.
+    /// True if its subjects may be in an earlier canonical form.
     pub subjects: bool,
 }
 
@@ -162,7 +162,7 @@ impl Passage {
     #[must_use]
     pub fn answer(&self, promised: &Promised<'_>) -> Answer {
         let subjects = self.subjects.concerns(promised.segment);
-        // A number that was text may be of any country.
+        // A number that was text may belong to any country.
         let kinds = if subjects { self.pairs.all().collect() } else { self.kinds(promised) };
         let profiles: BTreeMap<ProfileId, Profile> = kinds
             .iter()
@@ -234,7 +234,7 @@ impl Passage {
         (self.tenant.as_ref().map(now), now(&self.event))
     }
 
-    /// What becomes of subjects in earlier canonical forms, by the names that their columns have under the new policy.
+    /// Returns the treatment of subjects in earlier canonical forms, by the column names of the new policy.
     #[must_use]
     pub fn subjects(&self) -> &Arc<SubjectReform> {
         &self.subjects_now

@@ -38,7 +38,7 @@ impl ByPolicy {
         text: Option<&str>,
         version: &PolicyVersion,
     ) -> Option<ByPolicy> {
-        // Some may be in the policy's canonical forms already: nothing of their subjects changes then.
+        // Some may be in the policy's canonical forms already: their subjects do not change.
         let reformed = segments.iter().find(|segment| passage.subjects().concerns(segment));
         let segment = reformed.or(segments.first())?.clone();
         let promised = Promised::new(&segment, text);
@@ -82,10 +82,10 @@ impl ByPolicy {
 /// The most classes of jurisdictions, and of tenants, that there can be.
 const CLASSES: u64 = 1 << 16;
 
-/// The bit of a number that says that subjects of its rows change.
+/// The bit of a number that marks rows whose subjects change.
 const EDITED: u64 = 1 << 31;
 
-/// What becomes of rows, as one number.
+/// Encodes the fate of rows as one number.
 fn number(RowFate { kind, late, edited }: RowFate) -> u64 {
     let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
     let late = u64::from(late) % EDITED + if edited { EDITED } else { 0 };

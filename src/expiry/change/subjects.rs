@@ -1,6 +1,7 @@
-//! Stored subjects come to the canonical forms of a new policy, and what was derived from them follows.
+//! Conversion of stored subjects to the canonical forms of a new policy, and of the values that were derived from them.
 //!
-//! A value that is in the new form already changes nothing of its row: its jurisdiction stays as it was told on arrival.
+//! A value that is in the new form already changes nothing of its row: its jurisdiction remains the one determined on
+//! arrival.
 
 use std::sync::Arc;
 
@@ -11,33 +12,33 @@ use crate::policy::{Derive, Jurisdiction, Records};
 use crate::store::{RewriteError, StoredSegment};
 use crate::tag::{FormsMark, PhoneForm, SubjectForm, canonical_email};
 
-/// The tag that tells a row's jurisdiction.
+/// The tag that holds a row's jurisdiction.
 const JURISDICTION: &str = "jurisdiction";
 
-/// What is done to the subjects of segments that are in earlier canonical forms.
+/// The conversion of subjects of segments that are in earlier canonical forms.
 #[derive(Debug, Clone)]
 pub struct SubjectReform {
-    /// The forms that they come to; `None` for a product without subjects.
+    /// The new forms; `None` for a product without subjects.
     mark: Option<FormsMark>,
     subjects: Vec<(String, SubjectForm)>,
     /// The column whose number's country is the jurisdiction.
     jurisdiction: Option<String>,
     phone: PhoneForm,
-    /// The derived columns that follow: the name, the column it is made of, and what is taken of that.
+    /// The derived columns that are computed again: the name, the source column, and the derivation.
     derived: Vec<(String, String, Derive)>,
 }
 
-/// What becomes of one row.
+/// The effect of the conversion on one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReformedRow {
-    /// Its jurisdiction, where that is another now.
+    /// Its jurisdiction, if it changes.
     pub country: Option<Country>,
-    /// True if a value of it changes.
+    /// True if a value of the row changes.
     pub changes: bool,
 }
 
 impl SubjectReform {
-    /// What the records of a policy ask for. `stored` gives the name under which a column is stored.
+    /// Creates the conversion for the records of a policy. `stored` returns the name under which a column is stored.
     #[must_use]
     pub fn new(records: &Records, stored: impl Fn(&str) -> String) -> SubjectReform {
         let subjects = records.subjects.iter();
@@ -57,24 +58,24 @@ impl SubjectReform {
         }
     }
 
-    /// The forms that segments come to.
+    /// Returns the canonical forms of converted segments.
     #[must_use]
     pub fn mark(&self) -> Option<FormsMark> {
         self.mark
     }
 
-    /// True if subjects of a segment may be in another form.
+    /// Returns true if subjects of a segment may be in another form.
     #[must_use]
     pub fn concerns(&self, segment: &StoredSegment) -> bool {
         self.mark.is_some() && !segment.cells && segment.forms() != self.mark
     }
 
-    /// The columns that decide what becomes of a row.
+    /// Returns the columns that decide the effect on a row.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.subjects.iter().map(|(column, _)| column).chain(&self.jurisdiction).map(String::as_str)
     }
 
-    /// What becomes of each row of a batch of those columns.
+    /// Returns the effect on each row of a batch of those columns.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> Vec<ReformedRow> {
         let mut buffer = Vec::new();
@@ -95,7 +96,7 @@ impl SubjectReform {
         reformed
     }
 
-    /// The same rows with subjects in their new form, and what follows from them.
+    /// Returns the same rows with subjects in their new form, and with the values derived from them.
     pub fn edit(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         let reformed = self.rows(rows);
         let mut columns: Vec<ArrayRef> = rows.columns().to_vec();
@@ -116,7 +117,7 @@ impl SubjectReform {
             .map_err(|error| RewriteError::Column { column: "subjects".to_owned(), why: error.to_string() })
     }
 
-    /// A derived column again, where the column that it is made of is still there and changes.
+    /// Computes a derived column again if its source column is still present and changes.
     fn derived(&self, name: &str, rows: &RecordBatch, old: &StringArray) -> Option<ArrayRef> {
         let (_, of, how) = self.derived.iter().find(|(derived, _, _)| derived == name)?;
         let source = texts(rows, of)?;
@@ -139,7 +140,7 @@ impl SubjectReform {
         Some(Arc::new(StringArray::from_iter(again)))
     }
 
-    /// The country of a stored number that changes its form.
+    /// Returns the country of a stored number that changes its form.
     fn country(&self, stored: &str, buffer: &mut Vec<u8>) -> Option<Country> {
         let changes = SubjectForm::Phone(self.phone).stored_into(stored, buffer) != stored;
         changes.then(|| self.phone.country_of_stored(stored))

@@ -1,4 +1,5 @@
-//! Notices that would make an unusual share of a table due at once: they wait for a person, and nothing of them goes meanwhile.
+//! Notices that would make an unusual share of a table due immediately: they wait for a person, and no data is deleted
+//! because of them meanwhile.
 
 use chrono::TimeDelta;
 
@@ -15,7 +16,7 @@ use crate::store::ControlsVersion;
 const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
 const LIMITS: fn() -> NoticeLimits = || NoticeLimits { max_share: 0.2, max_share_from: 0, ..NoticeLimits::default() };
 
-/// Ten records of each of these customers.
+/// Returns ten records of each of these customers.
 fn of_customers(customers: &[&str]) -> Vec<Sms> {
     let all = texts(start(), customers.len() as u32 * 10);
     let named = all.into_iter().zip(customers.iter().flat_map(|customer| [customer; 10]));
@@ -35,7 +36,7 @@ fn taken(version: i64, known: bool) -> Screened {
     Screened::Passed(Noted::Taken { version: ControlsVersion(version), known })
 }
 
-/// How many records have content.
+/// Returns the number of records that have content.
 async fn contents(world: &World) -> usize {
     world.rows().await.iter().filter(|row| row[1].is_some()).count()
 }
@@ -57,7 +58,7 @@ async fn a_notice_that_takes_too_much_waits_and_is_applied_once_confirmed() {
     world.pass(TimeDelta::days(5));
     let notice = ended("rare", 4, &world);
     assert_eq!(world.notify_by(vec![notice.clone()], LIMITS()).await, [parked(1, false)]);
-    // Told again, as after a crash before its offset was committed, it is the same.
+    // Repeated, as after a crash before its offset was committed, it is the same notice.
     assert_eq!(
         world.notify_by(vec![notice.clone(), notice.clone()], LIMITS()).await,
         [parked(1, true), parked(1, true)]
@@ -105,7 +106,7 @@ async fn a_rejected_notice_is_never_applied_however_often_it_comes() {
     ));
     world.sweep().await;
     assert_eq!((contents(&world).await, counted(&world).await), (20, 0));
-    // A command that a person confirms still takes it.
+    // A command that a person confirms still applies it.
     assert_eq!(Screened::Passed(world.notify(notice).await), taken(3, false));
 }
 
@@ -114,7 +115,7 @@ async fn small_distant_and_harmless_notices_pass() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_customers(&["acme", "rare", "acme", "acme", "acme", "acme"])).await;
     world.pass(TimeDelta::days(5));
-    // A sixth of the table; the rest of it in a week; nobody; and few records in a table of few.
+    // A sixth of the table; the rest of it in a week; no record; and a few records in a small table.
     let future = ended("acme", -7, &world);
     let notices = vec![ended("rare", 4, &world), future, ended("nobody", 4, &world)];
     assert_eq!(world.notify_by(notices, LIMITS()).await, [taken(1, false), taken(2, false), taken(3, false)]);

@@ -70,13 +70,13 @@ fn commit_of_a_wrong_clock_speaks_for_no_clock_that_is_ahead() {
 #[test]
 fn store_that_agrees_outweighs_old_records() {
     for (wall, store, expected) in [
-        // Idle for months.
+        // The process was idle for months.
         (days(200), days(200), Trusted),
         (days(200), days(200) + TimeDelta::minutes(4), Trusted),
         // The last trusted time was that of a wrong clock.
         (days(-200), days(-200), Trusted),
         (days(200), noon(), StoreDiffers),
-        // Within the bound of the last trusted time, and still not what the store shows.
+        // Within the bound of the last trusted time, and still not the store's time.
         (days(2), noon(), StoreDiffers),
         (noon() - TimeDelta::minutes(7), noon(), StoreDiffers),
         (noon(), noon() + TimeDelta::seconds(50), Trusted),
@@ -117,7 +117,7 @@ fn recorded_jump_is_distrusted_until_it_settles_and_not_after_the_clock_was_set_
         (hour, noon() + minutes(2), Trusted),
         // A jump beyond the bound does not settle.
         (TimeDelta::days(100), days(100) + hour, Ahead),
-        // Back by a little: nothing is behind the last trusted time.
+        // Back by a little: the clock is not behind the last trusted time.
         (minutes(-6), noon() - minutes(5), Jumped),
         (minutes(-6), noon() + minutes(5), Trusted),
     ] {
@@ -133,7 +133,8 @@ fn reason_names_both_times_and_the_command() {
 }
 
 proptest! {
-    /// Whatever else is known: without a store that agrees, no clock far ahead of the last trusted time is trusted.
+    /// Whatever the other sources show: without a store that agrees, no clock far ahead of the last trusted time is
+    /// trusted.
     #[test]
     fn no_clock_beyond_the_bound_is_trusted(
         ahead in 3 * 86_400 + 1..10_000_000_i64,

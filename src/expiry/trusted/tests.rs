@@ -15,7 +15,7 @@ fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-/// A root, and processes that use it one after another or beside each other.
+/// A root, and processes that use it in turn or concurrently.
 struct Place {
     _folder: tempfile::TempDir,
     root: Root,
@@ -160,7 +160,7 @@ async fn system_that_was_idle_for_months_waits_for_a_confirmation() {
     assert_eq!(process.after(TimeDelta::seconds(10)).await, Verdict::Trusted, "the running process reads it");
     assert!(process.guard.may_ingest());
     assert_eq!(place.process(later + TimeDelta::minutes(1)).verdict().await, Verdict::Trusted);
-    // It was given for that clock alone.
+    // The confirmation was for that clock alone.
     assert_eq!(place.process(later + TimeDelta::days(200)).verdict().await, Verdict::Ahead);
 }
 
@@ -176,7 +176,8 @@ async fn confirmation_corrects_a_time_that_a_wrong_clock_left() {
     place.confirm(noon(), Some(wrong)).await;
     right.clock.advance(Duration::from_secs(10));
     assert_eq!(right.verdict().await, Verdict::Trusted);
-    // The process with the wrong clock learns it when it reads the records again, and does not write its own time any more.
+    // The process with the wrong clock reads the confirmation with the next records, and does not write its own time
+    // any more.
     assert_eq!(poisoned.after(TimeDelta::minutes(6)).await, Verdict::Ahead);
     assert!(place.last_trusted().await.unwrap() < noon() + TimeDelta::days(1));
     assert_eq!(place.process(noon() + TimeDelta::minutes(1)).verdict().await, Verdict::Trusted);

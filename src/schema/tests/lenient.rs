@@ -1,4 +1,5 @@
-//! Writers' schemas that strict parsers refuse, and values that do not fit their logical type: read where their bytes can be.
+//! Writers' schemas that strict parsers refuse, and values that do not fit their logical type: they are read where
+//! their bytes can be.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::record::Fault;
 
 const INT: &str = r#""name":"v","type":"int""#;
 
-/// Reads bodies of a writer's schema as a record of one int `v`, and gives what `v` was.
+/// Reads bodies of a writer's schema as a record of one int `v`, and returns the value of `v` in each.
 fn ints(writer: &str, bodies: &[&[u8]]) -> Vec<Result<i32, Fault>> {
     let mut decoder = decoder(writer, &of(r#""int""#)).unwrap_or_else(|error| panic!("{writer}: {error}"));
     let read: Vec<Result<(), Fault>> = bodies.iter().map(|body| decoder.push(body)).collect();
@@ -20,11 +21,11 @@ fn ints(writer: &str, bodies: &[&[u8]]) -> Vec<Result<i32, Fault>> {
     read.into_iter().map(|read| read.map(|()| values.next().unwrap())).collect()
 }
 
-/// Asserts that a writer's field of that text is passed over, and what follows is read.
+/// Asserts that a writer's field of that text is skipped, and the field after it is read.
 fn passed_over(field: &str, bytes: &[u8]) {
     let writer = record(&[field, INT]);
     assert_eq!(ints(&writer, &[&[bytes, &[6]].concat()]), [Ok(3)], "{field}");
-    // It is checked all the same.
+    // It is still checked.
     let short = &bytes[..bytes.len().saturating_sub(1)];
     assert!(bytes.is_empty() || ints(&writer, &[short])[0].is_err(), "{field}");
 }
@@ -80,7 +81,7 @@ fn an_enum_may_have_any_symbols_and_a_default_that_is_none_of_them() {
         let other = format!(r#""name":"e","type":{{"type":"enum","name":"E","symbols":{symbols},"default":"none"}}"#);
         passed_over(&other, &[4]);
     }
-    // A product may name them too: they are only values.
+    // A product may use these symbols too: they are only values.
     let radio = of(r#"{"type":"enum","name":"Radio","symbols":["2G","LTE-A"]}"#);
     assert_eq!(column(&radio, &radio, &[&[2], &[0]]).as_string::<i32>().value(0), "LTE-A");
 }
@@ -108,7 +109,7 @@ fn a_logical_type_that_does_not_fit_or_is_unknown_is_ignored() {
     ] {
         passed_over(&annotated(base, more), bytes);
     }
-    // Kept, a number means what the product says, and a decimal has the product's digits in the writer's scale.
+    // A kept number has the product's meaning, and a kept decimal has the product's digits in the writer's scale.
     let time = of(r#"{"type":"long","logicalType":"timestamp-millis"}"#);
     let found = column(&of(r#"{"type":"long","logicalType":"date"}"#), &time, &[&[4]]);
     assert_eq!(found.as_primitive::<TimestampMicrosecondType>().values(), &[2000]);
@@ -136,7 +137,7 @@ fn a_text_that_is_no_uuid_costs_nothing_where_no_uuid_is_read() {
     let short = r#"{"type":"bytes","logicalType":"uuid"}"#;
     passed_over(&format!(r#""name":"session","type":{short}"#), &[4, 1, 2]);
     assert_eq!(column(&of(short), &of(r#""bytes""#), &[&[4, 1, 2]]).as_binary::<i32>().value(0), [1, 2]);
-    // Text is UTF-8 all the same.
+    // Text must still be UTF-8.
     let writer = record(&[&format!(r#""name":"session","type":{uuid}"#), INT]);
     assert_eq!(ints(&writer, &[&[2, 0xFF, 6]]), [Err(Fault::BadUtf8)]);
 }
@@ -154,7 +155,7 @@ fn names_are_found_wherever_writers_put_them() {
     for (namespace, inner) in [("", "F"), ("c-d", "c-d.F"), ("a.b", "F"), ("a.b", "a.b.F"), ("", ".F")] {
         assert_eq!(ints(&nested(namespace, inner), &[&[1, 2, 3, 4, 6]]), [Ok(3)], "{namespace} {inner}");
     }
-    // Twice the same, one before its definition, one by an alias.
+    // The same type twice, once before its definition, once by an alias.
     let twice = record(&[&format!(r#""name":"x","type":{fixed}"#), &format!(r#""name":"y","type":{fixed}"#), INT]);
     assert_eq!(ints(&twice, &[&[1, 2, 3, 4, 6]]), [Ok(3)]);
     let later = record(&[r#""name":"x","type":"F""#, &format!(r#""name":"y","type":{fixed}"#), INT]);
@@ -162,7 +163,7 @@ fn names_are_found_wherever_writers_put_them() {
     let alias = fixed.replace(r#""size""#, r#""aliases":["G"],"size""#);
     let alias = record(&[&format!(r#""name":"x","type":{alias}"#), r#""name":"y","type":"G""#, INT]);
     assert_eq!(ints(&alias, &[&[1, 2, 3, 4, 6]]), [Ok(3)]);
-    // Two fields of one name: the first is meant.
+    // With two fields of one name, the first is used.
     let doubled = record(&[INT, INT, r#""name":"z","type":"string""#]);
     assert_eq!(ints(&doubled, &[&[6, 8, 0]]), [Ok(3)]);
 }
@@ -241,7 +242,7 @@ fn what_decides_nothing_in_a_writers_schema_is_refused_in_a_products() {
         let told = Schema::parse(&record(&fields)).unwrap_err().to_string();
         assert!(told.contains(part), "{fields:?}: {told}");
     }
-    // Names of types are no columns, so that a producer's own schema can be the product's.
+    // Names of types are not columns, so that a producer's own schema can be the product's.
     let hyphen = of(r#""long""#).replace(r#""name":"R""#, r#""name":"R","namespace":"my-team.v1""#);
     assert_eq!(Schema::parse(&hyphen).unwrap().name, "my-team.v1.R");
     assert_eq!(column(&hyphen, &hyphen, &[&[2]]).as_primitive::<Int64Type>().values(), &[1]);

@@ -1,4 +1,5 @@
-//! Avro's rule of names: a record, enum or fixed type is read as another of its unqualified name, or where an alias says so.
+//! Avro's rule of names: a record, enum or fixed type is read as another with its unqualified name, or with an alias
+//! for it.
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
@@ -11,7 +12,8 @@ fn named(head: &str) -> String {
     format!(r#"{{"type":"record",{head},"fields":[{{"name":"v","type":"int"}}]}}"#)
 }
 
-/// What becomes of one body of a writer's schema: read, or refused, and whether as a record of another name.
+/// Returns the outcome of one body of a writer's schema: read or refused, and in the second case whether as a record of
+/// another name.
 fn outcome(decoder: Result<Decoder, SchemaError>, body: &[u8]) -> (Result<(), Fault>, Option<bool>) {
     let mut decoder = decoder.unwrap();
     let read = decoder.push(body);
@@ -33,7 +35,7 @@ fn a_record_is_read_by_its_unqualified_name_or_by_an_alias_of_the_product() {
         (r#""name":"c.Message""#, OTHER),
         (r#""name":"SmsReceipt","namespace":"a""#, OTHER),
         (r#""name":"sms","namespace":"a""#, OTHER),
-        // A writer's aliases are no word of the product.
+        // A writer's aliases have no effect on the product.
         (r#""name":"SmsV2","namespace":"a","aliases":["Sms"]"#, OTHER),
     ] {
         assert_eq!(outcome(decoder(&named(writer), &reader), &[6]), wanted, "{writer}");
@@ -49,7 +51,7 @@ fn a_union_at_the_top_is_read_branch_by_branch() {
     for (body, wanted) in [
         (&[0, 6][..], READ),
         (&[2, 6], OTHER),
-        // Bytes that are no record at all are no other record.
+        // A body that is not a record is not a record of another name either.
         (&[4], (Err(Fault::IncompatibleSchema), Some(false))),
         (&[6, 2, b'a'], (Err(Fault::IncompatibleSchema), Some(false))),
         (&[8], (Err(Fault::BadBody), None)),
@@ -58,10 +60,10 @@ fn a_union_at_the_top_is_read_branch_by_branch() {
     ] {
         assert_eq!(outcome(decoder(&both, &reader), body), wanted, "{body:?}");
     }
-    // None of the branches is the product's: still each is known for what it is.
+    // None of the branches is the product's; each is still recognised.
     let others = union(&[&receipt, &named(r#""name":"x.Bounce""#)]);
     assert_eq!(outcome(decoder(&others, &reader), &[2, 6]), OTHER);
-    // The product's record by name, and not by its fields.
+    // The product's record by its name, but not by its fields.
     let unlike = union(&[&sms.replace(r#""int""#, r#""string""#), &receipt]);
     assert_eq!(outcome(decoder(&unlike, &reader), &[0, 0]), (Err(Fault::IncompatibleSchema), Some(false)));
     let reasons = decoder(&unlike, &reader).unwrap().refusals().iter().map(|r| r.reason.clone()).collect::<Vec<_>>();
@@ -87,7 +89,7 @@ fn nested_records_enums_and_fixed_types_have_names_too() {
         let alias = reader.replacen(r#""name":"p.A""#, r#""name":"p.A","aliases":["q.B"]"#, 1);
         assert!(decoder(&of(&of_name("q.B")), &alias).is_ok(), "{alias}");
     }
-    // What is not kept may have any name.
+    // Fields that are not kept may have any name.
     let (writer, reader) = ([party("B"), party("A")])
         .map(|of| record(&[&format!(r#""name":"p","type":{of}"#), r#""name":"v","type":"int""#]))
         .into();

@@ -13,7 +13,7 @@ pub struct Pair {
     pub writer: Json,
     /// The product's.
     pub reader: Json,
-    /// The writer's, for the oracle: decimals are plain bytes, uuids plain text.
+    /// The writer's schema for the oracle: decimals are plain bytes, uuids plain text.
     pub oracle_writer: Json,
     /// The product's, for the oracle: fields have the writer's names, since it knows no aliases.
     pub oracle_reader: Json,
@@ -159,7 +159,7 @@ impl<'r> Schemas<'r> {
         }
     }
 
-    /// A type that only a writer may have, checked and dropped; and the same for the oracle.
+    /// Returns a type that only a writer may have, which is checked and dropped; and its counterpart for the oracle.
     fn foreign(&mut self) -> (Json, Json) {
         let name = self.name();
         let of = match self.rng.random_range(0..6) {

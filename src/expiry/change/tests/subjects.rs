@@ -1,4 +1,5 @@
-//! Subjects that were stored in earlier canonical forms: found and held as they are, and brought to the new form by a policy.
+//! Subjects that were stored in earlier canonical forms: they are found and held as stored, and a policy converts them
+//! to the new form.
 
 use chrono::TimeDelta;
 
@@ -31,7 +32,7 @@ fn sent(recipients: &[&str]) -> Vec<Sms> {
     texts(start(), recipients.len() as u32).into_iter().zip(recipients).map(with).collect()
 }
 
-/// A table of records that were stored as an earlier version stored them: as text, of no country.
+/// Creates a table of records that were stored as an earlier version stored them: as text, of no country.
 async fn stored(recipients: &[&str]) -> World {
     let text = (policy_text("remove") + ITALY)
         .replace("subjects: { recipient: phone }\n    ", "")
@@ -81,12 +82,12 @@ async fn a_policy_brings_stored_subjects_to_their_form_and_their_country() {
     assert_eq!(recipients(&world).await, wanted);
     let mut countries: Vec<_> = column(&world, "jurisdiction").await.into_iter().flatten().collect();
     countries.sort();
-    // What was in the form already keeps the country that it was stored with.
+    // A value in the new form keeps the country that it was stored with.
     assert_eq!(countries, ["IT", "IT", "IT", "ZZ", "ZZ", "ZZ"]);
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
     assert!(index.iter().all(|segment| segment.forms() == table.spec().forms && segment.forms().is_some()));
-    // Nothing is left to do, and the Italian minimum holds for what was text.
+    // Nothing is left to do, and the Italian minimum applies to the values that were text.
     assert_eq!(world.sweep().await.works, 0);
     world.pass(TimeDelta::days(31));
     swept(&world).await;
@@ -108,7 +109,7 @@ async fn a_default_country_reads_national_numbers_that_are_stored() {
             .unwrap();
     assert_eq!(effects.products[0].reformed, 2);
     take(&mut world, (&old, &new)).await;
-    // Before the sweep a hold finds both spellings; the new form is found where it is written.
+    // Before the sweep, a hold finds both spellings; the new form is found in the records that hold it.
     world.ingest(&sent(&["0612345678"])).await;
     let held = world.hold(person("phone:+31612345678")).await;
     world.release(&held).await;
