@@ -69,15 +69,15 @@ impl<'a> Buckets<'a> {
         Ok(self.last.2)
     }
 
-    /// The number of the place of an event that was at `earliest` or, for all that its clock tells, as late as `latest`: its
-    /// bucket is that of the earliest, and it is late by the latest.
+    /// Returns the number of the place of an event whose clock time means an instant between `earliest` and `latest`:
+    /// its bucket is that of `earliest`, and its lateness is that of `latest`.
     pub(super) fn place_between(&mut self, earliest: i64, latest: i64) -> Result<u32, Fault> {
         let number = self.place(earliest)?;
         let Place { bucket, late } = self.places[number as usize];
         let latest = Utc.timestamp_micros(latest.min(self.latest)).single().ok_or(Fault::AbsurdEventTime)?;
         let until = self.calendar.bucket_of(latest).ok_or(Fault::AbsurdEventTime)?;
         let late = late.max(self.calendar.distance(bucket, until));
-        // Few differ: an hour of a day on which a clock was set.
+        // The two rarely differ: in an hour of a day on which a clock was set.
         let known = self.places.iter().position(|place| place.bucket == bucket && place.late == late);
         Ok(known.unwrap_or_else(|| {
             self.places.push(Place { bucket, late });

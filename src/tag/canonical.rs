@@ -1,6 +1,6 @@
-//! The canonical form of a subject: what its column holds, and what every search, hold and notice looks for.
+//! The canonical form of a subject: the text in its column, and the text that every search, hold and notice looks for.
 //!
-//! All of them go through [`SubjectForm`], so that a person has one form per product.
+//! All of them use [`SubjectForm`], so that a person has one form per product.
 
 use std::fmt;
 
@@ -10,20 +10,21 @@ use super::{channel, email};
 use crate::ids::Country;
 use crate::policy::{Records, Subject, SubjectKind};
 
-/// Returns a telephone number as a column of it is stored without a default country: E.164 without the plus; what is not a number
-/// trimmed.
+/// Returns a telephone number in the form in which its column stores it without a default country: E.164 without the
+/// plus. Text that is not a number is trimmed.
 #[must_use]
 pub fn canonical_phone(number: &str) -> String {
     PhoneForm::new(None).canonical(number)
 }
 
-/// Returns a mail address as its column is stored: the address alone, in lower case, its domain in ASCII.
+/// Returns a mail address in the form in which its column stores it: the address alone, in lower case, its domain in
+/// ASCII.
 #[must_use]
 pub fn canonical_email(address: &str) -> String {
     written(|to| email::write(address, to))
 }
 
-/// Returns a channel's id as its column is stored: `platform:id`, the platform in lower case.
+/// Returns a channel's id in the form in which its column stores it: `platform:id`, the platform in lower case.
 #[must_use]
 pub fn canonical_channel(platform: &str, id: &str) -> String {
     written(|to| channel::write(Some(platform), id, to))
@@ -41,7 +42,7 @@ pub enum SubjectForm {
 }
 
 impl SubjectForm {
-    /// The form of subjects of a kind, in a product whose national numbers are those of `home`.
+    /// Returns the form of subjects of a kind, in a product whose national numbers belong to `home`.
     #[must_use]
     pub fn new(kind: &SubjectKind, home: Option<Country>) -> SubjectForm {
         match kind {
@@ -51,29 +52,29 @@ impl SubjectForm {
         }
     }
 
-    /// The form of a subject column of a product's records.
+    /// Returns the form of a subject column of a product's records.
     #[must_use]
     pub fn of(records: &Records, subject: &Subject) -> SubjectForm {
         Self::new(&subject.kind, records.default_country)
     }
 
-    /// Returns the canonical form of a value that a column holds, or that a control names, in this or an earlier canonical form
-    /// or under another default country. It is its own canonical form.
+    /// Returns the canonical form of a value in a column or a control, which may be in this or an earlier canonical
+    /// form or belong to another default country. The result is its own canonical form.
     #[must_use]
     pub fn stored(&self, value: &str) -> String {
         written(|to| self.write_stored(value, to))
     }
 
-    /// The same in a buffer that is used again.
+    /// Returns the same, in a buffer that is reused.
     #[must_use]
     pub fn stored_into<'b>(&self, value: &str, buffer: &'b mut Vec<u8>) -> &'b str {
         buffer.clear();
         self.write_stored(value, buffer);
-        // Text in, text out.
+        // The input is UTF-8, and so is the output.
         std::str::from_utf8(buffer).unwrap_or_default()
     }
 
-    /// Adds the same.
+    /// Appends the same to a buffer.
     pub(super) fn write_stored(&self, value: &str, to: &mut Vec<u8>) {
         match self {
             SubjectForm::Phone(form) => form.write_stored(value, to),
@@ -90,7 +91,7 @@ impl SubjectForm {
     }
 }
 
-/// A subject as it is looked for in the subject columns of one product. Its `Debug` does not show the value.
+/// A subject to look for in the subject columns of one product. Its `Debug` does not show the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SubjectValue {
     form: SubjectForm,
@@ -99,26 +100,27 @@ pub struct SubjectValue {
 }
 
 impl SubjectValue {
-    /// A subject that a control or a search names by `canonical`, in columns of a product's records like `subject`.
+    /// Creates a subject that a control or a search names by `canonical`, in columns of a product's records like
+    /// `subject`.
     #[must_use]
     pub fn new(records: &Records, subject: &Subject, canonical: &str) -> SubjectValue {
         let form = SubjectForm::of(records, subject);
         SubjectValue { form, mark: FormsMark::of(records), value: form.stored(canonical) }
     }
 
-    /// Returns the form in which files that have the mark hold it.
+    /// Returns the form in which files with the mark hold it.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value
     }
 
-    /// Returns the mark of files whose subjects are in this form: there it need only be compared.
+    /// Returns the mark of files whose subjects are in this form: in those files, comparing the text is enough.
     #[must_use]
     pub fn mark(&self) -> FormsMark {
         self.mark
     }
 
-    /// True if a column's value names it, in this or an earlier form.
+    /// Returns true if a column's value names the subject, in this or an earlier form.
     #[must_use]
     pub fn is_named_by(&self, stored: &str, buffer: &mut Vec<u8>) -> bool {
         if stored == self.value {
@@ -134,24 +136,24 @@ impl fmt::Debug for SubjectValue {
     }
 }
 
-/// The canonical forms that the subjects of a file are in: their version and the default country. It is part of the file's name.
+/// The canonical forms of the subjects in a file: their version and the default country. It is part of the file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FormsMark {
     default_country: Option<Country>,
 }
 
-/// What the name of a file begins with whose subjects are in the canonical forms of this version. A change of what
-/// [`SubjectForm`] writes needs another number.
+/// The prefix of the names of files whose subjects are in the canonical forms of this version. A change of the output
+/// of [`SubjectForm`] requires another number.
 const FORMS: &str = "s2";
 
 impl FormsMark {
-    /// The mark of files that are written of a product's records.
+    /// Returns the mark of files that are written from a product's records.
     #[must_use]
     pub fn of(records: &Records) -> FormsMark {
         FormsMark { default_country: records.default_country }
     }
 
-    /// Reads the mark of a file's name; `None` where it is of an earlier version.
+    /// Reads the mark from a file's name; `None` if the file is of an earlier version.
     #[must_use]
     pub fn of_name(name: &str) -> Option<FormsMark> {
         match name.strip_prefix(FORMS)?.split_once('-')?.0 {
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(phone(None, "tel:+39-06-1234-5678"), "390612345678");
         assert_eq!(phone(None, "390612345678"), "390612345678");
         assert_eq!(phone(country("NL"), "0612345678"), "31612345678");
-        // What is stored as digits alone was E.164, whatever the default country is now.
+        // A stored value of digits alone was E.164, whatever the default country is now.
         assert_eq!(phone(country("US"), "3212345678"), "+3212345678");
         assert_eq!(SubjectForm::Email.stored("bob <bob@x.org>"), "bob@x.org");
         assert_eq!(SubjectForm::Channel.stored("whatsapp:+31612345678"), "whatsapp:31612345678");

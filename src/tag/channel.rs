@@ -12,11 +12,11 @@ const OF_NUMBERS: [&str; 11] =
 /// Platforms whose ids are mail addresses.
 const OF_ADDRESSES: [&str; 3] = ["email", "mail", "imessage"];
 
-/// Platforms whose ids are names in which case means nothing, with or without `@` before them.
+/// Platforms whose ids are case-insensitive names, with or without a leading `@`.
 const OF_HANDLES: [&str; 6] = ["telegram", "twitter", "x", "instagram", "threads", "skype"];
 
-/// Adds a channel's id, `platform:id`: the platform in lower case, the id trimmed and as its platform writes it. Without a
-/// platform nothing is before the colon.
+/// Appends a channel's id, `platform:id`: the platform in lower case, the id trimmed and in its platform's form.
+/// Without a platform the text begins with the colon.
 pub(super) fn write(platform: Option<&str>, id: &str, to: &mut Vec<u8>) {
     let start = to.len();
     lower(trimmed(platform.unwrap_or_default()), to);
@@ -40,7 +40,7 @@ pub(super) fn write(platform: Option<&str>, id: &str, to: &mut Vec<u8>) {
     }
 }
 
-/// An id without its platform's name before it, which some platforms write into the id itself.
+/// Returns an id without a prefix that repeats its platform's name, which some platforms write into the id itself.
 fn without_platform<'t>(mut id: &'t str, platform: &str) -> &'t str {
     while !platform.is_empty()
         && let Some((before, rest)) = id.split_once(':')

@@ -12,8 +12,8 @@ const DIGIT_BLOCKS: [u32; 34] = [
 /// The mathematical digits: five alphabets of ten.
 const STYLED_DIGITS: std::ops::RangeInclusive<u32> = 0x1D7CE..=0x1D7FF;
 
-/// Returns the text with what stands for a character of ASCII brought to it, and without invisible characters. Other
-/// characters stay.
+/// Returns the text with variants of ASCII characters replaced by these, and without invisible characters. Other
+/// characters are unchanged.
 pub(super) fn to_ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
@@ -26,7 +26,7 @@ pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
 }
 
-/// True for a character that no one sees: controls, marks of direction, zero-width spaces and joiners, soft hyphens.
+/// Returns true for an invisible character: controls, marks of direction, zero-width spaces and joiners, soft hyphens.
 pub(super) fn is_invisible(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control() && !c.is_ascii_whitespace();
@@ -43,7 +43,7 @@ pub(super) fn is_invisible(c: char) -> bool {
     listed || (c.is_control() && !c.is_whitespace())
 }
 
-/// True for an invisible character that is never part of a domain: joiners are, in some scripts.
+/// Returns true for an invisible character that is never part of a domain: joiners are, in some scripts.
 pub(super) fn is_noise(c: char) -> bool {
     is_invisible(c) && !matches!(c, '\u{200C}' | '\u{200D}')
 }
@@ -87,7 +87,7 @@ fn digit(c: char) -> Option<char> {
     char::from_digit(value, 10)
 }
 
-/// Decodes `%XX`; `None` where that is not UTF-8 or a `%` stands alone.
+/// Decodes `%XX`; `None` if the result is not UTF-8 or a `%` is not followed by two hexadecimal digits.
 pub(super) fn percent_decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));

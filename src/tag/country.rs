@@ -16,9 +16,10 @@ const PREFIXES: &str = include_str!("country_prefixes.txt");
 
 /// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default country.
 ///
-/// [`Country::UNKNOWN`] for what is no number, has no country's calling code (satellite and universal freephone codes),
-/// or is a short code: under 7 digits with neither `+` nor `00`. A number that was never given out has the country
-/// whose numbers begin as it does, and where none do, the main country of its calling code.
+/// [`Country::UNKNOWN`] for text that is not a number, that has no country's calling code (satellite and universal
+/// freephone codes), or that is a short code: under 7 digits with neither `+` nor `00`. A number that was never
+/// assigned has the country whose numbers have the same prefix, and if there is none, the main country of its calling
+/// code.
 #[must_use]
 pub fn country_of(number: &str) -> Country {
     PhoneForm::new(None).country(number)

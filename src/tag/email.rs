@@ -1,18 +1,19 @@
-//! The canonical form of mail addresses: the address alone, in lower case, its domain as DNS has it.
+//! The canonical form of mail addresses: the address alone, in lower case, its domain in the form of DNS.
 
 use std::borrow::Cow;
 
 use super::characters::{is_noise, percent_decoded, trimmed};
 use super::text::lower;
 
-/// Layers that are taken off at most.
+/// The maximum number of layers that are removed.
 const MOST_LAYERS: usize = 8;
 
-/// Prefixes that name a kind of address and nothing of it.
+/// Prefixes that name a kind of address and are not part of it.
 const SCHEMES: [&str; 3] = ["mailto", "smtp", "email"];
 
-/// Adds the canonical form of a mail address: without display name, scheme, quotes and comment, in lower case, the domain in its
-/// ASCII form and without the root's dot. What is not one address is trimmed and lower-cased.
+/// Appends the canonical form of a mail address: without display name, scheme, quotes and comment, in lower case, the
+/// domain in its ASCII form and without the root's dot. Text that is not exactly one address is trimmed and
+/// lower-cased.
 pub(super) fn write(text: &str, to: &mut Vec<u8>) {
     if is_plain(text) {
         to.extend(text.bytes().map(|byte| byte.to_ascii_lowercase()));
@@ -28,7 +29,7 @@ pub(super) fn write(text: &str, to: &mut Vec<u8>) {
     }
 }
 
-/// Adds the domain of a mail address, as [`write`] has it; false where there is none.
+/// Appends the domain of a mail address, in the form of [`write`]; false if there is none.
 pub(super) fn write_domain(text: &str, to: &mut Vec<u8>) -> bool {
     let start = to.len();
     write(text, to);
@@ -44,7 +45,7 @@ pub(super) fn write_domain(text: &str, to: &mut Vec<u8>) -> bool {
     }
 }
 
-/// True for an address as nearly all come: only its case is to be changed.
+/// Returns true for an address in the usual spelling, of which only the case may change.
 fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
@@ -56,7 +57,7 @@ fn is_plain(text: &str) -> bool {
     allowed && signs == 1 && is_end(bytes.first()) && is_end(bytes.last()) && !text.contains("@.")
 }
 
-/// The local part and the domain of a text that is one address.
+/// Returns the local part and the domain of a text that is one address.
 fn address(text: &str) -> Option<(String, String)> {
     let visible: String = text.chars().filter(|c| !is_noise(*c)).map(sign).collect();
     let mut rest = trimmed(&visible).to_owned();
@@ -82,7 +83,7 @@ fn address(text: &str) -> Option<(String, String)> {
     (is_one && !domain.is_empty()).then(|| (local.to_owned(), domain))
 }
 
-/// The sign of an address in its full-width and small forms.
+/// Returns the ASCII form of a sign of an address that may be in its full-width or small form.
 fn sign(c: char) -> char {
     match c {
         '\u{FF20}' | '\u{FE6B}' => '@',
@@ -92,7 +93,7 @@ fn sign(c: char) -> char {
     }
 }
 
-/// One layer less. `None` where what is around is not closed.
+/// Returns the text without its outermost layer. `None` if that layer is not closed.
 fn peeled(text: &str) -> Option<String> {
     let text = trimmed(text);
     if let Some(cell) = text.strip_prefix('=').filter(|cell| cell.starts_with(['"', '\''])) {
@@ -104,7 +105,7 @@ fn peeled(text: &str) -> Option<String> {
             return Some(inner.to_owned());
         }
     }
-    // The apostrophe before what a spreadsheet is to take for text.
+    // The apostrophe by which a spreadsheet marks a cell as text.
     if let Some(inner) = text.strip_prefix('\'') {
         return Some(inner.to_owned());
     }
@@ -127,7 +128,7 @@ fn peeled(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A local part without quotes that say nothing.
+/// Returns a local part without redundant quotes.
 fn unquoted(local: &str) -> &str {
     let inner = local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
     let is_atom = |text: &&str| {
@@ -138,7 +139,8 @@ fn unquoted(local: &str) -> &str {
     inner.filter(is_atom).unwrap_or(local)
 }
 
-/// A domain in its ASCII form, lower case, without the root's dot; what DNS cannot have in lower case.
+/// Returns a domain in its ASCII form, lower case, without the root's dot; a domain that is illegal in DNS, in lower
+/// case.
 fn in_dns(domain: &str) -> String {
     let domain = domain.trim_end_matches(['.', '\u{3002}', '\u{FF0E}', '\u{FF61}']);
     let lower = || domain.chars().flat_map(char::to_lowercase).collect();

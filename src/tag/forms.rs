@@ -7,9 +7,9 @@ use super::text::{lower, written};
 /// Shorter ids mean nothing without their platform.
 const LEAST_ID: usize = 6;
 
-/// The forms in which `value` may be stored in a table besides the one it is given in: as a telephone number, as a mail address
-/// or a platform's name, as a channel's id behind its platform, and that id alone, in the canonical forms of this and of earlier
-/// versions. Without doubles, and without `value`.
+/// Returns the forms in which `value` may be stored in a table besides the given one: as a telephone number, as a mail
+/// address or a platform's name, as a channel's id after its platform, and that id alone, in the canonical forms of
+/// this and of earlier versions. Without duplicates, and without `value`.
 #[must_use]
 pub fn canonical_forms(value: &str) -> Vec<String> {
     let text = trimmed(value);
@@ -37,7 +37,8 @@ pub fn canonical_forms(value: &str) -> Vec<String> {
     distinct
 }
 
-/// What earlier versions made of digits and separators, which read no national prefix behind a calling code. Anything else is empty.
+/// Returns the result of earlier versions for digits and separators, which read no national prefix after a calling
+/// code. Anything else gives an empty text.
 fn digits_of_earlier_versions(text: &str) -> String {
     let is_known = |byte: u8| byte.is_ascii_digit() || b" +-.()/".contains(&byte);
     match text.bytes().all(is_known) {

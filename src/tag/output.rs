@@ -112,7 +112,7 @@ impl Output {
     }
 }
 
-/// A subject column in its canonical form. Counts the values of phone columns that are not numbers.
+/// Converts a subject column to its canonical form. Counts the values of phone columns that are not numbers.
 fn canonical(
     subject: &Subject,
     rows: &RecordBatch,

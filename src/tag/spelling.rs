@@ -1,11 +1,11 @@
-//! The number within a spelling: out of URIs, display names, quotes, spreadsheet cells and extensions.
+//! The number within a spelling: without URIs, display names, quotes, spreadsheet cells and extensions.
 
 use std::borrow::Cow;
 
 use super::characters::percent_decoded;
 use super::number::LEAST_DIGITS;
 
-/// Schemes and prefixes before a number that name a kind of address and nothing of the number.
+/// Schemes and prefixes before a number that name a kind of address and are not part of the number.
 const NUMBER_SCHEMES: [&str; 21] = [
     "tel", "callto", "fax", "modem", "sms", "smsto", "mms", "mmsto", "phone", "mobile", "msisdn", "e164", "whatsapp",
     "wa", "signal", "viber", "rcs", "imessage", "im", "pres", "h323",
@@ -20,21 +20,21 @@ const MESSENGERS: [&str; 2] = ["s.whatsapp.net", "c.us"];
 /// Words before an extension.
 const EXTENSION_WORDS: [&str; 10] = ["extension", "extn", "ext", "xtn", "x", "#", "int", "anexo", "poste", "durchwahl"];
 
-/// Layers that are taken off at most: a display name around a URI in quotes in a spreadsheet cell has four.
+/// The maximum number of layers that are removed: a display name around a URI in quotes in a spreadsheet cell has four.
 const MOST_LAYERS: usize = 8;
 
-/// A number as it is left when everything around it is taken off.
+/// A number without everything that was around it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Spelled<'t> {
     /// The number: digits, separators, a plus.
     pub(super) number: Cow<'t, str>,
     /// The digits of the international prefix that a local number belongs to.
     pub(super) context: Option<String>,
-    /// True if the text says more than a number: a short one of it is no subject of its own then.
+    /// True if the text contains more than a number: a short number in it is not a subject of its own then.
     pub(super) wrapped: bool,
 }
 
-/// The layers that were taken off a text.
+/// The layers that were removed from a text.
 #[derive(Default)]
 struct Layers {
     scheme: bool,
@@ -42,7 +42,7 @@ struct Layers {
     named: bool,
 }
 
-/// Takes everything around a number off. `None` where no number can be inside.
+/// Removes everything around a number. `None` if no number can be inside.
 pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
     let (mut rest, mut layers) = (text.trim(), Layers::default());
     let mut count = 0;
@@ -66,7 +66,7 @@ pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
         None => None,
         Some(None) => return None,
         Some(Some(_)) if number.starts_with('+') => None,
-        // A context that is a domain: the number means something within an organisation alone.
+        // A context that is a domain: the number is valid only within an organisation.
         Some(Some(context)) => Some(context.strip_prefix('+')?.chars().filter(char::is_ascii_digit).collect()),
     };
     let mut spelled = Spelled { number, context, wrapped: address.wrapped || layers.named };
@@ -76,7 +76,7 @@ pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
     Some(spelled)
 }
 
-/// One layer less. `None` where what is around is not closed.
+/// Returns the text without its outermost layer. `None` if that layer is not closed.
 fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
     if let Some(cell) = text.strip_prefix('=').filter(|cell| cell.starts_with(['"', '+', '\'']) || digit_first(cell)) {
         return Some(cell);
@@ -86,7 +86,7 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
             if let Some(inner) = inner.strip_suffix(quote) {
                 return Some(inner);
             }
-            // The apostrophe before what a spreadsheet is to take for text.
+            // The apostrophe by which a spreadsheet marks a cell as text.
             if quote == '\'' {
                 return Some(inner);
             }
@@ -113,19 +113,19 @@ fn digit_first(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// A number and what its address says beside it.
+/// A number, and the other parts of its address.
 struct Address<'t> {
     number: &'t str,
     context: Option<&'t str>,
     wrapped: bool,
 }
 
-/// `user:password@host;parameters`, where the user is a number.
+/// Parses `user:password@host;parameters`, where the user is a number.
 fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
     let text = if layers.scheme { before(text, '?') } else { text };
     let (user, host) = match text.rsplit_once('@') {
         Some(parts) => parts,
-        // Without a user it is the host, which is a number only if it says so.
+        // Without a user the number is the host, but only if it is marked as one.
         None if text.starts_with('+') || text.to_ascii_lowercase().starts_with("%2b") => (text, ""),
         None => return None,
     };
@@ -140,13 +140,13 @@ fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
     if !(layers.scheme || marked || says_phone || messenger) {
         return None;
     }
-    // A password may hold what looks like parameters; those of the user stand before it.
+    // A password may contain text that looks like parameters; those of the user are before it.
     let behind = password.split(';').skip(1);
     let context = parts.chain(behind).find_map(context_of);
     Some(Address { number, context, wrapped: true })
 }
 
-/// `number;parameters`.
+/// Parses `number;parameters`.
 fn parameters<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
     let text = if layers.scheme { before(text, '?') } else { text };
     let (number, parameters) = text.split_once(';').unwrap_or((text, ""));
@@ -172,7 +172,8 @@ fn before(text: &str, mark: char) -> &str {
     text.split(mark).next().unwrap_or(text)
 }
 
-/// The number before an extension (`ext. 12`, `x12`, `#12`) or before what is dialled after a pause (`,,12#`).
+/// Returns the number before an extension (`ext. 12`, `x12`, `#12`) or before the digits dialled after a pause
+/// (`,,12#`).
 fn without_extension(text: &str) -> Option<String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic() || c == '#' || c == ',')?;
     let (number, rest) = (text.get(..at)?, text.get(at..)?.trim());
@@ -193,8 +194,8 @@ fn without_extension(text: &str) -> Option<String> {
     (is_extension || pause.is_some_and(is_dialled)).then(|| number.trim().to_owned())
 }
 
-/// A number as a spreadsheet or a floating-point type writes it (`390612345678.0`, `3.90612345678E11`, `390,612,345,678`),
-/// where no digit of it is lost; anything else as it is.
+/// Returns the digits of a number in the format of a spreadsheet or a floating-point type (`390612345678.0`,
+/// `3.90612345678E11`, `390,612,345,678`) if no digit of it is lost; anything else unchanged.
 pub(super) fn numeral(text: &str) -> Cow<'_, str> {
     if !text.contains(['.', ',', 'e', 'E']) {
         return Cow::Borrowed(text);
@@ -207,7 +208,7 @@ pub(super) fn numeral(text: &str) -> Cow<'_, str> {
         .unwrap_or(Cow::Borrowed(text))
 }
 
-/// `3.90612345678E11`: all digits are there only if the fraction has as many as the exponent says.
+/// Parses `3.90612345678E11`: all digits are present only if the fraction has as many digits as the exponent states.
 fn exact_power(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
@@ -221,7 +222,7 @@ fn exact_power(text: &str) -> Option<String> {
     is_exact.then(|| format!("{sign}{first}{fraction}"))
 }
 
-/// `390612345678.0` without its fraction of zeros.
+/// Returns `390612345678.0` without its fraction of zeros.
 fn whole(text: &str) -> Option<&str> {
     let (digits, fraction) = text.rsplit_once(['.', ','])?;
     let plain = digits.strip_prefix('+').unwrap_or(digits);
@@ -231,7 +232,7 @@ fn whole(text: &str) -> Option<&str> {
     is_whole.then_some(digits)
 }
 
-/// `390,612,345,678`: groups of three after the first.
+/// Parses `390,612,345,678`: groups of three after the first.
 fn grouped(text: &str) -> Option<String> {
     let plain = text.strip_prefix('+').unwrap_or(text);
     let (first, groups) = plain.split_once(',')?;

@@ -58,7 +58,7 @@ pub struct Tagged {
     pub late_fields: BTreeMap<Category, u64>,
     /// Records that are past all their deadlines: they are not stored.
     pub expired: u64,
-    /// Values of phone columns of stored records that are not numbers, and so stay text.
+    /// Values of phone columns of stored records that are not numbers and therefore remain text.
     pub unparsed: u64,
 }
 

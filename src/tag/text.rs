@@ -80,15 +80,15 @@ pub(super) fn constant(text: &str, rows: usize) -> Result<StringArray, TagError>
     texts.finish()
 }
 
-/// What `write` adds, as a text of its own.
+/// Returns the output of `write` as a separate text.
 pub(super) fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = Vec::new();
     write(&mut bytes);
-    // Text in, text out: nothing is ever replaced.
+    // The input is UTF-8, so no byte is ever replaced.
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Adds a text trimmed and in lower case.
+/// Appends a text trimmed and in lower case.
 pub(super) fn lower(text: &str, to: &mut Vec<u8>) {
     let text = text.trim();
     if text.is_ascii() {

@@ -125,7 +125,7 @@ struct Named<'t> {
 
 /// How a subject column's values become canonical.
 enum Form<'t> {
-    /// In the canonical form, or an earlier one.
+    /// A subject in the canonical form, or an earlier one.
     Stored(SubjectForm),
     Phone(PhoneForm),
     Email,

@@ -1,7 +1,7 @@
 //! Wall-clock times of one zone as instants, for a whole column of event times.
 //!
-//! Where a clock shows a time twice or never, the earlier reading becomes the event's instant, so that nothing that must go
-//! by a ceiling stays too long; the later one is handed on, so that a legal minimum is counted from it.
+//! If a clock shows a time twice or never, the earlier reading becomes the event's instant, so that no data under a
+//! ceiling is kept too long; the later one is passed on, so that a legal minimum is counted from it.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::ids::BucketUnit;
 use crate::policy::Calendar;
 
 const MICROS_AN_HOUR: i64 = 3_600_000_000;
-/// A power of two, so that a day's hours have a place each.
+/// A power of two with room for each hour of a day.
 const PLACES: usize = 64;
 
 /// A batch whose event times are instants.
 pub(super) struct Instants {
     /// The batch, with the earliest instant of each event.
     pub(super) rows: RecordBatch,
-    /// The latest instant of each event that may have been at several, with its row; in the order of the rows.
+    /// The latest instant of each event that has several possible instants, with its row; in the order of the rows.
     pub(super) spreads: Vec<(usize, i64)>,
 }
 
@@ -50,10 +50,10 @@ impl Instants {
     }
 }
 
-/// Remembers the zone's offset for the hours that its clock was asked of last.
+/// Remembers the zone's offset for the most recently converted hours.
 struct WallClock {
     calendar: Calendar,
-    /// The hour that the clock shows, and the microseconds east of UTC that hold all through it.
+    /// The hour that the clock shows, and the microseconds east of UTC that are valid throughout it.
     known: [Option<(i64, i64)>; PLACES],
 }
 
@@ -62,8 +62,8 @@ impl WallClock {
         Self { calendar: Calendar::new(zone, BucketUnit::Day), known: [None; PLACES] }
     }
 
-    /// The earliest and the latest instant at which the clock shows `wall`, in microseconds. What no calendar holds stays
-    /// as it is: it is a fault anyway.
+    /// Returns the earliest and the latest instant at which the clock shows `wall`, in microseconds. A time outside the
+    /// calendar is unchanged: it is a fault in any case.
     fn instants(&mut self, wall: i64) -> (i64, i64) {
         let hour = wall.div_euclid(MICROS_AN_HOUR);
         let place = hour.rem_euclid(PLACES as i64) as usize;

@@ -1,4 +1,4 @@
-//! Mail addresses by example, and what holds of any text.
+//! Mail addresses by example, and properties of any text.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The table against the crate that it was made of, and what it tells.
+//! Checks the table against the crate that it was generated from, and its contents.
 
 use super::*;
 use crate::tag::country::tests::generator;

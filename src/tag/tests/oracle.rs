@@ -212,12 +212,12 @@ fn canonical(policy: &Policy, name: &str, raw: &BTreeMap<String, Option<String>>
     })
 }
 
-/// In lower case; the one domain of the records that is not ASCII in the form that DNS has it in.
+/// Returns a text in lower case, with the only domain of the records that is not ASCII in its DNS form.
 fn in_dns(text: &str) -> String {
     text.to_lowercase().replace("ü.de", "xn--tda.de")
 }
 
-/// Numbers of these countries have no national prefix `0` behind the calling code.
+/// Returns a number without the national prefix `0` after the calling code of these countries.
 fn without_trunk(called: &str) -> String {
     let codes = ["31", "32", "33", "41", "43", "44", "49", "91"];
     let national = codes.iter().find_map(|code| Some((code, called.strip_prefix(code)?.strip_prefix('0')?)));

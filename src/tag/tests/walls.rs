@@ -1,4 +1,4 @@
-//! Event times that a clock on the wall shows: read by the product's zone, on the safe side where the clock was set.
+//! Event times that are wall-clock times: converted by the product's zone, on the safe side where the clock was set.
 
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampMicrosecondType;
@@ -16,13 +16,13 @@ use crate::tag::Tagged;
 const TOLERANCE: TimeDelta = TimeDelta::hours(1);
 const KEEP: i64 = 100;
 
-/// A policy of that zone whose events are told by the clocks of `clocks`.
+/// Returns a policy of that zone whose event times are wall-clock times of `clocks`.
 fn by(zone: Tz, unit: BucketUnit, clocks: Tz, boundary: Boundary) -> Policy {
     let records = Records { event_time_zone: Some(clocks), ..records() };
     policy(zone, unit, records, vec![rule("only", Keep::Hours(KEEP as u32), boundary)])
 }
 
-/// What a clock of the zone shows at an instant, as the messages hold it.
+/// Returns the wall-clock time of the zone at an instant, as messages hold it.
 fn shown(zone: Tz, at: DateTime<Utc>) -> Row {
     Row {
         sent_at: Some(at.with_timezone(&zone).naive_local().and_utc().timestamp_micros()),
@@ -50,7 +50,7 @@ fn wall_clock_events_are_stored_as_instants_in_their_bucket() {
     let tagged = tag(&policy, &[row("2026-11-29T02:00:00Z")], at("2026-11-29T07:00:05Z"), TOLERANCE);
     assert_eq!(tagged.groups[0].bucket, "2026-11-29".parse::<Bucket>().unwrap());
     assert_eq!(stored(&tagged), [at("2026-11-29T07:00:00Z")]);
-    // Clocks of another zone than the policy's: in Kolkata the day is over when it is half past six in the evening in UTC.
+    // Wall clocks of another zone than the policy's: in Kolkata the day ends at half past six in the evening in UTC.
     let policy = by(Tz::UTC, BucketUnit::Day, kolkata, Boundary::AtMost);
     let tagged = tag(&policy, &[row("2026-11-30T01:00:00Z")], at("2026-11-29T19:31:00Z"), TOLERANCE);
     assert_eq!(tagged.groups[0].bucket, "2026-11-29".parse::<Bucket>().unwrap());
@@ -60,10 +60,10 @@ fn wall_clock_events_are_stored_as_instants_in_their_bucket() {
 fn a_ceiling_takes_the_earlier_reading_and_a_minimum_the_later() {
     let amsterdam = Tz::Europe__Amsterdam;
     for (wall, earliest, latest, arrival) in [
-        // Shown twice; the arrival's own clock is a little behind.
+        // A time that is shown twice; the arrival's own clock is slightly behind.
         ("2026-10-25T02:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T00:55:00Z"),
         ("2026-10-25T02:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T02:00:00Z", "2026-10-25T02:10:00Z"),
-        // Never shown: a clock that was not set.
+        // A time that is never shown: the clock was not set.
         ("2026-03-29T02:30:00Z", "2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z", "2026-03-29T00:55:00Z"),
     ] {
         let due = |boundary| {
