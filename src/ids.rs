@@ -377,7 +377,7 @@ pub struct TopicPartition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicId(pub u128);
 
-/// The short form of a [`TopicId`] that a table keeps beside an offset: 63 bits, so that it fits the version of a `txn`.
+/// The short form of a [`TopicId`] that a table stores with an offset: 63 bits, so that it fits the version of a `txn`.
 ///
 /// Two topics have the same mark with a probability of 2^-61.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -397,7 +397,7 @@ impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         for place in 0..22_u32 {
-            // 128 bits are 21 digits of six bits and one of two, which is filled up with zeros.
+            // 128 bits are 21 digits of six bits and one of two, which is padded with zeros.
             let digit = if place < 21 { self.0 >> (122 - 6 * place) } else { self.0 << 4 };
             write!(f, "{}", char::from(DIGITS[(digit & 63) as usize]))?;
         }

@@ -27,7 +27,8 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
-/// The `outcome` of a notice: in force, in force before, waiting for a person, a dead letter; and of a batch that is read again.
+/// The `outcome` of a notice: in force, in force before, waiting for a person, a dead letter; and of a batch that is
+/// read again.
 pub const NOTICE_OUTCOMES: [&str; 5] = ["taken", "known", "parked", "refused", "failed"];
 
 /// The `action` of a sweep's work.
@@ -44,8 +45,8 @@ pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
 /// The `outcome` of a segment of a merge.
 pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
 
-/// The `product` of files that belong to no product: those of the control log, unfinished uploads to a bucket,
-/// and quarantined dead letters.
+/// The `product` of files that belong to no product: those of the control log, unfinished uploads to a bucket, and
+/// quarantined dead letters.
 pub const SHARED_FOLDERS: [&str; 3] = ["_controls", "_uploads", "_quarantine"];
 
 /// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
@@ -156,9 +157,9 @@ pub struct Metrics {
     pub unlink_overdue_files: IntGaugeVec,
     /// Seconds since the first of them should have been deleted, by the same.
     pub unlink_overdue_seconds: IntGaugeVec,
-    /// Failed deletions of files, and failed looks at a folder, by the same.
+    /// Failed deletions of files, and failed listings of a folder, by the same.
     pub unlink_failures: IntCounterVec,
-    /// 1 while the last look at a folder succeeded, by the same.
+    /// 1 while the last listing of a folder succeeded, by the same.
     pub unlink_known: IntGaugeVec,
     declared: Arc<[Declared]>,
 }
@@ -459,11 +460,11 @@ impl Metrics {
         }
     }
 
-    /// Forgets the lag of a partition, and nothing else of it.
+    /// Removes the lag of a partition, and no other series of it.
     pub fn forget_lag(&self, gone: &TopicPartition) {
         let partition = gone.partition.to_string();
         for gauges in [&self.lag_seconds, &self.lag_records] {
-            // An error means that there was no such series.
+            // An error means that the series did not exist.
             let _ = gauges.remove_label_values(&[gone.topic.as_str(), partition.as_str()]);
         }
     }

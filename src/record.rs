@@ -47,8 +47,8 @@ pub enum Fault {
     /// A message of a topic of notices is none.
     #[error("not a notice of the documented form")]
     BadNotice,
-    /// A notice that may not be taken: a contract that would end later without a reason, a withdrawal in the future, a date that
-    /// cannot be meant.
+    /// A notice that may not be applied: a contract that would end later without a reason, a withdrawal in the future,
+    /// an implausible date.
     #[error("a notice that may not be taken as it is")]
     RefusedNotice,
 }

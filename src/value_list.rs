@@ -1,7 +1,7 @@
 //! Lists of values as people and spreadsheets save them: one value per line, in any common encoding and quoting. Pure.
 //!
-//! A line that is read as a value can be searched for. Whatever would make a search for it prove nothing is an error with its
-//! line. No error quotes a value.
+//! A line that is accepted as a value can be searched for. A line whose search would prove nothing is an error with its
+//! line number. No error quotes a value.
 
 mod decode;
 mod spell;
@@ -28,7 +28,7 @@ impl fmt::Debug for ListedValue {
     }
 }
 
-/// A list as it was read.
+/// A parsed list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValueList {
     /// The distinct values, each with the first line that holds it.
@@ -37,18 +37,18 @@ pub struct ValueList {
     pub repeated: usize,
 }
 
-/// A list that was not understood. No search was made.
+/// A list that could not be parsed. No search was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// It has no value.
     #[error("there are no values: give one a line")]
     Empty,
-    /// The whole file is of another kind.
+    /// The file has another format.
     #[error("{what}; {fix}")]
     File {
-        /// What it is.
+        /// The actual format.
         what: &'static str,
-        /// What to do.
+        /// The fix.
         fix: &'static str,
     },
     /// A line is not one value.
@@ -56,9 +56,9 @@ pub enum ListError {
     Line {
         /// The line, counted from 1.
         line: u32,
-        /// What is wrong with it.
+        /// The problem of the line.
         what: &'static str,
-        /// What to do.
+        /// The fix.
         fix: &'static str,
     },
 }
@@ -82,7 +82,7 @@ const CONTROL: &str = "holds a control character or NUL";
 const DAMAGED: &str = "holds the mark of a character that was lost in a conversion (U+FFFD)";
 const EXPORT: &str = "save the list as UTF-8 text";
 
-/// Reads a list, one value a line. Blank lines are left out.
+/// Reads a list, one value a line. Blank lines are skipped.
 pub fn parse(file: &[u8]) -> Result<ValueList, ListError> {
     let mut list = ValueList::default();
     let mut seen = HashSet::new();
@@ -113,7 +113,7 @@ pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
     found.ok_or(ListError::Empty)
 }
 
-/// The value of a line without what is around it, and true if it was quoted. `None` for a blank line.
+/// Returns the value of a line without its surroundings, and true if it was quoted. `None` for a blank line.
 fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
     let text = trim(text);
     if text.chars().any(|c| c.is_control() && c != '\t') {
@@ -122,7 +122,7 @@ fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
     if text.contains('\u{fffd}') {
         return Err(ListError::line(line, DAMAGED, EXPORT));
     }
-    // What a last column without content leaves, and a bullet of a text document.
+    // The separators of empty last columns, and a bullet of a text document.
     let text = trim(text.trim_end_matches([',', ';', '\t']).trim_start_matches(['•', '‣', '▪']));
     let (text, quoted) = unquoted(line, text)?;
     if is_shortened(&text) {
@@ -131,7 +131,7 @@ fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
     Ok((!text.is_empty()).then_some((text, quoted)))
 }
 
-/// The value within quotes of any kind, and true if it was within the double quotes of CSV.
+/// Returns the value within quotes of any kind, and true if they were the double quotes of CSV.
 fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
     const PAIRS: [(char, char); 9] = [
         ('\'', '\''),
@@ -144,7 +144,7 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
         ('\u{2039}', '\u{203a}'),
         ('<', '>'),
     ];
-    // A spreadsheet's formula that keeps a number a text: ="+31612345678".
+    // A spreadsheet's formula that keeps a number as text: ="+31612345678".
     let formula = text.strip_prefix('=').filter(|rest| rest.starts_with('"')).unwrap_or(text);
     if let Some(inside) = formula.strip_prefix('"') {
         return Ok((trim(&csv(line, inside)?).to_owned(), true));
@@ -155,7 +155,7 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
             return Ok((trim(within).to_owned(), false));
         }
     }
-    // An address behind a name, and as a link.
+    // An address after a name, and as a link.
     if let Some((_, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once(" <"))
         && address.contains('@')
     {
@@ -166,11 +166,11 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
     {
         return Ok((trim(address).to_owned(), false));
     }
-    // A spreadsheet's mark of a text.
+    // A spreadsheet's mark of text.
     Ok((trim(text.strip_prefix('\'').unwrap_or(text)).to_owned(), false))
 }
 
-/// A quoted cell of CSV behind its first quote: a doubled quote is one.
+/// Parses a quoted cell of CSV after its first quote: a doubled quote is one quote.
 fn csv(line: u32, inside: &str) -> Result<String, ListError> {
     let mut value = String::new();
     let mut chars = inside.chars().peekable();
@@ -195,14 +195,14 @@ fn csv(line: u32, inside: &str) -> Result<String, ListError> {
 /// Refuses a line that looks like several columns or values.
 fn one_column(line: u32, text: &str) -> Result<(), ListError> {
     let lower = text.to_ascii_lowercase();
-    // Their parameters follow a semicolon.
+    // Parameters of a URI follow a semicolon.
     let is_uri =
         ["tel:", "sip:", "sips:"].iter().any(|scheme| lower.starts_with(scheme)) && !text.contains(['\t', '|']);
     if text.contains([',', ';', '|', '\t']) && !is_uri {
         return Err(ListError::line(line, COLUMNS, ONE_COLUMN));
     }
     let (named, others): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| names_someone(word));
-    // A text may well end with a number; one with a plus or an address is a person's.
+    // A text may end with a number, but a number with a plus or an address identifies a person.
     let telling = named.iter().any(|word| word.contains('@') || word.starts_with('+'));
     if named.len() > 1 || (telling && others.iter().any(|word| word.contains(char::is_alphabetic))) {
         return Err(ListError::line(line, SEVERAL, APART));
@@ -210,14 +210,14 @@ fn one_column(line: u32, text: &str) -> Result<(), ListError> {
     Ok(())
 }
 
-/// True for a word that is a mail address or a number of seven digits or more.
+/// Returns true for a word that is a mail address or a number of seven digits or more.
 fn names_someone(word: &str) -> bool {
     let digits = word.chars().filter(char::is_ascii_digit).count();
     let of_number = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/');
     word.contains('@') || (digits >= 7 && word.chars().all(of_number))
 }
 
-/// True for `3.16123E+10`, with a point or a comma.
+/// Returns true for `3.16123E+10`, with a point or a comma.
 fn is_shortened(text: &str) -> bool {
     let Some((digits, exponent)) = text.split_once("E+").or_else(|| text.split_once("e+")) else { return false };
     let digits = digits.trim_start_matches(['+', '-']);
@@ -225,7 +225,7 @@ fn is_shortened(text: &str) -> bool {
     all(exponent) && digits.split([',', '.']).count() <= 2 && digits.split([',', '.']).all(all)
 }
 
-/// Without the spaces and invisible marks at both ends.
+/// Returns the text without the spaces and invisible marks at both ends.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || spell::is_invisible(c))
 }

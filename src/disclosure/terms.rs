@@ -42,7 +42,7 @@ impl Terms {
             texts.push(AnyOf { columns, value, subject });
         };
         if let Some(subject) = &inquiry.subject {
-            // All of the columns are of one kind, and so of one form.
+            // All of the columns have one kind, and therefore one form.
             let of = records.subjects.iter().find(|of| subjects.contains(&of.column.as_str()));
             let value = of.map(|of| SubjectValue::new(records, of, subject.canonical()));
             must(&subjects, subject.canonical(), value);

@@ -72,7 +72,7 @@ impl Calendar {
         self.unit
     }
 
-    /// True if deadlines can be counted from `at`: it is in the years 2 to 9998.
+    /// Returns true if deadlines can be counted from `at`: it is in the years 2 to 9998.
     #[must_use]
     pub fn is_countable(at: DateTime<Utc>) -> bool {
         (2..9999).contains(&at.year())
@@ -165,8 +165,8 @@ impl Calendar {
         at.naive_utc().checked_add_offset(self.offset(at)).unwrap_or(at.naive_utc())
     }
 
-    /// The earliest and the latest instant that anyone can mean by `local` on a clock of the zone. They differ where the
-    /// clock goes back over it, and where it jumps over it.
+    /// Returns the earliest and the latest possible instant of the wall-clock time `local` in the zone. They differ if
+    /// the clock goes back over it, and if it jumps over it.
     #[must_use]
     pub fn instants_of(&self, local: NaiveDateTime) -> (DateTime<Utc>, DateTime<Utc>) {
         let readings = self.readings(local);

@@ -83,7 +83,7 @@ pub struct Explained {
     pub trigger: String,
     /// The deadline of a record of today (RFC 3339, in UTC); `None` while it is open.
     pub due: Option<String>,
-    /// What a clock of the policy's zone shows then.
+    /// The wall-clock time of that deadline in the policy's zone.
     pub due_local: Option<String>,
     /// How long after the deadline it may still be seen.
     pub grace: String,

@@ -49,13 +49,13 @@ pub struct Product {
 pub struct Records {
     /// The topics it is read from; no two products share one.
     pub topics: Vec<Topic>,
-    /// The product's own (reader's) schema. It knows the names of the records that are the product's.
+    /// The product's own (reader's) schema. It contains the names of the records that are the product's.
     pub schema: Arc<Schema>,
-    /// What becomes of records of other names.
+    /// The treatment of records of other names.
     pub others: OtherRecords,
     /// The timestamp column that says when the event was.
     pub event_time: String,
-    /// The zone of the clocks that the event time shows, where it is a wall-clock time: the tagger makes instants of it.
+    /// The zone of the event time if it is a wall-clock time: the tagger converts it to instants.
     pub event_time_zone: Option<Tz>,
     /// The text column that says whose customer the subject is.
     pub tenant: Option<String>,
@@ -63,7 +63,7 @@ pub struct Records {
     pub jurisdiction: Jurisdiction,
     /// The columns that name a person, and how.
     pub subjects: Vec<Subject>,
-    /// The country whose national numbers its columns of numbers hold; `None`: such numbers stay as they are.
+    /// The country of the national numbers in its phone columns; `None`: such numbers are unchanged.
     pub default_country: Option<Country>,
     /// What each column is. A column of the schema that is not here is never stored.
     pub fields: BTreeMap<String, Class>,
@@ -73,13 +73,13 @@ pub struct Records {
     pub end: End,
 }
 
-/// What becomes of records of a product's topics whose names are not the product's.
+/// The treatment of records of a product's topics whose names are not the product's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OtherRecords {
-    /// They go to the dead letters, as `incompatible_schema`.
+    /// They are sent to the dead letters, as `incompatible_schema`.
     #[default]
     DeadLetter,
-    /// They are counted and passed over.
+    /// They are counted and skipped.
     Skip,
 }
 
@@ -134,11 +134,13 @@ pub struct Subject {
 /// What kind of identifier a subject column holds, which says its canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectKind {
-    /// A telephone number: E.164 without the plus. What is not a number (a short code, a sender's name) stays, trimmed.
+    /// A telephone number: E.164 without the plus. Text that is not a number (a short code, a sender's name) is trimmed
+    /// and otherwise unchanged.
     Phone,
     /// A mail address: the address alone, in lower case, its domain in ASCII.
     Email,
-    /// A channel's id: `platform:id`, the platform in lower case. Where the platform's ids are telephone numbers, E.164.
+    /// A channel's id: `platform:id`, the platform in lower case. If the platform's ids are telephone numbers, the id
+    /// is E.164.
     Channel(Platform),
 }
 

@@ -88,7 +88,7 @@ impl Profile {
         Self::build(self.terms.iter().map(|term| Term { known: known(term), ..term.clone() }).collect(), self.late)
     }
 
-    /// The same as [`Profile::with_triggered`], and the deadlines that differ by it.
+    /// Returns the result of [`Profile::with_triggered`], and the deadlines that it changes.
     #[must_use]
     pub fn moved_by(
         &self,

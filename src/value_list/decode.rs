@@ -52,12 +52,12 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, ListError> {
     }
 }
 
-/// The number of the line that follows `text` without a line end between.
+/// Returns the number of the line at the end of `text`, which no line end follows.
 fn line_after(text: &str) -> u32 {
     lines(text).last().map_or(1, |(line, _)| line)
 }
 
-/// Every line with its number from 1, by every line end of Unicode; CR LF is one.
+/// Returns every line with its number from 1, split at every line end of Unicode; CR LF is one.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (u32, &str)> {
     let ends = |c: char| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut rest = Some(text);

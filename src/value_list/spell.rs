@@ -1,8 +1,9 @@
-//! The spellings in which one value may be stored, beside the one that a list gives: Unicode's forms, case, dashes, spaces.
+//! The spellings in which one value may be stored besides the one in a list: Unicode's forms, case, dashes, spaces.
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
-/// True for characters that are not seen: zero-width marks, marks of direction, soft hyphens, byte-order marks.
+/// Returns true for characters that are invisible: zero-width marks, marks of direction, soft hyphens, byte-order
+/// marks.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -11,14 +12,15 @@ pub(super) fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A value without invisible marks, with plain spaces.
+/// Returns a value without invisible marks, with plain spaces.
 pub(super) fn plain(text: &str) -> String {
     let seen = text.chars().filter(|c| !is_invisible(*c));
     seen.map(|c| if c.is_whitespace() { ' ' } else { c }).collect()
 }
 
-/// A value as it is given and in the spellings that a reader takes for the same, each once: without invisible marks, with plain
-/// spaces and hyphens, in each of Unicode's normal forms, in lower and upper case, and without the `.0` of a spreadsheet.
+/// Returns a value as it is given and in the spellings that a reader considers equal, each once: without invisible
+/// marks, with plain spaces and hyphens, in each of Unicode's normal forms, in lower and upper case, and without the
+/// `.0` of a spreadsheet.
 #[must_use]
 pub fn spellings(text: &str) -> Vec<String> {
     let mut all = vec![text.to_owned()];

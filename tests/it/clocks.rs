@@ -1,4 +1,5 @@
-//! A wrong clock deletes nothing: at a first look, after a restart, ahead or behind, until it is right or a person confirms it.
+//! A wrong clock deletes nothing: at the start, after a restart, ahead or behind, until it is right or a person
+//! confirms it.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use crate::support::scene::Scene;
 use crate::support::shifted::ShiftedClock;
 use crate::support::{eventually, kafka, registry};
 
-/// Records that are due in hours, stored by an instance whose clock was right.
+/// Creates records that are due in hours, stored by an instance whose clock was right.
 fn filled(seed: &str) -> Scene<'static> {
     let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 1);
     scene.sections = "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\nsweep:\n  every: 500ms\n".to_owned();
@@ -22,7 +23,7 @@ fn filled(seed: &str) -> Scene<'static> {
     scene
 }
 
-/// The files of rows.
+/// Returns the files of rows.
 fn files(scene: &Scene<'_>) -> BTreeSet<PathBuf> {
     let all = walkdir::WalkDir::new(scene.root.join("tables")).into_iter().map(|entry| entry.unwrap().into_path());
     all.filter(|path| path.extension().is_some_and(|extension| extension == "parquet")).collect()
@@ -33,7 +34,7 @@ fn start(scene: &Scene<'_>, clock: &ShiftedClock, name: &str) -> Ebbtide {
     scene.start(name, &environment.each_ref().map(|(name, value)| (*name, value.as_str())))
 }
 
-/// The reason that `/readyz` gives for a part.
+/// Returns the reason that `/readyz` gives for a part.
 fn trouble(instance: &Ebbtide, part: &str) -> Option<String> {
     let (status, body) = instance.ask("/readyz")?;
     let body: Value = serde_json::from_str(&body).ok()?;
@@ -74,10 +75,10 @@ fn command_by_a_clock_that_is_far_off_deletes_nothing_until_it_is_confirmed() {
     assert_eq!(clock.ebbtide(&scene, "clock show").code, 0);
     let said = clock.ebbtide(&scene, "sweep");
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    // What the sweep replaced is past a readers' grace of nothing only in the next one.
+    // The files that the sweep replaced are past a readers' grace of zero only in the next sweep.
     assert_eq!(clock.ebbtide(&scene, "sweep").code, 0);
     assert_ne!(files(&scene), before);
-    // It was said of that clock alone.
+    // The confirmation was for that clock alone.
     for days in [0, 200] {
         clock.set(days);
         assert_eq!(clock.ebbtide(&scene, "sweep").code, 4, "{days}");
@@ -96,7 +97,7 @@ fn instance_that_starts_by_a_wrong_clock_reads_and_deletes_nothing() {
         let reason = distrusts(&mut instance);
         let side = if days > 0 { "days after the last trusted time" } else { "days before the newest commit" };
         assert!(reason.contains(side), "{reason}");
-        // Long enough for some rounds of the sweep.
+        // Long enough for several rounds of the sweep.
         std::thread::sleep(Duration::from_secs(4));
         assert_eq!(files(&scene), before, "{days}");
         assert_eq!(
@@ -130,7 +131,7 @@ fn jump_of_a_running_instance_stays_distrusted_after_a_restart() {
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(files(&scene), before);
 
-    // The clock was right: a person says so, and the running instance goes on.
+    // The clock was right: a person confirms it, and the running instance continues.
     assert_eq!(clock.ebbtide(&scene, "clock confirm").code, 0);
     instance.ready();
     eventually("what is due is deleted", Duration::from_secs(60), || {

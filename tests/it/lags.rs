@@ -1,4 +1,5 @@
-//! Lag and buffers are true at every look while a lane waits: for the registry, for the dead-letter topic, for the store.
+//! Lag and buffers are correct at all times while a lane waits: for the registry, for the dead-letter topic, for the
+//! store.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::support::{eventually, kafka, registry};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Lag in seconds at two looks some time apart grows with the clock, and something is buffered.
+/// Asserts that the lag in seconds grows with the clock between two readings, and that records are buffered.
 fn grows(ebbtide: &mut Ebbtide) {
     eventually("the gauge shows that records wait", Duration::from_secs(30), || {
         assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());

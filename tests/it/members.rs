@@ -54,7 +54,7 @@ fn members_join_leave_die_and_freeze_with_the_consumer_protocol_of_kafka_4() {
 fn an_instance_restarts_where_its_tables_end_with_the_consumer_protocol() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 3);
     scene.property("group.protocol", "consumer");
-    // A static member: its partitions wait for it.
+    // A static member: its partitions stay assigned to it while it is away.
     scene.property("group.instance.id", "pod-1");
     scene.set("lanes", "2");
     let mut acked = Vec::new();
@@ -75,7 +75,7 @@ fn a_refused_partition_holds_up_no_other_with_the_consumer_protocol() {
     let mut instance = scene.start("before", &[]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     instance.stop();
-    // The table of the first topic is ahead of a topic that was created again.
+    // The table of the first topic is ahead of a topic that was recreated.
     scene.kafka.delete(&scene.topics[..1]);
     scene.kafka.create(&scene.topics[..1], 1, &[]);
     scene.produce(40, 0, "after").finish(Duration::from_secs(60));

@@ -1,5 +1,5 @@
-//! Offsets that are not records: markers, aborted and open transactions, compaction, retention. None is taken for a record,
-//! none for a loss, and lag is 0 once everything that may be read is committed.
+//! Offsets without records: markers, aborted and open transactions, compaction, retention. They are treated neither as
+//! records nor as losses, and lag is 0 once everything readable is committed.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn scene(partitions: u32) -> Scene<'static> {
     Scene::new(kafka::shared(), registry::shared().base(), &["sms"], partitions)
 }
 
-/// Nothing waits, nothing is refused, and no lane left the group for a gap.
+/// Asserts that no record waits, no partition is refused, and no lane left the group because of a gap.
 fn is_idle(ebbtide: &mut Ebbtide) {
     eventually("lag returns to 0", Duration::from_secs(20), || {
         assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
@@ -32,7 +32,7 @@ fn markers_are_passed_and_their_removal_by_retention_is_no_loss() {
     let scene = scene(2);
     let mut acked = vec![scene.produce_in("commit", 60, "one").finish(PATIENCE)];
     let mut ebbtide = scene.start("first", &[]);
-    // The ends are behind the markers: so is what the table has.
+    // The ends are after the markers, and so are the table's offsets.
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
     is_idle(&mut ebbtide);
     acked.push(scene.produce_in("commit", 60, "two").finish(PATIENCE));
@@ -83,7 +83,7 @@ fn an_open_transaction_is_no_lag_and_what_was_aborted_before_it_is_passed() {
         let written = std::fs::read_to_string(&open.acked).ok()?;
         (written.lines().count() == 50).then_some(())
     });
-    // Behind the first record of the open transaction nothing may be read, whoever wrote it.
+    // No record after the first one of the open transaction may be read, whoever wrote it.
     scene.produce_in("abort", 20, "aborted").finish(PATIENCE);
     acked.push(scene.produce_in("commit", 20, "committed").finish(PATIENCE));
     let mut ebbtide = scene.start("ebbtide", &[]);
@@ -120,7 +120,7 @@ fn partitions_that_retention_emptied_before_the_first_start_have_no_lag() {
 #[test]
 fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record() {
     let mut scene = scene(4);
-    // Two lanes would share the partitions between them, and an eager rebalance would take all of them away.
+    // Two lanes would share the partitions, and an eager rebalance would revoke all of them.
     scene.set("lanes", "1");
     scene.property("partition.assignment.strategy", "cooperative-sticky");
     let mut acked = vec![scene.produce_in("commit", 80, "one").finish(PATIENCE)];
@@ -132,7 +132,8 @@ fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record(
     let mut first = scene.start("first", &[]);
     first.ready();
     sleep(Duration::from_secs(4));
-    // Gathered and not committed when the second takes partitions away: the first goes back to the table's offsets.
+    // Gathered and not committed when the second instance takes partitions away: the first returns to the table's
+    // offsets.
     scene.produce_in("abort", 80, "aborted again").finish(PATIENCE);
     acked.push(scene.produce_in("commit", 80, "two").finish(PATIENCE));
     sleep(Duration::from_secs(2));
@@ -165,7 +166,8 @@ fn a_restart_in_the_middle_of_what_compaction_removed_continues() {
     ebbtide.stop();
     let stopped_at = scene.committed(&scene.topics[0], 0);
     assert_eq!(scene.stored("sms"), 100);
-    // All but the newest of each key go, among them every record at and after the table's offset up to the last ones.
+    // All but the newest record of each key are removed, among them every record at and after the table's offset up to
+    // the last ones.
     scene.produce_keyed(5, 100, "two").finish(PATIENCE);
     sleep(Duration::from_secs(2));
     scene.produce_keyed(5, 1, "rolls the segment").finish(PATIENCE);

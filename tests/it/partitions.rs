@@ -1,5 +1,5 @@
-//! Partitions that must not be read: records that retention deleted too early, topics that were created again. They are
-//! refused alone and by name, an operator decides, and the decision is in the books.
+//! Partitions that must not be read: records that retention deleted too early, topics that were recreated. Only these
+//! are refused, by name; an operator decides, and the decision is in the evidence.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ fn audited(scene: &Scene<'_>) -> serde_json::Value {
     serde_json::from_str(&said).unwrap()
 }
 
-/// A topic of 120 records is read to its end, deleted and created again with `records`, while the instance runs or not.
+/// Reads a topic of 120 records to its end; then the topic is deleted and recreated with `records`, while the instance
+/// runs or not.
 fn recreated(records: usize, live: bool) {
     let scene = scene(1);
     let topic = scene.topics[0].clone();
@@ -148,7 +149,7 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
 fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_on() {
     let door = Proxy::to(registry::shared().port());
     let mut scene = Scene::new(kafka::shared(), door.base(), &["sms"], 2);
-    // So that not everything fits into what the client has fetched already.
+    // Small enough that some records are not in the client's queue yet.
     scene.property("fetch.message.max.bytes", "2000");
     scene.property("queued.max.messages.kbytes", "4");
     scene.property("queued.min.messages", "10");

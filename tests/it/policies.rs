@@ -67,7 +67,8 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     println!("{}", scene.check(&[before, after], WITH_SPARK));
 }
 
-/// The policy with other texts under its version: a column in another category, a rule that keeps less long, a comment.
+/// Returns other texts of the policy under its version: a column in another category, a rule with a shorter retention,
+/// a comment.
 fn edits(text: &str) -> [(&'static str, String, &'static str); 3] {
     let moved = text.replacen("      recipient: phone_number\n", "      recipient: traffic_data\n", 1);
     let shorter = text.replacen("keep: 6 months", "keep: 5 months", 1);

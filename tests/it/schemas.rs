@@ -1,4 +1,4 @@
-//! Schemas as real producers and registries have them: odd ones, several in one topic, and ones that are known late.
+//! Schemas of real producers and registries: unusual ones, several in one topic, and ones that are registered late.
 
 use std::fs;
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ fn records_line(records: &str) -> String {
     if records.is_empty() { String::new() } else { format!("    {records}\n") }
 }
 
-/// The product's schema, with more keys and fields.
+/// Returns the product's schema, with more keys and fields.
 fn sms(more: &Value, fields: &[Value]) -> Value {
     let mut schema = json!({"type": "record", "name": "Sms", "namespace": "example.it", "fields": [
         {"name": "id", "type": "string"},
@@ -63,7 +63,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// A topic of `partitions` for the product, whose policy says `records`.
+    /// Creates a topic of `partitions` for the product, whose policy has `records`.
     fn new(records: &str, partitions: u32) -> Self {
         let (scratch, prefix) = (Scratch::new(), next_prefix());
         let topic = format!("{prefix}.sms");
@@ -75,7 +75,8 @@ impl Stage {
         Self { scene: Scene::with_policy(kafka::shared(), front.base(), scratch, places, counted), front }
     }
 
-    /// Produces what a plan says; the file of what was acknowledged, and where each message of the plan is.
+    /// Produces the messages of a plan. Returns the file of acknowledged messages, and the place of each message of the
+    /// plan.
     fn produce(&self, plan: &[Value], name: &str) -> (PathBuf, Vec<Value>) {
         let file = |kind: &str| self.scene.scratch.join(format!("{name}-{kind}"));
         let (planned, acked, sent) = (file("plan.json"), file("acked.jsonl"), file("sent.jsonl"));
@@ -96,7 +97,8 @@ impl Stage {
         (acked, sent.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
-    /// Asserts that each message of the plan that is to be a dead letter is one, under its code and with its reason, and no other is.
+    /// Asserts that each message of the plan that should be a dead letter is one, under its code and with its reason,
+    /// and that no other message is.
     fn assert_letters(&self, plan: &[Value], sent: &[Value]) {
         let (letters, _) = self.scene.dead_letters();
         let mut found: Vec<(i64, i64, String, String)> = letters
@@ -128,7 +130,7 @@ impl Stage {
     }
 }
 
-/// A message under a schema that the front has of its own.
+/// Returns a message under a schema that only the front has.
 fn own(answers: &mut Answers, schema: Value, tail: &str) -> Value {
     let id = 900_000 + u32::try_from(answers.own.len()).unwrap();
     answers.own.insert(id, schema.to_string());
@@ -163,7 +165,7 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
     broken["expect"] = json!("incompatible_schema");
     broken["reason"] = json!("`Nowhere` is not defined");
     plan.extend([broken.clone(), broken]);
-    // The product reads a text, whatever the writer calls it.
+    // The product reads a text, whatever type the writer gives it.
     let mut uuid = sms(&json!({}), &[]);
     uuid["fields"][0]["type"] = json!({"type": "string", "logicalType": "uuid"});
     let mut message = own(&mut answers, uuid, "");
@@ -192,7 +194,7 @@ fn producers_schemas_are_read_where_their_bytes_can_be() {
     assert_eq!(log.matches("`Nowhere` is not defined").count(), 2, "one line for each of two schemas:\n{log}");
 }
 
-/// Three SMS, two receipts, a null and an SMS as one object, under schemas of their own and under a union.
+/// Returns three SMS, two receipts, a null and an SMS as one object, under schemas of their own and under a union.
 fn mixed(topic: &str, receipt: &str) -> Vec<Value> {
     let kind = |schema: &Value, name: &str| json!([{ "subject": format!("{topic}-{name}"), "schema": schema }]);
     let own = sms(&json!({}), &[]);
@@ -267,7 +269,7 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     let ready = || ebbtide.ask("/readyz").filter(|answer| answer.0 == 200);
     eventually("the instance is ready", Duration::from_secs(60), ready);
 
-    // Partition 0 waits for the late schema, 1 has what is known, 2 waits for a schema that never comes.
+    // Partition 0 waits for the late schema, 1 has known schemas, 2 waits for a schema that is never registered.
     late["partition"] = json!(0);
     let good = |partition: u32| {
         let mut message = known.clone();
@@ -293,7 +295,7 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     assert!(waited >= Duration::from_secs(11) && waited < Duration::from_secs(28), "{waited:?}");
     assert!(given_up >= Duration::from_secs(29) && given_up < Duration::from_secs(45), "{given_up:?}");
 
-    // It was given up: its next records wait no more, and those of others neither.
+    // The id was given up: its next records do not wait any more, and neither do other records.
     let began = Instant::now();
     let again = vec![json!({ "id": 999_999_999, "partition": 2, "expect": "unknown_schema" }), good(2)];
     let (more, sent_again) = stage.produce(&again, "again");

@@ -1,4 +1,4 @@
-//! Settings, properties and topics that an instance refuses at its start, with what to do about each.
+//! Settings, properties and topics that an instance refuses at its start, with the fix for each.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn run(scene: &Scene<'_>, words: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
 }
 
-/// `config check` and `run` both refuse, with every one of those parts.
+/// Asserts that `config check` and `run` both refuse, with every one of those parts.
 fn refused(scene: &Scene<'_>, parts: &[&str]) {
     for words in [&["config", "check"][..], &["run", "--config"]] {
         let (code, said) = run(scene, words);
@@ -59,7 +59,7 @@ fn a_source_topic_takes_no_dead_letters() {
     refused(&scene, &["kafka.dead_letter_topic", "a source of product voice", "policy.yaml:", "ebbtide.dead-letters"]);
 }
 
-/// Starts an instance that must end by itself; what it says.
+/// Starts an instance that must end by itself, and returns its output.
 fn ended(scene: &Scene<'_>, name: &str) -> String {
     let mut instance = scene.start(name, &[]);
     let status = instance.process.wait(Duration::from_secs(90));
@@ -120,7 +120,7 @@ fn a_topic_that_may_not_be_seen_is_told_from_one_whose_settings_may_not() {
     for part in [&unseen, &hidden] {
         assert!(said.contains(part.as_str()), "{part}: {said}");
     }
-    // The log names the third for another reason: how large its records may be.
+    // The log names the third for another reason: the size of its records.
     let refusal: String = said.lines().filter(|line| line.starts_with("error")).collect();
     assert!(!refusal.contains(&scene.topics[2]) && !said.contains("for ever"), "{said}");
 }

@@ -1,5 +1,5 @@
-//! Numbers in the spellings of telephony systems and spreadsheets, against real Kafka: one person is found and held in all of them,
-//! and what stays text is counted.
+//! Numbers in the spellings of telephony systems and spreadsheets, against real Kafka: one person is found and held in
+//! all of them, and values that remain text are counted.
 
 use std::fs;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const ONE: [&str; 12] = [
     "06-12345678",
 ];
 
-/// Other numbers, and what is not a number: a short code, a name, a truncated numeral, an extension.
+/// Other numbers, and values that are not numbers: a short code, a name, a truncated numeral, an extension.
 const OTHERS: [&str; 6] =
     ["+31687654321", "30500", "EbbBank", "3.16123E+10", "sip:1001@pbx.example.net", "+3212345678"];
 

@@ -1,4 +1,4 @@
-//! A file that cannot be deleted: everything else is deleted, and everything says that it is there.
+//! A file that cannot be deleted: everything else is deleted, and every report shows that it still exists.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::scene::Scene;
 use crate::support::swept::{ebbtide, living};
 use crate::support::{eventually, kafka, registry};
 
-/// Files of rows of a product.
+/// Returns the files of rows of a product.
 fn files(scene: &Scene<'_>, product: &str) -> Vec<PathBuf> {
     let table = walkdir::WalkDir::new(scene.root.join("tables").join(product));
     let all = table.into_iter().map(|entry| entry.unwrap().into_path());
@@ -22,7 +22,7 @@ fn attribute(sign: &str, file: &Path) -> bool {
     Command::new("chattr").arg(sign).arg(file).output().is_ok_and(|output| output.status.success())
 }
 
-/// Makes a file immutable until this is dropped.
+/// Keeps a file immutable until it is dropped.
 struct Immutable(PathBuf);
 
 impl Drop for Immutable {
@@ -66,7 +66,7 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
         before.iter().all(|file| *file == kept || !file.exists()).then_some(())
     });
 
-    // An instance that sweeps nothing counts it too, and so do the commands.
+    // An instance that does not sweep counts it too, and so do the commands.
     let mut other = scene.start("other", &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")]);
     eventually("another instance counts it", Duration::from_secs(60), || {
         assert!(other.process.ended().is_none(), "ebbtide ended:\n{}", other.process.tail());

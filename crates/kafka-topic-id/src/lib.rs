@@ -68,7 +68,7 @@ pub fn topic_ids<C: ClientContext>(
     unsafe {
         c::rd_kafka_DescribeTopics(client.native_ptr(), names.as_ptr(), options.as_ptr(), queue.as_ptr());
     }
-    // The request itself ends at `timeout`: the little more lets its own error arrive.
+    // The request itself ends at `timeout`: the extra time lets its own error arrive.
     let patience = milliseconds.saturating_add(500);
     // SAFETY: the queue is owned by a handle that is alive. No other thread polls it.
     let event = unsafe { c::rd_kafka_queue_poll(queue.as_ptr(), patience) };
@@ -131,7 +131,7 @@ fn options<C: ClientContext>(
     Ok(options)
 }
 
-/// Errors with the code of what librdkafka refused.
+/// Errors with the code of the argument that librdkafka refused.
 fn accepted(code: RDKafkaRespErr) -> Result<(), DescribeError> {
     match code {
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
@@ -139,10 +139,10 @@ fn accepted(code: RDKafkaRespErr) -> Result<(), DescribeError> {
     }
 }
 
-/// Returns a broker to ask where the controller that the cluster names is not one of its brokers. `None` if it is.
+/// Returns a broker to ask if the controller that the cluster names is not one of its brokers. `None` if it is.
 ///
-/// librdkafka sends the request to the controller and would wait for it. Its own mock cluster names broker 0, which it does
-/// not have; only that number is looked at, so that other clusters cost no further request.
+/// librdkafka sends the request to the controller and would wait for it. Its own mock cluster names broker 0, which it
+/// does not have; only that number is checked, so that other clusters need no further request.
 fn other_than_controller<C: ClientContext>(client: &Client<C>, topic: &str, timeout: Duration) -> Option<i32> {
     // SAFETY: `native_ptr` is the client's own handle, which is valid while `client` is borrowed (rule 1).
     let controller = unsafe { c::rd_kafka_controllerid(client.native_ptr(), milliseconds(timeout)) };

@@ -40,7 +40,7 @@ pub struct ProductDiff {
     /// How its records ended and how they will end, where that changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<(Option<String>, Option<String>)>,
-    /// The default country of national numbers before and after, where that changes.
+    /// The default country of national numbers before and after, if it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_country: Option<(Option<Country>, Option<Country>)>,
 }

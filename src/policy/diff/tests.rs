@@ -153,7 +153,7 @@ fn wall_clocks_of_stored_rows_keep_their_zone_and_never_become_instants() {
     assert_eq!(refused(&edited(&[], &[]).0, &kolkata), [""; 0]);
     let what = refused(&kolkata, &amsterdam);
     assert!(what.len() == 1 && what[0].contains("by the clocks of Asia/Kolkata"), "{what:?}");
-    // A field that is stored as it came.
+    // A field that is stored as received.
     let field = "{\"name\": \"status\", \"type\": \"string\"}";
     let of =
         |kind: &str| format!("{{\"name\": \"status\", \"type\": {{\"type\": \"long\", \"logicalType\": \"{kind}\"}}}}");

@@ -8,10 +8,11 @@ use crate::ids::Country;
 use crate::policy::model::Class;
 use crate::policy::text::LoadedPolicy;
 
-/// Lines that are listed at most.
+/// The maximum number of lines that are listed.
 const MOST: usize = 12;
 
-/// Returns what differs between two policies, one line each. Where they mean the same, the place where their texts differ.
+/// Returns the differences between two policies, one line each. If they have the same meaning, the place at which their
+/// texts differ.
 #[must_use]
 pub fn differences(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
     let changes = diff(&old.policy, &new.policy);
@@ -57,7 +58,7 @@ fn of_product(product: &ProductDiff) -> Vec<String> {
     lines
 }
 
-/// The schemas whose texts differ, each with the first line that does.
+/// Returns the schemas whose texts differ, each with the first different line.
 fn schemas(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
     let mut lines = Vec::new();
     for (path, before) in &old.text.schemas {
@@ -73,12 +74,12 @@ fn schemas(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
     lines
 }
 
-/// The number of the first line, counted from 1, in which two texts differ; `None` if they are equal.
+/// Returns the number of the first line, counted from 1, in which two texts differ; `None` if they are equal.
 fn first_line(old: &str, new: &str) -> Option<usize> {
     if old == new {
         return None;
     }
-    // With their ends, so that a text in the line ends of another system differs in its first line.
+    // Compared with their line ends, so that a text with the line ends of another system differs in its first line.
     let (mut old, mut new) = (old.split_inclusive('\n'), new.split_inclusive('\n'));
     (1..).find(|_| {
         let (old, new) = (old.next(), new.next());
@@ -128,7 +129,7 @@ impl fmt::Display for TermDiff {
     }
 }
 
-/// Returns the jurisdictions as the end of a sentence: ` in NL, BE`; nothing where none is named.
+/// Returns the jurisdictions as the end of a sentence: ` in NL, BE`; empty if no jurisdiction is named.
 #[must_use]
 pub fn countries(jurisdictions: &[Country]) -> String {
     match jurisdictions.len() {

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Text,
     /// An instant.
     Time,
-    /// An instant, or what a clock on the wall shows.
+    /// An instant, or a wall-clock time.
     Clock,
     /// A number.
     Number,
@@ -32,7 +32,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// True if `column` can serve; `converted` says that its wall-clock times become instants.
+    /// Returns true if `column` has this role; `converted` states that its wall-clock times become instants.
     fn fits(self, column: &Column, converted: bool) -> bool {
         let data_type = &column.data_type;
         match self {
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// What `column` is instead, and how to fix it.
+    /// Returns the actual type of `column`, and the fix.
     fn words(self, column: &Column) -> (&'static str, &'static str) {
         const INSTANT: &str = "name a column of the Avro type timestamp-millis or timestamp-micros";
         match self {
@@ -71,7 +71,7 @@ pub(super) struct Columns {
     pub(super) fields: BTreeMap<String, Class>,
     /// Every column that the policy names, whether or not its class could be read.
     named: BTreeSet<String>,
-    /// The column whose wall-clock times become instants before anything reads them.
+    /// The column whose wall-clock times become instants before they are used.
     pub(super) converted: Option<String>,
 }
 

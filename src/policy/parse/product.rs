@@ -121,7 +121,7 @@ fn records(
     let (mut columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
     draft.personal = personal;
     let (event_time, event_time_zone) = event_time(node, path, &columns, reading);
-    // The tagger makes instants of its wall-clock times, so it serves as an instant from here on.
+    // The tagger converts its wall-clock times to instants, so it counts as an instant from here on.
     columns.converted = event_time.clone().filter(|_| event_time_zone.is_some());
     let tenant = reading
         .maybe(node, "tenant")
@@ -164,7 +164,8 @@ fn records(
     })
 }
 
-/// The country whose national numbers the phone columns hold, if one is given; `None` where what is given is not a country.
+/// Reads the country of the national numbers in the phone columns, if one is given; `None` if the value is not a
+/// country.
 fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Option<Country>> {
     let Some(node) = reading.maybe(node, "default_country") else { return Some(None) };
     let path = join(path, "default_country");
@@ -172,7 +173,7 @@ fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option
     country(code, (node.at, &path), reading).map(Some)
 }
 
-/// Reads the event time's column, and the zone that its wall-clock times are in where it has such.
+/// Reads the event time's column, and the zone of its wall-clock times if it has such.
 fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> (Option<String>, Option<Tz>) {
     let zone_node = reading.maybe(node, "event_time_zone");
     let zone_path = join(path, "event_time_zone");

@@ -1,4 +1,4 @@
-//! Which records of its topics are a product's, by their names, and what becomes of the others.
+//! The names of the records that are a product's, and the treatment of the other records of its topics.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ const FORM: &str = "{ names: [com.example.Sms], others: skip }";
 /// The longest name of a record, in bytes.
 const MOST_NAME: usize = 512;
 
-/// What `records` says of a product that has some.
+/// The content of `records` of a product.
 #[derive(Default)]
 pub(super) struct OwnRecords {
-    /// The listed names; `None` where the schema's own name and aliases count.
+    /// The listed names; `None` if the schema's own name and aliases count.
     names: Option<Vec<String>>,
-    /// What becomes of the others.
+    /// The treatment of the other records.
     pub(super) others: OtherRecords,
 }
 
@@ -54,7 +54,7 @@ fn names(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
 }
 
 impl OwnRecords {
-    /// The schema, read from the records that are listed. Warns where its own record is not.
+    /// Returns the schema restricted to the listed records. Warns if its own record is not listed.
     pub(super) fn of(&self, schema: Arc<Schema>, node: &Node, path: &str, reading: &mut Reading<'_>) -> Arc<Schema> {
         let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) else { return schema };
         let schema = Arc::unwrap_or_clone(schema).with_record_names(names);

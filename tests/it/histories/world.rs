@@ -94,7 +94,8 @@ pub struct World {
 }
 
 impl World {
-    /// An empty root with the policy active, as the first start of an instance leaves it; what is wrong with the policy otherwise.
+    /// Opens an empty root with the policy active, as the first start of an instance leaves it. Errors with the
+    /// problems of the policy.
     pub async fn open(folder: &Path, policy: &Path, now: DateTime<Utc>, ahead: &[i64]) -> Result<World, String> {
         let checked = read(policy)?;
         let policy = Arc::new(checked.policy.clone().unwrap());

@@ -34,7 +34,8 @@ impl Kafka {
         Self::start_in(Scratch::new())
     }
 
-    /// Starts a broker of one test's own that asks access control lists, and lets everyone do what none of them speaks of.
+    /// Starts a separate broker for one test that checks access control lists, and allows every operation that no list
+    /// mentions.
     pub fn start_with_lists() -> Self {
         Self::start_as(
             Scratch::new(),

@@ -27,7 +27,7 @@ pub struct Order<'a> {
     pub ahead: Option<&'a Path>,
     /// `commit`, `abort`, or `open`: one transaction around all records, which the last commits when it is stopped.
     pub transaction: Option<&'a str>,
-    /// How many keys the records have; 0 for records without one.
+    /// The number of keys of the records; 0 for records without one.
     pub keys: usize,
     pub seed: &'a str,
 }

@@ -1,6 +1,7 @@
-//! A registry in front of the real one: it knows some schemas of its own, and learns of others late.
+//! A registry in front of the real one: it has some schemas of its own, and receives others late.
 //!
-//! Stands for registries that take what the real one refuses, and for servers of one registry that lag behind one another.
+//! It simulates registries that accept what the real one refuses, and servers of one registry that lag behind one
+//! another.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -8,12 +9,12 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// What the front answers by itself.
+/// The answers that the front gives by itself.
 #[derive(Default)]
 pub struct Answers {
     /// Schemas of its own, by id.
     pub own: HashMap<u32, String>,
-    /// Ids that it does not know until so long after they were first asked for.
+    /// Ids that are unknown until that time after their first request.
     pub late: HashMap<u32, Duration>,
 }
 
@@ -27,7 +28,7 @@ pub struct RegistryFront {
 struct Asked(Mutex<HashMap<u32, Instant>>);
 
 impl RegistryFront {
-    /// A front of the registry at `port` of 127.0.0.1.
+    /// Starts a front of the registry at `port` of 127.0.0.1.
     pub fn of(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own_port = listener.local_addr().unwrap().port();
@@ -36,7 +37,7 @@ impl RegistryFront {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (answers, asked) = (Arc::clone(&kept), Arc::clone(&asked));
-                // A client that goes away in the middle is none of the test's business.
+                // A client that disconnects in the middle does not concern the test.
                 std::thread::spawn(move || drop(serve(client, port, &answers, &asked)));
             }
         });
@@ -47,7 +48,7 @@ impl RegistryFront {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sets what it answers by itself.
+    /// Sets the answers that it gives by itself.
     pub fn set(&self, answers: Answers) {
         *self.answers.lock().unwrap() = answers;
     }
@@ -68,7 +69,7 @@ fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Ask
         );
     }
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
-    // One request a connection: each is looked at.
+    // One request a connection, so that each is inspected.
     let closing = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     server.write_all(closing.as_bytes())?;
     let mut answer = Vec::new();

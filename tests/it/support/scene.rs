@@ -36,9 +36,9 @@ pub struct Scene<'a> {
     /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
     pub retention_check: &'static str,
     pub log_level: &'static str,
-    /// How long records wait for a schema that the registry does not know.
+    /// The longest time that records wait for a schema that the registry does not know.
     pub schema_wait: &'static str,
-    /// After every so many records of a producer one without a value; 0 for none.
+    /// The number of records of a producer after which one without a value follows; 0 for none.
     pub tombstones: usize,
     /// More sections of the configuration.
     pub sections: String,
@@ -137,7 +137,7 @@ impl<'a> Scene<'a> {
         let mut properties: String =
             self.properties.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
         if !self.properties.contains(&("group.protocol", "consumer".to_owned())) {
-            // The brokers decide these in the other protocol.
+            // In the other protocol, the brokers decide these.
             properties += &format!("    session.timeout.ms: {}\n    heartbeat.interval.ms: 500\n", self.session);
         }
         let text = format!(
@@ -204,7 +204,7 @@ impl<'a> Scene<'a> {
         Producer::start(&Order { keys, ..self.order(count, seed) }, self.scratch.path())
     }
 
-    /// Records of the last hours, as fast as it goes, none of them without a value.
+    /// Returns an order for records of the last hours, produced as fast as possible, all with a value.
     fn order<'o>(&'o self, count: usize, seed: &'o str) -> Order<'o> {
         Order {
             bootstrap: self.kafka.bootstrap(),
@@ -298,7 +298,7 @@ impl<'a> Scene<'a> {
         counts
     }
 
-    /// Runs a command of the program on this scene's configuration: its exit code and what it wrote.
+    /// Runs a command of the program on this scene's configuration. Returns its exit code and its output.
     pub fn command(&self, words: &[&str]) -> (i32, String) {
         let output =
             std::process::Command::new(program()).args(words).arg("--config").arg(self.config()).output().unwrap();
@@ -306,7 +306,7 @@ impl<'a> Scene<'a> {
         (output.status.code().unwrap_or(-1), said)
     }
 
-    /// The number of records that a product's table holds.
+    /// Returns the number of records in a product's table.
     pub fn stored(&self, product: &str) -> u64 {
         let output = std::process::Command::new(program())
             .args(["table", "show", product, "--output", "json", "--root"])

@@ -18,7 +18,7 @@ pub struct ShiftedClock {
 }
 
 impl ShiftedClock {
-    /// A clock that is right.
+    /// Creates a clock that is right.
     pub fn new(scene: &Scene<'_>) -> Self {
         let (library, file) = (scene.scratch.join("shifted_clock.so"), scene.scratch.join("shift"));
         let source = repo().join("tests/it/support/shifted_clock.c");
@@ -37,12 +37,12 @@ impl ShiftedClock {
         fs::rename(new, &self.file).unwrap();
     }
 
-    /// The variables that make a process use it.
+    /// Returns the variables that make a process use it.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         [("LD_PRELOAD", self.library.display().to_string()), ("SHIFT_FILE", self.file.display().to_string())]
     }
 
-    /// Runs a subcommand by it.
+    /// Runs a subcommand with this clock.
     pub fn ebbtide(&self, scene: &Scene<'_>, line: &str) -> Said {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         ebbtide_with(self.environment(), &[words, args!["--config", scene.config().display()].to_vec()].concat())

@@ -34,7 +34,7 @@ pub fn ebbtide(ahead: u64, args: &[String]) -> Said {
 pub fn ebbtide_with(environment: impl IntoIterator<Item = (&'static str, String)>, args: &[String]) -> Said {
     let mut command = Command::new(program());
     for (name, value) in environment {
-        // A test that lives ahead jumps over days in which nothing runs.
+        // A test whose clock is ahead skips days in which no instance runs.
         if name == "CLOCK_AHEAD" {
             command.env(MAX_STEP.0, MAX_STEP.1);
         }
