@@ -69,7 +69,7 @@ struct Listed {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     products: Vec<ProductKey>,
-    /// True if no deadline is counted from that date: what waits for it is open.
+    /// True if no deadline is counted from that date: the deadlines that wait for it are open.
     open: bool,
     /// Whether a later notice about the same products took its place.
     replaced: bool,

@@ -148,8 +148,8 @@ impl Previewed {
         Err(StoreError::Refused("a table's segments were replaced again and again".to_owned()).into())
     }
 
-    /// Counts over the listed segments. If one no longer exists, errors with [`Replaced`]; in the `last` attempt,
-    /// counts all of it instead.
+    /// Counts over the listed segments. If a segment no longer exists, errors with [`Replaced`]; in the `last` attempt,
+    /// all of its records count instead.
     async fn count(
         &mut self,
         notices: &[InForce],

@@ -126,7 +126,7 @@ fn offsets<C: ConsumerContext>(
     };
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for TopicPartition { topic, partition } in partitions {
-        // The special offsets are the special times of the protocol too.
+        // The special offsets are also the special times of the protocol.
         asked.add_partition_offset(topic.as_str(), partition.0, which).map_err(failed)?;
     }
     let answered = consumer.offsets_for_times(asked, patience).map_err(failed)?;

@@ -233,7 +233,7 @@ impl Decoders {
     }
 }
 
-/// Returns true if the policy says to skip what is refused for this reason.
+/// Returns true if the policy skips records that are refused for this reason.
 fn skips(others: OtherRecords, refusal: &Refusal) -> bool {
     refusal.is_other_record && others == OtherRecords::Skip
 }

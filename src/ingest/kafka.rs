@@ -1,6 +1,7 @@
 //! The Kafka clients: their configurations, and their log, which becomes part of Ebbtide's.
 //!
-//! Must never let the client library's own complaint out: it quotes the value of the property, which may be a secret.
+//! Must never forward the client library's own error message about a property: it quotes the value, which may be a
+//! secret.
 
 mod clients;
 

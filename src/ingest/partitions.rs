@@ -1,6 +1,6 @@
-//! Partitions as an operator sees them: where the table is, what Kafka has, and the decision to go on after a loss.
+//! The partitions for an operator: the table's position, Kafka's position, and the decision to continue after a loss.
 //!
-//! Judged as a lane judges, so that what is shown here is what an instance refuses.
+//! Decided by the rules of a lane, so that what is shown here is what an instance refuses.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::ingest::kafka::Aside;
 use crate::ingest::position::{KafkaPosition, Refusal, TablePosition, judge};
 use crate::store::{AcceptLossError, Evidence, Loss, LossDecision, PartitionProgress, Table};
 
-/// How long the brokers may take to answer.
+/// The time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One partition of a topic that feeds a table.
@@ -29,28 +29,28 @@ pub struct PartitionReport {
     /// The partition.
     #[serde(flatten)]
     pub partition: TopicPartition,
-    /// The table's next offset; `None` if it has nothing of the partition.
+    /// The table's next offset; `None` if it has no offset of the partition.
     pub table: Option<Offset>,
-    /// The first offset that Kafka has; `None` if there is no such partition in Kafka.
+    /// The offset after the last record that may be read.
     pub first: Option<Offset>,
-    /// The offset after the last one that may be read.
+    /// The offset after the last record that may be read.
     pub end: Option<Offset>,
-    /// The reason why it must not be read, and what is lost.
+    /// The reason why it must not be read, and the records that are lost.
     pub refused: Option<String>,
 }
 
-/// A partition that was looked at for a decision.
+/// A partition that was inspected for a decision.
 #[derive(Debug, Clone)]
 pub struct LossCase {
-    /// The table's next offset; `None` if it has nothing of the partition.
+    /// The table's position; `None` if it has no offset of the partition.
     pub table: Option<TablePosition>,
-    /// What Kafka has.
+    /// Kafka's position.
     pub kafka: KafkaPosition,
-    /// The refusal that is to be decided; `None` if the partition may be read.
+    /// The refusal to be decided; `None` if the partition may be read.
     pub refusal: Option<Refusal>,
 }
 
-/// The reason why partitions could not be looked at, or a loss not be recorded.
+/// The reason why partitions could not be inspected, or why a loss could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum PartitionsError {
     /// The client library refuses the configuration.

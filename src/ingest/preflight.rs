@@ -71,7 +71,7 @@ pub struct TopicRetention {
 pub struct TopicProblem {
     /// The topic.
     pub topic: Topic,
-    /// What is wrong and how to fix it, in one sentence.
+    /// The problem and the fix, in one sentence.
     pub what: String,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-/// Words that JSON does not have and that defaults may be. No writer's default is ever used, so null does for them.
+/// Words that are not JSON and that defaults may contain. No writer's default is ever used, so null replaces them.
 const NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
 /// Reads a schema's text. Errors with the place if it is not JSON even without its comments.

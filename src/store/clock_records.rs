@@ -55,7 +55,7 @@ pub struct ClockJump {
     pub shown: DateTime<Utc>,
 }
 
-/// Everything that the root records of the time.
+/// All records of the time in the root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClockRecords {
     /// The newest trusted time.

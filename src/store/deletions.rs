@@ -1,4 +1,4 @@
-//! Deletes many files. A file that cannot be deleted delays no other, and every failure is reported.
+//! Deletes many files. A file that cannot be deleted does not delay the others, and every failure is reported.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -41,10 +41,10 @@ pub enum DescribeError {
     Request(RDKafkaErrorCode),
 }
 
-/// Returns one answer for each of `topics`, in any order. Blocks for at most about `timeout`.
+/// Returns one answer for each of `topics`, in any order. Blocks for approximately `timeout` at most.
 ///
-/// Any client will do, a consumer or a producer, and other threads may use it meanwhile.
-/// Errors if the request fails as a whole; a topic that does not exist is an answer.
+/// `client` may be a consumer or a producer, and other threads may use it meanwhile. Errors if the request fails as a
+/// whole; a topic that does not exist is an answer.
 pub fn topic_ids<C: ClientContext>(
     client: &Client<C>,
     topics: &[&str],
@@ -89,7 +89,7 @@ struct Handle<T> {
 }
 
 impl<T> Handle<T> {
-    /// Takes ownership of `pointer`, which `destroy` must be the right function to free. Errors if it is null.
+    /// Takes ownership of `pointer`, which must be freed by `destroy`. Errors if it is null.
     fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Result<Self, DescribeError> {
         NonNull::new(pointer).map(|pointer| Self { pointer, destroy }).ok_or(DescribeError::Prepare)
     }

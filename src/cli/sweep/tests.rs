@@ -18,7 +18,8 @@ struct Line {
     args: Args,
 }
 
-/// Twenty texts to as many people, stored as they were sent. The clock may go on by years while nothing runs.
+/// Creates a place with twenty records of as many people, stored as they were sent. The clock may advance by years
+/// while no instance runs.
 fn filled(end: &str) -> Place {
     let maintain = "maintain: { readers_grace: 0s, orphan_age: 1000d }\n";
     let mut place = Place::new(end, &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"), answer);
@@ -138,7 +139,7 @@ fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not(
         assert!(outcome.out.contains("`ebbtide clock confirm`"), "{days}: {}", outcome.out);
         assert_eq!(segments(&place), before, "{days}");
     }
-    // Within the bound of the last sweep that was trusted.
+    // Within the bound of the last trusted sweep.
     for days in [2, 5, 8] {
         assert_eq!(place.outcome("", now + TimeDelta::days(days)).code, 0, "{days}");
     }

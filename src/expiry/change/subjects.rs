@@ -1,6 +1,6 @@
 //! Conversion of stored subjects to the canonical forms of a new policy, and of the values that were derived from them.
 //!
-//! A value that is in the new form already changes nothing of its row: its jurisdiction remains the one determined on
+//! A value that is in the new form already does not change its row: its jurisdiction remains the one determined on
 //! arrival.
 
 use std::sync::Arc;

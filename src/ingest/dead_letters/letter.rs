@@ -1,4 +1,4 @@
-//! One dead letter, and the forms in which it can be sent: whole, or as headers that say where the original is.
+//! One dead letter, and the forms in which it can be sent: whole, or as headers that name the place of the original.
 
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::FutureRecord;
@@ -147,12 +147,12 @@ fn text(headers: OwnedHeaders, key: &str, value: &str) -> OwnedHeaders {
 pub(super) mod testing {
     use super::*;
 
-    /// Partition 0 of a topic.
+    /// Returns partition 0 of a topic.
     pub fn partition(topic: &str) -> TopicPartition {
         TopicPartition { topic: crate::ids::Topic::new(topic).unwrap(), partition: crate::ids::Partition(0) }
     }
 
-    /// A letter of `value` from `traffic.sms/0` at `offset`.
+    /// Returns a letter of `value` from `traffic.sms/0` at `offset`.
     pub fn letter(offset: i64, value: &[u8]) -> DeadLetter {
         DeadLetter {
             source: partition("traffic.sms"),

@@ -45,8 +45,8 @@ impl QuarantineTerms {
         }
     }
 
-    /// Returns the time at which a letter that is written at `now` must be deleted, rounded to a whole hour if that
-    /// hour is still ahead. `None` if the bytes of its record may not be kept at all, since its maximum has passed.
+    /// Returns the time at which a letter that is written at `now` must be deleted, rounded down to a whole hour if
+    /// that is still ahead. `None` if the bytes of its record may not be kept at all, since its maximum has passed.
     #[must_use]
     pub fn expiry(
         &self,

@@ -179,7 +179,7 @@ fn dead_letters(config: &mut ClientConfig) {
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
-        // The topic decides what is too large.
+        // The topic decides the largest size.
         .set("message.max.bytes", "1000000000")
         // The client never gives up on a letter because of time: a letter that timed out may have arrived, and would be
         // sent twice.

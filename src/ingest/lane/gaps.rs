@@ -63,6 +63,6 @@ impl Lane {
 /// Returns the offset up to which everything readable in a partition was delivered. Pure.
 fn passed(owned: &Owned, position: Option<Offset>) -> Option<Offset> {
     let position = position.filter(|at| owned.anchored && owned.wanted.is_none_or(|wanted| *at >= wanted));
-    // If the table has nothing of a partition, reading begins at the first offset that Kafka has.
+    // If the table has no offset of a partition, reading begins at the first offset that Kafka has.
     position.or(owned.wanted).or(Some(owned.first))
 }

@@ -79,7 +79,7 @@ impl Numbers {
     }
 }
 
-/// Adds a line that is not in the list yet: several spellings of one value are one number.
+/// Adds a line unless it is the last one of the list: several spellings of one value are one number.
 fn note(lines: &mut Vec<Line>, line: Line) {
     if lines.last() != Some(&line) {
         lines.push(line);

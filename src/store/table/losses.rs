@@ -1,7 +1,7 @@
-//! The commit that records an operator's decision to go on after offsets that can never be read.
+//! The commit that records an operator's decision to continue after offsets that can never be read.
 //!
-//! It moves one partition's offset, with evidence of what is lost, and changes no row. It lands only if the table is
-//! exactly where the decision was made for.
+//! It moves one partition's offset, with evidence of what is lost, and changes no row. It succeeds only if the table's
+//! position is the one that the decision was made for.
 
 use deltalake_core::kernel::{Action, Transaction};
 
@@ -25,7 +25,7 @@ pub struct LossDecision {
     pub mark: Option<TopicMark>,
     /// The table's next offset from now on.
     pub next: Offset,
-    /// The id of the topic that `next` counts in.
+    /// The id of the topic that `next` belongs to.
     pub topic: Option<TopicId>,
 }
 
