@@ -83,7 +83,7 @@ fn an_open_transaction_is_no_lag_and_what_was_aborted_before_it_is_passed() {
         let written = std::fs::read_to_string(&open.acked).ok()?;
         (written.lines().count() == 50).then_some(())
     });
-    // No record after the first one of the open transaction may be read, whoever wrote it.
+    // No record after the first one of the open transaction may be read, whichever producer wrote it.
     scene.produce_in("abort", 20, "aborted").finish(PATIENCE);
     acked.push(scene.produce_in("commit", 20, "committed").finish(PATIENCE));
     let mut ebbtide = scene.start("ebbtide", &[]);
