@@ -55,6 +55,7 @@ impl App {
         let products = Product::of(tables.clone(), &self.policy).await?;
         let by = (self.policy.as_ref(), controls.clone());
         let counting = Watch::of(products.clone(), by, Arc::clone(&self.clock), self.metrics.clone(), board.clone());
+        let counting = counting.with_health(Arc::clone(&self.health));
         let every = self.clock.machine(WATCH_EVERY);
         tasks.spawn(async move {
             watch(counting, every).await;

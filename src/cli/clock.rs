@@ -120,7 +120,10 @@ impl Args {
                 let before = before
                     .last_trusted
                     .map_or_else(String::new, |before| format!("; the last trusted time was {}", instant(before)));
-                format!("confirmed that it is {}{before}; what is due by this clock is deleted now\n", instant(at))
+                format!(
+                    "confirmed that it is {}{before}; what is due by this clock is deleted by running instances within seconds, and by the next `ebbtide sweep`\n",
+                    instant(at)
+                )
             }
         };
         Ok(Outcome::done(out))

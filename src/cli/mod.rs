@@ -59,7 +59,7 @@ enum Command {
     Policy(policy::Args),
     /// Check and show the configuration.
     Config(config::Args),
-    /// Make what is due go, once.
+    /// Delete what is due, once.
     Sweep(sweep::Args),
     /// Make small segments few large ones, once.
     Compact(compact::Args),

@@ -33,7 +33,7 @@ pub struct PolicyActivation {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotActive {
     /// It was active, and is no longer.
-    #[error("policy {own} is no longer active; {active} is: start with it")]
+    #[error("{}", no_longer_active(own.as_str(), active.as_str()))]
     Past {
         /// The policy in hand.
         own: PolicyVersion,
@@ -61,6 +61,15 @@ pub enum NotActive {
         /// The policy in hand.
         own: PolicyVersion,
     },
+}
+
+/// Returns the message about an instance whose policy `own` was replaced by `active`, with the fix.
+#[must_use]
+pub fn no_longer_active(own: &str, active: &str) -> String {
+    format!(
+        "policy {own} is no longer active; {active} is: restart the instance with it (`ebbtide policy history --show {active}` \
+         prints it)"
+    )
 }
 
 impl Controls {

@@ -26,7 +26,7 @@ mod subject;
 mod triggers;
 
 pub use activate::{ActivateError, Activated, activate};
-pub use activation::{NotActive, PolicyActivation};
+pub use activation::{NotActive, PolicyActivation, no_longer_active};
 pub use active::{ActiveError, NotActiveHere, record_active, require_active};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};

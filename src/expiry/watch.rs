@@ -14,7 +14,8 @@ use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
 use super::product::{HeldBy, Product};
 use super::stale::{Seen, StaleRows, Suspect};
 use crate::clock::SharedClock;
-use crate::controls::{ParkedState, SharedControls};
+use crate::controls::{NotActive, ParkedState, SharedControls};
+use crate::health::{Health, Part};
 use crate::ids::{Category, ProductKey};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
@@ -74,12 +75,20 @@ pub struct Watch {
     clock: SharedClock,
     metrics: Metrics,
     board: HeldBoard,
+    health: Option<Arc<Health>>,
     products: Vec<Watched>,
     since: Duration,
 }
 
 /// By path, the newest notice when a segment was looked into, and its rows whose tags are stale.
 type Looked = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
+
+/// The outcome of a look at one product.
+enum Look {
+    Counted(Overdue),
+    /// The policy of this instance is not the active one.
+    NotActive(NotActive),
+}
 
 /// One product as the watch sees it.
 struct Watched {
@@ -106,7 +115,13 @@ impl Watch {
         };
         let products = products.into_iter().map(watched).collect();
         let since = clock.monotonic();
-        Watch { controls, policy: policy.clone(), clock, metrics, board, products, since }
+        Watch { controls, policy: policy.clone(), clock, metrics, board, health: None, products, since }
+    }
+
+    /// Makes the instance not ready while its policy is not active, whether or not it has records to commit.
+    #[must_use]
+    pub fn with_health(self, health: Arc<Health>) -> Watch {
+        Watch { health: Some(health), ..self }
     }
 
     /// Counts once, and tells the metrics.
@@ -114,10 +129,11 @@ impl Watch {
         let mut oldest = TimeDelta::zero();
         for index in 0..self.products.len() {
             match self.count(index).await {
-                Ok(found) => {
+                Ok(Look::Counted(found)) => {
                     oldest = oldest.max(found.oldest);
                     self.tell(&self.products[index].product, &found);
                 }
+                Ok(Look::NotActive(why)) => self.not_active(&self.products[index].product, &why),
                 Err(error) => {
                     let product = &self.products[index].product.key;
                     tracing::error!(%product, %error, "what is overdue in the table is not known");
@@ -141,15 +157,26 @@ impl Watch {
         }
     }
 
-    async fn count(&mut self, index: usize) -> Result<Overdue, StoreError> {
+    /// Reports that the policy of this instance is not active. What is overdue by the active one, other instances count.
+    fn not_active(&self, product: &Product, why: &NotActive) {
+        for category in &product.categories {
+            // It fails where the series does not exist.
+            let _ = self.metrics.overdue_fields.remove_label_values(&[product.key.as_str(), category.as_str()]);
+        }
+        let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Part::Process, why.to_string()));
+        if is_new {
+            tracing::error!("nothing is swept any more: {why}");
+        }
+    }
+
+    async fn count(&mut self, index: usize) -> Result<Look, StoreError> {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
         let Watched { product, graces, stale } = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
         let controls = product.controls(&self.controls).await?;
-        // What is overdue by a policy that is no longer active is for others to say.
-        if controls.check_active(&self.policy).is_err() {
-            return Ok(Overdue::default());
+        if let Err(why) = controls.check_active(&self.policy) {
+            return Ok(Look::NotActive(why));
         }
         let held = HeldBy::at(controls, now, version);
         product.note_policies(&self.policy);
@@ -182,7 +209,7 @@ impl Watch {
                 found.add_stale(category, *records, (now - at.0) - grace(category));
             }
         }
-        Ok(found)
+        Ok(Look::Counted(found))
     }
 
     fn tell(&self, product: &Product, found: &Overdue) {

@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// The control log lacks a control or holds what this version does not understand: an order may stand there.
     #[error(
-        "the controls are unreadable: of control {version}, {what}; nothing may be deleted or committed until it is mended"
+        "control {version} is unreadable: {what}; nothing is deleted or committed until `_controls` is restored from a backup"
     )]
     ControlsUnreadable {
         /// The control's version.

@@ -208,7 +208,8 @@ fn international(digits: Digits, home: Option<&Plan>) -> Number {
         Digits::joined(&[code_digits, national.get(trunk..)?])
     });
     let digits = stripped.filter(|stripped| stripped.length >= LEAST_DIGITS).unwrap_or(digits);
-    let is_ambiguous = home.is_some_and(|home| home.dials_abroad(digits.all()) || of_home(digits.all(), home).is_some());
+    let is_ambiguous =
+        home.is_some_and(|home| home.dials_abroad(digits.all()) || of_home(digits.all(), home).is_some());
     Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International } }
 }
 

@@ -87,7 +87,7 @@ impl WallClock {
 
     fn look_up(&self, wall: i64) -> Option<(i64, i64)> {
         let shown = DateTime::from_timestamp_micros(wall)?.naive_utc();
-        if !(2..9998).contains(&shown.year()) {
+        if !(2..=9998).contains(&shown.year()) {
             return None;
         }
         let (earliest, latest) = self.calendar.instants_of(shown);

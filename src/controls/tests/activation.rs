@@ -102,7 +102,10 @@ async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused()
 
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
     let refused = |checked: &Checked| controls.check_active(checked.policy.as_ref().unwrap()).unwrap_err();
-    assert_eq!(refused(&first).to_string(), "policy 1 is no longer active; 2 is: start with it");
+    assert_eq!(
+        refused(&first).to_string(),
+        "policy 1 is no longer active; 2 is: restart the instance with it (`ebbtide policy history --show 2` prints it)"
+    );
     assert!(matches!(refused(&checked("3", "10 days")), NotActive::Never { .. }));
     assert!(matches!(refused(&checked("2", "21 days")), NotActive::OtherText { .. }));
     controls.check_active(second.policy.as_ref().unwrap()).unwrap();

@@ -99,7 +99,7 @@ async fn a_control_that_is_not_understood_whole_stops_whoever_deletes_and_is_not
         log.append(ControlsVersion(1), &good).await.unwrap();
         log.append(ControlsVersion(2), &control).await.unwrap();
         let told = Controls::load(&root, ControlsVersion(0)).await.unwrap_err().to_string();
-        assert!(told.starts_with("the controls are unreadable: of control 2, ") && !told.contains("secret"), "{told}");
+        assert!(told.starts_with("control 2 is unreadable: ") && !told.contains("secret"), "{told}");
     }
 }
 

@@ -11,6 +11,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::{Lane, Rejoin};
+use crate::controls::no_longer_active;
 use crate::failpoint;
 use crate::health::Part;
 use crate::ingest::dead_letters::Delivery;
@@ -243,8 +244,7 @@ impl Lane {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
                 let own = &self.works[index].version;
-                let why = format!("policy {own} is no longer active; {active} is: start with it");
-                Err(Rejoin { why, for_good: true })
+                Err(Rejoin { why: no_longer_active(own.as_str(), &active), for_good: true })
             }
             CommitError::OtherColumns { .. } => {
                 self.count(&product, "conflict");

@@ -89,7 +89,7 @@ async fn a_gap_and_a_damaged_file_make_the_controls_unreadable_and_nothing_of_th
     let told = log.load_from(ControlsVersion(1)).await.unwrap_err().to_string();
     assert_eq!(
         told,
-        "the controls are unreadable: of control 3, it is no JSON; nothing may be deleted or committed until it is mended"
+        "control 3 is unreadable: it is no JSON; nothing is deleted or committed until `_controls` is restored from a backup"
     );
     std::fs::remove_file(file(&root, 2)).unwrap();
     let error = log.load_from(ControlsVersion(3)).await.unwrap_err();

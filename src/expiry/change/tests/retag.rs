@@ -1,6 +1,7 @@
 //! A new policy over a real table: tags come up to date, and what goes and stays is what it says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -10,10 +11,11 @@ use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
 use super::{messages, policy};
-use crate::clock::Clock;
+use crate::clock::{Clock, SharedClock};
 use crate::controls::{Scope, Signature, activate};
 use crate::expiry::testing::{SCHEMA, World, number, policy_text, read, read_with, sms, start, texts};
 use crate::expiry::{HeldBoard, Round, survey};
+use crate::health::{Health, Part};
 use crate::ids::Country;
 use crate::policy::{Calendar, Checked, Policy, Resolver};
 use crate::store::testing::rewrite;
@@ -298,8 +300,27 @@ async fn a_sweep_of_the_old_policy_does_nothing_and_says_why() {
     let round = old.round(None, usize::MAX).await;
     assert_eq!((round.works, round.failed), (0, 1));
     let refused = old.plan(world.clock.now()).await.unwrap_err().to_string();
-    assert_eq!(refused, "policy test-1 is no longer active; test-2 is: start with it");
+    assert!(
+        refused.starts_with("policy test-1 is no longer active; test-2 is: restart the instance with it"),
+        "{refused}"
+    );
     assert_eq!(some(&column(&world, "body").await), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series() {
+    let mut world = world().await;
+    let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
+    health.over(&Part::Process);
+    let mut watch = world.watch(HeldBoard::default()).await.with_health(Arc::clone(&health));
+    watch.look().await;
+    let has_series = |world: &World| world.metrics.exposition().unwrap().contains("ebbtide_overdue_fields{");
+    assert!(health.readiness().ready && has_series(&world));
+    take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 20 days")])))).await;
+    watch.look().await;
+    let readiness = health.readiness();
+    assert!(!readiness.ready && readiness.troubles[0].reason.contains("test-1 is no longer active"), "{readiness:?}");
+    assert!(!has_series(&world));
 }
 
 #[tokio::test(flavor = "multi_thread")]
