@@ -11,6 +11,9 @@ use super::property::Property;
 pub const SESSION_TIMEOUT_MS: u64 = 30_000;
 /// The minimum of `receive.message.max.bytes`: a fetch of 1 MiB with its framing must fit.
 const LEAST_RECEIVE_BYTES: u64 = 2 << 20;
+/// The minimum of `queue.buffering.max.kbytes`: the largest record with its headers must fit (`ingest.max_message_bytes` is 256 MiB
+/// at most).
+const LEAST_QUEUE_KBYTES: u64 = 512 << 10;
 /// The longest interval between two statistics of the client: lag and the state of the brokers are read from them.
 const MOST_STATISTICS_MS: u64 = 60_000;
 
@@ -35,7 +38,7 @@ const MOCK: &str = "it would replace the brokers by a simulation inside the proc
 const OLD_BROKERS: &str =
     "without it records of aborted transactions would be stored, and dead letters lose their headers";
 
-const FIXED: [Fixed; 30] = [
+const FIXED: [Fixed; 31] = [
     never("group.id", "Ebbtide sets `group.id`", "write the group as `kafka.group`"),
     never("enable.auto.commit", OFFSETS, LEAVE_OUT),
     never("auto.commit.interval.ms", OFFSETS, LEAVE_OUT),
@@ -61,6 +64,7 @@ const FIXED: [Fixed; 30] = [
     never("queuing.strategy", "dead letters are sent in their order", LEAVE_OUT),
     never("topic.blacklist", "a source topic on it would never be read, and nothing would say so", LEAVE_OUT),
     never("log_level", "Ebbtide decides what the client logs", "set `log.level`, with librdkafka=debug"),
+    never("internal.termination.signal", "the client would take the signal that stops this process", LEAVE_OUT),
     never("enabled_events", "Ebbtide sets it", LEAVE_OUT),
     never("broker.version.fallback", OLD_BROKERS, "leave it out; Kafka 0.11 is the oldest broker that works"),
     never("api.version.fallback.ms", OLD_BROKERS, "leave it out; Kafka 0.11 is the oldest broker that works"),
@@ -214,6 +218,10 @@ fn of_numbers(name: &str, value: u64) -> Option<Refusal> {
         "receive.message.max.bytes" if value < LEAST_RECEIVE_BYTES => Some((
             "an answer with the largest fetch does not fit".to_owned(),
             format!("write {LEAST_RECEIVE_BYTES} or more"),
+        )),
+        "queue.buffering.max.kbytes" if value < LEAST_QUEUE_KBYTES => Some((
+            "a dead letter that is larger would never be sent".to_owned(),
+            format!("write {LEAST_QUEUE_KBYTES} or more, or leave it out"),
         )),
         "retries" if value == 0 => {
             Some(("an idempotent producer needs retries".to_owned(), "write 1 or more, or leave it out".to_owned()))

@@ -51,6 +51,8 @@ struct State {
     written: Option<Duration>,
     /// The jump that this process recorded.
     recorded: Option<Jump>,
+    /// The last time that this process trusted, and the running time then.
+    trusted: Option<(DateTime<Utc>, Duration)>,
     verdict: Verdict,
 }
 
@@ -69,6 +71,7 @@ impl TrustedClock {
             unread: None,
             written: None,
             recorded: None,
+            trusted: None,
             verdict: Verdict::Trusted,
         };
         let bounds = ClockBounds { tolerance: time(tolerance), settle: time(settle), max_step: TimeDelta::MAX };
@@ -120,6 +123,7 @@ impl TrustedClock {
         };
         if verdict == Verdict::Trusted {
             state.sources.note_trusted(wall, &self.bounds);
+            state.trusted = Some((wall, running));
         }
         let changed = std::mem::replace(&mut state.verdict, verdict) != verdict;
         self.report(verdict, changed, || state.reason(wall));
@@ -161,7 +165,8 @@ impl TrustedClock {
         let wall = self.clock.now();
         let near = |at: Option<DateTime<Utc>>| at.is_some_and(|at| (wall - at).abs() <= INGEST_TOLERANCE);
         match state.verdict {
-            Verdict::Trusted | Verdict::Jumped => true,
+            Verdict::Trusted => true,
+            Verdict::Jumped => near(state.expected(self.clock.monotonic())),
             Verdict::Ahead | Verdict::Unknown => false,
             Verdict::Behind => near(state.sources.last_trusted),
             // A clock that the last trusted time supports is not the one that dated that commit.
@@ -260,6 +265,15 @@ impl State {
         match &self.unread {
             Some(why) => format!("what is recorded of the time cannot be read: {why}; nothing is deleted until it can"),
             None => explain(self.verdict, wall, &self.sources),
+        }
+    }
+
+    /// Returns the time that the clock should show after a jump: the last trusted time plus the time elapsed since. In a process
+    /// that never trusted its clock, the one that the record of the jump expects.
+    fn expected(&self, running: Duration) -> Option<DateTime<Utc>> {
+        match self.trusted {
+            Some((at, then)) => at.checked_add_signed(TimeDelta::from_std(running.saturating_sub(then)).ok()?),
+            None => self.sources.jump.as_ref().map(|jump| jump.expected),
         }
     }
 

@@ -60,10 +60,21 @@ pub enum TopicState {
 pub struct TopicRetention {
     /// The retention time; `None` means for ever.
     pub time: Option<Duration>,
-    /// True if it keeps the newest record of each key for ever (`cleanup.policy=compact` without `delete`).
-    pub compacted: bool,
+    /// What the brokers remove of it.
+    pub cleanup: Cleanup,
     /// The largest message in bytes that the topic accepts (`max.message.bytes`), if the broker reports it.
     pub max_message_bytes: Option<u64>,
+}
+
+/// What the brokers remove of a topic (`cleanup.policy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Records that are older than the retention (`delete`).
+    Delete,
+    /// All records of a key but the newest, which is kept for ever (`compact`).
+    Compact,
+    /// Both (`compact,delete`).
+    CompactAndDelete,
 }
 
 /// A topic that cannot be used as it is.
@@ -161,6 +172,13 @@ pub fn judge(used: &UsedTopic, state: &TopicState, ceiling: Option<Duration>) ->
         (TopicState::ConfigHidden, Some(_), _) => format!(
             "the brokers do not show this client how long topic {topic} keeps records; grant it DescribeConfigs on the topic"
         ),
+        (TopicState::Kept(kept), _, set) if *role == TopicRole::DeadLetters && kept.cleanup != Cleanup::Delete => {
+            let with = set.map(|set| format!(" and {set}")).unwrap_or_default();
+            format!(
+                "topic {topic} is compacted, so of the dead letters with one key only the newest would be kept; set \
+                 cleanup.policy=delete{with}"
+            )
+        }
         (TopicState::Kept(kept), Some(ceiling), Some(set)) => kept_too_long(topic, *kept, ceiling, &set)?,
         _ => return None,
     };
@@ -168,7 +186,7 @@ pub fn judge(used: &UsedTopic, state: &TopicState, ceiling: Option<Duration>) ->
 }
 
 fn kept_too_long(topic: &Topic, kept: TopicRetention, ceiling: Duration, set: &str) -> Option<String> {
-    if kept.compacted {
+    if kept.cleanup == Cleanup::Compact {
         return Some(format!(
             "topic {topic} is compacted and keeps records for ever; set cleanup.policy=delete and {set}"
         ));
@@ -267,7 +285,11 @@ fn read(config: &ConfigResource) -> TopicState {
     let cleanup = value("cleanup.policy").unwrap_or("delete");
     TopicState::Kept(TopicRetention {
         time: u64::try_from(time).ok().map(Duration::from_millis),
-        compacted: cleanup.contains("compact") && !cleanup.contains("delete"),
+        cleanup: match (cleanup.contains("compact"), cleanup.contains("delete")) {
+            (true, false) => Cleanup::Compact,
+            (true, true) => Cleanup::CompactAndDelete,
+            _ => Cleanup::Delete,
+        },
         max_message_bytes: value("max.message.bytes").and_then(|text| text.parse().ok()),
     })
 }

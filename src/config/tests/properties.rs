@@ -36,6 +36,8 @@ fn properties_that_break_a_guarantee_are_refused_with_line_and_fix() {
         (&["topic.blacklist: sms"], "6:22", "never be read"),
         (&["api.version.request: false"], "6:26", "aborted"),
         (&["test.mock.num.brokers: 3"], "6:28", "simulation"),
+        (&["internal.termination.signal: 15"], "6:36", "stops this process"),
+        (&["queue.buffering.max.kbytes: 1"], "6:35", "write 524288 or more"),
         (&["log_level: 7"], "6:16", "`log.level`"),
         (&["metadata.broker.list: b:2"], "4:22", "keep one of the two"),
         (&["sasl.mechanism: PLAIN", "sasl.mechanisms: PLAIN"], "7:22", "set twice"),

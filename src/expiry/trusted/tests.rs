@@ -145,6 +145,27 @@ async fn jump_beyond_the_bound_does_not_settle_in_the_process_that_saw_it() {
 }
 
 #[tokio::test]
+async fn records_are_not_judged_by_a_clock_that_jumped_far() {
+    for (by, may_ingest) in [
+        (TimeDelta::minutes(30), true),
+        (TimeDelta::minutes(-30), true),
+        (TimeDelta::hours(5), false),
+        (TimeDelta::hours(60), false),
+        (TimeDelta::hours(-60), false),
+    ] {
+        let place = Place::new();
+        let process = place.process(noon());
+        process.verdict().await;
+        process.after(TimeDelta::hours(3)).await;
+        assert_ne!(process.jump(by).await, Verdict::Trusted, "{by}");
+        assert_eq!(process.guard.may_ingest(), may_ingest, "{by}");
+        // The clock is corrected, and records are read at once.
+        process.jump(-by).await;
+        assert!(process.guard.may_ingest(), "{by}");
+    }
+}
+
+#[tokio::test]
 async fn system_that_was_idle_for_months_waits_for_a_confirmation() {
     let place = Place::new();
     place.process(noon()).verdict().await;

@@ -39,7 +39,7 @@ fn limit(state: &TopicState) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TopicRetention;
+    use super::super::{Cleanup, TopicRetention};
     use super::*;
     use crate::ids::Topic;
 
@@ -50,7 +50,7 @@ mod tests {
         };
         let used: Vec<_> =
             topics.iter().map(|(name, _)| UsedTopic { topic: Topic::new(name).unwrap(), role: role(name) }).collect();
-        let kept = |max_message_bytes| TopicRetention { time: None, compacted: false, max_message_bytes };
+        let kept = |max_message_bytes| TopicRetention { time: None, cleanup: Cleanup::Delete, max_message_bytes };
         let states: Vec<_> = topics.iter().map(|(_, limit)| TopicState::Kept(kept(*limit))).collect();
         judge_letters(&used, &states)
     }

@@ -13,7 +13,7 @@ fn used(role: TopicRole) -> UsedTopic {
 fn kept(seconds: Option<u64>) -> TopicState {
     TopicState::Kept(TopicRetention {
         time: seconds.map(Duration::from_secs),
-        compacted: false,
+        cleanup: Cleanup::Delete,
         max_message_bytes: None,
     })
 }
@@ -35,7 +35,7 @@ fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
 fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() {
     let compacted = TopicState::Kept(TopicRetention {
         time: Some(Duration::from_secs(DAY)),
-        compacted: true,
+        cleanup: Cleanup::Compact,
         max_message_bytes: None,
     });
     let states = [
@@ -67,6 +67,22 @@ fn each_use_of_a_topic_has_its_own_fix() {
         let used = used(role);
         assert!(what(&used, &TopicState::Missing, None).ends_with(named));
         assert!(what(&used, &TopicState::Unauthorized, Some(DAY)).contains(needs));
+    }
+}
+
+#[test]
+fn dead_letter_topic_that_merges_keys_is_a_problem_with_or_without_a_limit() {
+    for (cleanup, ceiling, fix) in [
+        (Cleanup::Compact, None, "set cleanup.policy=delete"),
+        (Cleanup::CompactAndDelete, None, "set cleanup.policy=delete"),
+        (Cleanup::CompactAndDelete, Some(DAY), "set cleanup.policy=delete and retention.ms=86400000 or less"),
+    ] {
+        let time = Some(Duration::from_secs(DAY / 2));
+        let state = TopicState::Kept(TopicRetention { time, cleanup, max_message_bytes: None });
+        let found = what(&used(TopicRole::DeadLetters), &state, ceiling);
+        assert!(found.contains("only the newest") && found.ends_with(fix), "{found}");
+        let of_source = what(&source(), &state, ceiling);
+        assert_eq!(of_source == "good", cleanup != Cleanup::Compact || ceiling.is_none(), "{of_source}");
     }
 }
 
