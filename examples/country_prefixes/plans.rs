@@ -1,4 +1,5 @@
-//! The numbering plan of each region as a line: its id, calling code, national prefix and international prefix (`-` for none),
+//! The numbering plan of each region as a line: its id, calling code, national prefix and international prefix (`-` for none, `~`
+//! before the usual one of several),
 //! and for each length of a national number, as bits in hexadecimal, the two digits that a valid one may begin with.
 
 use std::fmt::Write;
@@ -24,15 +25,22 @@ pub fn table() -> String {
     table
 }
 
-/// The prefix of calls abroad, where it is one prefix.
+/// The prefix of calls abroad.
 fn abroad(meta: &Metadata) -> String {
     let preferred = meta.preferred_international_prefix().map(|prefix| prefix.replace('~', ""));
-    digits(preferred.as_deref().or(meta.international_prefix().map(|prefix| prefix.as_str())))
+    let any = meta.international_prefix().map(|prefix| prefix.as_str());
+    match any {
+        Some(any) if !is_plain(any) => format!("~{}", preferred.filter(|prefix| is_plain(prefix)).unwrap_or_default()),
+        any => digits(preferred.as_deref().or(any)),
+    }
 }
 
 fn digits(prefix: Option<&str>) -> String {
-    let is_plain = |prefix: &&str| !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
-    prefix.filter(is_plain).unwrap_or("-").to_owned()
+    prefix.filter(|prefix| is_plain(prefix)).unwrap_or("-").to_owned()
+}
+
+fn is_plain(prefix: &str) -> bool {
+    !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// For each length the first two digits of valid numbers, as bits.

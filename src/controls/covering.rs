@@ -125,7 +125,7 @@ fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predi
         let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind) && stored(records, &of.column));
         let names = |of: &crate::policy::Subject| Predicate::Names {
             column: of.column.clone(),
-            subject: SubjectValue::new(records, of, subject.canonical()),
+            subject: SubjectValue::new(records, of, subject.named()),
         };
         let mut any: Vec<Predicate> = named.map(names).collect();
         match any.len() {

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::SubjectKind;
-use crate::tag::{canonical_channel, canonical_email, canonical_phone};
+use crate::tag::{NamedSubject, canonical_channel, canonical_email, canonical_phone, dialled_phone, has_calling_code};
 
 /// What kind of identifier a subject is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Subject {
     pub kind: IdentifierKind,
     /// Its canonical form, as subject columns hold it.
     canonical: String,
+    /// True for a number without a marked calling code: each product reads it by its default country.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    as_dialled: bool,
 }
 
 /// A text that names no subject. It does not quote the text, which is personal.
@@ -57,10 +60,20 @@ impl Subject {
         &self.canonical
     }
 
-    /// Whether it is a number without its country code: then only records that write it the same way are found.
+    /// Returns the subject as the tagger's forms read it for a product.
+    #[must_use]
+    pub fn named(&self) -> NamedSubject<'_> {
+        NamedSubject { text: &self.canonical, as_dialled: self.as_dialled }
+    }
+
+    /// Returns true for a number without its calling code. Products without a default country hold it only in the records that
+    /// write it in the same way.
     #[must_use]
     pub fn is_national(&self) -> bool {
-        self.kind == IdentifierKind::Phone && self.canonical.len() >= 7 && self.canonical.starts_with('0')
+        self.kind == IdentifierKind::Phone
+            && self.canonical.len() >= 7
+            && (self.as_dialled || self.canonical.starts_with('0'))
+            && !has_calling_code(&self.canonical)
     }
 
     /// The whole of it, as a command line takes it.
@@ -68,7 +81,9 @@ impl Subject {
     pub fn revealed(&self) -> String {
         match self.kind {
             IdentifierKind::Phone
-                if self.canonical.bytes().all(|byte| byte.is_ascii_digit()) && !self.is_national() =>
+                if !self.as_dialled
+                    && !self.is_national()
+                    && self.canonical.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
                 format!("phone:+{}", self.canonical)
             }
@@ -85,8 +100,10 @@ impl FromStr for Subject {
         if value.trim().is_empty() {
             return Err(SubjectError("the subject has no value"));
         }
+        let dialled = if kind == "phone" { dialled_phone(value) } else { None };
+        let as_dialled = dialled.is_some();
         let (kind, canonical) = match kind {
-            "phone" => (IdentifierKind::Phone, canonical_phone(value)),
+            "phone" => (IdentifierKind::Phone, dialled.unwrap_or_else(|| canonical_phone(value))),
             "email" if !value.contains('@') => return Err(SubjectError("the subject is no mail address")),
             "email" => (IdentifierKind::Email, canonical_email(value)),
             "channel" => match value.split_once(':') {
@@ -97,7 +114,7 @@ impl FromStr for Subject {
             },
             _ => return Err(SubjectError("the subject's kind is none of phone, email and channel")),
         };
-        Ok(Self { kind, canonical })
+        Ok(Self { kind, canonical, as_dialled })
     }
 }
 

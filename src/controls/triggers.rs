@@ -99,7 +99,7 @@ impl Notices {
                 Of::End { tenant } => triggers.end(tenant, notice.bucket),
                 Of::Withdrawal { subject, tenant } => {
                     for named in named(records, subject) {
-                        let canonical = SubjectForm::of(records, named).stored(subject.canonical());
+                        let canonical = SubjectForm::of(records, named).named(subject.named());
                         triggers.withdraw(&named.column, &canonical, tenant.as_deref(), notice.bucket);
                     }
                 }
@@ -164,7 +164,7 @@ impl InForce {
             Of::Withdrawal { subject, tenant } => {
                 let names = |of: &policy::Subject| Predicate::Names {
                     column: of.column.clone(),
-                    subject: SubjectValue::new(records, of, subject.canonical()),
+                    subject: SubjectValue::new(records, of, subject.named()),
                 };
                 let named: Vec<_> = named(records, subject).map(names).collect();
                 let named = (!named.is_empty()).then_some(Predicate::Any(named))?;

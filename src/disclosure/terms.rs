@@ -44,7 +44,7 @@ impl Terms {
         if let Some(subject) = &inquiry.subject {
             // All of the columns have one kind, and therefore one form.
             let of = records.subjects.iter().find(|of| subjects.contains(&of.column.as_str()));
-            let value = of.map(|of| SubjectValue::new(records, of, subject.canonical()));
+            let value = of.map(|of| SubjectValue::new(records, of, subject.named()));
             must(&subjects, subject.canonical(), value);
         }
         if let (Some(value), Some(column)) = (&inquiry.tenant, tenant) {

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::phone::PhoneForm;
+use super::phone::{self, PhoneForm};
 use super::text::written;
 use super::{channel, email};
 use crate::ids::Country;
@@ -15,6 +15,19 @@ use crate::policy::{Records, Subject, SubjectKind};
 #[must_use]
 pub fn canonical_phone(number: &str) -> String {
     PhoneForm::new(None).canonical(number)
+}
+
+/// Returns the digits of a number that is given without a marked calling code, which each product reads by its default country.
+/// `None` for any other text.
+#[must_use]
+pub fn dialled_phone(number: &str) -> Option<String> {
+    phone::as_dialled(number)
+}
+
+/// Returns true if digits alone can be a number of some country from its calling code on.
+#[must_use]
+pub fn has_calling_code(digits: &str) -> bool {
+    phone::has_calling_code(digits)
 }
 
 /// Returns a mail address in the form in which its column stores it: the address alone, in lower case, its domain in
@@ -65,6 +78,15 @@ impl SubjectForm {
         written(|to| self.write_stored(value, to))
     }
 
+    /// Returns the canonical form of a subject that a control or a search names.
+    #[must_use]
+    pub fn named(&self, subject: NamedSubject<'_>) -> String {
+        match self {
+            SubjectForm::Phone(form) if subject.as_dialled => form.canonical(subject.text),
+            _ => self.stored(subject.text),
+        }
+    }
+
     /// Returns the same, in a buffer that is reused.
     #[must_use]
     pub fn stored_into<'b>(&self, value: &str, buffer: &'b mut Vec<u8>) -> &'b str {
@@ -91,6 +113,15 @@ impl SubjectForm {
     }
 }
 
+/// A subject as a control or a search names it.
+#[derive(Clone, Copy)]
+pub struct NamedSubject<'s> {
+    /// Its canonical form without a default country; of a number that is named as it is dialled, its digits.
+    pub text: &'s str,
+    /// True for a number without a marked calling code: each product reads it as in its records.
+    pub as_dialled: bool,
+}
+
 /// A subject to look for in the subject columns of one product. Its `Debug` does not show the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SubjectValue {
@@ -100,12 +131,11 @@ pub struct SubjectValue {
 }
 
 impl SubjectValue {
-    /// Creates a subject that a control or a search names by `canonical`, in columns of a product's records like
-    /// `subject`.
+    /// Creates a subject that a control or a search names, in columns of a product's records like `subject`.
     #[must_use]
-    pub fn new(records: &Records, subject: &Subject, canonical: &str) -> SubjectValue {
+    pub fn new(records: &Records, subject: &Subject, named: NamedSubject<'_>) -> SubjectValue {
         let form = SubjectForm::of(records, subject);
-        SubjectValue { form, mark: FormsMark::of(records), value: form.stored(canonical) }
+        SubjectValue { form, mark: FormsMark::of(records), value: form.named(named) }
     }
 
     /// Returns the form in which files with the mark hold it.

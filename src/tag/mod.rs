@@ -24,7 +24,10 @@ mod text;
 mod triggers;
 mod wall;
 
-pub use canonical::{FormsMark, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone};
+pub use canonical::{
+    FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone,
+    dialled_phone, has_calling_code,
+};
 pub use country::country_of;
 pub use error::TagError;
 pub use forms::canonical_forms;

@@ -22,6 +22,18 @@ const ROOM: usize = 2 * MOST_DIALLED;
 pub(super) struct Number {
     digits: Digits,
     pub(super) kind: NumberKind,
+    pub(super) marking: Marking,
+}
+
+/// How a text says that its number begins with a calling code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marking {
+    /// By a plus, an international context or a messenger's address, which every country reads in one way.
+    Explicit,
+    /// By an international prefix, which differs between countries.
+    Prefix,
+    /// Not at all.
+    Bare,
 }
 
 /// What the digits of a text are.
@@ -94,7 +106,7 @@ impl Number {
     /// Reads digits that are known to begin with a calling code, in bounds.
     pub(super) fn of_international(digits: &[u8], home: Option<&Plan>) -> Option<Number> {
         let digits = Digits::joined(&[digits])?;
-        Some(international(digits, home))
+        Some(international(digits, home, Marking::Explicit))
     }
 
     /// All digits: those that are stored.
@@ -121,25 +133,49 @@ impl Number {
 struct Dialled {
     digits: Digits,
     plus: bool,
+    /// Where `(0)` was: the digit before which it was written.
+    bracketed_zero: Option<usize>,
 }
 
 impl Dialled {
     /// `None` where the text holds anything else.
     fn of(text: &str) -> Option<Dialled> {
-        let mut dialled = Dialled { digits: Digits::NONE, plus: false };
+        let mut dialled = Dialled { digits: Digits::NONE, plus: false, bracketed_zero: None };
         let mut rest = text.trim().as_bytes();
         while let [byte, behind @ ..] = rest {
             rest = behind;
             match byte {
                 b'0'..=b'9' if dialled.digits.length < MOST_DIALLED => dialled.digits.push(*byte)?,
                 b'+' if dialled.digits.length == 0 && !dialled.plus => dialled.plus = true,
-                b'(' | b'[' if dialled.is_behind_code() => rest = without_trunk_in_brackets(behind),
+                b'(' | b'[' if dialled.is_behind_code() => {
+                    if let [b'0', b')' | b']', after @ ..] = behind {
+                        dialled.bracketed_zero = Some(dialled.digits.length);
+                        rest = after;
+                    }
+                }
                 b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'(' | b')' | b'[' | b']' | b'/' | b'_' | b'~' => {}
                 control if control.is_ascii_control() => {}
                 _ => return None,
             }
         }
-        (dialled.digits.length > 0).then_some(dialled)
+        (dialled.digits.length > 0).then(|| dialled.with_zero_if_it_belongs())
+    }
+
+    /// Inserts the zero of `(0)` where the numbers of the country begin with one, as in Italy. Elsewhere it is the national prefix,
+    /// which is not dialled from abroad.
+    fn with_zero_if_it_belongs(self) -> Dialled {
+        let digits = self.digits.all();
+        let code = if digits.starts_with(b"00") { 2 } else { 0 };
+        let with = self.bracketed_zero.and_then(|at| {
+            let (before, behind) = digits.split_at(at);
+            Digits::joined(&[before, b"0", behind])
+        });
+        match with {
+            Some(with) if with.all().get(code..).is_some_and(|number| Plans::shared().hold(number)) => {
+                Dialled { digits: with, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// True if what was read so far may be a calling code, with or without `00`.
@@ -155,54 +191,76 @@ impl Dialled {
     fn resolved(self, context: Option<&str>, home: Option<&Plan>) -> Option<Number> {
         let raw = self.digits.all();
         if self.plus {
-            return (raw[0] != b'0').then(|| marked(self.digits, 0, true, home)).flatten();
+            return (raw[0] != b'0').then(|| marked(self.digits, 0, Marking::Explicit, home)).flatten();
         }
         if let Some(context) = context {
-            let joined = Digits::joined(&[context.as_bytes(), raw])?;
-            return marked(joined, 0, true, home).filter(Number::is_international);
+            return in_context(self.digits, context, home);
         }
         if let Some(home) = home.filter(|home| home.dials_abroad(raw)) {
-            return marked(self.digits, home.abroad.len(), false, Some(home));
+            return marked(self.digits, home.abroad.len(), Marking::Prefix, Some(home));
         }
-        match raw {
-            [b'0', b'0', b'0', ..] => {}
-            [b'0', b'0', ..] => return marked(self.digits, 2, false, home),
-            _ => {}
+        if let [b'0', b'0', number @ ..] = raw
+            && number.first() != Some(&b'0')
+        {
+            // Behind `00` some countries dial the digits of a carrier, which no table here lists.
+            let is_carrier = home.is_some_and(|home| home.abroad_varies) && !Plans::shared().hold(number);
+            return match is_carrier {
+                true => Some(Number { digits: self.digits, kind: NumberKind::Unmarked, marking: Marking::Bare }),
+                false => marked(self.digits, 2, Marking::Prefix, home),
+            };
         }
         if let Some(digits) = home.and_then(|home| of_home(raw, home)) {
-            return Some(international(digits, Some(home?)));
+            return Some(international(digits, home, Marking::Bare));
         }
         let is_plain = raw[0] != b'0' && (LEAST_DIGITS..=MOST_DIGITS).contains(&raw.len());
         match is_plain {
-            true => Some(international(self.digits, home)),
-            false => Some(Number { digits: self.digits, kind: NumberKind::Unmarked }),
+            true => Some(international(self.digits, home, Marking::Bare)),
+            false => Some(Number { digits: self.digits, kind: NumberKind::Unmarked, marking: Marking::Bare }),
         }
     }
 }
 
-/// What stands behind the bracket of `(0)`: the national prefix that is not dialled from abroad.
-fn without_trunk_in_brackets(behind: &[u8]) -> &[u8] {
-    match behind {
-        [b'0', b')' | b']', rest @ ..] => rest,
-        _ => behind,
-    }
+/// Returns the number of digits with an international context, `+31` of `tel:0612345678;phone-context=+31`. Some systems write
+/// the context behind an international number too, which then remains as it is.
+fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Number> {
+    let plans = Plans::shared();
+    let raw = digits.all();
+    let joined = Digits::joined(&[context.as_bytes(), raw])?;
+    let number = match raw.strip_prefix(b"00") {
+        Some(number) if number.first() != Some(&b'0') => Digits::joined(&[number])?,
+        _ if plans.hold(raw) && !plans.hold(joined.all()) => digits,
+        _ => joined,
+    };
+    marked(number, 0, Marking::Explicit, home).filter(Number::is_international)
 }
 
-/// Digits that are marked as international from the digit `from` on.
-fn marked(digits: Digits, from: usize, plus: bool, home: Option<&Plan>) -> Option<Number> {
+/// Returns digits that are marked as international from the digit `from` on.
+fn marked(digits: Digits, from: usize, marking: Marking, home: Option<&Plan>) -> Option<Number> {
     let abroad = digits.all().get(from..)?;
     if !(LEAST_DIGITS..=MOST_DIGITS).contains(&abroad.len()) {
-        return Some(Number { digits, kind: NumberKind::OutOfBounds { from, plus } });
+        let plus = marking == Marking::Explicit;
+        return Some(Number { digits, kind: NumberKind::OutOfBounds { from, plus }, marking });
     }
     if abroad[0] == b'0' {
         return None;
     }
-    Some(international(Digits::joined(&[abroad])?, home))
+    Some(international(Digits::joined(&[abroad])?, home, marking))
 }
 
-/// International digits without a national prefix behind the calling code.
-fn international(digits: Digits, home: Option<&Plan>) -> Number {
+/// True for a mobile number of Mexico with the digit 1 behind the calling code, which was dialled until 2019. Messengers still write it.
+#[inline]
+pub(super) fn is_old_mobile_of_mexico(digits: &[u8]) -> bool {
+    digits.len() == 13 && digits.starts_with(b"521")
+}
+
+/// Returns international digits without a national prefix behind the calling code, and without the 1 of old mobile
+/// numbers of Mexico.
+fn international(digits: Digits, home: Option<&Plan>, marking: Marking) -> Number {
     let plans = Plans::shared();
+    let digits = match digits.all() {
+        all if is_old_mobile_of_mexico(all) => Digits::joined(&[b"52", &all[3..]]).unwrap_or(digits),
+        _ => digits,
+    };
     let stripped = plans.trunk_in(digits.all()).and_then(|(code, trunk)| {
         let (code_digits, national) = digits.all().split_at(code);
         Digits::joined(&[code_digits, national.get(trunk..)?])
@@ -210,7 +268,7 @@ fn international(digits: Digits, home: Option<&Plan>) -> Number {
     let digits = stripped.filter(|stripped| stripped.length >= LEAST_DIGITS).unwrap_or(digits);
     let is_ambiguous =
         home.is_some_and(|home| home.dials_abroad(digits.all()) || of_home(digits.all(), home).is_some());
-    Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International } }
+    Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International }, marking }
 }
 
 /// The international digits of what reads as a national number of a country.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::characters::trimmed;
 use super::country::Prefixes;
-use super::number::{LEAST_DIGITS, MOST_DIGITS, Number, NumberKind};
+use super::number::{LEAST_DIGITS, MOST_DIGITS, Marking, Number, NumberKind, is_old_mobile_of_mexico};
 use super::plans::{Plan, Plans};
 use crate::ids::Country;
 
@@ -41,11 +41,12 @@ impl PhoneForm {
         write_number(Number::read(text, self.home), text, to)
     }
 
-    /// The same of a value that a column holds in an earlier canonical form, where digits alone were E.164.
+    /// The same of a value that a column holds in an earlier canonical form, where digits alone were E.164. Digits that are no
+    /// number of any country are read as those of a new record.
     pub(super) fn write_stored(&self, text: &str, to: &mut Vec<u8>) -> bool {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
-            Some(digits) if self.plain(text).is_none() => {
+            Some(digits) if self.plain(text).is_none() && self.plans.hold(digits) => {
                 write_number(Number::of_international(digits, self.home), text, to)
             }
             _ => self.write(text, to),
@@ -66,7 +67,7 @@ impl PhoneForm {
     pub fn country_of_stored(&self, text: &str) -> Country {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
-            Some(digits) if self.plain(text).is_none() => {
+            Some(digits) if self.plain(text).is_none() && self.plans.hold(digits) => {
                 self.walk(Number::of_international(digits, self.home).as_ref())
             }
             _ => self.country(text),
@@ -82,10 +83,29 @@ impl PhoneForm {
     fn plain<'t>(&self, text: &'t str) -> Option<&'t [u8]> {
         let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
         let is_plain = is_international(digits)
+            && !is_old_mobile_of_mexico(digits)
             && !(self.plans.may_have_trunk(digits) && self.plans.trunk_in(digits).is_some())
             && self.home.is_none_or(|home| !home.may_be_national(digits.len()) && !home.dials_abroad(digits));
         is_plain.then_some(digits)
     }
+}
+
+/// Returns the digits of a number that does not say by itself which country it belongs to: without plus or context, or behind `00`
+/// where no country has such a number. `None` for any other text.
+pub(super) fn as_dialled(text: &str) -> Option<String> {
+    let number = Number::read(text, None)?;
+    let zeros = match (number.marking, number.is_international()) {
+        (Marking::Explicit, _) => return None,
+        (Marking::Prefix, true) if Plans::shared().hold(number.all()) => return None,
+        (Marking::Prefix, true) => "00",
+        _ => "",
+    };
+    Some(format!("{zeros}{}", String::from_utf8_lossy(number.all())))
+}
+
+/// Returns true if digits alone can be a number of some country from its calling code on.
+pub(super) fn has_calling_code(digits: &str) -> bool {
+    is_international(digits.as_bytes()) && Plans::shared().hold(digits.as_bytes())
 }
 
 /// True for digits alone that begin with a calling code.

@@ -31,8 +31,10 @@ pub(super) struct Plan {
     pub(super) code: &'static [u8],
     /// What is dialled before a national number within the country; empty where nothing is.
     pub(super) trunk: &'static [u8],
-    /// What is dialled before a calling code from within the country; empty where that is `00`, or several.
+    /// What is dialled before a calling code from within the country; empty where no single one is usual.
     pub(super) abroad: &'static [u8],
+    /// True if several prefixes are dialled, most of them with the digits of a carrier.
+    pub(super) abroad_varies: bool,
     /// For each number of digits of a national number the two digits that it may begin with, as bits.
     begins: [u128; MOST_DIGITS + 1],
 }
@@ -55,7 +57,10 @@ impl Plan {
     #[inline]
     pub(super) fn dials_abroad(&self, digits: &[u8]) -> bool {
         let number = digits.strip_prefix(self.abroad).filter(|_| !self.abroad.is_empty());
-        number.is_some_and(|number| number.len() >= LEAST_DIGITS && number[0] != b'0' && !self.holds(digits))
+        number.is_some_and(|number| {
+            let is_long = number.len() >= LEAST_DIGITS && number[0] != b'0';
+            is_long && ((!self.abroad_varies && !self.holds(digits)) || Plans::shared().hold(number))
+        })
     }
 
     fn parse(line: &'static str) -> Option<Plan> {
@@ -64,13 +69,14 @@ impl Plan {
         let code = words.next()?.as_bytes();
         let mut prefix = || words.next().map(|word| if word == "-" { &[][..] } else { word.as_bytes() });
         let (trunk, abroad) = (prefix()?, prefix()?);
+        let (abroad, abroad_varies) = abroad.strip_prefix(b"~").map_or((abroad, false), |abroad| (abroad, true));
         let mut begins = [0; MOST_DIGITS + 1];
         for word in words {
             let (length, bits) = word.split_once(':')?;
             let slot = begins.get_mut(length.parse::<usize>().ok()?)?;
             *slot = u128::from_str_radix(bits, 16).ok()?;
         }
-        Some(Plan { country, code, trunk, abroad, begins })
+        Some(Plan { country, code, trunk, abroad, abroad_varies, begins })
     }
 }
 

@@ -44,7 +44,7 @@ struct Layers {
 
 /// Removes everything around a number. `None` if no number can be inside.
 pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
-    let (mut rest, mut layers) = (text.trim(), Layers::default());
+    let (mut rest, mut layers) = (without_type(text.trim()), Layers::default());
     let mut count = 0;
     loop {
         let inner = peeled(rest, &mut layers)?.trim();
@@ -61,7 +61,10 @@ pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
         true => account(rest, &layers)?,
         false => parameters(rest, &layers)?,
     };
-    let number = percent_decoded(address.number)?;
+    let mut number = percent_decoded(address.number)?;
+    if address.international && !number.starts_with('+') {
+        number = Cow::Owned(format!("+{number}"));
+    }
     let context = match address.context.map(percent_decoded) {
         None => None,
         Some(None) => return None,
@@ -109,6 +112,13 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
     Some(rest.strip_prefix("//").unwrap_or(rest))
 }
 
+/// Returns an address of a multimedia message without its type (`+31612345678/TYPE=PLMN`, TS 23.140).
+fn without_type(text: &str) -> &str {
+    let at = text.len().checked_sub("/TYPE=PLMN".len()).filter(|at| text.is_char_boundary(*at));
+    let is_type = at.and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case("/TYPE=PLMN"));
+    if is_type { text.get(..at.unwrap_or_default()).unwrap_or(text) } else { text }
+}
+
 fn digit_first(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
 }
@@ -117,6 +127,8 @@ fn digit_first(text: &str) -> bool {
 struct Address<'t> {
     number: &'t str,
     context: Option<&'t str>,
+    /// True if the number begins with a calling code, with or without a plus.
+    international: bool,
     wrapped: bool,
 }
 
@@ -143,7 +155,7 @@ fn account<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
     // A password may contain text that looks like parameters; those of the user are before it.
     let behind = password.split(';').skip(1);
     let context = parts.chain(behind).find_map(context_of);
-    Some(Address { number, context, wrapped: true })
+    Some(Address { number, context, international: messenger, wrapped: true })
 }
 
 /// Parses `number;parameters`.
@@ -160,7 +172,7 @@ fn parameters<'t>(text: &'t str, layers: &Layers) -> Option<Address<'t>> {
         return None;
     }
     let wrapped = given.clone().next().is_some();
-    Some(Address { number, context: given.find_map(context_of), wrapped })
+    Some(Address { number, context: given.find_map(context_of), international: false, wrapped })
 }
 
 fn context_of(parameter: &str) -> Option<&str> {
@@ -208,7 +220,11 @@ pub(super) fn numeral(text: &str) -> Cow<'_, str> {
         .unwrap_or(Cow::Borrowed(text))
 }
 
-/// Parses `3.90612345678E11`: all digits are present only if the fraction has as many digits as the exponent states.
+/// The fewest digits of a fraction that are all digits of its number: spreadsheets and the usual formats show at most six.
+const EXACT_FRACTION: usize = 9;
+
+/// Parses `3.90612345678E11`: all digits are present if the fraction has as many digits as the exponent states, or if a long one
+/// lacks only zeros at its end, which floating-point types leave out.
 fn exact_power(text: &str) -> Option<String> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
@@ -218,15 +234,20 @@ fn exact_power(text: &str) -> Option<String> {
     };
     let (first, fraction) = mantissa.split_once(['.', ','])?;
     let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_exact = first.len() == 1 && all_digits(first) && all_digits(fraction) && fraction.len() == exponent;
-    is_exact.then(|| format!("{sign}{first}{fraction}"))
+    let zeros = exponent.checked_sub(fraction.len())?;
+    let is_exact = first.len() == 1
+        && all_digits(first)
+        && all_digits(fraction)
+        && (zeros == 0 || fraction.len() >= EXACT_FRACTION && zeros <= 3 && !fraction.ends_with('0'));
+    is_exact.then(|| format!("{sign}{first}{fraction}{}", "0".repeat(zeros)))
 }
 
 /// Returns `390612345678.0` without its fraction of zeros.
 fn whole(text: &str) -> Option<&str> {
     let (digits, fraction) = text.rsplit_once(['.', ','])?;
     let plain = digits.strip_prefix('+').unwrap_or(digits);
-    let is_whole = matches!(fraction, "0" | "00")
+    let is_whole = !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte == b'0')
         && plain.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
         && plain.bytes().filter(u8::is_ascii_digit).count() >= LEAST_DIGITS;
     is_whole.then_some(digits)
@@ -261,7 +282,7 @@ mod tests {
             ("sip:%2B390612345678:secret@h:5060?subject=x", "+390612345678", true),
             ("sips:+390612345678;ext=5@h", "+390612345678", true),
             ("whatsapp:tel:+390612345678", "+390612345678", false),
-            ("390612345678@s.whatsapp.net", "390612345678", true),
+            ("390612345678@s.whatsapp.net", "+390612345678", true),
             ("+390612345678;npdi;rn=+3912345", "+390612345678", true),
             ("+31 612345678 ext. 5", "+31 612345678", true),
             ("+31612345678,,123#", "+31612345678", true),
@@ -298,7 +319,12 @@ mod tests {
             ("390,612,345,678", "390612345678"),
             ("390,612,345,678.00", "390612345678"),
             ("3.90612E+11", "3.90612E+11"),
-            ("3.9061234567E11", "3.9061234567E11"),
+            ("3.9061234567E11", "390612345670"),
+            ("3.906123456E11", "390612345600"),
+            ("3.161234567e+10", "31612345670"),
+            ("31612345678.000", "31612345678"),
+            ("31612345678.000000", "31612345678"),
+            ("3.90612345E11", "3.90612345E11"),
             ("06.12.34.56", "06.12.34.56"),
             ("31.612.345.678", "31.612.345.678"),
         ];

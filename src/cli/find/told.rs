@@ -89,7 +89,8 @@ impl Told {
             out += &format!("note: table {product} was not looked into: it {why}\n");
         }
         if inquiry.subject.as_ref().is_some_and(Subject::is_national) {
-            out += "note: the number has no country code: only records that carry it in this very form are found\n";
+            out += "note: the number has no country code: each product reads it by its default_country, and where it has none, only \
+                    records that carry it in this very form are found\n";
         }
         if self.more {
             out += "note: the limit is reached; there may be more records\n";

@@ -174,7 +174,11 @@ fn records<'a>(policy: &'a Policy, product: &ProductKey) -> Option<&'a Records> 
 fn notes(scope: &Scope) -> Vec<String> {
     let mut notes = Vec::new();
     if scope.subject.as_ref().is_some_and(Subject::is_national) {
-        notes.push("the number has no country code: only records that carry it in this very form are held".to_owned());
+        notes.push(
+            "the number has no country code: each product reads it by its default_country, and where it has none, only records \
+             that carry it in this very form are held"
+                .to_owned(),
+        );
     }
     if scope.subject.is_some() {
         notes.push("a record whose subject is deleted already names nobody, and is not held".to_owned());

@@ -10,7 +10,7 @@ use crate::ids::{Bucket, Category, ProductKey};
 use crate::policy::{self, Calendar, Records};
 use crate::store::Predicate;
 use crate::store::testing::noon;
-use crate::tag::SubjectValue;
+use crate::tag::{NamedSubject, SubjectValue};
 
 fn covered(scope: Scope, product: &str, change: impl FnOnce(&mut Records), gone: &[&str]) -> Option<Predicate> {
     let policy = testing::policy();
@@ -44,7 +44,10 @@ fn names(column: &str, value: &str) -> Predicate {
     let policy = testing::policy();
     let records = policy.products.values().find_map(|product| product.records.as_ref()).unwrap();
     let subject = policy::Subject { column: column.to_owned(), kind: policy::SubjectKind::Phone };
-    Predicate::Names { column: column.to_owned(), subject: SubjectValue::new(records, &subject, value) }
+    Predicate::Names {
+        column: column.to_owned(),
+        subject: SubjectValue::new(records, &subject, NamedSubject { text: value, as_dialled: false }),
+    }
 }
 
 fn every() -> Option<Predicate> {

@@ -5,6 +5,7 @@ mod active;
 mod control;
 mod covering;
 mod crashes;
+mod named;
 mod notices;
 mod oracle;
 mod rows;

@@ -3,7 +3,7 @@
 use phonenumber::metadata::DATABASE;
 use proptest::prelude::*;
 
-use super::PhoneForm;
+use super::{PhoneForm, as_dialled};
 use crate::ids::Country;
 use crate::tag::{canonical_phone, country_of};
 
@@ -104,7 +104,7 @@ fn what_is_not_a_whole_number_stays_text() {
         (" ACME Bank ", "ACME Bank"),
         ("1-800-FLOWERS", "1-800-FLOWERS"),
         ("3.90612E+11", "3.90612E+11"),
-        ("3.9061234567E11", "3.9061234567E11"),
+        ("3.90612345E11", "3.90612345E11"),
         ("sip:1001@pbx.example", "sip:1001@pbx.example"),
         ("sip:bob@example.org", "sip:bob@example.org"),
         ("sip:198.51.100.7", "sip:198.51.100.7"),
@@ -150,6 +150,30 @@ fn national_numbers_are_read_by_the_default_country() {
         ("NL", "390612345678", "390612345678"),
         ("NL", "00390612345678", "390612345678"),
         ("US", "31612345678", "31612345678"),
+        ("IT", "+39 (0)6 1234 5678", "390612345678"),
+        ("NL", "0039(0)612345678", "390612345678"),
+        ("NL", "+225 (0)7 12 34 56 78", "2250712345678"),
+        ("NL", "+31 (0)6 12345678", "31612345678"),
+        ("GB", "+44 (0)20 7946 0958", "442079460958"),
+        ("RU", "8 10 31 612345678", "31612345678"),
+        ("RU", "8 10 1 212 555 0123", "12125550123"),
+        ("RU", "8101 2125550123", "12125550123"),
+        // Behind 00 these countries dial the digits of a carrier, and the rest is no number of any country.
+        ("BR", "0021 31 6 12345678", "002131612345678"),
+        ("KR", "001 31 612345678", "00131612345678"),
+        ("SG", "001 31 612345678", "00131612345678"),
+        ("HK", "001 31 612345678", "00131612345678"),
+        ("BR", "0031 6 12345678", "31612345678"),
+        ("NL", "tel:31612345678;phone-context=+31", "31612345678"),
+        ("NL", "tel:0031612345678;phone-context=+31", "31612345678"),
+        ("NL", "tel:0612345678;phone-context=+39", "390612345678"),
+        ("US", "3212345678@s.whatsapp.net", "+3212345678"),
+        ("MX", "5215512345678@s.whatsapp.net", "525512345678"),
+        ("MX", "+52 1 55 1234 5678", "525512345678"),
+        ("MX", "+52 55 1234 5678", "525512345678"),
+        ("NL", "5215512345678", "525512345678"),
+        ("NL", "+31612345678/TYPE=PLMN", "31612345678"),
+        ("NL", "0612345678/type=plmn", "31612345678"),
         // A short code is one in every country.
         ("DE", "01600", "01600"),
         ("NL", "12345", "12345"),
@@ -158,6 +182,28 @@ fn national_numbers_are_read_by_the_default_country() {
     ];
     for (country, text, wanted) in table {
         assert_eq!(home(country).canonical(text), wanted, "{text} in {country}");
+    }
+}
+
+#[test]
+fn digits_as_they_are_dialled_are_those_without_a_marked_calling_code() {
+    for (text, wanted) in [
+        ("(212) 555-0123", Some("2125550123")),
+        ("06-12345678", Some("0612345678")),
+        ("612345678", Some("612345678")),
+        ("8 916 123-45-67", Some("89161234567")),
+        ("31612345678", Some("31612345678")),
+        ("011 39 06 1234 5678", Some("011390612345678")),
+        ("0011 39 06 1234 5678", Some("0011390612345678")),
+        ("12345", Some("12345")),
+        ("+31 6 12345678", None),
+        ("0031612345678", None),
+        ("tel:0612345678;phone-context=+31", None),
+        ("31612345678@s.whatsapp.net", None),
+        ("ACME", None),
+        ("", None),
+    ] {
+        assert_eq!(as_dialled(text).as_deref(), wanted, "{text}");
     }
 }
 

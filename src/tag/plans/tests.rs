@@ -19,6 +19,8 @@ fn plans_tell_prefixes_and_how_numbers_begin() {
     assert_eq!((plan("NL").code, plan("NL").trunk, plan("NL").abroad), (&b"31"[..], &b"0"[..], &b"00"[..]));
     assert_eq!((plan("US").code, plan("US").trunk, plan("US").abroad), (&b"1"[..], &b"1"[..], &b"011"[..]));
     assert_eq!((plan("IT").trunk, plan("RU").trunk), (&b""[..], &b"8"[..]));
+    assert!(plan("BR").abroad_varies && plan("BR").abroad.is_empty());
+    assert!(plan("AU").abroad_varies && plan("AU").abroad == b"0011" && !plan("NL").abroad_varies);
     assert!(plan("NL").holds(b"612345678") && !plan("NL").holds(b"0612345678") && !plan("NL").holds(b"61234567"));
     assert!(plan("IT").holds(b"0612345678") && plan("US").holds(b"2025550123") && !plan("US").holds(b"1025550123"));
 }
