@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::retention::used_topics;
 use super::{App, AppError};
 use crate::clock::SharedClock;
 use crate::config::{Config, Surroundings};
@@ -47,5 +48,24 @@ async fn no_task_runs_any_more_after_a_start_that_was_refused() {
         let left = Handle::current().metrics().num_alive_tasks();
         assert!(matches!(error, AppError::Preflight(_)), "{error}");
         assert_eq!(left, before, "{round}: a task that is still running would log errors while the runtime ends");
+    }
+}
+
+#[test]
+fn shipped_configuration_creates_every_topic_with_a_retention_that_is_accepted() {
+    let file = Path::new("config/ebbtide.yaml");
+    let config = Config::load(file).config.unwrap();
+    let policy = super::read_policy(&config.policy).unwrap().policy.unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let head: Vec<&str> = text.lines().take_while(|line| line.starts_with('#')).collect();
+    let head = head.join("\n").replace("\\\n#", "");
+    let words: Vec<&str> = head.split([' ', '\n', ';']).collect();
+    assert!(!words.contains(&"works"), "it works only with topics: {head}");
+    for used in used_topics(&config, &policy) {
+        assert!(words.contains(&used.topic.as_str()), "{} is not created:\n{head}", used.topic);
+        let ceiling = used.role.ceiling(&policy).unwrap().as_millis();
+        for retention in words.iter().filter_map(|word| word.strip_prefix("retention.ms=")) {
+            assert!(retention.parse::<u128>().unwrap() <= ceiling, "{}: {retention}, at most {ceiling}", used.topic);
+        }
     }
 }
