@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
-use super::sweep::CLOCK_NOT_TRUSTED;
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
 use crate::config::Config;

@@ -1,11 +1,11 @@
 //! `ebbtide consent withdraw`: people who withdrew consent, at which windows that rest on it end.
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::hold::value_of_stdin;
 use super::notice::{Common, Given, NoticeCliError, at, sorted};
 use super::{Outcome, clock};
+use crate::clock::SharedClock;
 use crate::controls::{Notice, Subject};
 use crate::ids::ProductKey;
 use crate::policy::Trigger;
@@ -57,19 +57,19 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let Command::Withdraw { subject, tenant, at: day, products, dry_run, confirm } = &self.command;
         let subject: Subject = if subject == "-" { value_of_stdin()?.parse()? } else { subject.parse()? };
         let policy = self.common.grounds.policy()?;
         let what = format!("{subject} withdrew at");
-        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, now))?);
+        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?);
         let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
         let runtime = super::runtime()?;
         let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
-        runtime.block_on(self.common.take(&policy, given, now))
+        runtime.block_on(self.common.take(&policy, given, clock))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::notice::{Common, Given, NoticeCliError, at, instant, sorted};
 use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
 use crate::controls::{Control, Controls, Notice, standing};
 use crate::ids::ProductKey;
 use crate::policy::{Calendar, Trigger};
@@ -81,10 +82,10 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
@@ -92,13 +93,13 @@ impl Args {
                     let policy = self.common.grounds.policy()?;
                     let notice = Notice::ContractEnd {
                         tenant: tenant.clone(),
-                        ended_at: at(&policy, day, (Trigger::ContractEnd, now))?,
+                        ended_at: at(&policy, day, (Trigger::ContractEnd, clock.now()))?,
                         reason: reason.clone(),
                         products: sorted(products),
                     };
                     let what = format!("The contract with {tenant} ends at");
                     let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
-                    self.common.take(&policy, given, now).await
+                    self.common.take(&policy, given, clock).await
                 }
                 Command::List => self.list().await,
             }

@@ -13,6 +13,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::{CLOCK_NOT_TRUSTED, CommitClockError, UrgentTime, commit_time};
 use super::grounds::{Grounds, GroundsError};
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
@@ -23,7 +24,7 @@ use crate::controls::{
 use crate::expiry::{TrustedClock, Verdict};
 use crate::ids::{IdError, PolicyVersion, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
-use crate::store::{StoreError, newest_commit};
+use crate::store::{Root, StoreError, newest_commit};
 use crate::value_list::{ListError, parse_one};
 
 #[derive(Debug, clap::Args)]
@@ -91,8 +92,10 @@ enum HoldError {
     Settle(#[from] SettleError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("every control is in force, and no hold was forgotten: {0}")]
-    Clock(String),
+    #[error("the clock is not trusted ({0}): every control is in force, and no hold was forgotten: {1}")]
+    Forget(&'static str, String),
+    #[error(transparent)]
+    Clock(#[from] CommitClockError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error(transparent)]
@@ -127,47 +130,35 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock()).unwrap_or_else(|error| match error.is_use() {
-            true => Outcome::usage(error),
-            false => Outcome::failure(format!("error: {error}\n")),
+        self.outcome(&clock())
+    }
+
+    fn outcome(&self, clock: &SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
+            HoldError::Clock(error) => error.outcome(),
+            HoldError::Forget(..) => {
+                Outcome { err: format!("error: {error}\n"), code: CLOCK_NOT_TRUSTED, ..Outcome::default() }
+            }
+            error if error.is_use() => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<Outcome, HoldError> {
-        let (now, root) = (clock.now(), self.grounds.root()?);
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, HoldError> {
+        let root = self.grounds.root()?;
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
                 Command::Place(args) => {
                     let policy = self.grounds.active_policy(&root).await?;
-                    let signature = signature(policy.version.clone(), now);
-                    args.run(&root, &policy, &signature, self.output).await
+                    let time = UrgentTime::find(&root, clock, &self.grounds.sweep()).await?;
+                    args.run(&root, &policy, &time, self.output).await
                 }
                 Command::List { reveal, repair } => {
                     if *repair {
-                        let signature = signature(self.grounds.active_policy(&root).await?.version, now);
-                        settle(&root, &signature).await?;
-                        let sweep = self.grounds.config().map(|config| config.sweep).unwrap_or_default();
-                        let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, &root);
-                        if guard.update(newest_commit(&root).await?).await != Verdict::Trusted {
-                            return Err(HoldError::Clock(guard.reason()));
-                        }
-                        forget(&root, now).await?;
+                        self.repair(&root, clock).await?;
                     }
-                    listing::list(&root, now, *reveal, self.output).await
-                }
-                Command::Release { id } => {
-                    let signature = signature(self.grounds.active_policy(&root).await?.version, now);
-                    let released = release(&root, id, &signature).await?;
-                    let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
-                    Ok(Outcome::done(match self.output {
-                        Output::Json => json(&told),
-                        Output::Text => format!(
-                            "{id} is released in {}, as control {}; what it covered is forgotten\n",
-                            listing::names(&told.tables),
-                            told.control
-                        ),
-                    }))
+                    listing::list(&root, clock.now(), *reveal, self.output).await
                 }
             }
         })
@@ -181,9 +172,38 @@ struct Told {
     control: i64,
     tables: Vec<ProductKey>,
 }
+                Command::Release { id } => self.release(&root, id, clock).await,
 
 fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
     Signature { writer: Uuid::new_v4(), at, policy_version }
+
+    /// Puts every control in force, and forgets holds that are over if the clock is trusted.
+    async fn repair(&self, root: &Root, clock: &SharedClock) -> Result<(), HoldError> {
+        let (policy, sweep) = (self.grounds.active_policy(root).await?, self.grounds.sweep());
+        let time = UrgentTime::find(root, clock, &sweep).await?;
+        settle(root, &signature(policy.version, time.at)).await?;
+        let guard = TrustedClock::for_command(SharedClock::clone(clock), Metrics::new()?, &sweep, root);
+        match guard.update(newest_commit(root).await?).await {
+            Verdict::Trusted => _ = forget(root, clock.now()).await?,
+            verdict => return Err(HoldError::Forget(verdict.as_str(), guard.reason())),
+        }
+        Ok(())
+    }
+
+    async fn release(&self, root: &Root, id: &HoldId, clock: &SharedClock) -> Result<Outcome, HoldError> {
+        let policy = self.grounds.active_policy(root).await?;
+        let at = commit_time(root, clock, &self.grounds.sweep()).await?;
+        let released = release(root, id, &signature(policy.version, at)).await?;
+        let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
+        Ok(Outcome::done(match self.output {
+            Output::Json => json(&told),
+            Output::Text => format!(
+                "{id} is released in {}, as control {}; what it covered is forgotten\n",
+                listing::names(&told.tables),
+                told.control
+            ),
+        }))
+    }
 }
 
 /// Standard input does not give one value.
@@ -194,6 +214,7 @@ pub(super) enum StdinError {
     Unreadable(#[from] std::io::Error),
     /// It holds no value, several, or bytes that are not text.
     #[error("standard input: {0}")]
+/// Returns the signature of a commit that this process makes at the time `at`.
     NotOne(#[from] ListError),
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod clock;
+mod commit_clock;
 mod compact;
 mod config;
 mod consent;

@@ -9,8 +9,10 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::commit_time;
 use super::notice::{Common, NoticeCliError, effect_text, instant};
 use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
 use crate::controls::{
     Controls, DecideError, Decision, KnownParked, Notice, ParkedState, Preview, Signature, TableEffect, confirm, reject,
 };
@@ -98,24 +100,25 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             let root = self.common.grounds.root()?;
             match &self.command {
-                Command::List { all } => self.list(&root, *all, now).await,
-                Command::Show { number } => self.show(&root, ControlsVersion(*number), now).await,
+                Command::List { all } => self.list(&root, *all, clock.now()).await,
+                Command::Show { number } => self.show(&root, ControlsVersion(*number), clock.now()).await,
                 Command::Confirm { number } => {
                     let policy = self.common.grounds.active_policy(&root).await?;
-                    let by = signature(&policy, now);
+                    let by = self.signature(&root, &policy, clock).await?;
                     let control = confirm(&root, &policy, ControlsVersion(*number), &by).await?;
                     Ok(self.decided(*number, "confirmed", Some(control.0)))
                 }
                 Command::Reject { number, reason } => {
-                    let by = signature(&self.common.grounds.active_policy(&root).await?, now);
+                    let policy = self.common.grounds.active_policy(&root).await?;
+                    let by = self.signature(&root, &policy, clock).await?;
                     reject(&root, ControlsVersion(*number), reason.clone(), &by).await?;
                     Ok(self.decided(*number, "rejected", None))
                 }
@@ -131,6 +134,11 @@ impl Args {
         let listed: Vec<Listed> = shown.map(Listed::of).collect();
         let out = match self.common.output {
             Output::Json => json(&listed),
+    async fn signature(&self, root: &Root, policy: &Policy, clock: &SharedClock) -> Result<Signature, NoticeCliError> {
+        let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
+        Ok(Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
+    }
+
             Output::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
             Output::Text => listed.iter().map(Listed::text).collect(),
         };
@@ -232,10 +240,6 @@ impl Listed {
         }
         text + "\n"
     }
-}
-
-fn signature(policy: &Policy, at: DateTime<Utc>) -> Signature {
-    Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::commit_clock::{CommitClockError, commit_time};
 use super::once::{self, OnceError};
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
@@ -78,6 +79,8 @@ enum PartitionError {
     Open(#[from] OpenError),
     #[error(transparent)]
     Partitions(#[from] PartitionsError),
+    Clock(#[from] CommitClockError),
+    #[error(transparent)]
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
     #[error(transparent)]
@@ -119,6 +122,7 @@ impl Args {
             error @ PartitionError::Topic(_) => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
+            PartitionError::Clock(error) => error.outcome(),
     }
 
     fn answer(&self, clock: &SharedClock) -> Result<Outcome, PartitionError> {
@@ -168,12 +172,19 @@ impl Args {
         };
         let product = policy.products.values().find(reads);
         let product = &product.ok_or_else(|| PartitionError::Topic(partition.topic.clone()))?.key;
-        let root = once::root(config, loaded, clock.map(|clock| clock.now())).await?;
+        let root = once::root(config, loaded, None).await?;
+        let at = match clock {
+            Some(clock) => Some(commit_time(&root, clock, &config.sweep).await?),
+            None => None,
+        };
+        if let Some(at) = at {
+            once::prepare_commit(&root, loaded, at).await?;
+        }
         let found = table(&root, policy, product).await?;
         let mut table = found.ok_or_else(|| PartitionError::NoTable(product.clone()))?;
         let case = PartitionClient::new(&config.kafka)?.look(&table, partition)?;
-        let version = match (&case.refusal, clock) {
-            (Some(refusal), Some(clock)) => Some(accept_loss(&mut table, refusal, &policy.version, clock.now()).await?),
+        let version = match (&case.refusal, at) {
+            (Some(refusal), Some(at)) => Some(accept_loss(&mut table, refusal, &policy.version, at).await?),
             _ => None,
         };
         let decision = Decision::new(product, partition, &case, version);

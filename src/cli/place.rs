@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ObjectStore, Surroundings};
+use crate::config::{Config, ObjectStore, Surroundings, Sweep};
 use crate::store::{Root, RootError};
 
 #[derive(Debug, Clone, clap::Args)]
@@ -40,6 +40,11 @@ impl Place {
         let unusable = || PlaceError::Config { file: self.config.clone() };
         let config = self.config().ok_or_else(unusable)?;
         Ok(Root::open(&config.root, &config.store)?)
+    }
+
+    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the defaults.
+    pub(super) fn sweep(&self) -> Sweep {
+        self.config().map(|config| config.sweep).unwrap_or_default()
     }
 
     /// The configuration, if there is one that can be used.

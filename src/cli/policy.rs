@@ -11,11 +11,11 @@ mod standing;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::{Outcome, Output, clock, json, report};
 use crate::app::read_policy;
+use crate::clock::SharedClock;
 use crate::ids::Country;
 use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
 
@@ -78,10 +78,10 @@ enum Command {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        self.run_at(clock().now())
+        self.run_by(&clock())
     }
 
-    fn run_at(self, now: DateTime<Utc>) -> Outcome {
+    fn run_by(self, clock: &SharedClock) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
         match self.command {
@@ -92,11 +92,11 @@ impl Args {
                     Ok(country) => country,
                     Err(error) => return Outcome::usage(error),
                 };
-                let ask = Ask { product: &product, country, tenant, field, now };
+                let ask = Ask { product: &product, country, tenant, field, now: clock.now() };
                 explain_file(&policy, &ask, output)
             }
-            Command::Plan(args) => args.run(now),
-            Command::Activate(args) => args.run(now),
+            Command::Plan(args) => args.run(clock.now()),
+            Command::Activate(args) => args.run(clock),
             Command::History(args) => args.run(),
             Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
@@ -29,11 +30,10 @@ use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
 
-/// Some or all of the work was not done, since the clock is not trusted. Running the command again does not help.
-pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
-
-/// Makes what is due go: columns of categories that are due are left out, records whose last category is due end. What is held
-/// stays. Then unlinks what was replaced longer ago than `maintain.readers_grace`.
+/// Delete expired data, once.
+///
+/// Drops the columns of expired categories, and ends records whose last category has expired. Held data is kept. Then
+/// deletes files that were replaced longer ago than `maintain.readers_grace`.
 ///
 /// Exit code 0: nothing due is left. 3: more is left (--steps). 4: the clock is not trusted and nothing was deleted; see
 /// `ebbtide clock show`. 1: something failed, or a file could not be deleted. 2: a wrong use.

@@ -5,10 +5,11 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{HoldError, listing, value_of_stdin};
+use super::{HoldError, listing, signature, value_of_stdin};
+use crate::cli::commit_clock::UrgentTime;
 use crate::cli::when::{When, utc_and_local};
 use crate::cli::{Outcome, Output, json};
-use crate::controls::{Order, PlaceError, Scope, Signature, Subject, TimeRange, place, reading};
+use crate::controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
 use crate::ids::ProductKey;
 use crate::policy::{Policy, Records};
 use crate::problem::nearest;
@@ -78,12 +79,13 @@ impl Args {
         &self,
         root: &Root,
         policy: &Policy,
-        signature: &Signature,
+        time: &UrgentTime,
         output: Output,
     ) -> Result<Outcome, HoldError> {
         let order = self.order(policy)?;
         order.scope.check().map_err(PlaceError::from)?;
-        if order.until <= signature.at {
+        let at = time.before(order.until);
+        if order.until <= at {
             return Err(PlaceError::Over(order.until).into());
         }
         let existing = products(root).await?;
@@ -91,7 +93,7 @@ impl Args {
         let (until, scope) = (order.until, order.scope.clone());
         let placed = match self.dry_run {
             true => None,
-            false => Some(place(root, order, signature).await?),
+            false => Some(place(root, order, &signature(policy.version.clone(), at)).await?),
         };
         let tables = placed.as_ref().map_or(existing, |placed| placed.tables.clone());
         let tables: Vec<Covered> = tables
@@ -108,10 +110,11 @@ impl Args {
             tables: &tables,
             notes: &notes,
         };
-        Ok(Outcome::done(match output {
+        let out = match output {
             Output::Json => json(&told),
             Output::Text => text(&told, &utc_and_local(until, policy), &scope)?,
-        }))
+        };
+        Ok(Outcome { out, err: time.warning(at), ..Outcome::default() })
     }
 
     fn order(&self, policy: &Policy) -> Result<Order, HoldError> {

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::planning::{plan, told};
 use super::standing::{ChangeError, Standing, read_new};
+use crate::cli::commit_clock::commit_time;
 use crate::cli::{Outcome, Output, json, runtime};
+use crate::clock::SharedClock;
 use crate::controls::{Controls, SharedControls, Signature, activate, record_active};
 use crate::expiry::{Effects, examine};
 use crate::ids::{PolicyVersion, ProductKey};
@@ -49,12 +51,15 @@ struct Active<'a> {
 }
 
 impl Args {
-    pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
-        let answer = if self.dry_run { plan(&self.standing, &self.file, self.output, now) } else { self.activate(now) };
+    pub(super) fn run(self, clock: &SharedClock) -> Outcome {
+        let answer = match self.dry_run {
+            true => plan(&self.standing, &self.file, self.output, clock.now()),
+            false => self.activate(clock),
+        };
         answer.unwrap_or_else(ChangeError::outcome)
     }
 
-    fn activate(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+    fn activate(&self, clock: &SharedClock) -> Result<Outcome, ChangeError> {
         let root = self.standing.root()?;
         let new = match read_new(&self.file, self.output)? {
             Ok(new) => new,
@@ -63,6 +68,7 @@ impl Args {
         runtime()?.block_on(async {
             if self.is_first(&root, &new).await? {
                 return self.record(&root, new, now).await;
+            let now = commit_time(&root, clock, &self.standing.place.sweep()).await?;
             }
             let old = self.standing.policy(&root).await?;
             let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
