@@ -14,10 +14,10 @@ use crate::store::{ControlsVersion, Root, RootError, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Grounds {
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    /// The folder or URL of the tables. Without it, `root` of the configuration.
     #[arg(long, global = true)]
     root: Option<String>,
-    /// The policy; without it, `policy` of the configuration.
+    /// The policy. Without it, `policy` of the configuration.
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// The configuration that names the root and the policy.

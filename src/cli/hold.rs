@@ -40,32 +40,44 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keep matching data although it is due, until a date.
+    /// Keep matching data past its deadline, until a date.
     ///
-    /// A record is held if every condition that is given is true of it; at least one must be. The hold is in force in every
-    /// table that it covers once the command ends with 0, and in every table made later. It covers what is stored: what was
-    /// deleted before, and what arrives only after its deadline, is not brought back.
+    /// A record is held if it meets every given condition; at least one must be given. When the command exits with 0,
+    /// the hold is in force in every table that it covers, and in every table that is created later. It covers stored
+    /// data. It does not restore deleted data, and does not cover records that arrive after their deadline.
     ///
-    /// Do not put the name of a person into --case or --basis: both are kept after the hold is over, the subject is not.
+    /// A hold does not wait for a trusted clock: its commit is then dated by the newest commit, and a warning is
+    /// written to stderr.
+    ///
+    /// Do not put the name of a person into --case or --basis: both are kept after the hold has ended, the subject is
+    /// not.
+    ///
+    /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2: wrong use, nothing was
+    /// changed.
     #[command(after_help = placing::EXAMPLES)]
     Place(placing::Args),
     /// List all holds: what they cover, whether they are in force, and in which tables.
     ///
-    /// Exit code 0: all that is recorded is in force everywhere. 1: something is not; --repair finishes it.
+    /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4: with --repair, the
+    /// clock is not trusted and nothing was forgotten.
     List {
-        /// Show subjects in full. They are personal data: mind where the output goes.
+        /// Show subjects in full. They are personal data: protect the output.
         #[arg(long)]
         reveal: bool,
-        /// Finish what a crash cut short, and forget what holds covered that are over.
+        /// Finish commands that a crash interrupted, and forget the subjects of holds that have ended.
         #[arg(long)]
         repair: bool,
     },
-    /// End a hold before its date. What was due meanwhile is overdue from then on, and goes with the next sweep.
+    /// End a hold before its date. The next sweep deletes the data that expired meanwhile.
     ///
-    /// What the hold covered is forgotten: of its subject no byte stays under the root. May be run again after any error.
+    /// The subject of the hold is forgotten: no byte of it stays under the root. The command can be run again after
+    /// any error.
+    ///
+    /// Exit code 0: the hold is released everywhere. 1: it is not, or there is no such hold. 2: wrong use. 4: the
+    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide hold release hold-1a2b3c4d")]
     Release {
-        /// The hold's name, as `list` shows it.
+        /// The name of the hold, from `ebbtide hold list`.
         #[arg(value_name = "HOLD")]
         id: HoldId,
     },
@@ -160,22 +172,10 @@ impl Args {
                     }
                     listing::list(&root, clock.now(), *reveal, self.output).await
                 }
+                Command::Release { id } => self.release(&root, id, clock).await,
             }
         })
     }
-}
-
-/// What a release did.
-#[derive(Serialize)]
-struct Told {
-    id: String,
-    control: i64,
-    tables: Vec<ProductKey>,
-}
-                Command::Release { id } => self.release(&root, id, clock).await,
-
-fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
-    Signature { writer: Uuid::new_v4(), at, policy_version }
 
     /// Puts every control in force, and forgets holds that are over if the clock is trusted.
     async fn repair(&self, root: &Root, clock: &SharedClock) -> Result<(), HoldError> {
@@ -206,6 +206,19 @@ fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
     }
 }
 
+/// What a release did.
+#[derive(Serialize)]
+struct Told {
+    id: String,
+    control: i64,
+    tables: Vec<ProductKey>,
+}
+
+/// Returns the signature of a commit that this process makes at the time `at`.
+fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
+    Signature { writer: Uuid::new_v4(), at, policy_version }
+}
+
 /// Standard input does not give one value.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StdinError {
@@ -214,7 +227,6 @@ pub(super) enum StdinError {
     Unreadable(#[from] std::io::Error),
     /// It holds no value, several, or bytes that are not text.
     #[error("standard input: {0}")]
-/// Returns the signature of a commit that this process makes at the time `at`.
     NotOne(#[from] ListError),
 }
 

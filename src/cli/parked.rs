@@ -32,31 +32,39 @@ pub(super) struct Args {
 enum Command {
     /// List the notices that wait for a decision.
     ///
-    /// A notice that was read from a topic waits where it would make more than notices.max_share of a table due at once. Nothing of
-    /// it is in force until it is confirmed. Exit code 0: none waits. 1: at least one does.
+    /// A notice from a topic waits if more than notices.max_share of a table would be due immediately. It is not in
+    /// force before it is confirmed.
+    ///
+    /// Exit code 0: none waits. 1: at least one waits.
     List {
-        /// List those too that were decided.
+        /// List decided notices too.
         #[arg(long)]
         all: bool,
     },
-    /// Show one notice, and what it would make due at once by the tables as they are now.
+    /// Show one notice, and the records that would be due immediately in the tables as they are now.
     Show {
         /// The notice's number, as `list` shows it.
         number: i64,
     },
-    /// Apply a notice. It is in force in every table that it covers once the command ends with 0.
+    /// Apply a notice. When the command exits with 0, it is in force in every table that it covers.
+    ///
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use, or no such notice waits. 4: the clock is
+    /// not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide notice show 17\n  ebbtide notice confirm 17")]
     Confirm {
         /// The notice's number, as `list` shows it.
         number: i64,
     },
-    /// Reject a notice: it is not applied, however often it is told.
+    /// Reject a notice: it is not applied, also if the topic repeats it.
     ///
-    /// `contract end` and `consent withdraw` with --confirm still note the same.
+    /// `contract end` and `consent withdraw` with --confirm still record the same.
+    ///
+    /// Exit code 0: it is rejected. 1: something failed. 2: wrong use, or no such notice waits. 4: the clock is not
+    /// trusted, and nothing was changed; see `ebbtide clock show`.
     Reject {
         /// The notice's number, as `list` shows it.
         number: i64,
-        /// Why. Do not name a person: it is kept.
+        /// The reason. It is kept: do not name a person.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -126,6 +134,11 @@ impl Args {
         })
     }
 
+    async fn signature(&self, root: &Root, policy: &Policy, clock: &SharedClock) -> Result<Signature, NoticeCliError> {
+        let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
+        Ok(Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
+    }
+
     async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
         let controls = Controls::load(root, ControlsVersion(0)).await?;
         let parked = controls.parked(now);
@@ -134,11 +147,6 @@ impl Args {
         let listed: Vec<Listed> = shown.map(Listed::of).collect();
         let out = match self.common.output {
             Output::Json => json(&listed),
-    async fn signature(&self, root: &Root, policy: &Policy, clock: &SharedClock) -> Result<Signature, NoticeCliError> {
-        let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
-        Ok(Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
-    }
-
             Output::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
             Output::Text => listed.iter().map(Listed::text).collect(),
         };

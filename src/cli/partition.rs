@@ -19,7 +19,7 @@ use crate::ingest::partitions::{LossCase, PartitionClient, PartitionReport, Part
 use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{LossCause, OpenError, Root, Table, TableSpec};
 
-/// Show partitions that are not read because records would be skipped, and decide how to go on.
+/// Show partitions that are not read because records would be skipped, and accept a loss.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -44,9 +44,12 @@ enum Command {
     },
     /// Accept that records of a refused partition are lost, and continue reading after them.
     ///
-    /// Shows the offsets that are lost and records the decision in the table, where `table audit` counts it. Changes
-    /// nothing in Kafka and no stored row. Running instances continue within seconds. What Kafka deleted cannot be read
-    /// by any means; records that are still stored elsewhere can be produced again.
+    /// Shows the lost offsets and records the decision in the table, where `table audit` counts it. Changes nothing
+    /// in Kafka and no stored row. Running instances continue within seconds. Records that Kafka deleted cannot be
+    /// read again; records that are stored elsewhere can be produced again.
+    ///
+    /// Exit code 0: the decision is recorded, or the partition is not refused. 1: something failed. 2: wrong use. 4:
+    /// the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run\n  \
                             ebbtide partition accept-loss --topic traffic.sms --partition 3"
@@ -76,11 +79,11 @@ enum PartitionError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Properties(Vec<RefusedProperty>),
     #[error(transparent)]
+    Clock(#[from] CommitClockError),
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Partitions(#[from] PartitionsError),
-    Clock(#[from] CommitClockError),
-    #[error(transparent)]
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
     #[error(transparent)]
@@ -119,10 +122,10 @@ impl Args {
     fn outcome(&self, clock: &SharedClock) -> Outcome {
         self.answer(clock).unwrap_or_else(|error| match error {
             PartitionError::Once(of) if of.is_use() => Outcome::usage(of),
+            PartitionError::Clock(error) => error.outcome(),
             error @ PartitionError::Topic(_) => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
-            PartitionError::Clock(error) => error.outcome(),
     }
 
     fn answer(&self, clock: &SharedClock) -> Result<Outcome, PartitionError> {

@@ -9,7 +9,7 @@ use crate::store::{Root, RootError};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Place {
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    /// The folder or URL of the tables. Without it, `root` of the configuration.
     #[arg(long, global = true)]
     root: Option<String>,
     /// The configuration that names the root.

@@ -24,7 +24,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The case's reference in your own files.
+    /// The reference of the case in your own files.
     #[arg(long, value_name = "REFERENCE")]
     case: String,
     /// The legal basis.
@@ -33,23 +33,24 @@ pub(super) struct Args {
     /// The last day of the hold, or the instant at which it ends.
     #[arg(long, value_name = "DATE")]
     until: String,
-    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from
-    /// standard input, which keeps it out of the shell's history.
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
+    /// is read from standard input, and so is not in the history of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
     subject: Option<String>,
-    /// The record's tenant, as it stands in the table. Where a product stores no tenant, records of every tenant are held.
+    /// The tenant of the record, as it is stored in the table. If a product stores no tenant, records of every tenant
+    /// are held.
     #[arg(long)]
     tenant: Option<String>,
-    /// A product whose records are held; give it again for more. Without it, records of every product.
+    /// A product whose records are held; can be repeated. Without it, records of every product.
     #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
     products: Vec<ProductKey>,
     /// The first day of the event, or its first instant.
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
-    /// The last day of the event (the whole day is held), or the first instant behind.
+    /// The last day of the event (the whole day is held), or the first instant after it.
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Say what would be held, and do nothing.
+    /// Show what would be held, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }

@@ -17,15 +17,17 @@ use crate::ids::{PolicyVersion, ProductKey};
 use crate::policy::Checked;
 use crate::store::{ControlsVersion, Root, products};
 
-/// Put a new policy in force: record it, with its schemas, and commit it in every table.
+/// Put a new policy in force: record it with its schemas, and commit it in every table.
 ///
-/// From then on no instance with another policy stores or deletes anything: it says which policy is active and waits. Start
-/// the instances with the new one; their sweeps bring the tags of what is stored up to date before they go by them.
+/// From then on no instance with another policy stores or deletes anything: it reports which policy is active and
+/// waits. Start the instances with the new one. Their sweeps update the tags of stored records before they delete by
+/// them.
 ///
-/// What `policy plan` says cannot be carried out is refused. The version must be new: going back is a new version. May be run
-/// again after any error.
+/// A policy that `policy plan` refuses is refused. The version must be new: to go back, give the old text a new
+/// version. The command can be run again after any error.
 ///
-/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: a wrong use, nothing was done.
+/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: wrong use, nothing was changed. 4: the clock is
+/// not trusted, and nothing was changed; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
                         ebbtide policy activate config/policy-2027.yaml")]
@@ -35,7 +37,7 @@ pub(in crate::cli) struct Args {
     file: PathBuf,
     #[command(flatten)]
     standing: Standing,
-    /// Say what it would do, as `policy plan` does, and do nothing.
+    /// Show what it would do, as `policy plan` does, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// How to write the result.
@@ -66,9 +68,9 @@ impl Args {
             Err(outcome) => return Ok(outcome),
         };
         runtime()?.block_on(async {
+            let now = commit_time(&root, clock, &self.standing.place.sweep()).await?;
             if self.is_first(&root, &new).await? {
                 return self.record(&root, new, now).await;
-            let now = commit_time(&root, clock, &self.standing.place.sweep()).await?;
             }
             let old = self.standing.policy(&root).await?;
             let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;

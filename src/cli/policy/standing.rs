@@ -18,8 +18,8 @@ use crate::store::{ControlsVersion, Root, StoreError};
 pub(super) struct Standing {
     #[command(flatten)]
     pub(super) place: Place,
-    /// The policy that the tables were written under, where none is active yet; without it, `policy` of the configuration. Not
-    /// used once a policy is active: the control log has its text.
+    /// The policy that the tables were written under, if none is active yet. Without it, `policy` of the
+    /// configuration. Not used if a policy is active: the control log has its text.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
