@@ -140,10 +140,23 @@ impl App {
         let owned = Owned::default();
         let opened = Opened { root, tables, controls };
         let (mut works, guard) = self.works(&opened, &owned).await?;
-        if self.preflight(&mut stop).await? {
-            let deps = IngestDeps { opened, writers, owned, guard };
-            while self.wait_for_clock(&deps.guard, &mut stop).await {
-                if self.ingest(&deps, &mut works, &mut stop).await? {
+        let deps = IngestDeps { opened, writers, owned, guard };
+        let done = self.read(&deps, &mut works, &mut stop).await;
+        // A task that still ran while the runtime ends would log its own cancellation as an error.
+        works.shutdown().await;
+        done
+    }
+
+    /// Checks the topics, then reads records until the instance is stopped, and waits while the clock is wrong.
+    async fn read(
+        &self,
+        deps: &IngestDeps,
+        works: &mut Works,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), AppError> {
+        if self.preflight(works, stop).await? {
+            while self.wait_for_clock(&deps.guard, stop).await {
+                if self.ingest(deps, works, stop).await? {
                     break;
                 }
             }
@@ -239,10 +252,10 @@ impl App {
     }
 
     /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
-    async fn preflight(&self, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+    async fn preflight(&self, works: &mut Works, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
             // What only warns keeps no record waiting, nor does a broker that cannot say what its topics keep.
-            tokio::spawn(self.retention().watch(Duration::ZERO));
+            works.watch_topics(self.retention(), Duration::ZERO);
             return Ok(true);
         }
         let retention = self.retention();
@@ -264,7 +277,7 @@ impl App {
         if !judged.is_empty() {
             return Err(AppError::Topics(judged));
         }
-        tokio::spawn(retention.watch(RETENTION_EVERY));
+        works.watch_topics(retention, RETENTION_EVERY);
         Ok(true)
     }
 
@@ -297,3 +310,6 @@ fn ended(lanes: Vec<LaneHandle>) -> AppError {
     let mut ended = lanes.into_iter().filter(JoinHandle::is_finished).filter_map(|lane| lane.join().ok());
     ended.find_map(Result::err).map_or(AppError::LaneEnded, AppError::Start)
 }
+
+#[cfg(test)]
+mod tests;

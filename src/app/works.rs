@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::deletions::DeletionReports;
 use super::janitor::Janitor;
+use super::retention::Retention;
 use super::{App, AppError, Opened};
 use crate::config::Maintain;
 use crate::expiry::{
@@ -37,12 +38,23 @@ impl Works {
             _ => "sweep, watch, janitor or guard of the clock",
         }
     }
-}
 
-impl Works {
+    /// Adds the task that checks the topics, the first time after `first`.
+    pub(super) fn watch_topics(&mut self, retention: Retention, first: Duration) {
+        self.0.spawn(async move {
+            retention.watch(first).await;
+            "watch over the topics"
+        });
+    }
+
     /// Stops the tasks.
     pub fn stop(&mut self) {
         self.0.abort_all();
+    }
+
+    /// Stops the tasks, and returns once none runs any more.
+    pub async fn shutdown(mut self) {
+        self.0.shutdown().await;
     }
 }
 

@@ -10,12 +10,12 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::{CommitClockError, look};
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
 use crate::expiry::{TimeSources, TrustedClock, Verdict};
-use crate::metrics::{Metrics, MetricsError};
-use crate::store::{Confirmation, Root, StoreError, newest_commit};
+use crate::store::{Confirmation, Root, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,16 +30,21 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show this machine's clock beside everything that is known of the time, and whether it is trusted. Changes nothing.
-    Show,
-    /// Say that this machine's clock is right, so that what is due by it is deleted.
+    /// Show this machine's clock, the known times, and whether the clock is trusted. Changes nothing.
     ///
-    /// Needed where a system was stopped for longer than `sweep.clock_max_step`, or where a wrong clock left a wrong date in the
-    /// root. It is recorded in the root and holds for the time as it is now, on every machine whose clock agrees. A deletion
-    /// cannot be undone: compare the time with another source first.
+    /// Exit code 0: the clock is trusted. 1: it is not, or the root cannot be read. 2: wrong use, or the root does
+    /// not exist.
+    Show,
+    /// Confirm that this machine's clock is right, so that data that is expired by it is deleted.
+    ///
+    /// Needed after a system was stopped for longer than `sweep.clock_max_step`, or after a wrong clock left a wrong
+    /// date in the root. The confirmation is recorded in the root. It is for the present time only, on every machine
+    /// whose clock agrees. A deletion cannot be undone: compare the time with another source first.
+    ///
+    /// Exit code 0: it is recorded. 1: it could not be recorded. 2: wrong use, or the root does not exist.
     #[command(after_help = "Example:\n  ebbtide clock show\n  ebbtide clock confirm --by anna")]
     Confirm {
-        /// Who says so. It is recorded.
+        /// The name of the person who confirms. It is recorded.
         #[arg(long, value_name = "NAME")]
         by: Option<String>,
     },
@@ -53,7 +58,11 @@ enum ClockError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Metrics(#[from] MetricsError),
+    Look(#[from] CommitClockError),
+    #[error(
+        "{0} does not exist; give the root of the tables with --root, or with a configuration that names it (--config)"
+    )]
+    NoRoot(Root),
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -65,7 +74,7 @@ impl Args {
 
     fn outcome(&self, clock: SharedClock) -> Outcome {
         self.answer(clock).unwrap_or_else(|error| match error {
-            ClockError::Place(error) => Outcome::usage(error),
+            error @ (ClockError::Place(_) | ClockError::NoRoot(_)) => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
     }
@@ -73,6 +82,9 @@ impl Args {
     fn answer(&self, clock: SharedClock) -> Result<Outcome, ClockError> {
         let root = self.place.root()?;
         super::runtime()?.block_on(async {
+            if !root.exists().await? {
+                return Err(ClockError::NoRoot(root));
+            }
             match &self.command {
                 Command::Show => self.show(&root, clock).await,
                 Command::Confirm { by } => self.confirm(&root, clock, by.clone()).await,
@@ -80,29 +92,29 @@ impl Args {
         })
     }
 
-    /// Checks the clock. Records nothing in the root.
-    async fn look(&self, root: &Root, clock: SharedClock) -> Result<TrustedClock, ClockError> {
-        let sweep = self.place.config().map(|config| config.sweep).unwrap_or_default();
-        let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, root);
-        guard.consult(newest_commit(root).await?).await;
-        Ok(guard)
+    /// Checks the clock, and returns the last trusted time that the root had before. Records nothing.
+    async fn look(&self, root: &Root, clock: SharedClock) -> Result<(TrustedClock, TimeSources), ClockError> {
+        let guard = look(root, clock, &self.place.sweep()).await?;
+        let (_, sources) = guard.sources();
+        let sources = TimeSources { last_trusted: guard.recorded_time(), ..sources };
+        Ok((guard, sources))
     }
 
     async fn show(&self, root: &Root, clock: SharedClock) -> Result<Outcome, ClockError> {
         let now = clock.now();
-        let guard = self.look(root, clock).await?;
-        let (verdict, sources) = guard.sources();
+        let (guard, before) = self.look(root, clock).await?;
+        let (verdict, _) = guard.sources();
         let reason = (verdict != Verdict::Trusted).then(|| guard.reason());
         let out = match self.output {
-            Output::Json => json(&Shown::new(now, verdict, &sources, reason)),
-            Output::Text => lines(now, root, &sources, reason.as_deref()),
+            Output::Json => json(&Shown::new(now, verdict, &before, reason)),
+            Output::Text => lines(now, root, &before, reason.as_deref().map(|reason| (verdict, reason))),
         };
         Ok(if verdict == Verdict::Trusted { Outcome::done(out) } else { Outcome::problem(out) })
     }
 
     async fn confirm(&self, root: &Root, clock: SharedClock, by: Option<String>) -> Result<Outcome, ClockError> {
-        let guard = self.look(root, Arc::clone(&clock)).await?;
-        let (verdict, before) = guard.sources();
+        let (guard, before) = self.look(root, Arc::clone(&clock)).await?;
+        let (verdict, _) = guard.sources();
         let at = clock.now();
         let confirmation = Confirmation {
             id: Uuid::new_v4().to_string(),
@@ -112,28 +124,28 @@ impl Args {
             ahead_of_store: before.store_time.map(|store| (at - store).num_seconds()),
         };
         root.record_confirmation(&confirmation).await?;
+        let last = before.last_trusted;
         let out = match self.output {
-            Output::Json => {
-                json(&Confirmed { before: verdict.as_str(), last_trusted: before.last_trusted, confirmation })
-            }
-            Output::Text => {
-                let before = before
-                    .last_trusted
-                    .map_or_else(String::new, |before| format!("; the last trusted time was {}", instant(before)));
-                format!(
-                    "confirmed that it is {}{before}; what is due by this clock is deleted by running instances within seconds, and by the next `ebbtide sweep`\n",
-                    instant(at)
-                )
-            }
+            Output::Json => json(&Confirmed { before: verdict.as_str(), last_trusted: last, confirmation }),
+            Output::Text => format!(
+                "confirmed that it is {}; the last trusted time before that: {}; expired data is deleted by running \
+                 instances within seconds, and by the next `ebbtide sweep`\n",
+                instant(at),
+                last.map_or_else(|| NONE_RECORDED.to_owned(), instant),
+            ),
         };
         Ok(Outcome::done(out))
     }
 }
 
+/// Shown instead of the last trusted time of a root that has none.
+const NONE_RECORDED: &str = "none recorded";
+
 #[derive(Serialize)]
 struct Confirmed {
     /// The verdict before the confirmation.
     before: &'static str,
+    /// The last trusted time that the root had before the confirmation.
     last_trusted: Option<DateTime<Utc>>,
     confirmation: Confirmation,
 }
@@ -164,13 +176,13 @@ impl Shown<'_> {
     }
 }
 
-fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, reason: Option<&str>) -> String {
+fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, untrusted: Option<(Verdict, &str)>) -> String {
     let known = |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
     let no_store = if root.local().is_some() { "none: the root is a folder" } else { "unknown" };
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = writeln!(out, "this machine       {}", instant(now));
-    let _ = writeln!(out, "last trusted time  {}", known(sources.last_trusted, "not recorded yet"));
+    let _ = writeln!(out, "last trusted time  {}", known(sources.last_trusted, NONE_RECORDED));
     let _ = writeln!(out, "newest commit      {}", known(sources.newest_commit, "none"));
     let _ = writeln!(out, "object store       {}", known(sources.store_time, no_store));
     let confirmed = sources.confirmation.as_ref().map_or_else(
@@ -181,8 +193,8 @@ fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, reason: Option<
         },
     );
     let _ = writeln!(out, "last confirmed     {confirmed}");
-    let _ = match reason {
-        Some(reason) => writeln!(out, "NOT TRUSTED: {reason}"),
+    let _ = match untrusted {
+        Some((verdict, reason)) => writeln!(out, "NOT TRUSTED ({}): {reason}", verdict.as_str()),
         None => writeln!(out, "The clock is trusted."),
     };
     out

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
-use super::sweep::CLOCK_NOT_TRUSTED;
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
 use crate::config::Config;
@@ -27,22 +27,24 @@ use crate::policy::LoadedPolicy;
 /// More is left than was done.
 const MORE_LEFT: u8 = 3;
 
-/// Make the many small segments of closed buckets few large ones, sorted by subject, with the same rows and tags. What is due
-/// within the hour is left to the sweep, and what is held by itself. Replaced files are unlinked by `ebbtide run` or `ebbtide
-/// sweep`, once `maintain.readers_grace` is over.
+/// Merge small segments of closed buckets into large ones, once.
 ///
-/// Exit code 0: nothing is left. 3: more is left (--steps). 4: the clock is not trusted; see `ebbtide clock show`. 1: something
-/// failed. 2: a wrong use.
+/// The merged segments have the same rows and tags, sorted by subject. Data that is due within an hour is left to the
+/// sweep, and held data is left as it is. The replaced files are deleted by `ebbtide run` or `ebbtide sweep` after
+/// `maintain.readers_grace`.
+///
+/// Exit code 0: nothing is left to merge. 1: something failed. 2: wrong use. 3: more is left (--steps). 4: the clock
+/// is not trusted; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10")]
 pub(super) struct Args {
-    /// Compact this product alone.
+    /// Compact only this product.
     #[arg(long, value_parser = ProductKey::new)]
     product: Option<ProductKey>,
-    /// Merge at most so many times.
+    /// Merge at most N times.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Say what would become one and change nothing.
+    /// Show what would be merged, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// The configuration that names the root and the policy.

@@ -19,10 +19,11 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Report everything that is wrong with a configuration file and the EBBTIDE_ variables over it.
+    /// Report every error in a configuration file and in the EBBTIDE_ variables that override it.
     ///
-    /// Reads the files that its secrets name, and the policy: settings are checked against it and against each other. Makes each
-    /// Kafka client, so that librdkafka checks its properties. Asks no broker, registry or table.
+    /// Reads the files of its secrets, and the policy: settings are checked against it and against each other.
+    /// Creates each Kafka client, so that librdkafka checks its properties. Contacts no broker, registry or table.
+    ///
     /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide config check config/ebbtide.yaml")]
     Check {
@@ -33,7 +34,7 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Print the configuration in force: file, EBBTIDE_ variables and defaults together, secrets hidden.
+    /// Print the effective configuration: file, EBBTIDE_ variables and defaults; secrets are hidden.
     #[command(after_help = "Example:\n  EBBTIDE_INGEST_MEMORY=1GiB ebbtide config show config/ebbtide.yaml")]
     Show {
         /// The configuration file.

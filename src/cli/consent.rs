@@ -1,11 +1,11 @@
 //! `ebbtide consent withdraw`: people who withdrew consent, at which windows that rest on it end.
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::hold::value_of_stdin;
 use super::notice::{Common, Given, NoticeCliError, at, sorted};
 use super::{Outcome, clock};
+use crate::clock::SharedClock;
 use crate::controls::{Notice, Subject};
 use crate::ids::ProductKey;
 use crate::policy::Trigger;
@@ -20,34 +20,38 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Note that a person withdrew consent.
+    /// Record that a person withdrew consent.
     ///
-    /// What the policy keeps on consent is due at the withdrawal, where its window is longer: of the records that name the person
-    /// and whose event is not later. What happens on a later day is another consent's. It is in force in every table that it
-    /// covers once the command ends with 0, and in every table made later; who withdrew is forgotten once every record that it
-    /// concerns would be past its window anyway.
+    /// Data that the policy keeps because of consent is due at the withdrawal, unless it is due earlier: in records
+    /// that name the person and whose event is not after the withdrawal. Later events need a new consent. When the
+    /// command exits with 0, the withdrawal is in force in every table that it covers, and in every table that is
+    /// created later. The person is forgotten once every such record has expired anyway.
+    ///
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was changed. 4: the
+    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide consent withdraw --subject phone:+31612345678 --at 2026-11-24 --dry-run\n  \
                             printf 'email:ann@example.org' | ebbtide consent withdraw --subject - --at 2026-11-24"
     )]
     Withdraw {
-        /// The person: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from standard input, which
-        /// keeps it out of the shell's history.
+        /// The person: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it is read from
+        /// standard input, and so is not in the history of the shell.
         #[arg(long, value_name = "KIND:VALUE")]
         subject: String,
-        /// From this tenant only, as it stands in the tables.
+        /// Only the consent given to this tenant, as it is stored in the tables.
         #[arg(long)]
         tenant: Option<String>,
-        /// The day on which it was withdrawn, all of it, or the instant.
+        /// The day of the withdrawal (the whole day counts), or the instant.
         #[arg(long, value_name = "DATE")]
         at: String,
-        /// A product that it is about; give it again for more. Without it, every product.
+        /// A product that the consent is about; can be repeated. Without it, every product.
         #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
         products: Vec<ProductKey>,
-        /// Say what would be noted, and do nothing.
+        /// Show what would be recorded, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Note it although its date is unlikely, or it makes an unusual share of a table due at once. See --dry-run first.
+        /// Record it although the date is implausible, or an unusual share of a table is due immediately. Run with
+        /// --dry-run first.
         #[arg(long)]
         confirm: bool,
     },
@@ -57,19 +61,19 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let Command::Withdraw { subject, tenant, at: day, products, dry_run, confirm } = &self.command;
         let subject: Subject = if subject == "-" { value_of_stdin()?.parse()? } else { subject.parse()? };
         let policy = self.common.grounds.policy()?;
         let what = format!("{subject} withdrew at");
-        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, now))?);
+        let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?);
         let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
         let runtime = super::runtime()?;
         let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
-        runtime.block_on(self.common.take(&policy, given, now))
+        runtime.block_on(self.common.take(&policy, given, clock))
     }
 }
 

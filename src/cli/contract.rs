@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::notice::{Common, Given, NoticeCliError, at, instant, sorted};
 use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
 use crate::controls::{Control, Controls, Notice, standing};
 use crate::ids::ProductKey;
 use crate::policy::{Calendar, Trigger};
@@ -22,38 +23,43 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Note that the contract with a tenant ended, or will.
+    /// Record that the contract with a tenant ended, or will end.
     ///
-    /// What the policy keeps until so long after a contract's end gets its deadline: what is stored with the next sweeps, what
-    /// comes from then on at once. It is in force in every table that it covers once the command ends with 0, and in every table
-    /// made later. The same notice given again changes nothing. An earlier end replaces the one that was noted; a later one
-    /// needs --reason, and brings nothing back that is gone.
+    /// Categories that the policy keeps until a time after the end of the contract get their deadline: stored records
+    /// with the next sweeps, new records when they arrive. When the command exits with 0, the end is in force in
+    /// every table that it covers, and in every table that is created later. The same end given again changes
+    /// nothing. An earlier end replaces the recorded one. A later end needs --reason, and does not restore deleted
+    /// data.
     ///
-    /// A date that systems write where they have none (0001-01-01, 1970-01-01, 9999-12-31), one before notices.earliest or beyond
-    /// notices.contract_ahead, and an end that makes more than notices.max_share of a table due at once are refused without
-    /// --confirm.
+    /// Without --confirm, these are refused: a date that systems write if they have none (0001-01-01, 1970-01-01,
+    /// 9999-12-31), a date before notices.earliest or after notices.contract_ahead, and an end after which more than
+    /// notices.max_share of a table is due immediately.
+    ///
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use or refused, nothing was changed. 4: the
+    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Examples:\n  ebbtide contract end customer-17 --at 2026-11-30 --dry-run\n  \
                             ebbtide contract end customer-17 --at 2027-05-31 --reason 'renewed for half a year'")]
     End {
-        /// The tenant, as it stands in the tables.
+        /// The tenant, as it is stored in the tables.
         tenant: String,
         /// The day on which the contract ends, or the instant.
         #[arg(long, value_name = "DATE")]
         at: String,
-        /// A product that it is about; give it again for more. Without it, every product.
+        /// A product that the contract is about; can be repeated. Without it, every product.
         #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
         products: Vec<ProductKey>,
-        /// Why it ends later than was noted. Do not name a person: it is kept.
+        /// The reason for an end that is later than the recorded one. It is kept: do not name a person.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Say what would be noted, and do nothing.
+        /// Show what would be recorded, and change nothing.
         #[arg(long)]
         dry_run: bool,
-        /// Note it although its date is unlikely, or it makes an unusual share of a table due at once. See --dry-run first.
+        /// Record it although the date is implausible, or an unusual share of a table is due immediately. Run with
+        /// --dry-run first.
         #[arg(long)]
         confirm: bool,
     },
-    /// List the contract ends that were noted, which of them count, and where one is not in force yet.
+    /// List the recorded contract ends, which of them count, and where one is not in force yet.
     ///
     /// Exit code 0: all are in force everywhere. 1: one is not; `ebbtide hold list --repair` finishes it.
     List,
@@ -81,10 +87,10 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
@@ -92,13 +98,13 @@ impl Args {
                     let policy = self.common.grounds.policy()?;
                     let notice = Notice::ContractEnd {
                         tenant: tenant.clone(),
-                        ended_at: at(&policy, day, (Trigger::ContractEnd, now))?,
+                        ended_at: at(&policy, day, (Trigger::ContractEnd, clock.now()))?,
                         reason: reason.clone(),
                         products: sorted(products),
                     };
                     let what = format!("The contract with {tenant} ends at");
                     let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
-                    self.common.take(&policy, given, now).await
+                    self.common.take(&policy, given, clock).await
                 }
                 Command::List => self.list().await,
             }

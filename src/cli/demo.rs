@@ -22,27 +22,29 @@ use crate::demo::text::line;
 use crate::demo::tide::Tide;
 use crate::telemetry;
 
-/// Runs synthetic traffic of every product through the whole of Ebbtide, with nothing else running, and shows what arrives,
-/// where it is stored and when it is due. Then two years pass in seconds: what is due goes, cells remain, a number is held
-/// and released, and in the end every byte is searched for what must be gone. The tables stay.
+/// Run synthetic traffic through all of Ebbtide without other services, and show it in the terminal.
+///
+/// Shows which records arrive, where they are stored and when they are due. Then two years pass in seconds: expired
+/// data is deleted, anonymous cells stay, a number is held and released. At the end every byte is searched for data
+/// that must be deleted. The tables are kept.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How long records arrive, in seconds: a whole day's curve is squeezed into it.
+    /// The time in seconds in which records arrive: the curve of a whole day
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(5..=3600))]
     seconds: u32,
-    /// How long the two years after that take at least, in seconds.
+    /// The shortest time in seconds for the two years after that
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=3600))]
     months: u32,
-    /// Records a second, on average.
+    /// Records per second, on average
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     rate: u32,
-    /// Where the tables go, an empty folder or a new one; without it a new one for temporary files.
+    /// The folder for the tables, empty or new. Without it, a new temporary folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Prints lines, as it does where there is no terminal.
+    /// Print lines, as without a terminal
     #[arg(long)]
     plain: bool,
-    /// What the traffic is drawn from: the same seed sends the same people, texts and faults.
+    /// The seed of the random traffic: the same seed sends the same people, texts and faults
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

@@ -44,13 +44,13 @@ const FOOTERS: usize = 256 << 20;
 /// How often it is said how far a slow look-up is.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
-/// Look up somebody's records in all tables, with their tags: when each part of them must be gone.
+/// Find the records of a person in all tables, with the deadline of each field.
 ///
-/// What is shown is what a sweep at this moment would leave: a field past its deadline is withheld, though no sweep has been there
-/// yet. A record under a hold is shown whole, with the hold's name. Cells are of nobody and never shown.
+/// Shows the fields that a sweep would keep now: expired fields are withheld even if no sweep has deleted them yet. A
+/// held record is shown in full, with the name of the hold. Anonymous cells belong to no person and are never shown.
 ///
-/// Exit code 0: something was found. 1: nothing was, and everything was looked into that may hold such records. 2: there is no whole
-/// answer; what was written before the error is not all.
+/// Exit code 0: records were found. 1: none were found, and every table that may have such records was read. 2: the
+/// answer is not complete; output before the error is not all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   ebbtide find --subject phone:+31612345678
@@ -58,38 +58,39 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
   printf 'phone:+31612345678' | ebbtide find --subject - --output json
   ebbtide find --tenant customer-1 --product sms --from 2026-11-01 --to 2026-11-07 --output parquet --file week.parquet")]
 pub(super) struct Args {
-    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from
-    /// standard input, which keeps it out of the shell's history.
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
+    /// is read from standard input, and so is not in the history of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
     subject: Option<Secret>,
-    /// The kind of the subject, where it is given without one: phone, email or channel.
+    /// The kind of the subject, if it is given without one: phone, email or channel.
     #[arg(long, value_enum, requires = "subject")]
     kind: Option<Kind>,
-    /// The record's tenant, as it stands in the table.
+    /// The tenant of the record, as it is stored in the table.
     #[arg(long)]
     tenant: Option<String>,
     /// The country whose rules apply to the record.
     #[arg(long, value_name = "COUNTRY", value_parser = Country::new)]
     jurisdiction: Option<Country>,
-    /// A product whose records are looked for; give it again for more. Without it, records of every product.
+    /// A product whose records are searched; can be repeated. Without it, records of every product.
     #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
     products: Vec<ProductKey>,
     /// The first day of the event, or its first instant.
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
-    /// The last day of the event (the whole day counts), or the first instant behind.
+    /// The last day of the event (the whole day counts), or the first instant after it.
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Show no more than so many records.
+    /// Show at most this number of records.
     #[arg(long, value_name = "RECORDS")]
     limit: Option<u64>,
     /// How to write the records.
     #[arg(long, value_enum, default_value_t)]
     output: Form,
-    /// Write them to this new file. For parquet: where not exactly one product is named, a folder that gets a file for each.
+    /// Write the records to this new file. For parquet: a folder with one file for each product, unless exactly one
+    /// product is given.
     #[arg(long, required_if_eq("output", "parquet"))]
     file: Option<PathBuf>,
-    /// The policy; without it, that of the configuration.
+    /// The policy. Without it, `policy` of the configuration.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use super::place::settings;
 use crate::app::{UnreadablePolicy, read_policy};
-use crate::config::{Config, NoticeLimits};
+use crate::config::{Config, NoticeLimits, Sweep};
 use crate::controls::Controls;
 use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{ControlsVersion, Root, RootError, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Grounds {
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    /// The folder or URL of the tables. Without it, `root` of the configuration.
     #[arg(long, global = true)]
     root: Option<String>,
-    /// The policy; without it, `policy` of the configuration.
+    /// The policy. Without it, `policy` of the configuration.
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// The configuration that names the root and the policy.
@@ -91,6 +91,11 @@ impl Grounds {
     /// used, otherwise the defaults.
     pub(super) fn notice_limits(&self) -> NoticeLimits {
         Config::load(&self.config).config.map(|config| config.notices.limits).unwrap_or_default()
+    }
+
+    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the defaults.
+    pub(super) fn sweep(&self) -> Sweep {
+        self.config().map(|config| config.sweep).unwrap_or_default()
     }
 
     /// Returns the configuration, if there is one that can be used.

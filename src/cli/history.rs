@@ -18,7 +18,9 @@ use crate::store::{Happened, Happening, History, OPERATIONS, ViewError, Wanted, 
 
 /// Show what was done to a table, commit by commit, newest last.
 ///
-/// Each commit's evidence says in counts what it read, stored, dropped or ended. It holds nothing of any record.
+/// The evidence of each commit counts what it read, stored, dropped or ended. It has no value of any record.
+///
+/// Exit code 0: done. 1: the table cannot be read, or there is no such table. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The product's key in the policy.
@@ -36,7 +38,7 @@ pub(super) struct Args {
     /// Only commits that touched this bucket.
     #[arg(long)]
     bucket: Option<Bucket>,
-    /// Only the newest so many of them.
+    /// Only the newest COUNT commits.
     #[arg(long, value_name = "COUNT")]
     last: Option<usize>,
     #[command(flatten)]

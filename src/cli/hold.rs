@@ -13,6 +13,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::{CLOCK_NOT_TRUSTED, CommitClockError, UrgentTime, commit_time};
 use super::grounds::{Grounds, GroundsError};
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
@@ -23,7 +24,7 @@ use crate::controls::{
 use crate::expiry::{TrustedClock, Verdict};
 use crate::ids::{IdError, PolicyVersion, ProductKey};
 use crate::metrics::{Metrics, MetricsError};
-use crate::store::{StoreError, newest_commit};
+use crate::store::{Root, StoreError, newest_commit};
 use crate::value_list::{ListError, parse_one};
 
 #[derive(Debug, clap::Args)]
@@ -39,32 +40,44 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Keep matching data although it is due, until a date.
+    /// Keep matching data past its deadline, until a date.
     ///
-    /// A record is held if every condition that is given is true of it; at least one must be. The hold is in force in every
-    /// table that it covers once the command ends with 0, and in every table made later. It covers what is stored: what was
-    /// deleted before, and what arrives only after its deadline, is not brought back.
+    /// A record is held if it meets every given condition; at least one must be given. When the command exits with 0,
+    /// the hold is in force in every table that it covers, and in every table that is created later. It covers stored
+    /// data. It does not restore deleted data, and does not cover records that arrive after their deadline.
     ///
-    /// Do not put the name of a person into --case or --basis: both are kept after the hold is over, the subject is not.
+    /// A hold does not wait for a trusted clock: its commit is then dated by the newest commit, and a warning is
+    /// written to stderr.
+    ///
+    /// Do not put the name of a person into --case or --basis: both are kept after the hold has ended, the subject is
+    /// not.
+    ///
+    /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2: wrong use, nothing was
+    /// changed.
     #[command(after_help = placing::EXAMPLES)]
     Place(placing::Args),
     /// List all holds: what they cover, whether they are in force, and in which tables.
     ///
-    /// Exit code 0: all that is recorded is in force everywhere. 1: something is not; --repair finishes it.
+    /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4: with --repair, the
+    /// clock is not trusted and nothing was forgotten.
     List {
-        /// Show subjects in full. They are personal data: mind where the output goes.
+        /// Show subjects in full. They are personal data: protect the output.
         #[arg(long)]
         reveal: bool,
-        /// Finish what a crash cut short, and forget what holds covered that are over.
+        /// Finish commands that a crash interrupted, and forget the subjects of holds that have ended.
         #[arg(long)]
         repair: bool,
     },
-    /// End a hold before its date. What was due meanwhile is overdue from then on, and goes with the next sweep.
+    /// End a hold before its date. The next sweep deletes the data that expired meanwhile.
     ///
-    /// What the hold covered is forgotten: of its subject no byte stays under the root. May be run again after any error.
+    /// The subject of the hold is forgotten: no byte of it stays under the root. The command can be run again after
+    /// any error.
+    ///
+    /// Exit code 0: the hold is released everywhere. 1: it is not, or there is no such hold. 2: wrong use. 4: the
+    /// clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide hold release hold-1a2b3c4d")]
     Release {
-        /// The hold's name, as `list` shows it.
+        /// The name of the hold, from `ebbtide hold list`.
         #[arg(value_name = "HOLD")]
         id: HoldId,
     },
@@ -91,8 +104,10 @@ enum HoldError {
     Settle(#[from] SettleError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("every control is in force, and no hold was forgotten: {0}")]
-    Clock(String),
+    #[error("the clock is not trusted ({0}): every control is in force, and no hold was forgotten: {1}")]
+    Forget(&'static str, String),
+    #[error(transparent)]
+    Clock(#[from] CommitClockError),
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     #[error(transparent)]
@@ -127,50 +142,67 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock()).unwrap_or_else(|error| match error.is_use() {
-            true => Outcome::usage(error),
-            false => Outcome::failure(format!("error: {error}\n")),
+        self.outcome(&clock())
+    }
+
+    fn outcome(&self, clock: &SharedClock) -> Outcome {
+        self.answer(clock).unwrap_or_else(|error| match error {
+            HoldError::Clock(error) => error.outcome(),
+            HoldError::Forget(..) => {
+                Outcome { err: format!("error: {error}\n"), code: CLOCK_NOT_TRUSTED, ..Outcome::default() }
+            }
+            error if error.is_use() => Outcome::usage(error),
+            error => Outcome::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<Outcome, HoldError> {
-        let (now, root) = (clock.now(), self.grounds.root()?);
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, HoldError> {
+        let root = self.grounds.root()?;
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
                 Command::Place(args) => {
                     let policy = self.grounds.active_policy(&root).await?;
-                    let signature = signature(policy.version.clone(), now);
-                    args.run(&root, &policy, &signature, self.output).await
+                    let time = UrgentTime::find(&root, clock, &self.grounds.sweep()).await?;
+                    args.run(&root, &policy, &time, self.output).await
                 }
                 Command::List { reveal, repair } => {
                     if *repair {
-                        let signature = signature(self.grounds.active_policy(&root).await?.version, now);
-                        settle(&root, &signature).await?;
-                        let sweep = self.grounds.config().map(|config| config.sweep).unwrap_or_default();
-                        let guard = TrustedClock::for_command(clock, Metrics::new()?, &sweep, &root);
-                        if guard.update(newest_commit(&root).await?).await != Verdict::Trusted {
-                            return Err(HoldError::Clock(guard.reason()));
-                        }
-                        forget(&root, now).await?;
+                        self.repair(&root, clock).await?;
                     }
-                    listing::list(&root, now, *reveal, self.output).await
+                    listing::list(&root, clock.now(), *reveal, self.output).await
                 }
-                Command::Release { id } => {
-                    let signature = signature(self.grounds.active_policy(&root).await?.version, now);
-                    let released = release(&root, id, &signature).await?;
-                    let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
-                    Ok(Outcome::done(match self.output {
-                        Output::Json => json(&told),
-                        Output::Text => format!(
-                            "{id} is released in {}, as control {}; what it covered is forgotten\n",
-                            listing::names(&told.tables),
-                            told.control
-                        ),
-                    }))
-                }
+                Command::Release { id } => self.release(&root, id, clock).await,
             }
         })
+    }
+
+    /// Puts every control in force, and forgets holds that are over if the clock is trusted.
+    async fn repair(&self, root: &Root, clock: &SharedClock) -> Result<(), HoldError> {
+        let (policy, sweep) = (self.grounds.active_policy(root).await?, self.grounds.sweep());
+        let time = UrgentTime::find(root, clock, &sweep).await?;
+        settle(root, &signature(policy.version, time.at)).await?;
+        let guard = TrustedClock::for_command(SharedClock::clone(clock), Metrics::new()?, &sweep, root);
+        match guard.update(newest_commit(root).await?).await {
+            Verdict::Trusted => _ = forget(root, clock.now()).await?,
+            verdict => return Err(HoldError::Forget(verdict.as_str(), guard.reason())),
+        }
+        Ok(())
+    }
+
+    async fn release(&self, root: &Root, id: &HoldId, clock: &SharedClock) -> Result<Outcome, HoldError> {
+        let policy = self.grounds.active_policy(root).await?;
+        let at = commit_time(root, clock, &self.grounds.sweep()).await?;
+        let released = release(root, id, &signature(policy.version, at)).await?;
+        let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
+        Ok(Outcome::done(match self.output {
+            Output::Json => json(&told),
+            Output::Text => format!(
+                "{id} is released in {}, as control {}; what it covered is forgotten\n",
+                listing::names(&told.tables),
+                told.control
+            ),
+        }))
     }
 }
 
@@ -182,6 +214,7 @@ struct Told {
     tables: Vec<ProductKey>,
 }
 
+/// Returns the signature of a commit that this process makes at the time `at`.
 fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
     Signature { writer: Uuid::new_v4(), at, policy_version }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod clock;
+mod commit_clock;
 mod compact;
 mod config;
 mod consent;
@@ -42,8 +43,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::clock::ScaledClock;
 use crate::clock::{SharedClock, SystemClock};
 
-/// Ebbtide lands communications records from Kafka in Delta tables, each personal field classified and each deadline
-/// written on the record, so that what must be gone can be gone on time.
+/// Store communications records from Kafka in Delta Lake tables exactly once, and delete their personal data on time.
+///
+/// A retention policy gives each field a category, and each category of a record a deadline.
+///
+/// Exit codes of most commands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4 nothing was changed
+/// since the clock is not trusted. `ebbtide COMMAND --help` lists the codes of a command.
 #[derive(Debug, Parser)]
 #[command(name = "ebbtide", version, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
@@ -53,37 +58,30 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Read Kafka into the tables until told to stop.
     Run(run::Args),
-    /// Check, explain and describe the retention policy.
+    /// Check and explain the retention policy, and change it.
     Policy(policy::Args),
     /// Check and show the configuration.
     Config(config::Args),
-    /// Delete what is due, once.
     Sweep(sweep::Args),
-    /// Make small segments few large ones, once.
     Compact(compact::Args),
     /// Show whether this machine's clock is trusted, and confirm it.
     Clock(clock::Args),
-    /// Look into the tables: list them, show what one holds, audit its books.
+    /// List the tables, show the contents of one, and audit it.
     Table(table::Args),
-    /// Show partitions that are not read because records would be skipped, and decide how to go on.
     Partition(partition::Args),
-    /// Keep data although it is due: place, list and release holds.
+    /// Place, list and release legal holds: they keep data past its deadline.
     Hold(hold::Args),
-    /// Look up somebody's records in all tables, with their tags.
     Find(find::Args),
-    /// Note tenants whose contract ended, and list them.
+    /// Record that the contract with a tenant ended, and list these records.
     Contract(contract::Args),
-    /// Note people who withdrew consent.
+    /// Record that a person withdrew consent.
     Consent(consent::Args),
-    /// Decide on contract ends and withdrawals that are not applied without a person.
+    /// Decide on contract ends and withdrawals that wait for a confirmation.
     Notice(parked::Args),
     History(history::Args),
     Why(why::Args),
-    /// Search every byte under the root for given values.
     Residue(residue::Args),
-    /// Run synthetic traffic through all of Ebbtide, with nothing else running, and show it in the terminal.
     Demo(demo::Args),
 }
 

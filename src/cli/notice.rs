@@ -10,10 +10,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::{CommitClockError, commit_time};
 use super::grounds::{Grounds, GroundsError};
 use super::hold::StdinError;
 use super::when::utc_and_local;
 use super::{Outcome, Output, json};
+use crate::clock::SharedClock;
 use crate::controls::{
     ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, PreviewError, Screened, Screening,
     SharedControls, Signature, SubjectError, TableEffect, consider, most_at_once, notify_screened, require_active,
@@ -75,6 +77,8 @@ pub(super) enum NoticeCliError {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Stdin(#[from] StdinError),
+    #[error(transparent)]
+    Clock(#[from] CommitClockError),
 }
 
 impl NoticeCliError {
@@ -92,6 +96,7 @@ impl NoticeCliError {
     /// What the caller is told, and whether asking otherwise would mend it.
     pub(super) fn outcome(self) -> Outcome {
         match self {
+            Self::Clock(error) => error.outcome(),
             Self::Active(error) if !error.is_other_policy() => Outcome::failure(format!("error: {error}\n")),
             Self::Notify(_)
             | Self::Preview(_)
@@ -149,13 +154,14 @@ impl Common {
         &self,
         policy: &Policy,
         given: Given<'_>,
-        now: DateTime<Utc>,
+        clock: &SharedClock,
     ) -> Result<Outcome, NoticeCliError> {
         let root = self.grounds.root()?;
         require_active(&root, &SharedControls::new(root.clone()), &self.grounds.loaded()?).await?;
         let Given { what, notice, dry_run, confirmed } = given;
         let existing = products(&root).await?;
         check_products(policy, notice.products(), &existing)?;
+        let now = if dry_run { clock.now() } else { commit_time(&root, clock, &self.grounds.sweep()).await? };
         let limits = self.grounds.notice_limits();
         let screening = if confirmed { Screening::none() } else { Screening::refusing(limits) };
         let considered = consider(&root, policy, &notice, now, &screening).await?;
@@ -359,8 +365,47 @@ pub(super) fn instant(at: DateTime<Utc>) -> String {
 pub(super) mod testing {
     //! What the tests of both commands share.
 
+    use std::sync::Arc;
+
+    use chrono::TimeDelta;
+
     use super::{NoticeCliError, Outcome};
+    use crate::clock::{ManualClock, SharedClock};
+    use crate::controls::testing::{order, signature, two_tables};
+    use crate::controls::{Scope, place};
     use crate::store::Root;
+    use crate::store::testing::noon;
+
+    /// A clock, `days` after noon.
+    pub fn clock(days: i64) -> SharedClock {
+        Arc::new(ManualClock::at(noon() + TimeDelta::days(days)))
+    }
+
+    /// Two tables whose newest commit was made at noon, by a hold: its name.
+    pub async fn held_tables() -> (tempfile::TempDir, Root, String) {
+        let (folder, root) = two_tables().await;
+        let scope = Scope { tenant: Some("customer-9".to_owned()), ..Scope::default() };
+        let placed = place(&root, order(scope), &signature()).await.unwrap();
+        (folder, root, placed.id.to_string())
+    }
+
+    /// The names of all files under a root, sorted.
+    pub fn files(root: &Root) -> Vec<std::path::PathBuf> {
+        let entries = walkdir::WalkDir::new(root.folder()).sort_by_file_name();
+        entries.into_iter().map(|entry| entry.unwrap().into_path()).collect()
+    }
+
+    /// Asserts that `answer` refuses a line by a clock that is far off, and that it changes nothing.
+    pub fn assert_refused_by_a_wrong_clock(root: &Root, line: &str, answer: impl Fn(&Root, &str, i64) -> String) {
+        let before = files(root);
+        for (days, verdict) in [(400, "ahead"), (4, "ahead"), (-1, "behind_commit"), (-400, "behind_commit")] {
+            let said = answer(root, line, days);
+            let start = format!("4\nerror: the clock is not trusted ({verdict}), so nothing was changed: ");
+            assert!(said.starts_with(&start), "{line} {days}: {said}");
+            assert!(said.contains("`ebbtide clock show`") && said.contains("`ebbtide clock confirm`"), "{said}");
+            assert_eq!(files(root), before, "{line} {days}");
+        }
+    }
 
     /// The words of a line, under that root and the shipped policy.
     pub fn words(command: &str, root: &Root, line: &str) -> Vec<String> {

@@ -106,9 +106,14 @@ pub(super) async fn root(
     let controls = SharedControls::new(root.clone());
     require_active(&root, &controls, loaded).await?;
     if let Some(at) = written {
-        root.check().await?;
-        let by = Signature { writer: Uuid::new_v4(), at, policy_version: loaded.policy.version.clone() };
-        record_active(&root, &controls, loaded, &by).await?;
+        prepare_commit(&root, loaded, at).await?;
     }
     Ok(root)
+}
+
+/// Tests the bucket before a commit at the time `at`, and records the policy as the active one of a root that has none.
+pub(super) async fn prepare_commit(root: &Root, loaded: &LoadedPolicy, at: DateTime<Utc>) -> Result<(), OnceError> {
+    root.check().await?;
+    let by = Signature { writer: Uuid::new_v4(), at, policy_version: loaded.policy.version.clone() };
+    Ok(record_active(root, &SharedControls::new(root.clone()), loaded, &by).await?)
 }

@@ -9,8 +9,10 @@ use clap::Subcommand;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::commit_clock::commit_time;
 use super::notice::{Common, NoticeCliError, effect_text, instant};
 use super::{Outcome, Output, clock, json};
+use crate::clock::SharedClock;
 use crate::controls::{
     Controls, DecideError, Decision, KnownParked, Notice, ParkedState, Preview, Signature, TableEffect, confirm, reject,
 };
@@ -30,31 +32,39 @@ pub(super) struct Args {
 enum Command {
     /// List the notices that wait for a decision.
     ///
-    /// A notice that was read from a topic waits where it would make more than notices.max_share of a table due at once. Nothing of
-    /// it is in force until it is confirmed. Exit code 0: none waits. 1: at least one does.
+    /// A notice from a topic waits if more than notices.max_share of a table would be due immediately. It is not in
+    /// force before it is confirmed.
+    ///
+    /// Exit code 0: none waits. 1: at least one waits.
     List {
-        /// List those too that were decided.
+        /// List decided notices too.
         #[arg(long)]
         all: bool,
     },
-    /// Show one notice, and what it would make due at once by the tables as they are now.
+    /// Show one notice, and the records that would be due immediately in the tables as they are now.
     Show {
         /// The notice's number, as `list` shows it.
         number: i64,
     },
-    /// Apply a notice. It is in force in every table that it covers once the command ends with 0.
+    /// Apply a notice. When the command exits with 0, it is in force in every table that it covers.
+    ///
+    /// Exit code 0: it is in force everywhere. 1: it is not. 2: wrong use, or no such notice waits. 4: the clock is
+    /// not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(after_help = "Example:\n  ebbtide notice show 17\n  ebbtide notice confirm 17")]
     Confirm {
         /// The notice's number, as `list` shows it.
         number: i64,
     },
-    /// Reject a notice: it is not applied, however often it is told.
+    /// Reject a notice: it is not applied, also if the topic repeats it.
     ///
-    /// `contract end` and `consent withdraw` with --confirm still note the same.
+    /// `contract end` and `consent withdraw` with --confirm still record the same.
+    ///
+    /// Exit code 0: it is rejected. 1: something failed. 2: wrong use, or no such notice waits. 4: the clock is not
+    /// trusted, and nothing was changed; see `ebbtide clock show`.
     Reject {
         /// The notice's number, as `list` shows it.
         number: i64,
-        /// Why. Do not name a person: it is kept.
+        /// The reason. It is kept: do not name a person.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -98,29 +108,35 @@ impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
-        self.answer(clock().now()).unwrap_or_else(NoticeCliError::outcome)
+        self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             let root = self.common.grounds.root()?;
             match &self.command {
-                Command::List { all } => self.list(&root, *all, now).await,
-                Command::Show { number } => self.show(&root, ControlsVersion(*number), now).await,
+                Command::List { all } => self.list(&root, *all, clock.now()).await,
+                Command::Show { number } => self.show(&root, ControlsVersion(*number), clock.now()).await,
                 Command::Confirm { number } => {
                     let policy = self.common.grounds.active_policy(&root).await?;
-                    let by = signature(&policy, now);
+                    let by = self.signature(&root, &policy, clock).await?;
                     let control = confirm(&root, &policy, ControlsVersion(*number), &by).await?;
                     Ok(self.decided(*number, "confirmed", Some(control.0)))
                 }
                 Command::Reject { number, reason } => {
-                    let by = signature(&self.common.grounds.active_policy(&root).await?, now);
+                    let policy = self.common.grounds.active_policy(&root).await?;
+                    let by = self.signature(&root, &policy, clock).await?;
                     reject(&root, ControlsVersion(*number), reason.clone(), &by).await?;
                     Ok(self.decided(*number, "rejected", None))
                 }
             }
         })
+    }
+
+    async fn signature(&self, root: &Root, policy: &Policy, clock: &SharedClock) -> Result<Signature, NoticeCliError> {
+        let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
+        Ok(Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
     }
 
     async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
@@ -232,10 +248,6 @@ impl Listed {
         }
         text + "\n"
     }
-}
-
-fn signature(policy: &Policy, at: DateTime<Utc>) -> Signature {
-    Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() }
 }
 
 #[cfg(test)]

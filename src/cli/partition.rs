@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::commit_clock::{CommitClockError, commit_time};
 use super::once::{self, OnceError};
 use super::{Outcome, Output, clock, json};
 use crate::clock::SharedClock;
@@ -18,7 +19,7 @@ use crate::ingest::partitions::{LossCase, PartitionClient, PartitionReport, Part
 use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{LossCause, OpenError, Root, Table, TableSpec};
 
-/// Show partitions that are not read because records would be skipped, and decide how to go on.
+/// Show partitions that are not read because records would be skipped, and accept a loss.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -43,9 +44,12 @@ enum Command {
     },
     /// Accept that records of a refused partition are lost, and continue reading after them.
     ///
-    /// Shows the offsets that are lost and records the decision in the table, where `table audit` counts it. Changes
-    /// nothing in Kafka and no stored row. Running instances continue within seconds. What Kafka deleted cannot be read
-    /// by any means; records that are still stored elsewhere can be produced again.
+    /// Shows the lost offsets and records the decision in the table, where `table audit` counts it. Changes nothing
+    /// in Kafka and no stored row. Running instances continue within seconds. Records that Kafka deleted cannot be
+    /// read again; records that are stored elsewhere can be produced again.
+    ///
+    /// Exit code 0: the decision is recorded, or the partition is not refused. 1: something failed. 2: wrong use. 4:
+    /// the clock is not trusted, and nothing was changed; see `ebbtide clock show`.
     #[command(
         after_help = "Examples:\n  ebbtide partition accept-loss --topic traffic.sms --partition 3 --dry-run\n  \
                             ebbtide partition accept-loss --topic traffic.sms --partition 3"
@@ -74,6 +78,8 @@ enum PartitionError {
     NoTable(ProductKey),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Properties(Vec<RefusedProperty>),
+    #[error(transparent)]
+    Clock(#[from] CommitClockError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -116,6 +122,7 @@ impl Args {
     fn outcome(&self, clock: &SharedClock) -> Outcome {
         self.answer(clock).unwrap_or_else(|error| match error {
             PartitionError::Once(of) if of.is_use() => Outcome::usage(of),
+            PartitionError::Clock(error) => error.outcome(),
             error @ PartitionError::Topic(_) => Outcome::usage(error),
             error => Outcome::failure(format!("error: {error}\n")),
         })
@@ -168,12 +175,19 @@ impl Args {
         };
         let product = policy.products.values().find(reads);
         let product = &product.ok_or_else(|| PartitionError::Topic(partition.topic.clone()))?.key;
-        let root = once::root(config, loaded, clock.map(|clock| clock.now())).await?;
+        let root = once::root(config, loaded, None).await?;
+        let at = match clock {
+            Some(clock) => Some(commit_time(&root, clock, &config.sweep).await?),
+            None => None,
+        };
+        if let Some(at) = at {
+            once::prepare_commit(&root, loaded, at).await?;
+        }
         let found = table(&root, policy, product).await?;
         let mut table = found.ok_or_else(|| PartitionError::NoTable(product.clone()))?;
         let case = PartitionClient::new(&config.kafka)?.look(&table, partition)?;
-        let version = match (&case.refusal, clock) {
-            (Some(refusal), Some(clock)) => Some(accept_loss(&mut table, refusal, &policy.version, clock.now()).await?),
+        let version = match (&case.refusal, at) {
+            (Some(refusal), Some(at)) => Some(accept_loss(&mut table, refusal, &policy.version, at).await?),
             _ => None,
         };
         let decision = Decision::new(product, partition, &case, version);

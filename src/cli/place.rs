@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ObjectStore, Surroundings};
+use crate::config::{Config, ObjectStore, Surroundings, Sweep};
 use crate::store::{Root, RootError};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Place {
-    /// The folder or URL under which the tables are; without it, `root` of the configuration.
+    /// The folder or URL of the tables. Without it, `root` of the configuration.
     #[arg(long, global = true)]
     root: Option<String>,
     /// The configuration that names the root.
@@ -40,6 +40,11 @@ impl Place {
         let unusable = || PlaceError::Config { file: self.config.clone() };
         let config = self.config().ok_or_else(unusable)?;
         Ok(Root::open(&config.root, &config.store)?)
+    }
+
+    /// Returns the bounds of the clock: those of the configuration if it can be used, otherwise the defaults.
+    pub(super) fn sweep(&self) -> Sweep {
+        self.config().map(|config| config.sweep).unwrap_or_default()
     }
 
     /// The configuration, if there is one that can be used.

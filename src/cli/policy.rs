@@ -11,11 +11,11 @@ mod standing;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
 use clap::Subcommand;
 
 use super::{Outcome, Output, clock, json, report};
 use crate::app::read_policy;
+use crate::clock::SharedClock;
 use crate::ids::Country;
 use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
 
@@ -27,9 +27,10 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say everything that is wrong with a policy file: where, what, and how to mend it.
+    /// Report every error in a policy file: where it is, what it is, and how to fix it.
     ///
     /// The Avro schemas that the policy names are read too, relative to the folder of the policy file.
+    ///
     /// Exit code 0: no errors (there may be warnings). 1: errors. 2: the file cannot be read.
     #[command(after_help = "Example:\n  ebbtide policy check config/policy.yaml")]
     Check {
@@ -40,22 +41,22 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Say which rule holds for a product's fields, until when, why, and why the other rules do not.
+    /// Explain which rule decides for the fields of a product, until when, why, and why the other rules do not.
     ///
-    /// Without --country and --tenant the answer is for those that no rule names.
+    /// Without --country and --tenant, the answer is for those that no rule names.
     #[command(after_help = "Examples:\n  ebbtide policy explain --product sms\n  \
                             ebbtide policy explain --product voice --country IT --field callee")]
     Explain {
         /// The product's key in the policy.
         #[arg(long)]
         product: String,
-        /// The country in which the communication ended: two letters of ISO 3166-1, ZZ if it cannot be told.
+        /// The country in which the communication ended: two letters of ISO 3166-1, or ZZ if it is unknown.
         #[arg(long)]
         country: Option<String>,
         /// The tenant, as the product's tenant column names it.
         #[arg(long)]
         tenant: Option<String>,
-        /// One column alone (nested fields by their flattened name: sender_address).
+        /// Only this column (nested fields by their flattened name: sender_address).
         #[arg(long)]
         field: Option<String>,
         /// The policy file.
@@ -78,10 +79,10 @@ enum Command {
 
 impl Args {
     pub(super) fn run(self) -> Outcome {
-        self.run_at(clock().now())
+        self.run_by(&clock())
     }
 
-    fn run_at(self, now: DateTime<Utc>) -> Outcome {
+    fn run_by(self, clock: &SharedClock) -> Outcome {
         #[cfg(feature = "failpoints")]
         let _watched = crate::failpoint::watch();
         match self.command {
@@ -92,11 +93,11 @@ impl Args {
                     Ok(country) => country,
                     Err(error) => return Outcome::usage(error),
                 };
-                let ask = Ask { product: &product, country, tenant, field, now };
+                let ask = Ask { product: &product, country, tenant, field, now: clock.now() };
                 explain_file(&policy, &ask, output)
             }
-            Command::Plan(args) => args.run(now),
-            Command::Activate(args) => args.run(now),
+            Command::Plan(args) => args.run(clock.now()),
+            Command::Activate(args) => args.run(clock),
             Command::History(args) => args.run(),
             Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),
         }

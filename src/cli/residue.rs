@@ -24,12 +24,12 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Search every byte under the root for given values: files, names, Parquet pages, statistics, filters, logs.
 ///
-/// Each value is searched for as it is given and in its canonical forms (a number without its plus, an address in lower
-/// case, a channel's id), escaped, encoded and as binary. What is found is named by file and place, and the value by
-/// its line alone. docs/residue.md tells what is searched and what a finding means.
+/// Each value is searched as given and in its canonical forms (a number without its plus sign, an address in lower
+/// case, the id of a channel), escaped, encoded and as binary. A finding names the file, the place in it and the line
+/// of the value in the list, never the value. See docs/residue.md.
 ///
-/// Exit code 0: everything was searched and nothing found. 1: something was found. 2: a wrong use, or something could
-/// not be searched.
+/// Exit code 0: everything was searched and nothing was found. 1: something was found. 2: wrong use, or something
+/// could not be searched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
 pub(super) struct Args {
@@ -37,10 +37,10 @@ pub(super) struct Args {
     /// outside the root. A line that is not one value is refused.
     #[arg(long, value_name = "FILE")]
     values: PathBuf,
-    /// Take values of fewer than 4 bytes too, which stand in large files by chance.
+    /// Accept values of fewer than 4 bytes too. Large files contain such values by chance.
     #[arg(long)]
     allow_short: bool,
-    /// How many findings to list; the totals count all.
+    /// List at most N findings; the totals count all.
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     #[command(flatten)]

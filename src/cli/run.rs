@@ -16,12 +16,14 @@ use crate::policy::LoadedPolicy;
 use crate::problem::{Problem, Severity};
 use crate::telemetry;
 
-/// Reads Kafka into the tables until SIGTERM or Ctrl-C, then commits what it holds and leaves the group.
+/// Read records from Kafka into the tables, and delete expired data, until SIGTERM or Ctrl-C.
 ///
-/// Ends with 0 after a clean stop, 1 if it could not start or stop, 2 for a wrong use.
+/// After the signal, the records that were read are committed and the instance leaves the consumer group.
+///
+/// Exit code 0: a clean stop. 1: it could not start or stop; the last lines say why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The configuration; every key of it can be overridden by a variable EBBTIDE_<SECTION>_<KEY>
+    /// The configuration. The variable EBBTIDE_<SECTION>_<KEY> overrides a key
     #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
     config: PathBuf,
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
@@ -29,28 +30,27 @@ use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 /// More is due than was done.
 const MORE_LEFT: u8 = 3;
 
-/// Some or all of the work was not done, since the clock is not trusted. Running the command again does not help.
-pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
-
-/// Makes what is due go: columns of categories that are due are left out, records whose last category is due end. What is held
-/// stays. Then unlinks what was replaced longer ago than `maintain.readers_grace`.
+/// Delete expired data, once.
 ///
-/// Exit code 0: nothing due is left. 3: more is left (--steps). 4: the clock is not trusted and nothing was deleted; see
-/// `ebbtide clock show`. 1: something failed, or a file could not be deleted. 2: a wrong use.
+/// Drops the columns of expired categories, and ends records whose last category has expired. Held data is kept. Then
+/// deletes files that were replaced longer ago than `maintain.readers_grace`.
+///
+/// Exit code 0: no expired data is left. 1: something failed, or a file could not be deleted. 2: wrong use. 3: more
+/// is left (--steps). 4: the clock is not trusted, and nothing more was deleted; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
                         ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z")]
 pub(super) struct Args {
-    /// Sweep this product alone.
+    /// Sweep only this product.
     #[arg(long, value_parser = ProductKey::new)]
     product: Option<ProductKey>,
-    /// Sweep only what was due then. In the future only with --dry-run.
+    /// Delete only data that was due at this time. A time in the future is accepted only with --dry-run.
     #[arg(long, value_name = "INSTANT")]
     until: Option<DateTime<Utc>>,
-    /// Do at most so many pieces of work.
+    /// Do at most N pieces of work.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Say what is due and change nothing.
+    /// Show what would be deleted, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// The configuration that names the root and the policy.

@@ -33,20 +33,21 @@ pub(super) struct Args {
 enum Command {
     /// List the products that have a table.
     List,
-    /// Show a table's version, records, segments, bytes, deadlines ahead and the next offset of each partition.
+    /// Show a table's version, records, segments, bytes, next deadlines, and the next offset of each partition.
     Show {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
     },
-    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file is there.
+    /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file
+    /// exists.
     ///
-    /// Exit code 0: everything holds. 1: it does not, and what does not is said.
+    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2: wrong use.
     Audit {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
         product: ProductKey,
-        /// Read every byte of the files too, and compare digests and page checksums.
+        /// Read every byte of the files too, and compare it with digests and page checksums.
         #[arg(long)]
         bytes: bool,
     },

@@ -141,3 +141,71 @@ fn the_help_is_worth_reading() {
     }
     insta::assert_snapshot!("help", text);
 }
+
+/// Calls `visit` with the path and the long help of every command below `command`.
+fn visit_help(command: &mut clap::Command, path: &str, visit: &mut impl FnMut(&str, String)) {
+    visit(path, command.render_long_help().to_string());
+    for below in command.get_subcommands_mut() {
+        let path = format!("{path} {}", below.get_name());
+        visit_help(below, &path, visit);
+    }
+}
+
+fn whole_help() -> Vec<(String, String)> {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut all = Vec::new();
+    visit_help(&mut command, "ebbtide", &mut |path, help| all.push((path.to_owned(), help)));
+    all
+}
+
+#[test]
+fn help_of_the_program_lists_every_command_in_one_line() {
+    insta::assert_snapshot!("program_help", whole_help().remove(0).1);
+}
+
+#[test]
+fn help_of_every_command_that_scripts_call_lists_its_exit_codes() {
+    let all = whole_help();
+    for (path, codes) in [
+        ("run", "012"),
+        ("sweep", "01234"),
+        ("compact", "01234"),
+        ("find", "012"),
+        ("residue", "012"),
+        ("history", "012"),
+        ("why", "012"),
+        ("clock show", "012"),
+        ("clock confirm", "012"),
+        ("contract end", "0124"),
+        ("consent withdraw", "0124"),
+        ("notice confirm", "0124"),
+        ("notice reject", "0124"),
+        ("hold place", "012"),
+        ("hold release", "0124"),
+        ("policy activate", "0124"),
+        ("partition accept-loss", "0124"),
+        ("table audit", "012"),
+    ] {
+        let (_, help) = all.iter().find(|(name, _)| *name == format!("ebbtide {path}")).unwrap();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (_, listed) = help.split_once("Exit code 0: ").unwrap_or_else(|| panic!("{path}: {help}"));
+        for code in codes.chars().skip(1) {
+            assert!(listed.contains(&format!(". {code}: ")), "{path}: {code} is not in: {help}");
+        }
+    }
+}
+
+#[test]
+fn help_has_no_words_of_the_old_dialect() {
+    let words = r"(?i)\b(told|tells?|anew|at once|somebody|nobody|whoever|mend|go on|goes|gone|books|stands?)\b";
+    let more = r"(?i)\b(so many|noted?|look into|of whom|fare|behind)\b";
+    let dialect = [words, more].map(|words| regex::Regex::new(words).unwrap());
+    for (path, help) in whole_help() {
+        // The example of a list of values to search for has this name.
+        let help = help.replace("gone.txt", "");
+        let found: Vec<&str> =
+            dialect.iter().flat_map(|words| words.find_iter(&help)).map(|found| found.as_str()).collect();
+        assert!(found.is_empty(), "{path}: {found:?}\n{help}");
+    }
+}

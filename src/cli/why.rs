@@ -19,10 +19,12 @@ use crate::policy::{Answer, Policy, Question, resolve};
 use crate::store::{Fate, Known, Sought, State, Step, StoreError, Story, ViewError, why};
 use held::{Held, holds};
 
-/// Say what of a record is here, until when and under which rule, or when it went and by which commit.
+/// Show what is stored of a record, until when and under which rule, or when and by which commit it was deleted.
 ///
-/// A record is named by its topic, partition and offset, or by a value that one of its columns holds, such as a message's
-/// id. Exit code 0: it is told. 1: nothing is known of such a record.
+/// A record is named by topic, partition and offset, or by a value in one of its columns, such as the id of a
+/// message.
+///
+/// Exit code 0: the record is known. 1: nothing is known of such a record. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \
                         ebbtide why --product sms --id message_id=7f4c")]
@@ -45,7 +47,7 @@ pub(super) struct Args {
     /// Look in this bucket only.
     #[arg(long)]
     bucket: Option<Bucket>,
-    /// The policy whose rules are told; without it, that of the configuration, if there is one.
+    /// The policy whose rules are shown. Without it, the policy of the configuration, if there is one.
     #[arg(long)]
     policy: Option<PathBuf>,
     #[command(flatten)]

@@ -53,6 +53,8 @@ struct State {
     recorded: Option<Jump>,
     /// The last time that this process trusted, and the running time then.
     trusted: Option<(DateTime<Utc>, Duration)>,
+    /// The last trusted time that was read from the root.
+    recorded_time: Option<DateTime<Utc>>,
     verdict: Verdict,
 }
 
@@ -72,6 +74,7 @@ impl TrustedClock {
             written: None,
             recorded: None,
             trusted: None,
+            recorded_time: None,
             verdict: Verdict::Trusted,
         };
         let bounds = ClockBounds { tolerance: time(tolerance), settle: time(settle), max_step: TimeDelta::MAX };
@@ -140,7 +143,7 @@ impl TrustedClock {
         }
         match &self.health {
             Some(health) if is_trusted => drop(health.over(&Part::Clock)),
-            Some(health) => drop(health.trouble(Part::Clock, reason())),
+            Some(health) => drop(health.trouble(Part::Clock, format!("{}: {}", verdict.as_str(), reason()))),
             None => {}
         }
     }
@@ -156,6 +159,12 @@ impl TrustedClock {
     pub fn sources(&self) -> (Verdict, TimeSources) {
         let state = self.lock();
         (state.verdict, state.sources.clone())
+    }
+
+    /// Returns the last trusted time that the root had when it was read; what this process trusts does not change it.
+    #[must_use]
+    pub fn recorded_time(&self) -> Option<DateTime<Utc>> {
+        self.lock().recorded_time
     }
 
     /// Returns true if records may be judged by the clock when they arrive: it is trusted, or its difference is small.
@@ -263,7 +272,10 @@ impl State {
     /// Explains in one sentence why the clock is not trusted, and the fix.
     fn reason(&self, wall: DateTime<Utc>) -> String {
         match &self.unread {
-            Some(why) => format!("what is recorded of the time cannot be read: {why}; nothing is deleted until it can"),
+            Some(why) => format!(
+                "what is recorded of the time cannot be read: {why}; nothing is deleted until it can be read or `ebbtide \
+                 clock confirm` replaces it"
+            ),
             None => explain(self.verdict, wall, &self.sources),
         }
     }
@@ -288,6 +300,7 @@ impl State {
     /// before.
     fn apply(&mut self, records: ClockRecords, wall: DateTime<Utc>) {
         let recorded = records.last_trusted();
+        self.recorded_time = recorded;
         let known = self.sources.confirmation.as_ref().map(|confirmed| &confirmed.id);
         let is_new = records.confirmation.as_ref().map(|confirmed| &confirmed.id) != known;
         self.sources.last_trusted = if is_new { recorded } else { self.sources.last_trusted.max(recorded) };

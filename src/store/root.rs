@@ -8,6 +8,7 @@ use std::path::{Component, Path as FsPath, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
@@ -116,6 +117,14 @@ impl Root {
     #[must_use]
     pub fn local(&self) -> Option<&FsPath> {
         self.folder.as_deref()
+    }
+
+    /// Returns true if the folder exists, or an object store has an object under the root.
+    pub async fn exists(&self) -> Result<bool, StoreError> {
+        match self.local() {
+            Some(folder) => Ok(folder.is_dir()),
+            None => Ok(self.store().list(Some(&self.at)).try_next().await?.is_some()),
+        }
     }
 
     /// The products that have a folder among the tables, sorted. What is in it nobody looked at. A root that is not there has none.

@@ -140,3 +140,37 @@ fn jump_of_a_running_instance_stays_distrusted_after_a_restart() {
     assert_eq!(instance.metric("ebbtide_clock_trusted"), 1.0);
     instance.stop();
 }
+
+#[test]
+fn command_by_a_wrong_clock_leaves_no_date_that_stops_the_right_instances() {
+    let scene = filled("commands");
+    let clock = ShiftedClock::new(&scene);
+    let hold = "hold place --case 1 --basis order --until 2036-01-31 --tenant nobody";
+    let (policy, topic) = (scene.policy.display(), &scene.topics[0]);
+    for days in [400, 4, -400] {
+        clock.set(days);
+        for command in [
+            "contract end tenant-1 --at 2026-01-31".to_owned(),
+            "consent withdraw --subject phone:+31612345678 --at 2026-01-31".to_owned(),
+            format!("policy activate {policy}"),
+            format!("partition accept-loss --topic {topic} --partition 0"),
+            "notice confirm 1".to_owned(),
+            "notice reject 1".to_owned(),
+            "hold release hold-00000001".to_owned(),
+        ] {
+            let said = clock.ebbtide(&scene, &command);
+            assert_eq!(said.code, 4, "{command} {days}: {}{}", said.out, said.err);
+            assert!(said.err.contains("the clock is not trusted ("), "{command} {days}: {}", said.err);
+            assert!(said.err.contains("`ebbtide clock show`"), "{command} {days}: {}", said.err);
+        }
+        let said = clock.ebbtide(&scene, hold);
+        assert!(said.code == 0 && said.err.contains("warning: the clock is not trusted ("), "{days}: {}", said.err);
+        assert!(clock.ebbtide(&scene, &format!("{hold} --dry-run")).code == 0);
+    }
+    clock.set(0);
+    let shown = clock.ebbtide(&scene, "clock show");
+    assert_eq!(shown.code, 0, "{}", shown.out);
+    let said = clock.ebbtide(&scene, "sweep");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert_eq!(clock.ebbtide(&scene, hold).err, "");
+}

@@ -76,3 +76,34 @@ fn result_for_programs_names_every_source() {
         (&"trusted".into(), &"2026-11-24T12:00:00Z".into())
     );
 }
+
+#[test]
+fn times_that_were_recorded_before_are_shown_and_not_the_present() {
+    let world = filled();
+    for line in ["show", "show --output json"] {
+        let Outcome { out, code, .. } = answer(&world, line, start() + TimeDelta::hours(1));
+        let none = out.contains("last trusted time  none recorded\n") || out.contains("\"last_trusted\": null");
+        assert!(code == 0 && none, "{line}: {out}");
+    }
+    let first = answer(&world, "confirm", start() + TimeDelta::hours(1)).out;
+    assert!(first.contains("the last trusted time before that: none recorded;"), "{first}");
+    let second = answer(&world, "confirm", start() + TimeDelta::hours(2)).out;
+    assert!(second.contains("the last trusted time before that: 2026-11-24T13:00:00Z;"), "{second}");
+    let shown = answer(&world, "show", start() + TimeDelta::hours(3)).out;
+    assert!(shown.contains("last trusted time  2026-11-24T14:00:00Z\n"), "{shown}");
+}
+
+#[test]
+fn root_that_does_not_exist_is_a_wrong_use_and_is_not_created() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("tables of no one");
+    for line in ["show", "confirm", "show --output json"] {
+        let words = ["clock"].into_iter().chain(line.split(' ')).map(str::to_owned);
+        let root = ["--root".to_owned(), missing.display().to_string()];
+        let Outcome { out, err, code } =
+            Line::parse_from(words.chain(root)).args.outcome(Arc::new(ManualClock::at(start())));
+        assert_eq!((code, out.as_str()), (2, ""), "{line}");
+        assert!(err.contains("tables of no one does not exist; give the root"), "{line}: {err}");
+        assert!(!missing.exists(), "{line}");
+    }
+}

@@ -1,11 +1,9 @@
-use chrono::TimeDelta;
 use clap::Parser;
 
 use super::Args;
-use crate::cli::notice::testing::{told, words};
+use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, told, words};
 use crate::controls::testing::{HELD, naming, two_tables};
 use crate::store::Root;
-use crate::store::testing::noon;
 
 #[derive(Parser)]
 #[command(name = "ebbtide consent")]
@@ -15,8 +13,13 @@ struct Line {
 }
 
 fn answer(root: &Root, line: &str) -> String {
+    answer_at(root, line, 1)
+}
+
+/// The answer by a clock that is `days` after noon.
+fn answer_at(root: &Root, line: &str, days: i64) -> String {
     let line = Line::try_parse_from(words("consent", root, line)).unwrap_or_else(|error| panic!("{error}"));
-    told(line.args.answer(noon() + TimeDelta::days(1)))
+    told(line.args.answer(&clock(days)))
 }
 
 #[test]
@@ -34,4 +37,14 @@ fn who_withdrew_is_noted_once_and_never_shown() {
     }
     assert!(naming(&root).len() <= 1);
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn withdrawal_by_a_wrong_clock_is_refused_and_leaves_no_commit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    let line = format!("withdraw --subject phone:+{HELD} --at 2026-09-20");
+    assert_refused_by_a_wrong_clock(&root, &line, answer_at);
+    assert!(naming(&root).is_empty());
+    assert!(answer_at(&root, &line, 2).starts_with("0\n"));
 }

@@ -1,11 +1,9 @@
-use chrono::TimeDelta;
 use clap::Parser;
 
 use super::Args;
-use crate::cli::notice::testing::{told, words};
+use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, files, held_tables, told, words};
 use crate::controls::testing::two_tables;
 use crate::store::Root;
-use crate::store::testing::noon;
 
 #[derive(Parser)]
 #[command(name = "ebbtide contract")]
@@ -15,8 +13,13 @@ struct Line {
 }
 
 fn answer(root: &Root, line: &str) -> String {
+    answer_at(root, line, 1)
+}
+
+/// The answer by a clock that is `days` after noon.
+fn answer_at(root: &Root, line: &str, days: i64) -> String {
     let line = Line::try_parse_from(words("contract", root, line)).unwrap_or_else(|error| panic!("{error}"));
-    told(line.args.answer(noon() + TimeDelta::days(1)))
+    told(line.args.answer(&clock(days)))
 }
 
 #[test]
@@ -46,4 +49,18 @@ fn a_contracts_end_is_noted_once_replaced_with_a_reason_and_listed() {
         all += &format!("> {line}\n{}", answer(&root, line));
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn contract_end_by_a_wrong_clock_is_refused_and_leaves_no_commit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    for line in ["end customer-1 --at 2026-10-31", "end customer-1 --at 2026-10-31 --product sms --confirm"] {
+        assert_refused_by_a_wrong_clock(&root, line, answer_at);
+    }
+    let before = files(&root);
+    let dry = answer_at(&root, "end customer-1 --at 2026-10-31 --dry-run", 400);
+    assert!(dry.starts_with("0\nNothing was noted."), "{dry}");
+    assert_eq!(files(&root), before);
+    assert!(answer_at(&root, "end customer-1 --at 2026-10-31", 2).starts_with("0\n"));
 }

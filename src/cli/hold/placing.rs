@@ -5,10 +5,11 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{HoldError, listing, value_of_stdin};
+use super::{HoldError, listing, signature, value_of_stdin};
+use crate::cli::commit_clock::UrgentTime;
 use crate::cli::when::{When, utc_and_local};
 use crate::cli::{Outcome, Output, json};
-use crate::controls::{Order, PlaceError, Scope, Signature, Subject, TimeRange, place, reading};
+use crate::controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
 use crate::ids::ProductKey;
 use crate::policy::{Policy, Records};
 use crate::problem::nearest;
@@ -23,7 +24,7 @@ Examples:
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The case's reference in your own files.
+    /// The reference of the case in your own files.
     #[arg(long, value_name = "REFERENCE")]
     case: String,
     /// The legal basis.
@@ -32,23 +33,24 @@ pub(super) struct Args {
     /// The last day of the hold, or the instant at which it ends.
     #[arg(long, value_name = "DATE")]
     until: String,
-    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID; `-` reads it from
-    /// standard input, which keeps it out of the shell's history.
+    /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
+    /// is read from standard input, and so is not in the history of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
     subject: Option<String>,
-    /// The record's tenant, as it stands in the table. Where a product stores no tenant, records of every tenant are held.
+    /// The tenant of the record, as it is stored in the table. If a product stores no tenant, records of every tenant
+    /// are held.
     #[arg(long)]
     tenant: Option<String>,
-    /// A product whose records are held; give it again for more. Without it, records of every product.
+    /// A product whose records are held; can be repeated. Without it, records of every product.
     #[arg(long = "product", value_name = "PRODUCT", value_parser = ProductKey::new)]
     products: Vec<ProductKey>,
     /// The first day of the event, or its first instant.
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
-    /// The last day of the event (the whole day is held), or the first instant behind.
+    /// The last day of the event (the whole day is held), or the first instant after it.
     #[arg(long, value_name = "DATE")]
     to: Option<String>,
-    /// Say what would be held, and do nothing.
+    /// Show what would be held, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -78,12 +80,13 @@ impl Args {
         &self,
         root: &Root,
         policy: &Policy,
-        signature: &Signature,
+        time: &UrgentTime,
         output: Output,
     ) -> Result<Outcome, HoldError> {
         let order = self.order(policy)?;
         order.scope.check().map_err(PlaceError::from)?;
-        if order.until <= signature.at {
+        let at = time.before(order.until);
+        if order.until <= at {
             return Err(PlaceError::Over(order.until).into());
         }
         let existing = products(root).await?;
@@ -91,7 +94,7 @@ impl Args {
         let (until, scope) = (order.until, order.scope.clone());
         let placed = match self.dry_run {
             true => None,
-            false => Some(place(root, order, signature).await?),
+            false => Some(place(root, order, &signature(policy.version.clone(), at)).await?),
         };
         let tables = placed.as_ref().map_or(existing, |placed| placed.tables.clone());
         let tables: Vec<Covered> = tables
@@ -108,10 +111,11 @@ impl Args {
             tables: &tables,
             notes: &notes,
         };
-        Ok(Outcome::done(match output {
+        let out = match output {
             Output::Json => json(&told),
             Output::Text => text(&told, &utc_and_local(until, policy), &scope)?,
-        }))
+        };
+        Ok(Outcome { out, err: time.warning(at), ..Outcome::default() })
     }
 
     fn order(&self, policy: &Policy) -> Result<Order, HoldError> {

@@ -1,6 +1,7 @@
 use clap::{CommandFactory, Parser};
 
 use super::Args;
+use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
 use crate::controls::testing::{naming, signature, two_tables};
 use crate::ids::ProductKey;
 use crate::store::testing::{noon, root};
@@ -24,14 +25,7 @@ fn parsed(root: &Root, line: &str) -> Result<Line, clap::Error> {
 /// The exit code and the output, with the drawn names written as `hold-N`.
 fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
     let line = parsed(root, line).unwrap_or_else(|error| panic!("{error}"));
-    let outcome = match line
-        .args
-        .answer(std::sync::Arc::new(crate::clock::ManualClock::at(noon() + chrono::TimeDelta::days(days))))
-    {
-        Ok(outcome) => outcome,
-        Err(error) if error.is_use() => crate::cli::Outcome::usage(error),
-        Err(error) => crate::cli::Outcome::failure(format!("error: {error}\n")),
-    };
+    let outcome = line.args.outcome(&clock(days));
     (outcome.code, outcome.out + &outcome.err)
 }
 
@@ -136,7 +130,7 @@ fn a_hold_past_its_end_is_listed_as_ended_and_repair_forgets_what_it_covered() {
     let (_, text) = answer_at(&root, "list", 200);
     assert!(text.contains("  ended\n") && text.contains("  subject   phone:…66\n"), "{text}");
     let (code, text) = answer_at(&root, "list --repair", 200);
-    assert!(code == 1 && text.contains("`ebbtide clock confirm`"), "{text}");
+    assert!(code == 4 && text.contains("`ebbtide clock confirm`"), "{text}");
     assert_eq!(naming(&root).len(), 1, "nothing is forgotten by a clock that is not trusted");
     confirm_clock(&root, 200);
     let (_, text) = answer_at(&root, "list --repair", 200);
@@ -200,4 +194,65 @@ fn the_help_of_hold_is_worth_reading() {
         text += &format!("\n--- {name}\n{}", command.find_subcommand_mut(name).unwrap().render_long_help());
     }
     insta::assert_snapshot!("help", text);
+}
+
+#[test]
+fn hold_is_placed_by_a_wrong_clock_and_dated_by_the_newest_commit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    for (days, verdict) in [(400, "ahead"), (4, "ahead"), (-400, "behind_commit")] {
+        let order = "place --case 2026-17 --basis court-order --until 2029-01-31 --output json";
+        let line = parsed(&root, &format!("{order} --subject phone:+31699887766")).unwrap();
+        let outcome = line.args.outcome(&clock(days));
+        assert_eq!(outcome.code, 0, "{days}: {}", outcome.err);
+        let told: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+        assert_eq!(told["placed"], true, "{days}");
+        let warning = format!("warning: the clock is not trusted ({verdict}), so the commit is dated 2026-");
+        assert!(outcome.err.starts_with(&warning), "{days}: {}", outcome.err);
+        let newest = runtime.block_on(crate::store::newest_commit(&root)).unwrap();
+        assert_eq!(newest, Some(noon()), "{days}: the right clock stays trusted");
+    }
+    let (code, text) = answer_at(&root, &format!("{ORDER} --tenant t"), 2);
+    assert!(code == 0 && !text.contains("warning"), "{text}");
+}
+
+#[test]
+fn hold_is_placed_although_a_wrong_clock_dated_a_commit_after_its_end() {
+    let (_folder, root) = tables();
+    let far = "place --case 2026-17 --basis court-order --until 2029-01-31 --tenant t";
+    assert_eq!(answer_at(&root, far, 500).0, 0, "nothing shows that this clock is wrong");
+    let (code, text) = answer_at(&root, &format!("{ORDER} --subject phone:+31699887766"), 0);
+    assert!(code == 0 && text.contains("warning: the clock is not trusted (behind_commit)"), "{text}");
+    let (_, text) = answer_at(&root, "list", 0);
+    assert!(text.contains("  in force"), "{text}");
+}
+
+#[test]
+fn release_by_a_wrong_clock_is_refused_and_the_hold_stays() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, id) = runtime.block_on(held_tables());
+    let said = |root: &Root, line: &str, days: i64| {
+        let (code, text) = answer_at(root, line, days);
+        format!("{code}\n{text}")
+    };
+    assert_refused_by_a_wrong_clock(&root, &format!("release {id}"), said);
+    assert!(answer_at(&root, "list", 0).1.contains("in force"));
+    assert_eq!(answer_at(&root, &format!("release {id}"), 2).0, 0);
+}
+
+#[test]
+fn repair_by_a_wrong_clock_dates_its_commits_by_the_newest() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    runtime.block_on(async {
+        // As if the command had been killed before its first table.
+        let log = crate::store::ControlLog::open(&root);
+        let (_, mut control) = log.load_from(ControlsVersion(1)).await.unwrap().remove(0);
+        control["id"] = "hold-00000001".into();
+        log.append(ControlsVersion(2), &control).await.unwrap();
+    });
+    let (code, text) = answer_at(&root, "list --repair", 400);
+    assert!(code == 4 && text.contains("(ahead): every control is in force"), "{text}");
+    assert_eq!(answer(&root, "list").0, 0, "the hold is in force in every table");
+    assert_eq!(runtime.block_on(crate::store::newest_commit(&root)).unwrap(), Some(noon()));
 }

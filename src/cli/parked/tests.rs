@@ -3,7 +3,7 @@ use clap::Parser;
 use serde_json::json;
 
 use super::Args;
-use crate::cli::notice::testing::{told, words};
+use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, told, words};
 use crate::controls::testing::two_tables;
 use crate::store::testing::noon;
 use crate::store::{ControlLog, ControlsVersion, Root};
@@ -16,8 +16,13 @@ struct Line {
 }
 
 fn answer(root: &Root, line: &str) -> String {
+    answer_at(root, line, 1)
+}
+
+/// The answer by a clock that is `days` after noon.
+fn answer_at(root: &Root, line: &str, days: i64) -> String {
     let line = Line::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
-    told(line.args.answer(noon() + TimeDelta::days(1)))
+    told(line.args.answer(&clock(days)))
 }
 
 #[test]
@@ -56,4 +61,19 @@ fn notices_that_wait_are_listed_shown_and_decided() {
     }
     assert!(!all.contains("99887766"), "{all}");
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn decision_by_a_wrong_clock_is_refused_and_the_notice_still_waits() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (_folder, root, _) = runtime.block_on(held_tables());
+    let end = json!({"tenant": "acme", "ended_at": noon(), "recorded_at": noon()});
+    let parked = json!({"format": 1, "kind": "parked_notice", "parked_at": noon(), "product": "sms", "due": 700,
+        "records": 900, "notice": {"contract_end": end}});
+    runtime.block_on(ControlLog::open(&root).append(ControlsVersion(2), &parked)).unwrap();
+    for line in ["confirm 2", "reject 2 --reason unknown"] {
+        assert_refused_by_a_wrong_clock(&root, line, answer_at);
+    }
+    assert!(answer_at(&root, "list", 1).contains("waiting"));
+    assert!(answer_at(&root, "reject 2", 2).starts_with("0\n"));
 }

@@ -8,22 +8,26 @@ use uuid::Uuid;
 
 use super::planning::{plan, told};
 use super::standing::{ChangeError, Standing, read_new};
+use crate::cli::commit_clock::commit_time;
 use crate::cli::{Outcome, Output, json, runtime};
+use crate::clock::SharedClock;
 use crate::controls::{Controls, SharedControls, Signature, activate, record_active};
 use crate::expiry::{Effects, examine};
 use crate::ids::{PolicyVersion, ProductKey};
 use crate::policy::Checked;
 use crate::store::{ControlsVersion, Root, products};
 
-/// Put a new policy in force: record it, with its schemas, and commit it in every table.
+/// Put a new policy in force: record it with its schemas, and commit it in every table.
 ///
-/// From then on no instance with another policy stores or deletes anything: it says which policy is active and waits. Start
-/// the instances with the new one; their sweeps bring the tags of what is stored up to date before they go by them.
+/// From then on no instance with another policy stores or deletes anything: it reports which policy is active and
+/// waits. Start the instances with the new one. Their sweeps update the tags of stored records before they delete by
+/// them.
 ///
-/// What `policy plan` says cannot be carried out is refused. The version must be new: going back is a new version. May be run
-/// again after any error.
+/// A policy that `policy plan` refuses is refused. The version must be new: to go back, give the old text a new
+/// version. The command can be run again after any error.
 ///
-/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: a wrong use, nothing was done.
+/// Exit code 0: it is in force everywhere. 1: it is not, and why. 2: wrong use, nothing was changed. 4: the clock is
+/// not trusted, and nothing was changed; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
                         ebbtide policy activate config/policy-2027.yaml")]
@@ -33,7 +37,7 @@ pub(in crate::cli) struct Args {
     file: PathBuf,
     #[command(flatten)]
     standing: Standing,
-    /// Say what it would do, as `policy plan` does, and do nothing.
+    /// Show what it would do, as `policy plan` does, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// How to write the result.
@@ -49,18 +53,22 @@ struct Active<'a> {
 }
 
 impl Args {
-    pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
-        let answer = if self.dry_run { plan(&self.standing, &self.file, self.output, now) } else { self.activate(now) };
+    pub(super) fn run(self, clock: &SharedClock) -> Outcome {
+        let answer = match self.dry_run {
+            true => plan(&self.standing, &self.file, self.output, clock.now()),
+            false => self.activate(clock),
+        };
         answer.unwrap_or_else(ChangeError::outcome)
     }
 
-    fn activate(&self, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
+    fn activate(&self, clock: &SharedClock) -> Result<Outcome, ChangeError> {
         let root = self.standing.root()?;
         let new = match read_new(&self.file, self.output)? {
             Ok(new) => new,
             Err(outcome) => return Ok(outcome),
         };
         runtime()?.block_on(async {
+            let now = commit_time(&root, clock, &self.standing.place.sweep()).await?;
             if self.is_first(&root, &new).await? {
                 return self.record(&root, new, now).await;
             }

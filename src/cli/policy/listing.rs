@@ -18,7 +18,7 @@ use crate::store::ControlsVersion;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     place: Place,
-    /// Print the text of that version, as it was activated, in the place of the list.
+    /// Print the text of this version, as it was activated, instead of the list.
     #[arg(long, value_name = "VERSION", value_parser = PolicyVersion::new)]
     show: Option<PolicyVersion>,
     /// How to write the result.

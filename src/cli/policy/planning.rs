@@ -14,13 +14,14 @@ use crate::ids::Country;
 use crate::policy::{Checked, Presence, ProductDiff, countries};
 use crate::problem::Problem;
 
-/// Say what a new policy does to what is stored: which deadlines move, what is due at once, what is kept longer, which columns
-/// go, and how many bytes it takes to write the tags anew. Changes nothing.
+/// Show what a new policy does to stored data. Changes nothing.
 ///
-/// The new policy is compared with the active one; where none is active yet, with the one that is configured. Segments
-/// whose records all fare alike are not opened; of others only jurisdiction and tenant are read.
+/// Shows which deadlines move, what is due immediately, what is kept longer, which columns are dropped, and how many
+/// bytes are rewritten for the new tags. The new policy is compared with the active one; if none is active yet, with
+/// the configured one. Of segments, only the columns of jurisdiction and tenant are read, and only if their records
+/// differ.
 ///
-/// Exit code 0: it can be activated. 1: it cannot, and why. 2: a wrong use.
+/// Exit code 0: the policy can be activated. 1: it cannot, and why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide policy plan config/policy-2027.yaml")]
 pub(in crate::cli) struct Args {

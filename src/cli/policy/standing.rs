@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::{UnreadablePolicy, read_policy};
+use crate::cli::commit_clock::CommitClockError;
 use crate::cli::place::{Place, PlaceError};
 use crate::cli::{Outcome, Output, report};
 use crate::controls::{ActivateError, ActiveError, Controls};
@@ -17,8 +18,8 @@ use crate::store::{ControlsVersion, Root, StoreError};
 pub(super) struct Standing {
     #[command(flatten)]
     pub(super) place: Place,
-    /// The policy that the tables were written under, where none is active yet; without it, `policy` of the configuration. Not
-    /// used once a policy is active: the control log has its text.
+    /// The policy that the tables were written under, if none is active yet. Without it, `policy` of the
+    /// configuration. Not used if a policy is active: the control log has its text.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 }
@@ -44,6 +45,8 @@ pub(super) enum ChangeError {
     Record(#[from] ActiveError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Clock(#[from] CommitClockError),
     #[error("{0}")]
     Threads(#[from] std::io::Error),
 }
@@ -51,6 +54,7 @@ pub(super) enum ChangeError {
 impl ChangeError {
     pub(super) fn outcome(self) -> Outcome {
         match &self {
+            Self::Clock(error) => error.outcome(),
             Self::Place(_) | Self::Unreadable(_) | Self::NoPolicy | Self::Faulty { .. } => Outcome::usage(self),
             Self::Activate(ActivateError::Used(_) | ActivateError::Faulty | ActivateError::Stored(_)) => {
                 Outcome::usage(self)

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
@@ -6,6 +7,7 @@ use clap::Parser;
 use super::Args;
 use crate::cli::Outcome;
 use crate::cli::testing::Place;
+use crate::clock::{Clock, ManualClock, SharedClock};
 use crate::controls::Controls;
 use crate::expiry::testing::policy_text;
 use crate::store::ControlsVersion;
@@ -26,7 +28,9 @@ fn filled() -> Place {
 
 fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
     let words = ["policy"].iter().chain(line).map(|word| (*word).to_owned());
-    Line::parse_from(words.chain(["--config".to_owned(), config.display().to_string()])).args.run_at(at)
+    Line::parse_from(words.chain(["--config".to_owned(), config.display().to_string()]))
+        .args
+        .run_by(&(Arc::new(ManualClock::at(at)) as SharedClock))
 }
 
 /// Writes a policy of that version with words of the first replaced.
@@ -119,4 +123,22 @@ fn a_policy_is_activated_once_and_its_history_told() {
     assert!(text.contains("another policy has the version `test-2` already"), "{text}");
     let (code, text) = says(&place, "history --show test-2");
     assert!(code == 0 && text.contains("keep: 1 days"), "{text}");
+}
+
+#[test]
+fn activation_by_a_wrong_clock_is_refused_and_records_nothing() {
+    let place = filled();
+    let before = place.world.clock.now();
+    policy(&place, "test-1", &[]);
+    policy(&place, "test-2", &[SHORTER]);
+    // The first activation of a root, and a change of policy.
+    for (version, days) in [("test-1", 400), ("test-2", 400), ("test-2", -400), ("test-2", 4)] {
+        let at = before + TimeDelta::days(days);
+        let Outcome { out, err, code } = place.outcome(&format!("activate HERE/{version}.yaml"), at);
+        assert_eq!((code, out.as_str()), (4, ""), "{version} {days}: {err}");
+        assert!(err.contains("the clock is not trusted") && err.contains("`ebbtide clock show`"), "{err}");
+        assert!(!place.world.root.controls_folder().exists(), "{version} {days}");
+    }
+    let later = before + TimeDelta::days(2);
+    assert_eq!(place.outcome("activate HERE/test-2.yaml", later).code, 0);
 }

@@ -174,6 +174,7 @@ async fn system_that_was_idle_for_months_waits_for_a_confirmation() {
     assert_eq!(process.verdict().await, Verdict::Ahead);
     let reason = &process.health.readiness().troubles[0];
     assert_eq!(reason.part, "clock");
+    assert!(reason.reason.starts_with("ahead: the clock shows "), "{reason:?}");
     assert!(reason.reason.contains("200 days after the last trusted time"), "{reason:?}");
     assert!(reason.reason.contains("`ebbtide clock confirm`"), "{reason:?}");
 
@@ -212,7 +213,11 @@ async fn records_that_cannot_be_read_are_no_reason_to_trust() {
         std::fs::write(place.root.folder().join("_clock/trusted.json"), damaged).unwrap();
         let process = place.process(noon());
         assert_eq!(process.verdict().await, Verdict::Unknown, "{damaged}");
-        assert!(process.guard.reason().contains("_clock/trusted.json"), "{}", process.guard.reason());
+        let reason = &process.health.readiness().troubles[0].reason;
+        assert!(reason.starts_with("unknown: ") && reason.contains("_clock/trusted.json"), "{reason}");
+        let end = "; nothing is deleted until it can be read or `ebbtide clock confirm` replaces it";
+        assert!(reason.ends_with(end), "{reason}");
+        assert_eq!(process.guard.recorded_time(), None);
     }
     place.confirm(noon(), None).await;
     assert_eq!(place.process(noon()).verdict().await, Verdict::Trusted);
@@ -243,4 +248,22 @@ async fn command_that_sees_a_jump_is_not_trusted_again() {
     assert_eq!(guard.look(None), Verdict::Jumped);
     clock.advance(Duration::from_secs(3600));
     assert_eq!(guard.update(None).await, Verdict::Jumped);
+}
+
+#[tokio::test]
+async fn recorded_time_is_that_of_the_root_and_not_of_the_look() {
+    let place = Place::new();
+    let shared = |at| Arc::new(ManualClock::at(at)) as SharedClock;
+    let command = |at| TrustedClock::for_command(shared(at), Metrics::new().unwrap(), &Sweep::default(), &place.root);
+    let guard = command(noon());
+    assert_eq!((guard.consult(None).await, guard.recorded_time()), (Verdict::Trusted, None));
+    place.process(noon()).verdict().await;
+    for (off, expected) in [
+        (TimeDelta::hours(5), Verdict::Trusted),
+        (TimeDelta::days(9), Verdict::Ahead),
+        (TimeDelta::zero(), Verdict::Trusted),
+    ] {
+        let guard = command(noon() + off);
+        assert_eq!((guard.consult(None).await, guard.recorded_time()), (expected, Some(noon())), "{off}");
+    }
 }

@@ -1,0 +1,116 @@
+//! The clock of a command that commits: it is checked before the commit.
+//!
+//! A commit that is dated far ahead makes the clocks of all right instances look wrong, and they stop deleting.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::Outcome;
+use crate::clock::SharedClock;
+use crate::config::Sweep;
+use crate::expiry::TrustedClock;
+use crate::metrics::{Metrics, MetricsError};
+use crate::store::{Root, StoreError, newest_commit};
+
+/// Exit code of a command that did nothing, or not all, since the clock is not trusted. Running the command again does
+/// not help.
+pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
+
+/// The reason why a command may not commit by its clock.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommitClockError {
+    /// The clock is too far from the known times.
+    #[error("the clock is not trusted ({verdict}), so nothing was changed: {reason}; `ebbtide clock show` compares it")]
+    Untrusted {
+        /// The verdict's word.
+        verdict: &'static str,
+        /// The difference, and the fix.
+        reason: String,
+    },
+    /// The newest commits cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The clock cannot be checked.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+impl CommitClockError {
+    /// Returns the outcome of a command that failed with this error.
+    pub(super) fn outcome(&self) -> Outcome {
+        let code = if matches!(self, Self::Untrusted { .. }) { CLOCK_NOT_TRUSTED } else { 1 };
+        Outcome { err: format!("error: {self}\n"), code, ..Outcome::default() }
+    }
+}
+
+/// Compares the clock with all known times. Records nothing.
+pub(super) async fn look(root: &Root, clock: SharedClock, sweep: &Sweep) -> Result<TrustedClock, CommitClockError> {
+    let newest = newest_commit(root).await?;
+    compare(root, clock, sweep, newest).await
+}
+
+async fn compare(
+    root: &Root,
+    clock: SharedClock,
+    sweep: &Sweep,
+    newest: Option<DateTime<Utc>>,
+) -> Result<TrustedClock, CommitClockError> {
+    let guard = TrustedClock::for_command(clock, Metrics::new()?, sweep, root);
+    guard.consult(newest).await;
+    Ok(guard)
+}
+
+/// Returns the time that the commits of a command are dated by.
+///
+/// Errors if the clock is not trusted and too far off for ingest.
+pub(super) async fn commit_time(
+    root: &Root,
+    clock: &SharedClock,
+    sweep: &Sweep,
+) -> Result<DateTime<Utc>, CommitClockError> {
+    let now = clock.now();
+    let guard = look(root, SharedClock::clone(clock), sweep).await?;
+    if guard.may_ingest() {
+        return Ok(now);
+    }
+    Err(CommitClockError::Untrusted { verdict: guard.sources().0.as_str(), reason: guard.reason() })
+}
+
+/// The time of a commit that does not wait for a trusted clock: it keeps data, and the data may be due soon.
+pub(super) struct UrgentTime {
+    /// The date of the commit: the clock's time, or that of the newest commit if the clock is not trusted.
+    pub(super) at: DateTime<Utc>,
+    /// The time that the clock shows.
+    pub(super) clock: DateTime<Utc>,
+    /// The verdict and the reason why the clock is not trusted.
+    untrusted: Option<(&'static str, String)>,
+}
+
+impl UrgentTime {
+    /// Determines the time. A table that cannot be read is left out.
+    pub(super) async fn find(root: &Root, clock: &SharedClock, sweep: &Sweep) -> Result<UrgentTime, CommitClockError> {
+        let (now, newest) = (clock.now(), newest_commit(root).await.unwrap_or_default());
+        let guard = compare(root, SharedClock::clone(clock), sweep, newest).await?;
+        if guard.may_ingest() {
+            return Ok(UrgentTime { at: now, clock: now, untrusted: None });
+        }
+        let (verdict, sources) = guard.sources();
+        let at = sources.newest_commit.or(sources.last_trusted).unwrap_or(now);
+        Ok(UrgentTime { at, clock: now, untrusted: Some((verdict.as_str(), guard.reason())) })
+    }
+
+    /// Returns the date of a commit for an order that is in force until `until`. If a wrong clock dated the newest
+    /// commit after that, the date is the time that this clock shows.
+    pub(super) fn before(&self, until: DateTime<Utc>) -> DateTime<Utc> {
+        if self.at < until { self.at } else { self.clock }
+    }
+
+    /// Returns the warning for a commit that is dated `at`; empty if the clock is trusted.
+    pub(super) fn warning(&self, at: DateTime<Utc>) -> String {
+        let Some((verdict, reason)) = &self.untrusted else { return String::new() };
+        let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        format!("warning: the clock is not trusted ({verdict}), so the commit is dated {at}: {reason}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests;
