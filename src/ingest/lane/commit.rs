@@ -244,12 +244,12 @@ impl Lane {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
                 let own = &self.works[index].version;
-                Err(Rejoin { why: no_longer_active(own.as_str(), &active), for_good: true })
+                Err(Rejoin::for_good(no_longer_active(own.as_str(), active)))
             }
             CommitError::OtherColumns { .. } => {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
-                Err(Rejoin { why: error.to_string(), for_good: true })
+                Err(Rejoin::for_good(error))
             }
             _ => {
                 self.works[index].pending = Some(pending);

@@ -43,6 +43,7 @@ impl Lane {
                     tracing::info!(source.partition = %partition, "partition revoked");
                 }
                 Event::Refused(refusal) => self.refuse(refusal),
+                Event::Unavailable { partition, why } => self.set_aside(partition, &why),
                 Event::Joined => self.watch.join(),
                 Event::Failed(why) => return Err(Rejoin::because(why)),
             }
