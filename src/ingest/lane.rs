@@ -104,6 +104,8 @@ pub struct Rejoin {
 pub enum RejoinKind {
     /// The lane failed. It joins again after a wait.
     Failed,
+    /// The lane works. It joins again immediately, to be given partitions that may be read again.
+    Wanted,
     /// Joining again does not help: nothing may be stored under this policy any more.
     ForGood,
 }
@@ -111,6 +113,10 @@ pub enum RejoinKind {
 impl Rejoin {
     fn because(why: impl std::fmt::Display) -> Self {
         Self { why: why.to_string(), kind: RejoinKind::Failed }
+    }
+
+    fn wanted(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string(), kind: RejoinKind::Wanted }
     }
 
     fn for_good(why: impl std::fmt::Display) -> Self {

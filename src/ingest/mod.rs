@@ -217,6 +217,11 @@ fn supervise(
                         rest(parts, &rejoin.why);
                         return Ok(());
                     }
+                    Err(rejoin) if rejoin.kind == RejoinKind::Wanted => {
+                        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+                        tracing::info!("a lane joins the group again: {}", rejoin.why);
+                        continue;
+                    }
                     Err(rejoin) => rejoin.why,
                 }
             }

@@ -80,6 +80,18 @@ fn refused(ebbtide: &mut Ebbtide, partitions: f64) {
     });
 }
 
+/// Waits until that number of partitions is refused, and asserts that no lane fails meanwhile.
+fn resumed(ebbtide: &mut Ebbtide, partitions: f64) {
+    eventually("the partitions are read again", PATIENCE, || {
+        assert_eq!(ebbtide.metric("ebbtide_lanes_failing"), 0.0, "{}", ebbtide.process.tail());
+        let (_, said) = ebbtide.ask("/readyz")?;
+        assert!(!said.contains("lane/"), "{said}");
+        (ebbtide.metric("ebbtide_refused_partitions") == partitions).then_some(())
+    });
+    let log = ebbtide.process.log();
+    assert!(!log.contains("drops what is uncommitted") && !log.contains("in a row"), "{}", ebbtide.process.tail());
+}
+
 #[test]
 fn deleted_topic_is_named_until_it_exists_and_its_sibling_goes_on() {
     let scene = scene(kafka::shared());
@@ -101,6 +113,7 @@ fn deleted_topic_is_named_until_it_exists_and_its_sibling_goes_on() {
         (!ebbtide.ask("/readyz")?.1.contains("topic/")).then_some(())
     });
     accept(&scene, &sms, 0);
+    resumed(&mut ebbtide, 0.0);
     eventually("the new topic is stored", PATIENCE, || (scene.stored("sms") == stored + 25).then_some(()));
     ebbtide.ready();
     ebbtide.stop();
@@ -150,4 +163,57 @@ fn topic_that_is_hidden_is_named_and_its_lag_ends_until_it_is_seen() {
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
     ebbtide.stop();
     scene.check(&acked, "duckdb");
+}
+
+#[test]
+fn accepted_loss_is_taken_up_while_another_refused_topic_is_missing() {
+    let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice"], 1);
+    scene.set("lanes", "1");
+    let (sms, voice) = (topic(&scene, "sms"), topic(&scene, "voice"));
+    scene.produce(60, 0, "before").finish(PATIENCE);
+    let mut ebbtide = scene.start("before", &[]);
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    let stored = scene.stored("sms");
+    scene.kafka.delete(&scene.topics);
+    scene.kafka.create(&scene.topics, 1, &[]);
+    scene.produce_only("sms", 25, "after").finish(PATIENCE);
+    let mut ebbtide = scene.start("after", &[]);
+    refused(&mut ebbtide, 2.0);
+    scene.kafka.delete(std::slice::from_ref(&voice));
+    named(&mut ebbtide, &voice, &["does not exist"]);
+    accept(&scene, &sms, 0);
+    eventually("the accepted loss is taken up", PATIENCE, || {
+        assert_eq!(ebbtide.metric("ebbtide_lanes_failing"), 0.0, "{}", ebbtide.process.tail());
+        (scene.stored("sms") == stored + 25).then_some(())
+    });
+    assert_eq!(series(&ebbtide, "ebbtide_refused_partitions", &sms), None);
+    assert!(!ebbtide.process.log().contains("drops what is uncommitted"), "{}", ebbtide.process.tail());
+    ebbtide.stop();
+    scene.audit();
+}
+
+#[test]
+fn accepted_losses_of_many_partitions_restart_no_lane_as_failed() {
+    let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 5);
+    let sms = topic(&scene, "sms");
+    scene.produce_in("commit", 200, "read").finish(PATIENCE);
+    let mut ebbtide = scene.start("first", &[]);
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    scene.produce_in("commit", 200, "unread").finish(PATIENCE);
+    for partition in 0..5 {
+        scene.kafka.delete_before(&sms, partition, scene.committed(&sms, partition as usize) + 3);
+    }
+    let mut ebbtide = scene.start("second", &[]);
+    refused(&mut ebbtide, 5.0);
+    for partition in 0..5 {
+        accept(&scene, &sms, partition);
+        assert_eq!(ebbtide.metric("ebbtide_lanes_failing"), 0.0, "{}", ebbtide.process.tail());
+    }
+    resumed(&mut ebbtide, 0.0);
+    assert_eq!(ebbtide.ask("/readyz").map(|answer| answer.0), Some(200), "{}", ebbtide.process.tail());
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    scene.audit();
 }

@@ -177,7 +177,7 @@ impl Lane {
         if readable.is_empty() || self.refused.keys().any(|partition| self.is_pending(partition)) {
             return Ok(());
         }
-        Err(Rejoin::because(format_args!("{} may be read again", readable.join(", "))))
+        Err(Rejoin::wanted(format_args!("{} may be read again", readable.join(", "))))
     }
 
     fn is_pending(&self, partition: &TopicPartition) -> bool {
