@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::ebbtide::Ebbtide;
 use crate::support::kafka::{self, Kafka};
+use crate::support::proxy::Proxy;
 use crate::support::scene::Scene;
 use crate::support::{eventually, registry};
 
@@ -214,6 +215,37 @@ fn accepted_losses_of_many_partitions_restart_no_lane_as_failed() {
     resumed(&mut ebbtide, 0.0);
     assert_eq!(ebbtide.ask("/readyz").map(|answer| answer.0), Some(200), "{}", ebbtide.process.tail());
     scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    scene.audit();
+}
+
+#[test]
+fn topic_that_is_recreated_before_its_first_records_are_committed_is_refused() {
+    let door = Proxy::to(registry::shared().port());
+    let scene = Scene::new(kafka::shared(), door.base(), &["sms"], 1);
+    let sms = topic(&scene, "sms");
+    door.shut();
+    scene.produce_in("commit", 40, "old").finish(PATIENCE);
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    eventually("it waits for the registry", PATIENCE, || {
+        ebbtide.ask("/readyz")?.1.contains("\"registry\"").then_some(())
+    });
+    scene.kafka.delete(&scene.topics);
+    scene.kafka.create(&scene.topics, 1, &[]);
+    scene.produce_in("commit", 70, "new").finish(PATIENCE);
+    refused(&mut ebbtide, 1.0);
+    door.open();
+    for name in ["again", "once more"] {
+        std::thread::sleep(Duration::from_secs(8));
+        refused(&mut ebbtide, 1.0);
+        assert_eq!(scene.stored("sms"), 0, "nothing of the new topic is stored without a decision");
+        ebbtide.stop();
+        ebbtide = scene.start(name, &[]);
+    }
+    refused(&mut ebbtide, 1.0);
+    accept(&scene, &sms, 0);
+    resumed(&mut ebbtide, 0.0);
+    eventually("the new topic is stored", PATIENCE, || (scene.stored("sms") == 70).then_some(()));
     ebbtide.stop();
     scene.audit();
 }
