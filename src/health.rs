@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::clock::SharedClock;
-use crate::ids::{ProductKey, TopicPartition};
+use crate::ids::{ProductKey, Topic, TopicPartition};
 
 /// A part of the whole that can be in trouble.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum Part {
     Registry,
     /// The table of one product.
     Table(ProductKey),
+    /// One topic that is read.
+    Topic(Topic),
     /// One topic partition.
     Partition(TopicPartition),
     /// The wall clock.
@@ -46,6 +48,7 @@ impl Part {
             Part::Broker => "broker".to_owned(),
             Part::Registry => "registry".to_owned(),
             Part::Table(product) => format!("table/{product}"),
+            Part::Topic(topic) => format!("topic/{topic}"),
             Part::Partition(partition) => format!("partition/{partition}"),
             Part::Clock => "clock".to_owned(),
             Part::Files(folder) => format!("files/{folder}"),

@@ -1,8 +1,13 @@
 //! The lag of a table behind Kafka in one partition, counted from what is durably committed. Pure.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::ids::Offset;
+
+/// The time after which an end that the brokers do not confirm counts as unknown.
+const END_LIFETIME: Duration = Duration::from_secs(30);
 
 /// The progress of a lane in one partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +25,9 @@ pub struct Progress {
 pub struct PartitionLag {
     progress: Progress,
     /// The offset after the last record that may be read; `None` until the brokers have reported it.
-    pub end: Option<Offset>,
+    end: Option<Offset>,
+    /// The last time at which the brokers reported the end, or at which it was first wanted, on the monotonic clock.
+    end_known: Option<Duration>,
     /// The time at which an uncommitted record was first seen, in milliseconds since 1970.
     behind_since: Option<i64>,
 }
@@ -34,6 +41,17 @@ impl PartitionLag {
             self.behind_since = None;
         }
         self.progress = Progress { oldest, ..now };
+    }
+
+    /// Takes over the end that the brokers reported at `at`, on the monotonic clock.
+    pub fn know_end(&mut self, end: Offset, at: Duration) {
+        (self.end, self.end_known) = (Some(end), Some(at));
+    }
+
+    /// Returns true if the brokers have not reported the end for so long that it counts as unknown at `now`, on the
+    /// monotonic clock.
+    pub fn has_lost_its_end(&mut self, now: Duration) -> bool {
+        now.saturating_sub(*self.end_known.get_or_insert(now)) > END_LIFETIME
     }
 
     /// Records whether a record waits at `now`.
@@ -52,8 +70,9 @@ impl PartitionLag {
         Some((end.0 - self.progress.done.0).max(0))
     }
 
-    /// Returns true if Kafka has records that are not committed.
-    fn is_behind(&self) -> bool {
+    /// Returns true if Kafka has records that are not committed, as far as its end was reported.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
         // A record that was read counts before the brokers report the new end.
         self.progress.oldest.is_some() || self.records().is_some_and(|records| records > 0)
     }
@@ -119,6 +138,21 @@ mod tests {
         lag.advance(Progress { read: Offset(15), ..progress(10, Some(99)) });
         lag.look(at(100));
         assert_eq!((lag.records(), lag.seconds(at(100))), (Some(5), 1));
+    }
+
+    #[test]
+    fn end_that_is_not_confirmed_for_half_a_minute_is_unknown() {
+        let at = Duration::from_secs;
+        for first in [None, Some(Offset(10))] {
+            let mut lag = PartitionLag { end: first, ..PartitionLag::default() };
+            for (second, lost) in [(100, false), (130, false), (131, true), (900, true)] {
+                assert_eq!(lag.has_lost_its_end(at(second)), lost, "{second}");
+            }
+            lag.know_end(Offset(12), at(901));
+            for (second, lost) in [(901, false), (931, false), (932, true)] {
+                assert_eq!(lag.has_lost_its_end(at(second)), lost, "{second}");
+            }
+        }
     }
 
     #[test]

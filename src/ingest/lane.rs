@@ -13,7 +13,7 @@ mod ownership;
 mod process;
 mod refusals;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,13 +28,14 @@ use uuid::Uuid;
 
 use crate::clock::SharedClock;
 use crate::config::Ingest;
-use crate::health::{Health, Part};
+use crate::health::Health;
 use crate::ids::{Offset, Topic, TopicId, TopicPartition};
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::intake::Intake;
 use crate::ingest::position::Refusal;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
+use crate::ingest::topics::TopicWatch;
 use crate::ingest::watch::LaneWatch;
 use crate::ingest::work::Work;
 use crate::metrics::Metrics;
@@ -71,6 +72,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// What is wrong right now, for `/readyz`.
     pub health: Arc<Health>,
+    /// The topics that the lanes read, for `/readyz`.
+    pub topics: TopicWatch,
     /// Where dead letters go.
     pub dead_letters: Arc<DeadLetters>,
     /// The longest time that a written batch may wait for its commit: well below the age at which its files count as
@@ -90,15 +93,34 @@ pub struct Shared {
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub struct Rejoin {
-    /// What could not be waited out.
+    /// The reason.
     pub why: String,
-    /// Whether joining anew would not help: nothing may be stored under this policy any more.
-    pub for_good: bool,
+    /// What follows from it.
+    pub kind: RejoinKind,
+}
+
+/// What follows from the reason why a lane joins the group again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejoinKind {
+    /// The lane failed. It joins again after a wait.
+    Failed,
+    /// The lane works. It joins again immediately, to be given partitions that may be read again.
+    Wanted,
+    /// Joining again does not help: nothing may be stored under this policy any more.
+    ForGood,
 }
 
 impl Rejoin {
     fn because(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), for_good: false }
+        Self { why: why.to_string(), kind: RejoinKind::Failed }
+    }
+
+    fn wanted(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string(), kind: RejoinKind::Wanted }
+    }
+
+    fn for_good(why: impl std::fmt::Display) -> Self {
+        Self { why: why.to_string(), kind: RejoinKind::ForGood }
     }
 }
 
@@ -144,6 +166,10 @@ pub struct Lane {
     fresh: bool,
     /// Partitions of this lane that are not read, because records would be skipped.
     refused: BTreeMap<TopicPartition, Refusal>,
+    /// Partitions of this lane that are not read, because the brokers do not report their topic or their offsets.
+    unavailable: BTreeSet<TopicPartition>,
+    /// True if [`Part::Broker`] may be in trouble because of this lane, or of the one before it.
+    broker_trouble: bool,
     gauges: Arc<LaneGauges>,
     sampled: Duration,
     published: Duration,
@@ -180,6 +206,8 @@ impl Lane {
             waiting_since: None,
             fresh: false,
             refused: BTreeMap::new(),
+            unavailable: BTreeSet::new(),
+            broker_trouble: true,
             gauges,
             sampled: Duration::ZERO,
             published: Duration::ZERO,
@@ -199,17 +227,23 @@ impl Lane {
                 self.process_waiting(lingered)?;
             }
             self.commit_due(now)?;
-            if now.saturating_sub(self.sampled) >= SAMPLE {
-                self.sampled = now;
-                self.sample();
-                self.pass_gaps();
-            }
-            if now.saturating_sub(self.checked) >= CHECK {
-                self.checked = now;
-                self.check_partitions()?;
-            }
+            self.look_around(now)?;
         }
         self.finish()
+    }
+
+    /// Checks the brokers, the topics and the partitions, each at its interval.
+    fn look_around(&mut self, now: Duration) -> Result<(), Rejoin> {
+        if now.saturating_sub(self.sampled) >= SAMPLE {
+            self.sampled = now;
+            self.sample();
+            self.pass_gaps();
+        }
+        if now.saturating_sub(self.checked) >= CHECK {
+            self.checked = now;
+            self.check_partitions()?;
+        }
+        Ok(())
     }
 
     /// Reports that the lane no longer owns any partition.
@@ -219,9 +253,8 @@ impl Lane {
             (self.shared.owning)(&owned.partition, false);
         }
         self.gauges.publish(Vec::new(), 0);
-        for partition in std::mem::take(&mut self.refused).into_keys() {
-            self.forget_refusal(&partition);
-        }
+        let unread: BTreeSet<_> = self.refused.keys().chain(&self.unavailable).cloned().collect();
+        unread.iter().for_each(|partition| self.forget_refusal(partition));
     }
 
     /// Takes messages until a batch is full, none is there, or [`STRIDE`] were taken. True if a batch is full.
@@ -280,6 +313,7 @@ impl Lane {
                 self.fetching(false)?;
             }
             self.poll_some()?;
+            self.look_around(self.shared.clock.monotonic())?;
         }
         self.fetching(true)
     }
@@ -307,8 +341,14 @@ impl Lane {
                 tracing::error!(%error, "the consumer is refused");
                 Ok(())
             }
+            (_, Some(code)) if concerns_a_topic(code) => {
+                // The client does not name the topic; the check of all topics does.
+                tracing::debug!(%error, "the topics are checked");
+                self.checked = self.checked.min(self.shared.clock.monotonic().saturating_sub(CHECK - SAMPLE));
+                Ok(())
+            }
             _ => {
-                if self.shared.health.trouble(Part::Broker, error.to_string()) {
+                if self.brokers_fail(error.to_string()) {
                     tracing::warn!(%error, "kafka");
                 }
                 Ok(())
@@ -334,6 +374,18 @@ fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::GroupMaxSizeReached
             | RDKafkaErrorCode::FencedInstanceId
             | RDKafkaErrorCode::UnreleasedInstanceId
+    )
+}
+
+/// Returns whether an error of the consumer is about one topic or its partitions.
+fn concerns_a_topic(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopicId
     )
 }
 

@@ -19,6 +19,7 @@ pub mod position;
 pub mod preflight;
 mod source;
 mod tables;
+mod topics;
 mod watch;
 mod work;
 pub mod writers;
@@ -38,10 +39,11 @@ use crate::health::{Health, Part};
 use crate::ids::{IdError, Topic};
 use crate::ingest::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
 use crate::ingest::decode::{Decoders, ReadAs};
-use crate::ingest::lane::{Lane, Owning, Shared};
+use crate::ingest::lane::{Lane, Owning, RejoinKind, Shared};
 use crate::ingest::pending::Hold;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
+use crate::ingest::topics::TopicWatch;
 use crate::ingest::watch::LaneWatch;
 use crate::ingest::work::{Pace, Work};
 use crate::ingest::writers::WriterSchemas;
@@ -127,6 +129,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>
         clock: Arc::clone(&parts.clock),
         metrics: parts.metrics.clone(),
         health: Arc::clone(&parts.health),
+        topics: TopicWatch::new(Arc::clone(&parts.health), &parts.policy),
         dead_letters,
         pending_limit: parts.config.maintain.orphan_age / 2,
         runtime: Handle::current(),
@@ -208,11 +211,16 @@ fn supervise(
                 lane.own_nothing();
                 match ran {
                     Ok(()) => return Ok(()),
-                    Err(rejoin) if rejoin.for_good => {
+                    Err(rejoin) if rejoin.kind == RejoinKind::ForGood => {
                         // What is uncommitted is dropped and the group left: its partitions go to who may store them.
                         drop(lane);
                         rest(parts, &rejoin.why);
                         return Ok(());
+                    }
+                    Err(rejoin) if rejoin.kind == RejoinKind::Wanted => {
+                        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+                        tracing::info!("a lane joins the group again: {}", rejoin.why);
+                        continue;
                     }
                     Err(rejoin) => rejoin.why,
                 }

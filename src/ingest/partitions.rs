@@ -94,7 +94,7 @@ impl PartitionClient {
         found.extend(table.partitions().into_iter().map(|partition| (partition, None)));
         for topic in topics {
             let partitions = self.partitions(topic)?;
-            let positions = brokers::positions(&self.consumer, &partitions, PATIENCE)?;
+            let positions = brokers::positions(&self.consumer, &partitions, PATIENCE)?.complete()?;
             found.extend(positions.into_iter().map(|(partition, kafka)| (partition, Some(kafka))));
         }
         let report = |(partition, kafka): (TopicPartition, Option<KafkaPosition>)| {
@@ -119,7 +119,8 @@ impl PartitionClient {
             return Err(missing());
         }
         let asked = std::slice::from_ref(partition);
-        let kafka = *brokers::positions(&self.consumer, asked, PATIENCE)?.get(partition).ok_or_else(missing)?;
+        let found = brokers::positions(&self.consumer, asked, PATIENCE)?.complete()?;
+        let kafka = *found.get(partition).ok_or_else(missing)?;
         let table = recorded(table, partition);
         Ok(LossCase { table, kafka, refusal: judge(partition, table, kafka).err() })
     }

@@ -57,6 +57,13 @@ pub enum Event {
     Revoked(TopicPartition),
     /// The partition is not read, because records would be skipped.
     Refused(Refusal),
+    /// The partition is not read, because the brokers do not report its offsets.
+    Unavailable {
+        /// The partition.
+        partition: TopicPartition,
+        /// The reason.
+        why: String,
+    },
     /// The assignment could not be carried out; the lane must join anew.
     Failed(String),
 }
@@ -107,9 +114,13 @@ impl Context {
         let found = brokers::positions(consumer, &partitions, PATIENCE).map_err(|error| error.to_string())?;
         let mut placed = TopicPartitionList::new();
         for partition in partitions {
+            let Some(kafka) = found.found.get(&partition) else {
+                let why = found.failed.get(&partition).cloned().unwrap_or_default();
+                self.tell(Event::Unavailable { partition, why });
+                continue;
+            };
             let table = self.positions.position(&partition).map_err(|error| error.to_string())?;
-            let kafka = *found.get(&partition).ok_or_else(|| format!("the offsets of {partition} are not known"))?;
-            if let Err(refusal) = judge(&partition, table, kafka) {
+            if let Err(refusal) = judge(&partition, table, *kafka) {
                 self.tell(Event::Refused(refusal));
                 continue;
             }
@@ -117,7 +128,7 @@ impl Context {
             let start = next.map_or(Start::Beginning, |next| Start::Offset(next.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
             placed.add_partition_offset(topic, number, start).map_err(|error| error.to_string())?;
-            self.tell(Event::Assigned { partition, next, kafka });
+            self.tell(Event::Assigned { partition, next, kafka: *kafka });
         }
         Ok(placed)
     }

@@ -63,6 +63,8 @@ mod support;
 #[cfg(test)]
 mod sweeps;
 #[cfg(test)]
+mod topic_states;
+#[cfg(test)]
 mod topics;
 #[cfg(test)]
 mod triggers;

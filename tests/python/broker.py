@@ -1,6 +1,6 @@
 """Small errands at the broker: create topics, tell their ends, write out what a topic holds, say something in one.
 
-`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `delete-before TOPIC` (what retention does: partition `--partition` begins at `--offset`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
+`say TOPIC` (each line of the file `--lines` a message), `create TOPIC...`, `delete TOPIC...`, `deny TOPIC...` (the operation `--operation`), `allow TOPIC...` (everything), `delete-before TOPIC` (what retention does: partition `--partition` begins at `--offset`), `ends TOPIC...` (JSON: topic to the list of its partitions' next offsets), `dump TOPIC` (a JSON line a
 message: partition, offset, headers by name, key and value in base64).
 """
 
@@ -11,7 +11,7 @@ import sys
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
+from confluent_kafka.admin import AclBinding, AclBindingFilter, AclOperation, AclPermissionType, AdminClient, NewTopic, ResourcePatternType, ResourceType
 
 
 def create(args):
@@ -103,7 +103,16 @@ def deny(args):
         done.result(20)
 
 
-ERRANDS = {"create": create, "delete": delete, "delete-before": delete_before, "ends": ends, "deny": deny, "dump": dump, "say": say}
+def allow(args):
+    """Removes all lists of each topic, so that everyone may do everything."""
+    admin = AdminClient({"bootstrap.servers": args.bootstrap})
+    anything = (AclOperation.ANY, AclPermissionType.ANY)
+    lists = [AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, None, None, *anything) for topic in args.topics]
+    for done in admin.delete_acls(lists).values():
+        done.result(20)
+
+
+ERRANDS = {"allow": allow, "create": create, "delete": delete, "delete-before": delete_before, "ends": ends, "deny": deny, "dump": dump, "say": say}
 
 
 def main():
@@ -113,7 +122,7 @@ def main():
     parser.add_argument("--bootstrap", required=True)
     parser.add_argument("--partitions", type=int, default=1)
     parser.add_argument("--config", action="append", default=[], help="a topic's setting: retention.ms=60000")
-    parser.add_argument("--operation", help="what to deny: describe, describe_configs")
+    parser.add_argument("--operation", help="what to deny: read, describe, describe_configs")
     parser.add_argument("--partition", type=int, default=0)
     parser.add_argument("--offset", type=int, help="the first offset that stays")
     parser.add_argument("--lines", help="a file of messages")

@@ -1,7 +1,7 @@
 //! Topic ids from Kafka, through librdkafka's `DescribeTopics`, which the rdkafka crate does not wrap.
 //!
 //! All `unsafe` code of the workspace is in this file. Each block calls one C function and says why the call is sound.
-//! Three rules carry the argument: (1) the client outlives every object made from it, because [`topic_ids`] borrows it;
+//! Three rules carry the argument: (1) the client outlives every object made from it, because [`describe`] borrows it;
 //! (2) every object that C allocates is owned by one [`Handle`], which frees it once; (3) pointers into an event are
 //! read only while the event's handle is alive, and what they point to is copied before the handle is dropped.
 //! `make sanitize` runs the tests of this crate under the address sanitizer and its leak check.
@@ -22,6 +22,8 @@ pub struct DescribedTopic {
     /// The topic's id, 128 bits; `None` if the broker is older than topic ids (Kafka 2.8). An error if the broker
     /// does not know the topic or does not let this client see it.
     pub id: Result<Option<u128>, RDKafkaErrorCode>,
+    /// True if this client may read from the topic; `None` if that was not asked, or if the broker does not report it.
+    pub may_read: Option<bool>,
 }
 
 /// The reason why no topic id could be read.
@@ -50,12 +52,35 @@ pub fn topic_ids<C: ClientContext>(
     topics: &[&str],
     timeout: Duration,
 ) -> Result<Vec<DescribedTopic>, DescribeError> {
+    describe(client, topics, false, timeout)
+}
+
+/// Returns the answers of [`topic_ids`], each with this client's right to read from the topic.
+///
+/// The broker checks every operation of each topic for it, so this costs more than the ids alone.
+pub fn topic_rights<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    timeout: Duration,
+) -> Result<Vec<DescribedTopic>, DescribeError> {
+    describe(client, topics, true, timeout)
+}
+
+fn describe<C: ClientContext>(
+    client: &Client<C>,
+    topics: &[&str],
+    rights: bool,
+    timeout: Duration,
+) -> Result<Vec<DescribedTopic>, DescribeError> {
     if topics.is_empty() {
         return Ok(Vec::new());
     }
     let milliseconds = milliseconds(timeout);
     let names = collection(topics)?;
     let options = options(client, milliseconds)?;
+    if rights {
+        with_rights(&options)?;
+    }
     if let Some(broker) = other_than_controller(client, topics[0], timeout) {
         // SAFETY: the options are owned by a handle that is alive; a null buffer of size 0 takes no error text.
         let set = unsafe { c::rd_kafka_AdminOptions_set_broker(options.as_ptr(), broker, std::ptr::null_mut(), 0) };
@@ -131,6 +156,15 @@ fn options<C: ClientContext>(
     Ok(options)
 }
 
+/// Makes the broker report what this client may do with each topic.
+fn with_rights(options: &Handle<c::rd_kafka_AdminOptions_t>) -> Result<(), DescribeError> {
+    // SAFETY: the options are owned by a handle that is alive.
+    let refused = unsafe { c::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), 1) };
+    let Ok(refused) = Handle::new(refused, c::rd_kafka_error_destroy) else { return Ok(()) };
+    // SAFETY: the error is owned by a handle that is alive.
+    accepted(unsafe { c::rd_kafka_error_code(refused.as_ptr()) })
+}
+
 /// Errors with the code of the argument that librdkafka refused.
 fn accepted(code: RDKafkaRespErr) -> Result<(), DescribeError> {
     match code {
@@ -199,12 +233,14 @@ unsafe fn answer(topic: *const c::rd_kafka_TopicDescription_t) -> Option<Describ
     // SAFETY: the error is null, for which the function returns the code of no error, or part of the description.
     let code = unsafe { c::rd_kafka_error_code(error) };
     if code != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
-        return Some(DescribedTopic { topic: name, id: Err(code.into()) });
+        return Some(DescribedTopic { topic: name, id: Err(code.into()), may_read: None });
     }
+    // SAFETY: `topic` is valid, as the caller promises.
+    let may_read = unsafe { may_read(topic) };
     // SAFETY: `topic` is valid, as the caller promises.
     let id = unsafe { c::rd_kafka_TopicDescription_topic_id(topic) };
     if id.is_null() {
-        return Some(DescribedTopic { topic: name, id: Ok(None) });
+        return Some(DescribedTopic { topic: name, id: Ok(None), may_read });
     }
     // SAFETY: the id is part of the description, which is valid.
     let high = unsafe { c::rd_kafka_Uuid_most_significant_bits(id) };
@@ -212,5 +248,23 @@ unsafe fn answer(topic: *const c::rd_kafka_TopicDescription_t) -> Option<Describ
     let low = unsafe { c::rd_kafka_Uuid_least_significant_bits(id) };
     let id = (u128::from(high.cast_unsigned()) << 64) | u128::from(low.cast_unsigned());
     // A broker that is older than topic ids leaves it zero.
-    Some(DescribedTopic { topic: name, id: Ok((id != 0).then_some(id)) })
+    Some(DescribedTopic { topic: name, id: Ok((id != 0).then_some(id)), may_read })
+}
+
+/// Returns true if the operations of a description contain reading; `None` if it has no operations.
+///
+/// # Safety
+///
+/// `topic` must point to a description of an event that is alive.
+unsafe fn may_read(topic: *const c::rd_kafka_TopicDescription_t) -> Option<bool> {
+    let mut count = 0;
+    // SAFETY: `topic` is valid, as the caller promises, and `count` is a valid place for the number.
+    let operations = unsafe { c::rd_kafka_TopicDescription_authorized_operations(topic, &mut count) };
+    if operations.is_null() {
+        return None;
+    }
+    // SAFETY: the function returned an array of `count` operations that lives as long as the description, and nothing
+    // changes it meanwhile.
+    let operations = unsafe { std::slice::from_raw_parts(operations, count) };
+    Some(operations.contains(&c::rd_kafka_AclOperation_t::RD_KAFKA_ACL_OPERATION_READ))
 }

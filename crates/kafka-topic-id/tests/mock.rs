@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_topic_id::{DescribeError, topic_ids};
+use kafka_topic_id::{DescribeError, topic_ids, topic_rights};
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -65,4 +65,18 @@ fn a_name_that_no_topic_can_have_is_refused_before_anything_is_asked() {
     let failed = topic_ids(consumer.client(), &["with\0zero"], PATIENCE).unwrap_err();
     assert_eq!(failed, DescribeError::Name("with\0zero".to_owned()));
     assert_eq!(topic_ids(consumer.client(), &[], PATIENCE).unwrap(), []);
+}
+
+#[test]
+fn rights_are_reported_with_the_same_ids_if_the_broker_knows_them() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("here", 1, 1).unwrap();
+    let consumer: BaseConsumer = config(&cluster.bootstrap_servers()).create().unwrap();
+    for _ in 0..50 {
+        let ids = topic_ids(consumer.client(), &["here"], PATIENCE).unwrap();
+        let rights = topic_rights(consumer.client(), &["here", "missing"], PATIENCE).unwrap();
+        let of = |topic: &str| rights.iter().find(|answer| answer.topic == topic).unwrap();
+        assert_eq!(of("here").id, ids[0].id);
+        assert_eq!((ids[0].may_read, of("missing").may_read), (None, None));
+    }
 }

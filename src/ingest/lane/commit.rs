@@ -14,9 +14,10 @@ use super::{Lane, Rejoin};
 use crate::controls::no_longer_active;
 use crate::failpoint;
 use crate::health::Part;
+use crate::ids::TopicPartition;
 use crate::ingest::dead_letters::Delivery;
 use crate::ingest::evidence::evidence;
-use crate::ingest::gathering::Gathering;
+use crate::ingest::gathering::{Gathering, Reached};
 use crate::ingest::pending::PendingCommit;
 use crate::store::{Advance, CommitError, IngestCommit, SegmentWriter};
 
@@ -126,16 +127,7 @@ impl Lane {
     fn write(&mut self, index: usize, gathering: Gathering) -> Result<Option<IngestCommit>, Rejoin> {
         let now = self.shared.clock.now();
         let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
-        let advances = gathering
-            .reached
-            .iter()
-            .map(|(partition, reached)| Advance {
-                partition: partition.clone(),
-                from: reached.from,
-                next: reached.next,
-                topic: reached.topic,
-            })
-            .collect();
+        let advances = advances(&gathering);
         let encoded = gathering.segments.into_values().map(SegmentWriter::finish);
         let written = self.tables.put_all(&self.works[index].product, encoded);
         let (segments, failure) = written.map_err(Rejoin::because)?;
@@ -244,12 +236,12 @@ impl Lane {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
                 let own = &self.works[index].version;
-                Err(Rejoin { why: no_longer_active(own.as_str(), &active), for_good: true })
+                Err(Rejoin::for_good(no_longer_active(own.as_str(), active)))
             }
             CommitError::OtherColumns { .. } => {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
-                Err(Rejoin { why: error.to_string(), for_good: true })
+                Err(Rejoin::for_good(error))
             }
             _ => {
                 self.works[index].pending = Some(pending);
@@ -276,6 +268,45 @@ impl Lane {
             self.shared.health.trouble(Part::Table(product), why);
         }
         Ok(())
+    }
+
+    /// Commits the offsets at which reading of partitions without an offset in the table begins, with the ids of their
+    /// topics. So a topic that is recreated before its first records are committed is noticed.
+    ///
+    /// A failed commit is not repeated: the first commit of records has the same effect.
+    pub(super) fn record_starts(&mut self, partitions: &[TopicPartition]) {
+        for index in 0..self.works.len() {
+            let mut gathering = Gathering::default();
+            for owned in
+                partitions.iter().filter_map(|partition| self.slots.get(partition)).map(|slot| &self.owned[*slot])
+            {
+                if owned.live && owned.work == index && owned.committed.is_none() {
+                    let start = Reached { from: None, next: owned.first, topic: owned.topic, records: 0, oldest: None };
+                    gathering.reach(&owned.partition, start);
+                }
+            }
+            if !gathering.is_empty() {
+                self.commit_starts(index, &gathering);
+            }
+        }
+    }
+
+    fn commit_starts(&mut self, index: usize, gathering: &Gathering) {
+        let work = &self.works[index];
+        let (product, began) = (work.product.clone(), self.shared.clock.monotonic());
+        let evidence = evidence(gathering, &work.version, self.shared.instance, self.shared.clock.now());
+        let advances = advances(gathering);
+        let mut batch = IngestCommit { segments: Vec::new(), advances, controls: work.controls, evidence };
+        if let Err(error) = self.tables.commit(&product, &mut batch) {
+            tracing::warn!(%error, %product, "the start of new partitions is recorded with their first records");
+            return;
+        }
+        self.count_landed(&product, &batch.evidence, 0, self.shared.clock.monotonic().saturating_sub(began));
+        for advance in batch.advances {
+            if let Some(slot) = self.slots.get(&advance.partition) {
+                self.owned[*slot].committed = Some(advance.next);
+            }
+        }
     }
 
     /// Takes the table's word for where the product's partitions stand, after somebody else moved them.
@@ -315,4 +346,14 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+fn advances(gathering: &Gathering) -> Vec<Advance> {
+    let advance = |(partition, reached): (&TopicPartition, &Reached)| Advance {
+        partition: partition.clone(),
+        from: reached.from,
+        next: reached.next,
+        topic: reached.topic,
+    };
+    gathering.reached.iter().map(advance).collect()
 }

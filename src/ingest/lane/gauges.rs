@@ -65,23 +65,33 @@ impl LaneGauges {
         state.buffered = i64::try_from(buffered).unwrap_or(i64::MAX);
     }
 
-    /// Takes over the newest ends.
-    fn know_ends(&self, ends: &BTreeMap<TopicPartition, Offset>) {
+    /// Takes over the ends that the brokers reported at `at`, on the monotonic clock.
+    fn know_ends(&self, ends: &BTreeMap<TopicPartition, Offset>, at: Duration) {
         for (partition, lag) in &mut self.state().partitions {
-            lag.end = ends.get(partition).copied().or(lag.end);
+            if let Some(end) = ends.get(partition) {
+                lag.know_end(*end, at);
+            }
         }
     }
 
-    /// Sets all gauges to their values at `now`.
-    fn refresh(&self, now: DateTime<Utc>) {
+    /// Sets all gauges to their values at `now`, and removes those whose value is unknown.
+    fn refresh(&self, now: DateTime<Utc>, monotonic: Duration) {
         let mut state = self.state();
         for (partition, lag) in &mut state.partitions {
             let number = partition.partition.to_string();
             let labels = [partition.topic.as_str(), number.as_str()];
             lag.look(now);
-            self.metrics.lag_seconds.with_label_values(&labels).set(lag.seconds(now));
-            if let Some(records) = lag.records() {
-                self.metrics.lag_records.with_label_values(&labels).set(records);
+            let lost = lag.has_lost_its_end(monotonic);
+            // Records that were there and are not committed still wait, and their age is known.
+            let seconds = (!lost || lag.is_behind()).then(|| lag.seconds(now));
+            let records = lag.records().filter(|_| !lost);
+            let values = [(&self.metrics.lag_seconds, seconds), (&self.metrics.lag_records, records)];
+            for (gauges, value) in values {
+                match value {
+                    Some(value) => gauges.with_label_values(&labels).set(value),
+                    // An error means that the series did not exist.
+                    None => drop(gauges.remove_label_values(&labels)),
+                }
             }
         }
         self.metrics.buffered_bytes.add(state.buffered - state.added);
@@ -103,11 +113,11 @@ impl Drop for LaneGauges {
 /// Keeps `gauges` up to date until its lane is dropped.
 pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsumer<Context>>, clock: SharedClock) {
     let (of_lane, consumer) = (Arc::downgrade(gauges), Arc::downgrade(consumer));
-    runtime.spawn(ask(of_lane.clone(), consumer));
+    runtime.spawn(ask(of_lane.clone(), consumer, Arc::clone(&clock)));
     runtime.spawn(async move {
         let mut every = tokio::time::interval(REFRESH);
         while let Some(gauges) = of_lane.upgrade() {
-            gauges.refresh(clock.now());
+            gauges.refresh(clock.now(), clock.monotonic());
             drop(gauges);
             every.tick().await;
         }
@@ -115,22 +125,77 @@ pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsu
 }
 
 /// Requests the ends from the brokers periodically. An answer may take long, so the gauges are set by another task.
-async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<Context>>) {
+async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<Context>>, clock: SharedClock) {
     let mut every = tokio::time::interval(ASK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        let (gauges, consumer) = (gauges.clone(), consumer.clone());
+        let (gauges, consumer, clock) = (gauges.clone(), consumer.clone(), Arc::clone(&clock));
         let asked = tokio::task::spawn_blocking(move || {
             let (gauges, consumer) = (gauges.upgrade()?, consumer.upgrade()?);
-            // Without an answer the last one is kept; the lane reports brokers that cannot be reached.
-            if let Ok(ends) = brokers::ends(&consumer, &gauges.partitions(), PATIENCE) {
-                gauges.know_ends(&ends);
+            let ends = brokers::ends(&consumer, &gauges.partitions(), PATIENCE);
+            gauges.know_ends(&ends.found, clock.monotonic());
+            // Without an answer the last one is kept for a while; the lane reports topics and brokers that fail.
+            if let Some((partition, why)) = ends.failed.first_key_value() {
+                tracing::debug!(source.partition = %partition, partitions = ends.failed.len(), "no end offset: {why}");
             }
             Some(())
         });
         if !matches!(asked.await, Ok(Some(()))) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMS: &str = "{partition=\"0\",topic=\"sms\"}";
+    const VOICE: &str = "{partition=\"0\",topic=\"voice\"}";
+
+    fn partition(topic: &str) -> TopicPartition {
+        TopicPartition { topic: topic.parse().unwrap(), partition: crate::ids::Partition(0) }
+    }
+
+    fn gauges(done: i64, oldest: Option<i64>) -> LaneGauges {
+        let gauges = LaneGauges::new(Metrics::new().unwrap());
+        let progress = Progress { done: Offset(done), read: Offset(done), oldest };
+        gauges.publish(vec![(partition("sms"), progress), (partition("voice"), progress)], 0);
+        gauges
+    }
+
+    /// Reports the ends of `topics` every two seconds up to `second`, and sets the gauges.
+    fn until(gauges: &LaneGauges, second: u64, topics: &[&str], end: i64) -> String {
+        let ends = topics.iter().map(|topic| (partition(topic), Offset(end))).collect();
+        gauges.know_ends(&ends, Duration::from_secs(second));
+        let now = DateTime::from_timestamp(i64::try_from(second).unwrap(), 0).unwrap();
+        gauges.refresh(now, Duration::from_secs(second));
+        gauges.metrics.exposition().unwrap()
+    }
+
+    #[test]
+    fn lag_of_a_topic_without_ends_is_removed_and_that_of_its_sibling_goes_on() {
+        let gauges = gauges(10, None);
+        let text = until(&gauges, 100, &["sms", "voice"], 10);
+        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")), "{text}");
+        let text = until(&gauges, 130, &["voice"], 14);
+        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 0")), "{text}");
+        assert!(text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 4")), "{text}");
+        let text = until(&gauges, 131, &["voice"], 15);
+        assert!(!text.contains(SMS), "{text}");
+        assert!(text.contains(&format!("ebbtide_ingest_lag_records{VOICE} 5")), "{text}");
+        assert!(text.contains(&format!("ebbtide_ingest_lag_seconds{VOICE} 1")), "{text}");
+        let text = until(&gauges, 140, &["sms", "voice"], 15);
+        assert!(text.contains(&format!("ebbtide_ingest_lag_records{SMS} 5")), "{text}");
+    }
+
+    #[test]
+    fn age_of_a_record_that_waits_stays_while_its_topic_has_no_end() {
+        let gauges = gauges(10, Some(50_000));
+        until(&gauges, 100, &["sms", "voice"], 11);
+        let text = until(&gauges, 160, &["voice"], 11);
+        assert!(text.contains(&format!("ebbtide_ingest_lag_seconds{SMS} 110")), "{text}");
+        assert!(!text.contains(&format!("ebbtide_ingest_lag_records{SMS}")), "{text}");
     }
 }

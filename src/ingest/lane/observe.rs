@@ -11,12 +11,26 @@ use crate::ingest::lag::Progress;
 use crate::store::{Evidence, LossCause};
 
 impl Lane {
-    /// Reports whether the brokers answer.
-    pub(super) fn sample(&self) {
+    /// Reports brokers that cannot be reached.
+    pub(super) fn sample(&mut self) {
         self.watch.run();
         if self.consumer.context().brokers_down() {
-            self.shared.health.trouble(Part::Broker, "no broker can be reached");
-        } else {
+            self.brokers_fail("no broker can be reached");
+        }
+    }
+
+    /// Reports that the brokers do not answer. True if that was not reported before.
+    ///
+    /// The report stays until the brokers answer a request of this lane: a connection alone proves nothing.
+    pub(super) fn brokers_fail(&mut self, why: impl Into<String>) -> bool {
+        self.broker_trouble = true;
+        self.shared.health.trouble(Part::Broker, why)
+    }
+
+    /// Records that the brokers answered a request. Clears what this lane reported of them, and nothing that another
+    /// one reported.
+    pub(super) fn brokers_answer(&mut self) {
+        if std::mem::take(&mut self.broker_trouble) {
             self.shared.health.over(&Part::Broker);
         }
     }

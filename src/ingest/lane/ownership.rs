@@ -24,7 +24,7 @@ impl Lane {
         if events.is_empty() {
             return Ok(());
         }
-        let mut broken = BTreeSet::new();
+        let (mut broken, mut new) = (BTreeSet::new(), Vec::new());
         let metrics = self.shared.metrics.clone();
         for event in events {
             match event {
@@ -32,6 +32,7 @@ impl Lane {
                     metrics.rebalances.with_label_values(&["assigned"]).inc();
                     tracing::info!(source.partition = %partition, next = next.map(|offset| offset.0), "partition assigned");
                     self.forget_refusal(&partition);
+                    new.extend(next.is_none().then(|| partition.clone()));
                     self.take_up(partition, next, kafka);
                 }
                 Event::Revoked(partition) => {
@@ -43,6 +44,7 @@ impl Lane {
                     tracing::info!(source.partition = %partition, "partition revoked");
                 }
                 Event::Refused(refusal) => self.refuse(refusal),
+                Event::Unavailable { partition, why } => self.set_aside(partition, &why),
                 Event::Joined => self.watch.join(),
                 Event::Failed(why) => return Err(Rejoin::because(why)),
             }
@@ -52,6 +54,7 @@ impl Lane {
             self.go_back(work)?;
         }
         self.forget_lost_products();
+        self.record_starts(&new);
         self.publish();
         Ok(())
     }

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use super::{Lane, Rejoin};
 use crate::health::Part;
 use crate::ids::{Offset, Topic, TopicPartition};
-use crate::ingest::brokers::{self, BrokersError, TopicState};
+use crate::ingest::brokers::{self, TopicState};
 use crate::ingest::position::{Refusal, TablePosition, judge};
 use crate::ingest::source::Positions;
 use crate::store::LossCause;
@@ -46,9 +46,19 @@ impl Lane {
         self.refused.insert(partition, refusal);
     }
 
-    /// Forgets that a partition is refused: it is no longer this lane's, or is read again.
+    /// Reports a partition that is not read, because the brokers do not report its topic or its offsets. It is read
+    /// once they do.
+    pub(super) fn set_aside(&mut self, partition: TopicPartition, why: &str) {
+        if self.shared.health.trouble(Part::Partition(partition.clone()), format!("{partition} is not read: {why}")) {
+            tracing::error!(source.partition = %partition, "a partition is not read: {why}");
+        }
+        self.unavailable.insert(partition);
+    }
+
+    /// Forgets that a partition is refused or set aside: it is no longer this lane's, or is read again.
     pub(super) fn forget_refusal(&mut self, partition: &TopicPartition) {
         self.refused.remove(partition);
+        self.unavailable.remove(partition);
         self.shared.metrics.forget_partition(partition);
         self.shared.health.over(&Part::Partition(partition.clone()));
     }
@@ -71,7 +81,10 @@ impl Lane {
         let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
         let mut refused = false;
         for (partition, table) in reading {
-            let Some(kafka) = found.get(&partition) else { continue };
+            let Some(kafka) = found.found.get(&partition) else {
+                log_unanswered(&partition, found.failed.get(&partition));
+                continue;
+            };
             if let Err(refusal) = judge(&partition, Some(table), *kafka) {
                 refused = true;
                 self.stop_reading(refusal)?;
@@ -85,12 +98,7 @@ impl Lane {
     fn stop_reading(&mut self, mut refusal: Refusal) -> Result<(), Rejoin> {
         let partition = refusal.partition.clone();
         let Some(slot) = self.slots.get(&partition).copied() else { return Ok(()) };
-        let mut list = TopicPartitionList::new();
-        list.add_partition(partition.topic.as_str(), partition.partition.0);
-        // A partition that the client has already lost cannot be paused, and sends nothing.
-        if let Err(error) = self.consumer.pause(&list) {
-            tracing::debug!(%error, source.partition = %partition, "the refused partition could not be paused");
-        }
+        self.stop_fetching(&partition);
         let broken = if refusal.cause == LossCause::Recreated {
             refusal.table = self.owned[slot].committed.unwrap_or(Offset::ZERO);
             self.let_go(&partition)
@@ -101,50 +109,75 @@ impl Lane {
         broken.map_or(Ok(()), |work| self.go_back(work))
     }
 
-    /// Refuses every partition whose topic was recreated since it was assigned, and checks whether a refused partition
-    /// may be read now.
+    fn stop_fetching(&self, partition: &TopicPartition) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(partition.topic.as_str(), partition.partition.0);
+        // A partition that the client has already lost cannot be paused, and sends nothing.
+        if let Err(error) = self.consumer.pause(&list) {
+            tracing::debug!(%error, source.partition = %partition, "the partition could not be paused");
+        }
+    }
+
+    /// Reports the topics that cannot be read, refuses every partition whose topic was recreated since it was assigned,
+    /// and checks whether partitions that are not read may be read now.
     ///
-    /// Errors if one may: joining again resumes it.
+    /// Errors if some may: joining again resumes them.
     pub(super) fn check_partitions(&mut self) -> Result<(), Rejoin> {
         if self.consumer.context().brokers_down() {
             return Ok(());
         }
-        let topics: BTreeSet<Topic> = self.live_topics(|_| true);
-        match self.topic_states(&topics) {
+        match brokers::topic_rights(&self.consumer, self.shared.topics.names(), PATIENCE) {
             Ok(states) => {
+                self.brokers_answer();
+                self.shared.topics.report(&states);
                 self.refuse_recreated(&states)?;
+                self.look_again()
             }
-            Err(error) => tracing::debug!(%error, "the topics were not checked"),
+            Err(error) => {
+                if self.brokers_fail(error.to_string()) {
+                    tracing::warn!(%error, "the topics were not checked");
+                }
+                Ok(())
+            }
         }
-        self.look_again()
     }
 
+    /// Checks the partitions that are refused or set aside. Errors, with all that may be read again, if some may.
     fn look_again(&mut self) -> Result<(), Rejoin> {
-        let partitions: Vec<TopicPartition> = self.refused.keys().cloned().collect();
+        let partitions: Vec<TopicPartition> = self.refused.keys().chain(&self.unavailable).cloned().collect();
+        if partitions.is_empty() {
+            return Ok(());
+        }
         let found = match brokers::positions(&self.consumer, &partitions, PATIENCE) {
             Ok(found) => found,
             Err(error) => {
-                tracing::debug!(%error, "refused partitions were not looked at again");
+                tracing::warn!(%error, "refused partitions were not checked again");
                 return Ok(());
             }
         };
+        let mut readable = Vec::new();
         for partition in partitions {
+            let Some(kafka) = found.found.get(&partition) else {
+                log_unanswered(&partition, found.failed.get(&partition));
+                continue;
+            };
             let table = match self.tables.position(&partition) {
                 Ok(table) => table,
                 Err(error) => {
-                    tracing::debug!(%error, "a refused partition was not looked at again");
+                    tracing::warn!(%error, "a refused partition was not checked again");
                     continue;
                 }
             };
-            let Some(kafka) = found.get(&partition) else { continue };
             match judge(&partition, table, *kafka) {
                 Err(refusal) => self.refuse(refusal),
-                // Records read before the loss are not committed yet.
-                Ok(()) if self.is_pending(&partition) => {}
-                Ok(()) => return Err(Rejoin::because(format_args!("{partition} may be read again"))),
+                Ok(()) => readable.push(partition.to_string()),
             }
         }
-        Ok(())
+        // Records read before a loss are not committed yet, and Kafka may not have them any more.
+        if readable.is_empty() || self.refused.keys().any(|partition| self.is_pending(partition)) {
+            return Ok(());
+        }
+        Err(Rejoin::wanted(format_args!("{} may be read again", readable.join(", "))))
     }
 
     fn is_pending(&self, partition: &TopicPartition) -> bool {
@@ -159,11 +192,14 @@ impl Lane {
     /// False if the gathering was dropped or must wait. Errors if the lane must join again.
     pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, Rejoin> {
         self.pass_gaps();
-        let topics = self.live_topics(|owned| owned == index);
-        match self.topic_states(&topics) {
-            Ok(states) => Ok(!self.refuse_recreated(&states)?),
+        let topics = self.live_topics(index);
+        match brokers::topic_states(&self.consumer, topics.iter(), PATIENCE) {
+            Ok(states) => {
+                self.brokers_answer();
+                Ok(!self.refuse_recreated(&states)? && !self.set_hidden_aside(index, &states)?)
+            }
             Err(error) => {
-                if self.shared.health.trouble(Part::Broker, error.to_string()) {
+                if self.brokers_fail(error.to_string()) {
                     tracing::warn!(%error, "waiting for the brokers before a commit");
                 }
                 self.hold_product(index)?;
@@ -172,14 +208,34 @@ impl Lane {
         }
     }
 
-    /// Returns the topics, with known ids, of live partitions whose work is wanted.
-    fn live_topics(&self, wanted: impl Fn(usize) -> bool) -> BTreeSet<Topic> {
-        let live = self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && wanted(owned.work));
+    /// Returns the topics, with known ids, of the live partitions of a product.
+    fn live_topics(&self, index: usize) -> BTreeSet<Topic> {
+        let live = self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && owned.work == index);
         live.map(|owned| owned.partition.topic.clone()).collect()
     }
 
-    fn topic_states(&self, topics: &BTreeSet<Topic>) -> Result<BTreeMap<Topic, TopicState>, BrokersError> {
-        brokers::topic_states(&self.consumer, topics.iter(), PATIENCE)
+    /// Drops what was gathered of a product if some of it is from topics that the brokers no longer show, and sets their
+    /// partitions aside: it cannot be told whether those records belong to the topic that was assigned. The product's
+    /// other partitions are read again. True if there was such a topic.
+    fn set_hidden_aside(&mut self, index: usize, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
+        let mut hidden = Vec::new();
+        for owned in self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && owned.work == index) {
+            let topic = &owned.partition.topic;
+            if let Some(state @ (TopicState::Hidden | TopicState::Failed(_))) = states.get(topic)
+                && self.works[index].touches(&owned.partition)
+            {
+                hidden.push((owned.partition.clone(), state.fault(topic).unwrap_or_default()));
+            }
+        }
+        for (partition, why) in &hidden {
+            self.stop_fetching(partition);
+            self.let_go(partition);
+            self.set_aside(partition.clone(), why);
+        }
+        if !hidden.is_empty() {
+            self.go_back(index)?;
+        }
+        Ok(!hidden.is_empty())
     }
 
     /// Refuses the live partitions of topics that have another id than when they were assigned. True if there were any.
@@ -187,23 +243,39 @@ impl Lane {
     fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
         let mut changed = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live) {
-            let now = states.get(&owned.partition.topic);
-            if let (Some(was), Some(TopicState::Exists(Some(now)))) = (owned.topic, now)
-                && was != *now
+            let now = states.get(&owned.partition.topic).and_then(|state| state.id());
+            if let Some((was, now)) = owned.topic.zip(now)
+                && was != now
             {
                 let next = owned.committed.unwrap_or(Offset::ZERO);
                 changed.push((owned.partition.clone(), TablePosition { next, topic: Some(was.mark()) }));
             }
         }
+        if changed.is_empty() {
+            return Ok(false);
+        }
         let partitions: Vec<TopicPartition> = changed.iter().map(|(partition, _)| partition.clone()).collect();
         let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
-        let any = !changed.is_empty();
         for (partition, table) in changed {
-            let Some(kafka) = found.get(&partition) else { continue };
-            if let Err(refusal) = judge(&partition, Some(table), *kafka) {
-                self.stop_reading(refusal)?;
+            match found.found.get(&partition) {
+                Some(kafka) => {
+                    if let Err(refusal) = judge(&partition, Some(table), *kafka) {
+                        self.stop_reading(refusal)?;
+                    }
+                }
+                // Nothing of it is committed before the brokers answer.
+                None => {
+                    log_unanswered(&partition, found.failed.get(&partition));
+                    if let Some(slot) = self.slots.get(&partition) {
+                        self.hold_product(self.owned[*slot].work)?;
+                    }
+                }
             }
         }
-        Ok(any)
+        Ok(true)
     }
+}
+
+fn log_unanswered(partition: &TopicPartition, why: Option<&String>) {
+    tracing::debug!(source.partition = %partition, why, "the brokers do not report a partition's offsets");
 }

@@ -44,7 +44,12 @@ impl Kafka {
         )
     }
 
-    /// Denies everyone an operation on a topic, and allows the others: `describe`, `describe_configs`.
+    /// Allows everyone every operation on a topic again.
+    pub fn allow(&self, topic: &str) {
+        run("broker.py", args!["allow", "--bootstrap", self.bootstrap(), topic]);
+    }
+
+    /// Denies everyone an operation on a topic, and allows the others: `read`, `describe`, `describe_configs`.
     pub fn deny(&self, topic: &str, operation: &str) {
         run("broker.py", args!["deny", "--bootstrap", self.bootstrap(), "--operation", operation, topic]);
     }

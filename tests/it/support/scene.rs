@@ -204,6 +204,13 @@ impl<'a> Scene<'a> {
         Producer::start(&Order { keys, ..self.order(count, seed) }, self.scratch.path())
     }
 
+    /// Starts the independent producer with records of one product.
+    pub fn produce_only(&self, product: &str, count: usize, seed: &str) -> Producer {
+        let products = [product];
+        let order = self.order(count, seed);
+        Producer::start(&Order { products: &products, ..order }, self.scratch.path())
+    }
+
     /// Returns an order for records of the last hours, produced as fast as possible, all with a value.
     fn order<'o>(&'o self, count: usize, seed: &'o str) -> Order<'o> {
         Order {
