@@ -70,9 +70,10 @@ life: ## Eight months of it in a quarter of an hour, and docs/life.svg drawn of 
 	LIFE_KEEP=$(CARGO_TARGET_DIR)/life cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture life::eight
 	"$$(tools/servers python)/bin/python" -B tests/python/life_picture.py $(CARGO_TARGET_DIR)/life/samples.jsonl $(CARGO_TARGET_DIR)/life/events.jsonl docs/life.svg
 
-topics: ## 200 random histories of Kafka topics: transactions, gaps, retention, topics created again, kills (about 20 minutes)
+topics: ## Random histories of Kafka topics beside those of `make test`, 200 or SOAK_TOPICS=N: transactions, gaps, retention, topics created again, kills (about 20 minutes)
 	@tools/setup test
-	cargo test --locked $(CHECKED) --test it -- --ignored --nocapture topics::two_hundred
+	SOAK_TOPICS=$(or $(SOAK_TOPICS),200) \
+		cargo test --locked $(CHECKED) --test it -- --ignored --nocapture topics::
 
 clouds: ## The main job in the emulator of Azure's object store (needs npm; two minutes the first time, then one)
 	@tools/setup test

@@ -10,27 +10,33 @@ use crate::support::ebbtide::program;
 use crate::support::{kafka, python};
 
 #[test]
-#[ignore = "two hundred histories take twenty minutes: `make topics`"]
 fn two_hundred_topic_histories_end_as_the_model_says() {
-    run(0, 200);
+    run((0, 200), SHORT);
 }
 
 #[test]
 #[ignore = "five thousand histories take more than an hour: `make soak`"]
 fn five_thousand_topic_histories() {
     let set = |name: &str, usual: u64| std::env::var(name).map_or(usual, |set| set.parse().unwrap());
-    run(set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000));
+    run((set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000)), LONG);
 }
 
+/// How many histories share one instance, and how many rounds each has.
+type Size = (u64, u64);
+
+/// Most of the time is waiting, so many histories side by side take little longer than few.
+const SHORT: Size = (50, 3);
+const LONG: Size = (20, 5);
+
 /// Plays `count` histories from seed `first` on, on a broker of their own.
-fn run(first: u64, count: u64) {
+fn run((first, count): (u64, u64), (side_by_side, rounds): Size) {
     let kafka = kafka::Kafka::start();
     // Syncs cost nothing in memory, and no power cut is tested here.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut player = Command::new(python::interpreter())
         .args(["-B", &python::script("topic_histories.py")])
         .args([program().as_os_str(), kafka.bootstrap().as_ref(), folder.path().join("groups").as_os_str()])
-        .args([first.to_string(), count.to_string()])
+        .args([first, count, side_by_side, rounds].map(|number| number.to_string()))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

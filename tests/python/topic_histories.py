@@ -5,7 +5,8 @@ cannot be decoded, schemas that the registry learns late, retention, compaction,
 topics that are deleted and created again. What happens to the instance: it is killed, stopped and started. The dead-letter
 topic of every other group refuses large letters. The model (`topic_model.py`) says what each table must hold.
 
-Usage: topic_histories.py PROGRAM BOOTSTRAP FOLDER FIRST_SEED HISTORIES. Prints each fault with its seed, and exits 1 if there is one.
+Usage: topic_histories.py PROGRAM BOOTSTRAP FOLDER FIRST_SEED HISTORIES SIDE_BY_SIDE ROUNDS. SIDE_BY_SIDE histories share one instance.
+Prints each fault with its seed, and exits 1 if there is one.
 """
 
 import json
@@ -20,9 +21,6 @@ import deltalake
 from topic_model import Topic
 from topic_servers import Broker, Instance, LaggingRegistry, frame
 
-# Histories that share one instance.
-SIDE_BY_SIDE = 20
-ROUNDS = 5
 PARTITIONS = 2
 # The limit of the dead-letter topic in groups where it refuses large letters, and the size of a large record.
 LETTER_LIMIT, LARGE = 2_000, 6_000
@@ -96,14 +94,14 @@ http:
 class Group:
     """Histories side by side: their topics, the instance that reads them, and the model of each."""
 
-    def __init__(self, program, bootstrap, folder, seed, count):
+    def __init__(self, program, bootstrap, folder, seed, count, refuses):
         self.program, self.folder, self.seed = program, folder, seed
         self.random = random.Random(seed)
         self.tag = f"topics{seed}"
         self.dead = f"{self.tag}.dead"
         self.broker = Broker(bootstrap, f"{self.tag}-transactions")
         self.registry = LaggingRegistry()
-        self.refuses = seed // SIDE_BY_SIDE % 2 == 1
+        self.refuses = refuses
         self.topics = [
             Topic(f"{self.tag}.t{n}", f"p{n}", PARTITIONS, self.random.random() < 0.25) for n in range(count)
         ]
@@ -341,10 +339,10 @@ class Group:
             faults += [f"{n} dead letters for {of}" for of, n in letters.items() if n > 1 and of[0] not in reused]
         return faults
 
-    def run(self):
+    def run(self, rounds):
         """Plays the histories. Returns what is wrong."""
         self.start()
-        for number in range(ROUNDS):
+        for number in range(rounds):
             self.happen(running=True)
             if self.random.random() < 0.5:
                 self.end(self.random.choice(["KILL", "TERM"]))
@@ -366,15 +364,16 @@ class Group:
 
 
 def main():
-    program, bootstrap, folder, first, histories = sys.argv[1:]
-    first, histories = int(first), int(histories)
+    program, bootstrap, folder = sys.argv[1:4]
+    first, histories, side_by_side, rounds = map(int, sys.argv[4:])
     failed = False
-    for seed in range(first, first + histories, SIDE_BY_SIDE):
-        count = min(SIDE_BY_SIDE, first + histories - seed)
-        group = Group(program, bootstrap, pathlib.Path(folder) / str(seed), seed, count)
+    for seed in range(first, first + histories, side_by_side):
+        count = min(side_by_side, first + histories - seed)
+        refuses = seed // side_by_side % 2 == 1
+        group = Group(program, bootstrap, pathlib.Path(folder) / str(seed), seed, count, refuses)
         began = time.monotonic()
         try:
-            faults = group.run()
+            faults = group.run(rounds)
         except RuntimeError as error:
             faults = [f"seed {seed}: {error}"]
         finally:

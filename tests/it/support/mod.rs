@@ -75,7 +75,8 @@ impl Drop for Scratch {
 /// A port of 127.0.0.1 that nothing listens on, below the range from which the system takes its own.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + u16::try_from(std::process::id() % 11_000).unwrap();
+    // Processes that start one after the other begin 601 ports apart.
+    let start = 20_000 + u16::try_from(std::process::id().wrapping_mul(601) % 11_000).unwrap();
     for _ in 0..1000 {
         let port = 20_000 + (start - 20_000 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
