@@ -62,7 +62,7 @@ enum ClockError {
     #[error(
         "{0} does not exist; give the root of the tables with --root, or with a configuration that names it (--config)"
     )]
-    NoRoot(Root),
+    NoRoot(String),
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -83,7 +83,7 @@ impl Args {
         let root = self.place.root()?;
         super::runtime()?.block_on(async {
             if !root.exists().await? {
-                return Err(ClockError::NoRoot(root));
+                return Err(ClockError::NoRoot(root.to_string()));
             }
             match &self.command {
                 Command::Show => self.show(&root, clock).await,
