@@ -1,10 +1,13 @@
 //! Lists of values as people and spreadsheets save them: one value per line, in any common encoding and quoting. Pure.
 //!
 //! A line that is accepted as a value can be searched for. A line whose search would prove nothing is an error with its
-//! line number. No error quotes a value.
+//! line number. No error quotes a value. What double quotes enclose is a text, and is taken as it is.
 
 mod decode;
+mod marks;
+mod misread;
 mod spell;
+mod texts;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,6 +15,10 @@ use std::fmt;
 pub use spell::spellings;
 
 use decode::{decode, lines};
+use marks::without_marks;
+
+use crate::ids::Country;
+use crate::tag::{WholeSubject, holds_subject, whole_subject};
 
 /// A value of a list.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,23 +81,29 @@ const HALF_QUOTED: &str = "is quoted in part";
 const QUOTE_WHOLE: &str = "quote the whole value and double the quotes within it, or leave the outer quotes out";
 const COLUMNS: &str = "has a comma, semicolon, bar or tab outside quotes, as if it had several columns";
 const ONE_COLUMN: &str = "keep one column; a value that holds such a sign goes in double quotes";
-const SEVERAL: &str = "names several numbers or addresses, or one beside other words";
-const APART: &str = "give each a line of its own; a text that is one value goes in double quotes";
+const SEVERAL: &str = "names several numbers or addresses, or one beside other words or signs";
+const APART: &str = "give each a line of its own, or quote it if it is a text";
+const NATIONAL: &str = "is no number with its calling code";
+const CALLING_CODE: &str = "give the calling code (+, the code of the country, and the number without its first 0), or quote it if it is a text";
+const SPELLED: &str = "spells the sign @ or + in another way";
+const PLAIN_SIGN: &str = "write the sign itself, or quote it if it is a text";
 const SCIENTIFIC: &str = "is a number as a spreadsheet shortens it (E+), so digits are missing";
 const AS_TEXT: &str = "format the column as text and export the list again";
 const CONTROL: &str = "holds a control character or NUL";
 const DAMAGED: &str = "holds the mark of a character that was lost in a conversion (U+FFFD)";
 const EXPORT: &str = "save the list as UTF-8 text";
 
-/// Reads a list, one value a line. Blank lines are skipped.
-pub fn parse(file: &[u8]) -> Result<ValueList, ListError> {
+/// The separators of empty last columns.
+const LAST_COLUMNS: [char; 3] = [',', ';', '\t'];
+
+/// Reads a list, one value a line. Blank lines are skipped. `homes` are the default countries in use: national numbers
+/// of other countries are refused.
+pub fn parse(file: &[u8], homes: &[Country]) -> Result<ValueList, ListError> {
     let mut list = ValueList::default();
     let mut seen = HashSet::new();
     for (line, text) in lines(&decode(file)?) {
         let Some((text, quoted)) = value(line, text)? else { continue };
-        if !quoted {
-            one_column(line, &text)?;
-        }
+        let text = if quoted { text } else { one_value(line, text, homes)? };
         if seen.insert(text.clone()) {
             list.values.push(ListedValue { line, text });
         } else {
@@ -100,11 +113,16 @@ pub fn parse(file: &[u8]) -> Result<ValueList, ListError> {
     if list.values.is_empty() { Err(ListError::Empty) } else { Ok(list) }
 }
 
-/// Reads the only value of a file, such as a subject on standard input: without invisible marks, with plain spaces.
+/// Reads the only value of a file, such as a subject on standard input: without invisible marks, with plain spaces. What
+/// follows a subject's kind (`email:`) stays as it is, quotes included, as on a command line.
 pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
     let mut found = None;
     for (line, text) in lines(&decode(file)?) {
-        let Some((text, _)) = value(line, text)? else { continue };
+        let value = match has_kind(trim(text)) {
+            true => Some(trim(readable(line, text)?.trim_end_matches(LAST_COLUMNS)).to_owned()),
+            false => value(line, text)?.map(|(text, _)| text),
+        };
+        let Some(text) = value else { continue };
         if found.is_some() {
             return Err(ListError::line(line, "is a second value", "give one"));
         }
@@ -113,8 +131,13 @@ pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
     found.ok_or(ListError::Empty)
 }
 
-/// Returns the value of a line without its surroundings, and true if it was quoted. `None` for a blank line.
-fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
+/// Returns true for a subject that begins with its kind.
+fn has_kind(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(kind, _)| matches!(kind, "phone" | "email" | "channel"))
+}
+
+/// Returns a line without the spaces around it. Errors on characters that no text has.
+fn readable(line: u32, text: &str) -> Result<&str, ListError> {
     let text = trim(text);
     if text.chars().any(|c| c.is_control() && c != '\t') {
         return Err(ListError::line(line, CONTROL, EXPORT));
@@ -122,8 +145,13 @@ fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
     if text.contains('\u{fffd}') {
         return Err(ListError::line(line, DAMAGED, EXPORT));
     }
-    // The separators of empty last columns, and a bullet of a text document.
-    let text = trim(text.trim_end_matches([',', ';', '\t']).trim_start_matches(['•', '‣', '▪']));
+    Ok(text)
+}
+
+/// Returns the value of a line without its surroundings, and true if it was quoted. `None` for a blank line.
+fn value(line: u32, text: &str) -> Result<Option<(String, bool)>, ListError> {
+    let text = readable(line, text)?;
+    let text = without_marks(trim(text.trim_end_matches(LAST_COLUMNS)));
     let (text, quoted) = unquoted(line, text)?;
     if is_shortened(&text) {
         return Err(ListError::line(line, SCIENTIFIC, AS_TEXT));
@@ -146,7 +174,7 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
     ];
     // A spreadsheet's formula that keeps a number as text: ="+31612345678".
     let formula = text.strip_prefix('=').filter(|rest| rest.starts_with('"')).unwrap_or(text);
-    if let Some(inside) = formula.strip_prefix('"') {
+    if let Some(inside) = formula.strip_prefix('"').filter(|_| !is_display(text)) {
         return Ok((trim(&csv(line, inside)?).to_owned(), true));
     }
     for (open, close) in PAIRS {
@@ -154,17 +182,6 @@ fn unquoted(line: u32, text: &str) -> Result<(String, bool), ListError> {
         if let Some(within) = within.filter(|within| !within.contains([open, close])) {
             return Ok((trim(within).to_owned(), false));
         }
-    }
-    // An address after a name, and as a link.
-    if let Some((_, address)) = text.strip_suffix('>').and_then(|text| text.rsplit_once(" <"))
-        && address.contains('@')
-    {
-        return Ok((trim(address).to_owned(), false));
-    }
-    if let Some((scheme, address)) = text.split_once(':')
-        && scheme.eq_ignore_ascii_case("mailto")
-    {
-        return Ok((trim(address).to_owned(), false));
     }
     // A spreadsheet's mark of text.
     Ok((trim(text.strip_prefix('\'').unwrap_or(text)).to_owned(), false))
@@ -192,29 +209,30 @@ fn csv(line: u32, inside: &str) -> Result<String, ListError> {
     Err(ListError::line(line, UNCLOSED, QUOTE_WHOLE))
 }
 
-/// Refuses a line that looks like several columns or values.
-fn one_column(line: u32, text: &str) -> Result<(), ListError> {
-    let lower = text.to_ascii_lowercase();
-    // Parameters of a URI follow a semicolon.
-    let is_uri =
-        ["tel:", "sip:", "sips:"].iter().any(|scheme| lower.starts_with(scheme)) && !text.contains(['\t', '|']);
-    if text.contains([',', ';', '|', '\t']) && !is_uri {
-        return Err(ListError::line(line, COLUMNS, ONE_COLUMN));
-    }
-    let (named, others): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(|word| names_someone(word));
-    // A text may end with a number, but a number with a plus or an address identifies a person.
-    let telling = named.iter().any(|word| word.contains('@') || word.starts_with('+'));
-    if named.len() > 1 || (telling && others.iter().any(|word| word.contains(char::is_alphabetic))) {
-        return Err(ListError::line(line, SEVERAL, APART));
-    }
-    Ok(())
+/// Returns true for an address or a number in angle brackets after a name, which may be quoted.
+fn is_display(text: &str) -> bool {
+    text.ends_with('>') && text.rsplit_once('<').is_some_and(|(name, _)| !trim(name).is_empty())
 }
 
-/// Returns true for a word that is a mail address or a number of seven digits or more.
-fn names_someone(word: &str) -> bool {
-    let digits = word.chars().filter(char::is_ascii_digit).count();
-    let of_number = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/');
-    word.contains('@') || (digits >= 7 && word.chars().all(of_number))
+/// Returns a value outside quotes, a mail address without its layers. Errors on what looks like several columns or
+/// values, and on an address or a number that cannot be read as a whole: no stored form of it is known then.
+fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListError> {
+    if texts::spells_a_sign(&text) {
+        return Err(ListError::line(line, SPELLED, PLAIN_SIGN));
+    }
+    if text.contains([',', ';', '|', '\t']) && !is_display(&text) && !texts::is_uri(&text) {
+        return Err(ListError::line(line, COLUMNS, ONE_COLUMN));
+    }
+    if !holds_subject(&text) || texts::is_instant(&text) || texts::is_id(&text) || texts::is_decimal(&text) {
+        return Ok(text);
+    }
+    match whole_subject(&text, homes) {
+        // As it is given where that is a spelling of the address alone: it may be stored like that.
+        Some(WholeSubject::Email(address)) if !spellings(&text).contains(&address) => Ok(address),
+        Some(WholeSubject::National) => Err(ListError::line(line, NATIONAL, CALLING_CODE)),
+        Some(_) => Ok(text),
+        None => Err(ListError::line(line, SEVERAL, APART)),
+    }
 }
 
 /// Returns true for `3.16123E+10`, with a point or a comma.

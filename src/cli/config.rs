@@ -207,7 +207,7 @@ mod tests {
           listen: "127.0.0.1:9464"
         log:
           format: text
-          level: "info,librdkafka=warn,buoyant_kernel=warn,deltalake_core=warn"
+          level: "info,librdkafka=warn,buoyant_kernel=off,deltalake_core=warn"
         "#);
     }
 

@@ -16,7 +16,7 @@ use super::report::counted;
 use super::{Outcome, Output, json};
 use crate::clock::{Clock, SystemClock};
 use crate::store::residue::{
-    Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, search,
+    Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, default_countries, search,
 };
 
 /// How often the progress of a long search is told.
@@ -88,7 +88,7 @@ impl Args {
     fn answer(&self) -> Result<Outcome, ResidueError> {
         let root = self.place.root()?;
         let text = read(&self.values).map_err(|error| ResidueError::Unreadable { file: self.values.clone(), error })?;
-        let values = Values::parse(&text, self.allow_short)
+        let values = Values::parse(&text, self.allow_short, &default_countries(&root))
             .map_err(|error| ResidueError::Values { file: self.values.clone(), error })?;
         let told = Told { clock: SystemClock::new(), last: AtomicU64::new(0) };
         let found = search(&root, &Arc::new(values), &|progress| told.tell(progress))?;

@@ -357,7 +357,7 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
     });
     let level = section.value(
         "level",
-        "info,librdkafka=warn,buoyant_kernel=warn,deltalake_core=warn".to_owned(),
+        "info,librdkafka=warn,buoyant_kernel=off,deltalake_core=warn".to_owned(),
         problems,
         |text| {
             let is_level = |level: &str| matches!(level, "off" | "error" | "warn" | "info" | "debug" | "trace");

@@ -296,3 +296,14 @@ fn a_registry_may_be_a_list_of_servers_each_of_which_is_checked() {
         assert!(found.starts_with("ebbtide.yaml:4:29: error: schemas.registry.url: "), "{wrong}: {found}");
     }
 }
+
+#[test]
+fn library_lines_about_damage_that_ebbtide_reports_are_left_out_by_default() {
+    let filter = |text: &str| good(text, &[]).log.level.parse::<tracing_subscriber::filter::Targets>().unwrap();
+    let (usual, own) = (filter(LEAST), filter(&format!("{LEAST}log: {{ level: 'info,buoyant_kernel=error' }}\n")));
+    for target in ["buoyant_kernel", "buoyant_kernel::log_segment", "buoyant_kernel_engine::json"] {
+        assert!(!usual.would_enable(target, &tracing::Level::ERROR), "{target}");
+        assert!(own.would_enable(target, &tracing::Level::ERROR), "{target}");
+    }
+    assert!(usual.would_enable("ebbtide::store", &tracing::Level::INFO));
+}

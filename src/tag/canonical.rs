@@ -183,6 +183,12 @@ impl FormsMark {
         FormsMark { default_country: records.default_country }
     }
 
+    /// Returns the country whose national numbers are read as such in files with the mark.
+    #[must_use]
+    pub fn default_country(&self) -> Option<Country> {
+        self.default_country
+    }
+
     /// Reads the mark from a file's name; `None` if the file is of an earlier version.
     #[must_use]
     pub fn of_name(name: &str) -> Option<FormsMark> {

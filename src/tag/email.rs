@@ -57,8 +57,15 @@ fn is_plain(text: &str) -> bool {
     allowed && signs == 1 && is_end(bytes.first()) && is_end(bytes.last()) && !text.contains("@.")
 }
 
-/// Returns the local part and the domain of a text that is one address.
+/// Returns the local part and the domain, in the form of DNS, of a text that is one address.
 fn address(text: &str) -> Option<(String, String)> {
+    let (local, domain) = parts(text)?;
+    let domain = in_dns(&domain);
+    (!domain.is_empty()).then_some((local, domain))
+}
+
+/// Returns the local part and the domain of a text that is one address, as they are written.
+pub(super) fn parts(text: &str) -> Option<(String, String)> {
     let visible: String = text.chars().filter(|c| !is_noise(*c)).map(sign).collect();
     let mut rest = trimmed(&visible).to_owned();
     let mut layers = 0;
@@ -79,8 +86,7 @@ fn address(text: &str) -> Option<(String, String)> {
     let is_one = !local.is_empty()
         && (is_quoted || !local.contains(|c: char| c.is_whitespace() || "@,;<>\"()".contains(c)))
         && !domain.contains(|c: char| c.is_whitespace() || ",;<>\"()".contains(c));
-    let domain = in_dns(domain);
-    (is_one && !domain.is_empty()).then(|| (local.to_owned(), domain))
+    (is_one && !domain.is_empty()).then(|| (local.to_owned(), domain.to_owned()))
 }
 
 /// Returns the ASCII form of a sign of an address that may be in its full-width or small form.

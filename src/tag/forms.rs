@@ -48,7 +48,7 @@ fn digits_of_earlier_versions(text: &str) -> String {
 }
 
 /// The platform and the id of a channel's id, where the text reads as one: no instant, no URL, no sentence with a colon.
-fn on_a_channel(text: &str) -> Option<(&str, &str)> {
+pub(super) fn on_a_channel(text: &str) -> Option<(&str, &str)> {
     let (platform, id) = text.split_once(':')?;
     let named = platform.starts_with(|first: char| first.is_alphabetic())
         && platform.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));

@@ -23,6 +23,7 @@ mod tagger;
 mod text;
 mod triggers;
 mod wall;
+mod whole;
 
 pub use canonical::{
     FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone,
@@ -34,6 +35,7 @@ pub use forms::canonical_forms;
 pub use phone::PhoneForm;
 pub use tagger::{Arrivals, Group, Tagged, Tagger};
 pub use triggers::Triggers;
+pub use whole::{WholeSubject, holds_subject, national_forms, whole_subject};
 
 #[cfg(test)]
 mod tests;

@@ -110,6 +110,15 @@ impl Plans {
         self.of_number(digits).is_some_and(|(code, plans)| plans.iter().any(|plan| plan.holds(&digits[code..])))
     }
 
+    /// Returns true if digits are a national number of some country after its national prefix.
+    pub(super) fn hold_with_trunk(&self, digits: &[u8]) -> bool {
+        let is_of = |plan: &Plan| {
+            let rest = digits.strip_prefix(plan.trunk).filter(|_| !plan.trunk.is_empty() && plan.trunk != plan.code);
+            rest.is_some_and(|rest| plan.code.len() + rest.len() >= LEAST_DIGITS && plan.holds(rest))
+        };
+        self.all.iter().any(is_of)
+    }
+
     /// True if a national prefix may stand behind the calling code of these international digits, of which there are three at least.
     #[inline]
     pub(super) fn may_have_trunk(&self, digits: &[u8]) -> bool {

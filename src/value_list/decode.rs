@@ -3,14 +3,32 @@
 use std::borrow::Cow;
 
 use super::ListError;
+use super::misread::{is_misread, other_encoding};
 
 const NOT_UTF8: &str = "is not UTF-8 text (perhaps it is Latin-1 or Windows-1252)";
 const SAVE: &str = "save the list as UTF-8; give bytes as hexadecimal digits";
 const LIKE_UTF16: &str = "holds NUL, as UTF-16 without a byte-order mark does";
 const CUT: &str = "holds half a character of UTF-16";
+const MIXED: &str = "seems to be in another encoding than the UTF-16 before it, as if it was appended by another tool";
+const MISREAD: &str = "holds UTF-8 that was read in another encoding and saved again (such as \u{c3}\u{ab} for \u{eb})";
+const EXPORT_AGAIN: &str = "export the list as UTF-8 from where it came";
 
-/// Decodes UTF-8, and UTF-16 with a byte-order mark. The mark is left out.
+/// Decodes UTF-8, and UTF-16 with a byte-order mark. The mark is left out. Errors if any line was misread by another
+/// tool.
 pub(super) fn decode(file: &[u8]) -> Result<Cow<'_, str>, ListError> {
+    let text = decoded(file)?;
+    // Not at NEL, which is the second byte of some letters.
+    let mut before = 0;
+    for line in text.split_inclusive(['\n', '\r']) {
+        if is_misread(line) {
+            return Err(ListError::line(line_after(&text[..before]), MISREAD, EXPORT_AGAIN));
+        }
+        before += line.len();
+    }
+    Ok(text)
+}
+
+fn decoded(file: &[u8]) -> Result<Cow<'_, str>, ListError> {
     let other = |what| Err(ListError::File { what, fix: "export it as UTF-8 text, one value a line" });
     match file {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => other("the list is UTF-32"),
@@ -38,9 +56,13 @@ fn utf8(bytes: &[u8]) -> Result<&str, ListError> {
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, ListError> {
-    let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+    if let Some(other) = other_encoding(&units) {
+        let before = String::from_utf16_lossy(&units[..other]);
+        return Err(ListError::line(line_after(&before), MIXED, SAVE));
+    }
     let mut text = String::with_capacity(bytes.len());
-    for decoded in char::decode_utf16(units) {
+    for decoded in char::decode_utf16(units.iter().copied()) {
         match decoded {
             Ok(c) => text.push(c),
             Err(_) => return Err(ListError::line(line_after(&text), CUT, SAVE)),

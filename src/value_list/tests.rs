@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(file: &[u8]) -> Result<Vec<(u32, String)>, String> {
-    let list = parse(file).map_err(|error| error.to_string())?;
+    let list = parse(file, &[]).map_err(|error| error.to_string())?;
     Ok(list.values.into_iter().map(|value| (value.line, value.text)).collect())
 }
 
@@ -41,6 +41,10 @@ fn what_stands_around_a_value_is_left_out() {
         "<ada@example.net>",
         "Ada Doe <ada@example.net>",
         "mailto:ada@example.net",
+        "mailto:ada@example.net?subject=x",
+        "mailto:ada%40example.net",
+        "\"Doe, Ada\" <ada@example.net>",
+        "ada%40example.net",
         "ada@example.net,",
         "ada@example.net;;",
         "• ada@example.net",
@@ -48,9 +52,14 @@ fn what_stands_around_a_value_is_left_out() {
         assert_eq!(read(line.as_bytes()), Ok(vec![(1, "ada@example.net".to_owned())]), "{line:?}");
     }
     assert_eq!(read(br#""Doe, ""Jo"" Ann""#), Ok(vec![(1, r#"Doe, "Jo" Ann"#.to_owned())]));
-    for one in
-        ["0031 6 12345678", "2026-11-24 10:00:00.123456", "(020) 123-4567", "re: lunch today", "canary 0123456789"]
-    {
+    for one in [
+        "0031 6 12345678",
+        "2026-11-24 10:00:00.123456",
+        "31612345678",
+        "re: lunch today",
+        "canary 00017",
+        "1234567890",
+    ] {
         assert_eq!(read(one.as_bytes()), Ok(vec![(1, one.to_owned())]), "{one:?}");
     }
     let tel = "tel:+31612341003;phone-context=example.net";
@@ -59,11 +68,11 @@ fn what_stands_around_a_value_is_left_out() {
 
 #[test]
 fn blank_lines_and_repeated_values_count_no_value() {
-    let list = parse("one-value\n\n \u{a0}\n\u{200b}\n\"one-value\"\nother-value\n\"\"\n".as_bytes()).unwrap();
+    let list = parse("one-value\n\n \u{a0}\n\u{200b}\n\"one-value\"\nother-value\n\"\"\n".as_bytes(), &[]).unwrap();
     let lines: Vec<u32> = list.values.iter().map(|value| value.line).collect();
     assert_eq!((lines, list.repeated), (vec![1, 6], 1));
     for empty in ["", "\n\n", "\u{feff}", "\"\"\r\n"] {
-        assert_eq!(parse(empty.as_bytes()), Err(ListError::Empty), "{empty:?}");
+        assert_eq!(parse(empty.as_bytes(), &[]), Err(ListError::Empty), "{empty:?}");
     }
 }
 
@@ -84,6 +93,11 @@ fn what_is_not_one_value_is_refused_with_its_line() {
         ("text\u{1a}", "control character"),
         ("text \u{1b}[0m", "control character"),
         ("Zo\u{fffd} Doe", "U+FFFD"),
+        ("Zo\u{c3}\u{ab} Doe", "read in another encoding"),
+        ("ada(at)example.net", "in another way"),
+        ("canary 0123456789", "beside other words or signs"),
+        ("06-11112222", "no number with its calling code"),
+        ("0611112222", "no number with its calling code"),
     ] {
         let refused = read(format!("first-value\n\n{line}\n").as_bytes()).unwrap_err();
         assert!(refused.starts_with("line 3 ") && refused.contains(part), "{line:?}: {refused}");
@@ -136,4 +150,109 @@ fn a_value_is_spelled_in_every_form_that_looks_the_same() {
         assert!(spellings(given).iter().any(|spelling| spelling == stored), "{given:?}");
     }
     assert_eq!(spellings("plain text 1.0"), ["plain text 1.0"]);
+}
+
+#[test]
+fn subject_with_a_mark_before_it_is_read_or_refused_whatever_the_mark() {
+    let marks = [
+        "- ",
+        "* ",
+        "1. ",
+        "1) ",
+        "1: ",
+        "> ",
+        "\u{2013} ",
+        "\u{b7} ",
+        "\u{25cf} ",
+        "# ",
+        "1 ",
+        "\u{2713} ",
+        "-",
+        "*",
+        "#",
+        ">",
+        "1.",
+        "=",
+    ];
+    for value in ["ann.lee@example.org", "+31612345678"] {
+        for mark in marks {
+            for space in ["", " "] {
+                let line = format!("{mark}{space}{value}");
+                match read(line.as_bytes()) {
+                    Ok(values) => {
+                        let all = spellings(&values[0].1).into_iter().flat_map(|text| {
+                            let forms = crate::tag::canonical_forms(&text);
+                            [text].into_iter().chain(forms)
+                        });
+                        let stored = value.trim_start_matches('+');
+                        assert!(all.into_iter().any(|form| form == stored), "{line:?}");
+                    }
+                    Err(error) => assert!(error.starts_with("line 1 "), "{line:?}: {error}"),
+                }
+            }
+        }
+        for mark in &marks[..12] {
+            assert_eq!(read(format!("{mark}{value}").as_bytes()), Ok(vec![(1, value.to_owned())]), "{mark:?}");
+        }
+    }
+}
+
+#[test]
+fn subject_among_other_signs_is_refused_outside_double_quotes() {
+    for around in
+        ["[_]", "{_}", "(_)", "email=_", "_:", "_/_", "[\"_\"]", "{\"x\":\"_\"}", "_!", "x _", "_ x", "_ _", "<p>_</p>"]
+    {
+        for value in ["ann.lee@example.org", "+31612345678"] {
+            let line = around.replace('_', value);
+            let Err(error) = read(line.as_bytes()) else {
+                // Brackets around a number, and a word and a colon before it, are spellings of it.
+                assert!(value.starts_with('+') && matches!(around, "[_]" | "(_)" | "_:"), "{line:?} is accepted");
+                continue;
+            };
+            assert!(
+                error.starts_with("line 1 ") && error.contains("double quotes") || error.contains("quote it"),
+                "{error}"
+            );
+            let quoted = format!("\"{}\"", line.replace('"', "\"\""));
+            assert_eq!(read(quoted.as_bytes()), Ok(vec![(1, line)]));
+        }
+    }
+}
+
+#[test]
+fn national_number_is_read_by_the_countries_in_use() {
+    let nl = [Country::new("NL").unwrap()];
+    for line in ["06-11112222", "0611112222", "(020) 123-4567", "020 1234567"] {
+        let refused = parse(line.as_bytes(), &[]).unwrap_err().to_string();
+        assert!(refused.starts_with("line 1 ") && refused.contains("calling code"), "{refused}");
+        assert_eq!(parse(line.as_bytes(), &nl).unwrap().values[0].text, line);
+    }
+}
+
+#[test]
+fn ascii_appended_to_utf16_is_refused_with_its_line() {
+    for tail in ["+31612345678\r\n\r\n", "ann.lee@example.org\n", "ann@x.org\r\n", "Zoe Doe\n", "0031612345678\n\n"] {
+        for unit in [u16::to_le_bytes, u16::to_be_bytes] {
+            let mut file = utf16("first-value\r\nsecond\r\n", unit);
+            file.extend(tail.as_bytes());
+            let refused = read(&file).unwrap_err();
+            assert!(refused.starts_with("line 3 "), "{tail:?}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn one_subject_is_the_same_as_on_a_command_line() {
+    for subject in [
+        "email:\"Jane\" <jane@EXAMPLE.org>",
+        "phone:\"Bob\" <sip:+31612345678@x>",
+        "email:'jane@example.org'",
+        "email:mailto:jane@example.org?subject=x",
+        "channel:whatsapp:\"+31612345678\"",
+    ] {
+        assert_eq!(parse_one(subject.as_bytes()).as_deref(), Ok(subject));
+        assert_eq!(parse_one(format!("\u{feff}{subject},\r\n").as_bytes()).as_deref(), Ok(subject));
+    }
+    // With the kind given apart.
+    assert_eq!(parse_one(b"\"Jane\" <jane@example.org>").as_deref(), Ok("\"Jane\" <jane@example.org>"));
 }

@@ -15,7 +15,7 @@ use crate::args;
 use crate::support::ebbtide::program;
 use crate::support::scene::Scene;
 use crate::support::swept::{compact, micros, sweep};
-use crate::support::{kafka, python, registry};
+use crate::support::{kafka, python, quoted, registry};
 
 /// A planted value.
 #[derive(Debug, Clone, Deserialize)]
@@ -74,7 +74,7 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
         .args(["residue", "--output", "json", "--root"])
         .arg(&scene.root)
         .arg("--values")
-        .arg(values)
+        .arg(quoted(values))
         .output()
         .unwrap();
     // On a busy machine it tells its progress, on stderr.

@@ -15,7 +15,7 @@ use crate::support::ebbtide::Ebbtide;
 use crate::support::python::{interpreter, script};
 use crate::support::scene::Scene;
 use crate::support::swept::{Said, ebbtide_with, living};
-use crate::support::{eventually, kafka, minio, registry};
+use crate::support::{eventually, kafka, minio, quoted, registry};
 
 const HOUR: u64 = 3600;
 const PRODUCTS: [&str; 2] = ["sms", "voice"];
@@ -116,7 +116,7 @@ fn land_and_go(bucket: Bucket, readers: &str) {
     assert!(bodies.len() > 50);
     let values = stage.scene.scratch.join("values");
     std::fs::write(&values, bodies.into_iter().collect::<Vec<_>>().join("\n")).unwrap();
-    let search = args!["residue", "--values", values.display()];
+    let search = args!["residue", "--values", quoted(&values).display()];
     assert_eq!(stage.asked(0, search).code, 1, "nothing is found of what is stored");
 
     // Whoever is told of the bucket by the configuration alone reaches it as that says.

@@ -26,9 +26,10 @@ impl Hidden {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(path, why).is_none()
     }
 
-    /// Returns the reasons why files are skipped, each once.
+    /// Returns the reasons why files are skipped, each once. A file that is skipped for an empty reason is no damage.
     pub fn reasons(&self) -> BTreeSet<String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        hidden.values().filter(|why| !why.is_empty()).cloned().collect()
     }
 
     /// Returns true if a file is skipped.

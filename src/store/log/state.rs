@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{DataType, Metadata, PrimitiveType, Protocol, Snapshot};
 use object_store::ObjectMeta;
 
+use super::damage::Repair;
 use super::files::{self, LogKind};
 use super::{CONTROLS_APP, Entry, Log, checkpoint, entry_file, next_entry, read_entry};
 use crate::ids::BucketUnit;
@@ -63,27 +64,15 @@ async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     }
 }
 
-/// Returns a snapshot without the newest checkpoints that cannot be read. Errors with the damaged file, if one is
-/// found.
+/// Returns a snapshot without the newest checkpoints that cannot be read, and without the hint at one that is missing.
+/// Errors with the damaged file, if one is found.
 async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
-    let mut unreadable: Option<StoreError> = None;
+    let mut repair = Repair::default();
     loop {
-        let error = match newest_snapshot(log).await {
+        match newest_snapshot(log).await {
             Ok(snapshot) => return Ok(snapshot),
-            Err(error) => error,
-        };
-        let listed = files::list(log).await?;
-        let checkpoint = files::newest_checkpoint(&listed, u64::MAX);
-        if let Some(checkpoint) = &checkpoint
-            && let Err(damaged @ StoreError::Damaged { .. }) = checkpoint::check(log, checkpoint).await
-        {
-            log.hide(checkpoint, &damaged);
-            unreadable = unreadable.or(Some(damaged));
-            continue;
+            Err(error) => repair.skip_damage(log, error).await?,
         }
-        // A checkpoint to be restored is reported before missing entries, because it replaced them.
-        let entry = log.first_damaged(&listed, checkpoint.map_or(0, |checkpoint| checkpoint.version + 1)).await?;
-        return Err(unreadable.or(entry).unwrap_or(error));
     }
 }
 

@@ -30,6 +30,8 @@ use self::finding::FileFound;
 use self::walk::{Entry, Kind, Stamp};
 use super::root::Root;
 use super::source::Source;
+use crate::ids::Country;
+use crate::tag::FormsMark;
 
 /// How often files that came or changed during the search are searched again, before that is given up.
 const ROUNDS: usize = 5;
@@ -96,10 +98,7 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
     let mut done: BTreeMap<PathBuf, (Stamp, FileFound)> = BTreeMap::new();
     let mut rounds = 0;
     loop {
-        let entries = match root.local() {
-            Some(folder) => walk::list(folder),
-            None => objects::list(root),
-        };
+        let entries = list(root);
         if entries.is_empty() || (rounds == 0 && root.local().is_some_and(|folder| !folder.is_dir())) {
             return Err(SearchError::Nothing(root.to_string()));
         }
@@ -114,6 +113,24 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
         }
         done.extend(search_files(root, &new, values, &meter));
         rounds += 1;
+    }
+}
+
+/// Returns the default countries of national numbers under the root, by the marks in the names of its files. Blocks.
+#[must_use]
+pub fn default_countries(root: &Root) -> Vec<Country> {
+    let named = |entry: &Entry| {
+        let name = entry.path.file_name()?.to_str()?;
+        FormsMark::of_name(name)?.default_country()
+    };
+    list(root).iter().filter_map(named).collect::<BTreeSet<Country>>().into_iter().collect()
+}
+
+/// Everything under the root.
+fn list(root: &Root) -> Vec<Entry> {
+    match root.local() {
+        Some(folder) => walk::list(folder),
+        None => objects::list(root),
     }
 }
 

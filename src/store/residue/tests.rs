@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Place, Residue, Root, SearchError, Values, Verdict, search};
+use super::{Place, Residue, Root, SearchError, Values, Verdict, default_countries, search};
 
 mod clean;
 mod parquet;
@@ -33,7 +33,7 @@ fn places(residue: &Residue) -> Vec<(u32, Place)> {
 #[test]
 fn a_root_with_nothing_under_it_proves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let values = Arc::new(Values::parse(b"canary", false).unwrap());
+    let values = Arc::new(Values::parse(b"canary", false, &[]).unwrap());
     for root in [folder.path().to_owned(), folder.path().join("nowhere")] {
         let root = Root::parse(root.to_str().unwrap()).unwrap();
         assert!(matches!(search(&root, &values, &|_| {}), Err(SearchError::Nothing(_))));
@@ -42,14 +42,34 @@ fn a_root_with_nothing_under_it_proves_nothing() {
 
 #[test]
 fn short_values_are_refused_by_their_line_unless_they_are_wanted() {
-    let parse =
-        |text: &str, short| Values::parse(text.as_bytes(), short).map(|values| values.len()).map_err(|e| e.to_string());
+    let parse = |text: &str, short| {
+        Values::parse(text.as_bytes(), short, &[]).map(|values| values.len()).map_err(|e| e.to_string())
+    };
     assert_eq!(parse("canary\n\n+316\nabc\n", true), Ok(3));
     let refused = parse("canary\n\nabc\n", false).unwrap_err();
     assert!(refused.starts_with("line 3 has fewer than 4 bytes"), "{refused}");
     assert_eq!(parse("\n \n", false).unwrap_err(), "there are no values: give one a line");
-    let bytes = Values::parse(b"canary\n\xff\xfe\xfd\xfc", false).unwrap_err().to_string();
+    let bytes = Values::parse(b"canary\n\xff\xfe\xfd\xfc", false, &[]).unwrap_err().to_string();
     assert!(bytes.starts_with("line 2 is not UTF-8"), "{bytes}");
+}
+
+#[test]
+fn national_number_is_searched_for_by_the_countries_of_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
+    write("s2-0b3a.parquet", b"31611112222 and others");
+    let list = b"06-11112222\n(020) 123-4567\n";
+    assert!(Values::parse(list, false, &default_countries(&root)).unwrap_err().to_string().starts_with("line 1 "));
+    write("s2NL-0b3a.parquet", b"nothing");
+    write("s2US-0b3a.parquet", b"nothing");
+    let homes = default_countries(&root);
+    assert_eq!(homes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["NL", "US"]);
+    let found = search(&root, &Arc::new(Values::parse(list, false, &homes).unwrap()), &|_| {}).unwrap();
+    assert_eq!(places(&found), [(1, Place::Bytes)]);
+    // In quotes too.
+    let values = Values::parse(b"\"06-11112222\"\n", false, &homes).unwrap();
+    assert_eq!(search(&root, &Arc::new(values), &|_| {}).unwrap().found(), 1);
 }
 
 #[test]
@@ -77,7 +97,7 @@ fn what_comes_during_the_search_is_searched_and_what_goes_is_gone() {
         std::fs::write(folder.path().join(name), "nothing yet").unwrap();
     }
     let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
-    let values = Arc::new(Values::parse(b"canary-one\ncanary-two", false).unwrap());
+    let values = Arc::new(Values::parse(b"canary-one\ncanary-two", false, &[]).unwrap());
     let once = std::sync::Once::new();
     let meanwhile = || {
         std::fs::create_dir(folder.path().join("new")).unwrap();

@@ -12,6 +12,8 @@ use super::forms::{Forms, Pattern};
 use super::layers;
 use super::scan::Automaton;
 use super::typed::{Numbers, Typed};
+use crate::ids::Country;
+use crate::tag::national_forms;
 use crate::value_list::{self, ListError, spellings};
 
 /// Fewer bytes than this stand in any large file by chance.
@@ -84,12 +86,13 @@ impl fmt::Debug for Values {
 }
 
 impl Values {
-    /// Reads a list of values, one a line ([`value_list`](crate::value_list) describes the lines). Errors on a short
-    /// one, unless those are allowed.
-    pub fn parse(file: &[u8], allow_short: bool) -> Result<Values, ValuesError> {
-        let list = value_list::parse(file)?;
+    /// Reads a list of values, one a line ([`value_list`](crate::value_list) describes the lines). National numbers are
+    /// searched for as those of each of `homes` too, the default countries under the root. Errors on a short value,
+    /// unless those are allowed.
+    pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<Values, ValuesError> {
+        let list = value_list::parse(file, homes)?;
         let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
-        let mut values = Values::build(values, allow_short)?;
+        let mut values = Values::build(values, allow_short, homes)?;
         values.searched.repeated = list.repeated as u64;
         Ok(values)
     }
@@ -97,10 +100,14 @@ impl Values {
     /// Creates values from texts without parsing them, each named by its number from 1; blank ones are left out.
     pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
         let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
-        Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short)
+        Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
     }
 
-    fn build<'t>(listed: impl Iterator<Item = (Line, &'t str)>, allow_short: bool) -> Result<Values, ValuesError> {
+    fn build<'t>(
+        listed: impl Iterator<Item = (Line, &'t str)>,
+        allow_short: bool,
+        homes: &[Country],
+    ) -> Result<Values, ValuesError> {
         let mut lines = Vec::new();
         let mut patterns: HashMap<Pattern, BTreeSet<Line>> = HashMap::new();
         let mut typed = Typed::default();
@@ -112,10 +119,10 @@ impl Values {
                 return Err(ValuesError::Short { line });
             }
             lines.push(line);
-            let given = spellings(text).into_iter();
-            let long = given.filter(|spelling| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES);
+            let given = spellings(text).into_iter().chain(national_forms(text, homes));
+            let is_long = |spelling: &String| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES;
             let mut is_number = false;
-            for spelling in long {
+            for spelling in given.filter(is_long) {
                 let forms = Forms::of(&spelling, allow_short);
                 is_number |= forms.numbers != Numbers::default();
                 typed.add(&forms.numbers, line);
@@ -133,16 +140,11 @@ impl Values {
         if lines.is_empty() {
             return Err(ListError::Empty.into());
         }
-        let searched = SearchedFor {
-            values: lines.len() as u64,
-            repeated: 0,
-            texts: texts.len() as u64,
-            patterns: patterns.len() as u64,
-            numbers,
-        };
+        let (values, patterns_of) = (lines.len() as u64, patterns.len() as u64);
+        let searched = SearchedFor { values, repeated: 0, texts: texts.len() as u64, patterns: patterns_of, numbers };
         let all = |lines: BTreeSet<Line>| lines.into_iter().collect::<Vec<Line>>();
-        let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines))).collect();
-        let automaton = Automaton::build(patterns).ok_or(ValuesError::TooMany)?;
+        let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines)));
+        let automaton = Automaton::build(patterns.collect()).ok_or(ValuesError::TooMany)?;
         let wholes = wholes.into_iter().map(|(line, bytes)| (bytes, line)).collect();
         let texts = texts.into_iter().map(|(text, lines)| (text, all(lines))).collect();
         Ok(Values { lines, searched, automaton, typed, wholes, texts })

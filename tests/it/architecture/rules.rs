@@ -15,26 +15,11 @@ const FLOORS: [(&[&str], bool); 13] = [
     (&["controls"], false),
     (&["ledger"], false),
     (&["store"], false),
-    (&["anonymize"], false),
+    (&["anonymize", "value_list"], false),
     (&["tag"], false),
     (&["policy"], false),
     (&["schema"], false),
-    (
-        &[
-            "record",
-            "ids",
-            "clock",
-            "config",
-            "metrics",
-            "telemetry",
-            "health",
-            "problem",
-            "yaml",
-            "failpoint",
-            "value_list",
-        ],
-        true,
-    ),
+    (&["record", "ids", "clock", "config", "metrics", "telemetry", "health", "problem", "yaml", "failpoint"], true),
 ];
 
 /// Crates that have one user, and the floors that it is.

@@ -11,6 +11,7 @@ use super::stage::Stage;
 use crate::args;
 use crate::support::ebbtide::program;
 use crate::support::python::run;
+use crate::support::quoted;
 
 /// The most segments that a closed bucket and profile may have at a look: a few hours' commits that compaction has not met yet.
 const MOST_SEGMENTS: u64 = 24;
@@ -81,7 +82,7 @@ fn found(stage: &Stage, values: &Path) -> (Vec<(u64, String)>, String) {
         "--root",
         stage.scene.root.display(),
         "--values",
-        values.display()
+        quoted(values).display()
     ]);
     let json: Value = serde_json::from_str(&said.out).unwrap_or_else(|_| panic!("no JSON: {}{}", said.out, said.err));
     assert_eq!(json["unsearched"], serde_json::json!([]), "everything must be searched");

@@ -98,6 +98,15 @@ pub fn eventually<T>(what: &str, patience: Duration, mut done: impl FnMut() -> O
     }
 }
 
+/// Writes a list of values, one a line, in double quotes: each is searched for as the text that it is. Returns the file.
+pub fn quoted(values: &std::path::Path) -> std::path::PathBuf {
+    let list = std::fs::read_to_string(values).unwrap();
+    let quoted = values.with_extension("quoted.txt");
+    let lines = list.lines().map(|value| format!("\"{}\"\n", value.replace('"', "\"\"")));
+    std::fs::write(&quoted, lines.collect::<String>()).unwrap();
+    quoted
+}
+
 /// Whether something listens on `port` of 127.0.0.1.
 pub fn listens(port: u16) -> bool {
     std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()

@@ -35,7 +35,7 @@ async fn objects(root: &Root) -> BTreeSet<String> {
 
 /// Whether any byte under the root tells a value.
 async fn told(root: &Root, value: &str) -> Verdict {
-    let (root, values) = (root.clone(), Arc::new(Values::parse(value.as_bytes(), false).unwrap()));
+    let (root, values) = (root.clone(), Arc::new(Values::of_texts(&[value], false).unwrap()));
     tokio::task::spawn_blocking(move || search(&root, &values, &|_| {}).unwrap().verdict()).await.unwrap()
 }
 

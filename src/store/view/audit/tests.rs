@@ -169,3 +169,106 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
         assert!(lines.len() == 1 && named.iter().any(|file| lines[0].contains(file)), "{damage}: {lines:?}");
     }
 }
+
+/// Returns a table of several versions with a checkpoint at version 1 or later and at the newest.
+async fn with_two_checkpoints(root: &Root) -> (u64, u64, BTreeSet<String>) {
+    let mut table = filled(root, 3).await;
+    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    table.maintain(noon(), &upkeep).await.unwrap();
+    let older = table.version();
+    let (index, all) = listed(&table).await;
+    let categories = ["content".parse().unwrap()].into();
+    let dropped = table.splice(&all[..1], &categories).await.unwrap().segments;
+    table.commit_rewrite(rewrite(&index, all[..1].to_vec(), dropped)).await.unwrap();
+    table.maintain(noon(), &upkeep).await.unwrap();
+    (older, table.version(), paths(root).await.into_iter().collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoint_that_was_moved_away_as_told_is_not_needed() {
+    for hint in ["as it was", "damaged", "missing"] {
+        let (_folder, root) = root();
+        let (older, newest, before) = with_two_checkpoints(&root).await;
+        std::fs::remove_file(file(&root, &checkpoint_file(newest))).unwrap();
+        let at = file(&root, "_delta_log/_last_checkpoint");
+        match hint {
+            "damaged" => std::fs::write(at, "{\"version\": 1").unwrap(),
+            "missing" => std::fs::remove_file(at).unwrap(),
+            _ => {}
+        }
+        assert_eq!(said(&root).await, [""; 0], "{hint}");
+        assert_eq!(paths(&root).await.into_iter().collect::<BTreeSet<_>>(), before, "{hint}");
+        // Nor the older one, where every entry is there.
+        std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
+        assert_eq!(said(&root).await, [""; 0], "{hint}");
+        let mut again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
+        assert_eq!(again.version(), newest);
+        let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+        assert_eq!(again.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(newest), "{hint}");
+        assert!(LogState::load(&Log::of(&root, &sms())).await.unwrap().is_some());
+        // Without an entry that no checkpoint replaces, the entry is named.
+        std::fs::remove_file(file(&root, &checkpoint_file(newest))).unwrap();
+        std::fs::remove_file(file(&root, &entry(1))).unwrap();
+        let lines = said(&root).await;
+        assert!(lines.len() == 1 && lines[0].starts_with("table sms: _delta_log/"), "{hint}: {lines:?}");
+    }
+}
+
+/// Writes a checkpoint with other texts in the place of some of the same length.
+fn overwrite_text(path: &std::path::Path, text: &str, other: &str) {
+    use arrow::array::{Array, ArrayRef, StringArray, StructArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+    use std::sync::Arc;
+
+    fn replaced(array: &ArrayRef, text: &str, other: &str) -> ArrayRef {
+        if let Some(texts) = array.as_any().downcast_ref::<StringArray>() {
+            let texts: StringArray = texts.iter().map(|value| value.map(|value| value.replace(text, other))).collect();
+            return Arc::new(texts);
+        }
+        let Some(of) = array.as_any().downcast_ref::<StructArray>() else { return Arc::clone(array) };
+        let columns = of.columns().iter().map(|column| replaced(column, text, other)).collect();
+        Arc::new(StructArray::new(of.fields().clone(), columns, of.nulls().cloned()))
+    }
+
+    let bytes = bytes::Bytes::from(std::fs::read(path).unwrap());
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).unwrap().build().unwrap();
+    let batches: Vec<_> = reader.map(|batch| StructArray::from(batch.unwrap())).collect();
+    let replaced = batches.iter().map(|batch| {
+        let all: ArrayRef = Arc::new(batch.clone());
+        let all = replaced(&all, text, other);
+        arrow::array::RecordBatch::from(all.as_any().downcast_ref::<StructArray>().unwrap())
+    });
+    let replaced: Vec<_> = replaced.collect();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), replaced[0].schema(), None).unwrap();
+    replaced.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.close().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_checkpoint_is_used_where_the_content_of_the_newest_is_damaged() {
+    for (text, other) in [("nullable", "nuxlable"), ("\"fields\"", "\u{1}fields\"")] {
+        let (_folder, root) = root();
+        let (older, newest, before) = with_two_checkpoints(&root).await;
+        overwrite_text(&file(&root, &checkpoint_file(newest)), text, other);
+        let lines = said(&root).await;
+        assert_eq!(lines.len(), 1, "{text}: {lines:?}");
+        let named = format!("table sms: {} is damaged: ", checkpoint_file(newest));
+        assert!(lines[0].starts_with(&named) && lines[0].contains("older checkpoint"), "{}", lines[0]);
+        assert!(!lines[0].contains('\n'), "{}", lines[0]);
+        assert_eq!(paths(&root).await.into_iter().collect::<BTreeSet<_>>(), before, "{text}");
+        let again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
+        assert_eq!(again.version(), newest);
+        // Without the entry of its version, the table would be an older one.
+        std::fs::rename(file(&root, &entry(newest)), file(&root, "kept")).unwrap();
+        let lines = said(&root).await;
+        assert!(lines.len() == 1 && lines[0].starts_with(&named), "{text}: {lines:?}");
+        std::fs::rename(file(&root, "kept"), file(&root, &entry(newest))).unwrap();
+        // Without the older one and all entries, nothing is guessed.
+        std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
+        std::fs::remove_file(file(&root, &entry(1))).unwrap();
+        let lines = said(&root).await;
+        assert!(lines.len() == 1 && lines[0].starts_with(&named), "{text}: {lines:?}");
+    }
+}
