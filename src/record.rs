@@ -15,7 +15,7 @@ pub enum Fault {
     #[error("neither a Confluent frame nor Avro single-object encoding")]
     BadMagic,
     /// The frame's schema id or fingerprint is known to nobody.
-    #[error("the schema it names is unknown")]
+    #[error("the schema it names, or one that this refers to, is unknown")]
     UnknownSchema,
     /// The schema it names cannot be read as the product's schema.
     #[error("the schema it names does not resolve to the product's schema")]

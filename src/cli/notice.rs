@@ -17,13 +17,14 @@ use super::when::utc_and_local;
 use super::{Outcome, Output, json};
 use crate::clock::SharedClock;
 use crate::controls::{
-    ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, PreviewError, Screened, Screening,
-    SharedControls, Signature, SubjectError, TableEffect, consider, most_at_once, notify_screened, require_active,
+    ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, Preview, PreviewError,
+    RecordCounts, Screened, Screening, SharedControls, Signature, SubjectError, TableEffect, consider, notify_screened,
+    require_active,
 };
 use crate::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
 use crate::policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
 use crate::problem::nearest;
-use crate::store::{StoreError, products};
+use crate::store::{Root, StoreError, products};
 
 /// The options that every such command has.
 #[derive(Debug, clap::Args)]
@@ -53,8 +54,8 @@ pub(super) enum NoticeCliError {
     #[error("{0}; nothing was noted; if it is meant, say --confirm")]
     Implausible(Implausible),
     #[error(
-        "it would make {} of {} records of {} due at once, more than notices.max_share allows; nothing was noted; look at it \
-         with --dry-run, and if it is meant, say --confirm", .0.due, .0.records, .0.product
+        "it would make {} of {} records of {} due at once{}, more than notices.max_share allows; nothing was noted; look at \
+         it with --dry-run, and if it is meant, say --confirm", .0.due, .0.records, .0.product, before(.0)
     )]
     TooMuch(Box<TableEffect>),
     #[error(
@@ -166,8 +167,8 @@ impl Common {
         let screening = if confirmed { Screening::none() } else { Screening::refusing(limits) };
         let considered = consider(&root, policy, &notice, now, &screening).await?;
         let considered = considered.map_err(NoticeCliError::refused)?;
-        let too_much = |effect: &&TableEffect| effect.due > most_at_once(effect.records, &limits);
-        let large = considered.effects.iter().find(too_much).cloned().filter(|_| !confirmed);
+        let large = considered.effects.iter().find(|effect| effect.is_too_much(&limits)).cloned();
+        let large = large.filter(|_| !confirmed);
         let noted = match (dry_run, &large) {
             (true, _) => None,
             (false, Some(effect)) => return Err(NoticeCliError::too_much(effect)),
@@ -182,26 +183,30 @@ impl Common {
                 }
             }
         };
-        let effects = considered.effects;
-        let covers = |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
-        let tables: Vec<Covered> = existing
-            .into_iter()
-            .filter(covers)
-            .map(|product| Covered {
-                reading: reading(policy, &product, &notice),
-                effect: effects.iter().find(|effect| effect.product == product).cloned(),
-                product,
-            })
-            .collect();
+        let tables = covered(policy, existing, (&notice, considered.effects));
         let (control, known) = noted.unzip();
         let (at, taken) = (notice.trigger().1, noted.is_some());
-        let hint = considered.known.is_none().then(|| hint(policy, &notice, &tables)).flatten();
+        let hint = match considered.known {
+            Some(_) => None,
+            None => hint(&root, policy, (&notice, &tables)).await?,
+        };
         let report = NoticeReport { taken, known, control, at, needs_confirmation: large.is_some(), tables, hint };
         Ok(Outcome::done(match self.output {
             Output::Json => json(&report),
             Output::Text => text(what, &utc_and_local(at, policy), &report),
         }))
     }
+}
+
+/// Returns the tables that a notice covers, with its effects.
+fn covered(policy: &Policy, existing: Vec<ProductKey>, (notice, effects): (&Notice, Vec<TableEffect>)) -> Vec<Covered> {
+    let covers = |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
+    let of_table = |product: ProductKey| Covered {
+        reading: reading(policy, &product, notice),
+        effect: effects.iter().find(|effect| effect.product == product).cloned(),
+        product,
+    };
+    existing.into_iter().filter(covers).map(of_table).collect()
 }
 
 fn text(what: &str, at: &str, report: &NoticeReport) -> String {
@@ -255,17 +260,28 @@ pub(super) fn effect_text(effect: &TableEffect) -> String {
     text
 }
 
+/// Describes the records that other notices made due, if any.
+fn before(effect: &TableEffect) -> String {
+    match effect.before {
+        0 => String::new(),
+        before => format!(" after {before} in the 24 hours before"),
+    }
+}
+
 /// Returns the hint for a notice that concerns none of the records that wait for such a trigger.
-fn hint(policy: &Policy, notice: &Notice, tables: &[Covered]) -> Option<String> {
-    let tenant = notice.tenant()?;
+async fn hint(
+    root: &Root,
+    policy: &Policy,
+    (notice, tables): (&Notice, &[Covered]),
+) -> Result<Option<String>, PreviewError> {
+    let Some(tenant) = notice.tenant() else { return Ok(None) };
     let effects = || tables.iter().filter_map(|table| table.effect.as_ref());
     if effects().any(|effect| effect.concerned > 0) || effects().all(|effect| effect.records == 0) {
-        return None;
+        return Ok(None);
     }
-    let named = policy.rules.iter().flat_map(|rule| rule.tenants.iter().map(String::as_str));
-    let near = nearest(tenant, named).filter(|near| *near != tenant);
+    let near = Preview::open(root, policy, RecordCounts::new()).await?.meant_tenant(notice).await?;
     let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    Some(format!("No stored record that waits for it names the tenant `{tenant}`{near}"))
+    Ok(Some(format!("No stored record that waits for it names the tenant `{tenant}`{near}")))
 }
 
 /// Describes the deadlines of a product that count from a notice: by the rules of its tenant, if it names one.
@@ -290,7 +306,10 @@ pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) ->
     }
     let told = match trigger {
         Trigger::ContractEnd => records.tenant.as_ref().is_some_and(|column| records.fields.contains_key(column)),
-        _ => records.subjects.iter().any(|subject| records.fields.contains_key(&subject.column)),
+        _ => match notice {
+            Notice::ConsentWithdrawal { subject, .. } => subject.is_stored_in(records),
+            Notice::ContractEnd { .. } => false,
+        },
     };
     if waiting.is_empty() {
         return "nothing counts from it".to_owned();

@@ -88,6 +88,8 @@ struct Listed {
     product: ProductKey,
     due: u64,
     records: u64,
+    /// The records that the notices of the 24 hours before it made due.
+    before: u64,
     /// `waiting`, `confirmed`, `rejected` or `over`.
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +161,8 @@ impl Args {
         let known = controls.parked(now).into_iter().find(|known| known.version == number);
         let known = known.ok_or(DecideError::Unknown(number))?;
         let control = known.notice.notice.control();
-        let tables = Preview::open(root, &policy).await?.effects(&[&control], now).await?;
+        let recent = controls.made_due_recently(now);
+        let tables = Preview::open(root, &policy, recent).await?.effects(&[&control], now).await?;
         let listed = Listed::of(&known);
         if self.common.output == Output::Json {
             return Ok(Outcome::done(json(&Shown { listed, tables })));
@@ -211,6 +214,7 @@ impl Listed {
             product: known.notice.product.clone(),
             due: known.notice.due,
             records: known.notice.records,
+            before: known.notice.before,
             state: match known.state {
                 ParkedState::Waiting => "waiting",
                 ParkedState::Decided(Decision::Confirmed) => "confirmed",
@@ -240,6 +244,9 @@ impl Listed {
             self.records,
             self.product,
         );
+        if self.before > 0 {
+            let _ = write!(text, ", after {} in the 24 hours before", self.before);
+        }
         if let Some(at) = self.decided_at {
             let _ = write!(text, "; decided {}", instant(at));
         }

@@ -18,6 +18,7 @@ mod notify;
 mod parked;
 mod plausible;
 mod preview;
+mod recent;
 mod service;
 mod settle;
 mod shared;
@@ -41,6 +42,7 @@ pub use parked::{
 };
 pub use plausible::{Implausible, most_at_once, screen_date};
 pub use preview::{Preview, PreviewError, TableEffect};
+pub use recent::RecordCounts;
 pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
 pub use settle::{NotInForce, SettleError, Settler, settle, standing};
 pub use shared::SharedControls;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hold::covers;
 use super::plausible::Implausible;
+use super::recent::RecordCounts;
 use super::subject::Subject;
 use crate::ids::ProductKey;
 use crate::policy::{Keep, Policy, Trigger};
@@ -35,6 +36,10 @@ pub struct ContractEnd {
     /// The products that it is about; none given: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
+    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
+    /// Empty if a person confirmed it.
+    #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
+    pub made_due: RecordCounts,
 }
 
 /// A person withdrew consent. It concerns the records whose event is not after it.
@@ -55,6 +60,10 @@ pub struct ConsentWithdrawal {
     /// The products that it is about; none given: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
+    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
+    /// Empty if a person confirmed it.
+    #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
+    pub made_due: RecordCounts,
 }
 
 /// What is left of a withdrawal that concerns no record any more.
@@ -66,6 +75,10 @@ pub struct PastWithdrawal {
     /// The products that it was about; none given: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
+    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
+    /// Empty if a person confirmed it.
+    #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
+    pub made_due: RecordCounts,
 }
 
 /// What is told of a trigger that came, before it is a control.
@@ -179,7 +192,11 @@ impl ConsentWithdrawal {
 
     /// What is left of it once it concerns no record any more.
     pub(super) fn past(&self) -> PastWithdrawal {
-        PastWithdrawal { recorded_at: self.recorded_at, products: self.products.clone() }
+        PastWithdrawal {
+            recorded_at: self.recorded_at,
+            products: self.products.clone(),
+            made_due: self.made_due.clone(),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::notice::{AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, 
 use super::parked::{Decision, ParkedNotice, ParkedState, TriggerNotice};
 use super::plausible::screen_date;
 use super::preview::{Preview, PreviewError, TableEffect};
+use super::recent::RecordCounts;
 use super::service::{Signature, append, same};
 use super::settle::{SettleError, settle};
 use crate::config::NoticeLimits;
@@ -131,7 +132,8 @@ pub async fn notify_screened(
     for notice in &notices {
         judged.push(judge(&controls, policy, notice, by.at, screening));
     }
-    let mut large = Large::of(root, policy, judged, (by.at, screening)).await?;
+    let recent = controls.made_due_recently(by.at);
+    let mut large = Large::of(root, policy, (judged, recent), (by.at, screening)).await?;
     let mut noted = Vec::with_capacity(notices.len());
     let mut any = false;
     for (place, notice) in notices.iter().enumerate() {
@@ -142,14 +144,15 @@ pub async fn notify_screened(
             Ok(Judged::Parked(version)) => Screened::Parked { version, known: true },
             Ok(Judged::New(new)) => match large.of_one(place, &new, by.at).await? {
                 Some(effect) if screening.parks => {
-                    let TableEffect { product, due, records, .. } = effect;
-                    let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records };
+                    let TableEffect { product, due, records, before, .. } = effect;
+                    let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records, before };
                     let version = append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
                     failpoint::reach("notice-parked");
                     Screened::Parked { version, known: false }
                 }
                 Some(effect) => Screened::TooMuch(effect),
                 None => {
+                    let new = new.with_made_due(large.take_made_due());
                     let version = append_one(root, &mut controls, &new.control()).await?;
                     failpoint::reach("control-appended");
                     Screened::Passed(Noted::Taken { version, known: false })
@@ -180,13 +183,17 @@ struct Large {
     /// The notices that were counted, by their index in the batch, with the first table in which they would make too
     /// many records due.
     seen: HashMap<usize, Option<TableEffect>>,
+    /// The records that those that pass make due.
+    made_due: RecordCounts,
+    /// The part of them that no control records yet.
+    unrecorded: RecordCounts,
 }
 
 impl Large {
     async fn of(
         root: &Root,
         policy: &Policy,
-        judged: Vec<Result<Judged, NoticeError>>,
+        (judged, recent): (Vec<Result<Judged, NoticeError>>, RecordCounts),
         (now, screening): (DateTime<Utc>, &Screening),
     ) -> Result<Large, PreviewError> {
         let new = judged.into_iter().enumerate().filter_map(|(place, judged)| match judged {
@@ -196,10 +203,16 @@ impl Large {
         let new: Vec<(usize, Control)> = new.collect();
         let limits = screening.limits.filter(|limits| limits.max_share < 1.0 && !new.is_empty());
         let counting = match limits {
-            Some(limits) => Some((Box::new(Preview::open(root, policy).await?), limits)),
+            Some(limits) => Some((Box::new(Preview::open(root, policy, recent).await?), limits)),
             None => None,
         };
-        let mut large = Large { counting, passed: Vec::new(), seen: HashMap::new() };
+        let mut large = Large {
+            counting,
+            passed: Vec::new(),
+            seen: HashMap::new(),
+            made_due: RecordCounts::new(),
+            unrecorded: RecordCounts::new(),
+        };
         large.search(&new, now).await?;
         Ok(large)
     }
@@ -210,11 +223,13 @@ impl Large {
         while let Some(some) = open.pop() {
             let Some((preview, limits)) = &mut self.counting else { return Ok(()) };
             let together: Vec<&Control> = self.passed.iter().chain(some.iter().map(|(_, control)| control)).collect();
-            let effect = preview.too_much(&together, now, limits).await?.into_iter().next();
-            match (effect, some) {
+            let effects = preview.due(&together, now, limits).await?;
+            let too_much = effects.iter().find(|effect| effect.is_too_much(limits)).cloned();
+            match (too_much, some) {
                 (None, some) => {
                     self.seen.extend(some.iter().map(|(place, _)| (*place, None)));
                     self.passed.extend(some.iter().map(|(_, control)| control.clone()));
+                    self.record(&effects);
                 }
                 (Some(effect), [(place, _)]) => {
                     self.seen.insert(*place, Some(effect));
@@ -226,6 +241,19 @@ impl Large {
             }
         }
         Ok(())
+    }
+
+    /// Records what all that pass make due.
+    fn record(&mut self, effects: &[TableEffect]) {
+        for effect in effects.iter().filter(|effect| effect.due > 0) {
+            let before = self.made_due.insert(effect.product.clone(), effect.due).unwrap_or_default();
+            *self.unrecorded.entry(effect.product.clone()).or_default() += effect.due.saturating_sub(before);
+        }
+    }
+
+    /// Takes the records that the next control must record: together, the controls of a batch record all of them.
+    fn take_made_due(&mut self) -> RecordCounts {
+        std::mem::take(&mut self.unrecorded)
     }
 
     /// Returns the first table in which the notice at that index would make too many records due.
@@ -278,7 +306,10 @@ pub async fn consider(
     let Some(control) = control else { return Ok(Err(NoticeError::Over)) };
     let effects = match known {
         Some(_) => Vec::new(),
-        None => Preview::open(root, policy).await?.effects(&[&control], at).await?,
+        None => {
+            let recent = controls.made_due_recently(at);
+            Preview::open(root, policy, recent).await?.effects(&[&control], at).await?
+        }
     };
     Ok(Ok(Considered { control, known, effects }))
 }
@@ -334,7 +365,8 @@ fn judge(
 fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     match notice {
         Notice::ContractEnd { tenant, ended_at, reason, products } => {
-            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products })
+            let made_due = RecordCounts::new();
+            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products, made_due })
         }
         Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products } => {
             let (recorded_at, until) = (at, DateTime::<Utc>::MAX_UTC);
@@ -345,6 +377,7 @@ fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
                 recorded_at,
                 until,
                 products,
+                made_due: RecordCounts::new(),
             })
         }
     }

@@ -11,6 +11,7 @@ use super::control::Control;
 use super::log::Controls;
 use super::notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError};
 use super::notify::{Noted, NotifyError, notify};
+use super::recent::RecordCounts;
 use super::service::{Signature, append};
 use crate::failpoint;
 use crate::ids::ProductKey;
@@ -41,6 +42,9 @@ pub struct ParkedNotice {
     pub due: u64,
     /// The number of records of the product at that time.
     pub records: u64,
+    /// The number of records that the notices of the 24 hours before it made due.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub before: u64,
 }
 
 /// The remainder of a parked notice that names a person.
@@ -122,6 +126,11 @@ pub enum DecideError {
     Log(#[from] StoreError),
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl TriggerNotice {
     /// Returns the control that the notice becomes when it is applied.
     #[must_use]
@@ -130,6 +139,16 @@ impl TriggerNotice {
             TriggerNotice::ContractEnd(end) => Control::ContractEnd(end.clone()),
             TriggerNotice::ConsentWithdrawal(withdrawal) => Control::ConsentWithdrawal(withdrawal.clone()),
         }
+    }
+
+    /// Returns the same notice with the records that it makes due.
+    #[must_use]
+    pub(super) fn with_made_due(mut self, made_due: RecordCounts) -> TriggerNotice {
+        match &mut self {
+            TriggerNotice::ContractEnd(end) => end.made_due = made_due,
+            TriggerNotice::ConsentWithdrawal(withdrawal) => withdrawal.made_due = made_due,
+        }
+        self
     }
 
     /// Returns the notice as it was received.

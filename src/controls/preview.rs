@@ -2,6 +2,8 @@
 //!
 //! Rows that cannot be read count as concerned, so that an unreadable segment never lets a notice pass as small.
 
+mod tenants;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use serde::Serialize;
 
 use super::control::Control;
 use super::plausible::most_at_once;
+use super::recent::RecordCounts;
 use super::triggers::InForce;
 use crate::config::NoticeLimits;
 use crate::ids::{Category, ProductKey, ProfileId};
@@ -35,8 +38,18 @@ pub struct TableEffect {
     pub due: u64,
     /// The categories that would be due immediately, of any of them.
     pub categories: BTreeSet<Category>,
+    /// The records that other notices made due in the 24 hours before.
+    pub before: u64,
     /// False if counting ended early because the answer was known: `concerned` and `due` are lower bounds then.
     pub exact: bool,
+}
+
+impl TableEffect {
+    /// Returns true if the notices make records due, and with those of the notices before them more than allowed.
+    #[must_use]
+    pub fn is_too_much(&self, limits: &NoticeLimits) -> bool {
+        self.due > 0 && self.due.saturating_add(self.before) > most_at_once(self.records, limits)
+    }
 }
 
 /// The records cannot be counted.
@@ -54,6 +67,8 @@ pub enum PreviewError {
 pub struct Preview {
     tables: Vec<Previewed>,
     calendar: Calendar,
+    /// The records that other notices made due in the 24 hours before.
+    before: RecordCounts,
 }
 
 struct Previewed {
@@ -77,8 +92,9 @@ struct Suspected {
 struct Replaced;
 
 impl Preview {
-    /// Opens the tables that the policy names and that exist.
-    pub async fn open(root: &Root, policy: &Policy) -> Result<Preview, PreviewError> {
+    /// Opens the tables that the policy names and that exist. `before` are the records that other notices made due in
+    /// the 24 hours before.
+    pub async fn open(root: &Root, policy: &Policy, before: RecordCounts) -> Result<Preview, PreviewError> {
         let mut tables = Vec::new();
         for product in products(root).await? {
             let records = policy.products.get(&product).and_then(|product| product.records.clone());
@@ -87,7 +103,7 @@ impl Preview {
             let index = SegmentIndex::load(&table).await?;
             tables.push(Previewed { table, index, records, profiles: HashMap::new() });
         }
-        Ok(Preview { tables, calendar: Calendar::new(policy.zone, policy.bucket) })
+        Ok(Preview { tables, calendar: Calendar::new(policy.zone, policy.bucket), before })
     }
 
     /// Counts the effects of notices at `now`, in every table that they cover.
@@ -99,17 +115,15 @@ impl Preview {
         self.counted(notices, now, None).await
     }
 
-    /// Returns the tables in which the notices together would make more records due immediately than the limits allow.
-    /// Counts only as far as needed: small tables are not read, nor is any table for a distant contract end.
-    pub async fn too_much(
+    /// Counts the records that the notices together would make due immediately, in each table only until they are more
+    /// than the limits allow. No table is read for a distant contract end.
+    pub async fn due(
         &mut self,
         notices: &[&Control],
         now: DateTime<Utc>,
         limits: &NoticeLimits,
     ) -> Result<Vec<TableEffect>, PreviewError> {
-        let mut effects = self.counted(notices, now, Some(limits)).await?;
-        effects.retain(|effect| effect.due > most_at_once(effect.records, limits));
-        Ok(effects)
+        self.counted(notices, now, Some(limits)).await
     }
 
     async fn counted(
@@ -125,7 +139,10 @@ impl Preview {
             let of_table: Vec<InForce> =
                 of_table.filter_map(|control| InForce::of(ControlsVersion(0), control, &self.calendar)).collect();
             if notices.iter().any(|control| control.covers(&product)) {
-                effects.push(table.effect(&of_table, (&self.calendar, now), limits).await?);
+                let before = self.before.get(&product).copied().unwrap_or_default();
+                let mut effect = table.effect(&of_table, (&self.calendar, now), limits.map(|of| (of, before))).await?;
+                effect.before = before;
+                effects.push(effect);
             }
         }
         Ok(effects)
@@ -137,7 +154,7 @@ impl Previewed {
         &mut self,
         notices: &[InForce],
         (calendar, now): (&Calendar, DateTime<Utc>),
-        limits: Option<&NoticeLimits>,
+        limits: Option<(&NoticeLimits, u64)>,
     ) -> Result<TableEffect, PreviewError> {
         for attempt in 1.. {
             match self.count(notices, (calendar, now), limits, attempt == ATTEMPTS).await? {
@@ -154,7 +171,7 @@ impl Previewed {
         &mut self,
         notices: &[InForce],
         (calendar, now): (&Calendar, DateTime<Utc>),
-        limits: Option<&NoticeLimits>,
+        limits: Option<(&NoticeLimits, u64)>,
         last: bool,
     ) -> Result<Result<TableEffect, Replaced>, PreviewError> {
         let segments: Vec<StoredSegment> = self.index.iter().filter(|segment| !segment.cells).cloned().collect();
@@ -165,17 +182,14 @@ impl Previewed {
             concerned: 0,
             due: 0,
             categories: BTreeSet::new(),
-            exact: true,
+            before: 0,
+            exact: limits.is_none(),
         };
         let mut suspected: Vec<Suspected> =
             segments.into_iter().filter_map(|segment| self.suspected(segment, notices, (calendar, now))).collect();
-        let most = limits.map(|limits| most_at_once(records, limits));
-        if let Some(most) = most {
+        let most = limits.map(|(limits, before)| most_at_once(records, limits).saturating_sub(before));
+        if most.is_some() {
             suspected.retain(|suspected| !suspected.due.is_empty());
-            effect.exact = false;
-            if suspected.iter().map(|suspected| suspected.segment.records).sum::<u64>() <= most {
-                return Ok(Ok(effect));
-            }
         }
         for suspected in suspected {
             let due = self.matches(&suspected.segment, &suspected.due).await;

@@ -177,6 +177,14 @@ impl InForce {
     }
 }
 
+impl Subject {
+    /// Returns true if records of a product store a column that may name this subject.
+    #[must_use]
+    pub fn is_stored_in(&self, records: &Records) -> bool {
+        named(records, self).next().is_some()
+    }
+}
+
 /// The stored columns that may name a subject.
 fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r policy::Subject> {
     let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));

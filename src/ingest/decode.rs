@@ -4,7 +4,7 @@
 //! schema now, or may receive it in a moment, the record is not at fault: nothing is consumed and the caller tries
 //! again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +12,14 @@ use arrow::record_batch::RecordBatch;
 
 use crate::ids::ProductKey;
 use crate::ingest::intake::Intake;
-use crate::ingest::writers::{Lookup, LookupDelay, SchemaRef, WriterSchemas};
+use crate::ingest::schema_search::{Found, SchemaSearch};
+use crate::ingest::writers::{Lookup, SchemaRef, WriterSchemas};
 use crate::policy::OtherRecords;
 use crate::record::Fault;
 use crate::schema::{Decoder, Frame, Refusal, Schema, frame};
+
+/// The wait before the outcomes of a search that still runs are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// Decodes one product's messages, one decoder for each schema that its producers write with.
 pub struct Decoders {
@@ -26,9 +30,6 @@ pub struct Decoders {
     writers: Arc<WriterSchemas>,
     by_schema: HashMap<SchemaRef, usize>,
     slots: Vec<Slot>,
-    /// Schemas that cannot be used, with the reason. They are requested again with each intake, because a file of the
-    /// folder may replace one.
-    unusable: HashMap<SchemaRef, Arc<str>>,
     /// The largest message that is decoded, in bytes.
     most: usize,
 }
@@ -87,50 +88,90 @@ impl Decoders {
     /// Creates an empty set of decoders for `product`.
     pub fn new(product: ProductKey, read_as: ReadAs, writers: Arc<WriterSchemas>, most: usize) -> Self {
         let ReadAs { schema: reader, keep, others } = read_as;
-        Self {
-            product,
-            reader,
-            keep,
-            others,
-            writers,
-            by_schema: HashMap::new(),
-            slots: Vec::new(),
-            unusable: HashMap::new(),
-            most,
-        }
+        Self { product, reader, keep, others, writers, by_schema: HashMap::new(), slots: Vec::new(), most }
     }
 
-    /// Finds the decoder of every schema that `intake` names and that is not known yet.
+    /// Finds the decoder of every schema that `intake` names, or the reason why there is none, by `search`, which belongs
+    /// to the intake. Waits at most `patience` for look-ups that it starts, and not for those that run already.
     ///
-    /// Errors if the registry cannot be asked now, or may receive a schema in a moment; decoders found so far are kept.
-    /// A schema that is not there yet does not stop the requests for the others, so that their waits run in parallel.
-    pub async fn resolve(&mut self, intake: &Intake) -> Result<(), LookupDelay> {
-        let (mut last, mut wait): (_, Option<Duration>) = (None, None);
-        self.unusable.clear();
+    /// Errors with the time after which to call again if look-ups still run, the registry cannot be asked now, or it may
+    /// receive a schema in a moment. Decoders found so far are kept.
+    pub async fn resolve(
+        &mut self,
+        intake: &Intake,
+        search: &mut SchemaSearch,
+        mut patience: Duration,
+    ) -> Result<(), Duration> {
+        if search.is_running() {
+            patience = Duration::ZERO;
+        } else {
+            let missing = self.missing(intake, search);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            search.start(&self.writers, &self.product, missing);
+        }
+        let found = search.finish(patience).await.ok_or(LOOK_AGAIN)?;
+        self.settle_all(found, search)?;
+        // Messages may have been added since the search began.
+        if self.missing(intake, search).is_empty() { Ok(()) } else { Err(LOOK_AGAIN) }
+    }
+
+    /// Ends reports about schemas that no partition waits for any more.
+    pub fn tend(&self) {
+        self.writers.tend();
+    }
+
+    /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why there is none, and for
+    /// which the registry must be asked.
+    fn missing(&mut self, intake: &Intake, search: &mut SchemaSearch) -> Vec<SchemaRef> {
+        let (mut missing, mut seen) = (Vec::new(), HashSet::new());
+        let mut last = None;
         for row in 0..intake.len() {
             let Ok((schema, _)) = split(intake.payload(row)) else { continue };
-            if last == Some(schema) || self.by_schema.contains_key(&schema) || self.unusable.contains_key(&schema) {
-                last = Some(schema);
+            if last.replace(schema) == Some(schema) || self.by_schema.contains_key(&schema) {
                 continue;
             }
-            last = Some(schema);
-            match self.writers.get(&self.product, schema).await {
-                Ok(Lookup::Schema(writer)) => {
-                    let decoder = Decoder::new(&writer, &self.reader, &self.keep);
-                    self.add(schema, decoder.map_err(|error| error.brief().into()));
-                }
-                Ok(Lookup::Unusable(reason)) => {
-                    self.report_unusable(schema, &reason);
-                    self.unusable.insert(schema, reason);
-                }
-                Ok(Lookup::Unknown) => {}
-                Err(LookupDelay::NotYet { retry_after }) => {
-                    wait = Some(wait.map_or(retry_after, |wait| wait.min(retry_after)));
-                }
-                Err(delay) => return Err(delay),
+            if search.refusal(schema).is_some() || !seen.insert(schema) {
+                continue;
+            }
+            match self.writers.known(schema) {
+                Some(known) => self.settle(schema, known, search),
+                None => missing.push(schema),
             }
         }
-        wait.map_or(Ok(()), |retry_after| Err(LookupDelay::NotYet { retry_after }))
+        missing
+    }
+
+    /// Errors with the shortest wait of the look-ups that have no outcome.
+    fn settle_all(&mut self, found: Found, search: &mut SchemaSearch) -> Result<(), Duration> {
+        let mut wait: Option<Duration> = None;
+        for (schema, found) in found {
+            match found {
+                Ok(found) => self.settle(schema, found, search),
+                Err(delay) => {
+                    let retry_after = delay.retry_after();
+                    wait = Some(wait.map_or(retry_after, |wait| wait.min(retry_after)));
+                }
+            }
+        }
+        wait.map_or(Ok(()), Err)
+    }
+
+    fn settle(&mut self, schema: SchemaRef, found: Lookup, search: &mut SchemaSearch) {
+        match found {
+            // Another partition's search may have found it before.
+            Lookup::Schema(_) if self.by_schema.contains_key(&schema) => {}
+            Lookup::Schema(writer) => {
+                let decoder = Decoder::new(&writer, &self.reader, &self.keep);
+                self.add(schema, decoder.map_err(|error| error.brief().into()));
+            }
+            Lookup::Unusable(reason) => {
+                self.report_unusable(schema, &reason);
+                search.refuse(schema, Fault::IncompatibleSchema, reason);
+            }
+            Lookup::Unknown(reason) => search.refuse(schema, Fault::UnknownSchema, reason),
+        }
     }
 
     fn add(&mut self, schema: SchemaRef, decoder: Result<Decoder, Arc<str>>) {
@@ -139,8 +180,8 @@ impl Decoders {
         self.slots.push(Slot { decoder, rows: Vec::new() });
     }
 
-    /// Decodes all of `intake`. A schema that [`Decoders::resolve`] did not find is unknown to every source.
-    pub fn decode(&mut self, intake: &Intake) -> Decoded {
+    /// Decodes all of `intake`, after [`Decoders::resolve`] with the same `search`.
+    pub fn decode(&mut self, intake: &Intake, search: &SchemaSearch) -> Decoded {
         let mut decoded = Decoded::default();
         let mut last: Option<(SchemaRef, usize)> = None;
         for row in 0..intake.len() {
@@ -161,7 +202,7 @@ impl Decoders {
                 _ => self.by_schema.get(&schema).copied(),
             };
             let Some(slot) = slot else {
-                decoded.rejected.push(self.without_schema(row, schema));
+                decoded.rejected.push(without_schema(row, schema, search));
                 continue;
             };
             last = Some((schema, slot));
@@ -171,13 +212,6 @@ impl Decoders {
             slot.flush(&mut decoded);
         }
         decoded
-    }
-
-    fn without_schema(&self, row: usize, schema: SchemaRef) -> Rejected {
-        match self.unusable.get(&schema) {
-            Some(reason) => Rejected { row, fault: Fault::IncompatibleSchema, reason: Some(Arc::clone(reason)) },
-            None => Rejected { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
-        }
     }
 
     fn announce(&self, schema: SchemaRef, decoder: &Result<Decoder, Arc<str>>) {
@@ -230,6 +264,13 @@ impl Decoders {
                 "a schema of the registry cannot be used; its records go to the dead letters"
             );
         }
+    }
+}
+
+fn without_schema(row: usize, schema: SchemaRef, search: &SchemaSearch) -> Rejected {
+    match search.refusal(schema) {
+        Some((fault, reason)) => Rejected { row, fault: *fault, reason: Some(Arc::clone(reason)) },
+        None => Rejected { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
     }
 }
 

@@ -18,8 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode;
@@ -33,6 +32,7 @@ use crate::ids::{Offset, Topic, TopicId, TopicPartition};
 use crate::ingest::dead_letters::DeadLetters;
 use crate::ingest::intake::Intake;
 use crate::ingest::position::Refusal;
+use crate::ingest::schema_search::SchemaSearch;
 use crate::ingest::source::Context;
 use crate::ingest::tables::Tables;
 use crate::ingest::topics::TopicWatch;
@@ -130,6 +130,8 @@ struct Owned {
     /// Index of its product's [`Work`].
     work: usize,
     intake: Intake,
+    /// The search for the schemas of the intake.
+    search: SchemaSearch,
     /// Where the table stands, as far as this lane knows.
     committed: Option<Offset>,
     /// The least offset that is still wanted.
@@ -142,8 +144,7 @@ struct Owned {
     anchored: bool,
     /// Everything readable below this offset was delivered, as of the last check while no record waited.
     read_to: Option<Offset>,
-    /// The monotonic time until which the partition waits for a schema that the registry does not know yet; it is not
-    /// fetched until then.
+    /// The monotonic time until which the partition waits for a schema; it is not fetched until then.
     held: Option<Duration>,
     /// Whether it is still the lane's.
     live: bool,
@@ -162,7 +163,7 @@ pub struct Lane {
     last: Option<usize>,
     waiting: usize,
     waiting_since: Option<Duration>,
-    /// Whether partitions came since fetching was last stopped.
+    /// True if partitions were assigned since products that wait were last paused.
     fresh: bool,
     /// Partitions of this lane that are not read, because records would be skipped.
     refused: BTreeMap<TopicPartition, Refusal>,
@@ -237,6 +238,7 @@ impl Lane {
         if now.saturating_sub(self.sampled) >= SAMPLE {
             self.sampled = now;
             self.sample();
+            self.tend_schemas();
             self.pass_gaps();
         }
         if now.saturating_sub(self.checked) >= CHECK {
@@ -299,37 +301,6 @@ impl Lane {
     fn batch_bytes(&self) -> usize {
         let share = self.shared.lane_memory / 8;
         (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
-    }
-
-    /// Lets `time` pass while the group is served and no partition is fetched.
-    ///
-    /// Errors if the lane must join anew.
-    fn wait(&mut self, time: Duration) -> Result<(), Rejoin> {
-        let until = self.shared.clock.monotonic() + time;
-        self.fresh = true;
-        while self.shared.clock.monotonic() < until && !self.shared.stop.load(Ordering::Relaxed) {
-            // Partitions that come meanwhile are fetched until they are told not to be.
-            if std::mem::take(&mut self.fresh) {
-                self.fetching(false)?;
-            }
-            self.poll_some()?;
-            self.look_around(self.shared.clock.monotonic())?;
-        }
-        self.fetching(true)
-    }
-
-    fn fetching(&self, on: bool) -> Result<(), Rejoin> {
-        let mut list = TopicPartitionList::new();
-        // A product or a partition with its own wait is resumed when that wait ends.
-        let waits = |owned: &Owned| self.stays_paused(owned) || self.works[owned.work].hold.paused;
-        for owned in self.owned.iter().filter(|owned| owned.live && !(on && waits(owned))) {
-            list.add_partition(owned.partition.topic.as_str(), owned.partition.partition.0);
-        }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        let done = if on { self.consumer.resume(&list) } else { self.consumer.pause(&list) };
-        done.map_err(Rejoin::because)
     }
 
     fn kafka_error(&mut self, error: &KafkaError) -> Result<(), Rejoin> {

@@ -17,6 +17,7 @@ pub mod partitions;
 mod pending;
 pub mod position;
 pub mod preflight;
+mod schema_search;
 mod source;
 mod tables;
 mod topics;

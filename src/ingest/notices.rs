@@ -133,7 +133,7 @@ impl Reader {
 
     /// Applies a batch. After this each message is in force, known, parked or a dead letter.
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
-        let mut faults: Vec<(usize, Fault)> = Vec::new();
+        let mut faults: Vec<Rejected> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
         for (row, (intake, from)) in batch.messages.iter().enumerate() {
             let kind = self.topics.iter().find(|(topic, _)| *topic == from.topic).map(|(_, kind)| *kind);
@@ -142,41 +142,58 @@ impl Reader {
                     rows.push(row);
                     notices.push(notice);
                 }
-                Err(fault) => faults.push((row, fault)),
+                Err(fault) => faults.push(Rejected::new(row, fault)),
             }
         }
         let (writer, at) = (Uuid::new_v4(), self.clock.now());
         let by = Signature { writer, at, policy_version: self.policy.version.clone() };
         let noted = self.runtime.block_on(notify_screened(&self.root, &self.policy, notices, &by, &self.screening))?;
-        let from = |row: usize| &batch.messages[row].1;
-        let count = |outcome: &str| self.metrics.notices.with_label_values(&[outcome]).inc();
         for (row, noted) in rows.into_iter().zip(noted) {
-            match noted {
-                Screened::Passed(Noted::Taken { known: false, .. }) => count("taken"),
-                Screened::Parked { version, known: false } => {
-                    count("parked");
-                    tracing::warn!(
-                        source.partition = %from(row),
-                        control = version.0,
-                        "notice parked: it would make too much due at once; see `ebbtide notice show`"
-                    );
-                }
-                Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
-                    count("known")
-                }
-                // Nothing is left that it could concern, or a person has decided not to apply it.
-                Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => count("known"),
-                Screened::Passed(Noted::Refused(_)) | Screened::TooMuch(_) => faults.push((row, Fault::RefusedNotice)),
-            }
+            faults.extend(self.count_noted(row, &batch.messages[row], noted));
         }
-        let letter = |(row, fault): &(usize, Fault)| {
-            let (intake, from) = &batch.messages[*row];
-            tracing::warn!(source.partition = %from, source.offset = intake.offset(0), code = fault.code(), "dead letter");
-            DeadLetter::of(intake, from, &Rejected::new(0, *fault))
+        let letter = |rejected: &Rejected| {
+            let (intake, from) = &batch.messages[rejected.row];
+            let letter = DeadLetter::of(intake, from, &Rejected { row: 0, ..rejected.clone() });
+            tracing::warn!(
+                source.partition = %from,
+                source.offset = intake.offset(0),
+                code = rejected.fault.code(),
+                reason = letter.reason,
+                "dead letter"
+            );
+            letter
         };
         self.deliver(faults.iter().map(letter).collect())?;
-        faults.iter().for_each(|_| count("refused"));
+        faults.iter().for_each(|_| self.count("refused"));
         Ok(())
+    }
+
+    /// Counts the outcome of a notice. Returns its rejection if it may not be applied.
+    fn count_noted(&self, row: usize, (intake, from): &(Intake, TopicPartition), noted: Screened) -> Option<Rejected> {
+        match noted {
+            Screened::Passed(Noted::Taken { known: false, .. }) => self.count("taken"),
+            Screened::Parked { version, known: false } => {
+                self.count("parked");
+                tracing::warn!(
+                    source.partition = %from,
+                    source.offset = intake.offset(0),
+                    control = version.0,
+                    "notice parked: it would make too much due at once; see `ebbtide notice show`"
+                );
+            }
+            Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
+                self.count("known");
+            }
+            // Nothing is left that it could concern, or a person has decided not to apply it.
+            Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => self.count("known"),
+            Screened::Passed(Noted::Refused(why)) => return Some(refused(row, Some(why))),
+            Screened::TooMuch(_) => return Some(refused(row, None)),
+        }
+        None
+    }
+
+    fn count(&self, outcome: &str) {
+        self.metrics.notices.with_label_values(&[outcome]).inc();
     }
 
     /// Delivers dead letters. The delivery of letters that are not acknowledged in time continues, and they are not
@@ -193,6 +210,11 @@ impl Reader {
             Ok(Ok(done)) => done.waiting.map_or(Ok(()), Err),
         }
     }
+}
+
+/// Returns the rejection of a notice, with the reason why it may not be applied, which names no person.
+fn refused(row: usize, why: Option<NoticeError>) -> Rejected {
+    Rejected { row, fault: Fault::RefusedNotice, reason: why.map(|why| why.to_string().into()) }
 }
 
 /// What is there, or comes while one poll waits.
@@ -222,4 +244,26 @@ fn behind(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
         }
     }
     Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_notice_says_why_in_its_letter() {
+        let at: chrono::DateTime<chrono::Utc> = "2026-11-24T09:00:00Z".parse().unwrap();
+        for (why, words) in [
+            (NoticeError::NoTenant, "the tenant is empty"),
+            (
+                NoticeError::Future(at),
+                "consent cannot be withdrawn in the future; the notice says 2026-11-24T09:00:00Z",
+            ),
+            (NoticeError::Lengthens { known: at }, "the contract was noted to end at 2026-11-24T09:00:00Z"),
+        ] {
+            let rejected = refused(0, Some(why));
+            assert_eq!(rejected.fault, Fault::RefusedNotice);
+            assert!(rejected.reason.unwrap().starts_with(words));
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! line or a metric.
 
 mod backoff;
+mod failed_ids;
 mod folder;
 mod registry;
 mod unknown_ids;
@@ -26,10 +27,11 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::schema::{SchemaError, WriterSchema};
 use backoff::Backoff;
+use failed_ids::FailedIds;
 use folder::Folder;
 pub use registry::Silence;
 use registry::{Answer, Client, Referenced};
-use unknown_ids::{UnknownIds, Verdict};
+use unknown_ids::{UnknownIds, UnreportedIds, Verdict};
 
 /// The most often that the folder is looked through again for a schema that it did not have.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -59,14 +61,14 @@ pub enum Lookup {
     Schema(Arc<WriterSchema>),
     /// The schema cannot be used; the reason, in words.
     Unusable(Arc<str>),
-    /// No source has the schema.
-    Unknown,
+    /// No source has the schema, or all that it refers to; what is missing, in words.
+    Unknown(Arc<str>),
 }
 
 /// The reason why a look-up has no outcome yet. No record is at fault: wait, keep serving Kafka, and call again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupDelay {
-    /// The registry does not answer: every caller that needs it waits.
+    /// The registry does not answer: records of schemas that are not known yet wait.
     #[error(transparent)]
     Registry(#[from] RegistryUnavailable),
     /// The registry does not know the schema yet: only records of this schema wait.
@@ -75,6 +77,18 @@ pub enum LookupDelay {
         /// The wait: an earlier call sends no request and gets this error again.
         retry_after: Duration,
     },
+}
+
+impl LookupDelay {
+    /// Returns the time after which to look again.
+    #[must_use]
+    pub fn retry_after(&self) -> Duration {
+        match self {
+            LookupDelay::Registry(RegistryUnavailable { retry_after, .. }) | LookupDelay::NotYet { retry_after } => {
+                *retry_after
+            }
+        }
+    }
 }
 
 /// The registry gives no reliable answer.
@@ -154,13 +168,17 @@ pub struct WriterSchemas {
 struct Registry {
     client: Client,
     timeout: Duration,
+    /// The longest time that records wait for an id that the registry does not know.
+    unknown_wait: Duration,
+    /// The ids that the registry failed for. While there are any, the registry is reported as unavailable.
+    failed: Mutex<FailedIds>,
     /// One request at a time: callers of one id share its answer, and a silent registry is asked once, not once a lane.
     state: tokio::sync::Mutex<State>,
 }
 
 struct State {
     backoff: Backoff,
-    unknown: UnknownIds,
+    unknown: HashMap<ProductKey, UnknownIds>,
     referenced: Referenced,
 }
 
@@ -182,9 +200,11 @@ impl WriterSchemas {
             Some(config) => Some(Registry {
                 client: Client::new(config)?,
                 timeout: config.timeout,
+                unknown_wait: config.unknown_schema_wait,
+                failed: Mutex::default(),
                 state: tokio::sync::Mutex::new(State {
                     backoff: Backoff::default(),
-                    unknown: UnknownIds::new(config.unknown_schema_wait),
+                    unknown: HashMap::new(),
                     referenced: Referenced::default(),
                 }),
             }),
@@ -193,22 +213,62 @@ impl WriterSchemas {
         Ok(Self { around, known: RwLock::new(known), folder, registry, reported: Mutex::default() })
     }
 
+    /// Looks up schemas that messages of `product` name, one after another. A look-up without an outcome does not stop
+    /// those after it. Reports unknown schemas in the log.
+    pub async fn look_up(
+        &self,
+        product: &ProductKey,
+        schemas: Vec<SchemaRef>,
+    ) -> Vec<(SchemaRef, Result<Lookup, LookupDelay>)> {
+        let mut found = Vec::with_capacity(schemas.len());
+        for schema in schemas {
+            let outcome = self.get(product, schema).await;
+            let busy = matches!(&outcome, Err(LookupDelay::Registry(error)) if error.why == Silence::Busy);
+            found.push((schema, outcome));
+            if busy {
+                break;
+            }
+        }
+        self.report_unknown();
+        found
+    }
+
     /// Looks up the schema that a message of `product` names. Errors if there is no outcome yet, after the configured
     /// timeout at the latest.
     pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<Lookup, LookupDelay> {
-        let cached = self.cached(schema);
-        if let Some(found @ Lookup::Schema(_)) = cached {
-            return Ok(found);
-        }
-        // A file of the folder replaces a schema of the registry that cannot be used.
-        if let Some(found) = self.in_folder(schema) {
-            return Ok(Lookup::Schema(found));
-        }
-        match (cached, schema, &self.registry) {
-            (Some(unusable), ..) => Ok(unusable),
+        match (self.known(schema), schema, &self.registry) {
+            (Some(known), ..) => Ok(known),
             (None, SchemaRef::Id(id), Some(registry)) => self.ask(registry, product, id).await,
-            _ => Ok(Lookup::Unknown),
+            (None, ..) => Ok(Lookup::Unknown(schema.to_string().into())),
         }
+    }
+
+    /// Returns the outcome of a look-up that needs no request to the registry; `None` if it needs one.
+    pub fn known(&self, schema: SchemaRef) -> Option<Lookup> {
+        let known = match self.cached(schema) {
+            found @ Some(Lookup::Schema(_)) => found,
+            // A file of the folder replaces a schema of the registry that cannot be used.
+            unusable => self.in_folder(schema).map(Lookup::Schema).or(unusable),
+        };
+        match (known, schema, &self.registry) {
+            (Some(known), SchemaRef::Id(id), Some(registry)) => {
+                self.settled(registry, id);
+                Some(known)
+            }
+            (None, SchemaRef::Id(_), Some(_)) => None,
+            (known, ..) => known.or_else(|| Some(Lookup::Unknown(schema.to_string().into()))),
+        }
+    }
+
+    /// Ends the report of an unavailable registry if no record waits for it any more, and reports unknown schemas that
+    /// were not reported yet. To be called every few seconds.
+    pub fn tend(&self) {
+        if let Some(registry) = &self.registry {
+            let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.forget_abandoned(self.around.clock.monotonic());
+            self.report_settled(&failed);
+        }
+        self.report_unknown();
     }
 
     /// Returns true for the first call with these arguments: each schema is reported once for all lanes.
@@ -255,68 +315,129 @@ impl WriterSchemas {
             return Ok(found);
         }
         let now = clock.monotonic();
-        match state.unknown.before(id, now) {
-            Verdict::Ask => {}
-            Verdict::Wait(retry_after) => return Err(LookupDelay::NotYet { retry_after }),
-            Verdict::Unknown => return Ok(Lookup::Unknown),
-        }
-        if let Some((why, retry_after)) = state.backoff.closed(now) {
-            return Err(RegistryUnavailable { why, retry_after }.into());
+        if let Some(outcome) = state.without_request(registry, product, (id, now)) {
+            return outcome;
         }
         let left = registry.timeout.saturating_sub(now.saturating_sub(begun));
         let answer = registry.client.fetch(id, &mut state.referenced, left).await;
-        let now = clock.monotonic();
-        let count = |outcome| self.around.metrics.schema_fetches.with_label_values(&[outcome]).inc();
         let answer = match answer {
             Ok(answer) => answer,
             Err((why, wanted)) => {
-                count("unavailable");
-                let retry_after = state.backoff.failed(why.clone(), wanted, now);
-                if self.around.health.trouble(Part::Registry, why.to_string()) {
-                    warn!(registry.why = %why, "the schema registry is unavailable; records that need it wait");
-                }
-                return Err(RegistryUnavailable { why, retry_after }.into());
+                let registry_wait = state.backoff.failed(why.clone(), wanted, clock.monotonic());
+                return Err(self.failed(registry, id, (why, registry_wait)).into());
             }
         };
         state.backoff.succeeded();
-        if self.around.health.over(&Part::Registry) {
-            info!("the schema registry answers again");
-        }
+        self.settled(registry, id);
+        let outcome = match &answer {
+            Answer::Schema(_) => "found",
+            Answer::Unusable(_) => "unreadable",
+            Answer::Unknown | Answer::Missing { .. } => "unknown",
+        };
+        self.around.metrics.schema_fetches.with_label_values(&[outcome]).inc();
         let found = match answer {
-            Answer::Schema(found) => {
-                count("found");
-                Lookup::Schema(Arc::new(found))
-            }
-            Answer::Unusable(why) => {
-                count("unreadable");
-                Lookup::Unusable(why.into())
-            }
-            Answer::Unknown => {
-                count("unknown");
-                return self.not_found(&mut state.unknown, product, id);
+            Answer::Schema(found) => Lookup::Schema(Arc::new(found)),
+            Answer::Unusable(why) => Lookup::Unusable(why.into()),
+            Answer::Unknown => return self.not_found(&mut state, product, (id, format!("id {id}"))),
+            Answer::Missing { subject, version } => {
+                let why = format!("id {id} refers to version {version} of the subject {subject:?}, which is missing");
+                return self.not_found(&mut state, product, (id, why));
             }
         };
-        state.unknown.found(id);
+        state.unknown.values_mut().for_each(|unknown| unknown.found(id));
         self.keep(SchemaRef::Id(id), found.clone());
         Ok(found)
     }
 
-    fn not_found(&self, unknown: &mut UnknownIds, product: &ProductKey, id: u32) -> Result<Lookup, LookupDelay> {
-        let (waited, given_up) = (unknown.is_waited_for(id), unknown.is_given_up(id));
-        if let Verdict::Wait(retry_after) = unknown.not_found(id, self.around.clock.monotonic()) {
-            if !waited {
-                info!(product.key = %product, schema.id = id, "the registry does not know a schema yet; its records wait");
+    /// Records that the request for `id` failed.
+    fn failed(&self, registry: &Registry, id: u32, (why, wait): (Silence, Duration)) -> RegistryUnavailable {
+        self.around.metrics.schema_fetches.with_label_values(&["unavailable"]).inc();
+        let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let retry_after = failed.failed(id, (why.clone(), wait), self.around.clock.monotonic());
+        if self.around.health.trouble(Part::Registry, why.to_string()) {
+            warn!(registry.why = %why, schema.id = id, "the schema registry is unavailable; records that need it wait");
+        }
+        RegistryUnavailable { why, retry_after }
+    }
+
+    /// Records that the look-up of `id` does not wait for the registry any more.
+    fn settled(&self, registry: &Registry, id: u32) {
+        let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.forget(id);
+        self.report_settled(&failed);
+    }
+
+    fn report_settled(&self, failed: &FailedIds) {
+        if failed.is_empty() && self.around.health.over(&Part::Registry) {
+            info!("no record waits for the schema registry any more");
+        }
+    }
+
+    fn not_found(
+        &self,
+        state: &mut State,
+        product: &ProductKey,
+        (id, why): (u32, String),
+    ) -> Result<Lookup, LookupDelay> {
+        let wait = self.registry.as_ref().map_or(Duration::ZERO, |registry| registry.unknown_wait);
+        let unknown = state.unknown.entry(product.clone()).or_insert_with(|| UnknownIds::new(wait));
+        let why: Arc<str> = why.into();
+        match unknown.not_found(id, Arc::clone(&why), self.around.clock.monotonic()) {
+            Verdict::Wait(retry_after) => Err(LookupDelay::NotYet { retry_after }),
+            Verdict::Ask | Verdict::Unknown => Ok(Lookup::Unknown(why)),
+        }
+    }
+
+    /// Reports unknown schemas in the log, with their number: at most one line of each kind for a product at a time.
+    /// Skipped while a request runs.
+    fn report_unknown(&self) {
+        let Some(mut state) = self.registry.as_ref().and_then(|registry| registry.state.try_lock().ok()) else {
+            return;
+        };
+        let now = self.around.clock.monotonic();
+        for (product, unknown) in &mut state.unknown {
+            let report = unknown.take_report(now);
+            if let UnreportedIds { ids, first: Some(first) } = report.waiting {
+                info!(
+                    product.key = %product,
+                    schemas = ids,
+                    %first,
+                    "the registry does not know a schema yet; its records wait"
+                );
             }
-            return Err(LookupDelay::NotYet { retry_after });
+            if let UnreportedIds { ids, first: Some(first) } = report.given_up {
+                warn!(
+                    product.key = %product,
+                    schemas = ids,
+                    %first,
+                    "the registry does not know a schema; its records go to the dead letters"
+                );
+            }
         }
-        if !given_up {
-            warn!(
-                product.key = %product,
-                schema.id = id,
-                "the registry does not know a schema; its records go to the dead letters"
-            );
+    }
+}
+
+impl State {
+    /// Returns the outcome of the look-up of an id that may not be requested now; `None` if it may.
+    fn without_request(
+        &self,
+        registry: &Registry,
+        product: &ProductKey,
+        (id, now): (u32, Duration),
+    ) -> Option<Result<Lookup, LookupDelay>> {
+        let unknown = self.unknown.get(product);
+        match unknown.map_or(Verdict::Ask, |unknown| unknown.before(id, now)) {
+            Verdict::Ask => {}
+            Verdict::Wait(retry_after) => return Some(Err(LookupDelay::NotYet { retry_after })),
+            Verdict::Unknown => {
+                let reason = unknown.and_then(|unknown| unknown.reason(id));
+                return Some(Ok(Lookup::Unknown(reason.unwrap_or_else(|| format!("id {id}").into()))));
+            }
         }
-        Ok(Lookup::Unknown)
+        let own = registry.failed.lock().unwrap_or_else(PoisonError::into_inner).closed(id, now);
+        let closed = [self.backoff.closed(now), own].into_iter().flatten();
+        let (why, retry_after) = closed.max_by_key(|(_, wait)| *wait)?;
+        Some(Err(RegistryUnavailable { why, retry_after }.into()))
     }
 }
 

@@ -103,6 +103,10 @@ impl<'m> Compiler<'m> {
             return None;
         }
         let word = leaf::word(self.writer.get(writer));
+        if into.is_listed() {
+            let what = format!("the writer's {word} `{}` is not one of records.names", from.full);
+            return Some(self.unfit(what, "add the name to records.names of the product, if they are the same"));
+        }
         let what = format!("the writer's {word} `{}` is not the product's `{}`", from.full, into.full);
         Some(self.unfit(what, "give the product's type the writer's name as an alias, if they are the same"))
     }

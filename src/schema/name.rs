@@ -8,6 +8,8 @@ pub(super) struct TypeName {
     pub(super) full: String,
     /// Accepted names: a full name if it has a dot, otherwise an unqualified name of any namespace.
     accepted: Vec<String>,
+    /// True if the policy lists the names.
+    is_listed: bool,
 }
 
 impl TypeName {
@@ -15,12 +17,18 @@ impl TypeName {
     pub(super) fn new<'a>(full: String, aliases: impl Iterator<Item = &'a str>) -> Self {
         let own = unqualified(&full).to_owned();
         let accepted = std::iter::once(own).chain(aliases.map(|alias| alias.trim_matches('.').to_owned())).collect();
-        Self { full, accepted }
+        Self { full, accepted, is_listed: false }
     }
 
     /// Accepts writers' types of `names` only.
     pub(super) fn accept_only(&mut self, names: &[String]) {
         self.accepted = names.to_vec();
+        self.is_listed = true;
+    }
+
+    /// Returns true if the policy lists the names of writers' types that are read as this one.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_listed
     }
 
     /// Returns true if Avro reads a writer's type of that name as this one.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::args;
+use crate::support::ebbtide::Ebbtide;
 use crate::support::readers::ALL;
 use crate::support::registry_front::{Answers, RegistryFront};
 use crate::support::scene::{Scene, next_prefix};
@@ -312,4 +313,86 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     });
     stage.assert_letters(&plan, &sent.into_iter().chain(shifted).collect::<Vec<_>>());
     stage.scene.check(&[acked, more], ALL);
+}
+
+/// Returns a message for `partition`.
+fn at(message: &Value, partition: u32) -> Value {
+    let mut message = message.clone();
+    message["partition"] = json!(partition);
+    message
+}
+
+#[test]
+fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
+    let mut stage = Stage::new("", 3);
+    stage.scene.set("lanes", "1");
+    let mut answers = Answers::default();
+    let failing = own(&mut answers, sms(&json!({}), &[json!({"name": "a", "type": "int"})]), "02");
+    let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
+    let new = own(&mut answers, sms(&json!({}), &[json!({"name": "c", "type": "int"})]), "02");
+    let answers = |failing: &Value, fails: bool| {
+        let mut some = Answers { own: answers.own.clone(), ..Answers::default() };
+        some.failing.extend(fails.then(|| u32::try_from(failing["id"].as_u64().unwrap()).unwrap()));
+        some
+    };
+    stage.front.set(answers(&failing, true));
+    let mut ebbtide = stage.scene.start("ebbtide", &[]);
+    let status = |ebbtide: &Ebbtide, wanted: u16| {
+        eventually("readiness", Duration::from_secs(60), || ebbtide.ask("/readyz").filter(|of| of.0 == wanted));
+    };
+    status(&ebbtide, 200);
+    let (first, sent) = stage.produce(&[at(&failing, 0), at(&known, 1)], "first");
+    let topic = stage.scene.topics[0].clone();
+    let committed = |partition: usize, offset: i64, patience: u64| {
+        eventually("it is committed", Duration::from_secs(patience), || {
+            (stage.scene.committed(&topic, partition) >= offset).then_some(())
+        });
+    };
+    committed(1, 1, 20);
+    status(&ebbtide, 503);
+    // Long after the first failure, known schemas are stored at once and a new one soon.
+    std::thread::sleep(Duration::from_secs(15));
+    let (second, _) = stage.produce(&[at(&known, 1), at(&known, 2)], "second");
+    committed(1, 2, 5);
+    committed(2, 1, 5);
+    let (third, _) = stage.produce(&[at(&new, 2)], "third");
+    committed(2, 2, 60);
+    assert_eq!((stage.scene.committed(&topic, 0), sent.len()), (0, 2));
+    status(&ebbtide, 503);
+    stage.front.set(answers(&failing, false));
+    stage.scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    status(&ebbtide, 200);
+    ebbtide.stop();
+    stage.scene.check(&[first, second, third], ALL);
+}
+
+#[test]
+fn thousands_of_unknown_ids_hold_no_other_partition_and_are_reported_together() {
+    let mut stage = Stage::new("", 2);
+    stage.scene.set("lanes", "1");
+    let mut answers = Answers { delay: Duration::from_millis(40), ..Answers::default() };
+    let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
+    let new = own(&mut answers, sms(&json!({}), &[json!({"name": "c", "type": "int"})]), "02");
+    stage.front.set(answers);
+    let mut ebbtide = stage.scene.start("ebbtide", &[]);
+    eventually("it is ready", Duration::from_secs(60), || ebbtide.ask("/readyz").filter(|of| of.0 == 200));
+    let garbage = |id: u32| json!({ "id": 800_000_000 + id, "partition": 0, "expect": "unknown_schema" });
+    let plan: Vec<Value> = (0..1_000).map(garbage).chain([at(&known, 0), at(&known, 1)]).collect();
+    let (acked, sent) = stage.produce(&plan, "garbage");
+    let topic = stage.scene.topics[0].clone();
+    eventually("the other partition is committed", Duration::from_secs(10), || {
+        (stage.scene.committed(&topic, 1) >= 1).then_some(())
+    });
+    let (more, _) = stage.produce(&[at(&new, 1)], "new");
+    eventually("a new schema is found", Duration::from_secs(10), || {
+        (stage.scene.committed(&topic, 1) >= 2).then_some(())
+    });
+    assert_eq!(stage.scene.committed(&topic, 0), 0, "the test asks for too few ids");
+    stage.scene.caught_up(Duration::from_secs(180), &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    stage.assert_letters(&plan, &sent);
+    stage.scene.check(&[acked, more], ALL);
+    let log = ebbtide.process.log();
+    let warnings = log.matches("the registry does not know a schema; its records").count();
+    assert!((1..20).contains(&warnings), "{warnings} warnings of 1,000 ids");
 }

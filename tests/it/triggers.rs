@@ -130,8 +130,16 @@ fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
     assert_eq!((outcome(&instance, "refused"), outcome(&instance, "parked")), (4.0, 1.0));
     let (letters, _) = scene.dead_letters();
     let refused = letters.iter().filter(|letter| letter["headers"]["ebbtide.code"] == json!("refused_notice"));
-    assert_eq!(refused.count(), 4);
+    let reasons: Vec<&str> = refused.map(|letter| letter["headers"]["ebbtide.reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons.len(), 4);
+    for reason in ["is what systems write where they have no date", "is what systems write for \"no end\""] {
+        assert!(reasons.iter().any(|of| of.contains(reason)), "{reasons:?}");
+    }
     instance.stop();
+    let log = instance.process.log();
+    assert!(log.contains("1970-01-01 is what systems write"), "{log}");
+    let parked = log.lines().find(|line| line.contains("notice parked")).unwrap();
+    assert!(parked.contains("source.offset"), "{parked}");
 
     // It waits through a restart, and the same message again is the same notice.
     let mut instance = scene.start("ebbtide", &[]);

@@ -60,3 +60,17 @@ fn what_counts_is_read_from_the_rules_of_the_tenant_that_is_named() {
     assert_eq!(read("rare", NOW), "nothing counts from it");
     assert_eq!(read("acme", "9999-12-31T00:00:00Z"), "content open: nothing is counted from that date");
 }
+
+#[test]
+fn withdrawal_concerns_no_product_that_stores_no_subject_of_its_kind() {
+    let text = policy_text_of("remove", "keep: 2 days, trigger: consent_withdrawn");
+    let policy = read(&text).policy.unwrap();
+    let read = |subject: &str| {
+        let (subject, withdrawn_at) = (subject.parse().unwrap(), instant(NOW));
+        reading(&policy, &sms(), &Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] })
+    };
+    assert_eq!(read("phone:+31612345678"), "content counted from it");
+    for subject in ["email:ann@example.org", "channel:whatsapp:31612345678", "email:bob@example.org"] {
+        assert!(read(subject).starts_with("stores nothing that tells whose"), "{subject}");
+    }
+}

@@ -179,6 +179,15 @@ fn the_form_of_a_notice_in_the_log_stays() {
             "recorded_at": "2026-11-25T00:00:00Z"}}}),
         json!({"format": 1, "kind": "notice_decision", "parked": 4, "decision": "rejected",
             "decided_at": "2026-11-25T00:00:00Z", "reason": "a test export"}),
+        json!({"format": 1, "kind": "contract_end", "tenant": "a", "ended_at": "2026-11-24T00:00:00Z",
+            "recorded_at": "2026-11-25T00:00:00Z", "made_due": {"sms": 7, "voice": 2}}),
+        json!({"format": 1, "kind": "consent_withdrawal", "subject": {"kind": "phone", "canonical": "31612345678"},
+            "withdrawn_at": "2026-11-24T00:00:00Z", "recorded_at": "2026-11-25T00:00:00Z",
+            "until": "2027-11-24T00:00:00Z", "made_due": {"sms": 7}}),
+        json!({"format": 1, "kind": "past_withdrawal", "recorded_at": "2026-11-25T00:00:00Z", "made_due": {"sms": 7}}),
+        json!({"format": 1, "kind": "parked_notice", "parked_at": "2026-11-25T00:00:00Z", "product": "sms", "due": 7,
+            "records": 9, "before": 3, "notice": {"contract_end": {"tenant": "a", "ended_at": "2026-11-24T00:00:00Z",
+            "recorded_at": "2026-11-25T00:00:00Z"}}}),
         json!({"format": 1, "kind": "past_parked_notice", "parked_at": "2026-11-25T00:00:00Z", "product": "sms"}),
     ];
     for form in forms {

@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use crate::clock::Clock;
 use crate::config::NoticeLimits;
 use crate::controls::{
-    Controls, DecideError, Decision, Noted, Notice, NoticeError, ParkedState, Preview, Screened, confirm, forget,
-    reject,
+    Controls, DecideError, Decision, Noted, Notice, NoticeError, ParkedState, Preview, RecordCounts, Screened, confirm,
+    forget, reject,
 };
 use crate::expiry::HeldBoard;
 use crate::expiry::testing::{Sms, World, number, start, texts};
@@ -67,7 +67,7 @@ async fn a_notice_that_takes_too_much_waits_and_is_applied_once_confirmed() {
     assert_eq!((states(&world).await, counted(&world).await), (vec![ParkedState::Waiting], 1));
     let controls = Controls::load(&world.root, ControlsVersion(0)).await.unwrap();
     let control = controls.parked(world.clock.now())[0].notice.notice.control();
-    let mut preview = Preview::open(&world.root, &world.policy).await.unwrap();
+    let mut preview = Preview::open(&world.root, &world.policy, RecordCounts::new()).await.unwrap();
     let effects = preview.effects(&[&control], world.clock.now()).await.unwrap();
     assert_eq!((effects[0].records, effects[0].concerned, effects[0].due, effects[0].exact), (30, 20, 20, true));
     assert!(effects[0].categories.iter().map(|of| of.as_str()).eq(["content"]));
@@ -161,4 +161,78 @@ async fn the_subject_of_a_parked_withdrawal_is_forgotten_once_it_is_decided() {
     reject(&world.root, ControlsVersion(1), None, &world.signature()).await.unwrap();
     assert_eq!((forget(&world.root, world.clock.now()).await.unwrap(), named()), (1, 0));
     assert_eq!((states(&world).await.len(), contents(&world).await), (0, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_notices_of_one_day_do_not_add_up_to_the_table() {
+    let mut world = World::triggered("remove", CONTRACT);
+    let customers: Vec<String> = (0..20).map(|number| format!("tenant-{number}")).collect();
+    let names: Vec<&str> = customers.iter().map(String::as_str).collect();
+    world.ingest(&of_customers(&names)).await;
+    world.pass(TimeDelta::days(5));
+    let mut applied = 0;
+    for tenant in &names {
+        let noted = world.notify_by(vec![ended(tenant, 4, &world)], LIMITS()).await;
+        applied += usize::from(matches!(noted[..], [Screened::Passed(Noted::Taken { .. })]));
+        world.sweep().await;
+        world.pass(TimeDelta::seconds(1));
+    }
+    // Each is a twentieth of the table; more than a fifth is not applied without a person.
+    assert_eq!((applied, contents(&world).await, counted(&world).await), (4, 160, 16));
+
+    // What a person confirms neither counts nor opens the way for others.
+    let controls = Controls::load(&world.root, ControlsVersion(0)).await.unwrap();
+    let waiting = controls.parked(world.clock.now());
+    assert_eq!((waiting[0].notice.due, waiting[0].notice.before), (10, 40));
+    confirm(&world.root, &world.policy, waiting[0].version, &world.signature()).await.unwrap();
+    world.sweep().await;
+    let more = ended("tenant-19", 3, &world);
+    assert!(matches!(world.notify_by(vec![more.clone()], LIMITS()).await[..], [Screened::Parked { .. }]));
+
+    // A day later, others are applied again.
+    world.pass(TimeDelta::hours(24));
+    let later = ended("tenant-18", 3, &world);
+    assert!(matches!(world.notify_by(vec![later], LIMITS()).await[..], [Screened::Passed(Noted::Taken { .. })]));
+    world.sweep().await;
+    assert_eq!(contents(&world).await, 140);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_that_make_nothing_due_are_applied_however_much_was_due_before() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_customers(&["acme", "rare", "acme", "acme", "acme"])).await;
+    world.pass(TimeDelta::days(5));
+    assert_eq!(world.notify_by(vec![ended("rare", 4, &world)], LIMITS()).await, [taken(1, false)]);
+    for (version, notice) in (2..).zip([ended("acme", -7, &world), ended("nobody", 4, &world)]) {
+        assert_eq!(world.notify_by(vec![notice], LIMITS()).await, [taken(version, false)]);
+    }
+    let controls = Controls::load(&world.root, ControlsVersion(0)).await.unwrap();
+    let sums = controls.made_due_recently(world.clock.now());
+    assert_eq!(sums.into_values().collect::<Vec<_>>(), [10]);
+    world.pass(TimeDelta::hours(24));
+    assert!(controls.made_due_recently(world.clock.now()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenant_that_is_meant_is_one_whose_records_wait() {
+    let mut world = World::triggered("remove", CONTRACT);
+    world.ingest(&of_customers(&["t-a", "t-b", "ACME-north", "nearby"])).await;
+    world.pass(TimeDelta::days(5));
+    for (named, meant) in [
+        ("t-b", None),
+        ("t-c", Some("t-a")),
+        ("acme-North", Some("ACME-north")),
+        ("ACME-nort", Some("ACME-north")),
+        ("unlike all others", None),
+    ] {
+        let preview = Preview::open(&world.root, &world.policy, RecordCounts::new()).await.unwrap();
+        let found = preview.meant_tenant(&ended(named, 1, &world)).await.unwrap();
+        assert_eq!(found.as_deref(), meant, "{named}");
+    }
+    // Records of which the end is known do not wait.
+    world.contract_end("t-a", world.clock.now()).await;
+    world.contract_end("t-b", world.clock.now()).await;
+    world.sweep().await;
+    let preview = Preview::open(&world.root, &world.policy, RecordCounts::new()).await.unwrap();
+    assert_eq!(preview.meant_tenant(&ended("t-c", 1, &world)).await.unwrap(), None);
 }

@@ -10,6 +10,7 @@ use super::{Lane, Owned, Rejoin};
 use crate::ids::{Offset, TopicPartition};
 use crate::ingest::intake::Intake;
 use crate::ingest::position::KafkaPosition;
+use crate::ingest::schema_search::SchemaSearch;
 use crate::ingest::source::Event;
 
 /// How long the client may take to go back to an offset.
@@ -67,6 +68,7 @@ impl Lane {
             partition: partition.clone(),
             work,
             intake: Intake::default(),
+            search: SchemaSearch::default(),
             committed,
             wanted: committed,
             first: kafka.first,
@@ -95,7 +97,7 @@ impl Lane {
         owned.live = false;
         (self.shared.owning)(partition, false);
         self.waiting -= owned.intake.len();
-        owned.intake = Intake::default();
+        (owned.intake, owned.search) = (Intake::default(), SchemaSearch::default());
         let work = owned.work;
         self.works[work].touches(partition).then_some(work)
     }
@@ -118,7 +120,7 @@ impl Lane {
                 continue;
             };
             self.waiting -= owned.intake.len();
-            owned.intake = Intake::default();
+            (owned.intake, owned.search) = (Intake::default(), SchemaSearch::default());
             owned.wanted = owned.committed;
             owned.anchored = false;
             owned.read_to = None;

@@ -12,9 +12,12 @@ use crate::ingest::dead_letters::DeadLetter;
 use crate::ingest::decode::Rejected;
 use crate::ingest::gathering::Reached;
 use crate::ingest::intake::Intake;
-use crate::ingest::writers::LookupDelay;
+use crate::ingest::schema_search::SchemaSearch;
 use crate::record::Fault;
 use crate::tag::Arrivals;
+
+/// The longest time that the lane waits for look-ups of schemas in one pass over its partitions.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Lane {
     /// Processes every intake that is at least half a batch, or with `all` every intake that is not empty. Intakes of
@@ -29,7 +32,8 @@ impl Lane {
             let enough = all || owned.intake.len() >= half.0 || owned.intake.bytes() >= half.1;
             let held = owned.held.is_some_and(|until| now < until) || self.works[owned.work].is_held();
             if enough && !held && !owned.intake.is_empty() {
-                self.process(slot)?;
+                let taken = self.shared.clock.monotonic().saturating_sub(now);
+                self.process(slot, PATIENCE.saturating_sub(taken))?;
             }
         }
         // After `all`, the intakes that still wait are held: they are checked again after another linger time.
@@ -39,45 +43,41 @@ impl Lane {
         Ok(())
     }
 
-    fn process(&mut self, slot: usize) -> Result<(), Rejoin> {
-        if !self.resolve(slot)? {
+    fn process(&mut self, slot: usize, patience: Duration) -> Result<(), Rejoin> {
+        if !self.resolve(slot, patience)? {
             return Ok(());
         }
         let usual = self.batch_bytes();
         let owned = &mut self.owned[slot];
         let mut intake = std::mem::take(&mut owned.intake);
+        let search = std::mem::take(&mut owned.search);
         self.waiting -= intake.len();
-        self.gather(slot, &intake).map_err(Rejoin::because)?;
+        self.gather(slot, &intake, &search).map_err(Rejoin::because)?;
         intake.clear(usual);
         self.owned[slot].intake = intake;
         Ok(())
     }
 
-    /// Finds the writer schemas of an intake, waiting for a registry that is down. False if the partition was revoked
-    /// meanwhile, or is held because the registry does not know a schema yet.
-    fn resolve(&mut self, slot: usize) -> Result<bool, Rejoin> {
-        loop {
-            let owned = &self.owned[slot];
-            if !owned.live || owned.intake.is_empty() {
-                return Ok(false);
-            }
-            let decoders = &mut self.works[owned.work].decoders;
-            match self.shared.runtime.block_on(decoders.resolve(&owned.intake)) {
-                Ok(()) => {
-                    self.release(slot)?;
-                    return Ok(true);
-                }
-                Err(LookupDelay::NotYet { retry_after }) => {
-                    self.hold(slot, retry_after)?;
-                    return Ok(false);
-                }
-                Err(LookupDelay::Registry(silent)) => {
-                    if self.shared.stop.load(std::sync::atomic::Ordering::Relaxed) {
-                        return Ok(false);
-                    }
-                    self.wait(silent.retry_after)?;
-                }
-            }
+    /// Finds the writer schemas of an intake. False if the partition was revoked meanwhile, or is held because the
+    /// registry does not answer yet or does not know a schema yet. Partitions of known schemas continue.
+    fn resolve(&mut self, slot: usize, patience: Duration) -> Result<bool, Rejoin> {
+        let owned = &mut self.owned[slot];
+        if !owned.live || owned.intake.is_empty() {
+            return Ok(false);
+        }
+        let decoders = &mut self.works[owned.work].decoders;
+        let resolving = decoders.resolve(&owned.intake, &mut owned.search, patience);
+        match self.shared.runtime.block_on(resolving) {
+            Ok(()) => self.release(slot).map(|()| true),
+            Err(retry_after) => self.hold(slot, retry_after).map(|()| false),
+        }
+    }
+
+    /// Ends reports about schemas that no partition waits for any more.
+    pub(super) fn tend_schemas(&self) {
+        // All products share one source of schemas.
+        if let Some(work) = self.works.first() {
+            work.decoders.tend();
         }
     }
 
@@ -101,10 +101,10 @@ impl Lane {
         Ok(())
     }
 
-    fn gather(&mut self, slot: usize, intake: &Intake) -> Result<(), GatherError> {
+    fn gather(&mut self, slot: usize, intake: &Intake, search: &SchemaSearch) -> Result<(), GatherError> {
         let owned = &self.owned[slot];
         let work = &mut self.works[owned.work];
-        let decoded = work.decoders.decode(intake);
+        let decoded = work.decoders.decode(intake, search);
         let mut rejected = decoded.rejected;
         let at = self.shared.clock.now();
         let tolerance = tolerance(self.shared.settings.future_tolerance);

@@ -62,8 +62,15 @@ pub enum Answer {
     Schema(WriterSchema),
     /// There is one, but it cannot be used; why, in words.
     Unusable(String),
-    /// The registry does not know the schema, or not all that the schema refers to.
+    /// The registry does not know the schema.
     Unknown,
+    /// The registry knows the schema, but not this version of a subject that it refers to, directly or indirectly.
+    Missing {
+        /// The subject.
+        subject: String,
+        /// The version.
+        version: i64,
+    },
 }
 
 /// No answer, and the wait that the registry asks for.
@@ -154,7 +161,10 @@ impl Client {
             return Ok(Answer::Unusable(format!("it is not an Avro schema, but of the type {kind}")));
         }
         let links = found.references.unwrap_or_default();
-        let Some(references) = self.references(links, referenced).await? else { return Ok(Answer::Unknown) };
+        let references = match self.references(links, referenced).await? {
+            Ok(references) => references,
+            Err(Link { subject, version, .. }) => return Ok(Answer::Missing { subject, version }),
+        };
         if references.len() > MOST_REFERENCES {
             return Ok(Answer::Unusable(format!("it refers to more than {MOST_REFERENCES} schemas")));
         }
@@ -164,13 +174,13 @@ impl Client {
         })
     }
 
-    /// Returns all schemas that `links` lead to, each after the schemas that it refers to; `None` if the registry does
-    /// not know one of them. Follows at most one link more than the limit.
+    /// Returns all schemas that `links` lead to, each after the schemas that it refers to, or the first link to a schema
+    /// that the registry does not know. Follows at most one link more than the limit.
     async fn references(
         &self,
         links: Vec<Link>,
         referenced: &mut Referenced,
-    ) -> Result<Option<Vec<Reference>>, NoAnswer> {
+    ) -> Result<Result<Vec<Reference>, Link>, NoAnswer> {
         enum Next {
             Follow(Link),
             Place(Reference),
@@ -182,13 +192,13 @@ impl Client {
                 Next::Place(reference) => ordered.push(reference),
                 Next::Follow(link) if !seen.insert(link.clone()) || seen.len() > MOST_REFERENCES + 1 => {}
                 Next::Follow(link) => {
-                    let Some(found) = self.version(&link, referenced).await? else { return Ok(None) };
+                    let Some(found) = self.version(&link, referenced).await? else { return Ok(Err(link)) };
                     stack.push(Next::Place(Reference { name: link.name, text: found.schema }));
                     stack.extend(found.references.into_iter().flatten().rev().map(Next::Follow));
                 }
             }
         }
-        Ok(Some(ordered))
+        Ok(Ok(ordered))
     }
 
     async fn version(&self, link: &Link, referenced: &mut Referenced) -> Result<Option<Found>, NoAnswer> {

@@ -1,6 +1,8 @@
 //! The sources of schemas against a registry that this file plays: right, wrong, slow, silent, and counted.
 
+mod failures;
 mod references;
+mod search;
 mod servers;
 mod tls;
 mod waits;
@@ -92,7 +94,7 @@ impl Tried {
     async fn get(&self, schema: SchemaRef) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
         match self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await {
             Ok(Lookup::Schema(found)) => Ok(Some(found)),
-            Ok(Lookup::Unknown) => Ok(None),
+            Ok(Lookup::Unknown(_)) => Ok(None),
             Err(LookupDelay::Registry(error)) => Err(error),
             other => panic!("{other:?}"),
         }

@@ -116,4 +116,14 @@ fn listed_names_are_the_products_and_no_others() {
         let decoder = Decoder::new(&written, &reader, &["v".to_owned()].into());
         assert_eq!(outcome(decoder, &[6]), wanted, "{writer}");
     }
+    // The reason names the list, also if the writer's name is that of the product's schema.
+    for (writer, reason) in [
+        (r#""name":"a.Sms""#, "the writer's record `a.Sms` is not one of records.names"),
+        (r#""name":"Old""#, "the writer's record `Old` is not one of records.names"),
+        (r#""name":"x.Receipt""#, "the writer's record `x.Receipt` is not one of records.names"),
+    ] {
+        let written = WriterSchema::parse(&named(writer)).unwrap();
+        let decoder = Decoder::new(&written, &reader, &["v".to_owned()].into()).unwrap();
+        assert_eq!(decoder.refusals()[0].reason, reason);
+    }
 }

@@ -3,7 +3,7 @@
 //! It simulates registries that accept what the real one refuses, and servers of one registry that lag behind one
 //! another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,10 @@ pub struct Answers {
     pub own: HashMap<u32, String>,
     /// Ids that are unknown until that time after their first request.
     pub late: HashMap<u32, Duration>,
+    /// Ids for which the registry fails, with status 500.
+    pub failing: HashSet<u32>,
+    /// The time that each answer about an id takes.
+    pub delay: Duration,
 }
 
 /// The front.
@@ -61,6 +65,10 @@ fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Ask
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
+    if head.contains("/schemas/ids/") {
+        let delay = answers.lock().unwrap().delay;
+        std::thread::sleep(delay);
+    }
     if let Some((status, body)) = own_answer(&head, &answers.lock().unwrap(), asked) {
         return write!(
             client,
@@ -80,6 +88,9 @@ fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Ask
 fn own_answer(head: &str, answers: &Answers, asked: &Asked) -> Option<(u16, String)> {
     let path = head.split(' ').nth(1)?;
     let id: u32 = path.split_once("/schemas/ids/")?.1.split('?').next()?.parse().ok()?;
+    if answers.failing.contains(&id) {
+        return Some((500, "{}".to_owned()));
+    }
     let first = *asked.0.lock().unwrap().entry(id).or_insert_with(Instant::now);
     if answers.late.get(&id).is_some_and(|late| first.elapsed() < *late) {
         return Some((404, r#"{"error_code":40403,"message":"not found"}"#.to_owned()));

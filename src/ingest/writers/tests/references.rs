@@ -104,3 +104,27 @@ async fn references_in_a_circle_end_and_too_many_are_refused() {
     let why = tried.unusable(1).await;
     assert!(why.contains("more than 256"), "{why}");
 }
+
+#[tokio::test]
+async fn missing_reference_is_named_by_its_subject_and_version() {
+    for (missing, named) in [
+        ("subjects/kind/versions/1", r#"id 1 refers to version 1 of the subject "kind", which is missing"#),
+        ("subjects/fixed/versions/7", r#"id 1 refers to version 7 of the subject "fixed", which is missing"#),
+        (
+            "subjects/party%2Fof%202/versions/3",
+            r#"id 1 refers to version 3 of the subject "party/of 2", which is missing"#,
+        ),
+        ("schemas/ids/1", "id 1"),
+    ] {
+        let code = if missing.starts_with("schemas") { NOT_FOUND } else { r#"{"error_code":40402}"# };
+        let reply = move |path: &str, _| if path == missing { status(404, code) } else { tree(path) };
+        let tried = with(&Played::of_paths(reply).await);
+        // The second answer is remembered.
+        for _ in 0..2 {
+            match tried.look_up(1).await {
+                Ok(Lookup::Unknown(reason)) => assert_eq!(&*reason, named),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -80,3 +80,24 @@ async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
     tried.clock.advance(down.retry_after);
     assert!(tried.id(9).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn garbage_of_one_product_costs_no_record_of_another() {
+    let reply = |id, before| if id == 9 && before > 80 { schema(OTHER) } else { status(404, NOT_FOUND) };
+    let played = Played::new(reply).await;
+    let tried = waiting(&played);
+    let product = |name: &str| ProductKey::new(name).unwrap();
+    let garbage = (1_000..1_075).map(SchemaRef::Id).collect();
+    let outcomes = tried.schemas.look_up(&product("many"), garbage).await;
+    let waits = outcomes.iter().filter(|(_, outcome)| outcome.is_err()).count();
+    assert_eq!((outcomes.len(), waits), (75, unknown_ids::MOST_WAITING), "it waits for no more ids");
+
+    // The other product's id is waited for until the registry receives it.
+    let mut asked = 0;
+    while let Err(LookupDelay::NotYet { retry_after }) = tried.schemas.get(&product("sms"), SchemaRef::Id(9)).await {
+        asked += 1;
+        tried.clock.advance(retry_after);
+    }
+    assert!((2..10).contains(&asked), "{asked}");
+    assert!(matches!(tried.schemas.get(&product("sms"), SchemaRef::Id(9)).await, Ok(Lookup::Schema(_))));
+}
