@@ -1,54 +1,31 @@
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::retention::used_topics;
-use super::{App, AppError};
-use crate::clock::SharedClock;
-use crate::config::{Config, Surroundings};
-use crate::expiry::testing::{SCHEMA, World, policy_text, start, texts};
-use crate::health::Health;
-use crate::metrics::Metrics;
+use super::works::Works;
+use crate::config::Config;
 
-/// An instance on the world's root whose Kafka client cannot be made, since a file of it does not exist.
-fn refused(world: &World, folder: &Path) -> App {
-    std::fs::write(folder.join("policy.yaml"), policy_text("remove")).unwrap();
-    std::fs::write(folder.join("sms.avsc"), SCHEMA).unwrap();
-    let loaded = super::read_policy(&folder.join("policy.yaml")).unwrap().loaded().unwrap();
-    let text = format!(
-        "policy: policy.yaml\nroot: {}\nkafka:\n  bootstrap_servers: 'localhost:1'\n  properties:\n    \
-         security.protocol: ssl\n    ssl.ca.location: /no/such/file.pem\n",
-        world.root.folder().display()
-    );
-    let around = Surroundings { variables: BTreeMap::new(), folder: PathBuf::new() };
-    let checked = Config::parse("e.yaml", &text, &around);
-    let clock = Arc::clone(&world.clock) as SharedClock;
-    App {
-        config: Arc::new(checked.config.unwrap_or_else(|| panic!("{:?}", checked.problems))),
-        policy: loaded.policy,
-        text: loaded.text,
-        health: Arc::new(Health::starting(Arc::clone(&clock))),
-        metrics: Metrics::new().unwrap(),
-        clock,
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_work_runs_any_more_once_it_is_shut_down() {
+    let held = Arc::new(());
+    let mut tasks: JoinSet<&'static str> = JoinSet::new();
+    for _ in 0..20 {
+        let held = Arc::clone(&held);
+        tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_micros(50)).await;
+                // A step that cannot be stopped within.
+                std::thread::sleep(Duration::from_millis(2));
+                assert!(Arc::strong_count(&held) > 1);
+            }
+        });
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn no_task_runs_any_more_after_a_start_that_was_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut world = World::new("remove");
-    world.ingest(&texts(start(), 5)).await;
-    for round in 0..3 {
-        let before = Handle::current().metrics().num_alive_tasks();
-        let (_stop, stopped) = watch::channel(false);
-        let error = refused(&world, folder.path()).run(stopped).await.unwrap_err();
-        let left = Handle::current().metrics().num_alive_tasks();
-        assert!(matches!(error, AppError::Preflight(_)), "{error}");
-        assert_eq!(left, before, "{round}: a task that is still running would log errors while the runtime ends");
-    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    Works(tasks).shutdown().await;
+    assert_eq!(Arc::strong_count(&held), 1, "a task that still runs would log errors while the runtime ends");
 }
 
 #[test]

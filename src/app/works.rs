@@ -28,7 +28,7 @@ const CLOCK_EVERY: Duration = Duration::from_secs(10);
 const WATCH_EVERY: Duration = Duration::from_secs(15);
 
 /// The tasks. They end when it is dropped: each step of theirs is a commit or a deletion that a crash may cut short too.
-pub struct Works(JoinSet<&'static str>);
+pub struct Works(pub(super) JoinSet<&'static str>);
 
 impl Works {
     /// Returns once one of them has ended, which none does by itself: its name.
