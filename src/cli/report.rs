@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Outcome, Output, json};
+use crate::controls::Subject;
 use crate::problem::{Problem, Severity};
 
 #[derive(Serialize)]
@@ -33,6 +34,17 @@ pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Out
         }
     };
     if errors == 0 { Outcome::done(text) } else { Outcome::problem(text) }
+}
+
+/// Returns the note about a number without its calling code, of whose records some may not be `done` ("found", "held"). `None` for
+/// any other subject.
+pub(super) fn national_note(subject: Option<&Subject>, done: &str) -> Option<String> {
+    subject.filter(|subject| subject.is_national()).map(|_| {
+        format!(
+            "the number has no country code: each product reads it by its default_country, and where it has none, only records \
+             that carry it in this very form are {done}"
+        )
+    })
 }
 
 /// A number of things, in words.

@@ -16,7 +16,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{FutureProducer, Producer};
 use tokio::runtime::Handle;
-use tokio::sync::RwLock;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::clock::SharedClock;
@@ -56,6 +56,9 @@ pub const DIGEST: &str = "ebbtide.value-sha256";
 /// The maximum number of delivered letters that are remembered until a commit passes them.
 const REMEMBERED: usize = 200_000;
 
+/// The most deliveries that send at the same time: more than there are products.
+const SENDERS: u32 = 1 << 16;
+
 /// The dependencies of dead letters other than the producer.
 #[derive(Clone)]
 pub struct LetterDeps {
@@ -74,9 +77,9 @@ pub struct DeadLetters {
     config: ClientConfig,
     /// `None` after a failure from which a producer may not recover.
     producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
-    /// Held for writing by a letter that is sent alone: the client joins letters of several deliveries in one batch, and the brokers
-    /// refuse the whole batch.
-    sending: RwLock<()>,
+    /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of several deliveries in one batch,
+    /// and the brokers refuse the whole batch.
+    sending: Semaphore,
     topic: Topic,
     delivered: Mutex<DeliveredLetters>,
     quarantine: Quarantine,
@@ -96,7 +99,7 @@ impl DeadLetters {
         Ok(Self {
             config,
             producer: Mutex::new(Some(Arc::new(producer))),
-            sending: RwLock::new(()),
+            sending: Semaphore::new(SENDERS as usize),
             topic,
             delivered: Mutex::new(DeliveredLetters::new(REMEMBERED)),
             quarantine,

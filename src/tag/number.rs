@@ -25,7 +25,7 @@ pub(super) struct Number {
     pub(super) marking: Marking,
 }
 
-/// How a text says that its number begins with a calling code.
+/// The mark by which a text says that its number begins with a calling code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marking {
     /// By a plus, an international context or a messenger's address, which every country reads in one way.
@@ -50,8 +50,6 @@ pub(super) enum NumberKind {
     OutOfBounds {
         /// The first digit behind `00`.
         from: usize,
-        /// True if a plus marks it: then its text stays as it is.
-        plus: bool,
     },
 }
 
@@ -129,11 +127,11 @@ impl Number {
     }
 }
 
-/// What a text dials: digits, separators, at most one plus in front.
+/// The part of a text that is dialled: digits, separators, at most one plus in front.
 struct Dialled {
     digits: Digits,
     plus: bool,
-    /// Where `(0)` was: the digit before which it was written.
+    /// The digit before which `(0)` was written.
     bracketed_zero: Option<usize>,
 }
 
@@ -238,8 +236,7 @@ fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Numb
 fn marked(digits: Digits, from: usize, marking: Marking, home: Option<&Plan>) -> Option<Number> {
     let abroad = digits.all().get(from..)?;
     if !(LEAST_DIGITS..=MOST_DIGITS).contains(&abroad.len()) {
-        let plus = marking == Marking::Explicit;
-        return Some(Number { digits, kind: NumberKind::OutOfBounds { from, plus }, marking });
+        return Some(Number { digits, kind: NumberKind::OutOfBounds { from }, marking });
     }
     if abroad[0] == b'0' {
         return None;

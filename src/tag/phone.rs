@@ -115,7 +115,8 @@ fn is_international(digits: &[u8]) -> bool {
 }
 
 fn write_number(number: Option<Number>, text: &str, to: &mut Vec<u8>) -> bool {
-    let stays = |number: &Number| matches!(number.kind, NumberKind::OutOfBounds { plus: true, .. });
+    let stays =
+        |number: &Number| matches!(number.kind, NumberKind::OutOfBounds { .. }) && number.marking == Marking::Explicit;
     let Some(number) = number.filter(|number| !stays(number)) else {
         to.extend_from_slice(trimmed(text).as_bytes());
         return false;

@@ -114,9 +114,10 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
 
 /// Returns an address of a multimedia message without its type (`+31612345678/TYPE=PLMN`, TS 23.140).
 fn without_type(text: &str) -> &str {
-    let at = text.len().checked_sub("/TYPE=PLMN".len()).filter(|at| text.is_char_boundary(*at));
-    let is_type = at.and_then(|at| text.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case("/TYPE=PLMN"));
-    if is_type { text.get(..at.unwrap_or_default()).unwrap_or(text) } else { text }
+    match text.split_at_checked(text.len().saturating_sub("/TYPE=PLMN".len())) {
+        Some((number, end)) if end.eq_ignore_ascii_case("/TYPE=PLMN") => number,
+        _ => text,
+    }
 }
 
 fn digit_first(text: &str) -> bool {

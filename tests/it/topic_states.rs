@@ -1,6 +1,7 @@
 //! Topics that are deleted, hidden or closed to reading while an instance runs: `/readyz` names each with the fix, and
 //! the other topics are read and measured as before.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::ebbtide::Ebbtide;
@@ -46,8 +47,25 @@ fn named(ebbtide: &mut Ebbtide, topic: &str, parts: &[&str]) {
     assert!(status == 503 && later.contains(&format!("topic/{topic}")), "it stays: {said}, then {later}");
 }
 
+/// Starts an instance and waits until it is ready and has stored the records before it. Returns the file of those too.
+fn caught_up(scene: &Scene<'_>) -> (Vec<PathBuf>, Ebbtide) {
+    let acked = vec![scene.produce_in("commit", 60, "before").finish(PATIENCE)];
+    let mut ebbtide = scene.start("ebbtide", &[]);
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.ready();
+    (acked, ebbtide)
+}
+
+/// Asserts that the instance becomes ready and stores every acknowledged record once.
+fn assert_all_is_stored(scene: &Scene<'_>, mut ebbtide: Ebbtide, acked: &[PathBuf]) {
+    ebbtide.ready();
+    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
+    ebbtide.stop();
+    scene.check(acked, "duckdb");
+}
+
 /// Asserts that new calls are counted as lag and then stored.
-fn calls_go_on(scene: &Scene<'_>, ebbtide: &mut Ebbtide, seed: &str) -> std::path::PathBuf {
+fn calls_go_on(scene: &Scene<'_>, ebbtide: &mut Ebbtide, seed: &str) -> PathBuf {
     let (voice, stored) = (topic(scene, "voice"), scene.stored("voice"));
     let acked = scene.produce_only("voice", 40, seed).finish(PATIENCE);
     eventually("the calls are counted as lag", Duration::from_secs(20), || {
@@ -126,10 +144,7 @@ fn topic_that_may_not_be_read_any_more_is_named_until_it_may() {
     let kafka = Kafka::start_with_lists();
     let scene = scene(&kafka);
     let sms = topic(&scene, "sms");
-    let mut acked = vec![scene.produce_in("commit", 60, "before").finish(PATIENCE)];
-    let mut ebbtide = scene.start("ebbtide", &[]);
-    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
-    ebbtide.ready();
+    let (mut acked, mut ebbtide) = caught_up(&scene);
     kafka.deny(&sms, "read");
     named(&mut ebbtide, &sms, &["do not let this client read from topic", "grant it Read"]);
     acked.push(scene.produce_only("sms", 30, "unread").finish(PATIENCE));
@@ -137,10 +152,7 @@ fn topic_that_may_not_be_read_any_more_is_named_until_it_may() {
     let lag = series(&ebbtide, "ebbtide_ingest_lag_records", &sms);
     assert!(lag.is_some_and(|records| records >= 30.0), "its records wait: {lag:?}");
     kafka.allow(&sms);
-    ebbtide.ready();
-    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
-    ebbtide.stop();
-    scene.check(&acked, "duckdb");
+    assert_all_is_stored(&scene, ebbtide, &acked);
 }
 
 #[test]
@@ -148,10 +160,7 @@ fn topic_that_is_hidden_is_named_and_its_lag_ends_until_it_is_seen() {
     let kafka = Kafka::start_with_lists();
     let scene = scene(&kafka);
     let sms = topic(&scene, "sms");
-    let mut acked = vec![scene.produce_in("commit", 60, "before").finish(PATIENCE)];
-    let mut ebbtide = scene.start("ebbtide", &[]);
-    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
-    ebbtide.ready();
+    let (mut acked, mut ebbtide) = caught_up(&scene);
     // Gathered and not committed when the topic is hidden.
     acked.push(scene.produce_only("sms", 20, "gathered").finish(PATIENCE));
     kafka.deny(&sms, "describe");
@@ -160,10 +169,7 @@ fn topic_that_is_hidden_is_named_and_its_lag_ends_until_it_is_seen() {
     ends(&mut ebbtide, "ebbtide_ingest_lag_records", &sms);
     kafka.allow(&sms);
     acked.push(scene.produce_only("sms", 20, "after").finish(PATIENCE));
-    ebbtide.ready();
-    scene.caught_up(PATIENCE, &mut [&mut ebbtide.process]);
-    ebbtide.stop();
-    scene.check(&acked, "duckdb");
+    assert_all_is_stored(&scene, ebbtide, &acked);
 }
 
 #[test]

@@ -21,10 +21,10 @@ fn five_thousand_topic_histories() {
     run((set("SOAK_TOPICS_FROM", 200), set("SOAK_TOPICS", 5000)), LONG);
 }
 
-/// How many histories share one instance, and how many rounds each has.
+/// The number of histories that share one instance, and the number of rounds of each.
 type Size = (u64, u64);
 
-/// Most of the time is waiting, so many histories side by side take little longer than few.
+/// Histories mostly wait, so fifty side by side take little longer than twenty.
 const SHORT: Size = (50, 3);
 const LONG: Size = (20, 5);
 

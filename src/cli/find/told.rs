@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::cli::report::counted;
-use crate::controls::Subject;
+use crate::cli::report::{counted, national_note};
 use crate::disclosure::{Inquiry, Summary};
 use crate::ids::{Category, ProductKey};
 
@@ -88,9 +87,8 @@ impl Told {
         for PassedBy { product, why } in &self.passed {
             out += &format!("note: table {product} was not looked into: it {why}\n");
         }
-        if inquiry.subject.as_ref().is_some_and(Subject::is_national) {
-            out += "note: the number has no country code: each product reads it by its default_country, and where it has none, only \
-                    records that carry it in this very form are found\n";
+        if let Some(note) = national_note(inquiry.subject.as_ref(), "found") {
+            out += &format!("note: {note}\n");
         }
         if self.more {
             out += "note: the limit is reached; there may be more records\n";

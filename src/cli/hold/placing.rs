@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{HoldError, listing, signature, value_of_stdin};
 use crate::cli::commit_clock::UrgentTime;
+use crate::cli::report::national_note;
 use crate::cli::when::{When, utc_and_local};
 use crate::cli::{Outcome, Output, json};
 use crate::controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
@@ -176,14 +177,7 @@ fn records<'a>(policy: &'a Policy, product: &ProductKey) -> Option<&'a Records> 
 
 /// What an officer should know of a scope that may not mean what it seems to.
 fn notes(scope: &Scope) -> Vec<String> {
-    let mut notes = Vec::new();
-    if scope.subject.as_ref().is_some_and(Subject::is_national) {
-        notes.push(
-            "the number has no country code: each product reads it by its default_country, and where it has none, only records \
-             that carry it in this very form are held"
-                .to_owned(),
-        );
-    }
+    let mut notes: Vec<String> = national_note(scope.subject.as_ref(), "held").into_iter().collect();
     if scope.subject.is_some() {
         notes.push("a record whose subject is deleted already names nobody, and is not held".to_owned());
     }

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use futures::future::join_all;
 use rdkafka::error::KafkaError;
 use rdkafka::util::Timeout;
-use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
-use super::DeadLetters;
 use super::delivered::Claim;
 use super::letter::{DeadLetter, LetterForm};
 use super::quarantine::{self, NOTICES};
 use super::refusal::{Refusal, help, refusal};
+use super::{DeadLetters, SENDERS};
 use crate::ids::{ProductKey, TopicPartition};
 
 /// The outcome of one delivery.
@@ -137,10 +136,9 @@ fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<G
 impl DeadLetters {
     /// Sends a group of letters of one form. Returns the outcome of each. No other letter is in a batch with one that is sent alone.
     async fn send(&self, group: &[DeadLetter]) -> Vec<Result<(), KafkaError>> {
-        let _turn = match group.len() {
-            1 => Turn::Alone(self.sending.write().await),
-            _ => Turn::Shared(self.sending.read().await),
-        };
+        let permits = if group.len() == 1 { SENDERS } else { 1 };
+        // The semaphore is never closed, so this is a permit.
+        let _permit = self.sending.acquire_many(permits).await;
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(error) => return group.iter().map(|_| Err(error.clone())).collect(),
@@ -161,12 +159,6 @@ impl DeadLetters {
             LetterForm::Quarantined => self.metrics.quarantined_letters.with_label_values(&labels).inc(),
         }
     }
-}
-
-/// The right to send, until it is dropped.
-enum Turn<'a> {
-    Alone(#[expect(dead_code, reason = "held, not read")] RwLockWriteGuard<'a, ()>),
-    Shared(#[expect(dead_code, reason = "held, not read")] RwLockReadGuard<'a, ()>),
 }
 
 /// The letters that one delivery has claimed. Those that it has not delivered are released at its end, however it ends.

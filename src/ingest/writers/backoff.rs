@@ -13,6 +13,11 @@ pub const LEAST: Duration = Duration::from_millis(250);
 /// The longest wait.
 pub const MOST: Duration = Duration::from_secs(30);
 
+/// Returns the longest wait after a failure that `failures` others came before: twice as long each time, up to [`MOST`].
+pub fn doubled(failures: u32) -> Duration {
+    LEAST.saturating_mul(1 << failures.min(16)).min(MOST)
+}
+
 /// The state of one registry.
 #[derive(Debug, Default)]
 pub struct Backoff {
@@ -21,15 +26,15 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Why nobody may ask at `now` (monotonic), and how long still; `None` where it may be asked.
+    /// Returns the reason why it may not be asked at `now` (monotonic) and the time that is left; `None` where it may be asked.
     pub fn closed(&self, now: Duration) -> Option<(Silence, Duration)> {
         let (why, until) = self.closed.as_ref()?;
         (now < *until).then(|| (why.clone(), *until - now))
     }
 
-    /// Notes a failure at `now`, and what wait the registry itself `wanted`. Gives back how long to wait.
+    /// Records a failure at `now` and the wait that the registry itself `wanted`. Returns the wait.
     pub fn failed(&mut self, why: Silence, wanted: Option<Duration>, now: Duration) -> Duration {
-        let doubled = LEAST.saturating_mul(1_u32.checked_shl(self.failures.min(16)).unwrap_or(u32::MAX)).min(MOST);
+        let doubled = doubled(self.failures);
         self.failures = self.failures.saturating_add(1);
         // Between half and all of it, so that many instances do not come back in step.
         let wait = doubled.mul_f64(rand::rng().random_range(0.5..=1.0)).max(wanted.unwrap_or_default().min(MOST));
@@ -37,7 +42,7 @@ impl Backoff {
         wait
     }
 
-    /// Notes that it answered.
+    /// Records that it answered.
     pub fn succeeded(&mut self) {
         *self = Self::default();
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Silence;
-use super::backoff::{LEAST, MOST};
+use super::backoff::doubled;
 
 /// The time by which an id that failed again is requested later than others.
 const YIELD: Duration = Duration::from_secs(1);
@@ -44,8 +44,7 @@ impl FailedIds {
         }
         let new = FailedId { why: why.clone(), failures: 0, until: now, asked: now };
         let failed = self.0.entry(id).or_insert(new);
-        let doubled = LEAST.saturating_mul(1 << failed.failures.min(16)).min(MOST);
-        let wait = if failed.failures == 0 { registry } else { registry.max(doubled) + YIELD };
+        let wait = if failed.failures == 0 { registry } else { registry.max(doubled(failed.failures)) + YIELD };
         failed.failures = failed.failures.saturating_add(1);
         (failed.why, failed.until, failed.asked) = (why, now + wait, now);
         wait
@@ -70,6 +69,7 @@ impl FailedIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ingest::writers::backoff::{LEAST, MOST};
 
     const NOW: Duration = Duration::from_secs(100);
 

@@ -78,7 +78,7 @@ struct Unknown {
     next: Duration,
     pause: Duration,
     given_up: bool,
-    /// What is missing, in words.
+    /// The missing part, in words.
     reason: Arc<str>,
 }
 
