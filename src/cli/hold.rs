@@ -194,13 +194,13 @@ impl Args {
         let policy = self.grounds.active_policy(root).await?;
         let at = commit_time(root, clock, &self.grounds.sweep()).await?;
         let released = release(root, id, &signature(policy.version, at)).await?;
-        let told = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
+        let shown = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
         Ok(Outcome::done(match self.output {
-            Output::Json => json(&told),
+            Output::Json => json(&shown),
             Output::Text => format!(
                 "{id} is released in {}, as control {}; what it covered is forgotten\n",
-                listing::names(&told.tables),
-                told.control
+                listing::names(&shown.tables),
+                shown.control
             ),
         }))
     }

@@ -434,7 +434,7 @@ pub(super) mod testing {
     }
 
     /// The exit code and all that is said.
-    pub fn told(answer: Result<Outcome, NoticeCliError>) -> String {
+    pub fn outcome_text(answer: Result<Outcome, NoticeCliError>) -> String {
         let outcome = answer.unwrap_or_else(NoticeCliError::outcome);
         format!("{}\n{}{}", outcome.code, outcome.out, outcome.err)
     }

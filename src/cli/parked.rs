@@ -84,7 +84,7 @@ struct Listed {
     at: DateTime<Utc>,
     products: Vec<ProductKey>,
     parked_at: DateTime<Utc>,
-    /// The product of which it would have made too many records due immediately when it was parked.
+    /// The product in which it would have made too many records due immediately when it was parked.
     product: ProductKey,
     due: u64,
     records: u64,

@@ -36,7 +36,7 @@ pub struct ParkedNotice {
     pub notice: TriggerNotice,
     /// The time at which it was parked.
     pub parked_at: DateTime<Utc>,
-    /// The product of which it would have made too many records due immediately.
+    /// The product in which it would have made too many records due immediately.
     pub product: ProductKey,
     /// The number of records found that would be due immediately. There may be more: counting ended at the limit.
     pub due: u64,
@@ -53,7 +53,7 @@ pub struct ParkedNotice {
 pub struct PastParkedNotice {
     /// The time at which it was parked.
     pub parked_at: DateTime<Utc>,
-    /// The product of which it would have made too many records due immediately.
+    /// The product in which it would have made too many records due immediately.
     pub product: ProductKey,
 }
 

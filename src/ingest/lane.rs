@@ -95,11 +95,11 @@ pub struct Shared {
 pub struct Rejoin {
     /// The reason.
     pub why: String,
-    /// What follows from it.
+    /// The consequence.
     pub kind: RejoinKind,
 }
 
-/// What follows from the reason why a lane joins the group again.
+/// The consequence of the reason why a lane joins the group again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejoinKind {
     /// The lane failed. It joins again after a wait.

@@ -60,13 +60,13 @@ pub enum TopicState {
 pub struct TopicRetention {
     /// The retention time; `None` means for ever.
     pub time: Option<Duration>,
-    /// What the brokers remove of it.
+    /// Its `cleanup.policy`.
     pub cleanup: Cleanup,
     /// The largest message in bytes that the topic accepts (`max.message.bytes`), if the broker reports it.
     pub max_message_bytes: Option<u64>,
 }
 
-/// What the brokers remove of a topic (`cleanup.policy`).
+/// The records of a topic that the brokers remove (`cleanup.policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cleanup {
     /// Records that are older than the retention (`delete`).

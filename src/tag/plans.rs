@@ -31,7 +31,7 @@ pub(super) struct Plan {
     pub(super) code: &'static [u8],
     /// What is dialled before a national number within the country; empty where nothing is.
     pub(super) trunk: &'static [u8],
-    /// What is dialled before a calling code from within the country; empty where no single one is usual.
+    /// The prefix of a calling code within the country; empty where no single one is usual.
     pub(super) abroad: &'static [u8],
     /// True if several prefixes are dialled, most of them with the digits of a carrier.
     pub(super) abroad_varies: bool,

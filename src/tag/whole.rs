@@ -19,7 +19,7 @@ const LEAST_HEX: usize = 12;
 /// The most digits of a number with a national prefix.
 const MOST_NATIONAL: usize = 12;
 
-/// What a text is as a whole. Its `Debug` does not show the text.
+/// The subject that a whole text names. Its `Debug` does not show the text.
 #[derive(Clone, PartialEq, Eq)]
 pub enum WholeSubject {
     /// A mail address, without display name, scheme, quotes and comment.
@@ -79,7 +79,7 @@ pub fn holds_subject(text: &str) -> bool {
     false
 }
 
-/// Returns the subject that a text is as a whole. `None` if it is none, or if anything stands beside it. `homes` are the
+/// Returns the subject that a whole text names. `None` if it names none, or contains anything else. `homes` are the
 /// countries whose national numbers are read as such.
 #[must_use]
 pub fn whole_subject(text: &str, homes: &[Country]) -> Option<WholeSubject> {

@@ -1,9 +1,9 @@
 //! Text that was decoded in another encoding than the one it was written in, by a tool before or within one file.
 
-/// What Windows-1252 has at 0x80 to 0x9F; a space where it has nothing.
+/// The characters of Windows-1252 at 0x80 to 0x9F; a space at unused places.
 const WINDOWS_1252: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
-/// What code pages of consoles and of old Macs show for the first byte of a letter with an accent in UTF-8.
+/// The characters that code pages of consoles and of old Macs show for the first byte of a letter with an accent in UTF-8.
 const FIRST_BYTES: [char; 5] = ['├', '┬', '┼', '√', '╬'];
 
 /// Returns true for a line of UTF-8 that was read as Latin-1, Windows-1252 or a console's code page and saved again:

@@ -205,8 +205,8 @@ fn hold_is_placed_by_a_wrong_clock_and_dated_by_the_newest_commit() {
         let line = parsed(&root, &format!("{order} --subject phone:+31699887766")).unwrap();
         let outcome = line.args.outcome(&clock(days));
         assert_eq!(outcome.code, 0, "{days}: {}", outcome.err);
-        let told: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
-        assert_eq!(told["placed"], true, "{days}");
+        let shown: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+        assert_eq!(shown["placed"], true, "{days}");
         let warning = format!("warning: the clock is not trusted ({verdict}), so the commit is dated 2026-");
         assert!(outcome.err.starts_with(&warning), "{days}: {}", outcome.err);
         let newest = runtime.block_on(crate::store::newest_commit(&root)).unwrap();

@@ -3,7 +3,7 @@ use clap::Parser;
 use serde_json::json;
 
 use super::Args;
-use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, told, words};
+use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words};
 use crate::controls::testing::two_tables;
 use crate::store::testing::noon;
 use crate::store::{ControlLog, ControlsVersion, Root};
@@ -22,7 +22,7 @@ fn answer(root: &Root, line: &str) -> String {
 /// The answer by a clock that is `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
     let line = Line::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
-    told(line.args.answer(&clock(days)))
+    outcome_text(line.args.answer(&clock(days)))
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Lane {
     }
 
     /// Drops what was gathered of a product if some of it is from topics that the brokers no longer show, and sets their
-    /// partitions aside: it cannot be told whether those records belong to the topic that was assigned. The product's
+    /// partitions aside: those records may belong to another topic than the assigned one. The product's
     /// other partitions are read again. True if there was such a topic.
     fn set_hidden_aside(&mut self, index: usize, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
         let mut hidden = Vec::new();

@@ -17,7 +17,7 @@ const RESTORE_ENTRY: &str = "restore the file from a backup or a copy of the tab
 const RESTORE_CHECKPOINT: &str =
     "if an older checkpoint and all entries after that are there, move it away; otherwise restore it from a backup";
 
-/// What the hint at the newest checkpoint says.
+/// The content of the hint at the newest checkpoint.
 #[derive(serde::Deserialize)]
 struct LastCheckpoint {
     version: u64,
