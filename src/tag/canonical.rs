@@ -174,7 +174,7 @@ pub struct FormsMark {
 
 /// The prefix of the names of files whose subjects are in the canonical forms of this version. A change of the output
 /// of [`SubjectForm`] requires another number.
-const FORMS: &str = "s2";
+const FORMS: &str = "s3";
 
 impl FormsMark {
     /// Returns the mark of files that are written from a product's records.
@@ -225,7 +225,14 @@ mod tests {
         for of in [mark(None), mark(Some("NL"))] {
             assert_eq!(FormsMark::of_name(&format!("{of}-0b3a6a4e.parquet")), Some(of));
         }
-        for name in ["0b3a6a4e-8d5c.parquet", "s1-0b3a.parquet", "s2nl-0b3a.parquet", "cells-3-0b3a.parquet", "s2"] {
+        for name in [
+            "0b3a6a4e-8d5c.parquet",
+            "s2-0b3a.parquet",
+            "s2NL-0b3a.parquet",
+            "s3nl-0b3a.parquet",
+            "cells-3-0b3a.parquet",
+            "s3",
+        ] {
             assert_eq!(FormsMark::of_name(name), None, "{name}");
         }
     }
@@ -235,6 +242,7 @@ mod tests {
         let country = |code: &str| Some(Country::new(code).unwrap());
         let phone = |home, value: &str| SubjectForm::new(&SubjectKind::Phone, home).stored(value);
         assert_eq!(phone(None, "tel:+39-06-1234-5678"), "390612345678");
+        assert_eq!(phone(None, "Tel. +39 06 1234 5678"), "390612345678");
         assert_eq!(phone(None, "390612345678"), "390612345678");
         assert_eq!(phone(country("NL"), "0612345678"), "31612345678");
         // A stored value of digits alone was E.164, whatever the default country is now.

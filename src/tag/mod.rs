@@ -13,6 +13,7 @@ mod forms;
 mod groups;
 mod hours;
 mod input;
+mod label;
 mod number;
 mod order;
 mod output;

@@ -1,8 +1,9 @@
-//! The number within a spelling: without URIs, display names, quotes, spreadsheet cells and extensions.
+//! The number within a spelling: without URIs, display names, labels, quotes, spreadsheet cells and extensions.
 
 use std::borrow::Cow;
 
 use super::characters::percent_decoded;
+use super::label::after_label;
 use super::number::LEAST_DIGITS;
 
 /// Schemes and prefixes before a number that name a kind of address and are not part of the number.
@@ -101,15 +102,19 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
         let behind = behind.trim();
         return (behind.is_empty() || behind.starts_with(';')).then_some(inner);
     }
-    let Some((scheme, rest)) = text.split_once(':') else { return Some(text) };
-    let is = |known: &&str| scheme.trim().eq_ignore_ascii_case(known);
-    if ACCOUNT_SCHEMES.iter().any(&is) {
-        layers.account = true;
-    } else if !NUMBER_SCHEMES.iter().any(is) {
-        return Some(text);
+    let scheme = text.split_once(':');
+    let is_scheme = |schemes: &[&str]| {
+        scheme.is_some_and(|(name, _)| schemes.iter().any(|known| name.trim().eq_ignore_ascii_case(known)))
+    };
+    layers.account |= is_scheme(&ACCOUNT_SCHEMES);
+    if let Some((_, rest)) = scheme.filter(|_| is_scheme(&ACCOUNT_SCHEMES) || is_scheme(&NUMBER_SCHEMES)) {
+        layers.scheme = true;
+        return Some(rest.strip_prefix("//").unwrap_or(rest));
     }
-    layers.scheme = true;
-    Some(rest.strip_prefix("//").unwrap_or(rest))
+    // In a URI it is a part of the user's name.
+    let number = after_label(text).filter(|_| !layers.scheme);
+    layers.named |= number.is_some();
+    Some(number.unwrap_or(text))
 }
 
 /// Returns an address of a multimedia message without its type (`+31612345678/TYPE=PLMN`, TS 23.140).

@@ -234,7 +234,7 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
     let open = passage.pairs.before(passage.kind(Some("NL"), None)).unwrap();
     let profile = open.with_triggered(ended, passage.calendar(), bucket);
     let segment = StoredSegment {
-        path: "s2-one".into(),
+        path: "s3-one".into(),
         bucket,
         profile: profile.id.clone(),
         rows: 1,

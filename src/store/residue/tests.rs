@@ -58,11 +58,11 @@ fn national_number_is_searched_for_by_the_countries_of_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
     let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
-    write("s2-0b3a.parquet", b"31611112222 and others");
+    write("s3-0b3a.parquet", b"31611112222 and others");
     let list = b"06-11112222\n(020) 123-4567\n";
     assert!(Values::parse(list, false, &default_countries(&root)).unwrap_err().to_string().starts_with("line 1 "));
-    write("s2NL-0b3a.parquet", b"nothing");
-    write("s2US-0b3a.parquet", b"nothing");
+    write("s3NL-0b3a.parquet", b"nothing");
+    write("s3US-0b3a.parquet", b"nothing");
     let homes = default_countries(&root);
     assert_eq!(homes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["NL", "US"]);
     let found = search(&root, &Arc::new(Values::parse(list, false, &homes).unwrap()), &|_| {}).unwrap();

@@ -66,6 +66,11 @@ fn one_number_has_one_form_however_it_is_written() {
         "+390612345678 ext. 12",
         "+39 06 1234 5678 x12",
         "+390612345678,,1#",
+        "Tel. +39 06 1234 5678",
+        "Tel.: +39 06 1234 5678",
+        "Mobile: +39 (06) 1234 5678 ext. 12",
+        "\"Phone +390612345678\"",
+        "Fax 00390612345678",
     ];
     for text in spellings {
         assert_eq!(canonical_phone(text), "390612345678", "{text:?}");
@@ -103,6 +108,13 @@ fn what_is_not_a_whole_number_stays_text() {
         ("+12345", "+12345"),
         (" ACME Bank ", "ACME Bank"),
         ("1-800-FLOWERS", "1-800-FLOWERS"),
+        ("Tel. 12345", "Tel. 12345"),
+        ("Bank +31612345678", "Bank +31612345678"),
+        ("GSM 900", "GSM 900"),
+        ("Phone 2 0612345678", "Phone 2 0612345678"),
+        ("sip:mob.01234567@pbx.example", "sip:mob.01234567@pbx.example"),
+        ("mob.+31612345678@example.org", "mob.+31612345678@example.org"),
+        ("xmpp:cell 0612345678@example.org", "xmpp:cell 0612345678@example.org"),
         ("3.90612E+11", "3.90612E+11"),
         ("3.90612345E11", "3.90612345E11"),
         ("sip:1001@pbx.example", "sip:1001@pbx.example"),
@@ -174,6 +186,8 @@ fn national_numbers_are_read_by_the_default_country() {
         ("NL", "5215512345678", "525512345678"),
         ("NL", "+31612345678/TYPE=PLMN", "31612345678"),
         ("NL", "0612345678/type=plmn", "31612345678"),
+        ("NL", "Tel. 06-12345678", "31612345678"),
+        ("NL", "Mob.: 06 12 34 56 78", "31612345678"),
         // A short code is one in every country.
         ("DE", "01600", "01600"),
         ("NL", "12345", "12345"),
@@ -252,7 +266,7 @@ fn example_numbers_of_all_countries_are_read_as_the_crate_reads_them() {
     assert!(other.len() * 50 < compared, "{} of {compared}: {other:#?}", other.len());
 }
 
-const SPELLINGS: &str = "(tel:|sip:|<|\")?[+]?(00|011)?[-0-9 ().+/A;:@'\"=,eE<>x#%\u{A0}\u{2013}\u{200B}\u{663}]{0,26}";
+const SPELLINGS: &str = "(tel:|sip:|<|\"|Tel\\. |Phone |Mobile: |sip:mob\\.)?[+]?(00|011)?[-0-9 ().+/A;:@'\"=,eE<>x#%\u{A0}\u{2013}\u{200B}\u{663}]{0,26}";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
