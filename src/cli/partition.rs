@@ -1,7 +1,8 @@
 //! `ebbtide partition list` and `accept-loss`: partitions that are not read, and the decision to continue.
 //!
-//! Exit codes: 0 done, 1 a partition is refused or the command failed, 2 wrong use.
+//! Exit codes: 0 done, 1 a partition is refused, a topic could not be read, or the command failed, 2 wrong use.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
@@ -36,7 +37,7 @@ pub(super) struct Args {
 enum Command {
     /// List the partitions of all topics: the table's next offset, what Kafka has, and why a partition is refused.
     ///
-    /// Exit code 0: every partition may be read. 1: one is refused.
+    /// Exit code 0: every partition may be read. 1: one is refused, or a topic could not be read; the others are listed.
     List {
         /// List only partitions that are refused.
         #[arg(long)]
@@ -149,16 +150,19 @@ impl Args {
         let root = once::root(config, loaded, None).await?;
         let policy = &loaded.policy;
         let client = PartitionClient::new(&config.kafka)?;
-        let mut reports = Vec::new();
+        let (mut reports, mut faults) = (Vec::new(), BTreeMap::new());
         for product in policy.products.values() {
             let Some(records) = &product.records else { continue };
             let Some(table) = table(&root, policy, &product.key).await? else { continue };
-            reports.extend(client.list(&table, &records.topics)?);
+            let list = client.list(&table, &records.topics)?;
+            reports.extend(list.reports);
+            faults.extend(list.faults);
         }
         let any = reports.iter().any(|report| report.refused.is_some());
         reports.retain(|report| !refused || report.refused.is_some());
         let out = if self.output == Output::Json { json(&reports) } else { list_text(&reports)? };
-        Ok(if any { Outcome::problem(out) } else { Outcome::done(out) })
+        let err = faults.values().map(|why| format!("error: {why}\n")).collect();
+        Ok(Outcome { out, err, code: u8::from(any || !faults.is_empty()) })
     }
 
     /// Decides about one partition; without a clock, only shows the decision.
@@ -248,7 +252,9 @@ impl Decision {
 
 fn list_text(reports: &[PartitionReport]) -> Result<String, fmt::Error> {
     if reports.is_empty() {
-        return Ok("No partition is refused.\n".to_owned());
+        return Ok("No partition that could be read is refused.
+"
+        .to_owned());
     }
     let offset = |offset: Option<Offset>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     let mut lines = vec![["partition", "table", "first", "end"].map(str::to_owned)];
@@ -271,6 +277,7 @@ fn list_text(reports: &[PartitionReport]) -> Result<String, fmt::Error> {
 fn state(report: &PartitionReport) -> String {
     match (&report.refused, report.first) {
         (Some(why), _) => format!("refused: {why}"),
+        (None, None) if report.fault.is_some() => "unknown: Kafka's position could not be read".to_owned(),
         (None, None) => "not in Kafka".to_owned(),
         (None, Some(_)) => "read".to_owned(),
     }

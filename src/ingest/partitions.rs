@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -31,12 +32,24 @@ pub struct PartitionReport {
     pub partition: TopicPartition,
     /// The table's next offset; `None` if it has no offset of the partition.
     pub table: Option<Offset>,
-    /// The offset after the last record that may be read.
+    /// The first offset that Kafka has; `None` if Kafka does not have the partition, or its topic could not be read.
     pub first: Option<Offset>,
-    /// The offset after the last record that may be read.
+    /// The offset after the last record that may be read; `None` as for `first`.
     pub end: Option<Offset>,
     /// The reason why it must not be read, and the records that are lost.
     pub refused: Option<String>,
+    /// The reason why Kafka's position is not known; `None` if it is, or if Kafka does not have the partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// The partitions of the topics that feed a table.
+#[derive(Debug)]
+pub struct PartitionList {
+    /// The partitions, in order.
+    pub reports: Vec<PartitionReport>,
+    /// The topics that could not be read, each with the reason. Their partitions have no position in Kafka.
+    pub faults: BTreeMap<Topic, String>,
 }
 
 /// A partition that was inspected for a decision.
@@ -88,14 +101,30 @@ impl PartitionClient {
         Ok(Self { consumer: base.create_with_context(Aside).map_err(PartitionsError::Client)? })
     }
 
-    /// Returns one report for each partition that `topics` have in Kafka or that `table` has an offset of, in order.
-    pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<Vec<PartitionReport>, PartitionsError> {
+    /// Returns one report for each partition that `topics` have in Kafka or that `table` has an offset of. A topic that
+    /// cannot be read harms no other. Errors if the brokers do not answer.
+    pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<PartitionList, PartitionsError> {
         let mut found: BTreeMap<TopicPartition, Option<KafkaPosition>> = BTreeMap::new();
         found.extend(table.partitions().into_iter().map(|partition| (partition, None)));
-        for topic in topics {
-            let partitions = self.partitions(topic)?;
-            let positions = brokers::positions(&self.consumer, &partitions, PATIENCE)?.complete()?;
-            found.extend(positions.into_iter().map(|(partition, kafka)| (partition, Some(kafka))));
+        let states = brokers::topic_states(&self.consumer, topics.iter(), PATIENCE)?;
+        let mut faults = BTreeMap::new();
+        let mut asked = Vec::new();
+        for (topic, state) in states.into_iter().filter(|(_, state)| *state != TopicState::Missing) {
+            let partitions = match state.fault(&topic) {
+                Some(why) => Err(why),
+                None => self.metadata(&topic).map_err(|error| error.to_string()),
+            };
+            match partitions {
+                Ok(partitions) => asked.extend(partitions),
+                Err(why) => drop(faults.insert(topic, why)),
+            }
+        }
+        let answers = brokers::positions(&self.consumer, &asked, PATIENCE)?;
+        found.extend(answers.found.into_iter().map(|(partition, kafka)| (partition, Some(kafka))));
+        for (partition, why) in answers.failed {
+            let why = BrokersError::Offsets { partition: partition.clone(), why };
+            faults.entry(partition.topic.clone()).or_insert_with(|| why.to_string());
+            found.entry(partition).or_insert(None);
         }
         let report = |(partition, kafka): (TopicPartition, Option<KafkaPosition>)| {
             let recorded = recorded(table, &partition);
@@ -106,10 +135,12 @@ impl PartitionClient {
                 first: kafka.map(|kafka| kafka.first),
                 end: kafka.map(|kafka| kafka.end),
                 refused: refusal.map(|refusal| refusal.loss()),
+                fault: faults.get(&partition.topic).filter(|_| kafka.is_none()).cloned(),
                 partition,
             }
         };
-        Ok(found.into_iter().map(report).collect())
+        let reports = found.into_iter().map(report).collect();
+        Ok(PartitionList { reports, faults })
     }
 
     /// Inspects one partition for a decision. Errors if Kafka does not have it.
@@ -129,12 +160,19 @@ impl PartitionClient {
     fn partitions(&self, topic: &Topic) -> Result<Vec<TopicPartition>, PartitionsError> {
         // A metadata request for a missing topic may create it.
         let states = brokers::topic_states(&self.consumer, std::iter::once(topic), PATIENCE)?;
-        if states.get(topic) == Some(&TopicState::Missing) {
-            return Ok(Vec::new());
-        }
+        if states.get(topic) == Some(&TopicState::Missing) { Ok(Vec::new()) } else { self.metadata(topic) }
+    }
+
+    /// Returns the partitions of a topic that exists.
+    fn metadata(&self, topic: &Topic) -> Result<Vec<TopicPartition>, PartitionsError> {
         let failed = |error| PartitionsError::Metadata { topic: topic.clone(), error };
         let metadata = self.consumer.fetch_metadata(Some(topic.as_str()), PATIENCE).map_err(failed)?;
         let of_topic = metadata.topics().iter().filter(|found| found.name() == topic.as_str());
+        // Brokers without topic ids report only here that a topic is hidden or missing.
+        match of_topic.clone().find_map(|found| found.error()).map(RDKafkaErrorCode::from) {
+            None | Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {}
+            Some(code) => return Err(failed(KafkaError::MetadataFetch(code))),
+        }
         let number = |id: i32| TopicPartition { topic: topic.clone(), partition: Partition(id) };
         Ok(of_topic.flat_map(|found| found.partitions()).map(|partition| number(partition.id())).collect())
     }

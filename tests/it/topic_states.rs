@@ -167,6 +167,11 @@ fn topic_that_is_hidden_is_named_and_its_lag_ends_until_it_is_seen() {
     named(&mut ebbtide, &sms, &["do not let this client see topic", "grant it Describe"]);
     acked.push(calls_go_on(&scene, &mut ebbtide, "meanwhile"));
     ends(&mut ebbtide, "ebbtide_ingest_lag_records", &sms);
+    let (code, shown) = scene.command(&["partition", "list"]);
+    assert!(code == 1 && shown.contains(&format!("do not let this client see topic {sms}")), "{code}: {shown}");
+    let state = |topic: &str| shown.lines().find(|line| line.starts_with(&format!("{topic}/0"))).unwrap_or_default();
+    assert!(state(&sms).ends_with("unknown: Kafka's position could not be read"), "{shown}");
+    assert!(state(&topic(&scene, "voice")).ends_with("  read"), "{shown}");
     kafka.allow(&sms);
     acked.push(scene.produce_only("sms", 20, "after").finish(PATIENCE));
     assert_all_is_stored(&scene, ebbtide, &acked);
