@@ -42,7 +42,9 @@ enum Command {
     /// Check that every record read is accounted for, that offsets have no gap or overlap, and that every file
     /// exists.
     ///
-    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2: wrong use.
+    /// Exit code 0: no error was found. 1: the errors are listed, or there is no such table. 2: wrong use. Files that
+    /// should be deleted and still exist are counted (`leftovers.undeleted` in JSON) and do not change the exit code;
+    /// `ebbtide sweep` deletes them or says why not.
     Audit {
         /// The product's key in the policy.
         #[arg(value_parser = ProductKey::new)]
@@ -231,13 +233,23 @@ fn tell_audit(found: &Audit, left: &Leftovers) -> Result<String, fmt::Error> {
     for broken in &found.broken {
         writeln!(out, "  BROKEN: {broken}")?;
     }
-    let verdict = match (found.holds(), found.contents) {
-        (false, _) => "It does not hold.",
-        (true, Some(_)) => "Everything holds.",
-        (true, None) => "Everything holds. The bytes of the files were not read: --bytes reads and checks them.",
-    };
-    writeln!(out, "{verdict}")?;
+    out += &verdict(found, left);
     Ok(out)
+}
+
+/// Returns the last line of an audit. Files that should be deleted are not an error, but the line does not say then that
+/// everything holds.
+fn verdict(found: &Audit, left: &Leftovers) -> String {
+    let holds = match (found.holds(), left.undeleted) {
+        (false, _) => return "It does not hold.\n".to_owned(),
+        (true, 0) => "Everything holds.",
+        (true, _) => "No error was found, but files that should be deleted still exist.",
+    };
+    let unread = match found.contents {
+        Some(_) => "",
+        None => " The bytes of the files were not read: --bytes reads and checks them.",
+    };
+    format!("{holds}{unread}\n")
 }
 
 /// Lines of cells, the first column to the left and all others to the right, each as wide as its widest cell.

@@ -157,7 +157,7 @@ fn an_audit_tells_what_rewrites_ended() {
       of those stored, 20 were removed and 0 suppressed: 280 are left
       the table holds 280 records in 2 files, N bytes
       UNDELETED 2 files should be deleted and still exist, the first since 2026-09-21T15:13:20Z; `ebbtide sweep` deletes or says why not
-    Everything holds. The bytes of the files were not read: --bytes reads and checks them.
+    No error was found, but files that should be deleted still exist. The bytes of the files were not read: --bytes reads and checks them.
     ");
     let (_, json) = answer(&root, "audit sms --output json");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
