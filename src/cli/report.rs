@@ -36,8 +36,8 @@ pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Out
     if errors == 0 { Outcome::done(text) } else { Outcome::problem(text) }
 }
 
-/// Returns the note about a number without its calling code, of whose records some may not be `done` ("found", "held"). `None` for
-/// any other subject.
+/// Returns the note for a number without a calling code: some of its records may not be `done` ("found", "held"). `None`
+/// for any other subject.
 pub(super) fn national_note(subject: Option<&Subject>, done: &str) -> Option<String> {
     subject.filter(|subject| subject.is_national()).map(|_| {
         format!(

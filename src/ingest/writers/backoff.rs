@@ -13,7 +13,7 @@ pub const LEAST: Duration = Duration::from_millis(250);
 /// The longest wait.
 pub const MOST: Duration = Duration::from_secs(30);
 
-/// Returns the longest wait after a failure that `failures` others came before: twice as long each time, up to [`MOST`].
+/// Returns the longest wait after `failures` earlier failures: twice as long each time, up to [`MOST`].
 pub fn doubled(failures: u32) -> Duration {
     LEAST.saturating_mul(1 << failures.min(16)).min(MOST)
 }
