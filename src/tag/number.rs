@@ -86,6 +86,10 @@ impl Digits {
 impl Number {
     /// Reads a text. `home` is the country whose national numbers are read as such. `None` where the text is not a number.
     pub(super) fn read(text: &str, home: Option<&Plan>) -> Option<Number> {
+        // Names of senders are the most frequent text in a phone column.
+        if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
         let ascii = to_ascii(text);
         if let Some(dialled) = Dialled::of(&numeral(&ascii)) {
             return dialled.resolved(None, home);
