@@ -1,6 +1,6 @@
 //! The one place that builds a running instance from configuration, policy, clock and store.
 //!
-//! Knows every floor below `cli` and is known by none of them. Must never decide anything about a record.
+//! Imports every layer below `cli`, and none of them imports it. Must never decide anything about a record.
 
 mod deletions;
 mod janitor;
@@ -43,20 +43,20 @@ pub struct App {
     pub config: Arc<Config>,
     /// The checked policy.
     pub policy: Arc<Policy>,
-    /// The texts that it was read from.
+    /// The texts that the policy was read from.
     pub text: PolicyText,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics in which everything is counted.
     pub metrics: Metrics,
-    /// What is in trouble now.
+    /// The current problems, for `/readyz`.
     pub health: Arc<Health>,
 }
 
 /// The thread of a lane, or of the reader of notices.
 type LaneHandle = JoinHandle<Result<(), StartError>>;
 
-/// What all parts of an instance begin with, opened once: what a log holds is dear to read.
+/// The state that all parts of an instance start with. Opened once, because reading a log is expensive.
 struct Opened {
     root: Root,
     /// The tables of the policy's products.
@@ -75,16 +75,16 @@ struct IngestDeps {
 /// The interval at which ingest checks whether the clock is still good enough to judge records.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
-/// Why an instance does not start, or does not stop as it should.
+/// The reason why an instance does not start, or does not stop as it should.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The root is none.
+    /// The root cannot be used.
     #[error("root: {0}")]
     Root(#[from] RootError),
-    /// Another policy is the active one, or it cannot be told which is.
+    /// Another policy is active, or the active policy cannot be determined.
     #[error(transparent)]
     Policy(#[from] ActiveError),
-    /// The bucket may not hold tables, or could not be tried.
+    /// The bucket is not suitable for tables, or could not be tested.
     #[error(transparent)]
     Unfit(#[from] UnfitError),
     /// A table cannot be opened.
@@ -93,13 +93,13 @@ pub enum AppError {
     /// The sources of writer schemas cannot be set up.
     #[error("schemas: {0}")]
     Writers(#[from] WritersError),
-    /// A lane ended although nobody asked it to: a fault of ours. Nothing is lost: what is uncommitted is read again.
+    /// A lane ended without a request to stop: a bug. Nothing is lost: uncommitted records are read again.
     #[error("a lane ended by itself; what is uncommitted will be read again after a restart")]
     LaneEnded,
     /// A table cannot be swept.
     #[error(transparent)]
     Sweep(#[from] OpenProductError),
-    /// The sweep, the watch or the janitor ended although nobody asked it to: a fault of ours.
+    /// The sweep, the watch or the janitor ended without a request to stop: a bug.
     #[error("the {0} ended by itself")]
     WorkEnded(&'static str),
     /// Topics are missing, hidden, or keep records longer than the policy allows.
@@ -111,7 +111,7 @@ pub enum AppError {
     /// Ingest cannot begin.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The lanes did not stop in time. Nothing is lost: what is uncommitted is read again.
+    /// The lanes did not stop in time. Nothing is lost: uncommitted records are read again.
     #[error("the lanes did not stop within {0:?}; what is uncommitted will be read again")]
     Stuck(Duration),
 }
@@ -121,9 +121,9 @@ fn in_words(problems: &[TopicProblem]) -> String {
 }
 
 impl App {
-    /// Runs until `stop` turns true; then flushes, commits, leaves the group and returns.
+    /// Runs until `stop` turns true. Then it flushes, commits, leaves the group and returns.
     ///
-    /// Errors with what keeps it from starting, or if it could not stop within the configured time.
+    /// Errors with the reason why it cannot start, or if it could not stop within the configured time.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let root = Root::open(&self.config.root, &self.config.store)?;
         let controls = SharedControls::new(root.clone());
@@ -136,7 +136,7 @@ impl App {
         root.check().await?;
         record_active(&root, &controls, &loaded, &self.signature()).await?;
         let tables = Table::open_all(&root, TableSpec::all(&self.policy).collect()).await?;
-        // What is due goes and what is overdue is counted whether Kafka is there or not.
+        // Expired data is deleted and overdue data is counted even if Kafka is not available.
         let owned = Owned::default();
         let opened = Opened { root, tables, controls };
         let (mut works, guard) = self.works(&opened, &owned).await?;
@@ -164,8 +164,8 @@ impl App {
         Ok(())
     }
 
-    /// Waits until the clock is good enough to judge records: with a wrong one, new records would seem expired, or in
-    /// the future. False if the instance was stopped meanwhile.
+    /// Waits until the clock is good enough to judge records: with a wrong clock, new records would seem expired, or in
+    /// the future. Returns false if the instance was stopped meanwhile.
     async fn wait_for_clock(&self, guard: &TrustedClock, stop: &mut watch::Receiver<bool>) -> bool {
         let mut waited = false;
         while !guard.may_ingest() {
@@ -187,7 +187,7 @@ impl App {
         Signature { writer: uuid::Uuid::new_v4(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
-    /// Makes the series of every product at zero, so that an alert on a rate works before the first event.
+    /// Creates the series of every product at zero, so that an alert on a rate works before the first event.
     fn declare(&self) {
         self.metrics.buffer_limit_bytes.set(i64::try_from(self.config.ingest.memory).unwrap_or(i64::MAX));
         for product in self.policy.products.values().filter(|product| product.records.is_some()) {
@@ -251,10 +251,12 @@ impl App {
         }
     }
 
-    /// Waits for the brokers and judges what their topics keep. False if the instance was stopped meanwhile.
+    /// Waits for the brokers and checks the retention of their topics. Returns false if the instance was stopped
+    /// meanwhile.
     async fn preflight(&self, works: &mut Works, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
-            // What only warns keeps no record waiting, nor does a broker that cannot say what its topics keep.
+            // A check that only warns delays no record, and neither does a broker that cannot report the retention of
+            // its topics.
             works.watch_topics(self.retention(), Duration::ZERO);
             return Ok(true);
         }
@@ -298,7 +300,7 @@ async fn clock_lost(guard: &TrustedClock) {
     }
 }
 
-/// Returns once a lane has ended, which none does before it is told to.
+/// Returns once a lane has ended. No lane ends before it is asked to stop.
 async fn any_ended(lanes: &[LaneHandle]) {
     while !lanes.iter().any(JoinHandle::is_finished) {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,6 +1,6 @@
 //! The only reader of time. Everything else takes `now` as an argument or a [`Clock`] from `app`.
 //!
-//! Must never be bypassed: a lint and the architecture test refuse other readers.
+//! A lint and the architecture test refuse other readers.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Where time comes from: the system, or a test's or demo's own time.
+/// The source of time: the system, or the simulated time of a test or demo.
 pub trait Clock: Send + Sync {
-    /// The wall time.
+    /// Returns the wall time.
     fn now(&self) -> DateTime<Utc>;
-    /// Time since some fixed instant of this process, which never goes back.
+    /// Returns the time since a fixed instant of this process. It never decreases.
     fn monotonic(&self) -> Duration;
-    /// How long the machine runs while `time` passes here: what whoever waits by this clock is to sleep for.
+    /// Returns the time of the machine during which `time` passes on this clock: the time to sleep for a wait of
+    /// `time`.
     fn machine(&self, time: Duration) -> Duration {
         time
     }
@@ -34,7 +35,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// The machine's clock, whose monotonic time counts from now.
+    /// Creates the machine's clock. Its monotonic time is zero now.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
     pub fn new() -> Self {
@@ -63,10 +64,10 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that begins at a time of its own and goes some whole number of times as fast as the machine's.
+/// A clock that begins at a given time and runs faster than the machine's clock by a whole factor.
 ///
-/// Wall and monotonic time go alike, so that whoever compares them finds no jump. The machine's wall clock is read once at
-/// most: what happens to it later does not happen here.
+/// Wall and monotonic time run at the same speed, so a comparison of them finds no jump. The machine's wall clock is
+/// read at most once: later changes to it have no effect here.
 #[derive(Debug)]
 pub struct ScaledClock {
     began: DateTime<Utc>,
@@ -75,22 +76,22 @@ pub struct ScaledClock {
 }
 
 impl ScaledClock {
-    /// A clock that says `began` now and goes `speed` times as fast.
+    /// Creates a clock that shows `began` now and runs `speed` times as fast as the machine's.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one room that may read the clock")]
     pub fn at(began: DateTime<Utc>, speed: u32) -> Self {
         Self { began, speed, started: Instant::now() }
     }
 
-    /// A clock that is `by` ahead of the machine's now and goes `speed` times as fast.
+    /// Creates a clock that is `by` ahead of the machine's now and runs `speed` times as fast.
     #[must_use]
     pub fn ahead(by: TimeDelta, speed: u32) -> Self {
         let now = SystemClock::new().now();
         Self::at(now.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC), speed)
     }
 
-    /// A clock that says `anchor` when the machine does and goes `speed` times as fast before and after: all processes of a
-    /// machine that are told the same agree.
+    /// Creates a clock that shows `anchor` when the machine's clock does, and runs `speed` times as fast before and
+    /// after. All processes of a machine with the same arguments agree on the time.
     #[must_use]
     pub fn anchored(anchor: DateTime<Utc>, speed: u32) -> Self {
         let passed = SystemClock::new().now() - anchor;
@@ -99,8 +100,8 @@ impl ScaledClock {
     }
 }
 
-/// No wait by a fast clock is shorter, unless a shorter one was asked for: what looks at tables a thousand times a second does
-/// nothing else, and what lists all of their files every second not much.
+/// The minimum wait of a fast clock, unless a shorter wait is requested. Without it, tasks would check tables a
+/// thousand times a second, or list all files every second, and do little else.
 const LEAST_WAIT: Duration = Duration::from_secs(3);
 
 impl Clock for ScaledClock {
@@ -118,20 +119,20 @@ impl Clock for ScaledClock {
     }
 }
 
-/// A clock that stands until it is told to move: for tests.
+/// A clock that changes only when a test changes it.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<(DateTime<Utc>, Duration)>,
 }
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now` until it is changed.
     #[must_use]
     pub fn at(now: DateTime<Utc>) -> Self {
         Self { state: Mutex::new((now, Duration::ZERO)) }
     }
 
-    /// Moves wall and monotonic time on by `step`.
+    /// Advances wall and monotonic time by `step`.
     pub fn advance(&self, step: Duration) {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.0 += TimeDelta::from_std(step).unwrap_or(TimeDelta::MAX);
@@ -176,7 +177,7 @@ mod tests {
         std::thread::sleep(Duration::from_millis(30));
         let late = ScaledClock::anchored(anchor, 1000);
         let (one, other) = (early.now(), late.now());
-        // A thousand times what two readings lie apart, on a machine that is busy.
+        // A thousand times the time between two readings on a busy machine.
         assert!((one - other).abs() < TimeDelta::seconds(20), "{one} {other}");
         assert!(one - anchor >= TimeDelta::seconds(60_000), "{one}");
     }

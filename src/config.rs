@@ -1,7 +1,8 @@
-//! What the operator configures: one YAML file, overridden by `EBBTIDE_*` variables. The only reader of the environment.
+//! The operator's configuration: one YAML file, overridden by `EBBTIDE_*` variables. The only reader of the
+//! environment.
 //!
-//! Promises that every problem is told at once with its place and its mend, and that a [`Config`] is whole and
-//! consistent. Must never print a secret, nor put one in a problem.
+//! All problems are reported together, each with its place and its fix, and a [`Config`] is complete and consistent.
+//! Must never print a secret or put one in a problem.
 
 mod client_rules;
 mod environment;
@@ -98,23 +99,23 @@ pub const KEYS: [&str; 57] = [
 pub struct Config {
     /// The policy's file.
     pub policy: PathBuf,
-    /// Where the tables are: a path, or a URL where the text holds `://`.
+    /// The location of the tables: a path, or a URL if the text contains `://`.
     pub root: String,
-    /// How the object store is reached, where the tables are in one.
+    /// The access to the object store, if the tables are in one.
     pub store: ObjectStore,
     /// The broker.
     pub kafka: Kafka,
     /// The topics of notices.
     pub notices: Notices,
-    /// Where writer schemas come from. The products' own schemas are known without any of it.
+    /// The sources of writer schemas. The products' own schemas are known without any of them.
     pub schemas: SchemasSource,
-    /// How much is held, and how often it is committed.
+    /// The limits of buffered data, and the times of commits.
     pub ingest: Ingest,
-    /// What the tables need beside commits.
+    /// The maintenance of the tables besides commits.
     pub maintain: Maintain,
-    /// How what is due is made to go.
+    /// The deletion of expired data.
     pub sweep: Sweep,
-    /// How small segments are made large ones.
+    /// The merging of small segments into large ones.
     pub compact: Compact,
     /// The operations port.
     pub http: Http,
@@ -134,7 +135,7 @@ pub struct Kafka {
     pub group: String,
     /// The topic of the dead letters.
     pub dead_letter_topic: String,
-    /// What to do where a topic keeps records longer than the policy's shortest ceiling.
+    /// The reaction to a topic that keeps records longer than the policy's shortest ceiling.
     pub retention_check: RetentionCheck,
 }
 
@@ -162,7 +163,7 @@ impl Default for NoticeLimits {
     }
 }
 
-/// The topics in which other systems tell of triggers (docs/triggers.md).
+/// The topics in which other systems report triggers (docs/triggers.md).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Notices {
     /// Contracts that ended.
@@ -173,16 +174,16 @@ pub struct Notices {
     pub limits: NoticeLimits,
 }
 
-/// What to do where a topic keeps records longer than the policy's shortest ceiling.
+/// The reaction to a topic that keeps records longer than the policy's shortest ceiling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetentionCheck {
     /// Do not start.
     Refuse,
-    /// Start, and say so in the log.
+    /// Start, and log a warning.
     Warn,
 }
 
-/// Where writer schemas come from.
+/// The sources of writer schemas.
 #[derive(Debug, Clone, Default)]
 pub struct SchemasSource {
     /// A Confluent-compatible registry.
@@ -196,81 +197,83 @@ pub struct SchemasSource {
 pub struct Registry {
     /// The base URLs of its servers (http or https, without credentials), at least one; `schemas/ids/7` is appended.
     pub urls: Vec<Url>,
-    /// How to log in.
+    /// The credentials.
     pub auth: Auth,
-    /// A PEM file of the authorities to trust beside the system's.
+    /// A PEM file of the authorities to trust in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// The most that one request may take.
+    /// The longest time that one request may take.
     pub timeout: Duration,
     /// The longest time that records wait for a schema that the registry does not know yet. Zero: its first answer
     /// counts.
     pub unknown_schema_wait: Duration,
 }
 
-/// How to log in at the registry.
+/// The credentials for the registry.
 #[derive(Debug, Clone)]
 pub enum Auth {
-    /// Not at all.
+    /// No credentials.
     None,
-    /// By user and password.
+    /// A user and a password.
     Basic {
         /// The user.
         user: String,
         /// The password.
         password: Secret,
     },
-    /// By a token.
+    /// A token.
     Bearer(Secret),
 }
 
-/// How much is held in memory, and how often it is committed.
+/// The limits of buffered data, and the times of commits.
 #[derive(Debug, Clone)]
 pub struct Ingest {
-    /// How many threads decode, tag and encode.
+    /// The number of threads that decode, tag and encode.
     pub lanes: usize,
-    /// The most bytes that decoded, buffered and in-flight data may take together.
+    /// The maximum number of bytes of decoded, buffered and in-flight data together.
     pub memory: u64,
     /// Bytes of one product's buffered data at which it is committed.
     pub commit_bytes: u64,
     /// The age of the oldest buffered record at which its product is committed.
     pub commit_age: Duration,
-    /// How far in the future an event may lie.
+    /// The longest time by which an event may be in the future.
     pub future_tolerance: Duration,
-    /// The most that a stop may take to flush, commit and leave the group.
+    /// The longest time that a stop may take to flush, commit and leave the group.
     pub shutdown_timeout: Duration,
-    /// The largest message's bytes; a larger one is a dead letter.
+    /// The maximum size of a message in bytes; a larger message is a dead letter.
     pub max_message_bytes: u64,
 }
 
-/// What the tables need beside commits.
+/// The maintenance of the tables besides commits.
 #[derive(Debug, Clone)]
 pub struct Maintain {
-    /// Commits between two checkpoints of a table.
+    /// The number of commits between two checkpoints of a table.
     pub checkpoint_every: u64,
-    /// How long old log entries stay.
+    /// The time for which old log entries are kept.
     pub log_retention: Duration,
     /// The age from which a file that no commit names is deleted.
     pub orphan_age: Duration,
-    /// How long a replaced file stays for those who read an older version. It counts inside every rule's grace.
+    /// The time for which a replaced file is kept for readers of an older version. It counts as part of every rule's
+    /// grace.
     pub readers_grace: Duration,
     /// The retention of a dead letter in the quarantine, unless the policy sets a shorter one.
     pub quarantine_retention: Duration,
 }
 
-/// How what is due is made to go.
+/// The deletion of expired data.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// Whether this instance sweeps. What is overdue is counted either way.
+    /// True if this instance sweeps. Overdue data is counted in either case.
     pub enabled: bool,
-    /// How often it is looked for what is due.
+    /// The interval between two searches for expired data.
     pub every: Duration,
-    /// The most bytes that the cells of one bucket may take while they are made.
+    /// The maximum number of bytes that the cells of one bucket may take while they are made.
     pub memory: u64,
-    /// How long work that another instance should do waits for it before it is everybody's.
+    /// The time for which a task waits for the instance that should do it. After that any instance may do it.
     pub takeover: Duration,
-    /// How far the wall clock and the machine's running time may part before the clock has jumped.
+    /// The difference between the wall clock and the machine's running time above which the clock counts as having
+    /// jumped.
     pub clock_tolerance: Duration,
-    /// How long the clock must go evenly after a jump before it is trusted again.
+    /// The time for which the clock must run evenly after a jump before it is trusted again.
     pub clock_settle: Duration,
     /// The longest time by which the clock may be ahead of the last trusted time without a confirmation.
     pub clock_max_step: Duration,
@@ -291,47 +294,47 @@ impl Default for Sweep {
     }
 }
 
-/// How small segments are made large ones.
+/// The merging of small segments into large ones.
 #[derive(Debug, Clone)]
 pub struct Compact {
-    /// Whether this instance compacts.
+    /// True if this instance compacts.
     pub enabled: bool,
-    /// How often it is looked for segments that become one.
+    /// The interval between two searches for segments to merge.
     pub every: Duration,
-    /// How long after its end a bucket is left alone, for records that come late.
+    /// The time after the end of a bucket during which it is not compacted, because late records may arrive.
     pub late: Duration,
-    /// Bytes that a compacted segment has at most.
+    /// The maximum number of bytes of a compacted segment.
     pub target: u64,
-    /// The bytes that one merge is to take, about.
+    /// The approximate number of bytes of memory that one merge may take.
     pub memory: u64,
 }
 
 /// The operations port.
 #[derive(Debug, Clone)]
 pub struct Http {
-    /// Where `/livez`, `/readyz` and `/metrics` answer.
+    /// The address of `/livez`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
 }
 
 /// The log.
 #[derive(Debug, Clone)]
 pub struct Log {
-    /// Its form.
+    /// The format.
     pub format: LogFormat,
-    /// What is written: a level, or `target=level` parts, separated by commas.
+    /// The events that are written: a level, or `target=level` parts, separated by commas.
     pub level: String,
 }
 
-/// The log's form.
+/// The log's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Lines for people.
+    /// Lines of text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What reading a configuration gave.
+/// The result of reading a configuration.
 #[derive(Debug)]
 pub struct Checked {
     /// The configuration; `None` if there is any error.
@@ -340,17 +343,17 @@ pub struct Checked {
     pub problems: Vec<Problem>,
 }
 
-/// What a configuration depends on beside its text.
+/// The inputs of a configuration besides its text.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     /// The environment's variables.
     pub variables: BTreeMap<String, String>,
-    /// The folder that relative paths count from: the file's own.
+    /// The folder that relative paths are relative to: the folder of the file.
     pub folder: PathBuf,
 }
 
 impl Surroundings {
-    /// This process's environment, and the folder of `file`. Variables that are not UTF-8 are left out.
+    /// Returns this process's environment and the folder of `file`. Variables that are not UTF-8 are left out.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
     pub fn of(file: &Path) -> Self {
@@ -362,8 +365,9 @@ impl Surroundings {
     }
 }
 
-/// How far ahead of the machine's clock this process is to live: `CLOCK_AHEAD` in the environment, in seconds. For tests that
-/// see what is due go without waiting for it; a clock that is ahead deletes, so no other build knows it.
+/// Returns the time by which this process's clock is ahead of the machine's clock: `CLOCK_AHEAD` in the environment, in
+/// seconds. It lets tests see data expire without waiting. A clock that is ahead deletes data, so no other build has
+/// this.
 #[cfg(feature = "failpoints")]
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
@@ -371,8 +375,9 @@ pub fn clock_ahead() -> Option<Duration> {
     std::env::var("CLOCK_AHEAD").ok()?.parse().ok().map(Duration::from_secs)
 }
 
-/// A clock that goes many times as fast as the machine's, and agrees with it at an instant: `CLOCK_FROM` (RFC 3339) and
-/// `CLOCK_SPEED` in the environment. For the test of a whole retention life, whose processes must agree; no other build knows it.
+/// Returns the start and speed of a clock that is faster than the machine's clock and agrees with it at one instant:
+/// `CLOCK_FROM` (RFC 3339) and `CLOCK_SPEED` in the environment. It is for the test of a whole retention period, whose
+/// processes must agree on the time; no other build has this.
 #[cfg(feature = "failpoints")]
 #[must_use]
 #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
@@ -382,7 +387,7 @@ pub fn clock_fast() -> Option<(chrono::DateTime<chrono::Utc>, u32)> {
 }
 
 impl Config {
-    /// Reads `file` and this process's environment. A file that cannot be read is a problem like any other.
+    /// Reads `file` and this process's environment. A file that cannot be read is reported as a problem.
     #[must_use]
     pub fn load(file: &Path) -> Checked {
         let name = file.display().to_string();

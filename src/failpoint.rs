@@ -1,10 +1,10 @@
-//! The named steps at which a test stops the process dead, as a power cut would.
+//! The named steps at which a test aborts the process, as a power cut would.
 //!
-//! Without the feature `failpoints` this is nothing; with it, `FAILPOINTS="name=return"` in the environment aborts the
-//! process at that step. Must never be the place of any work.
+//! Without the feature `failpoints` this does nothing. With it, `FAILPOINTS="name=return"` in the environment aborts
+//! the process at that step. No other work may be done here.
 
-/// The steps of every commit that adds files, in the order in which it takes them. Behind the first of them that is of the
-/// log (`commit-written`) it has landed.
+/// The steps of every commit that adds files, in their order. After the first step that concerns the log
+/// (`commit-written`), the commit has succeeded.
 pub const COMMIT: [&str; 7] = [
     "segment-encoded",
     "segment-written",
@@ -15,13 +15,13 @@ pub const COMMIT: [&str; 7] = [
     "after-commit",
 ];
 
-/// A step of that name is reached.
+/// Marks that the step `name` is reached.
 #[cfg_attr(not(feature = "failpoints"), allow(unused_variables, reason = "the macro is empty without the feature"))]
 pub fn reach(name: &'static str) {
     fail::fail_point!(name, |_| std::process::abort());
 }
 
-/// Reads `FAILPOINTS` from the environment; the answer must be kept as long as the steps are to be watched.
+/// Reads `FAILPOINTS` from the environment. The steps are active until the result is dropped.
 #[cfg(feature = "failpoints")]
 #[must_use]
 pub fn watch() -> fail::FailScenario<'static> {

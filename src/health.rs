@@ -1,7 +1,7 @@
-//! What keeps this process from being ready, and since when: the works set it, `/readyz` shows it.
+//! The problems that keep this process from being ready, and the times at which they began. The tasks set them, and
+//! `/readyz` shows them.
 //!
-//! Promises that a trouble stays until the one who raised it says that it is over. A reason must never hold a secret
-//! or a record's value.
+//! A problem stays until the task that reported it clears it. A reason must never contain a secret or a record's value.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::clock::SharedClock;
 use crate::ids::{ProductKey, Topic, TopicPartition};
 
-/// A part of the whole that can be in trouble.
+/// A part of an instance that can have a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     /// The process has not begun to read yet, or has stopped reading for good.
@@ -40,7 +40,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// What it is called in `/readyz`: `broker`, `table/sms`, `partition/traffic.sms/3`.
+    /// Returns the part's name in `/readyz`: `broker`, `table/sms`, `partition/traffic.sms/3`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -59,34 +59,35 @@ impl Part {
     }
 }
 
-/// One part's trouble.
+/// The problem of one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// The part's name ([`Part::name`]).
     pub part: String,
-    /// What is wrong, in one sentence without a full stop.
+    /// The reason, in one sentence without a full stop.
     pub reason: String,
-    /// When it began.
+    /// The time at which the problem began.
     pub since: DateTime<Utc>,
 }
 
-/// What `/readyz` says.
+/// The answer of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// Whether nothing is in trouble.
+    /// True if no part has a problem.
     pub ready: bool,
-    /// What is, in order of the parts.
+    /// The problems, in the order of the parts.
     pub troubles: Vec<Trouble>,
 }
 
-/// What is in trouble now.
+/// The current problems.
 pub struct Health {
     clock: SharedClock,
     troubles: Mutex<BTreeMap<Part, (String, DateTime<Utc>)>>,
 }
 
 impl Health {
-    /// A process that is starting: not ready until [`Health::over`] is called for [`Part::Process`].
+    /// Creates the health of a process that is starting: not ready until [`Health::over`] is called for
+    /// [`Part::Process`].
     #[must_use]
     pub fn starting(clock: SharedClock) -> Self {
         let health = Self { clock, troubles: Mutex::default() };
@@ -94,8 +95,8 @@ impl Health {
         health
     }
 
-    /// Says that `part` is in trouble. `true` if it was not before, so that the caller logs it once. A new reason
-    /// replaces the old one; the beginning stays.
+    /// Reports a problem of `part`. Returns true if there was none before, so that the caller logs it once. A new
+    /// reason replaces the old one, and the time of the beginning is kept.
     pub fn trouble(&self, part: Part, reason: impl Into<String>) -> bool {
         let now = self.clock.now();
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,12 +109,12 @@ impl Health {
         is_new
     }
 
-    /// Says that the trouble of `part` is over. `true` if there was one.
+    /// Clears the problem of `part`. Returns true if there was one.
     pub fn over(&self, part: &Part) -> bool {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some()
     }
 
-    /// What is in trouble now.
+    /// Returns the current problems.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
-//! The names and units that cross floors: products, categories, countries, buckets, deadlines, offsets.
+//! The names and units that several layers share: products, categories, countries, buckets, deadlines, offsets.
 //!
-//! Promises that a value of one of these types is well formed: an illegal one does not parse.
-//! Must never read a clock, a file or the environment.
+//! A value of one of these types is well formed: an illegal one does not parse. Must never read a clock, a file or the
+//! environment.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,15 +14,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a {what}: {why}")]
 pub struct IdError {
-    /// What was wanted, in words a user knows: `country`, `category`, ...
+    /// The expected kind of value, in words that a user knows: `country`, `category` and so on.
     pub what: &'static str,
     /// The text that was given.
     pub text: String,
-    /// Why it was refused.
+    /// The reason why it was refused.
     pub why: &'static str,
 }
 
-/// True for a name that is a legal column, product or category name: `[a-z][a-z0-9_]*`, at most 64 bytes.
+/// Returns true for a legal column, product or category name: `[a-z][a-z0-9_]*`, at most 64 bytes.
 #[must_use]
 pub fn is_snake(text: &str) -> bool {
     text.len() <= 64
@@ -47,7 +47,8 @@ fn snake(what: &'static str, text: &str) -> Result<Arc<str>, IdError> {
 #[serde(transparent)]
 pub struct ProductKey(Arc<str>);
 
-/// The kind of personal data that a field is (`phone_number`, `content`). Never `none`: what is not personal has no category.
+/// The kind of personal data of a field (`phone_number`, `content`). Never `none`: data that is not personal has no
+/// category.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Category(Arc<str>);
@@ -109,7 +110,7 @@ impl RuleId {
 }
 
 impl PolicyVersion {
-    /// Parses a policy version. Errors if it is empty, over 64 bytes or holds control characters.
+    /// Parses a policy version. Errors if it is empty, longer than 64 bytes or contains control characters.
     pub fn new(text: &str) -> Result<Self, IdError> {
         if text.is_empty() || text.len() > 64 || text.chars().any(char::is_control) {
             return Err(IdError {
@@ -150,7 +151,7 @@ impl ProfileId {
         Ok(Self(Arc::from(text)))
     }
 
-    /// The id whose digits are those of the first bytes of a hash.
+    /// Returns the id whose digits are the first six bytes of a hash.
     #[must_use]
     pub fn of_hash(bytes: [u8; 6]) -> Self {
         Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
@@ -160,7 +161,7 @@ impl ProfileId {
 macro_rules! text_id {
     ($($name:ident),*) => {$(
         impl $name {
-            /// The text of it.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -187,14 +188,14 @@ macro_rules! text_id {
 }
 text_id!(ProductKey, Category, RuleId, PolicyVersion, Topic, ProfileId);
 
-/// A country by ISO 3166-1 alpha-2, upper case; [`Country::UNKNOWN`] (`ZZ`, a user-assigned code) where it cannot be told.
+/// A country by ISO 3166-1 alpha-2, upper case; [`Country::UNKNOWN`] (`ZZ`, a user-assigned code) if it is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Country([u8; 2]);
 
 impl Country {
-    /// `ZZ`: the jurisdiction cannot be told.
+    /// `ZZ`: the jurisdiction is not known.
     pub const UNKNOWN: Country = Country(*b"ZZ");
-    /// How many values [`Country::index`] can take.
+    /// The number of values that [`Country::index`] can take.
     pub const INDEXES: usize = 26 * 26;
 
     /// Parses two upper-case letters. Does not check that the code is assigned: the policy's check does.
@@ -207,20 +208,20 @@ impl Country {
         }
     }
 
-    /// A dense number below [`Country::INDEXES`], for tables by country.
+    /// Returns a dense number below [`Country::INDEXES`], for tables by country.
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0[0] - b'A') * 26 + usize::from(self.0[1] - b'A')
     }
 
-    /// The country of a dense number; `None` from [`Country::INDEXES`] on.
+    /// Returns the country of a dense number; `None` from [`Country::INDEXES`] on.
     #[must_use]
     pub fn of_index(index: usize) -> Option<Self> {
         let letter = |n: usize| u8::try_from(n).ok().filter(|n| *n < 26).map(|n| b'A' + n);
         Some(Self([letter(index / 26)?, letter(index % 26)?]))
     }
 
-    /// The two letters.
+    /// Returns the two letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         // Two ASCII capitals by construction, so the fallback is never taken.
@@ -273,7 +274,7 @@ pub enum Bucket {
 }
 
 impl Bucket {
-    /// Which unit it is of.
+    /// Returns the unit of the bucket.
     #[must_use]
     pub fn unit(&self) -> BucketUnit {
         match self {
@@ -312,13 +313,13 @@ impl FromStr for Bucket {
 pub struct Deadline(pub DateTime<Utc>);
 
 impl Deadline {
-    /// Whether it has come at `now`: a deadline is due at its very instant.
+    /// Returns true if the deadline has passed at `now`. A deadline is due at its own instant.
     #[must_use]
     pub fn is_due(&self, now: DateTime<Utc>) -> bool {
         self.0 <= now
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z, as the `expires_*` columns hold it.
+    /// Returns the microseconds since 1970-01-01T00:00:00Z, as stored in the `expires_*` columns.
     #[must_use]
     pub fn micros(&self) -> i64 {
         self.0.timestamp_micros()
@@ -345,7 +346,7 @@ impl Offset {
     /// The first position of every partition.
     pub const ZERO: Offset = Offset(0);
 
-    /// The position behind this one.
+    /// Returns the position after this one.
     #[must_use]
     pub fn next(self) -> Offset {
         Offset(self.0.saturating_add(1))

@@ -1,5 +1,6 @@
-//! Ebbtide lands communications traffic records from Kafka in Delta Lake tables, each personal field classified and
-//! each deadline written on the record. The floors are those of `docs/architecture.md`; each imports only floors below it.
+//! Ebbtide stores communications traffic records from Kafka in Delta Lake tables. Each personal field is classified,
+//! and each record carries its deadlines. `docs/architecture.md` describes the layers; each imports only layers below
+//! it.
 
 pub mod anonymize;
 pub mod api;

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Ingest lives on buffers of megabytes that come and go: the system's allocator gives each back to the kernel and has it
-/// cleared again.
+/// Ingest allocates and frees buffers of megabytes all the time. The system's allocator returns each to the kernel,
+/// which clears it again at the next allocation.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,7 +1,8 @@
 //! Every number that Ebbtide exports, declared once: name, kind, labels and help. `docs/metrics.md` explains each.
 //!
-//! Promises base units, `_total` on counters, and series for every product from the start, so that an alert on a rate
-//! works before the first event. A label must never hold what could name a person, tenant, file or offset.
+//! Metrics have base units, `_total` on counters, and series for every product from the start, so that an alert on a
+//! rate works before the first event. A label must never contain a value that could name a person, tenant, file or
+//! offset.
 
 mod declare;
 
@@ -14,7 +15,7 @@ use crate::record::Fault;
 use declare::Declare;
 pub use declare::{Declared, Kind};
 
-/// Labels that a metric may have; `le` of histograms beside them.
+/// Labels that a metric may have, in addition to `le` of histograms.
 pub const LABELS: [&str; 9] =
     ["product", "category", "topic", "partition", "jurisdiction", "outcome", "code", "action", "horizon"];
 
@@ -27,20 +28,20 @@ pub const REBALANCE_OUTCOMES: [&str; 3] = ["assigned", "revoked", "rejoined"];
 /// The `outcome` of a schema's fetch.
 pub const FETCH_OUTCOMES: [&str; 4] = ["found", "unknown", "unreadable", "unavailable"];
 
-/// The `outcome` of a notice: in force, in force before, waiting for a person, a dead letter; and of a batch that is
-/// read again.
+/// The `outcome` of a notice: in force, already in force before, waiting for a person, a dead letter; and of a batch
+/// that is read again.
 pub const NOTICE_OUTCOMES: [&str; 5] = ["taken", "known", "parked", "refused", "failed"];
 
-/// The `action` of a sweep's work.
+/// The `action` of a sweep's task.
 pub const SWEEP_ACTIONS: [&str; 3] = ["drop", "end", "retag"];
-/// The `outcome` of a column chunk that a sweep met.
+/// The `outcome` of a column chunk that a sweep processed.
 pub const SWEPT_OUTCOMES: [&str; 2] = ["copied", "dropped"];
-/// The `outcome` of a record that ended.
+/// The `outcome` of a record whose retention ended.
 pub const ENDED_OUTCOMES: [&str; 3] = ["cell", "suppressed", "removed"];
 
 /// The `outcome` of a merge.
 pub const MERGE_OUTCOMES: [&str; 3] = ["merged", "lost", "failed"];
-/// The `outcome` of bytes that a merge met.
+/// The `outcome` of bytes that a merge processed.
 pub const COMPACTED_BYTES: [&str; 2] = ["read", "written"];
 /// The `outcome` of a segment of a merge.
 pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
@@ -49,27 +50,28 @@ pub const COMPACTED_SEGMENTS: [&str; 2] = ["replaced", "added"];
 /// quarantined dead letters.
 pub const SHARED_FOLDERS: [&str; 3] = ["_controls", "_uploads", "_quarantine"];
 
-/// Seconds of a piece of a sweep's work: from a small segment's to a bucket of a hundred million records.
+/// Seconds of one task of a sweep: from that of a small segment to that of a bucket of a hundred million records.
 const SWEEP_SECONDS: [f64; 12] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
-/// Seconds of a commit: from a local disk's to a far object store's.
+/// Seconds of a commit: from that of a local disk to that of a remote object store.
 const COMMIT_SECONDS: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Why the metrics could not be made: a name or label is illegal or stands twice, which a test would have shown.
+/// The reason why the metrics could not be created: a name or label is illegal or used twice. A test would have found
+/// it.
 #[derive(Debug, thiserror::Error)]
 #[error("the metrics are inconsistent: {0}")]
 pub struct MetricsError(#[from] prometheus::Error);
 
-/// Every metric. Cheap to clone: clones count into the same series.
+/// Every metric. Cheap to clone: clones share the same series.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Where all of them are registered.
+    /// The registry of all metrics.
     pub registry: Registry,
     /// Records read, by `product` and `outcome` ([`RECORD_OUTCOMES`]), counted when they are committed.
     pub records: IntCounterVec,
     /// Bytes of the values of committed records, by `product`.
     pub bytes: IntCounterVec,
-    /// Commits tried, by `product` and `outcome` ([`COMMIT_OUTCOMES`]).
+    /// Attempted commits, by `product` and `outcome` ([`COMMIT_OUTCOMES`]).
     pub commits: IntCounterVec,
     /// Seconds of a commit that landed, by `product`.
     pub commit_seconds: HistogramVec,
@@ -89,13 +91,13 @@ pub struct Metrics {
     pub lag_records: IntGaugeVec,
     /// Bytes of decoded, buffered and in-flight data.
     pub buffered_bytes: IntGauge,
-    /// The most that `buffered_bytes` may be.
+    /// The maximum of `buffered_bytes`.
     pub buffer_limit_bytes: IntGauge,
     /// Values not stored because the policy does not name their field, by `product`.
     pub unclassified: IntCounterVec,
     /// Values of phone columns that are not numbers and stay text, by `product`.
     pub unparsed_subjects: IntCounterVec,
-    /// Partitions that rebalances moved, and lanes that joined the group anew, by `outcome` ([`REBALANCE_OUTCOMES`]).
+    /// Partitions that rebalances moved, and lanes that joined the group again, by `outcome` ([`REBALANCE_OUTCOMES`]).
     pub rebalances: IntCounterVec,
     /// Fields not stored because they were already due on arrival, by `product` and `category`.
     pub late_fields: IntCounterVec,
@@ -107,33 +109,34 @@ pub struct Metrics {
     pub parked_notices: IntGauge,
     /// 1 for each partition that is refused, by `topic` and `partition`.
     pub refused_partitions: IntGaugeVec,
-    /// 1 while `/readyz` says yes.
+    /// 1 while `/readyz` reports ready.
     pub ready: IntGauge,
-    /// Fields past deadline and grace that nobody holds, by `product` and `category`. A field is one category of one record.
+    /// Fields past deadline and grace that are not held, by `product` and `category`. A field is one category of one
+    /// record.
     pub overdue_fields: IntGaugeVec,
-    /// Seconds since the first of them should have been gone; 0 if there is none.
+    /// Seconds since the first of them should have been deleted; 0 if there is none.
     pub oldest_overdue_seconds: IntGauge,
     /// Fields due within a `horizon` (`1h`, `24h`, `7d`), by `product` and `category`.
     pub due_fields: IntGaugeVec,
     /// Fields past their deadline that are held, by `product` and `category`.
     pub held_fields: IntGaugeVec,
-    /// Records whose tags are not yet what a notice or a policy made them, by `product`.
+    /// Records whose tags do not yet reflect a notice or a policy, by `product`.
     pub stale_tag_records: IntGaugeVec,
-    /// Files of which nobody can tell what is due in them, since another engine wrote them, by `product`.
+    /// Files whose expired data is unknown, because another engine wrote them, by `product`.
     pub unswept_files: IntGaugeVec,
     /// Records whose tags were brought up to date, by `product`.
     pub retagged: IntCounterVec,
-    /// Seconds of one piece of a sweep's work, by `product` and `action` ([`SWEEP_ACTIONS`]).
+    /// Seconds of one task of a sweep, by `product` and `action` ([`SWEEP_ACTIONS`]).
     pub sweep_seconds: HistogramVec,
-    /// Bytes of column chunks that sweeps copied or left out, by `product` and `outcome` ([`SWEPT_OUTCOMES`]).
+    /// Bytes of column chunks that sweeps copied or dropped, by `product` and `outcome` ([`SWEPT_OUTCOMES`]).
     pub swept_bytes: IntCounterVec,
-    /// Fields that sweeps left out, by `product` and `category`.
+    /// Fields that sweeps dropped, by `product` and `category`.
     pub dropped_fields: IntCounterVec,
-    /// Records that ended, by `product` and `outcome` ([`ENDED_OUTCOMES`]).
+    /// Records whose retention ended, by `product` and `outcome` ([`ENDED_OUTCOMES`]).
     pub ended_records: IntCounterVec,
-    /// Cells that were made, by `product`.
+    /// Cells that were created, by `product`.
     pub cells: IntCounterVec,
-    /// Pieces of work that failed, by `product`.
+    /// Tasks of sweeps, and inspections of tables, that failed, by `product`.
     pub sweep_failures: IntCounterVec,
     /// Merges of compaction, by `product` and `outcome` ([`MERGE_OUTCOMES`]).
     pub compactions: IntCounterVec,
@@ -141,13 +144,13 @@ pub struct Metrics {
     pub compacted_bytes: IntCounterVec,
     /// Segments that merges replaced and added, by `product` and `outcome` ([`COMPACTED_SEGMENTS`]).
     pub compacted_segments: IntCounterVec,
-    /// The most segments that one closed bucket and profile has, by `product`.
+    /// The highest number of segments of one closed bucket and profile, by `product`.
     pub bucket_segments: IntGaugeVec,
     /// 1 while the clock is trusted; nothing is swept while it is 0.
     pub clock_trusted: IntGauge,
     /// 1 for a `topic` that keeps its records no longer than the policy allows, 0 for another.
     pub topic_retention_ok: IntGaugeVec,
-    /// Files that are written and in no version, by `product`.
+    /// Files that were written and are in no version, by `product`.
     pub orphans: IntGaugeVec,
     /// Files that were replaced and wait for the readers' grace, by `product`.
     pub unlink_backlog: IntGaugeVec,
@@ -165,7 +168,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Declares and registers all of them. Errors never, unless this file is wrong.
+    /// Declares and registers all metrics. Errors only if this file has a mistake.
     pub fn new() -> Result<Self, MetricsError> {
         let mut to = Declare::default();
         let metrics = Self {
@@ -402,7 +405,7 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Makes the series of a product and its categories, at zero.
+    /// Creates the series of a product and its categories, at zero.
     pub fn add_product<'c>(&self, product: &ProductKey, categories: impl IntoIterator<Item = &'c Category>) {
         let product = product.as_str();
         for outcome in RECORD_OUTCOMES {
@@ -450,12 +453,12 @@ impl Metrics {
         self.unparsed_subjects.with_label_values(&[product]);
     }
 
-    /// Forgets the series of a partition that is no longer owned: a lag that nobody updates is a lie.
+    /// Removes the series of a partition that is no longer owned: a lag without updates is wrong.
     pub fn forget_partition(&self, gone: &TopicPartition) {
         let partition = gone.partition.to_string();
         let labels = [gone.topic.as_str(), partition.as_str()];
         for gauges in [&self.lag_seconds, &self.lag_records, &self.refused_partitions] {
-            // An error means that there was no such series.
+            // An error means that the series did not exist.
             let _ = gauges.remove_label_values(&labels);
         }
     }
@@ -469,13 +472,13 @@ impl Metrics {
         }
     }
 
-    /// Every metric that is declared, whether it has series yet or not, in order of declaration.
+    /// Returns every declared metric in order of declaration, even if it has no series yet.
     #[must_use]
     pub fn declared(&self) -> &[Declared] {
         &self.declared
     }
 
-    /// All series in Prometheus' text format, whose media type is [`prometheus::TEXT_FORMAT`].
+    /// Returns all series in Prometheus' text format, whose media type is [`prometheus::TEXT_FORMAT`].
     pub fn exposition(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }

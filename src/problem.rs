@@ -1,22 +1,23 @@
-//! A problem in a file that a user wrote: where, what, and how to mend it. One form for policy, configuration and schemas.
+//! A problem in a file that a user wrote: its place, its description and its fix. Policy, configuration and schemas use
+//! the same form.
 //!
-//! Promises that every problem names its file, line and column; must never hold a secret or a record's value.
+//! Every problem names its file, line and column. Must never contain a secret or a record's value.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nothing starts with it.
+    /// Prevents the start.
     Error,
-    /// It is said, and counted, and everything goes on.
+    /// Is reported and counted, and prevents nothing.
     Warning,
 }
 
-/// A place in a text: both numbers count from 1, columns in characters. Zero stands for the file as a whole.
+/// A place in a text: both numbers count from 1, columns in characters. Zero means the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 pub struct At {
     /// The line.
@@ -28,18 +29,18 @@ pub struct At {
 /// One problem of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
     /// The file, as the user named it.
     pub file: String,
-    /// Where in the file.
+    /// The place in the file.
     #[serde(flatten)]
     pub at: At,
     /// The key's path in the file: `products.sms.fields.body`.
     pub path: String,
-    /// What is wrong, in one sentence without a full stop.
+    /// The description, in one sentence without a full stop.
     pub what: String,
-    /// How to mend it, in one sentence without a full stop.
+    /// The fix, in one sentence without a full stop.
     pub mend: String,
 }
 
@@ -57,7 +58,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Collects the problems of one file, so that all are told at once and not the first alone.
+/// Collects the problems of one file, so that all are reported together and not only the first.
 #[derive(Debug)]
 pub struct Problems {
     file: String,
@@ -65,7 +66,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// No problem yet in `file`.
+    /// Creates an empty collection for `file`.
     #[must_use]
     pub fn of(file: &str) -> Self {
         Self { file: file.to_owned(), found: Vec::new() }
@@ -83,13 +84,13 @@ impl Problems {
         self.found.push(Problem { severity: Severity::Warning, file, at, path, what: what.into(), mend: mend.into() });
     }
 
-    /// Whether any of them is an error.
+    /// Returns true if any of them is an error.
     #[must_use]
     pub fn any_error(&self) -> bool {
         self.found.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// All of them, in the order of the file.
+    /// Returns all problems, in the order of the file.
     #[must_use]
     pub fn into_sorted(mut self) -> Vec<Problem> {
         self.found.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
@@ -97,7 +98,7 @@ impl Problems {
     }
 }
 
-/// The one of `known` that a mistyped `word` most likely means, if any is near enough.
+/// Returns the word of `known` that a mistyped `word` most likely means, if any is similar enough.
 #[must_use]
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     known

@@ -1,8 +1,8 @@
-//! What can be wrong with one record, and the code under which its dead letter says so.
+//! The faults of a record, each with the code that its dead letter carries.
 //!
-//! Promises that a fault names a kind and never holds a byte of the record.
+//! A fault names a kind and never contains a byte of the record.
 
-/// Why one record goes to the dead letters. Its neighbours are never touched by it.
+/// The reason why one record is sent to the dead letters. Other records are not affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Fault {
     /// The message has no value.
@@ -14,7 +14,7 @@ pub enum Fault {
     /// The value begins with neither a Confluent nor a single-object header.
     #[error("neither a Confluent frame nor Avro single-object encoding")]
     BadMagic,
-    /// The frame's schema id or fingerprint is known to nobody.
+    /// No source knows the frame's schema id or fingerprint.
     #[error("the schema it names, or one that this refers to, is unknown")]
     UnknownSchema,
     /// The schema it names cannot be read as the product's schema.
@@ -23,7 +23,7 @@ pub enum Fault {
     /// The body ends inside a value.
     #[error("the body ends too early")]
     Truncated,
-    /// Bytes are left over behind the body.
+    /// Bytes remain after the body.
     #[error("bytes are left over behind the record")]
     TrailingBytes,
     /// A varint, length, block count, branch, enum index, boolean or number is impossible.
@@ -32,19 +32,19 @@ pub enum Fault {
     /// A string is not UTF-8.
     #[error("a string is not UTF-8")]
     BadUtf8,
-    /// The value is larger than the configured most.
+    /// The value is larger than the configured maximum.
     #[error("the message is larger than allowed")]
     TooLarge,
     /// The policy's event time is null.
     #[error("the event time is missing")]
     MissingEventTime,
-    /// The event time is so far from now that no calendar holds it.
+    /// The event time is so far from now that no calendar contains it.
     #[error("the event time is absurd")]
     AbsurdEventTime,
-    /// The event time lies further in the future than tolerated.
+    /// The event time is further in the future than tolerated.
     #[error("the event time lies too far in the future")]
     FutureEventTime,
-    /// A message of a topic of notices is none.
+    /// A message of a notice topic is not a notice.
     #[error("not a notice of the documented form")]
     BadNotice,
     /// A notice that may not be applied: a contract that would end later without a reason, a withdrawal in the future,
@@ -54,7 +54,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Those of records, for tables of counts and for documentation.
+    /// The faults of records, for tables of counts and for documentation.
     pub const ALL: [Fault; 13] = [
         Fault::Tombstone,
         Fault::Empty,
@@ -71,7 +71,7 @@ impl Fault {
         Fault::FutureEventTime,
     ];
 
-    /// The code in the dead letter's header and in the metric's label.
+    /// Returns the code in the dead letter's header and in the metric's label.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

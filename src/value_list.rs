@@ -1,7 +1,7 @@
 //! Lists of values as people and spreadsheets save them: one value per line, in any common encoding and quoting. Pure.
 //!
 //! A line that is accepted as a value can be searched for. A line whose search would prove nothing is an error with its
-//! line number. No error quotes a value. What double quotes enclose is a text, and is taken as it is.
+//! line number. No error quotes a value. A text in double quotes is taken as it is.
 
 mod decode;
 mod marks;
@@ -38,13 +38,13 @@ impl fmt::Debug for ListedValue {
 /// A parsed list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ValueList {
-    /// The distinct values, each with the first line that holds it.
+    /// The distinct values, each with the first line that contains it.
     pub values: Vec<ListedValue>,
     /// The number of lines that repeat a value of an earlier line.
     pub repeated: usize,
 }
 
-/// A list that could not be parsed. No search was made.
+/// The error of a list that could not be parsed. No search was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// It has no value.
@@ -96,8 +96,8 @@ const EXPORT: &str = "save the list as UTF-8 text";
 /// The separators of empty last columns.
 const LAST_COLUMNS: [char; 3] = [',', ';', '\t'];
 
-/// Reads a list, one value a line. Blank lines are skipped. `homes` are the default countries in use: national numbers
-/// of other countries are refused.
+/// Reads a list with one value per line. Blank lines are skipped. `homes` are the default countries in use: national
+/// numbers of other countries are refused.
 pub fn parse(file: &[u8], homes: &[Country]) -> Result<ValueList, ListError> {
     let mut list = ValueList::default();
     let mut seen = HashSet::new();
@@ -113,8 +113,8 @@ pub fn parse(file: &[u8], homes: &[Country]) -> Result<ValueList, ListError> {
     if list.values.is_empty() { Err(ListError::Empty) } else { Ok(list) }
 }
 
-/// Reads the only value of a file, such as a subject on standard input: without invisible marks, with plain spaces. What
-/// follows a subject's kind (`email:`) stays as it is, quotes included, as on a command line.
+/// Reads the only value of a file, such as a subject on standard input: without invisible marks, with plain spaces. The
+/// text after a subject's kind (`email:`) is not changed, and keeps its quotes, as on a command line.
 pub fn parse_one(file: &[u8]) -> Result<String, ListError> {
     let mut found = None;
     for (line, text) in lines(&decode(file)?) {
@@ -136,7 +136,7 @@ fn has_kind(text: &str) -> bool {
     text.split_once(':').is_some_and(|(kind, _)| matches!(kind, "phone" | "email" | "channel"))
 }
 
-/// Returns a line without the spaces around it. Errors on characters that no text has.
+/// Returns a line without the spaces around it. Errors on control characters and on the mark of a lost character.
 fn readable(line: u32, text: &str) -> Result<&str, ListError> {
     let text = trim(text);
     if text.chars().any(|c| c.is_control() && c != '\t') {
@@ -214,8 +214,8 @@ fn is_display(text: &str) -> bool {
     text.ends_with('>') && text.rsplit_once('<').is_some_and(|(name, _)| !trim(name).is_empty())
 }
 
-/// Returns a value outside quotes, a mail address without its layers. Errors on what looks like several columns or
-/// values, and on an address or a number that cannot be read as a whole: no stored form of it is known then.
+/// Returns a value outside quotes; of a mail address, only the address itself. Errors on a text that looks like several
+/// columns or values, and on an address or a number that cannot be read as a whole: its stored form is not known then.
 fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListError> {
     if texts::spells_a_sign(&text) {
         return Err(ListError::line(line, SPELLED, PLAIN_SIGN));
@@ -227,7 +227,7 @@ fn one_value(line: u32, text: String, homes: &[Country]) -> Result<String, ListE
         return Ok(text);
     }
     match whole_subject(&text, homes) {
-        // As it is given where that is a spelling of the address alone: it may be stored like that.
+        // A text that is one spelling of the address is returned unchanged: it may be stored in that form.
         Some(WholeSubject::Email(address)) if !spellings(&text).contains(&address) => Ok(address),
         Some(WholeSubject::National) => Err(ListError::line(line, NATIONAL, CALLING_CODE)),
         Some(_) => Ok(text),

@@ -1,6 +1,6 @@
-//! YAML as a tree that knows where each of its parts stands, so that every later complaint can name line and column.
+//! YAML as a tree in which each part has its place, so that every later problem can name line and column.
 //!
-//! Scalars stay text: what `0012` or `NO` means is the reader's business. Keys are unique, anchors work, and a document
+//! Scalars remain text: the reader decides what `0012` or `NO` means. Keys are unique, anchors work, and a document
 //! that would grow beyond [`MOST_NODES`] by its aliases is refused. Must never interpret a value.
 
 use std::collections::HashMap;
@@ -9,19 +9,19 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::problem::{At, Problems, nearest};
 
-/// How many nodes one document may have, aliases counted each time they are used.
+/// The maximum number of nodes of one document. An alias counts each time it is used.
 pub const MOST_NODES: usize = 200_000;
 
 /// One node of a document.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Where it begins.
+    /// The place where the node begins.
     pub at: At,
-    /// What it is.
+    /// The value.
     pub value: Value,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Debug, Clone)]
 pub enum Value {
     /// A scalar's text; an unquoted empty one, `~` or `null` is [`Value::Null`].
@@ -39,9 +39,9 @@ pub enum Value {
 pub struct Entry {
     /// The key's text.
     pub key: String,
-    /// Where the key begins.
+    /// The place where the key begins.
     pub at: At,
-    /// What stands under it.
+    /// The node under the key.
     pub value: Node,
 }
 
@@ -49,14 +49,14 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {}, column {}: {what}", at.line, at.column)]
 pub struct YamlError {
-    /// Where it went wrong.
+    /// The place of the error.
     pub at: At,
-    /// What went wrong.
+    /// The error, in words.
     pub what: String,
 }
 
 impl Node {
-    /// The entries, if it is a mapping; none if it is anything else.
+    /// Returns the entries of a mapping; nothing for any other node.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match &self.value {
@@ -65,19 +65,19 @@ impl Node {
         }
     }
 
-    /// The entry under `key`, if it is a mapping that has it.
+    /// Returns the entry under `key`, if the node is a mapping that has it.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
-    /// The node under `key`, if it is a mapping that has it.
+    /// Returns the node under `key`, if this node is a mapping that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    /// The text, if it is a scalar.
+    /// Returns the text, if the node is a scalar.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -86,7 +86,7 @@ impl Node {
         }
     }
 
-    /// The items, if it is a sequence.
+    /// Returns the items, if the node is a sequence.
     #[must_use]
     pub fn list(&self) -> Option<&[Node]> {
         match &self.value {
@@ -95,7 +95,7 @@ impl Node {
         }
     }
 
-    /// What it is, in words for a complaint.
+    /// Returns the kind of the node, in words for a problem.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.value {
@@ -107,8 +107,8 @@ impl Node {
     }
 }
 
-/// Adds an error for every key of `node` that is not one of `known`, with the nearest known one as its mend.
-/// `path` is the node's own path; a node that is no mapping gets one error that says so.
+/// Adds an error for every key of `node` that is not one of `known`, with the nearest known key as the fix. `path` is
+/// the node's own path. A node that is not a mapping gets one error that says so.
 pub fn check_keys(node: &Node, known: &[&str], path: &str, problems: &mut Problems) {
     if !matches!(node.value, Value::Map(_)) {
         let what = format!("expected a mapping, found {}", node.kind());
@@ -127,13 +127,13 @@ pub fn check_keys(node: &Node, known: &[&str], path: &str, problems: &mut Proble
     }
 }
 
-/// The path of `key` under `path`.
+/// Returns the path of `key` under `path`.
 #[must_use]
 pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-/// Parses one document. Errors with the place on anything that is not exactly one YAML document with unique text keys.
+/// Parses one document. Errors with the place if the text is not exactly one YAML document with unique text keys.
 pub fn parse(text: &str) -> Result<Node, YamlError> {
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     let mut root = None;
@@ -233,7 +233,7 @@ impl<'t> Reader<'t> {
             let (event, value_span) = self.want()?;
             let mut value = self.node(event, value_span)?;
             if matches!(value.value, Value::Null) {
-                // An absent value has no place of its own: its key is where to look.
+                // An absent value has no place: the place of its key is used.
                 value.at = place(span);
             }
             entries.push(Entry { key, at: place(span), value });

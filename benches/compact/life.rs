@@ -1,4 +1,5 @@
-//! A bucket's life by the rule alone: what arrives at each look, what becomes one, and how many bytes that writes again.
+//! Simulates a bucket's life with the compaction rule only: the segments that arrive at each look, the merges, and the
+//! bytes that merges write again.
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use crate::bucket;
 
 const MIB: u64 = 1 << 20;
 
-/// What arrives: a name, and the sizes of the segments that are new at each look.
+/// A pattern of arrival: a name, and the sizes of the new segments at each look.
 type Arrivals = (&'static str, Vec<Vec<u64>>);
 
-/// Prints for some patterns of arrival how many bytes were written again for each byte stored, and what is left.
+/// Prints for some patterns of arrival how many bytes were written again for each byte stored, and the segments left.
 pub fn tell() {
     println!("{:<52} {:>9} {:>12} {:>6}", "a bucket's life", "segments", "written/byte", "left");
     let day = |each: u64, count: usize| vec![vec![each; count]];
@@ -35,7 +36,7 @@ pub fn tell() {
     }
 }
 
-/// Bytes stored, bytes that merges wrote, segments left.
+/// Returns the bytes stored, the bytes that merges wrote, and the number of segments left.
 fn live(looks: Vec<Vec<u64>>) -> (u64, u64, usize) {
     let rule = Rule { target: 1 << 30, segments: 1000, works: 64 };
     let (mut segments, mut named) = (Vec::new(), 0_u64);

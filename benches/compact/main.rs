@@ -1,10 +1,11 @@
-//! What it costs to make a bucket's small segments one, sorted by subject: beside reading and writing the same rows with the bare
-//! crates, in their order; and how often compaction writes a byte again over a bucket's life, by the rule alone.
+//! Measures the cost of merging a bucket's small segments into one, sorted by subject. Compares it with reading and
+//! writing the same rows in their order with the bare crates. Also calculates from the rule alone how often compaction
+//! writes a byte again over a bucket's life.
 //!
-//! `cargo bench --bench compact -- [--mib N] [--memory MIB] [--runs N] [--folder PATH]`. The files were just written, so all read
-//! from memory.
+//! `cargo bench --bench compact -- [--mib N] [--memory MIB] [--runs N] [--folder PATH]`. The files were just written,
+//! so all methods read from memory.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 #[path = "../rewrite/bucket.rs"]
@@ -22,11 +23,11 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use uuid::Uuid;
 
-/// The program's own.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Bytes of a segment as it comes: what some seconds of a busy lane leave.
+/// The size in bytes of a new segment: the data of some seconds of a busy lane.
 const SEGMENT_BYTES: u64 = 8 << 20;
 
 fn main() {
@@ -57,7 +58,8 @@ fn main() {
     life::tell();
 }
 
-/// The times of a merge that sorts, its commit included, of one that does not, and of the bare crates; bytes before and after.
+/// Returns the times of a merge that sorts (with its commit), of one that does not, and of the bare crates; and the
+/// bytes before and after.
 async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration; 3], (u64, u64)) {
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
     let mut table = Table::open(&root, bucket::spec()).await.expect("a new table");
@@ -94,7 +96,8 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
     ([started.elapsed(), unsorted, bare], (before, size))
 }
 
-/// Reads all rows and writes them to one new file, with the bare crates and as much compression, and syncs it.
+/// Reads all rows and writes them to one new file with the bare crates and the same compression, and syncs it. Returns
+/// the time.
 fn rewrite(files: &[PathBuf], to: &Path) -> Duration {
     let started = Instant::now();
     let new = File::create_new(to).expect("a new file");

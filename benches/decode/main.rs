@@ -1,8 +1,10 @@
-//! What it costs to read one SMS, on one core: our decoder, which checks each byte, beside arrow-avro, which trusts its input.
+//! Measures the cost of reading one SMS on one core: our decoder, which checks each byte, and arrow-avro, which trusts
+//! its input.
 //!
-//! `cargo bench --bench decode -- [--records N]`. Both read the same messages, in batches of the same size; the best of five is told.
+//! `cargo bench --bench decode -- [--records N]`. Both read the same messages, in batches of the same size. The best of
+//! five rounds is printed.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! A table of SMS as ingest would have stored them at some time in the past.
+//! A table of SMS as ingest would have stored them at a time in the past.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,26 +16,27 @@ use ebbtide::store::{
 use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
-/// Records that are decoded at once.
+/// The number of records that are decoded together.
 const BATCH: usize = 8192;
 
-/// The shipped policy.
+/// Returns the shipped policy.
 pub fn policy() -> Policy {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
     read_policy(&path).expect("the shipped policy").policy.expect("a clean policy")
 }
 
-/// The product that is measured.
+/// Returns the product that is measured.
 pub fn sms() -> ProductKey {
     ProductKey::new("sms").expect("a product")
 }
 
-/// The partition that all records come from: no topic that anybody reads.
+/// Returns the partition of all records. No program reads its topic.
 fn source() -> TopicPartition {
     TopicPartition { topic: Topic::new("history.sms").expect("a topic"), partition: Partition(0) }
 }
 
-/// Stores `records` SMS that arrived at `at`, `in_segment` in a segment at most, behind those that the table has.
+/// Stores `records` SMS that arrived at `at` after those that the table has. A segment is full at about `in_segment`
+/// rows. Returns the table.
 pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usize, in_segment: u64) -> Table {
     let spec = Arc::new(TableSpec::of(policy, &sms()).expect("a product with records"));
     let mut table = Table::open(root, Arc::clone(&spec)).await.expect("a table");

@@ -1,9 +1,9 @@
-//! What expiry costs beside the least that it could: ending a large bucket beside reading its cell and subject columns,
-//! selecting over a table of very many segments, and a drop in a table ten times larger.
+//! Measures the cost of expiry against its lower bounds: ending a large bucket against reading its cell and subject
+//! columns, selecting over a table of very many segments, and a drop in a table ten times larger.
 //!
 //! `cargo bench --bench expiry -- [--records N] [--segments N] [--runs N] [--folder PATH]`.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod filled;
@@ -39,14 +39,14 @@ fn main() {
     }
 }
 
-/// A folder of its own under `parent`, and the root that it is.
+/// Returns a new folder under `parent`, and the root in it.
 pub fn root(parent: &Path) -> (tempfile::TempDir, Root) {
     let folder = tempfile::tempdir_in(parent).expect("a folder");
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
     (folder, root)
 }
 
-/// A sweeper of everything at a time.
+/// Returns a sweeper of everything, at a fixed time.
 pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sweeper {
     let parts = Parts {
         root: root.clone(),
@@ -65,7 +65,8 @@ pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sw
     Sweeper::open(parts, Some(&filled::sms())).await.expect("a sweeper")
 }
 
-/// Ending every record of a day beside reading the columns that this needs, by the same reader.
+/// Compares the time to end every record of a day with the time to read the columns that this needs, by the same
+/// reader.
 async fn end(parent: &Path, records: usize) {
     let (_folder, root) = root(parent);
     let policy = Arc::new(filled::policy());
@@ -94,7 +95,7 @@ async fn end(parent: &Path, records: usize) {
     );
 }
 
-/// The time of reading the cell, sum and subject columns.
+/// Returns the time to read the cell, sum and subject columns.
 async fn read(table: &Table, policy: &Policy, segments: &[StoredSegment]) -> Duration {
     let records = policy.products[&filled::sms()].records.as_ref().expect("records");
     let End::Anonymize(anonymize) = &records.end else { panic!("the shipped policy anonymizes SMS") };
@@ -108,7 +109,7 @@ async fn read(table: &Table, policy: &Policy, segments: &[StoredSegment]) -> Dur
     started.elapsed()
 }
 
-/// Dropping what is due of one day in a table of one day, and in one of ten.
+/// Compares the time to drop what is due of one day in a table of one day and in a table of ten days.
 async fn grown(parent: &Path, records: usize) {
     let policy = Arc::new(filled::policy());
     let mut took = Vec::new();
@@ -118,7 +119,7 @@ async fn grown(parent: &Path, records: usize) {
         for day in 0..days {
             filled::fill(&root, &policy, now + TimeDelta::days(day), records, 1 << 20).await;
         }
-        // The first drop of the first day alone.
+        // The first drop, which affects only the first day.
         let due = first_drop(&root, &policy, now).await;
         let mut sweeper = sweeper(&root, &policy, due).await;
         let started = Instant::now();
@@ -134,7 +135,7 @@ async fn grown(parent: &Path, records: usize) {
     );
 }
 
-/// The first moment after `now` at which something is due.
+/// Returns the first moment after `now` at which something is due.
 async fn first_drop(root: &Root, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
     let spec = ebbtide::store::TableSpec::of(policy, &filled::sms()).expect("a product with records");
     let table = Table::open(root, Arc::new(spec)).await.expect("a table");

@@ -1,5 +1,5 @@
-//! Selecting over a table of very many segments. Its log is written by hand, in the form that commits have: of the segments
-//! nothing is read but what the log tells.
+//! Selection over a table of very many segments. Its log is written by hand, in the form that commits have: only the
+//! log entries of the segments are read.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,7 +12,7 @@ use ebbtide::store::{Table, TableSpec, Upkeep};
 
 use crate::{filled, root, sweeper};
 
-/// Measures opening the table, its list of segments and a plan, from a checkpoint; and a plan alone.
+/// Measures the time to open the table and its list of segments from a checkpoint, and the time of a plan.
 pub async fn select(parent: &Path, segments: usize) {
     let (_folder, root) = root(parent);
     let policy = Arc::new(filled::policy());
@@ -43,7 +43,7 @@ pub async fn select(parent: &Path, segments: usize) {
     );
 }
 
-/// So many adds, spread over years of buckets.
+/// Returns `segments` log entries that add a segment each, spread over years of buckets.
 fn many(add: &str, segments: usize, now: DateTime<Utc>) -> String {
     let value: serde_json::Value = serde_json::from_str(add).expect("JSON");
     let mut text = String::new();
@@ -59,7 +59,7 @@ fn many(add: &str, segments: usize, now: DateTime<Utc>) -> String {
     text
 }
 
-/// Bytes that are resident.
+/// Returns the resident memory of the process in bytes.
 fn allocated() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0 kB");

@@ -1,4 +1,4 @@
-//! A table in which records are overdue, so that whoever runs on it sweeps.
+//! A table with overdue records, so that an instance on it sweeps.
 
 use std::path::Path;
 
@@ -8,10 +8,11 @@ use ebbtide::store::Root;
 
 use crate::filled;
 
-/// The days over which the records are spread.
+/// The number of days over which the records are spread.
 const DAYS: usize = 20;
 
-/// Stores about `records` SMS of a year ago and more, all past every deadline of theirs by now but a few; how many.
+/// Stores about `records` SMS that are more than two years old. All but a few are past all their deadlines now. Returns
+/// the number of records.
 pub fn fill(place: &Path, records: usize) -> usize {
     let root = Root::parse(place.to_str().expect("a text path")).expect("a root");
     let policy = filled::policy();

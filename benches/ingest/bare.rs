@@ -1,4 +1,4 @@
-//! The bare consumer: joins a group like any other, takes every message, does nothing with it.
+//! The bare consumer: joins a group like any other consumer, takes every message, and does nothing with it.
 #![allow(unsafe_code, reason = "librdkafka's batch read, the fastest peer there is, has no safe binding")]
 
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn consumer(bootstrap: &str, filled: &Filled) -> BaseConsumer {
     consumer
 }
 
-/// Takes all records one at a time; gives the time from the first to the last.
+/// Takes all records one at a time. Returns the time from the first to the last.
 pub fn polls(bootstrap: &str, filled: &Filled) -> Duration {
     let consumer = consumer(bootstrap, filled);
     let (mut taken, mut bytes) = (0, 0);
@@ -45,10 +45,10 @@ pub fn polls(bootstrap: &str, filled: &Filled) -> Duration {
     started.expect("a first record").elapsed()
 }
 
-/// Takes all records in batches from the consumer's own queue; gives the time from the first to the last.
+/// Takes all records in batches from the consumer's own queue. Returns the time from the first to the last.
 pub fn batches(bootstrap: &str, filled: &Filled) -> Duration {
     let consumer: BaseConsumer<DefaultConsumerContext> = consumer(bootstrap, filled);
-    // Poll until the assignment is there: a batch read of the queue must not meet a rebalance.
+    // Polls until the partitions are assigned: a batch read of the queue must not coincide with a rebalance.
     let (mut taken, mut bytes) = (0_u64, 0_u64);
     let started = loop {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {

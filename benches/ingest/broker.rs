@@ -1,11 +1,12 @@
-//! A real Kafka broker for the measurement, from the cache that `tools/servers` fills, with the JIT as it comes.
+//! A real Kafka broker for the measurement, from the cache that `tools/servers` fills, with the default settings of the
+//! JIT.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running broker; stopped when dropped.
+/// A running broker. It is stopped when this value is dropped.
 pub struct Broker {
     child: Child,
     port: u16,
@@ -55,12 +56,12 @@ impl Broker {
         broker
     }
 
-    /// Where it listens.
+    /// Returns the address of the broker: `host:port`.
     pub fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The CPU time that it has used.
+    /// Returns the CPU time that the broker has used.
     pub fn cpu(&self) -> Duration {
         crate::instance::cpu(self.child.id())
     }
@@ -87,7 +88,7 @@ fn tool(name: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
-/// A port that is free now.
+/// Returns a port that is free now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }

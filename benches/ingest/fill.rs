@@ -1,4 +1,4 @@
-//! Fills the topics that are read: steady synthetic traffic, uncompressed, spread over the partitions.
+//! Fills the topics for the measurement: steady synthetic traffic, uncompressed, spread over the partitions.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-/// What was produced.
+/// The records that were produced.
 pub struct Filled {
     /// The topics.
     pub topics: Vec<String>,
-    /// Records in all of them.
+    /// The number of records in all topics.
     pub records: u64,
-    /// Bytes of their values.
+    /// The size of their values in bytes.
     pub bytes: u64,
 }
 
-/// The products that have records, with their topics as the shipped policy names them.
+/// The products that have records. The shipped policy names their topics.
 const PRODUCTS: [&str; 13] = [
     "sms",
     "voice",
@@ -82,7 +82,7 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
     Filled { topics, records, bytes }
 }
 
-/// The topic that the shipped policy names for a product.
+/// Returns the topic that the shipped policy names for a product.
 fn topic(product: &str) -> Topic {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policy.yaml");
     let policy = read_policy(&path).expect("the shipped policy").policy.expect("a clean policy");

@@ -1,4 +1,5 @@
-//! The program itself, as a process of its own, from its start until its metrics say that every record is durably committed.
+//! The program itself in a separate process, from its start until its metrics show that every record is durably
+//! committed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,19 +10,20 @@ use std::time::{Duration, Instant};
 use crate::broker::free_port;
 use crate::fill::Filled;
 
-/// What one run took.
+/// The measurements of one run.
 pub struct Run {
-    /// From the first assignment to the last record durably committed, as the metrics show it.
+    /// The time from the first assignment to the last record durably committed, as the metrics show it.
     pub wall: Duration,
-    /// CPU time of the process, start and stop included.
+    /// The CPU time of the process from its start to the last record durably committed.
     pub cpu: Duration,
-    /// The largest resident size.
+    /// The largest resident size in KiB.
     pub peak_kib: u64,
-    /// Records that a sweep ended until then.
+    /// The number of records that a sweep ended until then.
     pub ended: f64,
 }
 
-/// Runs an instance over all that was filled, with a group of its own, on the tables under `root`, which go in the end.
+/// Runs an instance over all filled records, with a consumer group of its own, on the tables under `root`. Deletes
+/// these tables at the end.
 pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
     let port = free_port();
     let config = root.with_extension("yaml");
@@ -45,7 +47,7 @@ pub fn run(root: &Path, bootstrap: &str, filled: &Filled) -> Run {
         std::thread::sleep(Duration::from_millis(50));
         assert!(child.try_wait().expect("a child").is_none(), "the instance ended early");
         let scrape = scrape(port);
-        // Before the first message is taken, so the time includes all of it.
+        // The assignment comes before the first message is taken, so the time includes all messages.
         if value(&scrape, "ebbtide_rebalances_total", "outcome=\"assigned\"") > 0.0 {
             started.get_or_insert_with(Instant::now);
         }
@@ -67,7 +69,7 @@ fn stop(child: &mut Child) {
     assert!(ended.success(), "the instance did not stop cleanly: {ended}");
 }
 
-/// Records that a commit has passed; all of them are good, so all are stored.
+/// Returns the number of records that a commit has covered. All of them are good, so all are stored.
 fn passed(scrape: &str) -> f64 {
     let all = value(scrape, "ebbtide_records_total", "");
     let stored = value(scrape, "ebbtide_records_total", "outcome=\"stored\"");
@@ -75,7 +77,7 @@ fn passed(scrape: &str) -> f64 {
     all
 }
 
-/// The sum of a metric's series that carry `label`.
+/// Returns the sum of a metric's series that carry `label`.
 fn value(scrape: &str, name: &str, label: &str) -> f64 {
     scrape
         .lines()
@@ -93,7 +95,7 @@ fn scrape(port: u16) -> String {
     answer
 }
 
-/// User and system time of a process, all threads.
+/// Returns the user and system time of all threads of a process.
 pub fn cpu(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("a running process");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();

@@ -1,11 +1,12 @@
-//! Kafka to durable commit against a bare consumer of the same topic, in one run on one machine.
+//! Compares the path from Kafka to durable commit with a bare consumer of the same topic, in one run on one machine.
 //!
-//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products] [--backlog N]`. Prints records a second,
-//! the ratio to the bare consumer, records for each second of our own CPU, and the peak memory. The bare consumer does
-//! nothing but take messages, once in batches (the fastest way that librdkafka has) and once one at a time. With a backlog each
-//! run is made once more over a table in which so many records are overdue, and sweeps them meanwhile.
+//! `cargo bench --bench ingest -- [--records N] [--partitions N] [--runs N] [--all-products] [--backlog N]`. Prints
+//! records per second, the ratio to the bare consumer, records per second of the program's CPU time, and the peak
+//! memory. The bare consumer only takes messages, once in batches (the fastest way that librdkafka has) and once one at
+//! a time. With a backlog, each run is repeated over a table with this number of overdue records, which the instance
+//! sweeps meanwhile.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod backlog;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use fill::Filled;
 
-/// What to measure.
+/// The options of the measurement.
 struct Options {
     records: u64,
     partitions: i32,
@@ -40,7 +41,7 @@ fn options() -> Options {
             "--runs" => options.runs = number() as usize,
             "--backlog" => options.backlog = number() as usize,
             "--all-products" => options.all_products = true,
-            // What cargo itself adds.
+            // Cargo adds this option.
             "--bench" => {}
             other => panic!("unknown option {other}"),
         }
@@ -61,7 +62,7 @@ fn main() {
         options.partitions,
         std::thread::available_parallelism().map_or(0, usize::from)
     );
-    // Once unmeasured, so that the first measured reader does not pay for a cold page cache and JIT.
+    // One run is not measured, so that the first measured reader does not pay for a cold page cache and JIT.
     bare::batches(&broker.bootstrap(), &filled);
     println!("run  bare batch  bare poll    ebbtide  of batch  of poll  rec/CPU-s  RSS MiB  broker CPU s");
     for run in 1..=options.runs {

@@ -1,7 +1,9 @@
-//! A table of text messages as compaction leaves it: a segment a day, sorted by recipient, each person with about fifty rows.
+//! A table of text messages as compaction leaves it: one segment per day, sorted by recipient, about fifty rows per
+//! person.
 //!
-//! Half of the rows are of guests, who write for four days in a row and are not heard of before or after: their rows do not grow
-//! with the table. The other half are of regulars, who write on any day: theirs do.
+//! Half of the rows belong to guests, who write on four consecutive days and never before or after: the number of their
+//! rows does not grow with the table. The other half belongs to regulars, who write on any day: the number of their
+//! rows grows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,19 +20,19 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-/// Rows that are made at once.
+/// The number of rows that are made together.
 const ROWS: usize = 50_000;
 
-/// Rows that each person has at the end, about.
+/// The approximate number of rows of each person at the end.
 const EACH: u64 = 50;
 
-/// Days that a guest stays.
+/// The number of days that a guest stays.
 const STAY: u64 = 4;
 
-/// Bytes that a compaction takes where nothing else is configured.
+/// The memory of a compaction in bytes, if nothing else is configured.
 const MEMORY: usize = 256 << 20;
 
-/// A first day that all runs agree on.
+/// Returns the first day, which is the same for all runs.
 fn day() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("an instant")
 }
@@ -39,21 +41,21 @@ fn policy() -> PolicyVersion {
     "2026-09-01".parse().expect("a version")
 }
 
-/// The table's product.
+/// Returns the table's product.
 pub fn product() -> ProductKey {
     "bench".parse().expect("a product")
 }
 
-/// How large a table is to become.
+/// The size that a table is to reach.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub days: u64,
-    /// Rows of a day.
+    /// The number of rows per day.
     pub rows: u64,
 }
 
 impl Size {
-    /// Guests of one stay.
+    /// Returns the number of guests in one stay.
     fn guests(self) -> u64 {
         (self.rows * STAY / 2 / EACH).max(1)
     }
@@ -62,12 +64,12 @@ impl Size {
         (self.rows * self.days / 2 / EACH).max(1)
     }
 
-    /// A guest of the first days.
+    /// Returns a guest of the first days.
     pub fn guest(self, number: u64) -> String {
         person(number % self.guests())
     }
 
-    /// Somebody who writes on any day.
+    /// Returns a person who writes on any day.
     pub fn regular(self, number: u64) -> String {
         person(50_000_000 + number % self.regulars())
     }
@@ -80,18 +82,18 @@ impl Size {
     }
 }
 
-/// Somebody who is not there.
+/// Returns a person who is not in the table.
 pub fn nobody(number: u64) -> String {
     format!("{}x", person(number))
 }
 
-/// The number of a person.
+/// Returns the phone number of a person.
 fn person(number: u64) -> String {
-    // Neighbours by number are not neighbours by name.
+    // People with consecutive indexes do not have consecutive phone numbers.
     format!("316{:08}", number.wrapping_mul(2_654_435_761) % 100_000_000)
 }
 
-/// The table.
+/// Returns the specification of the table.
 pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let column = |name: &str, data_type: DataType, role: Role, bloom: bool| {
@@ -120,8 +122,8 @@ pub fn spec() -> Arc<TableSpec> {
     Arc::new(TableSpec { product: product(), unit: BucketUnit::Day, columns, forms: None })
 }
 
-/// Adds days to the table, up to so many, each as ingest leaves it and then compacted. Without that, rows stay
-/// as they came.
+/// Adds days to the table until it has `days` days, each as ingest writes it and then compacted. If `compacted` is
+/// false, rows stay in the order in which they came.
 pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), compacted: bool) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     for day in index.len() as u64..days {
@@ -131,7 +133,7 @@ pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), com
             compact(table, root, at).await;
         }
     }
-    // Checkpoints, as the janitor makes them.
+    // Writes checkpoints as the janitor does.
     table.maintain(day(), &Upkeep::default()).await.expect("an upkept table");
 }
 
@@ -162,7 +164,7 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
     table.commit(commit).await.expect("a commit");
 }
 
-/// What compaction does with a closed day.
+/// Compacts a closed day as the program does.
 async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     let bucket = Bucket::Day(at.date_naive());
@@ -183,11 +185,11 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     let (controls, adds) = (table.controls(), vec![merged]);
     let rewrite = RewriteCommit { removes: old, seen_at: index.version(), adds, controls, renewed: false, evidence };
     table.commit_rewrite(rewrite).await.expect("a commit");
-    // What the janitor does once no reader can want it.
+    // Deletes the replaced files, as the janitor does when no reader needs them.
     gone.iter().for_each(|file| std::fs::remove_file(file).expect("a file that goes"));
 }
 
-/// The table's files, and their bytes.
+/// Returns the table's files, and their total size in bytes.
 pub async fn files(table: &Table, root: &Root) -> (Vec<PathBuf>, u64) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     let place = folder(root);

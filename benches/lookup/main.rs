@@ -1,13 +1,15 @@
-//! What it costs to find one subject's rows: with a finder that knows nothing yet, and with one that has its footers, beside
-//! DuckDB, Polars and chdb over the same files; as the table grows to 3 and 10 times its size; and eight look-ups at once.
+//! Measures the cost of finding one subject's rows, with a finder that has cached nothing and with one that has cached
+//! its footers. Compares it with DuckDB, Polars and chdb over the same files. Also measures it as the table grows to 3
+//! and 10 times its size, and with eight concurrent look-ups.
 //!
-//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--alone] [--folder PATH] [--keep PATH]`. Forty days of rows, each
-//! day compacted as compaction does it, unless `--unsorted`. Looked for are a guest, who has fifty rows within the first four days,
-//! however large the table; a regular, whose rows grow with the days; and nobody. The files were just written, so all read from
-//! memory, the cold finder too. `--alone` asks no other engine. With `--keep` the table stays there, and is taken as it is where it is already. 100 million rows
-//! take about 5 GB.
+//! `cargo bench --bench lookup -- [--rows N] [--runs N] [--unsorted] [--alone] [--folder PATH] [--keep PATH]`. The
+//! table has forty days of rows, and each day is compacted as the program does it, unless `--unsorted` is given. The
+//! look-ups are for a guest, who has fifty rows within the first four days, however large the table is; for a regular,
+//! whose number of rows grows with the days; and for a person who is not in the table. The files were just written, so
+//! all methods read from memory, including the cold finder. `--alone` measures no other engine. With `--keep` the table
+//! is kept at that path, and reused if it exists already. 100 million rows take about 5 GB.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod filled;
@@ -23,20 +25,20 @@ use arrow::datatypes::Int64Type;
 use ebbtide::store::{AnyOf, Filter, Finder, Look, Root, Table};
 use filled::Size;
 
-/// The program's own.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// Bytes of footers that a finder keeps.
+/// The bytes of footers that a finder caches.
 const FOOTERS: usize = 256 << 20;
 
-/// How many rows somebody has, and the sum of their offsets: by these answers are compared.
+/// The number of rows of a person, and the sum of their offsets. Answers are compared by these.
 type Answer = (u64, i64);
 
-/// Days of the table, at the end and before.
+/// The number of days of the table at each measurement, the final size last.
 const DAYS: [u64; 3] = [4, 12, 40];
 
-/// Look-ups at once.
+/// The number of concurrent look-ups.
 const AT_ONCE: usize = 8;
 
 fn main() {
@@ -80,13 +82,13 @@ fn main() {
     }
 }
 
-/// A table of some size, and what looking somebody up in it costs.
+/// A table of one size, with the cost of look-ups in it.
 struct Measured {
     files: Vec<PathBuf>,
     told: Vec<Ours>,
 }
 
-/// What looking up people of one kind costs, and what was found.
+/// The cost of look-ups of people of one kind, and the answers.
 struct Ours {
     warm: Duration,
     answers: Vec<Answer>,
@@ -106,7 +108,7 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
         started.elapsed().as_secs_f64()
     );
     let known = Arc::new(Finder::new(root.clone(), FOOTERS));
-    // Warm: it was asked for others before.
+    // Warm: it has answered other look-ups before.
     for number in 0..3 {
         look_up(&known, &size.guest(1_000_003 * number)).await;
         look_up(&known, &size.regular(1_000_003 * number)).await;
@@ -143,7 +145,7 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
     Measured { files, told }
 }
 
-/// Look-ups a second, some at a time.
+/// Returns the look-ups per second, with `AT_ONCE` of them concurrent.
 async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
     let started = Instant::now();
     let works = (0..AT_ONCE).map(|_| {
@@ -160,7 +162,7 @@ async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
     (AT_ONCE * asked.len()) as f64 / started.elapsed().as_secs_f64()
 }
 
-/// All columns of somebody's rows, from the newest version.
+/// Reads all columns of a person's rows, from the newest version.
 async fn look_up(finder: &Finder, person: &str) -> Answer {
     let table = finder.table(&filled::product()).await.expect("a table").expect("the table");
     let filter = Filter {

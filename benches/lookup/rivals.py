@@ -15,7 +15,7 @@ asked, files = sys.argv[1].split(","), sys.argv[2:]
 
 def by_duckdb():
     connection = duckdb.connect()
-    # Footers are kept from one query to the next, as ours are.
+    # Footers are cached from one query to the next, like ours.
     connection.execute("SET enable_object_cache = true")
     connection.execute("SET parquet_metadata_cache = true")
     return lambda who: connection.execute("SELECT * FROM read_parquet($1) WHERE recipient = $2", [files, who]).to_arrow_table()
@@ -27,7 +27,7 @@ def by_polars():
 
 def by_chdb():
     session = chdb.session.Session()
-    # It takes a list of paths for one only behind a folder that all share.
+    # It accepts a list of paths only after a folder that all of them share.
     folder = os.path.commonpath([os.path.dirname(file) for file in files])
     names = f"{folder}/{{{','.join(os.path.relpath(file, folder) for file in files)}}}"
 

@@ -1,14 +1,14 @@
-//! The same question to DuckDB, Polars and chdb in one Python process, which has asked each once before.
+//! Asks DuckDB, Polars and chdb the same question, in one Python process that has asked each of them once before.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Answer;
 
-/// The version of chdb, which the tests do not need and so is not in their environment.
+/// The version of chdb. The tests do not need it, so it is not in their environment.
 const CHDB: &str = "chdb==4.4.0";
 
-/// Of each engine its name, its median milliseconds, and what it found.
+/// Returns for each engine its name, its median time in milliseconds, and its answers.
 pub fn ask(files: &[PathBuf], asked: &[String]) -> Vec<(String, f64, Vec<Answer>)> {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = PathBuf::from(done(Command::new(repo.join("tools/servers")).arg("python"))).join("bin/python");
@@ -31,7 +31,7 @@ pub fn ask(files: &[PathBuf], asked: &[String]) -> Vec<(String, f64, Vec<Answer>
     said.as_array().expect("engines").iter().map(engine).collect()
 }
 
-/// The folder where chdb is, fetched now if it is not there.
+/// Returns the folder of chdb. Installs it first if it is missing.
 fn chdb(python: &Path) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(CHDB);
     if !folder.exists() {

@@ -1,4 +1,4 @@
-//! A bucket of one profile with four categories, of about as many bytes each, in segments as ingest leaves them.
+//! A bucket of one profile with four categories of about the same size, in segments as ingest writes them.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-/// The categories, each with one column of its name.
+/// The categories. Each has one column with its name.
 pub const CATEGORIES: [&str; 4] = ["phone_number", "traffic_data", "location_data", "content"];
 
-/// Rows that are made at once.
+/// The number of rows that are made together.
 const ROWS: usize = 50_000;
 
-/// A day that all runs agree on.
+/// Returns a day that is the same for all runs.
 pub fn day() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).expect("an instant")
 }
 
-/// The policy's version.
+/// Returns the version of the policy.
 pub fn policy() -> PolicyVersion {
     "2026-09-01".parse().expect("a version")
 }
 
-/// The table: a column a category, a plain one, and the tags.
+/// Returns the specification of the table: one column per category, a plain column, and the tags.
 pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let column = |name: &str, data_type: DataType, role: Role, bloom: bool| {
@@ -56,7 +56,7 @@ pub fn spec() -> Arc<TableSpec> {
     Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns, forms: None })
 }
 
-/// Some rows, the first of the offset `from`.
+/// Returns some rows. The first has the offset `from`.
 pub fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
     let mut text = || -> ArrayRef {
         let one = |random: &mut StdRng| (0..4).map(|_| format!("{:x}", random.random::<u64>())).collect::<String>();
@@ -71,7 +71,7 @@ pub fn rows(from: i64, random: &mut StdRng) -> RecordBatch {
         .expect("columns of one length")
 }
 
-/// What the rows of the one bucket have in common.
+/// Returns the tags that all rows of the bucket share.
 pub fn tags() -> SegmentTags {
     SegmentTags {
         bucket: Bucket::Day(day().date_naive()),
@@ -88,7 +88,7 @@ pub fn tags() -> SegmentTags {
     }
 }
 
-/// Fills the table's one bucket with about so many bytes, in segments of about `each`.
+/// Fills the table's one bucket with about `bytes` bytes, in segments of about `each` bytes.
 pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
     let partition = TopicPartition { topic: "bench".parse().expect("a topic"), partition: Partition(0) };
     let mut random = StdRng::seed_from_u64(7);

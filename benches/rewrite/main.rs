@@ -1,9 +1,11 @@
-//! What it costs to drop one of four categories from a bucket: beside `cp` of the surviving bytes, beside decoding and
-//! encoding them with the same crates, and beside an UPDATE to NULL by `deltalake`. All end on the disk.
+//! Measures the cost of dropping one of four categories from a bucket. Compares it with `cp` of the surviving bytes,
+//! with decoding and encoding them with the same crates, and with an UPDATE to NULL by `deltalake`. All methods write
+//! to the disk.
 //!
-//! `cargo bench --bench rewrite -- [--mib N] [--runs N] [--folder PATH]`. The files were just written, so all read from memory.
+//! `cargo bench --bench rewrite -- [--mib N] [--runs N] [--folder PATH]`. The files were just written, so all methods
+//! read from memory.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 mod bucket;
@@ -16,10 +18,10 @@ use ebbtide::ids::Category;
 use ebbtide::store::{Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table};
 use uuid::Uuid;
 
-/// Bytes of a segment.
+/// The size of a segment in bytes.
 const SEGMENT_BYTES: u64 = 256 << 20;
 
-/// The program's own.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -53,7 +55,8 @@ fn main() {
     println!("against UPDATE   {:>10.2} times faster (bar: at least 20)", updated.as_secs_f64() / whole);
 }
 
-/// The times of a splice, its commit, a copy of what stayed, decoding and encoding it, and an UPDATE of a copy of the table.
+/// Returns the times of a splice, its commit, a copy of the surviving bytes, decoding and encoding them, and an UPDATE
+/// of a copy of the table.
 async fn run(folder: &tempfile::TempDir, bytes: u64) -> [Duration; 5] {
     let root = Root::parse(folder.path().to_str().expect("a text path")).expect("a root");
     let mut table = Table::open(&root, bucket::spec()).await.expect("a new table");

@@ -1,5 +1,5 @@
-//! What a splice is measured against: a plain copy of as many bytes, decoding and encoding of what stays, and what users of
-//! Delta do today: an UPDATE to NULL, by the Python package `deltalake`.
+//! The alternatives to a splice: a plain copy of the same number of bytes, decoding and encoding of the surviving data,
+//! and the usual way of Delta users, which is an UPDATE to NULL by the Python package `deltalake`.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -12,11 +12,12 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-/// Has the system hold so many bytes of memory that it can give to files: a virtual machine gets each page of its memory from its
-/// host the first time it is touched, which costs several times what copying to it does and would fall to whoever is first.
+/// Makes the system hold `bytes` bytes of memory that it can give to files. A virtual machine gets each page of its
+/// memory from its host at the first access. That costs several times as much as copying to the page, and the method
+/// that is measured first would pay for it.
 pub fn make_room(bytes: u64, at: &Path) {
     let mut new = File::create_new(at).expect("a new file");
-    // In pieces as large as any that is written later, so that the memory is found whole.
+    // In pieces as large as any that is written later, so that the memory is available in whole pieces.
     let piece = vec![1; 8 << 20];
     for _ in 0..bytes.div_ceil(piece.len() as u64) {
         new.write_all(&piece).expect("a fuller file");
@@ -25,7 +26,7 @@ pub fn make_room(bytes: u64, at: &Path) {
     std::fs::remove_file(at).expect("a file that goes");
 }
 
-/// Copies the first `bytes` bytes of the files to a new one, as `cp` would, and syncs it.
+/// Copies the first `bytes` bytes of the files to a new one, as `cp` would, and syncs it. Returns the time.
 pub fn copy(files: &[PathBuf], bytes: u64, to: &Path) -> Duration {
     let started = Instant::now();
     let mut new = File::create_new(to).expect("a new file");
@@ -40,7 +41,7 @@ pub fn copy(files: &[PathBuf], bytes: u64, to: &Path) -> Duration {
     took
 }
 
-/// Reads all columns but that one and its deadline, and writes them to a new file.
+/// Reads all columns except `without` and its deadline, and writes them to a new file. Returns the time.
 pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     let started = Instant::now();
     let new = File::create_new(to).expect("a new file");
@@ -69,7 +70,8 @@ pub fn encode(files: &[PathBuf], without: &str, to: &Path) -> Duration {
     took
 }
 
-/// Sets that column and its deadline to null in a copy of the table, by `deltalake`. Its own time, without Python's start.
+/// Sets `column` and its deadline to null in a copy of the table, by `deltalake`. Returns the time without the start of
+/// Python.
 pub fn update(table: &Path, column: &str, to: &Path) -> Duration {
     const SCRIPT: &str = "import sys, time, deltalake\ntable = deltalake.DeltaTable(sys.argv[1])\nstarted = time.time()\n\
                           table.update(updates={sys.argv[2]: 'NULL', 'expires_' + sys.argv[2]: 'NULL'})\n\

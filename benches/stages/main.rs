@@ -1,9 +1,9 @@
-//! What each stage between Kafka and the commit costs one record, on one core, without Kafka.
+//! Measures the cost per record of each stage between Kafka and the commit, on one core, without Kafka.
 //!
-//! `cargo bench --bench stages -- [--records N]`. The stages are those of `docs/architecture.md`; each works on what the one
-//! before it made. Reading from Kafka is measured by the bare consumer of the bench `ingest`.
+//! `cargo bench --bench stages -- [--records N]`. The stages are those of `docs/architecture.md`. Each works on the
+//! output of the one before it. The bare consumer of the bench `ingest` measures the reading from Kafka.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use ebbtide::store::{Advance, EncodedSegment, Evidence, IngestCommit, Root, Segm
 use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
-/// How many messages a lane decodes at once.
+/// The number of messages that a lane decodes together.
 const BATCH: usize = 8192;
 
 #[global_allocator]
@@ -49,7 +49,7 @@ fn main() {
     println!("{files} segments, {:.1} bytes a record", bytes as f64 / records as f64);
 }
 
-/// What each stage took over all records.
+/// The time of each stage over all records.
 #[derive(Default)]
 struct Times {
     decode: Duration,
@@ -58,7 +58,7 @@ struct Times {
     commit: Duration,
 }
 
-/// Messages one behind the other, as a lane's intake holds them.
+/// Messages one after the other, as in a lane's intake.
 struct Messages {
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -117,8 +117,8 @@ impl Bench {
         messages
     }
 
-    /// All stages but the last, a batch at a time as a lane goes through them: each finds what the one before it left in
-    /// the caches, and memory is used again.
+    /// Runs all stages except the last, a batch at a time as a lane does: each stage finds the output of the one before
+    /// it in the caches, and memory is reused.
     fn ingest(&self, messages: &Messages, times: &mut Times) -> Vec<EncodedSegment> {
         let writer = WriterSchema::parse(self.schema().text()).expect("the shipped schema");
         let mut decoder = Decoder::new(&writer, self.schema(), self.tagger.columns()).expect("it reads itself");

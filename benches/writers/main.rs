@@ -1,14 +1,15 @@
-//! What it costs that many writers commit to one table: commits a second, tries that met another's commit, and the time of one,
-//! on the local file system and in an object store (MinIO), against one writer.
+//! Measures the cost of many writers that commit to one table: commits per second, attempts that conflicted with
+//! another commit, and the time of one commit. Measured on the local file system and in an object store (MinIO),
+//! relative to one writer.
 //!
-//! `cargo bench --bench writers -- [--seconds N] [--every MS] [--folder PATH]`. Each writer has a table handle and a partition of
-//! its own, as a lane of an instance has, and stores 1,000 rows with each commit: first as fast as it can, then one every `MS`
-//! milliseconds, as `ingest.commit_age` would have it.
+//! `cargo bench --bench writers -- [--seconds N] [--every MS] [--folder PATH]`. Each writer has its own table handle
+//! and partition, as a lane of an instance has, and stores 1,000 rows with each commit: first as fast as it can, then
+//! one commit every `MS` milliseconds, as with `ingest.commit_age`.
 
-// A program for the terminal, run by the clock; whatever goes wrong ends it.
+// A command-line program that uses the real clock. Any error ends it.
 #![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods)]
 
-// It fills whole buckets too, which nothing here needs.
+// The module can also fill whole buckets, which is not needed here.
 #[allow(dead_code)]
 #[path = "../rewrite/bucket.rs"]
 mod bucket;
@@ -27,10 +28,10 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-/// Rows of a commit.
+/// The number of rows in a commit.
 const ROWS: usize = 1000;
 
-/// The program's own.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -75,25 +76,25 @@ fn main() {
     }
 }
 
-/// What writers are to do.
+/// The task of the writers.
 #[derive(Clone)]
 struct Work {
     root: Root,
-    /// How long after one commit began the next begins.
+    /// The time from the start of one commit to the start of the next.
     pause: Duration,
     lasts: Duration,
 }
 
-/// What they did.
+/// The results of the writers.
 #[derive(Default)]
 struct Did {
-    /// The time of each commit, its segment on the store already.
+    /// The time of each commit, when its segment is already in the store.
     took: Vec<Duration>,
     lost: u64,
     lasted: Duration,
 }
 
-/// Lets writers commit at once, and sees that all of it stands.
+/// Runs concurrent writers, and checks that all their commits are in the table.
 async fn all(work: &Work, writers: i32) -> Did {
     Table::open(&work.root, bucket::spec()).await.expect("a new table");
     let started = Instant::now();
@@ -110,7 +111,7 @@ async fn all(work: &Work, writers: i32) -> Did {
     all
 }
 
-/// One writer's commits.
+/// Runs the commits of one writer.
 async fn one(work: Work, number: i32) -> Did {
     let mut table = Table::open(&work.root, bucket::spec()).await.expect("the table");
     let mut random = StdRng::seed_from_u64(number as u64);
@@ -133,14 +134,14 @@ async fn one(work: Work, number: i32) -> Did {
         table.commit(batch).await.expect("a commit");
         did.took.push(started.elapsed());
         from = Some(next);
-        // A fifth more or less, as lanes do.
+        // Up to a fifth more or less, as lanes do.
         tokio::time::sleep(work.pause.mul_f64(random.random_range(0.8..1.2)).saturating_sub(began.elapsed())).await;
     }
     did.lost = table.lost_races();
     did
 }
 
-/// The rows that a writer stores again and again.
+/// Returns the rows that a writer stores with each commit.
 fn encoded(table: &Table, random: &mut StdRng) -> EncodedSegment {
     let mut writer = SegmentWriter::new(Arc::clone(table.spec()), bucket::tags(), &[]).expect("a segment");
     writer.write(&bucket::rows(0, random).slice(0, ROWS)).expect("rows of the table");

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ebbtide::config::{ObjectStore, Secret};
 
-/// The user and the password, which are long enough for it.
+/// The user and the password. Both are long enough for MinIO.
 const KEY: &str = "ebbtide-bench";
 
-/// A running store with a bucket `plain`; stopped when dropped.
+/// A running store with a bucket `plain`. It is stopped when this value is dropped.
 pub struct Minio {
     child: Child,
     port: u16,
@@ -39,12 +39,12 @@ impl Minio {
             assert!(Instant::now() < until, "the object store does not listen");
             std::thread::sleep(Duration::from_millis(100));
         }
-        // It listens a little before it answers.
+        // The store accepts connections shortly before it can answer.
         std::thread::sleep(Duration::from_secs(3));
         minio
     }
 
-    /// How it is reached.
+    /// Returns the settings to reach the store.
     pub fn settings(&self) -> ObjectStore {
         ObjectStore {
             endpoint: Some(format!("http://127.0.0.1:{}", self.port)),

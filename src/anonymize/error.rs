@@ -1,9 +1,10 @@
-//! Why cells cannot be made. Nothing of it is a record's fault, and none of it holds a value of one.
+//! The reasons why cells cannot be made. They are not caused by the content of a record, and contain no value of one.
 
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
-/// A product's `anonymize` does not fit its columns. A policy that passed `policy check` never gives one.
+/// The reason why a product's `anonymize` does not fit its columns. It does not occur for a policy that passed `policy
+/// check`.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The table has no such column.
@@ -12,48 +13,48 @@ pub enum PlanError {
         /// The column.
         column: String,
     },
-    /// A column is of a type that its part does not take.
+    /// The type of a column does not fit its use.
     #[error("column {column} is {found}, which cannot be {part}")]
     Type {
         /// The column.
         column: String,
         /// Its type.
         found: DataType,
-        /// What it was to be: part of a cell, a sum, the subject.
+        /// The use of the column: part of a cell, a sum, or the subject.
         part: &'static str,
     },
 }
 
-/// Cells could not be made of a bucket's rows.
+/// The reason why cells could not be made from the rows of a bucket.
 #[derive(Debug, thiserror::Error)]
 pub enum CellsError<E: std::error::Error + 'static> {
     /// The rows could not be read.
     #[error("the rows that are to end could not be read: {0}")]
     Source(E),
-    /// A column of the rows is not what the plan says.
+    /// A column of the rows does not have the type of the plan.
     #[error("column {column} of the rows is {found} and should be {wanted}")]
     Column {
         /// The column.
         column: String,
-        /// What it should be.
+        /// The type of the plan.
         wanted: DataType,
-        /// What it is.
+        /// The type of the column.
         found: DataType,
     },
-    /// The rows were read more than once and were not the same ones.
+    /// The rows were read more than once, and their number changed.
     #[error("the rows that are to end changed while they were read: {first} records, then {then}")]
     Changed {
-        /// How many there were first.
+        /// The number of records in the first reading.
         first: u64,
-        /// How many there were later.
+        /// The number of records in the later reading.
         then: u64,
     },
-    /// Arrow refused.
+    /// Arrow returned an error.
     #[error("the cells' columns cannot be built")]
     Arrow(#[source] ArrowError),
 }
 
-/// What a batch may be refused for, whatever the source's own errors are.
+/// The reason why a batch is refused, whatever the type of the source's own errors.
 #[derive(Debug)]
 pub(super) enum Refused {
     Column { column: String, wanted: DataType, found: DataType },

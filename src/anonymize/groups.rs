@@ -1,24 +1,24 @@
-//! Which rows of a batch are of one cell, worked out column by column.
+//! Groups the rows of a batch by cell, column by column.
 //!
-//! Promises one hash for each combination of values and not for each row, wherever the cell's columns are dictionaries or
-//! truths; other columns are hashed row by row.
+//! If all cell columns have few values (dictionaries, booleans or absent columns), the cell is hashed once for each
+//! combination of values. Otherwise it is hashed for each row.
 
 use std::collections::HashMap;
 
 use super::hash::{Hashed, Keys, Value};
 use super::view::{Columns, View};
 
-/// The rows of a batch by cell. Two groups may be of one cell.
+/// The rows of a batch, grouped by cell. Two groups may belong to the same cell.
 pub(super) struct Groups {
     of_row: Option<Vec<u32>>,
-    /// A row of each group.
+    /// One row of each group.
     pub(super) firsts: Vec<u32>,
-    /// The cell of each group.
+    /// The hash of the cell of each group.
     pub(super) cells: Vec<u128>,
 }
 
 impl Groups {
-    /// The groups of the rows by their cell columns.
+    /// Groups the rows by their cell columns.
     pub(super) fn of(keys: &Keys, columns: &Columns) -> Self {
         let rows = columns.rows;
         let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
@@ -35,7 +35,7 @@ impl Groups {
         Self { of_row, firsts, cells }
     }
 
-    /// The group of a row.
+    /// Returns the group of a row.
     #[inline]
     pub(super) fn of_row(&self, row: usize) -> usize {
         self.of_row.as_ref().map_or(row, |of_row| of_row[row] as usize)
@@ -45,7 +45,7 @@ impl Groups {
 /// The hashes of a column's values.
 struct Values<'a> {
     view: &'a View<'a>,
-    /// For a column of few values: the hash of each, null last.
+    /// The hash of each value, null last, if the column has few values.
     known: Option<Vec<Value>>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A number for each row, equal where all codes are, and a row for each number.
+/// Returns a number for each row, equal for rows with equal codes, and one row for each number.
 fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
     let mut of_row = vec![0; rows];
     let mut firsts = if rows == 0 { Vec::new() } else { vec![0] };
@@ -91,8 +91,8 @@ fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
     (of_row, firsts)
 }
 
-/// Numbers the pairs of a row's number so far and its code in `view`, in the order in which they come.
-/// `known` gives the number of a pair, which is the one it is given if the pair is new.
+/// Numbers the pairs of a row's current number and its code in `view`, in the order in which they occur. `known`
+/// returns the number of a pair. If the pair is new, that is the number that `known` is given.
 fn number(
     view: &View<'_>,
     count: usize,
@@ -109,7 +109,7 @@ fn number(
     }
 }
 
-/// Small numbers spread over all bits, each to one of its own.
+/// Spreads small numbers over all bits. Different numbers give different results.
 fn spread(number: usize) -> u64 {
     (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }

@@ -1,7 +1,7 @@
 //! Keyed hashes of values: 64 bits for a subject, 128 for a cell.
 //!
-//! Promises keys drawn anew for each run, so that a hash means nothing outside it and nobody can choose values that collide.
-//! Must never be written down.
+//! The keys are random for each run. So a hash has no meaning outside the run, and no one can choose values that
+//! collide. Keys and hashes must never be written to storage.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -16,23 +16,23 @@ pub(super) struct Keys {
 #[derive(Clone)]
 struct Lane([u64; 4]);
 
-/// Stands for a value that is null: no bytes hash to the same, but by chance.
+/// Represents a null value. Bytes have the same hash only by chance.
 const NOTHING: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Keys {
-    /// Keys that nobody knows.
+    /// Creates random keys, which are not known outside the run.
     pub(super) fn random() -> Self {
         let random = RandomState::new();
         let key = |lane: u64| Lane([0, 1, 2, 3].map(|at| random.hash_one(lane * 4 + at)));
         Self { subject: key(0), cell: [key(1), key(2)] }
     }
 
-    /// The hash of a subject.
+    /// Returns the hash of a subject.
     pub(super) fn subject(&self, value: &[u8]) -> u64 {
         self.subject.bytes(0, value)
     }
 
-    /// The hash of one value of a cell; `None` is null.
+    /// Returns the hash of one value of a cell; `None` is null.
     pub(super) fn value(&self, value: Option<&[u8]>) -> Value {
         Value(match value {
             Some(bytes) => [self.cell[0].bytes(0, bytes), self.cell[1].bytes(0, bytes)],
@@ -40,7 +40,7 @@ impl Keys {
         })
     }
 
-    /// The hash of a cell, from its columns' values in their order.
+    /// Returns the hash of a cell, from the values of its columns in column order.
     pub(super) fn cell(&self, values: impl Iterator<Item = Value>) -> u128 {
         let mut state = [0; 2];
         for Value(value) in values {
@@ -58,7 +58,7 @@ impl Keys {
 pub(super) struct Value([u64; 2]);
 
 impl Lane {
-    /// The hash of `bytes`, going on from `state`. Sixteen bytes are one multiplication.
+    /// Returns the hash of `bytes`, starting from `state`. One multiplication processes 16 bytes.
     #[inline]
     fn bytes(&self, state: u64, bytes: &[u8]) -> u64 {
         let [first, second, third, fourth] = self.0;
@@ -74,20 +74,20 @@ impl Lane {
     }
 }
 
-/// Up to eight bytes as a number.
+/// Returns up to eight bytes as a number.
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
     if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
         return u64::from_le_bytes(eight);
     }
     if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        // Four to seven bytes: both ends, which may overlap. The length is hashed besides.
+        // Four to seven bytes: both ends, which may overlap. The length is hashed separately.
         return u64::from(u32::from_le_bytes(*head)) | u64::from(u32::from_le_bytes(*tail)) << 32;
     }
     bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Both halves of the product, one over the other.
+/// Returns the exclusive or of the two halves of the product.
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
@@ -95,7 +95,7 @@ fn fold(a: u64, b: u64) -> u64 {
     halves.0 ^ halves.1
 }
 
-/// Looks up what is a hash already: takes it as it is.
+/// A hasher for keys that are hashes already. It uses the lower 64 bits unchanged.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hashed(u64);
 

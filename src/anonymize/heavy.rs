@@ -1,26 +1,27 @@
-//! Who may weigh most in a sum: every subject's weight while they are few, then a weighted Misra-Gries summary in eight sets
-//! of two counters, by a subject's hash.
+//! Finds the subjects that may weigh most in a sum. Keeps every subject's weight while there are few subjects, then a
+//! weighted Misra-Gries summary in eight sets of two counters. A subject's hash selects its set.
 //!
-//! Promises, in any order of the same weights: one subject weighs at least [`Heavy::least`], none that is not counted weighs
-//! more than a third of all, and of the counted each is named that may weigh too much. A record touches one set.
+//! For the same weights in any order: one subject weighs at least [`Heavy::least`], a subject that is not counted
+//! weighs at most a third of all weights, and [`Heavy::suspects`] names each counted subject that may weigh too much. A
+//! record changes one set.
 
-/// How many sets there are, and which bits of a subject's hash tell its own.
+/// The number of sets. The highest bits of a subject's hash select its set.
 const SETS: usize = 8;
 const SET_BITS: u32 = u64::BITS - SETS.trailing_zeros();
 
-/// Subjects whose weights are all known. Most cells are small, and of these nothing is left open to be weighed once more.
+/// The maximum number of subjects whose weights are all known. Most cells are small, and so need no second reading.
 const FEW: usize = 16;
 
 /// The summary.
 #[derive(Debug, Default)]
 pub(super) struct Heavy(Known);
 
-/// What is known of the weights.
+/// The known weights.
 #[derive(Debug)]
 enum Known {
-    /// All, of so many subjects.
+    /// The weights of all subjects, whose number is `count`.
     Few { count: usize, subjects: [u64; FEW], weights: [u128; FEW] },
-    /// The heaviest of each set.
+    /// The heaviest subjects of each set.
     Many([Set; SETS]),
 }
 
@@ -30,8 +31,9 @@ impl Default for Known {
     }
 }
 
-/// The subjects of one set. Whatever was taken from one count was taken from the other and from a third weight as well, so
-/// no subject weighs more than its count, or nothing, and a third of what the counts lack of the whole. One cache line.
+/// The subjects of one set. Each amount that was subtracted from one count was also subtracted from the other count and
+/// from a third weight. So a subject weighs at most its count (0 if it has none) plus a third of the difference between
+/// `whole` and the sum of the counts. One cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Set {
@@ -61,7 +63,7 @@ impl Heavy {
         }
     }
 
-    /// Takes the weights of another summary.
+    /// Adds the weights of another summary.
     pub(super) fn absorb(&mut self, other: &Heavy) {
         match &other.0 {
             Known::Few { count, subjects, weights } => {
@@ -81,7 +83,7 @@ impl Heavy {
         }
     }
 
-    /// Less than the heaviest subject weighs, or as much.
+    /// Returns a lower bound of the weight of the heaviest subject.
     pub(super) fn least(&self) -> u128 {
         match &self.0 {
             Known::Few { weights, .. } => weights.iter().max().copied().unwrap_or(0),
@@ -89,7 +91,7 @@ impl Heavy {
         }
     }
 
-    /// The counted subjects whose weight may be one that `too_heavy` refuses.
+    /// Returns the counted subjects whose maximum possible weight is too heavy according to `too_heavy`.
     pub(super) fn suspects(&self, too_heavy: impl Fn(u128) -> bool) -> Vec<u64> {
         let suspect = |subject: &u64, count: u128, most: u128| (count > 0 && too_heavy(most)).then_some(*subject);
         match &self.0 {
@@ -108,13 +110,13 @@ impl Heavy {
     }
 }
 
-/// The set of a subject.
+/// Returns the set of a subject.
 #[inline]
 fn set_of(subject: u64) -> usize {
     (subject >> SET_BITS) as usize
 }
 
-/// The weights that were known, in sets.
+/// Distributes the known weights to sets.
 fn spread(subjects: &[u64], weights: &[u128]) -> [Set; SETS] {
     let mut sets: [Set; SETS] = Default::default();
     for (subject, weight) in subjects.iter().zip(weights) {
@@ -130,7 +132,7 @@ impl Set {
         self.count(subject, weight);
     }
 
-    /// Takes the weights of another set of the same subjects.
+    /// Adds the weights of the set for the same hashes in another summary.
     fn absorb(&mut self, other: &Set) {
         self.whole += other.whole;
         for (subject, count) in other.subjects.iter().zip(other.counts) {
@@ -151,7 +153,7 @@ impl Set {
             *second -= taken;
             let rest = weight - taken;
             if rest > 0 {
-                // One of them is nobody's now, or was.
+                // At least one of the counts is 0 now, so its place is free.
                 let at = usize::from(*first > 0);
                 self.counts[at] = rest;
                 self.subjects[at] = subject;
@@ -159,7 +161,7 @@ impl Set {
         }
     }
 
-    /// What a subject of this set may weigh beside its count.
+    /// Returns the maximum weight of a subject of this set beyond its count.
     fn lost(&self) -> u128 {
         (self.whole - self.counts[0] - self.counts[1]) / 3
     }
@@ -187,7 +189,7 @@ mod tests {
                 for (subject, weight, skew) in part {
                     let subject = if *skew == 0 { 0 } else { *subject };
                     let subject = (subject % sets) << SET_BITS | subject;
-                    // The first part record by record, the others as summaries.
+                    // The first part is added record by record, the others as summaries.
                     if number == 0 { whole.add(subject, *weight) } else { heavy.add(subject, *weight) }
                     *weights.entry(subject).or_default() += weight;
                 }

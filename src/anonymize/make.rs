@@ -1,6 +1,6 @@
-//! Makes the cells: passes over the rows until every cell has been seen, then `other`.
+//! Makes the cells: reads the rows in passes until every cell is counted, and then makes `other`.
 //!
-//! Promises what the module promises, whatever the budget: a smaller one costs more passes and changes nothing else.
+//! The guarantees of the module apply to every budget. A smaller budget costs more passes and changes nothing else.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,48 +14,49 @@ use super::rows::{self, Row};
 use super::sums::Verdict;
 use super::weigh::{Suspects, Weighing};
 
-/// What is left of a bucket and profile.
+/// The result for one bucket and profile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cells {
-    /// The published cells, of [`CellPlan::schema`]; none where all is suppressed.
+    /// The published cells, with the columns of [`CellPlan::schema`]. Empty if all records are suppressed.
     pub rows: RecordBatch,
-    /// What became of the records.
+    /// The counts of the result.
     pub counts: Counts,
-    /// What it took.
+    /// The resources that were used.
     pub work: Work,
 }
 
-/// What became of the records. `read` = `records` + `suppressed`.
+/// The counts of a result. `read` = `records` + `suppressed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Records read.
     pub read: u64,
-    /// Published cells, `other` among them.
+    /// Published cells, including `other`.
     pub cells: u64,
-    /// Records that these stand for.
+    /// Records that the published cells represent.
     pub records: u64,
-    /// Records that are in no cell, because even together too few subjects had them.
+    /// Records that are in no cell, because they have too few subjects even when they are merged.
     pub suppressed: u64,
-    /// Whether one of the cells is `other`: merged of cells under `k`.
+    /// True if one of the cells is `other`, which is merged from cells under `k`.
     pub other: bool,
     /// Sums that are null because one subject may have more than half of them.
     pub dominated: u64,
-    /// Sums that are null because they do not fit their column, or hold what cannot be added.
+    /// Sums that are null because they do not fit their column, or include a value that cannot be added.
     pub unfit: u64,
 }
 
-/// What the making took.
+/// The resources that were used to make cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
-    /// How often the rows were read.
+    /// The number of times that the rows were read.
     pub passes: u32,
-    /// The most bytes that cells under way took.
+    /// The maximum memory of the cells in progress, in bytes.
     pub peak: usize,
 }
 
-/// Makes cells of the rows that `source` gives; it is called once for each pass and must give the same rows each time, in
-/// any order and any batches. Columns may be plain or dictionaries; one that a batch lacks is null. `budget` bounds the
-/// bytes of cells under way, but for one cell at least and what the rows at hand add; what is published comes beside it.
+/// Makes cells of the rows that `source` returns. It is called once for each pass and must return the same rows each
+/// time, in any order and in any batches. Columns may be plain or dictionaries; a column that a batch lacks is null.
+/// `budget` limits the bytes of the cells in progress. It may be exceeded by the data of the current rows, and if a
+/// single cell is larger. Published cells do not count towards it.
 pub fn cells<S, I, E>(plan: &CellPlan, budget: usize, source: S) -> Result<Cells, CellsError<E>>
 where
     S: Fn() -> I,
@@ -114,14 +115,14 @@ impl Making<'_> {
         self.counts.get_or_insert_default()
     }
 
-    /// Notes that the rows were read, and that they were as many as before.
+    /// Records one reading of the rows. Errors if their number differs from the first reading.
     fn have_read<E: std::error::Error + 'static>(&mut self, read: u64) -> Result<(), CellsError<E>> {
         self.work.passes += 1;
         let first = self.counts.get_or_insert(Counts { read, ..Counts::default() }).read;
         if first == read { Ok(()) } else { Err(CellsError::Changed { first, then: read }) }
     }
 
-    /// Publishes cells of enough subjects.
+    /// Publishes cells that have enough subjects.
     fn publish<S, I, E>(&mut self, whole: Vec<Counted>, source: &S) -> Result<(), CellsError<E>>
     where
         S: Fn() -> I,
@@ -148,7 +149,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// Publishes or suppresses what is merged, and gives all.
+    /// Publishes or suppresses the merged cells, and returns the whole result.
     fn end<S, I, E>(mut self, other: Counted, source: &S) -> Result<Cells, CellsError<E>>
     where
         S: Fn() -> I,
@@ -169,7 +170,7 @@ impl Making<'_> {
         Ok(Cells { rows: rows::batch(self.plan, self.rows)?, counts, work: self.work })
     }
 
-    /// Whom to weigh before it is known which sums of a cell may be told.
+    /// Returns the subjects to weigh before it is known which sums of a cell may be published.
     fn suspects(&self, counted: &Counted) -> Suspects {
         let sums = self.plan.sum.iter().zip(&counted.sums).enumerate();
         let open = sums.filter_map(|(at, ((_, number), sum))| match sum.verdict(*number) {
@@ -179,7 +180,7 @@ impl Making<'_> {
         open.collect()
     }
 
-    /// What the heaviest of each of `suspects` weighs; reads the rows only if there are any.
+    /// Returns the weight of the heaviest of each of `suspects`. Reads the rows only if there are any.
     fn weigh<S, I, E>(
         &mut self,
         suspects: Vec<Suspects>,
@@ -212,7 +213,7 @@ impl Making<'_> {
             };
             match verdict {
                 Verdict::Told(sum) => sum,
-                // Open is never left: who is in question was weighed.
+                // `Open` does not occur here, because the subjects in question were weighed.
                 Verdict::Dominated | Verdict::Open(_) => {
                     counts.dominated += 1;
                     None

@@ -1,7 +1,7 @@
-//! Numbers that add up to the same in any order: every numeric column as 128-bit integers.
+//! Numbers whose sum does not depend on the order: every numeric column as 128-bit integers.
 //!
-//! Promises exact sums of integers and decimals. Floats are fixed-point numbers of 64 binary places, each rounded by
-//! itself. Must never wrap, saturate or round a sum that does not fit its column: it is none then.
+//! Sums of integers and decimals are exact. Floats are fixed-point numbers with 64 binary places, and each is rounded
+//! separately. A sum that does not fit its column must never wrap, saturate or be rounded: it has no value then.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Float32Array, Floa
 use arrow::datatypes::{DataType, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 
-/// 2^64: by how much the fixed-point form of a float is greater.
+/// 2^64: the factor between the fixed-point form of a float and the float.
 const SCALE: f64 = 18_446_744_073_709_551_616.0;
 
-/// From here on a float has no fixed-point form: 2^63.
+/// 2^63: a float has no fixed-point form from this absolute value on.
 const BEYOND: f64 = 9_223_372_036_854_775_808.0;
 
 /// A type of numbers that can be summed.
@@ -27,7 +27,7 @@ pub(super) enum Number {
 }
 
 impl Number {
-    /// The numbers of that Arrow type; `None` if there are none or a table has no such column.
+    /// Returns the number type of an Arrow type; `None` if the type is not numeric or no table has such a column.
     pub(super) fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
             DataType::Int32 => Number::Int32,
@@ -49,7 +49,7 @@ impl Number {
         }
     }
 
-    /// Whether a sum fits a column of these numbers.
+    /// Returns true if a sum fits a column of these numbers.
     pub(super) fn holds(self, sum: i128) -> bool {
         match self {
             Number::Int32 => i32::try_from(sum).is_ok(),
@@ -61,7 +61,7 @@ impl Number {
         }
     }
 
-    /// A column of sums, each of which it [holds](Number::holds).
+    /// Returns a column of sums. Each sum must [fit](Number::holds) the column.
     pub(super) fn column(self, sums: impl Iterator<Item = Option<i128>>) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Number::Int32 => {
@@ -83,10 +83,10 @@ fn float(sum: i128) -> f64 {
     sum as f64 / SCALE
 }
 
-/// What a row adds to a sum.
+/// The contribution of a row to a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Addend {
-    /// Null adds nothing.
+    /// Null, which adds nothing.
     Nothing,
     /// A number.
     Of(i128),
@@ -105,7 +105,7 @@ pub(super) enum Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    /// The numbers of a column of the plan's type.
+    /// Returns the numbers of a column of the plan's type.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
         let Some(column) = column else { return Numbers::Absent };
         match column.data_type() {
@@ -118,7 +118,7 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// What a row adds.
+    /// Returns the contribution of a row.
     #[inline]
     pub(super) fn at(&self, row: usize) -> Addend {
         match self {

@@ -1,7 +1,8 @@
-//! One reading of the rows for the cells of one range of hashes, within a budget of memory.
+//! One reading of the rows for the cells of one range of hashes, within a memory budget.
 //!
-//! Promises to give up the upper half of its range rather than hold more than the budget and what the rows at hand add:
-//! those cells are another pass's. Must never count a record twice, or one of a cell that it gave up.
+//! A pass gives up the upper half of its range before it holds more than the budget and the data of the current rows.
+//! Another pass counts the cells that were given up. Must never count a record twice, or a record of a cell that was
+//! given up.
 
 use std::collections::HashMap;
 use std::mem::size_of;
@@ -21,38 +22,38 @@ use super::subjects::Subjects;
 use super::sums::Sum;
 use super::view::{Columns, View, few};
 
-/// What a cell takes beside its parts on the heap: itself and its place in the table, both of which may be half empty.
+/// The memory of a cell except its parts on the heap: the cell and its entry in the table. Both may be half empty.
 const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<(u128, u32)>() + 1);
 
-/// By what part of itself the list of sums grows when it is full.
+/// The divisor of the growth of the list of sums: a full list grows by its length divided by this.
 const GROWTH: usize = 8;
 
-/// What records of the same values add up to.
+/// The totals of records with the same values.
 #[derive(Debug, Default)]
 pub(super) struct Cell {
     pub(super) hash: u128,
-    /// Its columns' values, in a form that sorts as they do.
+    /// The values of its columns, in a form that has the same sort order.
     pub(super) key: Box<[u8]>,
-    /// Whether all its columns are null.
+    /// True if all its columns are null.
     pub(super) is_null: bool,
     pub(super) records: u64,
     pub(super) subjects: Subjects,
 }
 
 impl Cell {
-    /// Takes the records of another, but for their sums.
+    /// Adds the records of another cell, except their sums.
     pub(super) fn absorb(&mut self, other: Cell, k: usize) {
         self.records += other.records;
         self.subjects.absorb(other.subjects, k);
     }
 
-    /// The bytes of it, with so many sums.
+    /// Returns the memory of the cell with this number of sums, in bytes.
     fn memory(&self, sums: usize) -> usize {
         CELL_BYTES + self.key.len() + self.subjects.memory() + sums * (size_of::<Sum>() + size_of::<Sum>() / GROWTH)
     }
 }
 
-/// A cell that a pass has counted to the end.
+/// A cell that a pass has counted completely.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) cell: Cell,
@@ -60,19 +61,19 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// A cell of no records.
+    /// Creates a cell without records.
     pub(super) fn none(plan: &CellPlan) -> Self {
         Self { cell: Cell::default(), sums: plan.sum.iter().map(|_| Sum::default()).collect() }
     }
 
-    /// Takes the records of another.
+    /// Adds the records of another cell.
     pub(super) fn absorb(&mut self, other: Counted, k: usize) {
         self.cell.absorb(other.cell, k);
         self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.absorb(other));
     }
 }
 
-/// The range of hashes that a pass keeps: from one on, up to another or to the end.
+/// The range of hashes that a pass keeps: from the first hash (inclusive) to another (exclusive), or to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) from: u128,
@@ -85,7 +86,7 @@ impl Range {
     }
 }
 
-/// A pass that is under way.
+/// A pass in progress.
 pub(super) struct Pass<'a> {
     plan: &'a CellPlan,
     keys: &'a Keys,
@@ -93,19 +94,19 @@ pub(super) struct Pass<'a> {
     pub(super) range: Range,
     slots: HashMap<u128, u32, Hashed>,
     cells: Vec<Cell>,
-    /// The sums of each cell, one cell's behind the other's.
+    /// The sums of all cells, cell after cell.
     sums: Vec<Sum>,
-    /// Rows that are still to be counted.
+    /// Rows that are not counted yet.
     pending: Pending,
     /// The records read, kept or not.
     pub(super) read: u64,
     bytes: usize,
     budget: usize,
-    /// The most that it ever held.
+    /// The maximum of `bytes` so far.
     pub(super) peak: usize,
 }
 
-/// A group of rows whose cell is another pass's.
+/// Marks a group of rows whose cell belongs to another pass.
 const ELSEWHERE: u32 = u32::MAX;
 
 impl<'a> Pass<'a> {
@@ -126,13 +127,13 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// Counts what is still to be counted, within the budget.
+    /// Counts the rows that are not counted yet, within the budget.
     pub(super) fn end(&mut self) {
         self.settle();
         self.keep_budget();
     }
 
-    /// The cells of its range, once it [ended](Pass::end).
+    /// Returns the cells of its range. Call it after [`Pass::end`].
     pub(super) fn counted(self) -> impl Iterator<Item = Counted> {
         let (count, mut sums) = (self.plan.sum.len(), self.sums.into_iter());
         let cells = self.cells.into_iter();
@@ -154,7 +155,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// The cell of each group, made where it is new.
+    /// Returns the cell of each group. Creates the cells that are new.
     fn slots(&mut self, groups: &Groups, columns: &Columns) -> Result<Vec<u32>, Refused> {
         let range = self.range;
         let mut made: Vec<(u128, u32)> = Vec::new();
@@ -191,7 +192,7 @@ impl<'a> Pass<'a> {
         self.sums.resize_with(self.sums.len() + sums, Sum::default);
     }
 
-    /// Gives cells that were just made their columns' values, each from a row of it.
+    /// Sets the column values of new cells, each from one of its rows.
     fn name(&mut self, mut made: Vec<(u128, u32)>, columns: &Columns) -> Result<(), Refused> {
         made.retain(|(hash, _)| self.slots.contains_key(hash));
         if made.is_empty() {
@@ -215,7 +216,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Gathers the rows, and counts what has gathered once there is no room for more.
+    /// Collects the rows, and counts the collected rows when there is no room for more.
     fn count(&mut self, groups: &Groups, slots: &[u32], columns: &Columns) {
         let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
         let numbers: Vec<Numbers<'_>> = columns.sum.iter().map(|column| Numbers::of(column.as_ref())).collect();
@@ -243,7 +244,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Counts the rows that have gathered, cell after cell.
+    /// Counts the collected rows, cell after cell.
     fn settle(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -265,15 +266,15 @@ impl<'a> Pass<'a> {
         self.pending.clear();
     }
 
-    /// Gives up the upper half of the cells until what is left is within the budget. One cell always stays.
+    /// Gives up the upper half of the cells until the rest is within the budget. One cell always stays.
     fn keep_budget(&mut self) {
         if self.bytes > self.budget {
-            // Counted anew, since what became enough has let its memory go.
+            // Calculated again, because cells that reached enough subjects have released memory.
             self.bytes = self.cells.iter().map(|cell| cell.memory(self.plan.sum.len())).sum();
         }
         self.peak = self.peak.max(self.bytes);
         while self.bytes > self.budget && self.cells.len() > 1 {
-            // What is still to be counted names cells by where they are.
+            // The collected rows refer to cells by position, so they are counted before cells move.
             self.settle();
             let mut hashes: Vec<u128> = self.cells.iter().map(|cell| cell.hash).collect();
             let (_, until, _) = hashes.select_nth_unstable(self.cells.len() / 2);
@@ -293,11 +294,11 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The subjects of some rows as hashes.
+/// The subjects of some rows, as hashes.
 pub(super) struct SubjectHashes<'a> {
     keys: &'a Keys,
     view: View<'a>,
-    /// For a dictionary of few values: the hash of each.
+    /// The hash of each value, if the column is a dictionary of few values.
     known: Option<Vec<Option<u64>>>,
 }
 
@@ -313,7 +314,7 @@ impl<'a> SubjectHashes<'a> {
         Self { keys, view, known }
     }
 
-    /// The subject of a row; `None` for null and for an empty text, which names nobody.
+    /// Returns the subject of a row; `None` for null and for an empty text, which identifies no one.
     #[inline]
     pub(super) fn at(&self, row: usize) -> Option<u64> {
         match &self.known {

@@ -1,25 +1,25 @@
-//! Rows whose cell is known, gathered until those of one cell can be counted together: cells are many and rows come in any
-//! order, so that counted one by one each row would wait for its cell to come from memory.
+//! Rows whose cell is known, collected until the rows of one cell can be counted together. There are many cells and
+//! rows come in any order, so if rows were counted one by one, each would wait for its cell to be loaded from memory.
 //!
-//! Promises to keep what was pushed and no more rows than it has room for. Must never be looked at by anything but a pass.
+//! Keeps what was pushed, and no more rows than it has room for. Only a pass may use it.
 
 use std::mem::size_of;
 
 use super::numbers::Addend;
 
-/// Rows that are gathered at most.
+/// The maximum number of rows that are collected.
 const ROWS: usize = 1 << 18;
 
-/// Rows for which there is always room.
+/// The number of rows for which there is always room.
 const LEAST: usize = 1 << 10;
 
-/// Stands for no subject. The one hash in 2^64 that is the same is taken for its neighbour.
+/// Represents no subject. The one hash in 2^64 that is equal to it is replaced by the next hash.
 const NOBODY: u64 = 0;
 
-/// Stands for no number.
+/// Represents no number.
 const NOTHING: i64 = i64::MIN;
 
-/// Rows that are still to be counted.
+/// Rows that are not counted yet.
 pub(super) struct Pending {
     room: usize,
     slots: Vec<u32>,
@@ -29,7 +29,8 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Room for rows of so many sums, within a thirty-second of a budget or what is always there.
+    /// Creates room for rows with this number of sums: a thirty-second of a budget, but at least `LEAST` and at most
+    /// `ROWS` rows.
     pub(super) fn within(budget: usize, sums: usize) -> Self {
         let row = 2 * size_of::<u32>() + size_of::<u64>() + sums * size_of::<i64>();
         Self {
@@ -40,24 +41,25 @@ impl Pending {
         }
     }
 
-    /// For how many more rows there is room.
+    /// Returns the number of further rows for which there is room.
     pub(super) fn room(&self) -> usize {
         self.room - self.slots.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no rows.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// Takes a row of the cell at `slot`; its numbers are still to come.
+    /// Adds a row of the cell at `slot`. Its numbers are added afterwards.
     #[inline]
     pub(super) fn push(&mut self, slot: u32, subject: Option<u64>) {
         self.slots.push(slot);
         self.subjects.push(subject.map_or(NOBODY, |hash| hash.max(1)));
     }
 
-    /// Takes the number of a sum of the next row that lacks one. False if it is none that can wait: it must be added at once.
+    /// Adds the number of a sum for the next row that lacks one. Returns false if the number cannot be collected: the
+    /// caller must then add it immediately.
     #[inline]
     pub(super) fn number(&mut self, sum: usize, addend: Addend) -> bool {
         let number = match addend {
@@ -69,7 +71,7 @@ impl Pending {
         number.is_some()
     }
 
-    /// The rows by cell, of which there are `cells`.
+    /// Returns the rows by cell. `cells` is the number of cells.
     pub(super) fn by_cell(&self, cells: usize) -> ByCell<'_> {
         let mut starts = vec![0_u32; cells];
         self.slots.iter().for_each(|slot| starts[*slot as usize] += 1);
@@ -86,7 +88,7 @@ impl Pending {
         ByCell { pending: self, starts, order }
     }
 
-    /// Forgets the rows, and keeps the room.
+    /// Removes the rows, and keeps the memory for new ones.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.subjects.clear();
@@ -102,19 +104,19 @@ pub(super) struct ByCell<'p> {
 }
 
 impl ByCell<'_> {
-    /// The rows of the cell at `slot`.
+    /// Returns the rows of the cell at `slot`.
     pub(super) fn rows(&self, slot: usize) -> &[u32] {
         let end = self.starts.get(slot + 1).map_or(self.order.len(), |end| *end as usize);
         &self.order[self.starts[slot] as usize..end]
     }
 
-    /// The subject of a row.
+    /// Returns the subject of a row.
     #[inline]
     pub(super) fn subject(&self, row: u32) -> Option<u64> {
         Some(self.pending.subjects[row as usize]).filter(|subject| *subject != NOBODY)
     }
 
-    /// What a row adds to a sum.
+    /// Returns the contribution of a row to a sum.
     #[inline]
     pub(super) fn addend(&self, sum: usize, row: u32) -> Addend {
         match self.pending.numbers[sum][row as usize] {

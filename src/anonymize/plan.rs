@@ -1,6 +1,6 @@
-//! What is to become of a product's records when they end: the policy's `anonymize` with the types of its columns.
+//! The plan for a product's records when they end: the policy's `anonymize` with the types of its columns.
 //!
-//! Promises that every column is there and of a type that its part takes.
+//! Every column of a plan exists and has a type that fits its use.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::error::PlanError;
 use super::numbers::Number;
 use crate::policy::Anonymize;
 
-/// The column of a cell that says how many records it stands for.
+/// The column with the number of records that a cell represents.
 pub(super) const RECORDS: &str = "records";
 
-/// How a product's records become cells.
+/// The plan that turns a product's records into cells.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CellPlan {
     pub(super) k: usize,
@@ -22,8 +22,8 @@ pub struct CellPlan {
 }
 
 impl CellPlan {
-    /// The plan of `anonymize` over columns of which `type_of` tells the type. Errors on a column that is not there or not
-    /// of its part's type: a single value for a cell, a number for a sum, text for the subject.
+    /// Creates the plan of `anonymize`. `type_of` returns the type of a column. Errors if a column does not exist or
+    /// has a type that does not fit its use: a single value for a cell, a number for a sum, text for the subject.
     pub fn new(anonymize: &Anonymize, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Self, PlanError> {
         let found = |column: &String| type_of(column).ok_or_else(|| PlanError::Missing { column: column.clone() });
         let wrong = |column: &String, found: DataType, part: &'static str| PlanError::Type {
@@ -47,18 +47,18 @@ impl CellPlan {
             Ok((name.clone(), number))
         });
         let sum = sum.collect::<Result<_, _>>()?;
-        // Below two there is nobody to hide among, whatever the caller's policy says.
+        // With fewer than two subjects a cell protects no one, whatever the caller's policy says.
         let k = usize::try_from(anonymize.k).unwrap_or(usize::MAX).max(2);
         Ok(Self { k, of: anonymize.of.clone(), cell, sum })
     }
 
-    /// The columns that cells are made of: those that the source of the rows must give, where the rows have them.
+    /// Returns the columns of which cells are made. The source must return those of them that the rows have.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         let cell = self.cell.iter().map(|(name, _)| name.as_str());
         cell.chain([self.of.as_str()]).chain(self.sum.iter().map(|(name, _)| name.as_str()))
     }
 
-    /// The columns of the cells: those of `cell`, those of `sum`, and `records`.
+    /// Returns the columns of the cells: those of `cell`, those of `sum`, and `records`.
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         let cell = self.cell.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true));

@@ -1,6 +1,6 @@
-//! The cells that are published, as rows in the order of their columns.
+//! The published cells as rows, in the order of their columns.
 //!
-//! Promises that equal cells give equal rows whatever the order in which they were found; `other` stands first.
+//! Equal cells give equal rows, whatever the order in which they were found. `other` is the first row.
 
 use std::sync::Arc;
 
@@ -14,19 +14,20 @@ use super::plan::CellPlan;
 /// One published cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
-    /// Its columns' values; `None` for `other`.
+    /// The values of its columns; `None` for `other`.
     pub(super) key: Option<Box<[u8]>>,
     pub(super) records: u64,
     pub(super) sums: Vec<Option<i128>>,
 }
 
-/// Makes the values of a cell's columns bytes that sort as they do; `None` if a cell has no columns.
+/// Returns the converter from a cell's column values to bytes with the same sort order; `None` if cells have no
+/// columns.
 pub(super) fn converter(plan: &CellPlan) -> Result<Option<RowConverter>, Refused> {
     let fields: Vec<SortField> = plan.cell.iter().map(|(_, data_type)| SortField::new(data_type.clone())).collect();
     Ok(if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) })
 }
 
-/// The rows as a batch of the plan's schema.
+/// Returns the rows as a batch of the plan's schema.
 pub(super) fn batch(plan: &CellPlan, mut rows: Vec<Row>) -> Result<RecordBatch, Refused> {
     rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.cell.len() + plan.sum.len() + 1);

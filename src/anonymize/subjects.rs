@@ -1,13 +1,13 @@
-//! How many distinct subjects a cell stands for, as far as it matters: fewer than `k`, or enough.
+//! The number of distinct subjects that a cell represents, as far as it matters: fewer than `k`, or enough.
 //!
-//! Promises to keep fewer than `k` hashes, and none once there are enough. Must never count one subject twice.
+//! Keeps fewer than `k` hashes, and none once there are enough. Must never count a subject twice.
 
 use std::collections::HashSet;
 use std::mem::size_of;
 
 use super::hash::Hashed;
 
-/// Hashes that are looked through one by one before they get a table.
+/// The maximum number of hashes in a list that is searched one by one. More hashes are stored in a table.
 const LISTED: usize = 32;
 
 /// The distinct subjects seen so far.
@@ -26,7 +26,7 @@ impl Default for Subjects {
 }
 
 impl Subjects {
-    /// Takes a subject, and gives by how much its memory grew.
+    /// Adds a subject. Returns the growth of the memory in bytes.
     #[inline]
     pub(super) fn add(&mut self, subject: u64, k: usize) -> usize {
         let before = match self {
@@ -62,12 +62,12 @@ impl Subjects {
         }
     }
 
-    /// Whether there are `k` or more.
+    /// Returns true if there are `k` or more.
     pub(super) fn enough(&self) -> bool {
         matches!(self, Subjects::Enough)
     }
 
-    /// Takes the subjects of another.
+    /// Adds the subjects of another set.
     pub(super) fn absorb(&mut self, other: Subjects, k: usize) {
         match other {
             Subjects::Enough => *self = Subjects::Enough,
@@ -76,11 +76,11 @@ impl Subjects {
         }
     }
 
-    /// The bytes that it holds.
+    /// Returns the memory on the heap in bytes.
     pub(super) fn memory(&self) -> usize {
         match self {
             Subjects::Listed(list) => list.capacity() * size_of::<u64>(),
-            // A table has a byte of its own beside each place, and some places are free.
+            // A table has one more byte for each place, and some places are free.
             Subjects::Many(set) => set.capacity() * (size_of::<u64>() + 1) * 8 / 7,
             Subjects::Enough => 0,
         }

@@ -1,7 +1,7 @@
-//! One sum of one cell, and whether it may be told.
+//! One sum of one cell, and the decision whether it may be published.
 //!
-//! Promises to call a sum telling only if no subject can have more than half of it, records without a subject being
-//! anybody's. What the summary leaves open is named, so that it can be weighed exactly.
+//! A sum may be published only if no subject can have more than half of it, where records without a subject may belong
+//! to any subject. If the summary leaves this open, it names the subjects that must be weighed exactly.
 
 use super::heavy::Heavy;
 use super::numbers::{Addend, Number};
@@ -12,25 +12,25 @@ pub(super) struct Sum {
     total: i128,
     /// The sum of absolute values.
     absolute: u128,
-    /// What of `absolute` has no subject.
+    /// The part of `absolute` that has no subject.
     unknown: u128,
-    /// Whether there was a value at all.
+    /// True if there was a value.
     any: bool,
-    /// It met what cannot be added, or grew beyond all columns.
+    /// True if there was a value that cannot be added, or if the sum became too large for every column.
     unfit: bool,
     heavy: Heavy,
 }
 
-/// What may be told of a sum.
+/// The decision about a sum.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// This, which is null where there was no value.
+    /// The sum may be published. It is null if there was no value.
     Told(Option<i128>),
-    /// Nothing: one subject may have more than half of it.
+    /// No sum is published, because one subject may have more than half of it.
     Dominated,
-    /// Nothing: it is not exact.
+    /// No sum is published, because it is not exact.
     Unfit,
-    /// It depends on what these subjects weigh exactly.
+    /// The decision depends on the exact weights of these subjects.
     Open(Vec<u64>),
 }
 
@@ -59,7 +59,8 @@ impl Sum {
         }
     }
 
-    /// Takes a weight in if the sum then stays within 127 bits. That depends on no order, since weights only add up.
+    /// Adds a weight if the sum of weights then stays within 127 bits, and returns true if so. The order has no
+    /// influence on that, because weights are never negative.
     #[inline]
     fn room(&mut self, weight: u128) -> bool {
         let fits = self.absolute.checked_add(weight).filter(|sum| !self.unfit && *sum <= i128::MAX.unsigned_abs());
@@ -70,7 +71,7 @@ impl Sum {
         fits.is_some()
     }
 
-    /// Takes the records of another.
+    /// Adds the records of another sum.
     pub(super) fn absorb(&mut self, other: &Sum) {
         self.unfit |= other.unfit;
         if self.room(other.absolute) {
@@ -81,7 +82,7 @@ impl Sum {
         }
     }
 
-    /// What may be told of it in a column of `number`s.
+    /// Returns the decision about the sum in a column of `number`s.
     pub(super) fn verdict(&self, number: Number) -> Verdict {
         if self.unfit {
             return Verdict::Unfit;
@@ -89,13 +90,13 @@ impl Sum {
         if self.unknown.saturating_mul(4) > self.absolute || self.too_heavy(self.heavy.least()) {
             return Verdict::Dominated;
         }
-        // Of `whole` no more than a quarter is unknown, so whoever is too heavy weighs more than `whole / 2 - unknown`, and
-        // that is at least a third of what is known: such a one is among the counted.
+        // At most a quarter of `absolute` is unknown. So a subject that is too heavy weighs more than `absolute / 2 -
+        // unknown`, which is at least a third of the known weights. Such a subject is one of the counted subjects.
         let suspects = self.heavy.suspects(|most| self.too_heavy(most));
         if suspects.is_empty() { self.told(number) } else { Verdict::Open(suspects) }
     }
 
-    /// What may be told of it when its heaviest subject is known to weigh `heaviest`.
+    /// Returns the decision about the sum if its heaviest subject weighs `heaviest`.
     pub(super) fn weighed(&self, heaviest: u128, number: Number) -> Verdict {
         if self.too_heavy(heaviest) { Verdict::Dominated } else { self.told(number) }
     }
@@ -107,7 +108,7 @@ impl Sum {
         Verdict::Told(self.any.then_some(self.total))
     }
 
-    /// Whether a subject of that weight dominates, all records without a subject being its own.
+    /// Returns true if a subject of this weight dominates, given that all records without a subject belong to it.
     fn too_heavy(&self, weight: u128) -> bool {
         let weight = weight.saturating_add(self.unknown);
         weight > self.absolute.saturating_sub(weight)

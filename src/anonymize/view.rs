@@ -1,6 +1,6 @@
-//! The columns of a batch as cells read them: each value of a cell or subject column as bytes, each number as a number.
+//! The columns of a batch as cells need them: each value of a cell or subject column as bytes, each number as a number.
 //!
-//! Promises one look for plain columns and dictionaries, and for a column that the batch lacks: all null.
+//! Plain columns, dictionaries, and columns that the batch lacks (all null) are read in the same way.
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
@@ -11,15 +11,17 @@ use arrow::downcast_primitive_array;
 use super::error::Refused;
 use super::plan::CellPlan;
 
-/// Rows that are worked on at once: enough to share what is looked up once for each cell among them.
+/// The number of rows that are processed together: enough rows to share the values that are looked up once for each
+/// cell.
 const ROWS: usize = 1 << 14;
 
-/// A batch in pieces of as many rows as are worked on at once.
+/// Splits a batch into parts of at most `ROWS` rows.
 pub(super) fn few(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
     (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
 }
 
-/// The columns of a batch that cells are made of, each of the plan's type or a dictionary of it; `None` if it is absent.
+/// The columns of a batch of which cells are made, each of the plan's type or a dictionary of it; `None` if it is
+/// absent.
 pub(super) struct Columns {
     pub(super) rows: usize,
     pub(super) cell: Vec<Option<ArrayRef>>,
@@ -28,7 +30,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Finds them. Errors on a column of a type that is not the plan's.
+    /// Finds the columns. Errors if a column does not have the plan's type.
     pub(super) fn of(plan: &CellPlan, batch: &RecordBatch) -> Result<Self, Refused> {
         let coded = |name: &str, wanted: &DataType| {
             let found = batch.column_by_name(name);
@@ -58,7 +60,7 @@ fn fit(name: &str, found: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRe
     }
 }
 
-/// Whether it is text in one of the forms that are not read as they are.
+/// Returns true if the type is text in a form that must be converted before it is read.
 fn text_within(data_type: &DataType) -> bool {
     match data_type {
         DataType::LargeUtf8 | DataType::Utf8View => true,
@@ -69,20 +71,20 @@ fn text_within(data_type: &DataType) -> bool {
 
 /// One cell or subject column.
 pub(super) enum View<'a> {
-    /// The batch lacks it.
+    /// The batch does not have the column.
     Absent,
     /// Text.
     Text(&'a StringArray),
     /// True or false.
     Truth(&'a BooleanArray),
-    /// Values of one width.
+    /// Values of a fixed width in bytes.
     Fixed { bytes: &'a [u8], width: usize, nulls: Option<&'a NullBuffer> },
-    /// A dictionary: where in `values` each row's value stands.
+    /// A dictionary: `keys` are the positions in `values` of each row's value.
     Coded { keys: Vec<usize>, nulls: Option<&'a NullBuffer>, values: Box<View<'a>>, count: usize },
 }
 
 impl<'a> View<'a> {
-    /// The view of a column that [`Columns::of`] found.
+    /// Returns the view of a column that [`Columns::of`] found.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
         let Some(column) = column else { return View::Absent };
         if let Some(dictionary) = column.as_any_dictionary_opt() {
@@ -109,12 +111,12 @@ impl<'a> View<'a> {
                 let bytes = array.values().inner().as_slice();
                 View::Fixed { bytes, width: bytes.len() / array.len().max(1), nulls: array.nulls() }
             }
-            // Not the type of a plan.
+            // Not a type of a plan.
             _ => View::Absent
         )
     }
 
-    /// The value of a row; `None` for null.
+    /// Returns the value of a row; `None` for null.
     #[inline]
     pub(super) fn bytes(&self, row: usize) -> Option<&[u8]> {
         match self {
@@ -128,7 +130,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// For a column of few values, how many there can be, null among them; `None` if its rows must be looked at.
+    /// Returns the number of possible values, including null, of a column of few values; `None` if its rows must be
+    /// read.
     pub(super) fn codes(&self) -> Option<usize> {
         match self {
             View::Absent => Some(1),
@@ -138,7 +141,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Which of the values that [`View::codes`] counts a row has. Two codes may mean the same value.
+    /// Returns the code of a row's value, below [`View::codes`]. Two codes may mean the same value.
     #[inline]
     pub(super) fn code(&self, row: usize) -> usize {
         match self {

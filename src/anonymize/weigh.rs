@@ -1,6 +1,6 @@
-//! The exact weight of the few subjects on whom it depends whether a sum may be told: one more reading of the rows.
+//! The exact weight of the few subjects that decide whether a sum may be published. Reads the rows once more.
 //!
-//! Promises that the verdict then is the same in whatever order the rows come.
+//! The decision is then the same, whatever the order of the rows.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,14 @@ use super::pass::SubjectHashes;
 use super::plan::CellPlan;
 use super::view::{Columns, few};
 
-/// The subjects of one cell that are to be weighed: for each sum that is open, what each of them weighs so far.
+/// The subjects of one cell that must be weighed: for each open sum, the weight of each subject so far.
 pub(super) type Suspects = HashMap<usize, Vec<(u64, u128)>>;
 
-/// A weighing that is under way.
+/// A weighing in progress.
 pub(super) struct Weighing<'a, F> {
     pub(super) plan: &'a CellPlan,
     pub(super) keys: &'a Keys,
-    /// Which of `suspects` a cell's records count for.
+    /// The function from a cell to its index in `suspects`; `None` for a cell that is not weighed.
     pub(super) which: F,
     pub(super) suspects: Vec<Suspects>,
     /// The records read.
@@ -29,7 +29,7 @@ pub(super) struct Weighing<'a, F> {
 }
 
 impl<F: Fn(u128) -> Option<usize>> Weighing<'_, F> {
-    /// Weighs the rows of a batch.
+    /// Adds the weights of the rows of a batch.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
         few(batch).try_for_each(|few| self.few(&few))
     }
@@ -57,7 +57,7 @@ impl<F: Fn(u128) -> Option<usize>> Weighing<'_, F> {
         Ok(())
     }
 
-    /// What the heaviest suspect of each open sum weighs, beside the suspects that it was given.
+    /// Returns the weight of the heaviest suspect of each open sum, in the order of `suspects`.
     pub(super) fn heaviest(self) -> Vec<HashMap<usize, u128>> {
         let most = |weights: Vec<(u64, u128)>| weights.into_iter().map(|(_, weight)| weight).max().unwrap_or(0);
         let each = |suspects: Suspects| suspects.into_iter().map(|(sum, weights)| (sum, most(weights))).collect();

@@ -1,6 +1,6 @@
-//! HTTP. For now the operations port alone: is it alive, is it ready, what do its numbers say.
+//! HTTP. For now only the operations port: liveness, readiness and metrics.
 //!
-//! Promises that nothing a client sends changes anything. Must never name the store, and never answer with a secret.
+//! No request of a client changes anything. Must never name the store, and never answer with a secret.
 
 mod operations;
 
@@ -15,7 +15,7 @@ pub use operations::operations;
 use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// Why the operations port does not answer.
+/// The reason why the operations port does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address cannot be listened on.
@@ -23,7 +23,7 @@ pub enum ServeError {
     Listen {
         /// The address, as configured.
         address: SocketAddr,
-        /// What the system says.
+        /// The reason that the system reports.
         source: std::io::Error,
     },
     /// It stopped answering.
@@ -31,14 +31,14 @@ pub enum ServeError {
     Serve(#[source] std::io::Error),
 }
 
-/// The operations port, bound and not yet answering: so that a taken port is told before anything else starts.
+/// The operations port, bound but not answering yet, so that a port in use is reported before anything else starts.
 #[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
 }
 
 impl Port {
-    /// Binds `address`. Errors if it is taken or not this machine's.
+    /// Binds `address`. Errors if it is in use or does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         match TcpListener::bind(address).await {
             Ok(listener) => Ok(Self { listener }),
@@ -46,12 +46,12 @@ impl Port {
         }
     }
 
-    /// The address in fact, where a port of 0 was configured. Errors if the system does not tell.
+    /// Returns the actual address, also if port 0 was configured. Errors if the system does not report it.
     pub fn address(&self) -> Result<SocketAddr, ServeError> {
         self.listener.local_addr().map_err(ServeError::Serve)
     }
 
-    /// Answers until `stop` is done and open requests are answered.
+    /// Serves requests until `stop` completes and the open requests are answered.
     pub async fn serve(
         self,
         health: Arc<Health>,

@@ -1,7 +1,7 @@
-//! `/livez`, `/readyz` and `/metrics`: what an orchestrator and Prometheus ask.
+//! `/livez`, `/readyz` and `/metrics`: the requests of an orchestrator and of Prometheus.
 //!
-//! Alive means that the process answers; ready means that nothing is in trouble. They are told apart because a restart
-//! mends neither a broker nor a registry that is down.
+//! Alive means that the process answers; ready means that no part has a problem. They are separate because a restart
+//! repairs neither a broker nor a registry that is down.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ struct Operations {
     metrics: Metrics,
 }
 
-/// The routes of the operations port.
+/// Returns the routes of the operations port.
 pub fn operations(health: Arc<Health>, metrics: Metrics) -> Router {
     Router::new()
         .route("/livez", get(livez))
@@ -55,7 +55,7 @@ async fn unknown() -> Response {
     problem(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics")
 }
 
-/// An error as RFC 9457 has it.
+/// Returns an error in the form of RFC 9457.
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });

@@ -2,8 +2,8 @@
 //! and forgets controls that are over.
 //!
 //! While the clock is not trusted, nothing is deleted or forgotten. Listing a hundred thousand files is expensive, so
-//! one of many instances maintains a table in every pass, and the others do so in one pass of ten. Must never end by
-//! itself.
+//! one of many instances maintains a table in every pass, and the others do so in one pass of ten. Must never end
+//! unless it is dropped.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) const PASSES: usize = 10;
 /// Rounds of deletions over one table in one pass, while more files are due than one round deletes.
 const ROUNDS: usize = 20;
 
-/// A table in the janitor's hands.
+/// A table that the janitor maintains.
 pub(super) struct Kept {
     table: Table,
     /// Passes until it is maintained, whichever instance owns it.

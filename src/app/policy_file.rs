@@ -1,6 +1,6 @@
 //! A policy file and the schemas that it names, read from disk.
 //!
-//! Promises that a schema's path is taken from the folder of the policy file, wherever the program was started.
+//! A schema's path is relative to the folder of the policy file, not to the folder in which the program was started.
 
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,11 @@ use crate::policy::{Checked, SchemaSource, parse};
 pub struct UnreadablePolicy {
     /// The file.
     pub path: PathBuf,
-    /// Why, in words for people.
+    /// The reason, in words for people.
     pub why: String,
 }
 
-/// The schemas beside a policy file.
+/// The schemas next to a policy file.
 struct Beside {
     folder: PathBuf,
 }
@@ -27,7 +27,8 @@ impl SchemaSource for Beside {
     }
 }
 
-/// Reads and checks the policy at `path`. Errors if the file itself cannot be read; what is wrong in it is in the answer.
+/// Reads and checks the policy at `path`. Errors if the file itself cannot be read. The problems of its content are in
+/// the result.
 pub fn read_policy(path: &Path) -> Result<Checked, UnreadablePolicy> {
     let text =
         std::fs::read_to_string(path).map_err(|error| UnreadablePolicy { path: path.to_owned(), why: why(&error) })?;

@@ -1,4 +1,4 @@
-//! The topics that an instance uses: the brokers are asked for their state, which is checked and exported.
+//! The topics that an instance uses. Their state is requested from the brokers, checked and exported.
 //!
 //! A topic that keeps records for too long shows in the metrics, even if its settings are changed later. Must never
 //! change a topic.
@@ -13,9 +13,9 @@ use crate::ingest::{ClientRole, client_config};
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 
-/// How long the brokers may take to answer one question.
+/// The time that the brokers may take to answer one request.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often the topics are looked at again: their settings change rarely, and nothing waits for it.
+/// The interval at which the topics are checked again: their settings change rarely, and nothing waits for the check.
 pub(super) const RETENTION_EVERY: Duration = Duration::from_secs(3600);
 
 /// The topics, the policy that they are checked against, and the export of the result.

@@ -17,7 +17,7 @@ async fn no_work_runs_any_more_once_it_is_shut_down() {
         tasks.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_micros(50)).await;
-                // A step that cannot be stopped within.
+                // A step that cannot be interrupted.
                 std::thread::sleep(Duration::from_millis(2));
                 assert!(Arc::strong_count(&held) > 1);
             }

@@ -20,18 +20,19 @@ use crate::expiry::{
 };
 use crate::store::{Root, Upkeep};
 
-/// How often the tables' logs and folders are looked after, where the readers' grace is not shorter.
+/// The interval at which the tables' logs and folders are maintained, unless the readers' grace is shorter.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// The interval at which the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
-/// How often what is overdue is counted.
+/// The interval at which overdue data is counted.
 const WATCH_EVERY: Duration = Duration::from_secs(15);
 
-/// The tasks. They end when it is dropped: each step of theirs is a commit or a deletion that a crash may cut short too.
+/// The tasks. They end when this is dropped: each of their steps is a commit or a deletion that a crash may interrupt
+/// too.
 pub struct Works(pub(super) JoinSet<&'static str>);
 
 impl Works {
-    /// Returns once one of them has ended, which none does by itself: its name.
+    /// Waits until a task has ended and returns its name. No task ends before it is stopped.
     pub async fn ended(&mut self) -> &'static str {
         match self.0.join_next().await {
             Some(Ok(what)) => what,
@@ -52,7 +53,7 @@ impl Works {
         self.0.abort_all();
     }
 
-    /// Stops the tasks, and returns once none runs any more.
+    /// Stops the tasks, and returns once none of them runs any more.
     pub async fn shutdown(mut self) {
         self.0.shutdown().await;
     }
@@ -115,7 +116,7 @@ impl App {
 
     fn rhythm(&self) -> Rhythm {
         let compact = &self.config.compact;
-        // Not at once: who has just started has other things to do.
+        // Not immediately: an instance that has just started has other work to do.
         let compaction = || Compaction::new(Compacting::of(compact), self.clock.monotonic() + compact.every);
         Rhythm {
             sweep: self.config.sweep.enabled.then_some(self.config.sweep.every),
@@ -145,7 +146,7 @@ pub(super) fn upkeep_every(maintain: &Maintain) -> Duration {
     UPKEEP_EVERY.min(maintain.readers_grace).max(Duration::from_millis(200))
 }
 
-/// How the tables are kept, by the configuration.
+/// Returns the maintenance settings of the tables from the configuration.
 #[must_use]
 pub fn upkeep(maintain: &Maintain) -> Upkeep {
     let time = |duration| TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);

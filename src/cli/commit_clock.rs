@@ -1,6 +1,6 @@
 //! The clock of a command that commits: it is checked before the commit.
 //!
-//! A commit that is dated far ahead makes the clocks of all right instances look wrong, and they stop deleting.
+//! A commit that is dated far ahead makes the clocks of all correct instances look wrong, and they stop deleting.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -11,8 +11,8 @@ use crate::expiry::TrustedClock;
 use crate::metrics::{Metrics, MetricsError};
 use crate::store::{Root, StoreError, newest_commit};
 
-/// Exit code of a command that did nothing, or not all, since the clock is not trusted. Running the command again does
-/// not help.
+/// The exit code of a command that did nothing, or only a part, because the clock is not trusted. Running the command
+/// again does not help.
 pub(super) const CLOCK_NOT_TRUSTED: u8 = 4;
 
 /// The reason why a command may not commit by its clock.
@@ -86,7 +86,7 @@ pub(super) struct UrgentTime {
 }
 
 impl UrgentTime {
-    /// Determines the time. A table that cannot be read is left out.
+    /// Determines the time. If a table cannot be read, the newest commit is unknown.
     pub(super) async fn find(root: &Root, clock: &SharedClock, sweep: &Sweep) -> Result<UrgentTime, CommitClockError> {
         let (now, newest) = (clock.now(), newest_commit(root).await.unwrap_or_default());
         let guard = compare(root, SharedClock::clone(clock), sweep, newest).await?;

@@ -24,7 +24,7 @@ use crate::ids::ProductKey;
 use crate::metrics::{Metrics, MetricsError};
 use crate::policy::LoadedPolicy;
 
-/// More is left than was done.
+/// The exit code if more is left to merge.
 const MORE_LEFT: u8 = 3;
 
 /// Merge small segments of closed buckets into large ones, once.
@@ -55,7 +55,7 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Why nothing could be compacted.
+/// The reason why nothing could be compacted.
 #[derive(Debug, thiserror::Error)]
 enum CompactError {
     #[error(transparent)]
@@ -103,7 +103,7 @@ impl Args {
             policy: loaded.policy,
             clock,
             metrics,
-            // It is over before a clock could have settled.
+            // The command ends before a clock could settle.
             settings: Settings { clock_settle: Duration::MAX, ..Settings::of(&config.sweep) },
             share: Share::All,
             board: HeldBoard::default(),
@@ -119,13 +119,13 @@ impl Args {
         Ok(self.tell(&did, &guard))
     }
 
-    /// A merge at a time, until nothing is left, the steps are used up or a round gets nowhere.
+    /// Does one merge at a time until nothing is left, the steps are used up or a round makes no progress.
     async fn rounds(&self, sweeper: &mut Sweeper, compaction: &mut Compaction) -> Compacted {
         let mut all = Compacted::default();
         loop {
             let done = usize::try_from(all.merges).unwrap_or(usize::MAX);
             let left = self.steps.map_or(usize::MAX, |steps| steps.saturating_sub(done));
-            // With no step left it is still told whether there is more.
+            // With no step left, this call still finds out whether there is more.
             let did = sweeper.compact(compaction, left.min(1)).await;
             all.add(&did);
             if did.merges > 0 {
@@ -150,7 +150,7 @@ impl Args {
         }
         let mut out = String::new();
         for Line { product, bucket, profile, segments, records, bytes } in &lines {
-            // Writing to a text cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(
                 out,
                 "{product} {bucket} {profile}: {} become one: {}, {}",
@@ -202,7 +202,7 @@ impl Args {
     }
 }
 
-/// So many merges.
+/// Formats a number of merges.
 fn merges(number: u64) -> String {
     counted(number, "merge")
 }
@@ -213,7 +213,7 @@ struct Planned {
     more: bool,
 }
 
-/// One merge.
+/// A planned merge.
 #[derive(Serialize)]
 struct Line {
     product: ProductKey,

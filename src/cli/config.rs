@@ -1,6 +1,7 @@
-//! `ebbtide config`: what is wrong with a configuration, and what is in force with the environment laid over it.
+//! `ebbtide config`: reports the errors in a configuration, and shows the effective configuration with the
+//! environment's overrides.
 //!
-//! Promises to read and never to change anything, and to ask no server. Must never print a secret.
+//! Changes nothing and contacts no server. Must never print a secret.
 
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,7 @@ fn unreadable(file: &Path, error: &std::io::Error) -> Outcome {
 mod tests {
     use super::*;
 
-    /// The shipped file as `check` and `show` see it, without the environment of whoever runs the test.
+    /// Returns the shipped file as `check` and `show` see it, without the environment of the test process.
     fn shipped() -> (PathBuf, Surroundings) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ebbtide.yaml");
         let folder = PathBuf::from("config");

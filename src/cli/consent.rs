@@ -1,4 +1,4 @@
-//! `ebbtide consent withdraw`: people who withdrew consent, at which windows that rest on it end.
+//! `ebbtide consent withdraw`: records the withdrawals of consent that end the retention based on it.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `ebbtide contract end` and `list`: tenants whose contract ended, from which their data's windows count.
+//! `ebbtide contract end` and `list`: the ends of tenants' contracts, from which the deadlines of their data count.
 
 use std::fmt::Write;
 
@@ -77,9 +77,9 @@ struct Listed {
     products: Vec<ProductKey>,
     /// True if no deadline is counted from that date: the deadlines that wait for it are open.
     open: bool,
-    /// Whether a later notice about the same products took its place.
+    /// True if a later notice about the same products replaced it.
     replaced: bool,
-    /// The tables that it covers and that do not know of it yet.
+    /// The tables that it covers and in which it is not in force yet.
     missing: Vec<ProductKey>,
 }
 
@@ -157,7 +157,7 @@ fn text(listed: &[Listed]) -> String {
         let products = if end.products.is_empty() { "all products".to_owned() } else { names(&end.products) };
         let replaced = if end.replaced { ", replaced" } else { "" };
         let open = if end.open { ", open: nothing is counted from it" } else { "" };
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
             "{:<width$}  {}  {products}, noted {} as control {}{replaced}{open}",

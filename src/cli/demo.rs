@@ -1,4 +1,4 @@
-//! `ebbtide demo`: synthetic traffic of every product through the whole of Ebbtide, in one process.
+//! `ebbtide demo`: runs synthetic traffic of every product through all of Ebbtide, in one process.
 
 use std::io::{IsTerminal, Write, stdout};
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ impl Args {
 
 fn demo(args: &Args) -> anyhow::Result<Summary> {
     let plain = args.plain || !stdout().is_terminal();
-    // What is logged would spoil the picture: the summary tells what counts.
+    // Log lines would damage the picture. The summary has the results.
     let level = if plain { "error,librdkafka=off" } else { "off" };
     telemetry::init(&Log { format: LogFormat::Text, level: level.to_owned() })?;
     let folder = folder(args.keep.as_ref())?;
@@ -85,12 +85,13 @@ fn demo(args: &Args) -> anyhow::Result<Summary> {
             done
         }
     });
-    // A look into a table that is still under way is let go.
+    // Does not wait for a read of a table that is still running.
     runtime.shutdown_background();
     Ok(done?)
 }
 
-/// The folder by its full path: the tables' paths go into the lines to copy.
+/// Creates the folder and returns its full path: the output has lines to copy that contain the tables' paths. Errors if
+/// the folder is not empty.
 fn folder(keep: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     let folder = match keep {
         Some(folder) => folder.clone(),
@@ -102,7 +103,7 @@ fn folder(keep: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     folder.canonicalize().with_context(|| format!("{shown} cannot be found"))
 }
 
-/// Turns true at the first Ctrl-C or SIGTERM.
+/// Returns a receiver that becomes true at the first Ctrl-C or SIGTERM.
 fn on_ctrl_c() -> watch::Receiver<bool> {
     let (tell, told) = watch::channel(false);
     tokio::spawn(async move {
@@ -114,14 +115,14 @@ fn on_ctrl_c() -> watch::Receiver<bool> {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         }
-        // Nobody listens if the demo is over already.
+        // An error means that the demo has already ended.
         let _ = tell.send(true);
         tell.closed().await;
     });
     told
 }
 
-/// A line now and then, for a pipe or a log.
+/// A screen that prints a line every few seconds, for a pipe or a log.
 struct Lines {
     clock: SharedClock,
 }
@@ -146,7 +147,7 @@ impl Screen for Lines {
     }
 }
 
-/// The whole terminal.
+/// A screen that uses the whole terminal.
 struct Picture {
     terminal: DefaultTerminal,
     clock: SharedClock,
@@ -170,12 +171,12 @@ impl Screen for Picture {
     }
 
     fn tell(&mut self, _: &str) -> std::io::Result<()> {
-        // It stands on the next moment.
+        // The next picture shows the event.
         Ok(())
     }
 }
 
-/// Whether a key says so. The terminal is in raw mode, where Ctrl-C is a key like any other.
+/// Returns true if a pressed key asks to end. The terminal is in raw mode, where Ctrl-C is a key like any other.
 fn asked_to_end() -> std::io::Result<bool> {
     let mut ended = false;
     while event::poll(Duration::ZERO)? {

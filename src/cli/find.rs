@@ -1,7 +1,8 @@
-//! `ebbtide find`: somebody's records in all tables, with their tags.
+//! `ebbtide find`: a person's records in all tables, with their tags.
 //!
-//! Promises that what is looked for appears in no complaint and no log, that records are written as they come, and an exit code
-//! as of `grep`: 0 something was found, 1 nothing was and the answer is whole, 2 there is no whole answer.
+//! The searched value appears in no error message and no log. Records are written as they are read. The exit code is
+//! like that of `grep`: 0 records were found, 1 none were found and the answer is complete, 2 the answer is not
+//! complete.
 
 mod columnar;
 mod csv;
@@ -38,10 +39,10 @@ use crate::store::TableSpec;
 use sheet::{Sheet, SheetError};
 use told::{PassedBy, TableTold, Told};
 
-/// Bytes of footers that are kept in memory.
+/// The number of bytes of footers that are kept in memory.
 const FOOTERS: usize = 256 << 20;
 
-/// How often it is said how far a slow look-up is.
+/// The interval between the progress messages of a slow search.
 const TELL_EVERY: Duration = Duration::from_secs(2);
 
 /// Find the records of a person in all tables, with the deadline of each field.
@@ -97,7 +98,7 @@ pub(super) struct Args {
     place: Place,
 }
 
-/// A text that is not for showing.
+/// A text that must not be shown.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -113,20 +114,20 @@ impl From<&str> for Secret {
     }
 }
 
-/// What an answer that did not fail amounts to.
+/// The result of a search that did not fail.
 struct Whole {
     records: u64,
-    /// Whether all that may hold records was looked into.
+    /// True if everything that may have such records was read.
     all: bool,
 }
 
-/// A file that goes if its answer is not whole.
+/// A file that is deleted if its answer is not complete.
 struct Unfinished<'a>(Option<&'a PathBuf>);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if let Some(file) = self.0 {
-            // It is made by this command, and nobody was told of it.
+            // This command created the file, and has not reported it yet.
             let _ = std::fs::remove_file(file);
         }
     }
@@ -154,7 +155,7 @@ enum Kind {
     Channel,
 }
 
-/// Why there is no whole answer.
+/// The reason why there is no complete answer.
 #[derive(Debug, thiserror::Error)]
 enum CannotFind {
     #[error(transparent)]
@@ -186,14 +187,14 @@ impl Args {
         self.answer(&mut BufWriter::new(io::stdout().lock()), clock().now())
     }
 
-    /// Writes the records to `out`, or where the caller said. The outcome has the rest.
+    /// Writes the records to `out`, or to the file that the caller named. The outcome has the rest.
     fn answer(&self, out: &mut dyn Write, now: DateTime<Utc>) -> Outcome {
         let mut told = String::new();
         let code = match self.find(out, &mut told, now) {
             Ok(Whole { records: 1.., .. }) => 0,
             Ok(Whole { all: true, .. }) => 1,
             Ok(Whole { .. }) => 2,
-            // A reader that closed the pipe has seen enough.
+            // The reader closed the pipe: it needs no more.
             Err(CannotFind::Sheet(error)) if error.is_closed() => 0,
             Err(error) => {
                 told += &format!("error: {error}\n");
@@ -290,7 +291,7 @@ impl Args {
         }
     }
 
-    /// Writes the records of one table after the other.
+    /// Writes the records of the tables, one table after the other.
     async fn look(
         &self,
         desk: &Arc<Desk>,
@@ -304,7 +305,7 @@ impl Args {
         let mut left = self.limit.unwrap_or(u64::MAX);
         let progress = Arc::new(Progress::default());
         let mut ticks = interval(TELL_EVERY);
-        // The first comes at once.
+        // The first tick comes immediately.
         ticks.tick().await;
         for product in &tables.looked_into {
             let mut answer = desk.find(inquiry, product, now, Arc::clone(&progress));

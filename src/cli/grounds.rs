@@ -1,6 +1,6 @@
-//! What a subcommand stands on that needs the policy too: `--root` and `--policy`, or the configuration's of both.
+//! The options of a subcommand that needs the policy too: `--root` and `--policy`, or both from the configuration.
 //!
-//! Promises one meaning of them for all that order something. Must never open a table.
+//! They mean the same for all commands that give an order. Must never open a table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(super) struct Grounds {
     config: PathBuf,
 }
 
-/// Root or policy cannot be determined.
+/// The reason why the root or the policy cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GroundsError {
     /// The configuration that should name them cannot be used.
@@ -34,7 +34,7 @@ pub(super) enum GroundsError {
         /// The file.
         file: PathBuf,
     },
-    /// The root is none.
+    /// The root is not valid.
     #[error(transparent)]
     Root(#[from] RootError),
     /// The control log cannot be read.
@@ -52,7 +52,7 @@ pub(super) enum GroundsError {
 }
 
 impl Grounds {
-    /// The root, reached as the configuration says where it is in an object store.
+    /// Opens the root; if it is in an object store, with the access that the configuration gives.
     pub(super) fn root(&self) -> Result<Root, GroundsError> {
         match &self.root {
             Some(root) => Ok(Root::open(root, &settings(&self.config))?),

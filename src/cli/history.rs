@@ -1,6 +1,6 @@
 //! `ebbtide history`: what was done to a table, commit by commit, from the evidence in its log.
 //!
-//! Promises to change nothing, and to tell whatever evidence a commit left, whichever version of the program left it.
+//! Changes nothing. Shows all evidence of a commit, whichever version of the program wrote it.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -48,10 +48,10 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Why there is no history to tell.
+/// The reason why there is no history to show.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HistoryError {
-    /// It cannot be told where the tables are.
+    /// The location of the tables cannot be determined.
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// The times exclude every commit.
@@ -67,10 +67,10 @@ pub(super) enum HistoryError {
         /// The nearest operation that exists, as a question.
         near: String,
     },
-    /// The table cannot be read, or is not there.
+    /// The table cannot be read, or does not exist.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// Never: texts are written to memory.
+    /// Does not occur: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
     /// The program could not start its own threads.
@@ -142,7 +142,7 @@ impl Args {
     }
 }
 
-/// An instant, or the day that begins at it in UTC.
+/// Parses an instant, or a day, which means the instant at which it begins in UTC.
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let day = text.parse::<NaiveDate>().map(|day| day.and_time(NaiveTime::MIN).and_utc());
     let at = day.or_else(|_| DateTime::parse_from_rfc3339(text).map(|at| at.with_timezone(&Utc)));
@@ -195,13 +195,13 @@ fn line(commit: &Happening) -> [String; 5] {
     }
 }
 
-/// What stands in columns of its own, or says nothing of the commit itself.
+/// The keys that have columns of their own, or do not describe the commit itself.
 const APART: [&str; 6] = ["operation", "at", "commit", "writer", "policy_version", "totals"];
 
-/// Lists of more names than this are counted.
+/// The largest number of names that are listed. Longer lists are only counted.
 const NAMED: usize = 3;
 
-/// Everything in a piece of evidence that is not zero, in words.
+/// Describes everything in a piece of evidence that is not zero, empty or null.
 fn phrases(evidence: &Map<String, Value>) -> Vec<String> {
     let told = evidence.iter().filter(|(key, _)| !APART.contains(&key.as_str()));
     told.flat_map(|(key, value)| {

@@ -1,7 +1,7 @@
-//! `ebbtide hold place`, `list` and `release`: orders to keep data although it is due.
+//! `ebbtide hold place`, `list` and `release`: orders to keep data past its deadline.
 //!
-//! Promises that a command that ends with 0 left nothing half done, and that a subject's value is never shown unless asked for
-//! by name. Exit code 1: it is not in force everywhere, or there is no such hold; 2: a wrong use, nothing was done.
+//! A command that exits with 0 left nothing half done. A subject's value is shown only if an option asks for it. Exit
+//! code 1: it is not in force everywhere, or there is no such hold; 2: wrong use, nothing was changed.
 
 mod listing;
 mod placing;
@@ -83,7 +83,7 @@ enum Command {
     },
 }
 
-/// Why a command could not be done.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum HoldError {
     #[error(transparent)]
@@ -119,7 +119,7 @@ enum HoldError {
 }
 
 impl HoldError {
-    /// Whether the caller can mend it by asking otherwise.
+    /// Returns true if the error is a wrong use, which the caller can fix.
     fn is_use(&self) -> bool {
         !matches!(self, Self::Grounds(GroundsError::Controls(_)))
             && matches!(
@@ -177,7 +177,8 @@ impl Args {
         })
     }
 
-    /// Puts every control in force, and forgets holds that are over if the clock is trusted.
+    /// Puts every control in force, and then forgets the holds that have ended. Errors if the clock is not trusted:
+    /// nothing is forgotten then.
     async fn repair(&self, root: &Root, clock: &SharedClock) -> Result<(), HoldError> {
         let (policy, sweep) = (self.grounds.active_policy(root).await?, self.grounds.sweep());
         let time = UrgentTime::find(root, clock, &sweep).await?;
@@ -206,7 +207,7 @@ impl Args {
     }
 }
 
-/// What a release did.
+/// The result of a release.
 #[derive(Serialize)]
 struct Told {
     id: String,
@@ -225,7 +226,7 @@ pub(super) enum StdinError {
     /// It cannot be read.
     #[error("standard input cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// It holds no value, several, or bytes that are not text.
+    /// It has no value, several values, or bytes that are not text.
     #[error("standard input: {0}")]
     NotOne(#[from] ListError),
 }

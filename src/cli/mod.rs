@@ -1,8 +1,8 @@
-//! The command line: what can be asked of the program, and the only floor that prints.
+//! The command line: the subcommands, and the only module that prints.
 //!
-//! Promises exit code 0 for done, 1 for a problem found, 2 for a wrong use, on every subcommand but `find`, where 1 is nothing
-//! found and 2 no whole answer; results go to stdout,
-//! complaints to stderr. A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
+//! Exit codes of most subcommands: 0 done, 1 a problem was found or something failed, 2 wrong use, 4 the clock is not
+//! trusted. `find` differs: 1 nothing was found, 2 the answer is not complete. Results go to stdout, errors to stderr.
+//! A subcommand is one file here, one variant of [`Command`] and one arm of its `run`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one floor that prints")]
 
 mod clock;
@@ -119,7 +119,7 @@ enum Output {
     Json,
 }
 
-/// What a subcommand has to say, and its exit code.
+/// The output of a subcommand, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Outcome {
     out: String,
@@ -128,44 +128,45 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// A result.
+    /// Returns the outcome of a command that is done.
     fn done(out: String) -> Self {
         Self { out, ..Self::default() }
     }
 
-    /// A result that is a problem found.
+    /// Returns the outcome of a command whose result is a problem found.
     fn problem(out: String) -> Self {
         Self { out, code: 1, ..Self::default() }
     }
 
-    /// What was asked for could not be done.
+    /// Returns the outcome of a command that failed.
     fn failure(err: String) -> Self {
         Self { err, code: 1, ..Self::default() }
     }
 
-    /// A wrong use.
+    /// Returns the outcome of a wrong use.
     fn usage(what: impl std::fmt::Display) -> Self {
         Self { err: format!("error: {what}\n"), code: 2, ..Self::default() }
     }
 }
 
-/// Does what `args` ask, the program's own name first. The exit code is 0, or 1 for a problem found, or 2 for a wrong use.
+/// Runs the command line `args`, which begins with the program's own name, and prints the outcome. Returns the exit
+/// code of the command; 0 for help and version, 2 if the parser refuses `args`.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command.run(),
         Err(error) => {
-            // Help and version are answers, not errors; who closed the pipe does not want either.
+            // Help and version are answers, not errors. If the reader closed the pipe, it needs neither.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    // A reader that closed the pipe has seen enough.
+    // The reader may have closed the pipe: then it needs no more.
     let _ = std::io::stdout().write_all(outcome.out.as_bytes());
     let _ = std::io::stderr().write_all(outcome.err.as_bytes());
     ExitCode::from(outcome.code)
 }
 
-/// The machine's clock; in builds for tests one that is ahead of it or goes faster, where the environment says so.
+/// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is ahead of it or faster.
 fn clock() -> SharedClock {
     #[cfg(feature = "failpoints")]
     if let Some((from, speed)) = crate::config::clock_fast() {
@@ -179,14 +180,14 @@ fn clock() -> SharedClock {
     Arc::new(SystemClock::new())
 }
 
-/// The threads that a subcommand's work on the tables runs on: the log's reader needs some of its own.
+/// Creates the runtime for a subcommand's work on the tables. The reader of the log needs threads of its own.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
 }
 
-/// A value as JSON, with the line break that a terminal wants.
+/// Formats a value as JSON, with the line break that a terminal needs.
 fn json<T: serde::Serialize>(value: &T) -> String {
-    // Only a map with keys that are no text could fail, and there is none.
+    // Only a map whose keys are not text could fail, and no value has one.
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
 }
 

@@ -1,7 +1,7 @@
-//! What `ebbtide contract` and `ebbtide consent` share: where things are, how a notice is taken, and what is said of it.
+//! The common parts of `ebbtide contract` and `ebbtide consent`: options, and how a notice is recorded and reported.
 //!
-//! Promises that a command that ends with 0 has its notice in force in every table that it covers, and that no subject is ever
-//! shown. Exit code 1: it is not in force everywhere; 2: a wrong use, nothing was done.
+//! A command that exits with 0 has put its notice in force in every table that it covers. No subject is ever shown.
+//! Exit code 1: it is not in force everywhere; 2: wrong use, nothing was changed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -36,7 +36,7 @@ pub(super) struct Common {
     pub(super) output: Output,
 }
 
-/// Why a command could not be done.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoticeCliError {
     #[error(transparent)]
@@ -94,7 +94,7 @@ impl NoticeCliError {
         Self::TooMuch(Box::new(effect.clone()))
     }
 
-    /// What the caller is told, and whether asking otherwise would mend it.
+    /// Returns the outcome that the caller sees: a wrong use if the caller can fix it, otherwise a failure.
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Clock(error) => error.outcome(),
@@ -123,11 +123,11 @@ pub(super) struct Given<'a> {
     pub(super) confirmed: bool,
 }
 
-/// What is said of a notice.
+/// The report about a notice.
 #[derive(Serialize)]
 struct NoticeReport {
     taken: bool,
-    /// Whether the very same was noted before.
+    /// True if the same notice was recorded before.
     #[serde(skip_serializing_if = "Option::is_none")]
     known: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,7 +140,7 @@ struct NoticeReport {
     hint: Option<String>,
 }
 
-/// A table that a notice covers, and what counts from it there.
+/// A table that a notice covers, and the deadlines that are counted from the notice there.
 #[derive(Serialize)]
 struct Covered {
     product: ProductKey,
@@ -223,7 +223,7 @@ fn text(what: &str, at: &str, report: &NoticeReport) -> String {
     out.push_str(" these tables, and in those made later:\n");
     let width = report.tables.iter().map(|table| table.product.as_str().len()).max().unwrap_or(0);
     for table in &report.tables {
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ =
             writeln!(out, "  {:<width$}  {}{}", table.product.as_str(), table.reading, counted(table.effect.as_ref()));
     }
@@ -322,7 +322,7 @@ pub(super) fn reading(policy: &Policy, product: &ProductKey, notice: &Notice) ->
     }
 }
 
-/// Refuses a product that is named and is none.
+/// Refuses a named product that has neither records in the policy nor a table.
 fn check_products(policy: &Policy, named: &[ProductKey], existing: &[ProductKey]) -> Result<(), NoticeCliError> {
     let has_records =
         |product: &ProductKey| policy.products.get(product).is_some_and(|product| product.records.is_some());
@@ -367,7 +367,7 @@ pub(super) fn at(
     }
 }
 
-/// The products that were named, in order, none twice.
+/// Returns the products that were named, sorted and without duplicates.
 pub(super) fn sorted(products: &[ProductKey]) -> Vec<ProductKey> {
     let mut products = products.to_vec();
     products.sort();
@@ -375,14 +375,14 @@ pub(super) fn sorted(products: &[ProductKey]) -> Vec<ProductKey> {
     products
 }
 
-/// An instant as every output writes it.
+/// Formats an instant as every output writes it.
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
 pub(super) mod testing {
-    //! What the tests of both commands share.
+    //! Helpers of the tests of both commands.
 
     use std::sync::Arc;
 
@@ -395,12 +395,12 @@ pub(super) mod testing {
     use crate::store::Root;
     use crate::store::testing::noon;
 
-    /// A clock, `days` after noon.
+    /// Returns a clock that shows `days` after noon.
     pub fn clock(days: i64) -> SharedClock {
         Arc::new(ManualClock::at(noon() + TimeDelta::days(days)))
     }
 
-    /// Two tables whose newest commit was made at noon, by a hold: its name.
+    /// Returns two tables whose newest commit was made at noon, by a hold, and the name of the hold.
     pub async fn held_tables() -> (tempfile::TempDir, Root, String) {
         let (folder, root) = two_tables().await;
         let scope = Scope { tenant: Some("customer-9".to_owned()), ..Scope::default() };
@@ -408,7 +408,7 @@ pub(super) mod testing {
         (folder, root, placed.id.to_string())
     }
 
-    /// The names of all files under a root, sorted.
+    /// Returns the paths of all files and folders under a root, sorted.
     pub fn files(root: &Root) -> Vec<std::path::PathBuf> {
         let entries = walkdir::WalkDir::new(root.folder()).sort_by_file_name();
         entries.into_iter().map(|entry| entry.unwrap().into_path()).collect()
@@ -426,14 +426,14 @@ pub(super) mod testing {
         }
     }
 
-    /// The words of a line, under that root and the shipped policy.
+    /// Returns the words of a command line for that root and the shipped policy.
     pub fn words(command: &str, root: &Root, line: &str) -> Vec<String> {
         let root = root.folder().display().to_string();
         let words = [command].into_iter().chain(line.split(' '));
         words.chain(["--root", &root, "--policy", "config/policy.yaml"]).map(str::to_owned).collect()
     }
 
-    /// The exit code and all that is said.
+    /// Returns the exit code and all output.
     pub fn outcome_text(answer: Result<Outcome, NoticeCliError>) -> String {
         let outcome = answer.unwrap_or_else(NoticeCliError::outcome);
         format!("{}\n{}{}", outcome.code, outcome.out, outcome.err)

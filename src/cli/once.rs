@@ -1,6 +1,6 @@
-//! What `ebbtide sweep` and `ebbtide compact` share: the works of an instance, done once, by its configuration.
+//! The common parts of `ebbtide sweep` and `ebbtide compact`: the work of an instance, done once, by its configuration.
 //!
-//! Promises that both go by the same root, policy and refusals as an instance would.
+//! Both use the same root and policy as an instance, and refuse what an instance refuses.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use crate::problem::{Problem, Severity};
 use crate::store::{Root, RootError, UnfitError};
 use crate::telemetry;
 
-/// Why the work cannot begin.
+/// The reason why the work cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OnceError {
     /// The configuration cannot be used.
@@ -38,13 +38,13 @@ pub(super) enum OnceError {
     /// The policy cannot be read.
     #[error(transparent)]
     UnreadablePolicy(#[from] UnreadablePolicy),
-    /// The root is none.
+    /// The root is not valid.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// Another policy is the active one, or it cannot be told which is.
+    /// Another policy is the active one, or the active policy cannot be determined.
     #[error(transparent)]
     Active(#[from] ActiveError),
-    /// The bucket may not hold tables, or could not be tried.
+    /// The bucket cannot be used for tables, or could not be tested.
     #[error(transparent)]
     Unfit(#[from] UnfitError),
     /// The policy has no such product.
@@ -56,7 +56,7 @@ pub(super) enum OnceError {
 }
 
 impl OnceError {
-    /// Whether asking otherwise would mend it.
+    /// Returns true if the error is a wrong use, which the caller can fix.
     pub(super) fn is_use(&self) -> bool {
         match self {
             Self::Active(error) => error.is_other_policy(),
@@ -66,11 +66,11 @@ impl OnceError {
     }
 }
 
-/// Runs `command` with the log that the configuration asks for: what fails says why there alone.
+/// Runs `command` with the log that the configuration asks for. The reasons of failures are only in the log.
 pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcome {
     #[cfg(feature = "failpoints")]
     let _watched = crate::failpoint::watch();
-    // Without a configuration there is nothing to do, which the command tells.
+    // Without a configuration there is nothing to do, and the command reports it.
     if let Some(config) = Config::load(config).config
         && let Err(error) = telemetry::init(&config.log)
     {
@@ -79,7 +79,7 @@ pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcom
     command()
 }
 
-/// The configuration and its policy, which must have the product that is asked for.
+/// Returns the configuration and its policy, which must have the product that was asked for.
 pub(super) fn configured(file: &Path, product: Option<&ProductKey>) -> Result<(Config, LoadedPolicy), OnceError> {
     let config = Config::load(file).config.ok_or_else(|| OnceError::Config { file: file.to_owned() })?;
     let loaded = read_policy(&config.policy)?.loaded();

@@ -88,7 +88,7 @@ struct Listed {
     product: ProductKey,
     due: u64,
     records: u64,
-    /// The records that the notices of the 24 hours before it made due.
+    /// The number of records that the notices of the 24 hours before it made due.
     before: u64,
     /// `waiting`, `confirmed`, `rejected` or `over`.
     state: &'static str,

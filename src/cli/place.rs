@@ -1,6 +1,6 @@
-//! Where the tables are, as every subcommand that looks into them is told: `--root`, or the configuration's.
+//! The location of the tables, for every subcommand that reads them: `--root`, or `root` of the configuration.
 //!
-//! Promises one meaning of both for all of them.
+//! Both mean the same for all subcommands.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(super) struct Place {
     config: PathBuf,
 }
 
-/// It cannot be told where the tables are. Always a wrong use.
+/// The location of the tables cannot be determined. Always a wrong use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
     /// The configuration that should name the root cannot be used.
@@ -26,13 +26,13 @@ pub(super) enum PlaceError {
         /// The file.
         file: PathBuf,
     },
-    /// The root is none.
+    /// The root is not valid.
     #[error(transparent)]
     Root(#[from] RootError),
 }
 
 impl Place {
-    /// The root.
+    /// Opens the root.
     pub(super) fn root(&self) -> Result<Root, PlaceError> {
         if let Some(root) = &self.root {
             return Ok(Root::open(root, &settings(&self.config))?);
@@ -47,13 +47,14 @@ impl Place {
         self.config().map(|config| config.sweep).unwrap_or_default()
     }
 
-    /// The configuration, if there is one that can be used.
+    /// Returns the configuration, if there is one that can be used.
     pub(super) fn config(&self) -> Option<Config> {
         Config::load(&self.config).config
     }
 }
 
-/// How an object store is reached that a command line names: as the configuration says, if there is one that can be used.
+/// Returns the access to an object store that a command line names: that of the configuration if it can be used,
+/// otherwise that of the environment.
 pub(super) fn settings(config: &Path) -> ObjectStore {
     let loaded = Config::load(config).config;
     loaded.map_or_else(|| ObjectStore::of(&Surroundings::of(config)), |config| config.store)

@@ -1,7 +1,7 @@
-//! `ebbtide policy`: what is wrong with a policy, what it says of a field and why, its JSON Schema; and from one policy to the
-//! next: what a new one does to what is stored, its activation, and which were active.
+//! `ebbtide policy`: checks and explains a policy and prints its JSON Schema; shows what a new policy does to stored
+//! data, activates it, and lists the policies that were active.
 //!
-//! Promises that everything but `activate` reads and never changes anything.
+//! Every subcommand but `activate` only reads.
 
 mod activating;
 mod listing;
@@ -168,7 +168,7 @@ fn category_text(explained: &Explained, zone: &str, text: &mut String) {
     if let Some(source) = &explained.source {
         let _ = writeln!(text, "  source    {source}");
     }
-    // First those that came near; those that do not hold for one reason share a line.
+    // First the rules that match. Rules that do not decide for the same reason share a line.
     let (near, far): (Vec<_>, Vec<_>) = explained.others.iter().partition(|lost| lost.matches);
     let mut lines: Vec<(Vec<&str>, &str)> = Vec::new();
     for lost in near.into_iter().chain(far) {

@@ -1,6 +1,6 @@
-//! The problems of one file that a user wrote, as every `check` tells them.
+//! The report about the problems of one file that a user wrote, for every `check` command.
 //!
-//! Promises exit code 0 where there is no error (there may be warnings), 1 where there is one.
+//! Exit code 0: no error (there may be warnings). 1: at least one error.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ struct Report<'a> {
     problems: &'a [Problem],
 }
 
-/// What is wrong with `file`.
+/// Returns the report about `file`.
 pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Outcome {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
@@ -47,7 +47,7 @@ pub(super) fn national_note(subject: Option<&Subject>, done: &str) -> Option<Str
     })
 }
 
-/// A number of things, in words.
+/// Formats a number of things, with the singular or plural of `what`.
 pub(super) fn counted<N: std::fmt::Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
     let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {what}{plural}")

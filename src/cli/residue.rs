@@ -1,6 +1,6 @@
-//! `ebbtide residue`: whether given values stand anywhere under the root, and where.
+//! `ebbtide residue`: searches everything under the root for given values, and shows where they are.
 //!
-//! Promises an exit code that tells clean from found from not wholly searched. Must never print a value: it is its line.
+//! The exit code distinguishes clean, found and not completely searched. Must never print a value, only its line.
 
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write as _};
@@ -19,7 +19,7 @@ use crate::store::residue::{
     Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, default_countries, search,
 };
 
-/// How often the progress of a long search is told.
+/// The interval between the progress messages of a long search.
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Search every byte under the root for given values: files, names, Parquet pages, statistics, filters, logs.
@@ -50,7 +50,7 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Why nothing was searched.
+/// The reason why nothing was searched.
 #[derive(Debug, thiserror::Error)]
 enum ResidueError {
     /// The root is not known.
@@ -59,23 +59,23 @@ enum ResidueError {
     /// The values cannot be read.
     #[error("{} cannot be read: {error}", file.display())]
     Unreadable {
-        /// Their file.
+        /// The file of the values.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
     /// The values cannot be searched for.
     #[error("{}: {error}", file.display())]
     Values {
-        /// Their file.
+        /// The file of the values.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         error: ValuesError,
     },
     /// There is nothing to search.
     #[error(transparent)]
     Search(#[from] SearchError),
-    /// Never: texts are written to memory.
+    /// Does not occur: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
 }
@@ -122,7 +122,7 @@ struct Judged<'a> {
     residue: &'a Residue,
 }
 
-/// Tells the progress now and then, on stderr, so that the result stays alone on stdout.
+/// Reports the progress every few seconds, on stderr, so that stdout has only the result.
 struct Told {
     clock: SystemClock,
     last: AtomicU64,
@@ -135,7 +135,7 @@ impl Told {
         let due = now.saturating_sub(last) >= TOLD_EVERY.as_millis() as u64;
         if due && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let mib = |bytes: u64| bytes >> 20;
-            // Nobody need read it.
+            // A progress message that cannot be written does not matter.
             let _ = writeln!(
                 std::io::stderr(),
                 "searched {} of {} files, {} of {} MiB",

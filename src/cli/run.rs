@@ -1,4 +1,4 @@
-//! `ebbtide run`: reads Kafka into the tables until it is told to stop.
+//! `ebbtide run`: reads records from Kafka into the tables until a signal stops it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Args {
         }
     }
 
-    /// Runs until a signal comes. Gives the problems that kept it from starting, if any.
+    /// Runs until a signal comes. Returns the problems that prevented the start, if any.
     fn start(&self) -> anyhow::Result<Vec<Problem>> {
         let checked = Config::load(&self.config);
         let Some(config) = checked.config else { return Ok(checked.problems) };
@@ -91,16 +91,16 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
         let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::spawn(async move {
             tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-            // Nobody listens only if the instance has ended already.
+            // An error means that the instance has already ended.
             let _ = ask.send(true);
-            // Kept, because a channel without its sender would ask for a stop too.
+            // The sender is kept: a channel without its sender would ask for a stop too.
             ask.closed().await;
         });
-        // Bound before anything else starts, so that a taken port is told at once.
+        // Bound before anything else starts, so that a port in use is reported immediately.
         let port = Port::bind(listen).await?;
         let mut done = asked.clone();
         tokio::spawn(port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
-            // An error means that nobody is left to ask for a stop: then it is one.
+            // An error means that the sender was dropped, which is a stop too.
             let _ = done.wait_for(|stop| *stop).await;
         }));
         Ok(app.run(asked).await?)

@@ -27,7 +27,7 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::policy::{LoadedPolicy, Policy};
 use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
 
-/// More is due than was done.
+/// The exit code if more is due.
 const MORE_LEFT: u8 = 3;
 
 /// Delete expired data, once.
@@ -61,7 +61,7 @@ pub(super) struct Args {
     output: Output,
 }
 
-/// Why nothing could be swept.
+/// The reason why nothing could be swept.
 #[derive(Debug, thiserror::Error)]
 enum SweepCliError {
     #[error(transparent)]
@@ -177,7 +177,7 @@ impl Args {
         Ok(unlinked)
     }
 
-    /// Rounds until nothing due is left, the steps are used up or a round gets nowhere.
+    /// Runs rounds until nothing due is left, the steps are used up or a round makes no progress.
     async fn rounds(&self, sweeper: &mut Sweeper) -> Round {
         let mut all = Round::default();
         loop {
@@ -204,7 +204,7 @@ impl Args {
         let mut out = String::new();
         for Line { product, bucket, profile, action, due, segments, records, held, bytes } in &lines {
             let held = if *held > 0 { format!(", {held} more held") } else { String::new() };
-            // Writing to a text cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(
                 out,
                 "{product} {bucket} {profile}: {action}, due {due}: {} in {}, {}{held}",
@@ -300,7 +300,7 @@ fn done_lines(round: &Round, unlinked: usize) -> String {
 
 fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
     let of = Settings::of(sweep);
-    // One sweep is over before a clock could have settled; and what is only told may be all of it.
+    // One sweep ends before a clock could settle. A dry run only lists the work, so it has a higher bound.
     let works = if dry_run { 10_000 } else { of.bounds.works };
     Settings { clock_settle: Duration::MAX, bounds: Bounds { works, ..of.bounds }, ..of }
 }
@@ -311,12 +311,12 @@ struct Due {
     more: bool,
 }
 
-/// So many pieces of work.
+/// Formats a number of pieces of work.
 fn pieces(number: u64) -> String {
     if number == 1 { "1 piece of work".to_owned() } else { format!("{number} pieces of work") }
 }
 
-/// One piece of work.
+/// A planned piece of work.
 #[derive(Serialize)]
 struct Line {
     product: ProductKey,

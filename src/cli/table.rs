@@ -1,6 +1,6 @@
-//! `ebbtide table list`, `show` and `audit`: what the tables hold and whether their books balance, for people and as JSON.
+//! `ebbtide table list`, `show` and `audit`: the contents of the tables and the check of them, as text and as JSON.
 //!
-//! Promises to change nothing, and an exit code that tells: 0 well, 1 the audit found something or there is no such table.
+//! Changes nothing. Exit code 0: no error; 1: the audit found an error, or there is no such table.
 
 use std::fmt::{self, Write};
 
@@ -55,19 +55,19 @@ enum Command {
     },
 }
 
-/// Why a table could not be looked at.
+/// The reason why a table could not be read.
 #[derive(Debug, thiserror::Error)]
 enum TableError {
-    /// It cannot be told where the tables are.
+    /// The location of the tables cannot be determined.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// The table cannot be read, or is not there.
+    /// The table cannot be read, or does not exist.
     #[error(transparent)]
     View(#[from] ViewError),
     /// The tables cannot be listed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Never: texts are written to memory.
+    /// Does not occur: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
     /// The program could not start its own threads.
@@ -83,7 +83,7 @@ impl Args {
         })
     }
 
-    /// Returns the retention of files, by the configuration if there is one.
+    /// Returns the retention of files: that of the configuration if it can be used, otherwise the default.
     fn upkeep(&self) -> Upkeep {
         self.place.config().map(|config| upkeep(&config.maintain)).unwrap_or_default()
     }
@@ -252,7 +252,7 @@ fn verdict(found: &Audit, left: &Leftovers) -> String {
     format!("{holds}{unread}\n")
 }
 
-/// Lines of cells, the first column to the left and all others to the right, each as wide as its widest cell.
+/// Writes lines of cells. The first column is aligned left, the others right; each is as wide as its widest cell.
 fn columns<const N: usize>(out: &mut String, lines: &[[String; N]]) -> fmt::Result {
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     for line in lines {

@@ -1,4 +1,4 @@
-//! What the tests of subcommands share: a world, and beside it the configuration, the policy and the schema that they read.
+//! Helpers of the tests of subcommands: a world, and the configuration, policy and schema that a command reads.
 
 use std::path::Path;
 
@@ -10,22 +10,23 @@ use crate::clock::Clock;
 use crate::controls::{Signature, activate};
 use crate::expiry::testing::{SCHEMA, World, policy_text, texts};
 
-/// Runs a line of a subcommand under a configuration, at a time.
+/// A function that runs the command line of a subcommand with a configuration, at a time.
 type Run = fn(&[&str], &Path, DateTime<Utc>) -> Outcome;
 
-/// A world, and beside it what the command reads.
+/// A world, and the files that the command reads.
 pub struct Place {
     /// The table, its policy and its clock.
     pub world: World,
-    /// Where the files are that the command reads; `HERE` in lines and answers.
+    /// The folder of the files that the command reads. Lines and answers call it `HERE`.
     pub folder: tempfile::TempDir,
-    /// What the world's works run on.
+    /// The runtime of the world's work.
     pub runtime: tokio::runtime::Runtime,
     run: Run,
 }
 
 impl Place {
-    /// An empty table whose records end as `end` says, `sections` behind the least of a configuration, and the command.
+    /// Creates an empty table whose records end as `end` says, and the files of the command `run`. `sections` is added
+    /// to a minimal configuration.
     pub fn new(end: &str, sections: &str, run: Run) -> Place {
         let place = Place {
             world: World::new(end),
@@ -46,25 +47,25 @@ impl Place {
         std::fs::write(self.folder.path().join(name), text).unwrap();
     }
 
-    /// Stores texts to so many people, sent now.
+    /// Stores texts to `count` people, sent now.
     pub fn ingest(&mut self, count: u32) {
         let sent = texts(self.world.clock.now(), count);
         self.runtime.block_on(self.world.ingest(&sent));
     }
 
-    /// What the command says at a time.
+    /// Returns the outcome of a command line at a time.
     pub fn outcome(&self, line: &str, at: DateTime<Utc>) -> Outcome {
         let line = line.replace("HERE", &self.here());
         (self.run)(&line.split_whitespace().collect::<Vec<_>>(), &self.folder.path().join("ebbtide.yaml"), at)
     }
 
-    /// The exit code and all that is said, by the world's own clock, made [`plain`].
+    /// Returns the exit code and all output of a command line at the time of the world's own clock, made [`plain`].
     pub fn says(&self, line: &str) -> (u8, String) {
         let Outcome { out, err, code } = self.outcome(line, self.world.clock.now());
         (code, plain(&(out + &err)).replace(&self.here(), "HERE"))
     }
 
-    /// Activates the same policy under another version, of which `policy.yaml` knows nothing.
+    /// Activates the same policy under another version than the one in `policy.yaml`.
     pub fn activate_another(&self) {
         let text = std::fs::read_to_string(self.folder.path().join("policy.yaml")).unwrap();
         self.write("another.yaml", &text.replace("version: test-1", "version: test-2"));
@@ -80,7 +81,7 @@ impl Place {
     }
 }
 
-/// Without what another version of a library may write otherwise.
+/// Replaces the numbers of bytes, which depend on the versions of libraries.
 pub fn plain(text: &str) -> String {
     let text = regex::Regex::new(r"\d+ bytes").unwrap().replace_all(text, "N bytes");
     let bytes = regex::Regex::new(r#""bytes(_in|_out|_copied|_dropped|_rewritten)?": \d+"#).unwrap();

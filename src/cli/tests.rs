@@ -23,7 +23,7 @@ fn explained(ask: &Ask<'_>, output: Output) -> String {
     outcome.out
 }
 
-/// Runs the command line as `run` does, up to the printing; the exit code alone where the parser refuses.
+/// Runs the command line as `run` does, without printing. Returns the parser's error and exit code if it refuses.
 fn ebbtide(args: &[&str]) -> Outcome {
     match Cli::try_parse_from(["ebbtide"].iter().chain(args)) {
         Ok(cli) => cli.command.run(),

@@ -1,6 +1,6 @@
-//! Dates and instants as an officer writes them.
+//! Dates and instants as they are written on a command line.
 //!
-//! Promises that a date means the whole of its day in the policy's zone, so that never less is meant than was said.
+//! A date means the whole of its day in the policy's zone, so that no part of the day is left out.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use crate::ids::{Bucket, BucketUnit};
 use crate::policy::{Calendar, Policy};
 
-/// A text that is no time.
+/// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {text:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
 pub(super) struct WhenError {
@@ -34,7 +34,7 @@ impl When {
         at.map(|at| When::At(at.with_timezone(&Utc))).map_err(|_| WhenError { what, text: text.to_owned() })
     }
 
-    /// Its first instant.
+    /// Returns its first instant.
     pub(super) fn start(&self, policy: &Policy) -> DateTime<Utc> {
         match self {
             When::Day(day) => calendar(policy).start(Bucket::Day(*day)),
@@ -42,7 +42,7 @@ impl When {
         }
     }
 
-    /// The first instant behind it: of an instant, itself.
+    /// Returns the first instant after a day; an instant itself.
     pub(super) fn end(&self, policy: &Policy) -> DateTime<Utc> {
         match self {
             When::Day(day) => calendar(policy).end(Bucket::Day(*day)),

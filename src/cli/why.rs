@@ -1,6 +1,6 @@
-//! `ebbtide why`: what of a record is here, until when, under which rule and held by what; or which commit took it.
+//! `ebbtide why`: what is stored of a record, until when, under which rule and which holds, or which commit deleted it.
 //!
-//! Promises to change nothing and to print no value of the record.
+//! Changes nothing, and prints no value of the record.
 
 mod held;
 
@@ -76,22 +76,22 @@ fn id(text: &str) -> Result<Id, String> {
     Ok(Id { column: column.to_owned(), value: value.to_owned() })
 }
 
-/// Why a record's story cannot be told.
+/// The reason why the state of a record cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WhyError {
-    /// It cannot be told where the tables are.
+    /// The location of the tables cannot be determined.
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// The policy that was named cannot be read.
     #[error(transparent)]
     Policy(#[from] UnreadablePolicy),
-    /// The table cannot be read, or is not there.
+    /// The table cannot be read, or does not exist.
     #[error(transparent)]
     View(#[from] ViewError),
     /// The holds cannot be read.
     #[error(transparent)]
     Controls(#[from] StoreError),
-    /// Never: texts are written to memory.
+    /// Does not occur: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
     /// The program could not start its own threads.
@@ -119,7 +119,7 @@ impl Args {
                 }
                 checked.policy
             }
-            // A policy that nobody named need not be there.
+            // A policy that was not named on the command line may be missing.
             None => self.place.config().and_then(|config| read_policy(&config.policy).ok()?.policy),
         };
         let sought = match (&self.topic, self.partition, self.offset, &self.id) {
@@ -128,7 +128,7 @@ impl Args {
                 offset: Offset(offset),
             },
             (_, _, _, Some(Id { column, value })) => Sought::Value { column: column.clone(), value: value.clone() },
-            // The parser refuses all else.
+            // The parser refuses everything else.
             _ => return Ok(Outcome::usage("name a record by --topic, --partition and --offset, or by --id")),
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
@@ -151,7 +151,7 @@ impl Args {
     }
 }
 
-/// What the policy knows of a product that its table does not.
+/// Returns what the policy, but not the table, says about a product.
 fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) -> Known {
     let records = policy.and_then(|policy| policy.products.get(product)?.records.as_ref());
     let mut fields: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
@@ -169,23 +169,23 @@ struct Told<'a> {
     records: Vec<Record<'a>>,
 }
 
-/// A record's story with what the policy and the holds say of it.
+/// The state of a record, with what the policy and the holds say about it.
 #[derive(Serialize)]
 struct Record<'a> {
     #[serde(flatten)]
     story: &'a Story,
-    /// The rule of each category, where the policy is known.
+    /// The rule of each category, if the policy is known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     rules: BTreeMap<Category, Ruled>,
     /// The holds that keep it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_by: Vec<String>,
-    /// Whether that could not be told, for want of the policy.
+    /// True if the holds cannot be determined because the policy is not known.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     holds_untold: bool,
 }
 
-/// The rule that holds for a category, in words.
+/// The rule that applies to a category, in words.
 #[derive(Serialize)]
 struct Ruled {
     rule: String,
@@ -203,7 +203,7 @@ impl<'a> Record<'a> {
             let country = place.jurisdiction.unwrap_or(Country::UNKNOWN);
             for category in place.categories.iter().map(|standing| &standing.category) {
                 let asked = Question { product, category, country, tenant: place.tenant.as_deref() };
-                // A category that the policy has no more has no rule in it.
+                // A category that is no longer in the policy has no rule.
                 let Answer::Rule(rule) = resolve(&policy.rules, asked) else { continue };
                 let rule = &policy.rules[rule];
                 rules.insert(

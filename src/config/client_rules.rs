@@ -11,13 +11,13 @@ use super::property::Property;
 pub const SESSION_TIMEOUT_MS: u64 = 30_000;
 /// The minimum of `receive.message.max.bytes`: a fetch of 1 MiB with its framing must fit.
 const LEAST_RECEIVE_BYTES: u64 = 2 << 20;
-/// The minimum of `queue.buffering.max.kbytes`: the largest record with its headers must fit (`ingest.max_message_bytes` is 256 MiB
-/// at most).
+/// The minimum of `queue.buffering.max.kbytes`: the largest record with its headers must fit
+/// (`ingest.max_message_bytes` is 256 MiB at most).
 const LEAST_QUEUE_KBYTES: u64 = 512 << 10;
 /// The longest interval between two statistics of the client: lag and the state of the brokers are read from them.
 const MOST_STATISTICS_MS: u64 = 60_000;
 
-/// A property with the values that Ebbtide accepts; without any, it must never be set.
+/// A property with the values that Ebbtide accepts. If there are none, the property must not be set.
 struct Fixed {
     name: &'static str,
     allowed: &'static [&'static str],

@@ -1,7 +1,7 @@
-//! `EBBTIDE_*` variables laid over the file's tree, before anything is read from it.
+//! Sets the values of `EBBTIDE_*` variables in the file's tree, before anything is read from it.
 //!
-//! `EBBTIDE_INGEST_MEMORY` is `ingest.memory`; `EBBTIDE_KAFKA_PROPERTIES_SASL_MECHANISM` is librdkafka's `sasl.mechanism`.
-//! Promises that a mistyped variable is refused, and must never quote a variable's value.
+//! `EBBTIDE_INGEST_MEMORY` is `ingest.memory`; `EBBTIDE_KAFKA_PROPERTIES_SASL_MECHANISM` is librdkafka's
+//! `sasl.mechanism`. A mistyped variable is refused. Must never quote a variable's value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::yaml::{Entry, Node, Value, join};
 const PREFIX: &str = "EBBTIDE_";
 const PROPERTIES: &str = "EBBTIDE_KAFKA_PROPERTIES_";
 
-/// Lays the variables over the tree. Gives back the variable's name for each path that it set.
+/// Sets the variables' values in the tree. Returns the name of the variable for each path that was set.
 pub(super) fn overlay(
     tree: &mut Node,
     variables: &BTreeMap<String, String>,
@@ -47,7 +47,7 @@ pub(super) fn overlay(
     set_by
 }
 
-/// Puts the variable's name in the file's stead where a problem is one of a variable.
+/// Replaces the file's name by the variable's name in each problem that a variable caused.
 pub(super) fn named(problems: Vec<Problem>, set_by: &BTreeMap<String, String>) -> Vec<Problem> {
     let name = |mut problem: Problem| {
         if let Some(variable) = set_by.get(&problem.path)
@@ -64,7 +64,8 @@ fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// Variables that a secret of the file names (`{ env: NAME }`) are the operator's own, whatever they begin with.
+/// Finds the variables that secrets of the file name (`{ env: NAME }`). They are the operator's own and are accepted
+/// with any name.
 fn references(node: &Node, found: &mut BTreeSet<String>) {
     if let Some(name) = node.get("env").and_then(Node::text) {
         found.insert(name.to_owned());
@@ -74,8 +75,8 @@ fn references(node: &Node, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Kubernetes puts variables of this form into every container for each service of the namespace, so that a service
-/// named `ebbtide` would otherwise keep Ebbtide from starting.
+/// Returns true for variables of the form that Kubernetes puts into every container for each service of the namespace.
+/// Without this exception, a service named `ebbtide` would prevent the start.
 fn is_service_link(name: &str) -> bool {
     name.ends_with("_SERVICE_HOST")
         || name.ends_with("_SERVICE_PORT")
@@ -102,7 +103,7 @@ fn forget_other_spellings(tree: &mut Node, path: &[String]) {
 
 const SERVERS: &str = "bootstrap.servers";
 
-/// Keeps those entries of the mapping at `path` whose keys `keep` accepts.
+/// Keeps only the entries of the mapping at `path` whose keys `keep` accepts.
 fn retain(tree: &mut Node, path: &[&str], keep: impl Fn(&str) -> bool) {
     let mut node = tree;
     for step in path {
@@ -115,7 +116,8 @@ fn retain(tree: &mut Node, path: &[&str], keep: impl Fn(&str) -> bool) {
     }
 }
 
-/// Sets the scalar at `path`. Leaves a tree alone that has a scalar or list where a mapping belongs: that is an error anyway.
+/// Sets the scalar at `path`. Does not change a tree that has a scalar or list in place of a mapping: that is an error
+/// anyway.
 fn set(node: &mut Node, path: &[String], value: &str) {
     let Some((key, rest)) = path.split_first() else {
         *node = Node { at: At::default(), value: Value::Text(value.to_owned()) };

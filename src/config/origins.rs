@@ -59,7 +59,7 @@ impl Origins {
         }
     }
 
-    /// Returns the place of `path`. If it is not set: the place of the section that would hold it, or the file's
+    /// Returns the place of `path`. If it is not set: the place of the section that it belongs to, or the file's
     /// beginning.
     #[must_use]
     pub fn of(&self, path: &str) -> Origin {

@@ -1,6 +1,6 @@
 //! One property of the Kafka client library (librdkafka): its value, and the canonical name for its aliases.
 //!
-//! A value that may be a credential is hidden, decided by its name or by its source.
+//! A value that may be a credential is hidden. Its name or its source decides.
 
 use super::secret::Secret;
 
@@ -35,9 +35,9 @@ pub fn spellings(name: &str) -> impl Iterator<Item = &str> {
 /// The value of one librdkafka property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Property {
-    /// It may be seen.
+    /// A value that may be shown.
     Plain(String),
-    /// It may not.
+    /// A value that must not be shown.
     Hidden(Secret),
 }
 
@@ -47,7 +47,7 @@ impl Property {
         if is_credential(name) { Property::Hidden(Secret::new(value)) } else { Property::Plain(value) }
     }
 
-    /// The value itself: for the client's configuration, never for a message.
+    /// Returns the value itself. Use it for the client's configuration, never in a message.
     #[must_use]
     pub fn expose(&self) -> &str {
         match self {

@@ -1,6 +1,6 @@
-//! How an object store is reached: the section `store`, and the variables by which clouds hand out their credentials.
+//! The access to an object store: the section `store`, and the variables in which clouds provide their credentials.
 //!
-//! Promises that the client is given every such variable from here, so that nothing else reads the environment for it.
+//! The client receives every such variable from here, so that nothing else reads the environment for it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,29 +12,29 @@ use super::units::duration;
 use super::{Secret, Surroundings};
 use crate::problem::Problems;
 
-/// How the variables begin that say how a cloud's store is reached, in the clouds' own words.
+/// The prefixes of the variables that describe the access to a cloud's store, by the clouds' own names.
 const CLOUDS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
-/// How an object store is reached. Of no account where the root is a folder.
+/// The access to an object store. Not used if the root is a folder.
 #[derive(Debug, Clone)]
 pub struct ObjectStore {
-    /// Its base URL, where it is not the cloud's own.
+    /// The base URL, if it is not the cloud's own.
     pub endpoint: Option<String>,
-    /// Its region.
+    /// The region.
     pub region: Option<String>,
-    /// Who asks, where neither a variable nor the machine says so.
+    /// The access key id, if neither a variable nor the machine provides it.
     pub access_key_id: Option<Secret>,
-    /// The key of who asks.
+    /// The secret of the access key.
     pub secret_access_key: Option<Secret>,
-    /// Whether the bucket's name is part of the host's.
+    /// True if the bucket's name is part of the host name.
     pub virtual_hosted_style: bool,
-    /// Whether it may be spoken to without TLS.
+    /// True if connections without TLS are allowed.
     pub allow_http: bool,
-    /// A PEM file of the authorities to trust beside the system's.
+    /// A PEM file of the authorities to trust in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// The most that one request may take.
+    /// The longest time that one request may take.
     pub timeout: Duration,
-    /// How long a request that the store turned away is made again, before that is told.
+    /// The time for which a request that the store rejected is retried before the failure is reported.
     pub retry_for: Duration,
     /// The environment's variables of the three clouds. Any may be secret.
     pub variables: BTreeMap<String, Secret>,
@@ -58,7 +58,7 @@ impl Default for ObjectStore {
 }
 
 impl ObjectStore {
-    /// What the environment alone says, for whoever has no configuration.
+    /// Returns the access that the environment alone describes, for callers without a configuration.
     #[must_use]
     pub fn of(around: &Surroundings) -> ObjectStore {
         let of_cloud = |name: &str| CLOUDS.iter().any(|cloud| name.starts_with(cloud));

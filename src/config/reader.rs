@@ -1,6 +1,6 @@
-//! Reads one section of the tree, key by key, collecting problems and going on with the default.
+//! Reads one section of the tree, key by key. Collects problems and continues with the default.
 //!
-//! Promises that an unknown key is refused with the nearest known one. Must never quote a value that may be secret.
+//! An unknown key is refused, and the nearest known key is suggested. Must never quote a value that may be secret.
 
 use std::path::PathBuf;
 
@@ -16,14 +16,14 @@ pub(super) struct Section<'n> {
 }
 
 impl<'n> Section<'n> {
-    /// The whole document, its keys checked.
+    /// Opens the whole document and checks its keys.
     pub fn root(tree: &'n Node, problems: &mut Problems) -> Self {
         let root = Self { node: Some(tree), path: String::new() };
         root.check(problems);
         root
     }
 
-    /// The section under `key`, its keys checked.
+    /// Opens the section under `key` and checks its keys.
     pub fn open(&self, key: &str, problems: &mut Problems) -> Section<'n> {
         let node = self.get(key).filter(|node| !matches!(node.value, Value::Null));
         let section = Section { node, path: join(&self.path, key) };
@@ -37,32 +37,33 @@ impl<'n> Section<'n> {
         }
     }
 
-    /// Whether it stands in the file.
+    /// Returns true if the section is in the file.
     pub fn is_there(&self) -> bool {
         self.node.is_some()
     }
 
-    /// Where it begins; the whole file if it is absent.
+    /// Returns the place where the section begins; the beginning of the file if it is absent.
     pub fn at(&self) -> At {
         self.node.map_or(At { line: 1, column: 1 }, |node| node.at)
     }
 
-    /// The node under `key`.
+    /// Returns the node under `key`.
     pub fn get(&self, key: &str) -> Option<&'n Node> {
         self.node.and_then(|node| node.get(key))
     }
 
-    /// The path of `key`.
+    /// Returns the path of `key`.
     pub fn path_of(&self, key: &str) -> String {
         join(&self.path, key)
     }
 
-    /// The text under `key`; `None` if it is absent, empty or no scalar, and the latter two are problems.
+    /// Returns the text under `key`; `None` if it is absent, empty or not a scalar. The last two are reported as
+    /// problems.
     pub fn text(&self, key: &str, problems: &mut Problems) -> Option<&'n str> {
         scalar(self.get(key)?, &self.path_of(key), problems)
     }
 
-    /// The text under `key`, whose absence is a problem too.
+    /// Returns the text under `key`. Its absence is reported as a problem too.
     pub fn required(&self, key: &str, mend: &str, problems: &mut Problems) -> Option<&'n str> {
         if self.get(key).is_none() {
             problems.error(self.at(), &self.path_of(key), format!("`{key}` is missing"), mend);
@@ -70,7 +71,7 @@ impl<'n> Section<'n> {
         self.text(key, problems)
     }
 
-    /// The value under `key` by `parse`, or `default`.
+    /// Returns the value under `key` as read by `parse`, or `default` if it is absent or refused.
     pub fn value<T>(
         &self,
         key: &str,
@@ -94,18 +95,18 @@ impl<'n> Section<'n> {
         problems.error(at, &self.path_of(key), what, mend);
     }
 
-    /// The path under `key`; a relative one counts from the file's folder.
+    /// Returns the path under `key`. A relative path is relative to the file's folder.
     pub fn file(&self, key: &str, around: &Surroundings, problems: &mut Problems) -> Option<PathBuf> {
         self.text(key, problems).map(|text| around.folder.join(text))
     }
 
-    /// The secret under `key`: a literal, `{ file: PATH }` or `{ env: NAME }`.
+    /// Returns the secret under `key`: a literal, `{ file: PATH }` or `{ env: NAME }`.
     pub fn secret(&self, key: &str, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
         secret(self.get(key)?, &self.path_of(key), around, problems)
     }
 }
 
-/// The node's text; anything but a text with something in it is a problem.
+/// Returns the node's text. A node that is not a scalar or is blank is reported as a problem.
 pub(super) fn scalar<'n>(node: &'n Node, path: &str, problems: &mut Problems) -> Option<&'n str> {
     match node.text() {
         Some(text) if !text.trim().is_empty() => Some(text),
@@ -121,7 +122,7 @@ pub(super) fn scalar<'n>(node: &'n Node, path: &str, problems: &mut Problems) ->
     }
 }
 
-/// The node's secret: a literal, `{ file: PATH }` (without the line's end) or `{ env: NAME }`.
+/// Returns the node's secret: a literal, `{ file: PATH }` (without line ends at its end) or `{ env: NAME }`.
 pub(super) fn secret(node: &Node, path: &str, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
     const FORM: &str = "write { file: PATH } or { env: NAME }";
     if !matches!(node.value, Value::Map(_)) {
@@ -153,7 +154,7 @@ pub(super) fn secret(node: &Node, path: &str, around: &Surroundings, problems: &
     }
 }
 
-/// The keys that may stand directly under `path`.
+/// Returns the keys that are allowed directly under `path`.
 fn children(path: &str) -> Vec<&'static str> {
     let mut keys: Vec<&str> = Vec::new();
     for key in KEYS {

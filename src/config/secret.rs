@@ -1,10 +1,10 @@
 //! A text that must not be seen: passwords, tokens, keys.
 //!
-//! Promises that no formatting of it, and of nothing that holds it, prints it. Must never implement `Serialize`.
+//! No formatting of a secret, or of a value that contains one, prints it. Must never implement `Serialize`.
 
 use std::fmt;
 
-/// What is printed in a secret's stead.
+/// The text that is printed in place of a secret.
 pub(super) const HIDDEN: &str = "[hidden]";
 
 /// A secret text.
@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself: for the one call that needs it, never for a message.
+    /// Returns the text itself. Use it in the one call that needs it, never in a message.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

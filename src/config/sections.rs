@@ -1,6 +1,6 @@
 //! Each section of the file, with its defaults and its limits.
 //!
-//! Promises that what one key needs of another is checked here, and nowhere later.
+//! All requirements of one key on another are checked here, and nowhere later.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,12 +23,12 @@ use crate::yaml::{Node, Value, join};
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const HOUR: u64 = 3_600;
-/// The memory that a lane has at least, where their number is not written.
+/// The minimum memory of a lane in bytes, if the number of lanes is not set.
 const LANE_MEMORY: u64 = 32 * MIB;
-/// How many of the largest messages a lane's memory must hold.
+/// The number of messages of the maximum size that must fit into a lane's memory.
 const LANE_MESSAGES: u64 = 8;
 
-/// Reads the whole tree. `None` where a part without a default is missing; every problem is in `problems`.
+/// Reads the whole tree. Returns `None` if a part without a default is missing. Every problem is in `problems`.
 pub(super) fn config(tree: &Node, origins: Origins, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
     let root = Section::root(tree, problems);
     let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
@@ -229,7 +229,7 @@ fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
 fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
     let memory = section
         .value("memory", 512 * MIB, problems, |text| within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB"));
-    // What is not written follows the memory, so that lowering that alone still makes a whole.
+    // Values that are not set follow from the memory, so that a lower memory alone is still a consistent configuration.
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let roomy = usize::try_from(memory / LANE_MEMORY).unwrap_or(usize::MAX).clamp(1, 256);
     let lanes = section.value("lanes", cores.min(roomy), problems, |text| {

@@ -1,6 +1,6 @@
 //! The configuration in force as YAML, for `config show`: every key with its value, secrets hidden.
 //!
-//! Must never print a secret: it is written from the checked values, where a secret cannot be formatted.
+//! Must never print a secret: the output is made from the checked values, in which a secret cannot be formatted.
 
 use std::fmt;
 
@@ -129,7 +129,7 @@ impl Config {
     }
 }
 
-/// A double-quoted YAML scalar: JSON's strings are that too.
+/// Returns a double-quoted YAML scalar. A JSON string is a valid one.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! The configuration as an operator meets it: the shipped file, every kind of mistake, variables and secrets.
+//! Tests of the configuration as an operator uses it: the shipped file, every kind of mistake, variables and secrets.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
-/// The shipped file with every setting that is off switched on, but for `basic`, which `bearer` excludes.
+/// Returns the shipped file with every setting that is off switched on, except `basic`, which `bearer` excludes.
 fn all_on() -> String {
     let on = |line: &str| match line.trim_start().strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) && !rest.starts_with("basic") => {
@@ -60,7 +60,7 @@ fn the_shipped_file_is_good_as_it_stands_and_is_the_defaults() {
 #[test]
 fn every_known_key_stands_in_the_shipped_file() {
     let text = all_on() + "    basic: { user: u, password: p }\n";
-    // `basic` must stand beside the registry's other keys.
+    // `basic` must be next to the registry's other keys.
     let text = text.replace("    basic: { user: u, password: p }\n", "");
     let text = text.replace("    bearer:", "    basic: { user: u, password: p }\n    bearer:");
     let tree = yaml::parse(&text).unwrap();

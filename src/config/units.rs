@@ -1,10 +1,10 @@
 //! Bytes and durations as people write them: `512MiB`, `10s`, `24h`.
 //!
-//! Promises whole numbers with a unit, no rounding, no overflow.
+//! Accepts whole numbers with a unit only. Nothing is rounded and nothing overflows.
 
 use std::time::Duration;
 
-/// What a unit's parser says of a text that it refuses: what is wrong, and how to mend it.
+/// The reason why a parser refuses a text: the problem, and the fix.
 pub(super) type Refused = (String, String);
 
 /// Parses `512MiB`, `64KiB`, `1GiB` or `100B` to bytes.
@@ -39,7 +39,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
     })
 }
 
-/// Writes bytes in the largest unit that holds them whole.
+/// Formats bytes in the largest unit that gives a whole number.
 pub(super) fn show_bytes(bytes: u64) -> String {
     for (unit, scale) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if bytes > 0 && bytes.is_multiple_of(scale) {
@@ -49,7 +49,7 @@ pub(super) fn show_bytes(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// Writes a duration in the largest unit that holds it whole; anything under a millisecond is lost.
+/// Formats a duration in the largest unit that gives a whole number. Fractions of a millisecond are dropped.
 #[must_use]
 pub fn show_duration(duration: Duration) -> String {
     let millis = duration.as_millis();

@@ -1,7 +1,7 @@
-//! Activating a policy: append it to the control log, then commit it in every table.
+//! Activates a policy: appends it to the control log, then commits it in every table.
 //!
-//! Promises that no table takes a commit under another policy once this returns, and that a call cut short is finished by the
-//! next of these calls or by [`settle`](super::settle()). Must never activate over a policy that the caller has not seen.
+//! Invariants: no table accepts a commit under another policy once this returns. An interrupted call is finished by the
+//! next call or by [`settle`](super::settle()). A policy that the caller has not seen is never replaced.
 
 use super::activation::PolicyActivation;
 use super::control::Control;
@@ -25,13 +25,13 @@ pub struct Activated {
     pub tables: Vec<ProductKey>,
 }
 
-/// Why a policy is not active.
+/// The reason why a policy is not active.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivateError {
-    /// It has errors of its own.
+    /// The policy has errors.
     #[error("the policy has errors; see `ebbtide policy check`")]
     Faulty,
-    /// Its version was active before.
+    /// The version of the policy was active before.
     #[error("version {0} was active before; going back is a new version: give it one")]
     Used(PolicyVersion),
     /// Another policy became active since the caller looked.
@@ -40,10 +40,10 @@ pub enum ActivateError {
     /// The tables were written under a policy that is neither of the two.
     #[error(transparent)]
     Stored(#[from] StoredOtherwise),
-    /// The control log cannot be read or written. Whether the policy is in it, `policy history` tells.
+    /// The control log cannot be read or written. `policy history` shows if the policy is in it.
     #[error(transparent)]
     Log(#[from] StoreError),
-    /// It is in the log and not in force everywhere.
+    /// The policy is in the log, but is not in force in every table.
     #[error(transparent)]
     NotInForce(#[from] NotInForce),
 }
@@ -82,9 +82,9 @@ pub async fn activate(
     Ok(Activated { version: policy.version.clone(), control: version, tables })
 }
 
-/// Appends an activation to the control log unless it is the newest already: by a call that was cut short, or by this
-/// one before an error. `check` refuses it by all controls so far. The policy that it replaces is left out if a control
-/// has it.
+/// Appends an activation to the control log, unless it is the newest activation already: an interrupted call may have
+/// appended it, or this call before an error. `check` may refuse it, given all controls so far. The policy that it
+/// replaces is left out if a control has it.
 pub(super) async fn append_activation<E: From<StoreError>>(
     root: &Root,
     controls: &mut Controls,

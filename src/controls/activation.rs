@@ -1,6 +1,8 @@
-//! The activation of a policy, as the control log keeps it: with the texts, so that what held when can be read years later.
+//! The activation of a policy as the control log stores it. It contains the policy's texts, so that the policy of any
+//! time can be read years later.
 //!
-//! Promises that a version means one text for ever. Must hold nothing but the policy: it is for every table.
+//! Invariants: a version has the same text for ever. An activation contains nothing but the policy, because it applies
+//! to every table.
 
 use std::sync::Arc;
 
@@ -12,7 +14,7 @@ use crate::ids::PolicyVersion;
 use crate::policy::{Policy, PolicyDigest, PolicyText};
 use crate::store::ControlsVersion;
 
-/// A policy takes force in every table.
+/// The activation of a policy in every table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyActivation {
@@ -20,45 +22,45 @@ pub struct PolicyActivation {
     pub version: PolicyVersion,
     /// The digest of its texts.
     pub sha256: PolicyDigest,
-    /// When it was activated.
+    /// The time of the activation.
     pub activated_at: DateTime<Utc>,
     /// Its texts.
     pub text: PolicyText,
-    /// The texts of the policy that it takes the place of, where no control tells them: that of a root's first activation.
+    /// The texts of the policy that it replaces, if no control has them: only in the first activation of a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<PolicyText>,
 }
 
-/// A policy that may not be used.
+/// The reason why a policy may not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotActive {
-    /// It was active, and is no longer.
+    /// The policy was active, and is no longer.
     #[error("{}", no_longer_active(own.as_str(), active.as_str()))]
     Past {
-        /// The policy in hand.
+        /// The policy of the caller.
         own: PolicyVersion,
         /// The active one.
         active: PolicyVersion,
     },
-    /// It has never been activated.
+    /// The policy has never been activated.
     #[error(
         "policy {own} is not activated; {active} is active: start with it (`ebbtide policy history --show {active}` prints \
          it), or see with `ebbtide policy plan` what {own} changes and put it in force with `ebbtide policy activate`"
     )]
     Never {
-        /// The policy in hand.
+        /// The policy of the caller.
         own: PolicyVersion,
         /// The active one.
         active: PolicyVersion,
     },
-    /// Another text was activated under its version.
+    /// Another text was activated under the version of the policy.
     #[error(
         "policy {own} is not what was activated as {own}: its text or a schema that it names is another; restore them \
          (`ebbtide policy history --show {own}` prints the text), or give the new text a version of its own, see with \
          `ebbtide policy plan` what it changes and put it in force with `ebbtide policy activate`"
     )]
     OtherText {
-        /// The policy in hand.
+        /// The policy of the caller.
         own: PolicyVersion,
     },
 }
@@ -73,7 +75,7 @@ pub fn no_longer_active(own: &str, active: &str) -> String {
 }
 
 impl Controls {
-    /// Every activation with its control's version, oldest first.
+    /// Returns every activation with the version of its control, oldest first.
     pub fn activations(&self) -> impl DoubleEndedIterator<Item = (ControlsVersion, &PolicyActivation)> {
         self.iter().filter_map(|(version, control)| Some((*version, control.activation()?)))
     }
@@ -96,14 +98,14 @@ impl Controls {
         Err(if past { NotActive::Past { own, active } } else { NotActive::Never { own, active } })
     }
 
-    /// Whether a policy of that version is active or was.
+    /// Returns true if a policy of that version is active or was active before.
     pub(super) fn was_active(&self, version: &PolicyVersion) -> bool {
         self.activations().any(|(_, activation)| activation.version == *version)
             || self.policies().iter().any(|policy| policy.version == *version)
     }
 
-    /// Every policy that was ever active, oldest first. What this version of the program no longer takes for one is left out:
-    /// nothing but work is saved by knowing it.
+    /// Returns every policy that was ever active, oldest first. Policies that this version of the program no longer
+    /// accepts are left out.
     #[must_use]
     pub fn policies(&self) -> &[Arc<Policy>] {
         self.policies.get_or_init(|| {

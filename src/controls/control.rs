@@ -1,7 +1,7 @@
-//! A control as the control log keeps it: one JSON object with a format, a kind, and the kind's own fields.
+//! A control as the control log stores it: one JSON object with a format, a kind, and the kind's own fields.
 //!
-//! Promises that what this version does not understand whole is an error that quotes nothing: an unknown kind, field or
-//! format may be an order.
+//! Invariant: a control that this version does not fully understand is an error, because an unknown kind, field or
+//! format may be an order. The error quotes nothing of the control.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use crate::store::{ControlsVersion, StoreError};
 /// The format of every control that this version writes.
 const FORMAT: u64 = 1;
 
-/// What changes what writers may do.
+/// A change of what writers may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant, reason = "there are few of them")]
@@ -26,15 +26,16 @@ pub enum Control {
     Hold(Hold),
     /// The end of a hold before its time.
     Release(Release),
-    /// What is left of a hold that is over: it stands in the place of the hold, without what it covered.
+    /// The remainder of a hold that is over. It replaces the hold in the log, without what the hold covered.
     PastHold(PastHold),
-    /// A policy takes force in every table.
+    /// The activation of a policy in every table.
     PolicyActivation(PolicyActivation),
     /// The end of a contract with a tenant.
     ContractEnd(ContractEnd),
     /// A withdrawal of consent.
     ConsentWithdrawal(ConsentWithdrawal),
-    /// What is left of a withdrawal that concerns no record any more: it stands in its place, without the subject.
+    /// The remainder of a withdrawal that no longer concerns any record. It replaces the withdrawal in the log, without
+    /// the subject.
     PastWithdrawal(PastWithdrawal),
     /// A notice that is not applied until a person confirms it.
     ParkedNotice(ParkedNotice),
@@ -50,14 +51,14 @@ pub enum Control {
 pub struct Release {
     /// The hold.
     pub hold: HoldId,
-    /// When it was released.
+    /// The time at which it was released.
     pub released_at: DateTime<Utc>,
-    /// The products of the hold; none given: of any.
+    /// The products that the hold covered. Empty means any product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
 }
 
-/// What is left of a hold that is over.
+/// The remainder of a hold that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastHold {
@@ -67,17 +68,18 @@ pub struct PastHold {
     pub case: String,
     /// The legal basis.
     pub basis: String,
-    /// When it was placed.
+    /// The time at which it was placed.
     pub placed_at: DateTime<Utc>,
-    /// When it ended, or would have.
+    /// The time at which it ended, or would have ended without a release.
     pub until: DateTime<Utc>,
-    /// The products that it covered; none given: any.
+    /// The products that it covered. Empty means any product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
 }
 
 impl Control {
-    /// What the file of `version` says.
+    /// Parses the file of control `version`. Errors if this version of the program does not know its format, its kind
+    /// or one of its fields.
     pub fn parse(version: ControlsVersion, mut value: Value) -> Result<Control, StoreError> {
         let unreadable = |what: &str| StoreError::ControlsUnreadable {
             version: u64::try_from(version.0).unwrap_or(0),
@@ -87,11 +89,11 @@ impl Control {
         if format.as_ref().and_then(Value::as_u64) != Some(FORMAT) {
             return Err(unreadable("its format is not of this version"));
         }
-        // The parser's own words would quote it, and it is personal.
+        // The parser's own message would quote the control, which contains personal data.
         serde_json::from_value(value).map_err(|_| unreadable("its kind or a field of it is not known to this version"))
     }
 
-    /// The file that says it.
+    /// Returns the content of the control's file.
     pub fn to_value(&self) -> Result<Value, StoreError> {
         let refused = || StoreError::Refused("the control is no JSON".to_owned());
         let mut value = serde_json::to_value(self).map_err(|_| refused())?;
@@ -99,7 +101,7 @@ impl Control {
         Ok(value)
     }
 
-    /// What the commit is called that puts it in force.
+    /// Returns the operation name of the commit that puts the control in force.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         match self {
@@ -112,7 +114,7 @@ impl Control {
         }
     }
 
-    /// Whether it changes what may be done to records of that product.
+    /// Returns true if the control changes what may be done to records of the product.
     #[must_use]
     pub fn covers(&self, product: &ProductKey) -> bool {
         match self {
@@ -123,27 +125,29 @@ impl Control {
             Control::ContractEnd(end) => end.covers(product),
             Control::ConsentWithdrawal(withdrawal) => covers(&withdrawal.products, product),
             Control::PastWithdrawal(past) => covers(&past.products, product),
-            // They change no record: a confirmed notice is a control of its own.
+            // They change no record: a confirmed notice is recorded as a separate control.
             Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
         }
     }
 
-    /// Whether ingest does anything otherwise under it: then a batch made without it must be made anew.
+    /// Returns true if the control changes what ingest does. A batch that was built without it must then be built
+    /// again.
     #[must_use]
     pub fn changes_ingest(&self) -> bool {
-        // A hold keeps what is stored. What arrives past its deadline never was, and is not stored for being held.
+        // A hold keeps stored data only. A record that arrives past its deadline was never stored, and a hold does not
+        // change that.
         match self {
             Control::Hold(_) | Control::Release(_) | Control::PastHold(_) => false,
-            // Of another policy than a batch was made under; who commits looks at which.
+            // The function `changes_ingest` of `log.rs` compares the active policy with the policy of the batch.
             Control::PolicyActivation(_) => false,
-            // Records that came before their notice have tags that are no longer true.
+            // Records that were tagged before the notice have tags that are no longer correct.
             Control::ContractEnd(_) | Control::ConsentWithdrawal(_) => true,
             Control::PastWithdrawal(_) => false,
             Control::ParkedNotice(_) | Control::NoticeDecision(_) | Control::PastParkedNotice(_) => false,
         }
     }
 
-    /// The activation, if it is one.
+    /// Returns the activation, if the control is one.
     #[must_use]
     pub fn activation(&self) -> Option<&PolicyActivation> {
         match self {
@@ -154,7 +158,7 @@ impl Control {
 }
 
 impl Hold {
-    /// What is left of it once it is over.
+    /// Returns the remainder that is stored once the hold is over.
     pub(super) fn past(&self) -> PastHold {
         PastHold {
             id: self.id.clone(),

@@ -1,7 +1,8 @@
-//! Which rows the holds in force cover, as a predicate over a segment's columns. Pure.
+//! The rows that the holds in force cover, as a predicate over a segment's columns. Pure.
 //!
-//! Promises never to cover less than a hold's words: where a column that a condition needs is not there or is gone already,
-//! the condition is taken as true wherever it could be. Only a subject cannot be: a row without it names nobody.
+//! Invariant: the predicate covers at least the rows that a hold's scope names. If a column that a condition needs is
+//! not stored or is deleted already, the condition counts as true wherever it could be true. The subject is the
+//! exception: a row without the subject's column identifies no one.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -15,9 +16,9 @@ use crate::policy::{Calendar, Class, Records};
 use crate::store::{Predicate, StoredSegment};
 use crate::tag::SubjectValue;
 
-/// How far an event may lie outside of its bucket. The bucket is that of the earlier of event and arrival, so an event
-/// never lies before it, and after it by `ingest.future_tolerance`, which is at most a day; and a policy may have counted
-/// its days in another zone then, which moves them by 26 hours at most.
+/// The maximum distance of an event from its bucket. The bucket is that of the earlier of event and arrival. An event
+/// is therefore never before its bucket, and after it by at most `ingest.future_tolerance`, which is at most a day. In
+/// addition, the policy may have counted its days in another zone at that time, which moves them by at most 26 hours.
 const MARGIN: TimeDelta = TimeDelta::days(3);
 
 /// The holds that are in force at some instant.
@@ -26,17 +27,18 @@ pub struct Holds {
     holds: Vec<Arc<Hold>>,
 }
 
-/// What is known of a segment without opening it.
+/// The facts about a segment that are known without opening it.
 #[derive(Debug, Clone)]
 pub struct SegmentView {
-    /// The instants that events of it can have.
+    /// The range of the event times that its records can have.
     events: Range<DateTime<Utc>>,
-    /// The categories that are, or may be, no longer in it.
+    /// The categories that are, or may be, deleted from it.
     gone: BTreeSet<Category>,
 }
 
 impl SegmentView {
-    /// A segment that the table lists. A category without a deadline is taken as gone: it is, or its deadline is open.
+    /// Returns the view of a segment that the table lists. A category without a deadline counts as deleted: either it
+    /// is deleted, or its deadline is open.
     #[must_use]
     pub fn of(calendar: &Calendar, segment: &StoredSegment, records: &Records) -> Self {
         let personal = records.fields.values().filter_map(Class::category);
@@ -44,7 +46,8 @@ impl SegmentView {
         Self::new(calendar, segment.bucket, gone)
     }
 
-    /// A segment of that bucket, in which nothing of the categories `gone` may be left. Name too many rather than too few.
+    /// Returns the view of a segment of that bucket from which the categories `gone` may be deleted. If in doubt,
+    /// `gone` must contain a category.
     #[must_use]
     pub fn new(calendar: &Calendar, bucket: Bucket, gone: BTreeSet<Category>) -> Self {
         let (start, end) = (calendar.start(bucket), calendar.end(bucket));
@@ -52,7 +55,7 @@ impl SegmentView {
         Self { events: from..end.checked_add_signed(MARGIN).unwrap_or(DateTime::<Utc>::MAX_UTC), gone }
     }
 
-    /// Whether an event of the range may lie in it.
+    /// Returns true if the segment may contain an event of the range.
     #[must_use]
     pub fn may_hold(&self, range: &TimeRange) -> bool {
         range.meets(self.events.start, self.events.end)
@@ -64,30 +67,30 @@ impl Holds {
         Self { holds: holds.into_iter().map(Arc::new).collect() }
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no holds.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty()
     }
 
-    /// The holds.
+    /// Returns the holds.
     pub fn iter(&self) -> impl Iterator<Item = &Hold> {
         self.holds.iter().map(Arc::as_ref)
     }
 
-    /// Those that can cover records of a product.
+    /// Returns the holds that can cover records of a product.
     #[must_use]
     pub fn covering(&self, product: &ProductKey) -> Holds {
         Holds { holds: self.holds.iter().filter(|hold| hold.scope.covers(product)).cloned().collect() }
     }
 
-    /// Whether any row of the segment may be held, by what is known without opening it.
+    /// Returns true if any row of the segment may be held, as far as is known without opening it.
     #[must_use]
     pub fn may_cover(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> bool {
         self.predicate(product, records, segment).is_some()
     }
 
-    /// Each hold that may cover rows of the segment, with the rows that it covers.
+    /// Returns each hold that may cover rows of the segment, with the rows that it covers.
     pub fn each<'h>(
         &'h self,
         product: &'h ProductKey,
@@ -98,7 +101,8 @@ impl Holds {
         covering.filter_map(move |hold| Some((&hold.id, rows(&hold.scope, records, segment)?)))
     }
 
-    /// The rows of the segment that some hold covers: `None` if none can be. `Predicate::All` of nothing is every row.
+    /// Returns the rows of the segment that at least one hold covers; `None` if there can be none. An empty
+    /// `Predicate::All` matches every row.
     #[must_use]
     pub fn predicate(&self, product: &ProductKey, records: &Records, segment: &SegmentView) -> Option<Predicate> {
         let mut any: Vec<Predicate> = self.each(product, records, segment).map(|(_, rows)| rows).collect();
@@ -112,7 +116,7 @@ impl Holds {
     }
 }
 
-/// The rows that one scope covers; `None` if there can be none.
+/// Returns the rows that one scope covers; `None` if there can be none.
 fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predicate> {
     let stands = |column: &str| match records.fields.get(column) {
         Some(Class::Personal(category)) => !segment.gone.contains(category),
@@ -154,7 +158,8 @@ fn stored(records: &Records, column: &str) -> bool {
     records.fields.contains_key(column)
 }
 
-/// How a scope reads in the words of one product: which columns decide, and what cannot be told there.
+/// Returns the effect of a scope on one product in words: the columns that decide, and the conditions that cannot be
+/// evaluated there.
 #[must_use]
 pub fn reading(scope: &Scope, records: Option<&Records>) -> Vec<String> {
     let Some(records) = records else { return vec!["the policy has no such product: held whole".to_owned()] };

@@ -1,8 +1,9 @@
-//! Forgetting what a hold covered once it is over, and who withdrew once no record can come that it concerns: the file is
-//! replaced by one that says that there was such a control.
+//! Forgets what a hold covered once the hold is over, and the subject of a withdrawal once no record that it concerns
+//! can arrive. The control's file is replaced by one that only records that there was such a control.
 //!
-//! Promises that a hold that any table may still know as in force is never forgotten, and that of one that is over no byte of
-//! its subject stays under the root: the new file takes the old one's place whole, and what a crash left goes with it.
+//! Invariants: a hold that may still be in force in any table is never forgotten. Once a hold is forgotten, no byte of
+//! its subject stays under the root: the new file replaces the old one as a whole, and temporary files that a crash
+//! left are deleted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,10 +15,11 @@ use super::settle::Settler;
 use crate::ids::ProductKey;
 use crate::store::{ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls};
 
-/// How long after its end a hold that nobody released is forgotten: longer than the clocks of two machines differ.
+/// The time after the end of a hold that was not released at which the hold is forgotten. It is longer than the
+/// difference between the clocks of two machines.
 pub const FORGET_AFTER: TimeDelta = TimeDelta::hours(24);
 
-/// How long a file under a passing name is taken for one that is being written.
+/// The age up to which a file under a temporary name counts as being written.
 const IN_FLIGHT: TimeDelta = TimeDelta::hours(1);
 
 /// Report of one pass over the control log.
@@ -42,7 +44,7 @@ impl ForgetReport {
 /// Forgets every hold that was released, every one that ended [`FORGET_AFTER`] before `now`, and every withdrawal that
 /// concerns no record any more or that was parked and decided. Returns their number.
 ///
-/// `now` must be a time that a sweep may use: a forgotten control is not restored.
+/// `now` must be a time that a sweep may use: a forgotten control cannot be restored.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
     Settler::new(root.clone()).forget(now).await
 }
@@ -121,7 +123,7 @@ fn past_holds(
     holds.map(|(version, past)| (version, Control::PastHold(past))).collect()
 }
 
-/// Forgets every hold that was released, whatever the clock says.
+/// Forgets every hold that was released, independently of the clock.
 pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
     let mut settler = Settler::new(root.clone());
     let tables = settler.look().await?;
@@ -130,8 +132,8 @@ pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<u
     settler.replace_each(past, now).await?.into_result()
 }
 
-/// The holds to forget, each with what is to stand in its place: those that are over by `over`, and whose release, if that
-/// ended them, is in force in every table that they covered.
+/// Returns the holds to forget, each with its replacement: those that are over by `over`. If a hold was ended by a
+/// release, the release must be in force in every table that the hold covered.
 pub(super) fn forgettable(
     controls: &Controls,
     tables: &[(ProductKey, TableControls)],

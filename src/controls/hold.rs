@@ -1,6 +1,6 @@
-//! A hold: an order to keep matching data although it is due, by whom, why, until when, and what it covers.
+//! A hold: an order to keep matching data although it is due, with its author, reason, end and scope.
 //!
-//! Promises that a hold covers something in particular: a scope without any condition is none.
+//! Invariant: the scope of a hold has at least one condition.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::subject::Subject;
 use crate::ids::ProductKey;
 
-/// The name of a hold: `hold-` and eight hexadecimal digits, drawn when it is placed.
+/// The name of a hold: `hold-` and eight hexadecimal digits, chosen at random when it is placed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct HoldId(String);
@@ -22,22 +22,22 @@ pub struct HoldId(String);
 pub struct Hold {
     /// Its name.
     pub id: HoldId,
-    /// The case that it belongs to, by its reference elsewhere.
+    /// The case that it belongs to, by its reference in another system.
     pub case: String,
     /// The legal basis.
     pub basis: String,
-    /// When it was placed.
+    /// The time at which it was placed.
     pub placed_at: DateTime<Utc>,
-    /// Who placed it, where that is known.
+    /// The person who placed it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placed_by: Option<String>,
     /// The first instant at which it is no longer in force.
     pub until: DateTime<Utc>,
-    /// What it covers.
+    /// The records that it covers.
     pub scope: Scope,
 }
 
-/// What a hold covers: the records for which every condition that is given is true.
+/// The scope of a hold: the records for which every given condition is true.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scope {
@@ -47,30 +47,30 @@ pub struct Scope {
     /// The record's tenant is this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// The record is of one of these products; none given: of any.
+    /// The record belongs to one of these products. Empty means any product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The record's event lies in this range.
+    /// The record's event is in this range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<TimeRange>,
 }
 
-/// A range of event times: `from <= t < to`, open where an end is not given.
+/// A range of event times: `from <= t < to`. The range has no limit at an end that is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeRange {
     /// The first instant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<DateTime<Utc>>,
-    /// The first instant behind.
+    /// The first instant after the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DateTime<Utc>>,
 }
 
-/// A scope or an end that cannot be meant.
+/// The reason why a scope is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
-    /// Nothing limits it.
+    /// The scope has no condition.
     #[error("a hold needs something to cover: a subject, a tenant, products or a time range")]
     Everything,
     /// The range ends before it begins.
@@ -82,7 +82,7 @@ pub enum ScopeError {
 }
 
 impl Scope {
-    /// Errors unless it limits something and every condition can be true.
+    /// Checks that the scope has a condition and that every condition can be true. Errors otherwise.
     pub fn check(&self) -> Result<(), ScopeError> {
         if *self == Scope::default() || self.events == Some(TimeRange { from: None, to: None }) {
             return Err(ScopeError::Everything);
@@ -96,20 +96,20 @@ impl Scope {
         Ok(())
     }
 
-    /// Whether records of that product can be meant.
+    /// Returns true if the scope can cover records of the product.
     #[must_use]
     pub fn covers(&self, product: &ProductKey) -> bool {
         covers(&self.products, product)
     }
 }
 
-/// Whether a list of products, where none means any, has that one.
+/// Returns true if the list contains the product, or is empty, which means any product.
 pub(super) fn covers(products: &[ProductKey], product: &ProductKey) -> bool {
     products.is_empty() || products.contains(product)
 }
 
 impl Hold {
-    /// Whether its end has not come at `now`.
+    /// Returns true if `now` is before the end of the hold.
     #[must_use]
     pub fn lasts(&self, now: DateTime<Utc>) -> bool {
         now < self.until
@@ -117,7 +117,7 @@ impl Hold {
 }
 
 impl TimeRange {
-    /// Whether some instant of `from..to` lies in it.
+    /// Returns true if some instant of `from..to` is in the range.
     #[must_use]
     pub fn meets(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.from.is_none_or(|first| first < to) && self.to.is_none_or(|behind| from < behind)
@@ -125,12 +125,12 @@ impl TimeRange {
 }
 
 impl HoldId {
-    /// The name of that number.
+    /// Returns the name with that number.
     pub(super) fn of(number: u32) -> Self {
         Self(format!("hold-{number:08x}"))
     }
 
-    /// The text of it.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,7 +1,7 @@
-//! All controls of a root in memory: read from the control log, kept up to date by reading what is new.
+//! All controls of a root in memory, read from the control log and updated by reading its new entries.
 //!
-//! Promises that a control it does not understand is an error and never passed over, and that a log shorter than what a
-//! table knows is one too.
+//! Invariants: a control that this version does not understand is an error and is never skipped. A log that ends before
+//! the version that a table has is an error too.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,47 +19,47 @@ use crate::store::{ControlLog, ControlsVersion, Root, StoreError};
 #[derive(Debug, Clone, Default)]
 pub struct Controls {
     controls: Vec<(ControlsVersion, Control)>,
-    /// The policies that were ever active, once somebody asked: to understand a policy costs as much as to check it.
+    /// The policies that were ever active, parsed at the first use: parsing a policy costs as much as checking it.
     pub(super) policies: OnceLock<Vec<Arc<Policy>>>,
 }
 
-/// Where a hold stands.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldState {
     /// It is in force.
     InForce,
-    /// Its end has come.
+    /// It has ended.
     Ended,
     /// It was released.
     Released {
-        /// When.
+        /// The time of the release.
         at: DateTime<Utc>,
-        /// By which control.
+        /// The version of the control that released it.
         by: ControlsVersion,
     },
 }
 
-/// A hold that the log tells of.
+/// A hold of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownHold<'a> {
     /// The version of its control.
     pub version: ControlsVersion,
-    /// The hold; without what it covered, once that is forgotten.
+    /// The hold, or its remainder once its scope is forgotten.
     pub hold: Result<&'a Hold, &'a PastHold>,
-    /// Where it stands.
+    /// The state of the hold.
     pub state: HoldState,
 }
 
 impl Controls {
-    /// Reads all controls. `known` is the version that the caller's table is at, read before this call: a log that ends
-    /// before it has lost an order.
+    /// Reads all controls. `known` is the version of the controls of the caller's table, read before this call. Errors
+    /// if the log ends before that version, because it has then lost a control.
     pub async fn load(root: &Root, known: ControlsVersion) -> Result<Controls, StoreError> {
         let mut controls = Controls::default();
         controls.refresh(root, known).await?;
         Ok(controls)
     }
 
-    /// Reads what was appended since.
+    /// Reads the controls that were appended since the last read. `known` and errors as for [`Controls::load`].
     pub async fn refresh(&mut self, root: &Root, known: ControlsVersion) -> Result<(), StoreError> {
         if let Some(more) = self.more(root, known).await? {
             *self = more;
@@ -67,7 +67,7 @@ impl Controls {
         Ok(())
     }
 
-    /// The same with what was appended since; `None` where that is nothing.
+    /// Returns these controls with those that were appended since the last read; `None` if there are none.
     pub(super) async fn more(&self, root: &Root, known: ControlsVersion) -> Result<Option<Controls>, StoreError> {
         let log = ControlLog::open(root);
         let newest = log.newest().await?;
@@ -95,38 +95,38 @@ impl Controls {
         self.controls.push((version, control));
     }
 
-    /// Goes by another control in the place of one that it read.
+    /// Replaces a control in memory.
     pub(super) fn replace(&mut self, version: ControlsVersion, by: Control) {
         if let Some((_, control)) = self.controls.iter_mut().find(|(of, _)| *of == version) {
             *control = by;
         }
     }
 
-    /// Controls as they were read, oldest first and from version 1 on.
+    /// Returns controls with the versions from 1 on, oldest first.
     #[cfg(test)]
     pub(super) fn of(controls: impl IntoIterator<Item = Control>) -> Controls {
         Controls { controls: (1..).map(ControlsVersion).zip(controls).collect(), policies: OnceLock::new() }
     }
 
-    /// The newest version.
+    /// Returns the newest version.
     #[must_use]
     pub fn version(&self) -> ControlsVersion {
         self.controls.last().map(|(version, _)| *version).unwrap_or_default()
     }
 
-    /// Every control with its version, oldest first.
+    /// Returns every control with its version, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &(ControlsVersion, Control)> {
         self.controls.iter()
     }
 
-    /// The holds that are in force at `now`: placed, not released, not ended.
+    /// Returns the holds that are in force at `now`: placed, not released, not ended.
     #[must_use]
     pub fn in_force(&self, now: DateTime<Utc>) -> Holds {
         let live = self.holds(now).into_iter().filter(|known| known.state == HoldState::InForce);
         Holds::new(live.filter_map(|known| known.hold.ok().cloned()).collect())
     }
 
-    /// Every hold that there ever was, in the order they were placed.
+    /// Returns every hold that was ever placed, in the order of placement.
     #[must_use]
     pub fn holds(&self, now: DateTime<Utc>) -> Vec<KnownHold<'_>> {
         let holds = self.controls.iter().filter_map(|(version, control)| {
@@ -145,7 +145,7 @@ impl Controls {
         holds.collect()
     }
 
-    /// The control that released a hold, if one did.
+    /// Returns the control that released a hold, if there is one.
     fn release_of(&self, id: &HoldId) -> Option<(ControlsVersion, &Release)> {
         self.controls.iter().find_map(|(version, control)| match control {
             Control::Release(release) if release.hold == *id => Some((*version, release)),
@@ -154,32 +154,33 @@ impl Controls {
     }
 }
 
-/// The log ends at `newest`, and somebody has seen control `known`.
+/// Returns the error for a log that ends at `newest` although a table or an earlier read has seen control `known`.
 fn lost(newest: ControlsVersion, known: ControlsVersion) -> StoreError {
     let version = u64::try_from(newest.next().0).unwrap_or(0);
     StoreError::ControlsUnreadable { version, what: format!("it is missing, and a table knows {}", known.0) }
 }
 
 impl KnownHold<'_> {
-    /// Its name.
+    /// Returns the name of the hold.
     #[must_use]
     pub fn id(&self) -> &HoldId {
         self.hold.map_or_else(|past| &past.id, |hold| &hold.id)
     }
 }
 
-/// What controls that came since a batch was made mean for it.
+/// The effect on a batch of the controls that came after it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Since {
-    /// Ingest does nothing otherwise under them: it stands under them as it is.
+    /// The controls change nothing for ingest: the batch is valid as it is.
     Stands,
-    /// It must be made anew.
+    /// The batch must be made again.
     Anew,
-    /// Another policy is active: nothing may be made under the one that it was made under.
+    /// Another policy is active, with this version: no batch may be made under the old one any more.
     Policy(PolicyVersion),
 }
 
-/// What the controls after `since` up to the newest mean for a batch that was made under `policy`. Errors if it cannot be told.
+/// Returns the effect of the controls after `since` on a batch that was made under `policy`. Errors if the control log
+/// cannot be read or ends before `known`.
 pub async fn changes_ingest(
     controls: &SharedControls,
     (since, known): (ControlsVersion, ControlsVersion),

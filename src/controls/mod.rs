@@ -1,9 +1,9 @@
-//! Controls: holds, contract ends, withdrawals of consent and activations of policies, and the place of what else changes what
+//! Controls: holds, contract ends, withdrawals of consent, activations of policies, and all other changes of what
 //! writers may do.
 //!
-//! Promises that a control is in force in every table that it covers once [`place`] or [`notify`] returns, and that a hold covers
-//! no row less than its words say. What a control covers is decided without I/O; a thin service appends, commits, finishes and
-//! forgets.
+//! Invariants: a control is in force in every table that it covers once [`place`] or [`notify`] returns, and a hold
+//! covers at least the rows that its scope names. The rows that a control covers are determined without I/O. A thin
+//! service appends and commits controls, finishes interrupted calls, and forgets controls that are over.
 
 mod activate;
 mod activation;

@@ -1,7 +1,7 @@
-//! A notice that a trigger came: the end of a contract with a tenant, or a withdrawal of consent.
+//! Notices of triggers: the end of a contract with a tenant, or a withdrawal of consent.
 //!
-//! Promises that the same notice, word for word, is one control however often it is told. Of a withdrawal the subject is
-//! remembered only while a record could still arrive that it concerns.
+//! Invariants: notices with the same content are recorded as one control, even if they are repeated. The subject of a
+//! withdrawal is stored only while a record that the withdrawal concerns could still arrive.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,110 +14,113 @@ use crate::ids::ProductKey;
 use crate::policy::{Keep, Policy, Trigger};
 use crate::store::ControlsVersion;
 
-/// How far the clocks and calendars of two machines, or of two policies, may lie apart, and a day of the bucket's own.
+/// The margin for differences between the clocks and calendars of two machines or two policies, and one day for the
+/// bucket itself.
 const MARGIN: TimeDelta = TimeDelta::days(3);
 
-/// How far a withdrawal may lie in the future: its sender's clock may run ahead.
+/// The longest time by which a withdrawal may lie in the future: the clock of its sender may run ahead.
 pub const AHEAD: TimeDelta = TimeDelta::hours(1);
 
-/// The contract with a tenant ended, or will. Of several notices for one tenant and product the newest counts.
+/// The end of the contract with a tenant, in the past or in the future. If there are several notices for one tenant and
+/// product, the newest counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContractEnd {
-    /// The tenant, as it stands in the tables.
+    /// The tenant, as it is stored in the tables.
     pub tenant: String,
-    /// When the contract ends.
+    /// The time at which the contract ends.
     pub ended_at: DateTime<Utc>,
-    /// When the notice came.
+    /// The time at which the notice was received.
     pub recorded_at: DateTime<Utc>,
-    /// Why it ends later than was noted before.
+    /// The reason why the contract ends later than an earlier notice said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The products that it is about; none given: all.
+    /// The products to which the notice applies. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
-    /// Empty if a person confirmed it.
+    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
+    /// a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
 
-/// A person withdrew consent. It concerns the records whose event is not after it.
+/// A withdrawal of consent by a person. It concerns the records whose event is not after the withdrawal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsentWithdrawal {
     /// The person.
     pub subject: Subject,
-    /// From this tenant; not given: from all.
+    /// The tenant from which consent was withdrawn; `None` means all tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
-    /// When.
+    /// The time of the withdrawal.
     pub withdrawn_at: DateTime<Utc>,
-    /// When the notice came.
+    /// The time at which the notice was received.
     pub recorded_at: DateTime<Utc>,
-    /// From when on every record that it concerns is past its window whatever was withdrawn: then it is forgotten.
+    /// The time from which every record that the withdrawal concerns is past its window in any case. The withdrawal is
+    /// forgotten then.
     pub until: DateTime<Utc>,
-    /// The products that it is about; none given: all.
+    /// The products to which the notice applies. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
-    /// Empty if a person confirmed it.
+    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
+    /// a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
 
-/// What is left of a withdrawal that concerns no record any more.
+/// The remainder of a withdrawal that no longer concerns any record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PastWithdrawal {
-    /// When the notice came.
+    /// The time at which the notice was received.
     pub recorded_at: DateTime<Utc>,
-    /// The products that it was about; none given: all.
+    /// The products to which the notice applied. Empty means all products.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub products: Vec<ProductKey>,
-    /// The records that the notice made due, with those of notices that were accepted together with it, by product.
-    /// Empty if a person confirmed it.
+    /// The number of records that this notice and the notices accepted together with it made due, by product. Empty if
+    /// a person confirmed the notice.
     #[serde(default, skip_serializing_if = "RecordCounts::is_empty")]
     pub made_due: RecordCounts,
 }
 
-/// What is told of a trigger that came, before it is a control.
+/// A received notice of a trigger, before it becomes a control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The end of a contract.
     ContractEnd {
         /// The tenant.
         tenant: String,
-        /// When the contract ends.
+        /// The time at which the contract ends.
         ended_at: DateTime<Utc>,
-        /// Why it ends later than was noted before.
+        /// The reason why the contract ends later than an earlier notice said.
         reason: Option<String>,
-        /// The products; none: all.
+        /// The products. Empty means all products.
         products: Vec<ProductKey>,
     },
     /// A withdrawal of consent.
     ConsentWithdrawal {
         /// The person.
         subject: Subject,
-        /// From this tenant; `None`: from all.
+        /// The tenant from which consent was withdrawn; `None` means all tenants.
         tenant: Option<String>,
-        /// When.
+        /// The time of the withdrawal.
         withdrawn_at: DateTime<Utc>,
-        /// The products; none: all.
+        /// The products. Empty means all products.
         products: Vec<ProductKey>,
     },
 }
 
-/// A notice that cannot be meant, or may not be taken as it is. It quotes no subject.
+/// The reason why a notice is refused. It quotes no subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeError {
     /// The tenant is empty.
     #[error("the tenant is empty")]
     NoTenant,
-    /// It was withdrawn in the future.
+    /// The withdrawal lies in the future.
     #[error("consent cannot be withdrawn in the future; the notice says {}", .0.format("%Y-%m-%dT%H:%M:%SZ"))]
     Future(DateTime<Utc>),
-    /// It keeps data longer than was promised.
+    /// The notice would keep data longer than promised, and gives no reason.
     #[error(
         "the contract was noted to end at {}; to let it end later say why: a reason that was not given before",
         known.format("%Y-%m-%dT%H:%M:%SZ")
@@ -169,13 +172,13 @@ impl Notice {
 }
 
 impl ContractEnd {
-    /// Whether it is about records of that product.
+    /// Returns true if the notice applies to records of the product.
     #[must_use]
     pub fn covers(&self, product: &ProductKey) -> bool {
         covers(&self.products, product)
     }
 
-    /// Whether two notices say the same.
+    /// Returns true if two notices have the same content.
     pub(super) fn same(&self, other: &ContractEnd) -> bool {
         let words = |of: &ContractEnd| (of.tenant.clone(), of.ended_at, of.reason.clone(), of.products.clone());
         words(self) == words(other)
@@ -183,14 +186,14 @@ impl ContractEnd {
 }
 
 impl ConsentWithdrawal {
-    /// Whether two notices say the same.
+    /// Returns true if two notices have the same content.
     pub(super) fn same(&self, other: &ConsentWithdrawal) -> bool {
         let words =
             |of: &ConsentWithdrawal| (of.subject.clone(), of.tenant.clone(), of.withdrawn_at, of.products.clone());
         words(self) == words(other)
     }
 
-    /// What is left of it once it concerns no record any more.
+    /// Returns the remainder that is stored once the withdrawal no longer concerns any record.
     pub(super) fn past(&self) -> PastWithdrawal {
         PastWithdrawal {
             recorded_at: self.recorded_at,
@@ -200,8 +203,8 @@ impl ConsentWithdrawal {
     }
 }
 
-/// When every record with an event up to `withdrawn_at` is past its window: by the longest that any rule with that trigger
-/// has. `None` if there is no such rule.
+/// Returns the time from which every record with an event up to `withdrawn_at` is past its window, by the longest
+/// window of all rules with the trigger `consent_withdrawn`. `None` if there is no such rule.
 #[must_use]
 pub fn over_after(policy: &Policy, withdrawn_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let rules = policy.rules.iter().filter(|rule| rule.trigger == Trigger::ConsentWithdrawn);
@@ -210,7 +213,7 @@ pub fn over_after(policy: &Policy, withdrawn_at: DateTime<Utc>) -> Option<DateTi
     Some(over.unwrap_or(DateTime::<Utc>::MAX_UTC))
 }
 
-/// A calendar duration at its longest.
+/// Returns the maximum length of a calendar duration.
 fn longest(keep: Keep) -> TimeDelta {
     match keep {
         Keep::Hours(hours) => TimeDelta::hours(i64::from(hours)),

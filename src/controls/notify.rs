@@ -21,17 +21,17 @@ use crate::failpoint;
 use crate::policy::Policy;
 use crate::store::{ControlsVersion, Root, StoreError};
 
-/// What became of one notice.
+/// The outcome of one notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Noted {
-    /// It is a control, in force in every table that it covers.
+    /// The notice is a control that is in force in every table that it covers.
     Taken {
         /// The control's version.
         version: ControlsVersion,
-        /// Whether it was one before.
+        /// True if the control existed before.
         known: bool,
     },
-    /// It was not taken; nothing changed.
+    /// The notice was refused; nothing changed.
     Refused(NoticeError),
 }
 
@@ -79,13 +79,13 @@ impl Screening {
     }
 }
 
-/// Why notices are not in force. Those that were appended are put in force by the next call.
+/// The reason why notices are not in force. The next call puts those that were appended in force.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
     /// The control log cannot be read or written.
     #[error(transparent)]
     Log(#[from] StoreError),
-    /// They are in the log and not in force everywhere.
+    /// The notices are in the log, but are not in force in every table.
     #[error(transparent)]
     Settle(#[from] SettleError),
     /// The number of records that they would make due immediately is unknown, so none was accepted.
@@ -161,7 +161,7 @@ pub async fn notify_screened(
         });
         any |= matches!(noted.last(), Some(Screened::Passed(Noted::Taken { .. })));
     }
-    // Those that were known may have been cut short.
+    // The call that appended a known notice may have been interrupted before it was in force everywhere.
     if any {
         settle(root, by).await?;
     }
@@ -178,12 +178,12 @@ async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> 
 struct Large {
     /// `None` if there are no limits: nothing is counted then.
     counting: Option<(Box<Preview>, NoticeLimits)>,
-    /// Those that pass.
+    /// The notices that pass.
     passed: Vec<Control>,
     /// The notices that were counted, by their index in the batch, with the first table in which they would make too
     /// many records due.
     seen: HashMap<usize, Option<TableEffect>>,
-    /// The records that those that pass make due.
+    /// The records that the passing notices make due.
     made_due: RecordCounts,
     /// The part of them that no control records yet.
     unrecorded: RecordCounts,
@@ -217,7 +217,7 @@ impl Large {
         Ok(large)
     }
 
-    /// Counts notices together, and in halves only if that is too much: most batches need one count.
+    /// Counts notices together. Counts them in halves only if that is too much: most batches need one count.
     async fn search(&mut self, notices: &[(usize, Control)], now: DateTime<Utc>) -> Result<(), PreviewError> {
         let mut open = vec![notices];
         while let Some(some) = open.pop() {
@@ -243,7 +243,7 @@ impl Large {
         Ok(())
     }
 
-    /// Records what all that pass make due.
+    /// Adds the records that all passing notices make due.
     fn record(&mut self, effects: &[TableEffect]) {
         for effect in effects.iter().filter(|effect| effect.due > 0) {
             let before = self.made_due.insert(effect.product.clone(), effect.due).unwrap_or_default();
@@ -361,7 +361,7 @@ fn judge(
     Ok(Judged::New(new))
 }
 
-/// Converts a notice to a control of `at`. The end of a withdrawal is not known yet.
+/// Converts a notice to a control that is recorded at `at`. The `until` of a withdrawal is not known yet.
 fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     match notice {
         Notice::ContractEnd { tenant, ended_at, reason, products } => {
@@ -383,7 +383,7 @@ fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
     }
 }
 
-/// The end in force that a notice would let come later, in any product.
+/// Returns the end in force that a notice would postpone, in any product. If there are several, returns the latest.
 fn lengthened(controls: &Controls, end: &ContractEnd) -> Option<DateTime<Utc>> {
     let meets = |other: &ContractEnd| {
         end.products.is_empty() || other.products.is_empty() || other.products.iter().any(|of| end.covers(of))
@@ -392,7 +392,7 @@ fn lengthened(controls: &Controls, end: &ContractEnd) -> Option<DateTime<Utc>> {
         Control::ContractEnd(other) if other.tenant == end.tenant && meets(other) => Some(other),
         _ => None,
     });
-    // Those that an earlier notice covers whole are over; the first that covers all of it hides what came before.
+    // From the newest notice to the oldest: a notice that covers all products of `end` replaces all notices before it.
     let mut known = None;
     for other in ends {
         known = known.max(Some(other.ended_at).filter(|at| *at < end.ended_at));

@@ -1,8 +1,8 @@
 //! Notices that wait for a person: parked in the control log, then confirmed or rejected.
 //!
-//! A parked notice is in force nowhere. It is parked once, however often it is repeated, and it waits through restarts.
-//! Confirming applies the notice first and records the decision after it, so that a crash between the two leaves it
-//! waiting and applied; confirming it again finishes.
+//! A parked notice is not in force in any table. It is parked once, however often it is repeated, and it still waits
+//! after a restart. A confirmation applies the notice first and records the decision after it. After a crash between
+//! the two steps the notice is applied and still waits; confirming it again finishes.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use crate::ids::ProductKey;
 use crate::policy::Policy;
 use crate::store::{ControlsVersion, Root, StoreError};
 
-/// A notice as the control that it would be.
+/// A notice as the control that it would become.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerNotice {
@@ -217,7 +217,8 @@ impl Controls {
     }
 }
 
-/// Applies a parked notice. It is in force in every table that it covers once this returns. May be called again after any error.
+/// Applies a parked notice. It is in force in every table that it covers once this returns. May be called again after
+/// any error.
 pub async fn confirm(
     root: &Root,
     policy: &Policy,
@@ -247,7 +248,7 @@ pub async fn reject(
     let controls = Controls::load(root, ControlsVersion(0)).await?;
     let applied = controls.iter().any(|(_, control)| super::service::same(control, &notice.control()));
     if applied {
-        // A confirmation was cut short, or the same notice was applied by a command.
+        // A confirmation was interrupted, or the same notice was applied by a command.
         return Err(DecideError::Decided(parked, Decision::Confirmed));
     }
     decide(root, parked, (Decision::Rejected, reason), by).await
@@ -269,7 +270,7 @@ async fn undecided(
     }
 }
 
-/// Records a decision, and errors if another one was recorded first.
+/// Records a decision. Errors if another decision was recorded first.
 async fn decide(
     root: &Root,
     parked: ControlsVersion,

@@ -1,7 +1,7 @@
 //! The plausible dates of notices, and the number of records that one may make due immediately. Pure.
 //!
-//! A date on which no contract ended is nearly always a system's way to write that it has no date; deleting by it
-//! cannot be undone.
+//! An implausible date is nearly always how a system writes that it has no date, and deletion by such a date cannot be
+//! undone.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
 use crate::config::NoticeLimits;
 use crate::policy::Trigger;
 
-/// Dates that systems write if they have none, or after an overflow: year, month, day.
+/// Dates that systems write for a missing date or after an overflow: year, month, day.
 const SENTINELS: [(i32, u32, u32); 12] = [
     (1, 1, 1),
     (1582, 10, 15),
@@ -26,13 +26,13 @@ const SENTINELS: [(i32, u32, u32); 12] = [
     (9999, 12, 31),
 ];
 
-/// The longest time by which the zone in which a date was written may move it.
+/// The maximum offset of a time zone: the time by which a date may differ if it was written in another zone.
 const ZONES: TimeDelta = TimeDelta::hours(14);
 
-/// An implausible date of a notice.
+/// The reason why the date of a notice is implausible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Implausible {
-    /// The date is one that systems write if they have none.
+    /// The date is one that systems write for a missing date.
     Sentinel(NaiveDate),
     /// The date is before the earliest plausible one.
     Early {
@@ -100,7 +100,7 @@ pub fn screen_date(
     Ok(())
 }
 
-/// Returns the number of a table's `records` that notices may make due immediately.
+/// Returns the maximum number of a table's `records` that notices may make due immediately.
 #[must_use]
 pub fn most_at_once(records: u64, limits: &NoticeLimits) -> u64 {
     #[expect(

@@ -32,11 +32,11 @@ pub struct TableEffect {
     pub product: ProductKey,
     /// The table's records.
     pub records: u64,
-    /// The records that the notices are about and that wait for their trigger.
+    /// The records to which the notices apply and that wait for their trigger.
     pub concerned: u64,
-    /// The records of which a part would be due immediately.
+    /// The records with a part that would be due immediately.
     pub due: u64,
-    /// The categories that would be due immediately, of any of them.
+    /// The categories that would be due immediately in at least one of these records.
     pub categories: BTreeSet<Category>,
     /// The records that other notices made due in the 24 hours before.
     pub before: u64,
@@ -45,14 +45,15 @@ pub struct TableEffect {
 }
 
 impl TableEffect {
-    /// Returns true if the notices make records due, and with those of the notices before them more than allowed.
+    /// Returns true if the notices make records due, and these records and those of earlier notices together exceed the
+    /// limit.
     #[must_use]
     pub fn is_too_much(&self, limits: &NoticeLimits) -> bool {
         self.due > 0 && self.due.saturating_add(self.before) > most_at_once(self.records, limits)
     }
 }
 
-/// The records cannot be counted.
+/// The reason why the records cannot be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum PreviewError {
     /// A table cannot be opened.
@@ -78,12 +79,12 @@ struct Previewed {
     profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
 }
 
-/// A segment that notices may be about.
+/// A segment to which notices may apply.
 struct Suspected {
     segment: StoredSegment,
-    /// The rows that they are about.
+    /// The rows to which the notices apply.
     concerned: Vec<Predicate>,
-    /// The rows of which a part would be due immediately.
+    /// The rows with a part that would be due immediately.
     due: Vec<Predicate>,
     categories: BTreeSet<Category>,
 }
@@ -115,8 +116,8 @@ impl Preview {
         self.counted(notices, now, None).await
     }
 
-    /// Counts the records that the notices together would make due immediately, in each table only until they are more
-    /// than the limits allow. No table is read for a distant contract end.
+    /// Counts the records that the notices together would make due immediately. In each table, counting ends once the
+    /// number exceeds the limits. No table is read for a contract end whose deadlines are not due yet.
     pub async fn due(
         &mut self,
         notices: &[&Control],
@@ -224,7 +225,7 @@ impl Previewed {
         }
     }
 
-    /// Returns the part of a segment that the notices may be about; `None` if it is empty.
+    /// Returns the part of a segment to which the notices may apply; `None` if it is empty.
     fn suspected(
         &mut self,
         segment: StoredSegment,

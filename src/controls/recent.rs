@@ -1,4 +1,5 @@
-//! The records that recent notices made due without a person: many small notices must not add up to a table.
+//! The records that recent notices made due without confirmation by a person. They are summed up, so that many small
+//! notices cannot make a whole table due.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::control::Control;
 use super::log::Controls;
 use crate::ids::ProductKey;
 
-/// The time for which the records that a notice made due count together with those of later notices.
+/// The period for which the records that a notice made due are added to those of later notices.
 const TOGETHER: TimeDelta = TimeDelta::hours(24);
 
 /// Numbers of records by product.

@@ -1,7 +1,7 @@
-//! Placing and releasing a hold: append to the control log, then commit in every table that it covers.
+//! Places and releases holds: appends a control to the control log, then commits it in every table that it covers.
 //!
-//! Promises to succeed only when the control is in force in all of them, and that a call cut short is finished by the next of
-//! these calls or by [`settle`](super::settle()). Must never append one control twice.
+//! Invariants: a call succeeds only if the control is in force in all of these tables. An interrupted call is finished
+//! by the next call or by [`settle`](super::settle()). A control is never appended twice.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -15,27 +15,28 @@ use crate::failpoint;
 use crate::ids::{PolicyVersion, ProductKey};
 use crate::store::{AppendError, ControlLog, ControlsVersion, Evidence, Root, StoreError};
 
-/// What an officer orders.
+/// The order of an officer to hold data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The case that it belongs to, by its reference elsewhere.
+    /// The case that it belongs to, by its reference in another system.
     pub case: String,
     /// The legal basis.
     pub basis: String,
     /// The first instant at which it is no longer in force.
     pub until: DateTime<Utc>,
-    /// Who orders it, where that is known.
+    /// The person who orders it, if known.
     pub placed_by: Option<String>,
-    /// What it covers.
+    /// The records that it covers.
     pub scope: Scope,
 }
 
-/// Who makes commits, when, and under which policy: what their evidence says besides counts.
+/// The process that makes commits, the time, and the policy in use: the content of the commits' evidence besides
+/// counts.
 #[derive(Debug, Clone)]
 pub struct Signature {
-    /// The process, by a random id of its own.
+    /// The random id of the process.
     pub writer: Uuid,
-    /// Now.
+    /// The current time.
     pub at: DateTime<Utc>,
     /// The version of the policy in use.
     pub policy_version: PolicyVersion,
@@ -52,7 +53,7 @@ pub struct Placed {
     pub tables: Vec<ProductKey>,
 }
 
-/// A hold that is in force no longer, in no table.
+/// A hold that is no longer in force in any table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released {
     /// Its name.
@@ -63,36 +64,36 @@ pub struct Released {
     pub tables: Vec<ProductKey>,
 }
 
-/// Why a hold is not in force.
+/// The reason why a hold is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// It cannot be meant.
+    /// The scope is refused.
     #[error(transparent)]
     Scope(#[from] ScopeError),
     /// Its end has passed.
     #[error("the hold would end at {0}, which has passed")]
     Over(DateTime<Utc>),
-    /// The control log cannot be read or written. Whether the hold is in it, `hold list` tells.
+    /// The control log cannot be read or written. `hold list` shows if the hold is in it.
     #[error(transparent)]
     Log(#[from] StoreError),
-    /// It is in the log and not in force everywhere.
+    /// The hold is in the log, but is not in force in every table.
     #[error(transparent)]
     NotInForce(#[from] NotInForce),
 }
 
-/// Why a hold is not released.
+/// The reason why a hold is not released.
 #[derive(Debug, thiserror::Error)]
 pub enum ReleaseError {
     /// There is no such hold.
     #[error("there is no hold {0}; `ebbtide hold list` shows them")]
     Unknown(HoldId),
-    /// It has ended by itself.
+    /// The hold has already ended.
     #[error("{0} ended by itself, so there is nothing to release")]
     Ended(HoldId),
     /// The control log cannot be read or written.
     #[error(transparent)]
     Log(#[from] StoreError),
-    /// The release is in the log and not in force everywhere.
+    /// The release is in the log, but is not in force in every table.
     #[error(transparent)]
     NotInForce(#[from] NotInForce),
 }
@@ -116,13 +117,14 @@ impl From<SettleError> for ReleaseError {
 }
 
 impl Signature {
-    /// The evidence of a commit by it.
+    /// Returns the evidence of a commit.
     pub(super) fn evidence(&self, operation: &str) -> Evidence {
         Evidence::control(operation, self.writer, self.at, self.policy_version.clone())
     }
 }
 
-/// Places a hold. It is in force in every table that it covers once this returns, and in those made later.
+/// Places a hold. Once this returns, the hold is in force in every table that it covers. Tables that are created later
+/// are covered too.
 pub async fn place(root: &Root, order: Order, by: &Signature) -> Result<Placed, PlaceError> {
     order.scope.check()?;
     if order.until <= by.at {
@@ -140,7 +142,7 @@ pub async fn place(root: &Root, order: Order, by: &Signature) -> Result<Placed, 
     Ok(Placed { id, version, tables })
 }
 
-/// Releases a hold, and forgets what it covered once no table knows it as in force. May be called again after any error.
+/// Releases a hold, and forgets what it covered once it is in force in no table. May be called again after any error.
 pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Released, ReleaseError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let known = controls.holds(by.at).into_iter().find(|known| known.id() == id);
@@ -157,7 +159,8 @@ pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Release
     Ok(Released { id: id.clone(), version, tables })
 }
 
-/// Appends a control behind all others, unless it is there already, and gives its version. After any error it looks first.
+/// Appends a control after all others, unless it is in the log already, and returns its version. After an error it
+/// first reads the log again, to find out if the control was appended.
 pub(super) async fn append(
     root: &Root,
     controls: &mut Controls,
@@ -182,8 +185,8 @@ pub(super) async fn append(
     }
 }
 
-/// Whether two controls order the same: a hold's name was drawn for it alone, a hold is released once, and a notice is one
-/// however often it is told.
+/// Returns true if two controls are the same order. A hold has a name of its own, a hold is released once, and repeated
+/// notices with the same content are one control.
 pub(super) fn same(one: &Control, other: &Control) -> bool {
     match (one, other) {
         (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
@@ -196,7 +199,8 @@ pub(super) fn same(one: &Control, other: &Control) -> bool {
     }
 }
 
-/// A name that no hold has. Two that are placed at once share one in one of four thousand million cases.
+/// Returns a name that no hold has. Two holds that are placed at the same time get the same name in one of four
+/// thousand million cases.
 fn draw(taken: &[HoldId]) -> HoldId {
     loop {
         let id = HoldId::of(rand::random());

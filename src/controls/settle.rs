@@ -1,6 +1,8 @@
-//! Finishing what a crash cut short: a control that is in the log and not yet in force in some table takes force there.
+//! Finishes what a crash interrupted: puts a control that is in the log in force in the tables in which it is not in
+//! force yet.
 //!
-//! Promises to be safe to call at any time, by any number of processes at once. Must never lower a table's controls.
+//! Safe to call at any time, by any number of processes concurrently. Must never lower the version of a table's
+//! controls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +29,7 @@ use crate::store::{
 pub struct NotInForce {
     /// The version of the control.
     pub version: ControlsVersion,
-    /// The tables, and why.
+    /// The tables in which it is not in force, each with the reason.
     pub tables: Vec<(ProductKey, CommitError)>,
 }
 
@@ -42,56 +44,58 @@ impl fmt::Display for Tables<'_> {
     }
 }
 
-/// Why not every control is in force.
+/// The reason why not every control is in force.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     /// The control log or a table cannot be read.
     #[error(transparent)]
     Log(#[from] StoreError),
-    /// A table takes no commit.
+    /// A table accepts no commit.
     #[error(transparent)]
     NotInForce(#[from] NotInForce),
 }
 
-/// Puts controls in force wherever they are not, and forgets those that are over, again and again: what it knows of the tables it
-/// keeps, so that each time costs what was committed since.
+/// Puts controls in force in the tables in which they are not, and forgets controls that are over. It keeps what it
+/// read of the tables, so that each call reads only what was committed since the call before.
 pub struct Settler {
     pub(super) root: Root,
     tables: KnownTables,
     pub(super) controls: Controls,
-    /// The control of the policy that was put in force everywhere, and the tables that there were then: it makes those it needs.
+    /// The control of the policy that was last put in force everywhere, and the tables that existed then, including
+    /// those that were created for the policy.
     policy: Option<(ControlsVersion, BTreeSet<ProductKey>)>,
 }
 
-/// Puts every control that is in the log in force in every table under `root` that it covers. Gives the tables that needed it.
+/// Puts every control of the log in force in every table under `root` that it covers. Returns the tables that needed
+/// it, each with the version that was put in force.
 pub async fn settle(root: &Root, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
     Settler::new(root.clone()).settle(by).await
 }
 
 impl Settler {
-    /// One for the tables under `root`, that has read nothing yet.
+    /// Returns a settler for the tables under `root` that has read nothing yet.
     #[must_use]
     pub fn new(root: Root) -> Settler {
         Settler { tables: KnownTables::new(root.clone()), root, controls: Controls::default(), policy: None }
     }
 
-    /// How the tables stand now, and all controls so far.
+    /// Reads what is new in the tables and in the control log, and returns the controls of every table.
     pub(super) async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
         let tables = self.tables.look().await?;
         let known = tables.iter().map(|(_, table)| table.controls).max().unwrap_or_default();
         let refreshed = self.controls.refresh(&self.root, known).await;
         if refreshed.is_err() {
-            // What cannot be read on is read from the start by the next look.
+            // After an error the next call reads the log from its start.
             self.controls = Controls::default();
         }
         refreshed.map(|()| tables)
     }
 
-    /// What [`settle()`] does.
+    /// Does the same as [`settle()`].
     pub async fn settle(&mut self, by: &Signature) -> Result<Vec<(ProductKey, ControlsVersion)>, SettleError> {
         let mut tables = self.look().await?;
         let (root, controls) = (&self.root, &self.controls);
-        // A policy first: what it changes of a table no other control brings.
+        // The policy comes first: no other control makes its changes to a table.
         let mut settled = Vec::new();
         if let Some((version, activation)) = controls.active()
             && !self.is_under(version, &tables)
@@ -115,7 +119,8 @@ impl Settler {
         Ok(settled)
     }
 
-    /// Whether the policy that this control activated is known to be in force in all of the tables, and all are there.
+    /// Returns true if the policy that this control activated is known to be in force in all tables, and all tables
+    /// that it needs exist.
     fn is_under(&self, control: ControlsVersion, tables: &[(ProductKey, TableControls)]) -> bool {
         self.policy.as_ref().is_some_and(|(before, needed)| {
             *before == control
@@ -125,13 +130,14 @@ impl Settler {
     }
 }
 
-/// Every table under `root` with the version of its controls.
+/// Returns every table under `root` with the version of its controls.
 pub async fn standing(root: &Root) -> Result<Vec<(ProductKey, ControlsVersion)>, StoreError> {
     let tables = KnownTables::new(root.clone()).look().await?;
     Ok(tables.into_iter().map(|(product, table)| (product, table.controls)).collect())
 }
 
-/// Commits one control in every table that it covers; tries all of them, whatever becomes of one. Gives those tables.
+/// Commits one control in every table that it covers, and returns these tables. A failure in one table does not stop
+/// the others.
 pub(super) async fn put_in_force(
     root: &Root,
     version: ControlsVersion,
@@ -146,7 +152,8 @@ pub(super) async fn put_in_force(
     for product in products(root).await?.into_iter().filter(|product| control.covers(product)) {
         match raise(root, &product, (version, control), by).await {
             Ok(Some(_)) => done.push(product),
-            // It is being made: its maker reads the control log behind its first entry.
+            // The table is being created: its creator reads the control log after it has written the table's first
+            // entry.
             Ok(None) => {}
             Err(error) => failed.push((product, error)),
         }
@@ -154,8 +161,9 @@ pub(super) async fn put_in_force(
     if failed.is_empty() { Ok(done) } else { Err(NotInForce { version, tables: failed }.into()) }
 }
 
-/// Commits a policy in every table, and makes the tables that it needs; tries all of them, whatever becomes of one. Gives the
-/// tables in which it, or a later one, is in force, and whether it was not before.
+/// Commits a policy in every table, and creates the tables that it needs. A failure in one table does not stop the
+/// others. Returns the tables in which the policy or a later one is in force, each with true if this call put it in
+/// force.
 async fn put_policy_in_force(
     root: &Root,
     (version, activation): (ControlsVersion, &PolicyActivation),
@@ -166,7 +174,7 @@ async fn put_policy_in_force(
         what: "its policy has errors for this version of the program".to_owned(),
     };
     let policy = activation.text.checked("").policy.ok_or_else(unreadable)?;
-    // The tables that are there, and those of the policy with their columns.
+    // The existing tables, and those of the policy with their columns.
     let mut all: BTreeMap<ProductKey, Option<Arc<TableSpec>>> =
         products(root).await?.into_iter().map(|product| (product, None)).collect();
     all.extend(TableSpec::all(&policy).map(|spec| (spec.product.clone(), Some(spec))));

@@ -1,6 +1,6 @@
-//! The controls of a root as all tables of an instance go by them: read once, and their policies understood once.
+//! The controls of a root, shared by all tables of an instance: they are read once, and their policies are parsed once.
 //!
-//! Promises whoever asks the controls up to the newest, or an error; what was given stays as it was.
+//! Invariants: every caller gets the controls up to the newest, or an error. Controls that were returned never change.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::log::Controls;
 use crate::store::{ControlsVersion, Root, StoreError};
 
-/// The controls of a root, for many who ask. Clones are of the same.
+/// The controls of a root, for concurrent callers. Clones share the same controls.
 #[derive(Clone)]
 pub struct SharedControls {
     root: Root,
@@ -16,7 +16,7 @@ pub struct SharedControls {
 }
 
 impl SharedControls {
-    /// Those of `root`, of which nothing is read yet.
+    /// Returns the controls of `root`, of which nothing is read yet.
     #[must_use]
     pub fn new(root: Root) -> SharedControls {
         SharedControls { root, newest: Arc::default() }
@@ -26,23 +26,23 @@ impl SharedControls {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All controls so far. `known` is the version that the caller's table is at, read before this call: a log that ends before
-    /// it has lost an order.
+    /// Returns all controls so far. `known` is the version of the controls of the caller's table, read before this
+    /// call. Errors if the log ends before that version, because it has then lost a control.
     pub async fn newest(&self, known: ControlsVersion) -> Result<Arc<Controls>, StoreError> {
-        // Nobody waits for what another asks of the store.
+        // The lock is not held while the store is read, so no caller waits for the reads of another.
         let before = Arc::clone(&self.newest_read());
         match before.more(&self.root, known).await {
             Ok(None) => Ok(before),
             Ok(Some(more)) => Ok(self.keep(more)),
             Err(error) => {
-                // What cannot be read on is read from the start by the next call.
+                // After an error the next call reads the log from its start.
                 *self.newest_read() = Arc::default();
                 Err(error)
             }
         }
     }
 
-    /// Keeps these if they are newer than what is there; what is there then.
+    /// Stores the controls if they are newer than the stored ones, and returns the stored ones.
     fn keep(&self, more: Controls) -> Arc<Controls> {
         let mut newest = self.newest_read();
         if newest.version() < more.version() {

@@ -40,7 +40,7 @@ pub enum Otherwise {
     Columns(ProductKey, PolicyVersion, String),
 }
 
-/// Refuses a policy if the tables of a root were plainly written under another one.
+/// Refuses a policy if the tables of a root were clearly written under another one.
 pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), ActiveError> {
     for product in products(root).await? {
         let Some(tags) = stored_tags(root, &product).await? else { continue };
@@ -58,7 +58,7 @@ pub async fn check_stored(root: &Root, policy: &Policy) -> Result<(), ActiveErro
     Ok(())
 }
 
-/// Refuses policies whose version segments name with other rules.
+/// Refuses policies if segments of the same policy version were stored under other rules.
 pub async fn check_terms<E>(root: &Root, policies: &[&Policy]) -> Result<(), E>
 where
     E: From<StoreError> + From<StoredOtherwise>,

@@ -1,6 +1,6 @@
-//! The person that a control names: a kind of identifier and its canonical form, as subject columns hold it.
+//! The person that a control names: a kind of identifier and its canonical form, as subject columns store it.
 //!
-//! Must never show the value but where somebody asks for it by name: its `Debug` and `Display` are masked.
+//! Invariant: the value is shown only to a caller that explicitly asks for it. `Debug` and `Display` mask it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::SubjectKind;
 use crate::tag::{NamedSubject, canonical_channel, canonical_email, canonical_phone, dialled_phone, has_calling_code};
 
-/// What kind of identifier a subject is known by.
+/// The kind of identifier of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentifierKind {
@@ -26,22 +26,22 @@ pub enum IdentifierKind {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
-    /// What kind of identifier it is.
+    /// The kind of the identifier.
     pub kind: IdentifierKind,
-    /// Its canonical form, as subject columns hold it.
+    /// The canonical form, as subject columns store it.
     canonical: String,
-    /// True for a number without a marked calling code: each product reads it by its default country.
+    /// True for a number without a marked calling code: each product interprets it with its default country.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     as_dialled: bool,
 }
 
-/// A text that names no subject. It does not quote the text, which is personal.
+/// A text that names no subject. The error does not quote the text, which is personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}; write phone:+31612345678, email:ann@example.org or channel:whatsapp:ID")]
 pub struct SubjectError(&'static str);
 
 impl IdentifierKind {
-    /// Whether a subject column of that kind holds identifiers of this one.
+    /// Returns true if subject columns of `kind` contain identifiers of this kind.
     #[must_use]
     pub fn is_of(self, kind: &SubjectKind) -> bool {
         matches!(
@@ -54,20 +54,20 @@ impl IdentifierKind {
 }
 
 impl Subject {
-    /// Its canonical form, as subject columns hold it.
+    /// Returns the canonical form, as subject columns store it.
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 
-    /// Returns the subject as the tagger's forms read it for a product.
+    /// Returns the subject in the form that the tagger interprets for a product.
     #[must_use]
     pub fn named(&self) -> NamedSubject<'_> {
         NamedSubject { text: &self.canonical, as_dialled: self.as_dialled }
     }
 
-    /// Returns true for a number without its calling code. Products without a default country hold it only in the records that
-    /// write it in the same way.
+    /// Returns true for a number without its calling code. In products without a default country it is found only in
+    /// records that write it in the same way.
     #[must_use]
     pub fn is_national(&self) -> bool {
         self.kind == IdentifierKind::Phone
@@ -76,7 +76,7 @@ impl Subject {
             && !has_calling_code(&self.canonical)
     }
 
-    /// The whole of it, as a command line takes it.
+    /// Returns the unmasked subject in the form that the command line accepts.
     #[must_use]
     pub fn revealed(&self) -> String {
         match self.kind {
@@ -130,7 +130,7 @@ impl fmt::Display for IdentifierKind {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Two characters of enough tell two subjects apart and name nobody.
+        // The last two of at least eight characters distinguish two subjects and identify no one.
         let count = self.canonical.chars().count();
         let end: String = self.canonical.chars().skip(if count >= 8 { count - 2 } else { count }).collect();
         write!(f, "{}:…{end}", self.kind)

@@ -1,7 +1,8 @@
-//! What the notices in force say of one product: for the tagger, and for whoever brings stored tags up to date. Pure.
+//! The notices in force that concern one product, for the tagger and for the update of stored tags. Pure.
 //!
-//! Promises that of a tenant's several notices the newest counts, and of a person's several withdrawals each. Never covers rows
-//! that a notice's words do not name: where a product stores no tenant or no such subject, nobody's rows can be told.
+//! Invariants: of several contract ends of a tenant only the newest counts; of several withdrawals of a person each
+//! counts. Only rows that a notice names are covered: if a product stores no tenant or no such subject, its rows cannot
+//! be identified.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,7 +21,7 @@ use crate::tag::{SubjectForm, SubjectValue, Triggers};
 pub struct Notices {
     notices: Vec<InForce>,
     newest: ControlsVersion,
-    /// When the newest of each kind and bucket came.
+    /// The time at which the newest notice of each trigger and bucket was received.
     recorded: HashMap<(Trigger, Bucket), DateTime<Utc>>,
 }
 
@@ -29,11 +30,11 @@ pub struct Notices {
 pub struct InForce {
     /// The version of its control.
     pub version: ControlsVersion,
-    /// When it came.
+    /// The time at which it was received.
     pub recorded_at: DateTime<Utc>,
-    /// The bucket in which the trigger came, or will.
+    /// The bucket in which the trigger occurred, or will occur.
     pub bucket: Bucket,
-    /// What came.
+    /// The content of the notice.
     of: Of,
 }
 
@@ -44,7 +45,7 @@ enum Of {
 }
 
 impl Notices {
-    /// The notices of `controls` that concern a product.
+    /// Returns the notices of `controls` that concern a product.
     #[must_use]
     pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> Notices {
         let (mut notices, mut newest): (Vec<InForce>, _) = (Vec::new(), ControlsVersion(0));
@@ -58,7 +59,7 @@ impl Notices {
                 notices.extend(InForce::of(*version, control, calendar));
             }
         }
-        // Of a tenant's several ends the newest counts.
+        // Of several contract ends of a tenant only the newest counts.
         notices.retain(|notice| match &notice.of {
             Of::End { tenant } => ends.get(tenant) == Some(&notice.version),
             Of::Withdrawal { .. } => true,
@@ -71,26 +72,26 @@ impl Notices {
         Notices { notices, newest, recorded }
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no notices.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.notices.is_empty()
     }
 
-    /// The version of the newest of them.
+    /// Returns the version of the newest notice.
     #[must_use]
     pub fn newest(&self) -> ControlsVersion {
         self.newest
     }
 
-    /// The buckets in which triggers came, in order, none twice.
+    /// Returns the buckets in which triggers occurred, in order and without duplicates.
     #[must_use]
     pub fn buckets(&self) -> Vec<Bucket> {
         let buckets: BTreeSet<Bucket> = self.notices.iter().map(|notice| notice.bucket).collect();
         buckets.into_iter().collect()
     }
 
-    /// The same as the tagger looks it up.
+    /// Returns the notices in the form in which the tagger looks them up.
     #[must_use]
     pub fn triggers(&self, records: &Records) -> Triggers {
         let mut triggers = Triggers::default();
@@ -108,12 +109,12 @@ impl Notices {
         triggers
     }
 
-    /// The notices after `since`.
+    /// Returns the notices after `since`.
     pub fn after(&self, since: ControlsVersion) -> impl Iterator<Item = &InForce> {
         self.notices.iter().filter(move |notice| notice.version > since)
     }
 
-    /// When the newest notice came that a trigger of that kind came in `bucket`.
+    /// Returns the time at which the newest notice of that trigger in `bucket` was received.
     #[must_use]
     pub fn recorded(&self, trigger: Trigger, bucket: Bucket) -> Option<DateTime<Utc>> {
         self.recorded.get(&(trigger, bucket)).copied()
@@ -136,7 +137,7 @@ impl InForce {
         Some(InForce { version, recorded_at, bucket: calendar.bucket_of(at)?, of })
     }
 
-    /// What came.
+    /// Returns the trigger of the notice.
     #[must_use]
     pub fn trigger(&self) -> Trigger {
         match self.of {
@@ -145,7 +146,7 @@ impl InForce {
         }
     }
 
-    /// What is known of a row that it is about.
+    /// Returns the triggers that are known of a row to which the notice applies.
     #[must_use]
     pub fn triggered(&self) -> Triggered {
         match self.of {
@@ -154,7 +155,7 @@ impl InForce {
         }
     }
 
-    /// The rows that it is about; `None` where a product's rows cannot be told.
+    /// Returns the rows to which the notice applies; `None` if the product's rows cannot be identified.
     #[must_use]
     pub fn rows(&self, records: &Records) -> Option<Predicate> {
         let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
@@ -185,13 +186,13 @@ impl Subject {
     }
 }
 
-/// The stored columns that may name a subject.
+/// Returns the stored columns that may name a subject.
 fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r policy::Subject> {
     let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
     named.filter(|of| stored(records, &of.column).is_some())
 }
 
-/// The column, if the policy has it stored.
+/// Returns the column, if the policy stores it.
 fn stored<'c>(records: &Records, column: &'c str) -> Option<&'c str> {
     matches!(records.fields.get(column), Some(Class::Personal(_) | Class::NotPersonal)).then_some(column)
 }

@@ -1,5 +1,5 @@
-//! What the demo shows at one moment: what arrives, where it is stored, when it is due. Numbers only, no look.
-//! Must never hold anything of a record.
+//! A snapshot of the demo's progress: the records that arrive, where they are stored and when they are due. It contains
+//! numbers only, no layout. Must never contain data of a record.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,70 +9,70 @@ use crate::metrics::Metrics;
 use crate::record::Fault;
 use crate::store::Overview;
 
-/// The time over which rates are taken.
+/// The time over which rates are calculated.
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// What the demo is doing.
+/// The phase of the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Records arrive.
     Arriving,
-    /// No more arrive; what has arrived is being committed.
+    /// No more records arrive. The records that arrived are being committed.
     Finishing,
 }
 
-/// A moment of the demo.
+/// The state of the demo at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Board {
-    /// What it is doing.
+    /// The current phase.
     pub stage: Stage,
-    /// How long it has been running.
+    /// The time since the demo started.
     pub elapsed: Duration,
-    /// How long records arrive.
+    /// The time during which records arrive.
     pub length: Duration,
-    /// The hour of the day that is squeezed into that time, 0 to 24.
+    /// The hour of the simulated day, 0 to 24. The whole day is compressed into `length`.
     pub hour: f64,
-    /// Each product, in the order of the policy.
+    /// The products, in the order of the policy.
     pub products: Vec<ProductLine>,
-    /// Dead letters by code; only codes that came.
+    /// The number of dead letters by code. Codes without dead letters are left out.
     pub dead: Vec<(&'static str, u64)>,
-    /// Each category with a deadline ahead, the nearest first.
+    /// The categories, the nearest deadline first. Categories without a known deadline come last.
     pub due: Vec<Due>,
     /// Bytes of decoded, buffered and in-flight data.
     pub buffered: u64,
 }
 
-/// One product at a moment.
+/// The state of one product at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProductLine {
     /// The product.
     pub product: ProductKey,
     /// Records that were sent.
     pub sent: u64,
-    /// Records sent in a second.
+    /// Records sent per second.
     pub rate: f64,
     /// Records stored.
     pub stored: u64,
-    /// Records that were past all deadlines on arrival.
+    /// Records that were past all their deadlines on arrival.
     pub expired: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Its table, once it was looked at.
+    /// The product's table; `None` until it was read for the first time.
     pub table: Option<Stored>,
 }
 
-/// A table at a moment.
+/// The state of a table at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// What it holds.
+    /// The overview of its content.
     pub overview: Overview,
-    /// In how many buckets.
+    /// The number of buckets.
     pub buckets: usize,
-    /// Of how many profiles.
+    /// The number of profiles.
     pub profiles: usize,
 }
 
-/// A category's deadlines over all tables.
+/// The deadlines of a category over all tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// The category.
@@ -83,30 +83,30 @@ pub struct Due {
     pub within_a_month: u64,
     /// Records due later.
     pub later: u64,
-    /// Records whose deadline is open, or that are without the category.
+    /// Records whose deadline is open, or that do not have the category.
     pub open: u64,
 }
 
 impl Board {
-    /// The sum of a number over all products.
+    /// Returns the sum of a number over all products.
     pub fn sum(&self, of: impl Fn(&ProductLine) -> u64) -> u64 {
         self.products.iter().map(of).sum()
     }
 }
 
-/// What a board is made of.
+/// The input for a [`Board`].
 pub struct Sample<'a> {
-    /// What the demo is doing.
+    /// The current phase.
     pub stage: Stage,
-    /// How long it has been running.
+    /// The time since the demo started.
     pub elapsed: Duration,
-    /// Records sent of each product.
+    /// The number of records sent, by product.
     pub sent: BTreeMap<ProductKey, u64>,
-    /// The tables as last looked at.
+    /// The tables as they were last read.
     pub tables: &'a BTreeMap<ProductKey, Stored>,
 }
 
-/// Makes boards, and remembers enough for rates.
+/// Creates boards. Keeps past samples to calculate rates.
 #[derive(Debug)]
 pub struct Boards {
     length: Duration,
@@ -115,13 +115,13 @@ pub struct Boards {
 }
 
 impl Boards {
-    /// Boards of these products, for a demo of this length.
+    /// Creates boards of these products, for a demo of this length.
     #[must_use]
     pub fn new(length: Duration, products: Vec<ProductKey>) -> Self {
         Self { length, products, past: VecDeque::new() }
     }
 
-    /// The board of a moment. `hour` is the hour of the squeezed day.
+    /// Returns the board of a moment. `hour` is the hour of the simulated day.
     pub fn board(&mut self, sample: &Sample<'_>, hour: f64, metrics: &Metrics) -> Board {
         self.past.push_back((sample.elapsed, sample.sent.clone()));
         while self.past.len() > 2 && self.past[1].0 + WINDOW <= sample.elapsed {
@@ -182,7 +182,7 @@ fn due<'a>(tables: impl Iterator<Item = &'a Overview>) -> Vec<Due> {
         due.open += ahead.open;
     }
     let mut all: Vec<Due> = by_category.into_values().collect();
-    // Those without a deadline come last.
+    // Categories without a deadline come last.
     all.sort_by_key(|due| (due.next.is_none(), due.next, due.category.clone()));
     all
 }

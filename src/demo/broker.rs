@@ -1,5 +1,5 @@
-//! A Kafka broker inside the process: librdkafka's own mock. It keeps 5 MiB of each partition and forgets the oldest in
-//! silence, which is right for a demo and wrong for proof. Must never be used for anything but the demo.
+//! A Kafka broker inside the process: librdkafka's mock cluster. It keeps 5 MiB of each partition and drops the oldest
+//! messages without a report. That is acceptable for a demo, but not as evidence. Only the demo may use it.
 
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -7,21 +7,21 @@ use std::thread::JoinHandle;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
-/// Why there is no broker.
+/// The reason why the broker did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The client library refuses.
+    /// librdkafka returned an error.
     #[error("the broker inside the demo did not start: {0}")]
     Kafka(#[from] KafkaError),
-    /// Its thread could not be had.
+    /// The broker's thread could not be started.
     #[error("the broker inside the demo has no thread: {0}")]
     Thread(#[from] std::io::Error),
-    /// Its thread ended before it said where the broker is.
+    /// The thread ended before it reported the broker's address.
     #[error("the broker inside the demo ended at once")]
     Gone,
 }
 
-/// A running broker; it ends when this is dropped.
+/// A running broker. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Broker {
     servers: String,
@@ -30,17 +30,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts it with these topics, each with its number of partitions.
+    /// Starts a broker with these topics, each with its number of partitions.
     pub fn start(topics: Vec<(String, i32)>) -> Result<Broker, BrokerError> {
         let (say, hear) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
-        // The library's handle may not leave the thread that made it.
+        // The handle of librdkafka must stay on the thread that created it.
         let thread = std::thread::Builder::new().name("demo-broker".to_owned()).spawn(move || {
             let cluster = match cluster(&topics) {
                 Ok(cluster) => cluster,
                 Err(error) => return drop(say.send(Err(error))),
             };
-            // An error on either channel means that nobody wants the broker any more.
+            // An error on either channel means that the broker is no longer needed.
             if say.send(Ok(cluster.bootstrap_servers())).is_ok() {
                 let _: Result<(), _> = stopped.recv();
             }
@@ -49,7 +49,7 @@ impl Broker {
         Ok(Broker { servers, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens: `host:port`.
+    /// Returns the address of the broker: `host:port`.
     #[must_use]
     pub fn servers(&self) -> &str {
         &self.servers
@@ -70,7 +70,7 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // It only waits for the channel; a panic in it has nothing left to spoil.
+            // The thread only waits for the channel, so a panic in it can be ignored.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The demo's board as a picture in a terminal. Must never decide anything: a board in, a frame out.
+//! Draws the demo's board in a terminal. It makes no decisions: it turns a board into a frame.
 
 mod tide;
 
@@ -14,7 +14,7 @@ use super::text::{bytes, count, time_of_day, when_due};
 
 pub use tide::draw_tide;
 
-/// Draws the board of `now` over the whole frame; `folder` is where the tables are.
+/// Draws the board of `now` over the whole frame. `folder` is where the tables are stored.
 pub fn draw(frame: &mut Frame<'_>, board: &Board, now: DateTime<Utc>, folder: &str) {
     let products = board.products.len() as u16;
     let [head, middle, below, foot] = Layout::vertical([
@@ -49,7 +49,7 @@ fn progress(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     frame.render_widget(gauge, area);
 }
 
-/// A cell whose text stands to the right, as numbers do.
+/// Returns a cell with right-aligned text, for numbers.
 fn number(text: String) -> Cell<'static> {
     Cell::from(Text::from(text).right_aligned())
 }

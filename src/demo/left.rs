@@ -1,5 +1,5 @@
-//! What is left in tables at one moment: fields by category, records, cells. Made from what the tables list.
-//! Must never look into a segment.
+//! Counts the data that is left in the tables at one moment: fields by category, records and cells. It uses the tables'
+//! lists of segments only, and must never read a segment.
 
 use std::collections::BTreeMap;
 
@@ -8,50 +8,50 @@ use chrono::{DateTime, Utc};
 use crate::ids::{Category, Deadline, ProductKey};
 use crate::store::{SegmentIndex, Table};
 
-/// What is left in all tables.
+/// The data that is left in all tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Left {
-    /// By category.
+    /// The fields by category.
     pub fields: BTreeMap<Category, Fields>,
-    /// By product.
+    /// The rows by product.
     pub tables: BTreeMap<ProductKey, Rows>,
 }
 
-/// Fields of one category; a field is one category of one record.
+/// Fields of one category. A field is one category of one record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fields {
-    /// Those with a deadline.
+    /// Fields with a deadline.
     pub dated: u64,
-    /// Those whose deadline is open until a contract ends.
+    /// Fields whose deadline is open until a contract ends.
     pub open: u64,
-    /// The nearest deadline that is to come.
+    /// The nearest deadline in the future.
     pub next: Option<Deadline>,
 }
 
-/// What one table holds.
+/// The content of one table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// Records.
+    /// The number of records.
     pub records: u64,
-    /// Cells.
+    /// The number of cells.
     pub cells: u64,
-    /// Records that the cells stand for.
+    /// The number of records that the cells represent.
     pub in_cells: u64,
-    /// Segments.
+    /// The number of segments.
     pub segments: u64,
-    /// Their bytes.
+    /// The size of the segments in bytes.
     pub bytes: u64,
 }
 
 impl Left {
-    /// Records of all tables.
+    /// Returns the number of records in all tables.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.tables.values().map(|rows| rows.records).sum()
     }
 }
 
-/// Counts what is left at `now`.
+/// Counts the data that is left at `now`.
 pub(super) fn left<'t>(tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex)>, now: DateTime<Utc>) -> Left {
     let mut left = Left::default();
     for (table, index) in tables {
@@ -78,7 +78,7 @@ pub(super) fn left<'t>(tables: impl Iterator<Item = (&'t Table, &'t SegmentIndex
     left
 }
 
-/// The categories of a profile that have no deadline until a contract ends.
+/// Returns the categories of a profile that have no deadline until a contract ends.
 fn open(profile: &str) -> impl Iterator<Item = Category> {
     let terms = profile.split(';').filter(|term| term.ends_with(" contract_end"));
     terms.filter_map(|term| Category::new(term.split_once('=')?.0).ok())

@@ -1,7 +1,7 @@
-//! The first five minutes: synthetic traffic of every product, an in-process broker, two years that pass in seconds, and a
-//! view of what becomes of it.
+//! The demo: synthetic traffic of every product, an in-process broker, two years that pass in seconds, and a view of
+//! the results.
 //!
-//! Promises that it needs nothing that is not in the clone. Must never be a part of what `ebbtide run` does.
+//! It needs nothing outside the repository. `ebbtide run` must not depend on it.
 
 pub mod board;
 pub mod broker;

@@ -1,8 +1,8 @@
-//! The months after the traffic: the demo's own clock goes through two years while the sweep, the watch and the janitor do
-//! their work, as an instance does.
+//! The months after the traffic: the demo's clock moves through two years, and the sweeper, the watch and the janitor
+//! do their work as in an instance.
 //!
-//! Promises that time stops wherever something is due until it is gone and its files are unlinked, so that in the demo's time
-//! too all of it happens within the policy's grace. Must never use a clock that others live by.
+//! Time stops whenever something is due, until it is deleted and its files are unlinked. So in the demo's time too, all
+//! deletion happens within the policy's grace period. The clock must not be shared with other parts of the program.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,15 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table, Upkeep};
 
-/// Deadlines that lie this close together are met in one stop: half of the least grace, so that there is time to unlink.
+/// Deadlines within this time of each other are handled in one stop. It is half of the shortest grace period, so that
+/// there is time left to unlink.
 const TOGETHER: TimeDelta = TimeDelta::hours(12);
-/// How long a replaced file stays for readers.
+/// The time for which a replaced file is kept for readers.
 const READERS_GRACE: TimeDelta = TimeDelta::hours(1);
-/// Rounds of one stop at most: a round does all that is due but for what fails.
+/// The maximum number of sweep rounds in one stop. One round does everything that is due, except what fails.
 const ROUNDS: usize = 100;
 
-/// Why the months cannot pass.
+/// The reason why the months cannot pass.
 #[derive(Debug, thiserror::Error)]
 pub enum MonthsError {
     /// A table cannot be opened.
@@ -35,7 +36,7 @@ pub enum MonthsError {
     /// A table cannot be swept.
     #[error(transparent)]
     Sweep(#[from] OpenProductError),
-    /// A table cannot be read or looked after.
+    /// A table cannot be read or maintained.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A segment cannot be read.
@@ -47,12 +48,12 @@ pub enum MonthsError {
     /// The hold was not released.
     #[error(transparent)]
     Release(#[from] ReleaseError),
-    /// The demo's own number is none, which a test would have shown.
+    /// The planted number is not valid. A test would have found that.
     #[error("the planted number names nobody")]
     Subject,
 }
 
-/// The tables in the hands of those who work on them while time passes.
+/// The tables, with the workers that process them while time passes.
 pub struct Months {
     root: Root,
     policy: Arc<Policy>,
@@ -64,16 +65,16 @@ pub struct Months {
     metrics: Metrics,
 }
 
-/// A table and what was last seen of it.
+/// A table and its state when it was last read.
 struct Looked {
     table: Table,
     index: SegmentIndex,
-    /// The version at which the janitor was last there.
+    /// The version of the table at the last run of the janitor.
     tidy: u64,
 }
 
 impl Months {
-    /// Opens all tables, at the time `now`.
+    /// Opens all tables at the time `now`.
     pub async fn open(
         root: &Root,
         policy: &Arc<Policy>,
@@ -108,19 +109,20 @@ impl Months {
             board,
         };
         let sweeper = Sweeper::of(products, controls, parts);
-        // Files and log entries carry the real time, which this clock is far ahead of: nothing is judged by that.
+        // Files and log entries carry the real time, and this clock is far ahead of it. So they must not expire by age.
         let never = TimeDelta::MAX;
         let upkeep = Upkeep { keep_log: never, keep_orphans: never, readers_grace: READERS_GRACE, ..Upkeep::default() };
         Ok(Months { root, policy, clock, sweeper, watch, tables, upkeep, metrics })
     }
 
-    /// What time it is.
+    /// Returns the current time of the demo's clock.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 
-    /// Goes on to `until`, or to the next instants at which something is due, and does it; what was done there.
+    /// Advances to `until`, or to the next deadlines if they are earlier, and does the work that is due there. Returns
+    /// that work.
     pub async fn go_on(&mut self, until: DateTime<Utc>) -> Result<Round, MonthsError> {
         let now = self.clock.now();
         match self.next_deadline(now).filter(|next| next.0 <= until) {
@@ -135,7 +137,8 @@ impl Months {
         }
     }
 
-    /// Does what is due, lets the readers' grace pass and unlinks what was replaced.
+    /// Does the work that is due, lets the readers' grace period pass and unlinks the replaced files. Returns that
+    /// work.
     pub async fn work(&mut self) -> Result<Round, MonthsError> {
         let mut all = Round::default();
         for _ in 0..ROUNDS {
@@ -161,18 +164,18 @@ impl Months {
         Ok(all)
     }
 
-    /// Lets the watch count what is overdue and held.
+    /// Lets the watch count the overdue and held fields.
     pub async fn look(&mut self) {
         self.watch.look().await;
     }
 
-    /// What is left in the tables, as they were last read.
+    /// Returns the data that is left in the tables, as they were last read.
     #[must_use]
     pub fn left(&self) -> Left {
         left(self.tables.iter().map(|looked| (&looked.table, &looked.index)), self.clock.now())
     }
 
-    /// Holds everything about a number for three years.
+    /// Places a hold on everything about a number for three years. Returns the id of the hold.
     pub async fn hold(&mut self, number: &str) -> Result<HoldId, MonthsError> {
         let subject = format!("phone:+{number}").parse().map_err(|_| MonthsError::Subject)?;
         let order = Order {
@@ -185,14 +188,15 @@ impl Months {
         Ok(place(&self.root, order, &self.signature()).await?.id)
     }
 
-    /// Ends the hold. What was due meanwhile is overdue from now on, until the next work.
+    /// Releases the hold. Data that became due during the hold is overdue from now until the next call of
+    /// [`Months::work`].
     pub async fn release(&mut self, hold: &HoldId) -> Result<(), MonthsError> {
         release(&self.root, hold, &self.signature()).await?;
         self.look().await;
         Ok(())
     }
 
-    /// Records of a product whose `column` holds `value`.
+    /// Counts the records of a product whose `column` is `value`.
     pub async fn records_with(&mut self, product: &ProductKey, column: &str, value: &str) -> Result<u64, MonthsError> {
         let predicate = Predicate::Is { column: column.to_owned(), value: value.to_owned() };
         let mut records = 0;
@@ -211,7 +215,7 @@ impl Months {
     }
 
     fn wait_until(&self, until: DateTime<Utc>) {
-        // Not back, where it is later already.
+        // The clock never moves back.
         self.clock.advance((until - self.clock.now()).to_std().unwrap_or_default());
     }
 

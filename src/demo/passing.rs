@@ -1,5 +1,5 @@
-//! The second act of the demo: two years pass in seconds, a number is held and released, and at the end it is looked whether
-//! anything is left of what must be gone. Promises to say of each of these whether it held.
+//! The second part of the demo: two years pass in seconds, a hold is placed on a number and released, and at the end a
+//! search checks that no planted value is left. The result of each check is reported.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,54 +20,55 @@ use crate::policy::Policy;
 use crate::store::Root;
 use crate::store::residue::{Residue, SearchError, Values, Verdict, search};
 
-/// How many months pass: a month more than the longest that the shipped policy keeps traffic records.
+/// The number of months that pass: one more than the longest time that the shipped policy keeps traffic records.
 const MONTHS: u32 = 25;
-/// After how many of them the hold is placed: before anything of the planted people is due.
+/// The number of months until the hold is placed: before any data of the planted people is due.
 const HOLD_AFTER: u32 = 1;
-/// After how many of them it is released: when all others of its day are gone.
+/// The number of months until the hold is released: all other records of its day are deleted by then.
 const RELEASE_AFTER: u32 = 9;
-/// How often time goes on.
+/// The interval at which time advances.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// What the second act begins with.
+/// The input of the second part.
 pub struct Scene {
-    /// Where the tables are.
+    /// The root of the tables.
     pub root: Root,
     /// The policy in use.
     pub policy: Arc<Policy>,
-    /// The clock of the one who looks on.
+    /// The clock of the viewer.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics in which the work is counted.
     pub metrics: Metrics,
-    /// How long the months take, where the work does not take longer.
+    /// The duration of the months, if the work does not take longer.
     pub length: Duration,
-    /// Values that stand in the tables and must be gone at the end.
+    /// Values that are in the tables and must be deleted at the end.
     pub planted: Vec<String>,
 }
 
-/// What became of it.
+/// The result of the second part.
 #[derive(Debug)]
 pub struct Passed {
-    /// When the months ended.
+    /// The demo time at which the months ended.
     pub end: DateTime<Utc>,
-    /// Planted values.
+    /// The number of planted values.
     pub values: usize,
-    /// How many of them a search found before the months.
+    /// The number of planted values that a search found before the months.
     pub found_before: usize,
-    /// What the same search found after them.
+    /// The result of the same search after the months.
     pub residue: Residue,
-    /// Records of the held number: when the hold was placed, when everybody else's were gone, and after the release.
+    /// Records of the held number: when the hold was placed, when the records of all others were deleted, and after the
+    /// release.
     pub held: [u64; 3],
-    /// Pieces of work that failed.
+    /// The number of sweep tasks that failed.
     pub failed: u64,
-    /// Fields that are overdue at the end.
+    /// The number of fields that are overdue at the end.
     pub overdue: u64,
-    /// What is left, which is not due yet.
+    /// The data that is left because it is not due yet.
     pub left: Left,
 }
 
 impl Passed {
-    /// Everything that is not as it should be.
+    /// Returns a message for each check that failed.
     #[must_use]
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
@@ -97,7 +98,7 @@ impl Passed {
     }
 }
 
-/// Lets the months pass. `None` if the user wants to end before they are over.
+/// Lets the months pass. Returns `None` if the user ends the demo before they are over.
 pub async fn pass(
     scene: Scene,
     screen: &mut dyn Screen,
@@ -155,14 +156,14 @@ pub async fn pass(
     }))
 }
 
-/// Searches every byte under the root, on a thread of its own.
+/// Searches every byte under the root, on a blocking thread.
 async fn residue(root: &Root, values: &Arc<Values>) -> Result<Residue, DemoError> {
     let (root, values) = (root.clone(), Arc::clone(values));
     let found = tokio::task::spawn_blocking(move || search(&root, &values, &|_| {})).await;
     Ok(found.map_err(|_| DemoError::Bug)??)
 }
 
-/// The months while they pass.
+/// The state while the months pass.
 struct Passing<'s> {
     months: Months,
     scene: &'s Scene,
@@ -171,16 +172,17 @@ struct Passing<'s> {
     from: Left,
     start: DateTime<Utc>,
     end: DateTime<Utc>,
-    /// When they began, by the clock of the one who looks on.
+    /// The time at which the months began, by the clock of the viewer.
     began: Duration,
-    /// When a moment was last shown.
+    /// The time at which a moment was last shown, by the clock of the viewer.
     last: Option<Duration>,
     events: Vec<String>,
     failed: u64,
 }
 
 impl Passing<'_> {
-    /// Goes on to the day of the hold and places it: the hold, and the records of its number. `None` if the user ends it.
+    /// Advances to the day of the hold and places it. Returns the hold and the number of records that it covers; `None`
+    /// if the user ends the demo.
     async fn until_held(&mut self, at: DateTime<Utc>, number: &str) -> Result<Option<(HoldId, u64)>, DemoError> {
         if !self.until(at).await? {
             return Ok(None);
@@ -195,7 +197,8 @@ impl Passing<'_> {
         Ok(Some((hold, records)))
     }
 
-    /// Goes on to the day of the release: the records that the hold kept until then, and those that were left after it.
+    /// Advances to the day of the release and releases the hold. Returns the number of records that the hold kept until
+    /// then, and the number that is left after the sweep; `None` if the user ends the demo.
     async fn until_released(
         &mut self,
         at: DateTime<Utc>,
@@ -217,7 +220,7 @@ impl Passing<'_> {
         Ok(Some((kept, left)))
     }
 
-    /// Lets time pass to `until`, as fast as it is to. False if the user wants to end.
+    /// Advances to `until` at the planned speed. Returns false if the user ends the demo.
     async fn until(&mut self, until: DateTime<Utc>) -> Result<bool, DemoError> {
         let mut beat = tokio::time::interval(BEAT);
         while self.months.now() < until {
@@ -234,7 +237,7 @@ impl Passing<'_> {
         Ok(!self.show()?)
     }
 
-    /// How far the months should have come by now.
+    /// Returns the demo time that should be reached by now.
     fn target(&self) -> DateTime<Utc> {
         let elapsed = self.scene.clock.monotonic().saturating_sub(self.began).as_secs_f64();
         let part = (elapsed / self.scene.length.as_secs_f64().max(0.001)).min(1.0);
@@ -261,7 +264,7 @@ impl Passing<'_> {
         Tide::of(&self.from, &self.months.left(), &self.scene.metrics, times, self.events.clone())
     }
 
-    /// Shows a moment, if the last was long enough ago. True if the user wants to end.
+    /// Shows a moment if the last one was long enough ago. Returns true if the user ends the demo.
     fn show(&mut self) -> Result<bool, DemoError> {
         let now = self.scene.clock.monotonic();
         if self.last.is_some_and(|last| now.saturating_sub(last) < self.screen.every()) {

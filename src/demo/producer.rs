@@ -1,5 +1,5 @@
-//! The demo's producers: they send the traffic of a whole day, squeezed into the time that the demo takes.
-//! Promises to count what it sent, and to wait where ingest is so far behind that the broker would forget.
+//! The demo's producers: they send the traffic of a whole day within the duration of the demo. They count the records
+//! that they sent, and pause while ingest is so late that the broker would drop messages.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,14 +16,15 @@ use crate::ids::ProductKey;
 use crate::metrics::{Metrics, RECORD_OUTCOMES};
 use crate::record::Fault;
 
-/// The most records of a product that may be sent and not yet committed: two partitions of the broker hold more.
+/// The maximum number of records of a product that are sent but not yet committed. Two partitions of the broker have
+/// room for more.
 const MOST_AHEAD: u64 = 16_000;
-/// How often a handful is sent.
+/// The interval at which records are sent.
 const BEAT: Duration = Duration::from_millis(50);
-/// How often a planted person gets a text.
+/// The interval at which a planted person gets a text.
 const PLANT_EVERY: Duration = Duration::from_millis(200);
 
-/// What was sent so far.
+/// The records that were sent so far.
 #[derive(Debug, Default)]
 pub struct Sent {
     by_product: Mutex<BTreeMap<ProductKey, u64>>,
@@ -32,19 +33,19 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Records sent of each product.
+    /// Returns the number of records sent, by product.
     #[must_use]
     pub fn by_product(&self) -> BTreeMap<ProductKey, u64> {
         self.by_product.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Corrupt records among them, by their fault.
+    /// Returns the number of corrupt records among them, by fault.
     #[must_use]
     pub fn corrupt(&self) -> BTreeMap<Fault, u64> {
         self.corrupt.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The values of the planted people and of the texts to them.
+    /// Returns the values of the planted people and of the texts to them.
     #[must_use]
     pub fn planted(&self) -> Vec<String> {
         self.planted.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -59,22 +60,22 @@ impl Sent {
     }
 }
 
-/// How many records of `product` have been passed by a commit.
+/// Returns the number of records of `product` that commits have covered, with any outcome.
 pub(super) fn passed(metrics: &Metrics, product: &ProductKey) -> u64 {
     RECORD_OUTCOMES.iter().map(|outcome| metrics.records.with_label_values(&[product.as_str(), outcome]).get()).sum()
 }
 
-/// How much to send, and for how long.
+/// The rate and the duration of the traffic.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// Records a second, on average.
+    /// The average number of records per second.
     pub rate: u32,
-    /// How long the day takes.
+    /// The duration of the simulated day.
     pub length: Duration,
 }
 
 impl Pace {
-    /// The hour of the squeezed day (0 to 24) at `elapsed`; it begins at six in the morning.
+    /// Returns the hour of the simulated day (0 to 24) at `elapsed`. The day begins at 6:00.
     #[must_use]
     pub fn hour(&self, elapsed: Duration) -> f64 {
         (6.0 + 24.0 * elapsed.as_secs_f64() / self.length.as_secs_f64().max(1.0)) % 24.0
@@ -92,7 +93,7 @@ pub struct Producers {
 }
 
 impl Producers {
-    /// Producers that send to the brokers at `servers`. Errors if the client library refuses.
+    /// Creates producers that send to the brokers at `servers`. Errors if librdkafka cannot create the client.
     pub fn new(
         (traffic, planted): (Traffic, Option<Planted>),
         servers: &str,
@@ -108,7 +109,7 @@ impl Producers {
         Ok(Self { traffic, planted, client, clock, sent, metrics })
     }
 
-    /// Sends until the day is over or `stop` turns true; then waits until the broker has all of it.
+    /// Sends until the day is over or `stop` becomes true. Then waits until the broker has received everything.
     pub async fn run(mut self, pace: Pace, mut stop: watch::Receiver<bool>) -> Result<(), KafkaError> {
         let start = self.clock.monotonic();
         let mut beat = tokio::time::interval(BEAT);
@@ -125,7 +126,7 @@ impl Producers {
             owed += f64::from(pace.rate) * diurnal(pace.hour(elapsed)) * elapsed.saturating_sub(last).as_secs_f64();
             last = elapsed;
             if self.far_ahead() {
-                // What was owed meanwhile is let go: traffic is slower, not a flood later.
+                // Skips the records that are owed: the traffic becomes slower and does not burst later.
                 owed = 0.0;
             }
             if elapsed >= plant_at {

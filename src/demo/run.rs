@@ -1,5 +1,6 @@
-//! The demo from beginning to end: lay out, broker, producers, Ebbtide itself, a look at it all, the months after it, and the
-//! audit. Promises to end by itself, and to say so if a record is not accounted for or anything is left.
+//! Runs the demo from beginning to end: configuration, broker, producers, Ebbtide itself, the display, the months after
+//! the traffic, and the audit. The demo ends without user input, and reports records that are not accounted for and
+//! data that was not deleted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -32,99 +33,99 @@ use crate::problem::Problem;
 use crate::store::residue::SearchError;
 use crate::store::{Root, RootError, ViewError, audit};
 
-/// How often the tables are looked into.
+/// The interval at which the tables are read.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long what has arrived may take to be committed once no more arrives.
+/// The maximum time to commit the records that arrived, after the last one has arrived.
 const FINISH: Duration = Duration::from_secs(120);
-/// The file of the planted values.
+/// The name of the file with the planted values.
 pub(super) const VALUES: &str = "planted.txt";
 
-/// More corrupt records than in life, so that a minute shows some of each kind.
+/// More corrupt records than in real traffic, so that a minute shows some of each kind.
 const HABITS: Habits = Habits { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
 
-/// What the user may choose.
+/// The options that the user can set.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How much to send, and for how long.
+    /// The rate and the duration of the traffic.
     pub pace: Pace,
-    /// How long the months after it take, where the work does not take longer.
+    /// The duration of the months after the traffic, if the work does not take longer.
     pub months: Duration,
-    /// Where everything goes: a folder that is empty or not there.
+    /// The folder for all files of the demo. It must be empty or not exist.
     pub folder: PathBuf,
-    /// What the traffic is drawn from.
+    /// The seed of the traffic.
     pub seed: u64,
 }
 
-/// Where boards are shown.
+/// The output of the demo.
 pub trait Screen {
-    /// How often there is a new one.
+    /// Returns the interval between two boards.
     fn every(&self) -> Duration;
-    /// Shows one. `true` if the user wants to end.
+    /// Shows a board. Returns true if the user wants to end.
     fn show(&mut self, board: &Board) -> std::io::Result<bool>;
-    /// Shows a moment of the months. `true` if the user wants to end.
+    /// Shows a moment of the months. Returns true if the user wants to end.
     fn pass(&mut self, tide: &Tide) -> std::io::Result<bool>;
-    /// Tells what happened, where that is not on the next moment for all to see.
+    /// Reports an event, if the screen does not show it with the next moment.
     fn tell(&mut self, event: &str) -> std::io::Result<()>;
 }
 
-/// Why there is no demo, or no end to it.
+/// The reason why the demo did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The folder cannot be laid out.
+    /// The files of the demo cannot be written to the folder.
     #[error("{folder:?} cannot be laid out: {why}")]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: std::io::Error,
     },
-    /// The shipped policy or the demo's configuration is wrong, which a test would have shown.
+    /// The shipped policy or the demo's configuration is not valid. A test would have found that.
     #[error("the demo's own files are wrong: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Files(Vec<Problem>),
-    /// There is no broker.
+    /// The broker did not start.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// There is no traffic.
+    /// The traffic cannot be generated.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
     /// The producers failed.
     #[error("the demo's producers failed: {0}")]
     Producers(#[from] KafkaError),
-    /// The metrics are wrong, which a test would have shown.
+    /// The metrics are not valid. A test would have found that.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
     /// Ebbtide itself failed.
     #[error(transparent)]
     App(#[from] AppError),
-    /// The root is none.
+    /// The root is not valid.
     #[error(transparent)]
     Root(#[from] RootError),
-    /// A table cannot be looked into.
+    /// A table cannot be read.
     #[error(transparent)]
     View(#[from] ViewError),
     /// The months cannot pass.
     #[error(transparent)]
     Months(Box<MonthsError>),
-    /// What is left cannot be searched.
+    /// The search for values that are left failed.
     #[error(transparent)]
     Search(SearchError),
-    /// The planted values cannot be written down.
+    /// The planted values cannot be written to their file.
     #[error("{file:?} cannot be written: {why}")]
     Values {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         why: std::io::Error,
     },
     /// The screen cannot be written to.
     #[error("the screen cannot be written to: {0}")]
     Screen(#[source] std::io::Error),
-    /// A part of the demo ended by a bug.
+    /// A part of the demo ended because of a bug.
     #[error("a part of the demo ended by a bug")]
     Bug,
 }
 
-/// Runs the demo; `stop` turning true ends it early and in order.
+/// Runs the demo. If `stop` becomes true, the demo ends early and in order.
 pub async fn run(
     options: Options,
     clock: SharedClock,
@@ -169,32 +170,33 @@ pub async fn run(
     let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics.clone())?;
     let mut day = tokio::spawn(producers.run(options.pace, day_ends));
     show.until(Stage::Arriving, |_| day.is_finished()).await?;
-    // Nobody listens if the day is over already.
+    // This fails if the day is over already, because its receiver is dropped.
     let _ = end_day.send(true);
     (&mut day).await.map_err(|_| DemoError::Bug)??;
     let give_up = clock.monotonic() + FINISH;
     show.until(Stage::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
     let _ = end_app.send(true);
     let Show { app, screen, stop, ended, tables, .. } = show;
-    // Nobody looks into the tables from outside any more: a look would be cut short where the demo ends.
+    // Stop reading the tables: a read would be interrupted when the demo ends.
     drop(tables);
     app.await.map_err(|_| DemoError::Bug)??;
     let planted = write_down(&options, &sent)?;
     let scene =
         Scene { root: root.clone(), policy: Arc::clone(&policy), clock, metrics, length: options.months, planted };
-    // Who wants to see the end early wants to see the end.
+    // A user who ended the traffic early does not want to wait for the months.
     let passed = if ended { None } else { pass(scene, screen, || *stop.borrow()).await? };
     summary(&options, &root, &policy, (&sent, passed)).await
 }
 
-/// Writes the planted values to the file that the summary names, beside the root, which it would soil.
+/// Writes the planted values to the file that the summary names. The file is beside the root, because the search under
+/// the root must not find it.
 fn write_down(options: &Options, sent: &Sent) -> Result<Vec<String>, DemoError> {
     let (file, planted) = (options.folder.join(VALUES), sent.planted());
     std::fs::write(&file, planted.join("\n") + "\n").map_err(|why| DemoError::Values { file, why })?;
     Ok(planted)
 }
 
-/// What is needed to show the demo while it goes on.
+/// The state that is needed to show the demo while it runs.
 struct Show<'s> {
     boards: Boards,
     pace: Pace,
@@ -210,7 +212,7 @@ struct Show<'s> {
 }
 
 impl Show<'_> {
-    /// Shows boards until `done`, or the user wants to end. Errors if Ebbtide ends before.
+    /// Shows boards until `done` returns true or the user wants to end. Errors if Ebbtide ends before that.
     async fn until(&mut self, stage: Stage, done: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
         let mut beat = tokio::time::interval(self.screen.every());
         while !done(self) {
@@ -247,7 +249,7 @@ fn has_records(policy: &Policy, product: &ProductKey) -> bool {
     policy.products.get(product).is_some_and(|product| product.records.is_some())
 }
 
-/// Every topic with its number of partitions: more for the products that send most.
+/// Returns every topic with its number of partitions: more for the products with the most traffic.
 fn topics(policy: &Policy) -> Vec<(String, i32)> {
     let busy = |product: &str| matches!(product, "sms" | "voice" | "conversations" | "email" | "push");
     let of_products = policy.products.values().flat_map(|product| {
@@ -271,20 +273,20 @@ fn sources(policy: &Policy) -> Vec<Source> {
 fn configuration(options: &Options, servers: &str) -> Result<Config, DemoError> {
     let laid_out = lay_out(&options.folder, servers);
     let text = laid_out.map_err(|why| DemoError::Folder { folder: options.folder.clone(), why })?;
-    // Without the environment: a variable meant for a real deployment must not lead the demo there.
+    // The environment is not used: a variable for a real deployment must not point the demo to that deployment.
     let around = Surroundings { folder: options.folder.join("config"), ..Surroundings::default() };
     let checked = Config::parse("ebbtide.yaml", &text, &around);
     checked.config.ok_or(DemoError::Files(checked.problems))
 }
 
-/// Looks into the tables now and then, as long as somebody wants to know.
+/// Reads the tables at a fixed interval until the receiver is dropped.
 fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<ProductKey, Stored>> {
     let (tell, told) = watch::channel(BTreeMap::new());
     tokio::spawn(async move {
         let mut beat = tokio::time::interval(LOOK);
         while !tell.is_closed() {
             beat.tick().await;
-            // A table that is just being made cannot be looked into: the next look will.
+            // A table that is being created cannot be read. The next read will succeed.
             if let Ok(tables) = look(&root, clock.now()).await {
                 tell.send_replace(tables);
             }

@@ -1,5 +1,5 @@
-//! The shipped policy and schemas, inside the program, and the folder that the demo lays out with them.
-//! Promises that the folder is a whole configuration, as a user would write it. Must never overwrite a file.
+//! The shipped policy and schemas, inside the program, and the folder that the demo writes with them. The folder is a
+//! complete configuration, as a user would write it. Must never overwrite a file.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,15 +26,15 @@ pub const SCHEMAS: [(&str, &str); 13] = [
     ("consent", include_str!("../../schemas/consent.avsc")),
 ];
 
-/// The id that a product's producer gives for its schema, where it gives one: `None` for those of single-object encoding.
+/// Returns the schema id that a product's producer sends; `None` for products with single-object encoding.
 #[must_use]
 pub fn schema_id(product: &str) -> Option<u32> {
     let place = SCHEMAS.iter().position(|(name, _)| *name == product)?;
-    // The quieter half names its schema by fingerprint, so that both encodings are seen.
+    // The products with less traffic identify their schema by its fingerprint, so that both encodings occur.
     (place < 7).then_some(place as u32 + 1)
 }
 
-/// Gives the shipped schemas to the policy's parser, by the paths that the policy names.
+/// Provides the shipped schemas to the policy's parser, by the paths in the policy.
 pub struct Shipped;
 
 impl SchemaSource for Shipped {
@@ -45,11 +45,11 @@ impl SchemaSource for Shipped {
     }
 }
 
-/// Writes policy, schemas and a configuration for brokers at `servers` under `folder`, and gives back the
-/// configuration's text. Tables will be in its folder `data`.
+/// Writes the policy, the schemas and a configuration for brokers at `servers` to `folder`. Returns the text of the
+/// configuration. The tables will be in the subfolder `data`.
 ///
 /// # Errors
-/// Where a file is there already or cannot be written.
+/// Errors if a file exists already or cannot be written.
 pub fn lay_out(folder: &Path, servers: &str) -> std::io::Result<String> {
     for name in ["config", "schemas", "producers"] {
         std::fs::create_dir_all(folder.join(name))?;
@@ -63,7 +63,7 @@ pub fn lay_out(folder: &Path, servers: &str) -> std::io::Result<String> {
         };
         write_new(&folder.join(producers), text)?;
     }
-    // JSON's strings are YAML's too, whatever the path holds.
+    // A JSON string is a YAML string too, whatever characters the path contains.
     let root = serde_json::Value::from(folder.join("data").to_string_lossy()).to_string();
     let config = format!(
         "# What `ebbtide demo` ran with. Its broker was inside the demo and is gone.\n\

@@ -1,5 +1,5 @@
-//! What the demo says when it is over: whether every record is accounted for, whether anything is left that must be gone, what
-//! is not due yet, and how to look for oneself.
+//! The report at the end of the demo: whether every record is accounted for, whether data is left that must be deleted,
+//! which data is not due yet, and commands with which the user can check it.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ use crate::ids::ProductKey;
 use crate::store::Audit;
 use crate::store::residue::Verdict;
 
-/// What became of a demo.
+/// The result of a demo.
 #[derive(Debug)]
 pub struct Summary {
-    /// Where everything lies.
+    /// The folder with all files of the demo.
     pub folder: PathBuf,
-    /// Each product: records sent, and the audit of its table.
+    /// The result of each product.
     pub products: Vec<Outcome>,
-    /// What became of the months; `None` where they did not pass to their end.
+    /// The result of the months; `None` if they did not pass to their end.
     pub passed: Option<Passed>,
 }
 
-/// What became of one product.
+/// The result of one product.
 #[derive(Debug)]
 pub struct Outcome {
     /// The product.
@@ -35,12 +35,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Records that the table's evidence says were read.
+    /// Returns the number of records read, according to the evidence in the table.
     fn read(&self) -> u64 {
         self.audit.totals.map_or(0, |totals| totals.read)
     }
 
-    /// Whether every record sent is accounted for, and the table's books balance.
+    /// Returns true if every record sent is accounted for and the audit of the table found nothing wrong.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.audit.holds() && self.read() == self.sent
@@ -59,14 +59,14 @@ impl Outcome {
 }
 
 impl Summary {
-    /// Whether all of it holds.
+    /// Returns true if every record of every product is accounted for and no check of the months failed.
     #[must_use]
     pub fn holds(&self) -> bool {
         let nothing_broken = self.passed.as_ref().is_none_or(|passed| passed.broken().is_empty());
         self.products.iter().all(Outcome::holds) && nothing_broken
     }
 
-    /// The report, for a terminal.
+    /// Returns the report as text for a terminal.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -83,7 +83,7 @@ impl Summary {
         self.commands(to)
     }
 
-    /// Where every record is.
+    /// Writes the number of records of each product by outcome.
     fn books(&self, to: &mut String) -> std::fmt::Result {
         writeln!(
             to,
@@ -146,7 +146,7 @@ impl Summary {
     }
 }
 
-/// What the months did.
+/// Writes the result of the months.
 fn expiry(passed: &Passed, to: &mut String) -> std::fmt::Result {
     let [placed, kept, after] = passed.held.map(count);
     writeln!(

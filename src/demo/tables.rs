@@ -1,4 +1,4 @@
-//! Looks into the demo's tables while they are written. Reads only, and never waits for a writer.
+//! Reads the demo's tables while they are written. It only reads, and never waits for a writer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::board::Stored;
 use crate::ids::ProductKey;
 use crate::store::{Root, ViewError, products, show};
 
-/// What the tables under `root` hold at `now`. A table that is not there yet has no entry.
+/// Returns the content of the tables under `root` at `now`. A table that does not exist yet has no entry.
 pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey, Stored>, ViewError> {
     let mut tables = BTreeMap::new();
     for product in products(root).await? {
@@ -21,7 +21,7 @@ pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey
     Ok(tables)
 }
 
-/// How many buckets and profiles a table's folders name. Folders that cannot be read are not counted.
+/// Counts the buckets and profiles in the names of a table's folders. Folders that cannot be read are not counted.
 fn partitions(table: &Path) -> (usize, usize) {
     let buckets = folders(table, "bucket=");
     let profiles: BTreeSet<String> =

@@ -1,11 +1,11 @@
-//! How the demo's numbers read: thousands, bytes, times; a line for a terminal that is none.
+//! Formats the demo's numbers: thousands, bytes and times, and one line for output that is not a terminal.
 
 use chrono::{DateTime, Utc};
 
 use super::board::{Board, Due, Stage};
 use crate::ids::Deadline;
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -19,7 +19,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// Bytes in the unit that suits them: `17.3 MiB`.
+/// Formats bytes in the unit that fits: `17.3 MiB`.
 #[must_use]
 pub fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
@@ -35,7 +35,7 @@ pub fn bytes(number: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
-/// A deadline with the days that are left until it: `2027-05-24, in 181 days`.
+/// Formats a deadline with the days that are left until it: `2027-05-24, in 181 days`.
 #[must_use]
 pub fn deadline(next: Deadline, now: DateTime<Utc>) -> String {
     let day = next.0.format("%Y-%m-%d");
@@ -47,14 +47,14 @@ pub fn deadline(next: Deadline, now: DateTime<Utc>) -> String {
     }
 }
 
-/// `07:30` of an hour of the day.
+/// Formats an hour of the day as `07:30`.
 #[must_use]
 pub fn time_of_day(hour: f64) -> String {
     let minutes = (hour * 60.0) as u32 % 1440;
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// What a category is due, in a few words.
+/// Returns when a category is due, in a few words.
 #[must_use]
 pub fn when_due(due: &Due, now: DateTime<Utc>) -> String {
     match due.next {
@@ -63,7 +63,7 @@ pub fn when_due(due: &Due, now: DateTime<Utc>) -> String {
     }
 }
 
-/// The whole board in one line, for a log or a pipe.
+/// Formats the whole board as one line, for a log or a pipe.
 #[must_use]
 pub fn line(board: &Board, now: DateTime<Utc>) -> String {
     let seconds = board.elapsed.as_secs();

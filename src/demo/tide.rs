@@ -1,5 +1,5 @@
-//! What the demo shows while the months pass: fields by category, cells, what is held and overdue, what happened.
-//! Numbers only, no look. Must never hold anything of a record.
+//! A snapshot of the demo while the months pass: fields by category, cells, held and overdue fields, and events. It
+//! contains numbers and event texts, no layout. Must never contain data of a record.
 
 use chrono::{DateTime, Utc};
 
@@ -9,46 +9,46 @@ use crate::expiry::Round;
 use crate::ids::{Category, Deadline, ProductKey};
 use crate::metrics::Metrics;
 
-/// A moment of the months.
+/// The state at one moment of the months.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tide {
-    /// When they began.
+    /// The start of the months.
     pub start: DateTime<Utc>,
-    /// What time it is.
+    /// The current time.
     pub now: DateTime<Utc>,
-    /// When they end.
+    /// The end of the months.
     pub end: DateTime<Utc>,
-    /// Each category, the nearest deadline first.
+    /// The categories, the nearest deadline first.
     pub fields: Vec<FieldLine>,
-    /// Each table, in the order of their names.
+    /// The tables, sorted by product.
     pub tables: Vec<(ProductKey, Rows)>,
-    /// Fields past deadline and grace that nobody holds.
+    /// Fields past their deadline and grace period that are not held.
     pub overdue: u64,
     /// Replaced files that were unlinked.
     pub unlinked: u64,
-    /// What happened, the newest last.
+    /// The events so far, the newest last.
     pub events: Vec<String>,
 }
 
-/// One category at a moment.
+/// The state of one category at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldLine {
     /// The category.
     pub category: Category,
-    /// Fields that are left, those whose deadline is open among them.
+    /// Fields that are left, including those whose deadline is open.
     pub left: u64,
-    /// Those whose deadline is open.
+    /// Fields whose deadline is open.
     pub open: u64,
-    /// Fields that are gone since the months began.
+    /// Fields that were deleted since the months began.
     pub gone: u64,
     /// Fields past their deadline that are held.
     pub held: u64,
-    /// The nearest deadline to come.
+    /// The nearest deadline in the future.
     pub next: Option<Deadline>,
 }
 
 impl Tide {
-    /// The moment at which `left` is left of what was there at the beginning.
+    /// Returns the state at the moment `now`. `from` is the data at the beginning, `left` the data that is left.
     #[must_use]
     pub fn of(
         from: &Left,
@@ -91,17 +91,17 @@ impl Tide {
         }
     }
 
-    /// The sum of a number over all categories.
+    /// Returns the sum of a number over all categories.
     pub fn sum(&self, of: impl Fn(&FieldLine) -> u64) -> u64 {
         self.fields.iter().map(of).sum()
     }
 
-    /// The sum of a number over all tables.
+    /// Returns the sum of a number over all tables.
     pub fn rows(&self, of: impl Fn(&Rows) -> u64) -> u64 {
         self.tables.iter().map(|(_, rows)| of(rows)).sum()
     }
 
-    /// The whole of it in one line, for a log or a pipe.
+    /// Formats the whole state as one line, for a log or a pipe.
     #[must_use]
     pub fn line(&self) -> String {
         format!(
@@ -119,13 +119,14 @@ impl Tide {
     }
 }
 
-/// A day as the demo writes it.
+/// Formats a day as the demo shows it.
 #[must_use]
 pub fn day(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d").to_string()
 }
 
-/// What a stop did, if it was much of `records`: so that the small ones do not drown the others.
+/// Describes the work of a stop. Returns `None` if nothing failed and the work is less than one percent of `records`,
+/// so that small stops do not hide the others.
 #[must_use]
 pub fn told(round: &Round, records: u64, at: DateTime<Utc>) -> Option<String> {
     let did = &round.did;
@@ -167,7 +168,7 @@ pub(super) mod tests {
         text.parse().unwrap()
     }
 
-    /// Half a year after ten records, of which six are gone and one is held.
+    /// Returns the state after half a year: of twelve fields six are deleted and one is held.
     pub fn tide() -> Tide {
         let (content, sms) = (Category::new("content").unwrap(), ProductKey::new("sms").unwrap());
         let left = |dated: u64, rows: Rows| Left {

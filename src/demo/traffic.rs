@@ -1,5 +1,5 @@
-//! Synthetic traffic: records of any product, as the bytes that a producer would send, lifelike in who, where, when and
-//! how often. Promises the same messages for the same seed and times. Must never read a clock or touch a network.
+//! Synthetic traffic: records of any product, encoded as a producer would send them, with realistic people, places,
+//! times and frequencies. The same seed and times give the same messages. Must never read a clock or use a network.
 
 mod avro;
 mod chance;
@@ -26,23 +26,23 @@ use plan::{Step, plan};
 pub use planted::Planted;
 use write::{Event, Writer};
 
-/// Why there is no traffic of these sources.
+/// The reason why traffic cannot be generated from these sources.
 #[derive(Debug, thiserror::Error)]
 pub enum TrafficError {
-    /// There is nobody to produce, or more than 255 of them.
+    /// There is no producer, or there are more than 255.
     #[error("traffic needs 1 to 255 producers")]
     Producers,
-    /// A producer's schema is no Avro schema of a record.
+    /// A producer's schema is not the Avro schema of a record.
     #[error("the producer's schema of {product} is not an Avro record: {why}")]
     Schema {
-        /// Whose schema.
+        /// The product of the schema.
         product: ProductKey,
-        /// What the parser says.
+        /// The error of the parser.
         why: String,
     },
 }
 
-/// How a message says which schema it was written with.
+/// The way in which a message identifies the schema that it was written with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// A zero byte and the registry's id.
@@ -60,41 +60,42 @@ pub struct Source {
     pub topic: Topic,
     /// The Avro schema that it writes with, as JSON.
     pub schema: String,
-    /// How it frames its messages.
+    /// The framing of its messages.
     pub framing: Framing,
 }
 
-/// What traffic is like, besides who is in it.
+/// The properties of the traffic, except for the people in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
-    /// Of a million messages, how many are corrupt.
+    /// The number of corrupt messages per million.
     pub flaws_per_million: u32,
-    /// Whether some records come late, by minutes to months.
+    /// True if some records arrive late, by minutes to months.
     pub late: bool,
-    /// Over how long a time before `now` events spread, by the curve of the day. Zero: they are of now.
+    /// The time before `now` over which events are spread, by the curve of the day. If it is zero, events happen at
+    /// `now`.
     pub spread: TimeDelta,
 }
 
 impl Default for Habits {
-    /// Live traffic, some of it late, 300 of a million messages corrupt.
+    /// Returns live traffic: some of it is late, and 300 of a million messages are corrupt.
     fn default() -> Self {
         Self { flaws_per_million: 300, late: true, spread: TimeDelta::zero() }
     }
 }
 
 impl Habits {
-    /// Good messages of now only: for measurements.
+    /// Good messages at `now` only, for measurements.
     pub const STEADY: Habits = Habits { flaws_per_million: 0, late: false, spread: TimeDelta::zero() };
 }
 
 /// A message as it would be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Whose it is.
+    /// Its product.
     pub product: ProductKey,
-    /// Where it goes.
+    /// The topic that it is sent to.
     pub topic: Topic,
-    /// What keeps one person's messages in order: 16 hexadecimal digits.
+    /// The key that keeps the messages of one person in order: 16 hexadecimal digits.
     pub key: String,
     /// Its value; `None` is a tombstone.
     pub payload: Option<Vec<u8>>,
@@ -102,14 +103,14 @@ pub struct Message {
     pub flaw: Option<Fault>,
 }
 
-/// What [`Traffic::append`] wrote.
+/// The result of [`Traffic::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// The source it is of, by its place in the list that [`Traffic::new`] had.
+    /// The index of its source in the list that was given to [`Traffic::new`].
     pub source: usize,
     /// A number that is the same for the same person.
     pub person: u64,
-    /// The fault that it was given. A tombstone and an empty message have written nothing.
+    /// The fault that it was given. For a tombstone and an empty message nothing was written.
     pub flaw: Option<Fault>,
 }
 
@@ -127,16 +128,16 @@ pub struct Traffic {
     chance: Chance,
     habits: Habits,
     producers: Vec<Producer>,
-    /// Places by share, each with the producer that speaks when it is drawn.
+    /// Indexes of producers. Each index occurs as often as the producer's share.
     shares: Vec<u8>,
     countries: [u8; 256],
 }
 
 impl Traffic {
-    /// Traffic of these producers, in the proportions that a communications platform sees.
+    /// Creates traffic of these producers, in the proportions that a communications platform sees.
     ///
     /// # Errors
-    /// Where there are none or too many, or a schema is not an Avro record.
+    /// Errors if there are no sources or too many, or if a schema is not an Avro record.
     pub fn new(seed: u64, habits: Habits, sources: &[Source]) -> Result<Self, TrafficError> {
         if sources.is_empty() || sources.len() > 255 {
             return Err(TrafficError::Producers);
@@ -146,7 +147,7 @@ impl Traffic {
         Ok(Self { seed, chance: Chance::new(seed), habits, producers, shares, countries: countries() })
     }
 
-    /// The next message, as of `now`.
+    /// Returns the next message, as of `now`.
     pub fn next(&mut self, now: DateTime<Utc>) -> Message {
         let mut payload = Vec::with_capacity(256);
         let appended = self.append(now, &mut payload);
@@ -160,7 +161,7 @@ impl Traffic {
         }
     }
 
-    /// Writes the next message, as of `now`, behind what `to` holds: without an allocation once the buffer has grown.
+    /// Appends the next message, as of `now`, to `to`. Does not allocate once the buffer is large enough.
     pub fn append(&mut self, now: DateTime<Utc>, to: &mut Vec<u8>) -> Appended {
         let source = usize::from(self.chance.pick(&self.shares));
         let flaw = self.flaw();
@@ -189,11 +190,11 @@ impl Traffic {
         FLAWS.get(self.chance.below(FLAWS.len() as u64) as usize).copied()
     }
 
-    /// When the event of a record that arrives at `now` was, both in milliseconds.
+    /// Returns the event time of a record that arrives at `now`, both in milliseconds.
     fn event_time(&mut self, now: i64) -> i64 {
         let spread = self.habits.spread.num_milliseconds();
         let mut at = now;
-        // Draw from the curve of the day by rejection: a few tries find a likely hour.
+        // Draws from the curve of the day by rejection. A few tries find a likely hour.
         for _ in 0..8 {
             if spread <= 0 {
                 break;
@@ -222,7 +223,8 @@ fn producer(source: &Source) -> Result<Producer, TrafficError> {
         }
         Framing::SingleObject => {
             header.extend_from_slice(&[0xc3, 0x01]);
-            // Not apache-avro's own fingerprint: for schemas with logical types that is another than producers give.
+            // Not the fingerprint of apache-avro: for schemas with logical types it differs from the one that producers
+            // send.
             let known = WriterSchema::parse(&source.schema).map_err(|error| refuse(error.to_string()))?;
             header.extend_from_slice(&known.fingerprint().to_le_bytes());
         }
@@ -231,7 +233,7 @@ fn producer(source: &Source) -> Result<Producer, TrafficError> {
     Ok(Producer { source: source.clone(), header, plan })
 }
 
-/// Of all traffic, how much is of a product, in thousandths or so.
+/// Returns the share of a product in all traffic, in thousandths (approximately).
 fn share(product: &str) -> usize {
     match product {
         "sms" => 460,

@@ -1,7 +1,8 @@
-//! What of found rows may be shown: all that a sweep at that moment would leave.
+//! Decides which parts of found rows may be shown: everything that a sweep at that moment would leave.
 //!
-//! Pure. Promises that a field past its deadline is withheld though it still stands in the file, and a record that has ended
-//! with it; and that a row which a hold in force covers is shown whole, with the holds' names, since it is kept whole.
+//! The code has no side effects. A field past its deadline is withheld even if it is still in the file, and so is a
+//! record that has ended. A row that a hold in force covers is shown completely, with the names of the holds, because
+//! it is kept completely.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,21 +17,21 @@ use chrono::{DateTime, Utc};
 use crate::ids::Category;
 use crate::store::{Filter, Role, TableSpec};
 
-/// The column that names the holds which cover a record; null where none does.
+/// The column with the names of the holds that cover a record; null if none does.
 pub const HELD_BY: &str = "held_by";
 
-/// What of some rows is shown.
+/// The parts of some rows that are shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
     /// The rows, with all columns of the table and [`HELD_BY`].
     pub rows: RecordBatch,
-    /// Of these rows, those that a hold covers.
+    /// The number of these rows that a hold covers.
     pub held: u64,
-    /// How many of these rows a category is withheld of.
+    /// The number of these rows from which a category is withheld, by category.
     pub withheld: BTreeMap<Category, u64>,
 }
 
-/// The columns of what is shown of a table.
+/// Returns the columns that are shown of a table.
 pub fn columns(spec: &TableSpec) -> SchemaRef {
     let mut fields: Vec<Field> = spec.columns.iter().map(|column| column.field()).collect();
     let doc = "The holds that cover the record: it is shown whole, although a part of it may be due.";
@@ -39,20 +40,20 @@ pub fn columns(spec: &TableSpec) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// What decides on the rows of one segment.
+/// The input for the decisions about the rows of one segment.
 pub struct Judging<'a> {
     pub spec: &'a TableSpec,
     pub now: DateTime<Utc>,
-    /// Each hold that may cover rows of the segment, and which of these rows it covers.
+    /// Each hold that may cover rows of the segment, with the rows that it covers.
     pub holds: Vec<(String, BooleanBuffer)>,
-    /// Whether the profile has a category whose deadline is not known yet.
+    /// True if the profile has a category whose deadline is not known yet.
     pub open: bool,
-    /// What must be true of a row as it is shown.
+    /// The condition that a row must meet in the form in which it is shown.
     pub exact: &'a Filter,
 }
 
 impl Judging<'_> {
-    /// What of `rows`, which have the table's columns, is shown.
+    /// Returns the parts of `rows` that are shown. `rows` must have the table's columns.
     pub fn shown(&self, rows: &RecordBatch) -> Result<Shown, ArrowError> {
         let count = rows.num_rows();
         let mut held = BooleanBuffer::new_unset(count);
@@ -89,7 +90,7 @@ impl Judging<'_> {
         })
     }
 
-    /// For each category the rows whose deadline for it has come.
+    /// Returns for each category the rows whose deadline for it has come.
     fn due(&self, rows: &RecordBatch) -> Vec<(&Category, BooleanBuffer)> {
         let now = self.now.timestamp_micros();
         let mut due: Vec<(&Category, BooleanBuffer)> = Vec::new();
@@ -106,7 +107,7 @@ impl Judging<'_> {
         due
     }
 
-    /// The rows all of whose deadlines have come: a sweep would end them.
+    /// Returns the rows whose deadlines have all come: a sweep would end them.
     fn ended(&self, rows: &RecordBatch, due: &[(&Category, BooleanBuffer)]) -> BooleanBuffer {
         let count = rows.num_rows();
         if self.open {
@@ -122,7 +123,7 @@ impl Judging<'_> {
         &some & &all
     }
 
-    /// The names of the holds that cover each row.
+    /// Returns the names of the holds that cover each row.
     fn names(&self, count: usize) -> ArrayRef {
         let mut names = StringBuilder::new();
         for row in 0..count {

@@ -1,8 +1,8 @@
-//! The desk at which records are asked for: finds them in one table after the other and hands on what may be shown.
+//! The search for records: reads one table after the other, and returns what may be shown.
 //!
-//! Promises that the answer of a product is of one version of its table, whole or ended by an error, and that no more than a
-//! bounded number of rows is in memory. A small answer is gathered before its first row is given, so that it can begin again at
-//! a newer version if a segment is unlinked meanwhile; a large one cannot, and says so.
+//! The answer of a product uses one version of its table, and is either complete or ends with an error. The number of
+//! rows in memory is limited. A small answer is collected before its first row is sent, so that it can restart at a
+//! newer version if a segment is unlinked meanwhile. A large answer cannot restart, and returns an error that says so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,14 @@ use crate::store::{
     Filter, Finder, Found, Look, Predicate, RewriteError, Root, StoreError, StoredSegment, TableAt, products,
 };
 
-/// Bytes of rows that are gathered before the first is given.
+/// The maximum size in bytes of the rows that are collected before the first one is sent.
 const GATHERED: usize = 32 << 20;
 
-/// How often an answer begins at a newer version.
+/// The maximum number of attempts for an answer. Each attempt uses the newest version.
 const ATTEMPTS: usize = 5;
 
-/// Answers inquiries from the tables of one root under one policy. Keep one: what it knows of the tables serves the next.
+/// Answers inquiries from the tables of one root under one policy. Keep one: its cache of the tables serves later
+/// inquiries.
 #[derive(Debug)]
 pub struct Desk {
     finder: Finder,
@@ -41,13 +42,13 @@ pub struct Desk {
     gathered: usize,
 }
 
-/// Why records could not be told, or not all of them.
+/// The reason why records could not be returned, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
-    /// It cannot be meant.
+    /// The inquiry is not valid.
     #[error(transparent)]
     Inquiry(#[from] InquiryError),
-    /// The table moved on while a long answer was given, and a segment of its version is unlinked.
+    /// The table changed during a long answer, and a segment of the answer's version was unlinked.
     #[error(
         "table {product} moved on while its answer of version {version} was given, and a file of that version is gone: \
          the answer is not whole; ask again, or for less at once"
@@ -55,7 +56,7 @@ pub enum FindError {
     Moved {
         /// The product.
         product: ProductKey,
-        /// The version that the answer is of.
+        /// The version of the table that the answer uses.
         version: u64,
     },
     /// A segment could not be read.
@@ -63,16 +64,16 @@ pub enum FindError {
     Segment {
         /// The product.
         product: ProductKey,
-        /// Why.
+        /// The reason.
         error: RewriteError,
     },
     /// The store failed, or the controls cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What was found could not be made what is shown.
+    /// The rows that were found could not be converted to the form in which they are shown.
     #[error("what was found cannot be shown: {0}")]
     Arrow(#[from] ArrowError),
-    /// The work ended before its end.
+    /// The search ended before the answer was complete.
     #[error("the look-up was stopped")]
     Stopped,
 }
@@ -80,46 +81,48 @@ pub enum FindError {
 /// A part of the answer of one product.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Piece {
-    /// What follows is of this version of its table; `None`: it has none. Always first.
+    /// The version of the table that the following pieces use; `None` if there is no table. Always first.
     Of(Option<u64>),
     /// Some records, with the columns of [`Desk::columns`].
     Rows(RecordBatch),
-    /// The answer is whole. Always last.
+    /// The answer is complete. Always last.
     End(Summary),
 }
 
-/// What an answer amounts to.
+/// The totals of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Records in it.
+    /// The number of records in the answer.
     pub records: u64,
-    /// Of these, those that a hold covers.
+    /// The number of these records that a hold covers.
     pub held: u64,
-    /// Of how many of them a category is withheld, because its deadline has passed and no sweep has been there yet.
+    /// The number of these records from which a category is withheld, by category: its deadline has passed, and no
+    /// sweep has deleted it yet.
     pub withheld: BTreeMap<Category, u64>,
-    /// Files of the table of which nothing is known, and that were not looked into: another engine's.
+    /// The number of files in the table that were not searched, because their content is not known: another engine
+    /// wrote them.
     pub unknown: u64,
-    /// Columns of the table that the policy does not name, and that are not shown.
+    /// Columns of the table that the policy does not name. They are not shown.
     pub unnamed: Vec<String>,
 }
 
-/// How far an answer is.
+/// The progress of an answer.
 #[derive(Debug, Default)]
 pub struct Progress {
-    /// Segments to look into.
+    /// The number of segments to search.
     pub segments: AtomicU64,
-    /// Segments that were looked into.
+    /// The number of segments that were searched.
     pub looked: Arc<AtomicU64>,
 }
 
-/// The answer of one product, as it comes.
+/// The answer of one product, as a stream of pieces.
 pub struct Answer {
     pieces: Receiver<Result<Piece, FindError>>,
     work: Option<JoinHandle<()>>,
 }
 
 impl Answer {
-    /// The next piece; `None` behind [`Piece::End`] or an error.
+    /// Returns the next piece; `None` after [`Piece::End`] or an error.
     pub async fn next(&mut self) -> Option<Result<Piece, FindError>> {
         if let Some(piece) = self.pieces.recv().await {
             return Some(piece);
@@ -130,26 +133,27 @@ impl Answer {
 }
 
 impl Desk {
-    /// A desk for the tables under `root`, which keeps up to `memory` bytes of what it learns of their files.
+    /// Creates a search over the tables under `root`. It caches up to `memory` bytes of the metadata of their files.
     #[must_use]
     pub fn new(root: Root, policy: Arc<Policy>, memory: usize) -> Desk {
         Desk { finder: Finder::new(root, memory), policy, controls: Mutex::default(), gathered: GATHERED }
     }
 
-    /// Where the tables are.
+    /// Returns the root of the tables.
     #[must_use]
     pub fn root(&self) -> &Root {
         self.finder.root()
     }
 
-    /// The same, with another bound on the bytes that it gathers.
+    /// Returns the same search with another limit for the bytes that it collects.
     #[cfg(test)]
     pub(super) fn gathering(mut self, bytes: usize) -> Desk {
         self.gathered = bytes;
         self
     }
 
-    /// Which tables an inquiry is about. Errors on one that cannot be meant, or names a product that cannot be looked into.
+    /// Returns the tables that an inquiry is about. Errors if the inquiry is not valid, or if it names a product that
+    /// cannot be searched.
     pub async fn tables(&self, inquiry: &Inquiry) -> Result<Tables, FindError> {
         inquiry.check()?;
         let mut tables = Tables::default();
@@ -168,13 +172,13 @@ impl Desk {
         Ok(tables)
     }
 
-    /// The columns of a product's records as they are shown; `None` for a product without records.
+    /// Returns the columns of a product's records as they are shown; `None` for a product without records.
     #[must_use]
     pub fn columns(&self, product: &ProductKey) -> Option<SchemaRef> {
         crate::store::TableSpec::of(&self.policy, product).map(|spec| allowed::columns(&spec))
     }
 
-    /// The records of one product, as of `now`. What cannot be told is an error among the pieces.
+    /// Returns the records of one product, as of `now`. Errors are among the pieces.
     #[must_use]
     pub fn find(
         self: &Arc<Self>,
@@ -198,7 +202,7 @@ impl Desk {
                 }
             };
             if let Err(error) = answered {
-                // Nobody may ask any more.
+                // This fails if the receiver of the answer was dropped.
                 let _ = to.send(Err(error)).await;
             }
         });
@@ -218,7 +222,7 @@ impl Desk {
                 return giving.end(Summary::default()).await;
             };
             if gone.as_ref().is_some_and(|(version, _)| *version == table.version()) {
-                // Nothing tells why the file is gone: what is known of the table may be too old to be read on from.
+                // The reason why the file is missing is not known: the cached table may be too old to continue with.
                 self.finder.forget(&terms.product).await;
             }
             let mut giving = Giving::new(to, Some(table.version()), self.gathered);
@@ -247,7 +251,7 @@ impl Desk {
         giving: &mut Giving<'_>,
     ) -> Result<(), FindError> {
         let holds = {
-            // After the table: what is in force in it stands in the log.
+            // Read after the table: the holds that are in force in this version are in the log by then.
             let mut controls = self.controls.lock().await;
             controls.refresh(self.finder.root(), table.controls()).await?;
             controls.in_force(terms.now).covering(&terms.product)
@@ -279,7 +283,7 @@ impl Desk {
     }
 }
 
-/// Decides on the segments and rows of one version of a table.
+/// Decides about the segments and rows of one version of a table.
 struct Judge<'a> {
     terms: &'a Terms,
     holds: &'a Holds,
@@ -287,7 +291,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Each hold that may cover rows of a segment.
+    /// Returns each hold that may cover rows of a segment, with the condition for these rows.
     fn holds(&self, segment: &StoredSegment) -> Vec<(HoldId, Predicate)> {
         if self.holds.is_empty() {
             return Vec::new();
@@ -297,8 +301,8 @@ impl Judge<'_> {
         each.map(|(id, rows)| (id.clone(), rows)).collect()
     }
 
-    /// Whether a profile has a category whose deadline is not known yet. One that the table does not explain is taken for such,
-    /// as a sweep does.
+    /// Returns true if the profile of a segment has a category whose deadline is not known yet. A profile that the
+    /// table does not explain counts as one, as in a sweep.
     fn open(&self, segment: &StoredSegment) -> bool {
         self.table.profile_text(&segment.profile).is_none_or(Profile::is_open_text)
     }
@@ -326,13 +330,13 @@ impl Judge<'_> {
     }
 }
 
-/// An answer being given: gathered until it is whole or too large.
+/// An answer that is being sent. It is collected until it is complete or too large.
 struct Giving<'a> {
     to: &'a Sender<Result<Piece, FindError>>,
     version: Option<u64>,
     room: usize,
     gathered: Vec<RecordBatch>,
-    /// Whether anything was given: then it cannot begin again.
+    /// True if anything was sent. The answer cannot restart after that.
     begun: bool,
 }
 
@@ -341,7 +345,7 @@ impl<'a> Giving<'a> {
         Self { to, version, room, gathered: Vec::new(), begun: false }
     }
 
-    /// Takes some records. False once nobody asks on.
+    /// Adds some records. Returns false if the receiver of the answer was dropped.
     async fn rows(&mut self, rows: RecordBatch) -> bool {
         let size = rows.get_array_memory_size();
         self.gathered.push(rows);
@@ -369,7 +373,7 @@ impl<'a> Giving<'a> {
 
     async fn end(&mut self, summary: Summary) -> Result<(), FindError> {
         if self.give().await {
-            // Nobody may ask any more.
+            // This fails if the receiver of the answer was dropped.
             let _ = self.to.send(Ok(Piece::End(summary))).await;
         }
         Ok(())

@@ -1,28 +1,28 @@
-//! What is asked: whose records, of which products, tenant, country and time.
+//! The request of a search: subject, products, tenant, country and time.
 
 use crate::controls::{Subject, TimeRange};
 use crate::ids::{Country, ProductKey};
 use crate::policy::Records;
 
-/// What records are asked for: those for which every condition that is given is true.
+/// The conditions for records. A record must meet every condition that is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inquiry {
-    /// Any of a record's subjects is this one.
+    /// The subject that is one of the record's subjects.
     pub subject: Option<Subject>,
-    /// The record's tenant is this one, as it stands in the table.
+    /// The record's tenant, as it is stored in the table.
     pub tenant: Option<String>,
-    /// The country whose rules apply to the record is this one.
+    /// The country whose rules apply to the record.
     pub jurisdiction: Option<Country>,
-    /// The record's event lies in this range. Where the event's time is gone, its bucket meets it.
+    /// The time range of the record's event. If the event's time is deleted, its bucket must overlap the range.
     pub events: Option<TimeRange>,
-    /// The record is of one of these products; none given: of any.
+    /// The products of which the record may be; any product if empty.
     pub products: Vec<ProductKey>,
 }
 
-/// An inquiry that cannot be meant.
+/// The reason why an inquiry is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InquiryError {
-    /// Nothing limits it but the products.
+    /// There is no condition except the products.
     #[error("say whose records: a subject, a tenant, a jurisdiction or a time range")]
     Everything,
     /// The range ends before it begins.
@@ -31,41 +31,42 @@ pub enum InquiryError {
     /// The tenant is empty.
     #[error("the tenant is empty")]
     NoTenant,
-    /// A product that was named cannot be looked into.
+    /// A product that was named cannot be searched.
     #[error("`{product}` {why}")]
     Product {
         /// The product.
         product: ProductKey,
-        /// Why.
+        /// The reason.
         why: Passed,
     },
 }
 
-/// Why a table is not looked into.
+/// The reason why a table is not searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Passed {
-    /// Nobody knows what its columns are.
+    /// The content of its columns is not known.
     #[error("is no product of the policy with records: what its columns hold is not known")]
     NotInPolicy,
-    /// Its records name nobody by such an identifier.
+    /// Its records have no subject of that kind.
     #[error("has no subject of that kind, so none of its records can match")]
     NoSubject,
-    /// Its records do not say whose customer somebody is.
+    /// Its records do not contain the tenant.
     #[error("stores no tenant, so none of its records can be told to be that tenant's")]
     NoTenant,
 }
 
-/// Which tables an inquiry is about.
+/// The tables that an inquiry is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tables {
-    /// Those that are looked into.
+    /// The tables that are searched.
     pub looked_into: Vec<ProductKey>,
-    /// Those that are not, and why. A table that the policy does not know may hold records of anybody.
+    /// The tables that are not searched, with the reasons. A table that is not in the policy may contain records of any
+    /// subject.
     pub passed: Vec<(ProductKey, Passed)>,
 }
 
 impl Inquiry {
-    /// Errors unless it limits something and every condition can be true.
+    /// Errors if the inquiry has no condition, or one that can never be true.
     pub fn check(&self) -> Result<(), InquiryError> {
         let ranges = self.events.filter(|range| range.from.is_some() || range.to.is_some());
         if self.subject.is_none() && self.tenant.is_none() && self.jurisdiction.is_none() && ranges.is_none() {
@@ -80,7 +81,8 @@ impl Inquiry {
         Ok(())
     }
 
-    /// The columns of a product that may name the subject; the tenant's column. Why not, where no record can match.
+    /// Returns the columns of a product that may contain the subject, and the tenant's column. Errors with the reason
+    /// if no record can match.
     pub(super) fn columns<'r>(&self, records: Option<&'r Records>) -> Result<(Vec<&'r str>, Option<&'r str>), Passed> {
         let records = records.ok_or(Passed::NotInPolicy)?;
         let stored = |column: &&str| records.fields.contains_key(*column);

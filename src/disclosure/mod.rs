@@ -1,7 +1,7 @@
-//! What those who must answer regulators, courts and people ask of the tables: which records there are of somebody.
+//! Searches the tables for records about a person, to answer regulators, courts and data subjects.
 //!
-//! Promises to show what a sweep at that moment would leave, no less and no more, and to say of which version of each table the
-//! answer is. Changes nothing. Must never let what is looked for into a log, an error or a metric.
+//! A search shows exactly what a sweep at that moment would leave, and reports the version of each table that it used.
+//! It changes nothing. The value that is searched for must never be part of a log, an error or a metric.
 
 mod allowed;
 mod desk;

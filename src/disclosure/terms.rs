@@ -1,7 +1,7 @@
-//! An inquiry in the words of one product: which segments to look into, and for what.
+//! An inquiry translated for one product: the segments to search, and the filters for them.
 //!
-//! Pure. Promises to pass over a segment only where no row of it can be shown, and that what decides in the end is judged on
-//! the row as it is shown: what is withheld of it finds nobody.
+//! The code has no side effects. A segment is skipped only if none of its rows can be shown. The final decision uses
+//! the row in the form in which it is shown: a value that is withheld cannot match.
 
 use chrono::{DateTime, Utc};
 
@@ -12,7 +12,7 @@ use crate::policy::{Calendar, Class, Policy, Records};
 use crate::store::{AnyOf, Filter, StoredSegment, TableSpec, Within};
 use crate::tag::SubjectValue;
 
-/// What an inquiry means for one product.
+/// The meaning of an inquiry for one product.
 #[derive(Debug, Clone)]
 pub struct Terms {
     pub product: ProductKey,
@@ -20,15 +20,15 @@ pub struct Terms {
     pub records: Records,
     pub calendar: Calendar,
     pub now: DateTime<Utc>,
-    /// The texts that must stand in columns.
+    /// The texts that columns must contain.
     texts: Vec<AnyOf>,
     events: Option<TimeRange>,
-    /// The column of event times, where it is stored.
+    /// The column of event times, if it is stored.
     event_time: Option<String>,
 }
 
 impl Terms {
-    /// The inquiry as it reads for records of a product at `now`. Why not, where none can match.
+    /// Translates the inquiry for records of a product at `now`. Errors with the reason if no record can match.
     pub fn of(inquiry: &Inquiry, policy: &Policy, product: &ProductKey, now: DateTime<Utc>) -> Result<Terms, Passed> {
         let records = policy.products.get(product).and_then(|product| product.records.as_ref());
         let (subjects, tenant) = inquiry.columns(records)?;
@@ -42,7 +42,7 @@ impl Terms {
             texts.push(AnyOf { columns, value, subject });
         };
         if let Some(subject) = &inquiry.subject {
-            // All of the columns have one kind, and therefore one form.
+            // All of the columns have the same kind, and therefore the same form.
             let of = records.subjects.iter().find(|of| subjects.contains(&of.column.as_str()));
             let value = of.map(|of| SubjectValue::new(records, of, subject.named()));
             must(&subjects, subject.canonical(), value);
@@ -65,8 +65,9 @@ impl Terms {
         })
     }
 
-    /// What to look for in a segment; `None`: no row of it can be shown. `held`: a hold may cover rows of it, which are then
-    /// shown whole. `open`: its profile has a category whose deadline is not known yet, so that its records do not end.
+    /// Returns the filter for a segment; `None` if none of its rows can be shown. `held`: a hold may cover rows of it,
+    /// which are then shown completely. `open`: its profile has a category whose deadline is not known yet, so its
+    /// records do not end.
     pub fn look(&self, segment: &StoredSegment, held: bool, open: bool) -> Option<Filter> {
         let ended = !open && !segment.deadlines.is_empty() && segment.deadlines.values().all(|at| at.is_due(self.now));
         if segment.cells || (ended && !held) {
@@ -89,7 +90,7 @@ impl Terms {
         let meets = self.bucket_meets(range, segment);
         match self.event_time.as_deref().filter(|column| !gone(column)) {
             Some(column) => {
-                // An event may lie outside of its bucket.
+                // An event may be outside its bucket.
                 SegmentView::of(&self.calendar, segment, &self.records).may_hold(range).then_some(())?;
                 filter.within = Some(within(column, range, meets));
             }
@@ -99,10 +100,10 @@ impl Terms {
         Some(filter)
     }
 
-    /// What must be true of a row of a segment as it is shown.
+    /// Returns the condition that a row of a segment must meet in the form in which it is shown.
     pub fn exact(&self, segment: &StoredSegment) -> Filter {
         let within = self.events.as_ref().map(|range| {
-            // Without the column every row is one without a value.
+            // Without the column, every row counts as one without a value.
             let column = self.event_time.as_deref().unwrap_or_default();
             within(column, range, self.bucket_meets(range, segment))
         });
@@ -113,7 +114,7 @@ impl Terms {
         range.meets(self.calendar.start(segment.bucket), self.calendar.end(segment.bucket))
     }
 
-    /// The category of a column; `None` for what is not personal.
+    /// Returns the category of a column; `None` if it is not personal.
     fn category(&self, column: &str) -> Option<&Category> {
         self.records.fields.get(column).and_then(Class::category)
     }

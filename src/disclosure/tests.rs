@@ -14,7 +14,7 @@ use crate::controls::{Order, Scope, TimeRange, place};
 use crate::store::testing::{MARKER, filled, noon, root};
 use crate::store::{Root, products};
 
-/// One product's answer: of which version, its records, and what it amounts to.
+/// The complete answer of one product: the version, the records and the totals.
 pub(super) struct Whole {
     pub version: Option<u64>,
     pub rows: Vec<RecordBatch>,
@@ -22,7 +22,7 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// The records' offsets, sorted.
+    /// Returns the offsets of the records, sorted.
     pub fn offsets(&self) -> Vec<i64> {
         let of = |rows: &RecordBatch| -> Vec<i64> {
             rows.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>().values().to_vec()
@@ -32,7 +32,7 @@ impl Whole {
         offsets
     }
 
-    /// A column's texts with the offsets, sorted by these.
+    /// Returns the texts of a column with the offsets, sorted by offset.
     pub fn texts(&self, column: &str) -> Vec<(i64, Option<String>)> {
         let of = |rows: &RecordBatch| -> Vec<(i64, Option<String>)> {
             let offsets = rows.column_by_name("source_offset").unwrap().as_primitive::<Int64Type>().clone();
@@ -70,7 +70,7 @@ pub(super) fn desk(root: &Root) -> Desk {
     Desk::new(root.clone(), Arc::new(policy()), 1 << 20)
 }
 
-/// Of whom every hundredth record is.
+/// Returns an inquiry about the subject of every hundredth record.
 pub(super) fn person(number: u32) -> Inquiry {
     let subject = format!("phone:{MARKER}-{number}").parse().unwrap();
     Inquiry { subject: Some(subject), ..Inquiry::default() }
@@ -103,7 +103,7 @@ async fn somebodys_records_are_found_in_every_segment_of_one_version() {
     let nobody = ask(&desk, &person(100), noon()).await.unwrap();
     assert_eq!((nobody.version, nobody.offsets()), (Some(table.version()), vec![]));
 
-    // What is committed since is there, at once.
+    // Records that were committed since then are found immediately.
     let mut table = table;
     table.commit(crate::store::testing::batch(&table, 0, Some(300), 400).await).await.unwrap();
     let whole = ask(&desk, &person(7), noon()).await.unwrap();
@@ -148,7 +148,7 @@ async fn what_is_past_its_deadline_is_withheld_though_it_still_stands() {
     assert_eq!(whole.texts("body"), [(7, None), (107, None)]);
     assert_eq!(whole.summary.withheld, [("content".parse().unwrap(), 2)].into());
     assert!(whole.texts("recipient").iter().all(|(_, recipient)| recipient.is_some()));
-    // The number is the last to go: by it nothing is found any more, nor by anything else, for the records have ended.
+    // The number is deleted last. After that no search finds the records, because they have ended.
     assert_eq!(ask(&desk, &person(7), days(180)).await.unwrap().summary, nothing());
     let tenant = Inquiry { tenant: Some("customer-3".to_owned()), ..Inquiry::default() };
     assert_eq!(ask(&desk, &tenant, days(180)).await.unwrap().summary, nothing());
@@ -160,7 +160,7 @@ async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
     let id = hold(&root, Scope { tenant: Some("customer-2".to_owned()), ..Scope::default() }).await;
-    // 107 is of customer-2, 7 of customer-0.
+    // Record 107 belongs to customer-2, record 7 to customer-0.
     let whole = ask(&desk, &person(7), days(100)).await.unwrap();
     assert_eq!(whole.texts("body"), [(7, None), (107, Some(format!("{MARKER} hello 107")))]);
     assert_eq!(whole.texts(HELD_BY), [(7, None), (107, Some(id.clone()))]);
@@ -168,7 +168,7 @@ async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are
     assert_eq!(whole.summary, expected);
     let whole = ask(&desk, &person(7), days(200)).await.unwrap();
     assert_eq!(whole.texts("body"), [(107, Some(format!("{MARKER} hello 107")))]);
-    // Once the hold is over, so is the record.
+    // When the hold ends, the record ends too.
     assert_eq!(ask(&desk, &person(7), days(400)).await.unwrap().offsets(), [0; 0]);
     let second = hold(&root, Scope { subject: person(7).subject, ..Scope::default() }).await;
     let whole = ask(&desk, &person(7), days(200)).await.unwrap();

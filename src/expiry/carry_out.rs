@@ -1,7 +1,7 @@
-//! Carries out one piece of work on one table: what is held is parted off, the rest loses columns or ends.
+//! Carries out one piece of work on one table: held rows are split off, the rest loses columns or ends.
 //!
-//! Promises that each step is one commit, made under the controls that it went by, that leaves the old or the new. Must never
-//! touch a row that a hold in force covers.
+//! Each step is one commit, made under the controls that the work was planned with. It is applied completely or not
+//! at all. The data of rows that a hold in force covers must never change.
 
 mod ending;
 mod policy;
@@ -16,25 +16,26 @@ use crate::clock::SharedClock;
 use crate::ids::PolicyVersion;
 use crate::store::{Evidence, RewriteCommit, RewriteEvidence, Segment, Split, StoredSegment};
 
-/// Who sweeps, when, and with how much memory.
+/// The context of a sweep's commits: who makes them, when, and with how much memory.
 #[derive(Clone)]
 pub struct By {
-    /// The process, by a random id of its own.
+    /// The random id of the process.
     pub writer: Uuid,
-    /// Tells when a commit is made: readers of what it replaces have their grace from then, however long the work took.
+    /// The clock that dates commits: readers of replaced files have their grace period from then, however long the
+    /// work took.
     pub clock: SharedClock,
     /// The policy in use.
     pub policy_version: PolicyVersion,
-    /// Bytes that cells, or a merge, under way may take.
+    /// The bytes of memory that cells or a merge in progress may use.
     pub memory: usize,
 }
 
-/// What became of a piece of work.
+/// The result of a piece of work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
     /// Commits that were made.
     pub commits: u64,
-    /// What they did, summed.
+    /// The sum of their effects.
     pub did: RewriteEvidence,
 }
 
@@ -48,20 +49,20 @@ impl Done {
 
 /// One commit to make.
 pub(super) struct Step {
-    /// What it is for, in the evidence's words.
+    /// Its name in the evidence.
     pub(super) operation: &'static str,
-    /// The segments that go.
+    /// The segments that are removed.
     pub(super) removes: Vec<StoredSegment>,
-    /// The segments that take their place, written already.
+    /// The segments that replace them, already written.
     pub(super) adds: Vec<Segment>,
-    /// What was done, but for the counts of rows and records.
+    /// The effects, without the counts of rows and records.
     pub(super) did: RewriteEvidence,
-    /// Whether the rows come under another policy.
+    /// True if the rows come under another policy.
     pub(super) renewed: bool,
 }
 
 impl Product {
-    /// Does a piece of work. Errors if a part of it was not done; what was committed before that stays.
+    /// Does a piece of work. Returns an error if a part of it was not done; commits made before that remain.
     pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
         if work.action == Action::Retag && !self.is_by_policy(work) {
             return self.bring_up(work, held, by).await;
@@ -97,7 +98,8 @@ impl Product {
         Ok(done)
     }
 
-    /// The segment without its held rows, which get one of their own; `None` if all of them are held.
+    /// Splits the held rows of a segment off into a segment of their own and returns the rest; `None` if all rows are
+    /// held.
     async fn part(
         &mut self,
         segment: &StoredSegment,
@@ -125,7 +127,8 @@ impl Product {
         }
     }
 
-    /// Makes a commit and reads the index on; all that it did. Files of a commit that was not made go.
+    /// Makes a commit, refreshes the index, and returns all effects. If the commit was not made, its written files
+    /// are deleted; if its outcome is unknown, they are kept.
     pub(super) async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
         let Step { operation, removes, adds, mut did, renewed } = step;
         did.rows_in = removes.iter().map(|segment| segment.rows).sum();
@@ -137,8 +140,8 @@ impl Product {
         evidence.buckets = removes.iter().map(|segment| segment.bucket.to_string()).collect();
         let (seen_at, controls) = (self.index.version(), held.version);
         let written = adds.clone();
-        // The index was read on since the plan was made, by a commit of ours: what another took before that, no entry behind
-        // `seen_at` tells of any more.
+        // The index was refreshed since the plan was made, after a commit of this process. If another process removed
+        // a segment before that refresh, no log entry after `seen_at` shows it.
         if let Some(moved) = removes.iter().find(|segment| self.index.get(&segment.path).is_none()) {
             self.table.discard(written).await;
             return Err(crate::store::CommitError::SegmentMoved(moved.path.to_string()).into());
@@ -147,7 +150,7 @@ impl Product {
         let made = self.table.commit_rewrite(rewrite).await;
         match made {
             Ok(_) => {}
-            // It may have landed: its files may be the table's.
+            // The commit may have been applied: its files may belong to the table.
             Err(error @ crate::store::CommitError::Unknown(_)) => return Err(error.into()),
             Err(error) => {
                 self.table.discard(written).await;

@@ -1,25 +1,26 @@
-//! Why work that was due could not be done. None of it ever holds a value of a record.
+//! The errors of due work that could not be done. No error contains a value of a record.
 
 use crate::anonymize::{CellsError, PlanError};
 use crate::controls::NotActive;
 use crate::store::{CommitError, RewriteError, StoreError};
 
-/// A piece of work was not done; the table is as it was.
+/// The reason why a piece of work was not done. Earlier commits of the work remain; the failed step changed nothing,
+/// unless the outcome of its commit is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
     /// A segment could not be read or rewritten.
     #[error(transparent)]
     Rewrite(#[from] RewriteError),
-    /// The commit was not made.
+    /// The commit was not made, or its outcome is unknown.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// The records could not be made cells.
+    /// The records could not be aggregated into cells.
     #[error(transparent)]
     Cells(#[from] CellsError<RewriteError>),
     /// The policy's `anonymize` does not fit the table.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// Another policy is active than the one in hand: nothing may be done by the old one.
+    /// The active policy is not the policy of this instance: nothing may be done under the old one.
     #[error(transparent)]
     NotActive(#[from] NotActive),
     /// The table cannot be read.
@@ -28,7 +29,8 @@ pub enum SweepError {
 }
 
 impl SweepError {
-    /// Whether somebody else was faster, or moved the controls: look again, it is no failure.
+    /// Returns true if another instance was faster or the controls moved. Then the work is planned again; it is not a
+    /// failure.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         matches!(

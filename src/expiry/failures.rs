@@ -1,7 +1,7 @@
-//! Segments whose work failed, and when it is tried again.
+//! Segments whose work failed, and the times of their retries.
 //!
-//! Promises that a segment that fails waits, longer each time up to a bound, while its neighbours go on; and that what
-//! succeeds once is forgotten.
+//! A segment that fails waits, longer each time up to a bound, while other segments are processed. After a success,
+//! its failures are forgotten.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,20 +10,21 @@ use std::time::Duration;
 use super::error::SweepError;
 use crate::store::{RewriteError, StoredSegment};
 
-/// The first wait.
+/// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(10);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Which segments wait.
+/// The segments that wait.
 #[derive(Debug, Default)]
 pub struct Failures {
     waiting: HashMap<Arc<str>, (u32, Duration)>,
 }
 
 impl Failures {
-    /// Notes that work on `segments` failed at `now`, a time that the process has run. Where the error names one of them, that
-    /// one alone waits: the others can do without it. Whether there are such others.
+    /// Records that work on `segments` failed at `now`, in the time that the process has run. If the error names a
+    /// segment, only that one waits, since the others can be processed without it. Returns true if there are such
+    /// others.
     pub fn note(&mut self, segments: &[StoredSegment], error: &SweepError, now: Duration) -> bool {
         let culprit = culprit(error);
         let others = segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
@@ -37,26 +38,26 @@ impl Failures {
         others
     }
 
-    /// Notes that work on `segments` was done.
+    /// Forgets the failures of `segments`, since work on them was done.
     pub fn forget(&mut self, segments: &[StoredSegment]) {
         for segment in segments {
             self.waiting.remove(&segment.path);
         }
     }
 
-    /// Whether a segment waits at `now`.
+    /// Returns true if a segment waits at `now`.
     #[must_use]
     pub fn waits(&self, path: &str, now: Duration) -> bool {
         self.waiting.get(path).is_some_and(|(_, until)| now < *until)
     }
 
-    /// Forgets what `there` says is no longer in any table.
+    /// Forgets the segments for which `there` returns false, since they are no longer in any table.
     pub fn retain(&mut self, there: impl Fn(&str) -> bool) {
         self.waiting.retain(|path, _| there(path));
     }
 }
 
-/// The segment that is at fault, where the error tells.
+/// Returns the path of the segment that caused the error, if the error names it.
 fn culprit(error: &SweepError) -> Option<&String> {
     match error {
         SweepError::Rewrite(RewriteError::Gone { path } | RewriteError::Damaged { path, .. })

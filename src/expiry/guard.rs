@@ -50,7 +50,7 @@ pub struct ClockGuard {
     settle: Duration,
     /// Both times at one moment.
     anchor: Option<(DateTime<Utc>, Duration)>,
-    /// When it last jumped, in running time.
+    /// The running time of the last jump.
     jumped: Option<Duration>,
     /// The last jump that has not settled.
     jump: Option<Jump>,
@@ -65,14 +65,16 @@ pub struct Jump {
     pub shown: DateTime<Utc>,
 }
 
-/// A clock that is being disciplined goes wrong by at most this part of the time that passes: 500 in a million.
+/// The divisor of the elapsed time that gives the largest error of a clock that is being slewed: 500 parts per
+/// million.
 const SLEW: i32 = 2000;
 
-/// How long both times are compared with one moment: jumps within it add up.
+/// The time for which readings are compared with the same anchor: jumps within it add up.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
 impl ClockGuard {
-    /// A guard that calls more than `tolerance` a jump, and trusts again after `settle` without one.
+    /// Creates a guard that counts a difference of more than `tolerance` as a jump, and trusts the clock again after
+    /// `settle` without one.
     #[must_use]
     pub fn new(tolerance: Duration, settle: Duration) -> Self {
         let tolerance = TimeDelta::from_std(tolerance).unwrap_or(TimeDelta::MAX);
@@ -89,7 +91,7 @@ impl ClockGuard {
             self.jumped = Some(running);
             self.jump = Some(Jump { expected: then.checked_add_signed(passed).unwrap_or(then), shown: wall });
         } else if passed > WINDOW {
-            // Else what a clock may have drifted by since the process began would hide a jump.
+            // Otherwise the drift accumulated since the process started would hide a jump.
             self.anchor = Some((wall, running));
         }
         match self.jumped {
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_slept_waits_and_goes_on() {
-        // Asleep, the wall clock goes and the running time stands.
+        // While the machine sleeps, the wall clock continues and the running time does not.
         let mut watched = Watched::new();
         assert_eq!(watched.jump(TimeDelta::hours(9)), Verdict::Jumped);
         assert_eq!(watched.after(11 * MINUTE), Verdict::Trusted);

@@ -1,14 +1,14 @@
-//! Answers that are asked for again and again, worked out once.
+//! A cache of computed answers.
 //!
-//! Promises a bound on memory. Must be asked only what has one answer for ever.
+//! Its memory is bounded. It must only be used for questions whose answer never changes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// How many answers are kept at most: some tens of megabytes.
+/// The maximum number of cached answers: some tens of megabytes.
 const MOST: usize = 200_000;
 
-/// What was worked out, by what it was worked out from.
+/// The answers, by the keys that they were computed from.
 #[derive(Debug, Clone)]
 pub struct Memo<K, V>(HashMap<K, V>);
 
@@ -19,9 +19,9 @@ impl<K, V> Default for Memo<K, V> {
 }
 
 impl<K: Eq + Hash, V> Memo<K, V> {
-    /// The answer to `key`, by `work_out` if it is not known.
+    /// Returns the answer to `key`, computed by `work_out` if it is not cached.
     pub fn of(&mut self, key: K, work_out: impl FnOnce() -> V) -> &V {
-        // What is no longer asked for is not told apart: now and then all of it is worked out anew.
+        // Unused entries are not tracked: when the cache is full, it is emptied and filled again.
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
             self.0.clear();
         }

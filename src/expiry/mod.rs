@@ -1,8 +1,8 @@
-//! Expiry: what is due goes, on time, and what is held stays.
+//! Expiry: due data is deleted on time, and held data is kept.
 //!
-//! Promises that nothing goes before its deadline or while it is held, and that what is overdue is seen. What is due is
-//! decided without I/O ([`select()`], [`overdue()`], [`ClockGuard`]); carrying it out is a commit a step. What is not due for
-//! long is made few files of many ([`choose()`]).
+//! No data is deleted before its deadline or while it is held, and overdue data is reported. What is due is decided
+//! without I/O ([`select()`], [`overdue()`], [`ClockGuard`]); each step of carrying it out is one commit. Segments
+//! whose deadlines are not near are merged into few large ones ([`choose()`]).
 
 mod carry_out;
 mod change;

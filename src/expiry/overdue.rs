@@ -1,7 +1,7 @@
-//! What is overdue, due soon, and held beyond its deadline. Pure: segments and a time in, counts out.
+//! Counts fields that are overdue, due soon, or held beyond their deadline. Pure: segments and a time in, counts out.
 //!
-//! Promises to be made from what the table lists and from nothing that a sweep says of itself, so that a sweep that no longer
-//! runs shows. A field is one category of one record.
+//! The counts come from what the table lists, not from what a sweep reports about itself, so that a sweep that no
+//! longer runs is noticed. A field is one category of one record.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +11,36 @@ use crate::ids::Category;
 use crate::policy::{Keep, Policy};
 use crate::store::StoredSegment;
 
-/// How far ahead is looked: each label with its time. Each counts what the ones before it count too.
+/// The times within which fields count as due soon, each with its label. The count for each includes those for
+/// shorter times.
 pub const HORIZONS: [(&str, TimeDelta); 3] =
     [("1h", TimeDelta::hours(1)), ("24h", TimeDelta::hours(24)), ("7d", TimeDelta::days(7))];
 
 /// Counts of one category.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Fields past deadline and grace that nobody holds.
+    /// Fields past their deadline and grace that are not held.
     pub overdue: u64,
     /// Fields past their deadline that are held.
     pub held: u64,
-    /// Fields that are due within each of [`HORIZONS`], those that are due now among them.
+    /// Fields that are due within each of [`HORIZONS`], including those that are due now.
     pub soon: [u64; HORIZONS.len()],
 }
 
-/// What was counted in one table.
+/// The counts of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overdue {
-    /// By category.
+    /// The counts by category.
     pub counts: BTreeMap<Category, Counts>,
-    /// How long ago the first overdue field should have been gone; zero if nothing is overdue.
+    /// The longest time by which an overdue field is late, after its grace; zero if nothing is overdue.
     pub oldest: TimeDelta,
-    /// Records whose tags are not yet what a notice made them.
+    /// The number of records whose tags are not yet updated to a notice or a new policy.
     pub stale: u64,
 }
 
-/// Counts the fields of `segments` at `now`. `held` tells whether a segment's rows are held, `told` since when the deadlines of
-/// some categories could be known: what a notice made due long ago is late from the notice on.
+/// Counts the fields of `segments` at `now`. `held` returns true if a segment's rows are held. `told` returns the
+/// time since when the deadlines of some categories could be known: data that a notice made due long ago is late only
+/// from the notice on.
 pub fn overdue<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
@@ -75,7 +77,8 @@ pub fn overdue<'s>(
 }
 
 impl Overdue {
-    /// Counts `records` of which a category was due at `due` and whose tags do not tell it: they are late like any other.
+    /// Counts the fields of a category in `records` records whose tags are stale. Like any others, they are overdue
+    /// if `late`, the time since their deadline and grace, is positive.
     pub fn add_stale(&mut self, category: &Category, records: u64, late: TimeDelta) {
         let counts = self.counts.entry(category.clone()).or_default();
         if late > TimeDelta::zero() {
@@ -85,8 +88,8 @@ impl Overdue {
     }
 }
 
-/// The least time that a rule gives a category of a product after its deadline: which of several rules a record fell under is
-/// not told by its profile, so the strictest is taken. Days and months count as at their shortest.
+/// Returns the shortest grace of a category of a product after its deadline. A record's profile does not show which
+/// of several rules applied, so the strictest is used. Days and months count with their shortest length.
 #[must_use]
 pub fn least_grace(policy: &Policy, product: &crate::ids::ProductKey, category: &Category) -> TimeDelta {
     let matches = |listed: &[Category]| listed.is_empty() || listed.contains(category);

@@ -1,7 +1,8 @@
-//! One product in the hands of a sweep: its table, its segments, how it ends, and what is known of holds on them.
+//! One product as a sweep sees it: its table and segments, the way its records end, and its segments that are known
+//! to be held.
 //!
-//! Promises that what a sweep goes by is what the table says now, and that a segment whose rows are all held is looked into
-//! once for each set of holds, not once a round.
+//! A sweep uses the current state of the table. A segment whose rows are all held is read once for each set of holds,
+//! not once per round.
 
 mod opening;
 
@@ -25,12 +26,12 @@ use crate::store::{
 };
 pub use opening::OpenProductError;
 
-/// How the records of a product end.
+/// The way in which the records of a product end.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// They go.
+    /// They are removed.
     Remove,
-    /// They become cells.
+    /// They are aggregated into cells.
     Anonymize(CellPlan),
 }
 
@@ -43,35 +44,36 @@ pub struct Product {
     pub table: Table,
     /// The table's segments.
     pub index: SegmentIndex,
-    /// How its records end.
+    /// The way in which its records end.
     pub ending: Ending,
     /// Its categories.
     pub categories: BTreeSet<Category>,
     pub(super) records: Records,
     pub(super) calendar: Calendar,
-    /// What is known of segments that are held whole: by path, the holds that were looked at.
+    /// The segments that are known to be entirely held: by path, the mark of the holds that they were checked
+    /// against.
     held: HashMap<Arc<str>, u64>,
-    /// What is to be known of segments of earlier policies; `None` before the first activation.
+    /// The state of segments of earlier policies; `None` before the first activation.
     outdated: Option<Outdated>,
-    /// The controls as they were last read.
+    /// The controls that were read last.
     controls: Arc<Controls>,
-    /// What is known of tags that are no longer true.
+    /// The state of tags that are no longer true.
     stale: Stale,
-    /// The controls that the table was under at the index's version, or before it.
+    /// A version of the controls that the table was under at the index's version or before it.
     floor: ControlsVersion,
 }
 
 impl Product {
-    /// Reads what was committed since.
+    /// Reads what was committed since the last call.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.index.refresh().await?;
-        // What ingest stored since the last call was stored under those controls, or newer ones.
+        // What ingest stored since the last call was stored under these controls, or newer ones.
         for path in self.index.take_ingested() {
             self.stale.note_known(path, self.floor);
         }
         self.floor = self.table.controls();
         self.table.refresh().await?;
-        // By the table at the index's version or after it.
+        // The note was read at the index's version or after it.
         self.stale.know_noted(self.table.noted());
         let index = &self.index;
         self.held.retain(|path, _| index.get(path).is_some());
@@ -82,8 +84,8 @@ impl Product {
         Ok(())
     }
 
-    /// Takes note of which policy is active and which were before, by the controls as they were last read, where that is new.
-    /// `policy` is the active one.
+    /// Updates the active policy and the earlier ones, if the controls that were read last changed them. `policy` is
+    /// the active one.
     pub fn note_policies(&mut self, policy: &Policy) {
         let controls = &self.controls;
         if controls.active().is_some() && !self.outdated.as_ref().is_some_and(|outdated| outdated.is_of(controls)) {
@@ -91,14 +93,15 @@ impl Product {
         }
     }
 
-    /// Whether a segment's tags are those of an earlier policy and are to be brought up to date before it is gone by.
+    /// Returns true if a segment's tags are those of an earlier policy and must be brought up to date before they are
+    /// used.
     #[must_use]
     pub fn is_outdated(&self, segment: &StoredSegment) -> bool {
         let text = || self.table.profile_text(&segment.profile);
         self.outdated.as_ref().is_some_and(|outdated| outdated.is_outdated(segment, text()))
     }
 
-    /// A segment as the active policy sees it: one that is outdated with the deadlines that its rows will have.
+    /// Returns a segment as the active policy sees it: an outdated one gets the deadlines that its rows will have.
     #[must_use]
     pub fn as_due<'s>(&self, segment: &'s StoredSegment) -> Cow<'s, StoredSegment> {
         match self.outdated.as_ref().filter(|_| self.is_outdated(segment)) {
@@ -110,27 +113,29 @@ impl Product {
         }
     }
 
-    /// The controls that the table is under, read up to at least its own version of them.
+    /// Returns the controls, read up to the version that the table is under or later.
     pub async fn controls(&mut self, of: &SharedControls) -> Result<&Controls, StoreError> {
         self.controls = of.newest(self.table.controls()).await?;
         self.stale.know(&self.controls, &self.key, (&self.calendar, &self.records));
         Ok(&self.controls)
     }
 
-    /// The segments that notices may concern and that were not looked into for them.
+    /// Returns the segments that notices may concern and that were not checked for them.
     pub fn suspected(&mut self) -> Vec<Suspect> {
         let differs = differs(&self.table, self.outdated.as_ref());
         self.stale.suspected(&self.table, self.index.iter(), differs, (&self.calendar, &self.records))
     }
 
-    /// Whether a segment may hold tags that are no longer true, as far as it is known.
+    /// Returns true if a segment may have tags that are no longer true, as far as is known without reading it.
     fn suspects(&self, segment: &StoredSegment) -> bool {
         self.stale.suspects(segment, || self.differs(segment))
     }
 
-    /// Notes in the table that all tags tell of the notices so far, where that is so and new; whether it was.
+    /// Notes in the table that all tags reflect the notices so far, if that is true and not noted yet. Returns true if
+    /// it was noted.
     ///
-    /// Segments of an earlier policy are not spoken of: what brings them up to date takes the note back.
+    /// Held or unchanged segments of an earlier policy are not covered: the commit that retags them withdraws the
+    /// note.
     pub async fn note(&mut self, held: &HeldBy, by: &By) -> Result<bool, SweepError> {
         let newest = self.stale.notices().newest();
         let later = |segment: &StoredSegment| self.is_outdated(segment) && !self.is_held(segment, held);
@@ -146,12 +151,13 @@ impl Product {
         Ok(self.table.note_notices(newest, self.index.version(), evidence).await?)
     }
 
-    /// Whether a segment is of an earlier policy by which its tags would be others.
+    /// Returns true if a segment is of an earlier policy and its tags would differ under the active one.
     fn differs(&self, segment: &StoredSegment) -> bool {
         differs(&self.table, self.outdated.as_ref())(segment)
     }
 
-    /// The rows of a suspect's segment whose tags are no longer true, with what they should tell. One that has none is noted.
+    /// Returns the rows of a suspect's segment whose tags are no longer true, with their new deadlines. If there are
+    /// none, the segment's tags are recorded as true.
     pub(super) async fn stale_rows(&mut self, suspect: &Suspect) -> Result<Vec<StaleRows>, RewriteError> {
         let by = self.stale.retagging(suspect, (&self.calendar, &self.records));
         let counted = self.table.retag_count(&suspect.segment, by).await?;
@@ -165,21 +171,21 @@ impl Product {
         self.stale.note_true(path);
     }
 
-    /// How the rows of a piece of work get their tags; `None` where no notice concerns them any more.
+    /// Returns the retagging of the rows of a piece of work; `None` if no notice concerns them any more.
     pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
         let by = (&self.calendar, &self.records);
         let differs = differs(&self.table, self.outdated.as_ref());
         let suspects = self.stale.suspected(&self.table, &work.segments, differs, by);
-        // The one that was looked into for the fewest notices is looked into for all that the others are.
+        // The suspect with the most notices has all those of the others: all segments are checked for them.
         Some(self.stale.retagging(suspects.iter().max_by_key(|suspect| suspect.notices())?, by))
     }
 
-    /// The newest notice that concerns the product.
+    /// Returns the version of the newest notice that concerns the product.
     pub(super) fn newest_notice(&self) -> ControlsVersion {
         self.stale.notices().newest()
     }
 
-    /// For each segment whose deadlines a notice made: when the notice came, by category.
+    /// Returns the time at which a notice came, by category, for each segment whose deadlines depend on a notice.
     pub(super) fn told_at_all(&mut self) -> BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> {
         let mut all = BTreeMap::new();
         if self.stale.notices().is_empty() {
@@ -198,7 +204,7 @@ impl Product {
         all
     }
 
-    /// What is due at `now`, but for what is held and what `wait` names.
+    /// Plans what is due at `now`, without the segments that are held or for which `wait` returns true.
     pub fn plan(
         &mut self,
         now: DateTime<Utc>,
@@ -206,22 +212,23 @@ impl Product {
         bounds: Bounds,
         wait: impl Fn(&StoredSegment) -> bool,
     ) -> Plan {
-        // Those that no notice can concern are told apart first.
+        // This first records that the tags of segments that no notice can concern are true.
         let suspected: Vec<StoredSegment> = self.suspected().into_iter().map(|suspect| suspect.segment).collect();
         let bare = self.bare();
         let open = |profile: &ProfileId| self.is_open(profile);
-        // What is outdated is retagged first: its deadlines are not what the active policy says. By a tag that may be no longer
-        // true nothing goes either.
+        // Outdated segments are retagged first: their deadlines are not those of the active policy. Nothing is
+        // deleted either by a tag that may be no longer true.
         let waits = |segment: &StoredSegment| {
             self.is_held(segment, held) || self.is_outdated(segment) || self.suspects(segment) || wait(segment)
         };
         let segments = self.index.iter().map(|segment| bare.get(&segment.path).unwrap_or(segment));
         let mut plan = select(segments, now, bounds, open, waits);
         let outdated = self.index.iter().filter(|segment| !self.is_held(segment, held) && self.is_outdated(segment));
-        // Whose work it is, and whether it is late, is told by what the active policy says.
+        // The deadlines under the active policy decide which instance does the work and whether it is late.
         let outdated = outdated.map(|segment| (segment, self.as_due(segment))).filter(|(_, as_due)| !wait(as_due));
         let outdated: Vec<(&StoredSegment, Cow<'_, StoredSegment>)> = outdated.collect();
-        // Their people may belong among those that would be counted.
+        // Their people may belong among those that would be counted: nothing ends in their buckets before they are
+        // retagged.
         let suspected = suspected.iter().filter(|segment| !self.is_outdated(segment) && !wait(segment));
         let stale = outdated.iter().map(|(segment, _)| *segment).chain(suspected);
         let buckets: BTreeSet<_> = stale.map(|segment| segment.bucket).collect();
@@ -232,8 +239,9 @@ impl Product {
         plan
     }
 
-    /// The segments that hold nothing with a deadline and nothing that is open, by path, each with the deadline at which the
-    /// records end: the last of their profile. A policy leaves such, that takes the last category which was there out of care.
+    /// Returns the segments that have no category with a deadline and no open one, by path. Each gets the deadline at
+    /// which its records end: the last of its profile. They exist if a policy stops classifying the last category
+    /// that was left in a segment.
     fn bare(&mut self) -> BTreeMap<Arc<str>, StoredSegment> {
         let mut bare = BTreeMap::new();
         for segment in self.index.iter().filter(|segment| !segment.cells && segment.deadlines.is_empty()) {
@@ -251,16 +259,16 @@ impl Product {
         bare
     }
 
-    /// Whether a piece of work brings tags to what the active policy says, and not to what notices do.
+    /// Returns true if a piece of work brings tags up to date with the active policy, and not with notices.
     pub(super) fn is_by_policy(&self, work: &Work) -> bool {
         work.action == Action::Retag && work.segments.first().is_some_and(|segment| self.is_outdated(segment))
     }
 
-    /// The tags to bring up to date after notices, as pieces of work: those of one bucket and profile together. What is outdated
-    /// is first brought to what the active policy says: its columns may have other names.
+    /// Plans the retags after notices. Each piece of work has segments of one bucket and profile. Outdated segments
+    /// are first brought up to date with the active policy, since their columns may have other names.
     ///
-    /// Those that something is due of by their own tags come first: nothing of them goes before they were looked into, and of
-    /// the others perhaps nothing has to.
+    /// Pieces with a segment of which something is due by its own tags come first: nothing of it is deleted before it
+    /// was checked. The others may have nothing to delete.
     pub fn plan_retags(&mut self, now: DateTime<Utc>, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
         let mut works: Vec<Work> = Vec::new();
         let mut suspects = self.suspected();
@@ -288,18 +296,20 @@ impl Product {
         Plan { works, more }
     }
 
-    /// Whether some category of a profile has no deadline yet. One whose text the table does not tell is taken for such.
+    /// Returns true if some category of a profile has no deadline yet, or if the table does not have the profile's
+    /// text.
     pub(super) fn is_open(&self, profile: &ProfileId) -> bool {
         self.table.profile_text(profile).is_none_or(Profile::is_open_text)
     }
 
-    /// The rows of a segment that the holds cover; `None` if none can be.
+    /// Returns a predicate for the rows of a segment that the holds cover; `None` if they can cover none.
     pub(super) fn predicate(&self, segment: &StoredSegment, held: &HeldBy) -> Option<Predicate> {
         let rows = |records: &Records| {
             let view = SegmentView::of(&self.calendar, segment, records);
             held.holds.predicate(&self.key, records, &view)
         };
-        // Of a segment of an earlier policy the columns may have other names, and people may have been named that are not now.
+        // In a segment of an earlier policy, columns may have other names, and columns may identify subjects that no
+        // longer do.
         let before = self.outdated.as_ref().and_then(|outdated| outdated.records_of(segment)).and_then(&rows);
         match (rows(&self.records), before) {
             (Some(now), Some(before)) if now != before => Some(Predicate::Any(vec![now, before])),
@@ -307,7 +317,7 @@ impl Product {
         }
     }
 
-    /// Whether all rows of a segment are known to be held.
+    /// Returns true if all rows of a segment are known to be held.
     #[must_use]
     pub fn is_held(&self, segment: &StoredSegment, held: &HeldBy) -> bool {
         self.held.get(&segment.path) == Some(&held.mark)
@@ -317,11 +327,11 @@ impl Product {
         self.held.insert(segment, held.mark);
     }
 
-    /// Takes the segments whose rows are all held out of a plan, by a look into them; whether there were any.
+    /// Removes the segments whose rows are all held from a plan, by reading them. Returns true if there were any.
     pub(super) async fn leave_held(&mut self, plan: &mut Plan, held: &HeldBy) -> Result<bool, RewriteError> {
         let mut some = false;
         for work in &mut plan.works {
-            // After a notice the tags of held rows change too: they keep their data.
+            // After a notice, the tags of held rows change too; their data does not.
             if work.action == Action::Retag && !self.is_by_policy(work) {
                 continue;
             }
@@ -359,18 +369,19 @@ impl Product {
         Ok(records)
     }
 
-    /// What is to be known of segments of earlier policies.
+    /// Returns the state of segments of earlier policies.
     pub(super) fn outdated(&mut self) -> Option<&mut Outdated> {
         self.outdated.as_mut()
     }
 
-    /// The paths of the segments of earlier policies that were looked into and need nothing.
+    /// Returns the paths of the segments of earlier policies that were checked and need no change.
     pub fn settled_paths(&self) -> BTreeSet<Arc<str>> {
         self.outdated.as_ref().map(|outdated| outdated.settled().clone()).unwrap_or_default()
     }
 
-    /// Takes the segments whose tags are true out of a plan's retags, by a look into them; whether there were any. What is
-    /// left tells the records whose tags are not. The retags of the active policy stay as they are.
+    /// Removes the segments whose tags are true from the retags of a plan, by reading them. Returns true if there
+    /// were any. In the segments that are left, `records` counts only the records with stale tags. Retags for the
+    /// active policy are not changed.
     pub(super) async fn leave_true(&mut self, plan: &mut Plan) -> Result<bool, RewriteError> {
         let mut some = false;
         for work in plan.works.iter_mut().filter(|work| work.action == Action::Retag) {
@@ -394,42 +405,42 @@ impl Product {
         Ok(some)
     }
 
-    /// By path, the newest notice that a segment was looked into for.
+    /// Returns the newest notice for which each segment was checked, by path.
     pub fn seen(&self) -> Arc<Seen> {
         self.stale.seen()
     }
 
-    /// Takes over what another who looks into the same segments saw.
+    /// Takes over the results of another task that checks the same segments.
     pub(super) fn take_seen(&mut self, seen: &Seen) {
         for (path, notice) in seen.iter().filter(|(path, _)| self.index.get(path).is_some()) {
             self.stale.note_known(Arc::clone(path), *notice);
         }
     }
 
-    /// The paths of the segments that are known to be held whole by exactly these holds.
+    /// Returns the paths of the segments that are known to be entirely held by exactly these holds.
     pub fn held_paths(&self, held: &HeldBy) -> BTreeSet<Arc<str>> {
         self.held.iter().filter(|(_, mark)| **mark == held.mark).map(|(path, _)| path.clone()).collect()
     }
 }
 
-/// Whether a segment is of an earlier policy by which its tags would be others.
+/// Returns a function that is true for a segment of an earlier policy whose tags would differ under the active one.
 fn differs(table: &Table, outdated: Option<&Outdated>) -> impl Fn(&StoredSegment) -> bool {
     move |segment| outdated.is_some_and(|outdated| outdated.differs(segment, table.profile_text(&segment.profile)))
 }
 
-/// The holds that a sweep goes by.
+/// The holds that a sweep uses.
 #[derive(Debug, Clone)]
 pub struct HeldBy {
     /// The holds in force.
     pub holds: Holds,
-    /// The controls that they were read from.
+    /// The version of the controls that the table is under.
     pub version: ControlsVersion,
-    /// The same for the same holds.
+    /// A hash of the ids of the holds.
     mark: u64,
 }
 
 impl HeldBy {
-    /// The holds of `controls` that are in force at `now`, of those that the table is under.
+    /// Returns the holds of `controls` that are in force at `now`. `version` is the version that the table is under.
     #[must_use]
     pub fn at(controls: &Controls, now: DateTime<Utc>, version: ControlsVersion) -> HeldBy {
         use std::hash::{DefaultHasher, Hash, Hasher};

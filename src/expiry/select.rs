@@ -1,7 +1,8 @@
-//! What is due, in the order in which it is to be done. Pure: segments and a time in, a plan out.
+//! Due work, in the order in which it is to be done. Pure: segments and a time in, a plan out.
 //!
-//! Promises the longest overdue first, a bound on what it plans at once, and that no category is planned before its
-//! deadline nor a record's end before its last category's. Must never look at a clock, a file or a hold.
+//! The longest overdue work comes first, and the size of a plan is bounded. No category is planned before its
+//! deadline, and no record's end before the deadline of its last category. This module must not read a clock, a file
+//! or a hold.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,54 +12,55 @@ use chrono::{DateTime, Utc};
 use crate::ids::{Bucket, Category, Deadline, ProfileId};
 use crate::store::StoredSegment;
 
-/// What is to become of segments.
+/// The action on segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// The columns of these categories go.
+    /// The columns of these categories are dropped.
     Drop(BTreeSet<Category>),
-    /// The records end, in the way of the product's policy.
+    /// The records end in the way that the product's policy says.
     End,
-    /// The tags are brought to what the active policy says, or, of rows whose trigger came, to what that makes them.
+    /// The tags are brought up to date with the active policy or, for rows whose trigger came, with that trigger.
     Retag,
 }
 
-/// Segments of one bucket and profile, and what is to become of them.
+/// Segments of one bucket and profile, and the action on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
     /// Their bucket.
     pub bucket: Bucket,
     /// Their profile.
     pub profile: ProfileId,
-    /// What is to become of them.
+    /// The action on them.
     pub action: Action,
-    /// The earliest deadline that has passed; where tags are brought up to date, the earliest that they may come to tell.
+    /// The earliest deadline that has passed. For a retag, the earliest deadline that the new tags may have, and at
+    /// the latest the time of the plan.
     pub due: Deadline,
-    /// The segments. All of the bucket and profile, where they end: people are counted over all of them.
+    /// The segments. For an end, all due ones of the bucket and profile, since people are counted over all of them.
     pub segments: Vec<StoredSegment>,
 }
 
 impl Work {
-    /// Bytes of its segments.
+    /// Returns the bytes of its segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// Records of its segments.
+    /// Returns the number of records of its segments.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.segments.iter().map(|segment| segment.records).sum()
     }
 }
 
-/// How much one plan holds.
+/// The bounds of one plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Pieces of work.
+    /// The maximum number of pieces of work.
     pub works: usize,
-    /// Bytes of segments from which columns go in one piece; one segment at least.
+    /// The maximum bytes of segments in one piece that drops columns or retags; at least one segment is taken.
     pub bytes: u64,
-    /// Segments from which columns go in one piece.
+    /// The maximum number of segments in one piece that drops columns or retags.
     pub segments: usize,
 }
 
@@ -68,17 +70,17 @@ impl Default for Bounds {
     }
 }
 
-/// What is due.
+/// The due work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The work, the longest overdue first.
     pub works: Vec<Work>,
-    /// Whether more is due than the plan holds.
+    /// True if more is due than the plan contains.
     pub more: bool,
 }
 
 impl Plan {
-    /// Both as one, of one table.
+    /// Combines two plans of one table.
     #[must_use]
     pub fn with(mut self, other: Plan) -> Plan {
         self.works.extend(other.works);
@@ -86,16 +88,17 @@ impl Plan {
         self
     }
 
-    /// The last that is planned, where more is due.
+    /// Returns the latest deadline of the planned work, if more is due.
     fn last(&self) -> Option<Deadline> {
         self.more.then(|| self.works.iter().map(|work| work.due).max()).flatten()
     }
 }
 
-/// The work of several plans, each with what it is of, in the order in which it is to be done; and whether more is due.
+/// Combines the work of several plans in the order in which it is to be done, each piece with the value of its plan.
+/// The flag is true if more is due.
 ///
-/// A plan that is full has more that is as old as its last piece: what is due later in others lets that go first, or a table with
-/// much to do would wait for those that have time.
+/// Work that a full plan leaves out may be as old as its last piece. So later work of the other plans is left out
+/// too: otherwise a table with much to do would wait for tables with less urgent work.
 pub fn in_order<T>(plans: impl IntoIterator<Item = (T, Plan)>) -> (Vec<(T, Work)>, bool)
 where
     T: Copy,
@@ -112,10 +115,11 @@ where
     (works, more)
 }
 
-/// What is due of `segments` at `now`. They come as the index gives them: those of a bucket and profile together.
+/// Plans what is due of `segments` at `now`. They must come in the order of the index: those of a bucket and profile
+/// together.
 ///
-/// `open` tells whether a profile has a category whose deadline is not known yet: its records cannot end. `wait` tells of a
-/// segment that is not to be planned: it is held, or failed a moment ago.
+/// `open` returns true if a profile has a category whose deadline is not known yet: its records cannot end. `wait`
+/// returns true for a segment that must not be planned: it is held, or failed a moment ago.
 pub fn select<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
@@ -144,8 +148,8 @@ pub fn select<'s>(
     Plan { works: shortlist.works.into_values().collect(), more: shortlist.more }
 }
 
-/// Adds to a plan the work of bringing tags up to date: segments of earlier policies, each beside itself as the active policy
-/// sees it. What is due by the active policy comes as early as its deadline says, the rest behind all that is due.
+/// Adds the retags of segments of earlier policies to a plan. Each segment comes with itself as the active policy
+/// sees it. Work that is due by the active policy is ordered by its deadline; the rest comes after all due work.
 pub fn retags<'s>(
     stale: impl Iterator<Item = (&'s StoredSegment, Cow<'s, StoredSegment>)>,
     now: DateTime<Utc>,
@@ -188,21 +192,21 @@ pub fn retags<'s>(
     plan.works.truncate(bounds.works);
 }
 
-/// The earliest of a segment's deadlines, if it has passed.
+/// Returns the earliest of a segment's deadlines, if it has passed.
 pub(super) fn first_due(segment: &StoredSegment, now: DateTime<Utc>) -> Option<Deadline> {
     segment.deadlines.values().min().copied().filter(|deadline| deadline.is_due(now))
 }
 
-/// The longest overdue so far.
+/// The longest overdue work so far.
 struct Shortlist {
     bounds: Bounds,
-    /// By deadline, and among equals in the order in which they came.
+    /// The work by deadline, and among equal deadlines in the order in which it was added.
     works: BTreeMap<(Deadline, usize), Work>,
     more: bool,
 }
 
 impl Shortlist {
-    /// Plans the due segments of one bucket and profile; `ends` if their records can end.
+    /// Plans the due segments of one bucket and profile; `ends` is true if their records can end.
     fn take(&mut self, group: &[&StoredSegment], now: DateTime<Utc>, ends: bool) {
         let mut ending = Vec::new();
         let mut dropping: BTreeMap<BTreeSet<Category>, Vec<&StoredSegment>> = BTreeMap::new();
@@ -223,7 +227,7 @@ impl Shortlist {
         }
     }
 
-    /// The segments in parts that are within the bounds.
+    /// Divides the segments into parts that are within the bounds.
     fn parts<'g, 's>(&self, segments: &'g [&'s StoredSegment]) -> Vec<&'g [&'s StoredSegment]> {
         let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
         for (at, segment) in segments.iter().enumerate() {

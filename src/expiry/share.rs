@@ -1,8 +1,8 @@
-//! Which segments are this instance's to sweep: those of the buckets and profiles that hash to a topic partition it owns.
+//! The segments that this instance sweeps: those whose bucket and profile hash to a topic partition that it owns.
 //!
-//! Promises that work which nobody has done some minutes after it was due is everybody's: an instance that died, a group that
-//! stands still and a partition that nobody owns keep nothing from going. Two sweepers of one segment waste work, never data;
-//! that they seldom meet is what [`Turns`] are for.
+//! Any instance may do work that is still undone some minutes after it was due. So an instance that died, a consumer
+//! group that stalls or a partition without an owner does not stop deletion. Two sweepers of one segment waste work,
+//! but lose no data; [`Turns`] make this rare.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,17 +13,17 @@ use sha2::{Digest, Sha256};
 use crate::ids::{ProductKey, TopicPartition};
 use crate::store::StoredSegment;
 
-/// The partitions that this instance owns, as whoever reads them tells.
+/// The partitions that this instance owns, as reported by the task that reads them.
 #[derive(Debug, Clone, Default)]
 pub struct Owned(Arc<RwLock<BTreeSet<TopicPartition>>>);
 
 impl Owned {
-    /// Notes that a partition is this instance's.
+    /// Records that this instance owns a partition.
     pub fn add(&self, partition: TopicPartition) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(partition);
     }
 
-    /// Notes that a partition is this instance's no longer.
+    /// Records that this instance no longer owns a partition.
     pub fn remove(&self, partition: &TopicPartition) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(partition);
     }
@@ -37,35 +37,36 @@ impl Owned {
     }
 }
 
-/// How far a round reaches beyond the share that an instance owns.
+/// The reach of a round beyond the share that an instance owns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// Not at all.
+    /// Only the own share.
     Own,
-    /// To all that is late.
+    /// Also all late work.
     #[default]
     Late,
-    /// To what is late in one of [`PARTS`] of the buckets and profiles: in those of this number.
+    /// Also the late work in one of [`PARTS`] parts of the buckets and profiles: the one with this number.
     Part(u64),
 }
 
-/// In how many parts late work is parted among instances that ran into each other over it.
+/// The number of parts into which late work is divided among instances that raced for it.
 const PARTS: u64 = 8;
-/// So many rounds at most are of an instance's own share alone, one behind the other.
+/// The maximum number of consecutive rounds that cover only an instance's own share.
 const OWN_ROUNDS: u32 = 3;
 
-/// How far each round reaches, by how those before it went.
+/// The reach of each round, decided by the results of the rounds before it.
 ///
-/// When everything is late, as for hours after a new policy, it is everybody's, and in the same order: of three instances that
-/// all began with the longest overdue, two would lose every race. So an instance does its own share first, reaches beyond it
-/// when it has nothing to do and in every fourth round, and not to the same as others once it lost a race there. Nor at first:
-/// instances that were started together own nothing until their group has come together, and all that they have is what is late.
+/// When everything is late, as for hours after a new policy, every instance may do all of it, in the same order. Of
+/// three instances that all began with the longest overdue work, two would lose every race. So an instance does its
+/// own share first. It reaches beyond its share when it has nothing to do, and in every fourth round. After it lost a
+/// race there, it takes only one part of the late work. The same is true at the start: instances that were started
+/// together own nothing until their consumer group has formed, and can only do late work.
 #[derive(Debug, Clone)]
 pub struct Turns {
     reach: Reach,
     busy: bool,
     own_rounds: u32,
-    /// Whether others are to be expected at what is late.
+    /// True if other instances are expected to work on late work.
     raced: bool,
 }
 
@@ -76,7 +77,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// How far the next round reaches; `owns` tells whether the instance has a share of its own.
+    /// Returns the reach of the next round; `owns` is true if the instance has a share of its own.
     fn next(&mut self, number: u64, owns: bool) -> Reach {
         self.reach = match (owns && self.busy && self.own_rounds < OWN_ROUNDS, self.raced) {
             (true, _) => Reach::Own,
@@ -87,8 +88,8 @@ impl Turns {
         self.reach
     }
 
-    /// Notes how the round went: how many pieces of work were done, in how many another instance was faster, and whether any was
-    /// of another's share.
+    /// Records the result of a round: the pieces of work done, the pieces that another instance did first, and
+    /// whether any was of another instance's share.
     pub fn note(&mut self, done: u64, raced: u64, others: bool) {
         self.busy = done > 0;
         if self.reach != Reach::Own {
@@ -97,17 +98,18 @@ impl Turns {
     }
 }
 
-/// What is this instance's to sweep.
+/// The share of the work that this instance does.
 #[derive(Debug, Clone)]
 pub enum Share {
     /// Everything.
     All,
-    /// What hashes to the partitions that it owns, and what nobody has done so long after it was there to do.
+    /// The segments that hash to the partitions that it owns, and work that is still undone this long after it was
+    /// due.
     Of(Owned, TimeDelta),
 }
 
 impl Share {
-    /// How far the next round of it reaches, in its turn. `number` should be another one in each instance and round.
+    /// Returns the reach of its next round. `number` should differ between instances and rounds.
     pub fn next_reach(&self, turns: &mut Turns, number: u64) -> Reach {
         match self {
             Share::All => Reach::Late,
@@ -115,13 +117,14 @@ impl Share {
         }
     }
 
-    /// This share of a product's work with those partitions, in order, as far as a round of it reaches at `now`.
+    /// Returns this share of a product's work at `now`, within the reach of a round. `partitions` are the product's,
+    /// in order.
     #[must_use]
     pub fn of<'s>(&'s self, partitions: &'s [TopicPartition], reach: Reach, now: DateTime<Utc>) -> Ours<'s> {
         Ours { share: self, partitions, reach, now }
     }
 
-    /// Whether what belongs to a table as a whole, whose product and partitions those are, is this instance's.
+    /// Returns true if this instance does the work on a table as a whole; `product` and `partitions` are the table's.
     #[must_use]
     pub fn has_table(&self, product: &ProductKey, partitions: &[TopicPartition]) -> bool {
         let Share::Of(owned, _) = self else { return true };
@@ -129,7 +132,7 @@ impl Share {
     }
 }
 
-/// What is an instance's of one product's work.
+/// This instance's part of one product's work.
 #[derive(Debug, Clone, Copy)]
 pub struct Ours<'s> {
     share: &'s Share,
@@ -139,35 +142,36 @@ pub struct Ours<'s> {
 }
 
 impl Ours<'_> {
-    /// Whether a segment is among it, whose work is there to do from the first of its deadlines on.
+    /// Returns true if it includes a segment whose work can be done from the first of its deadlines on.
     #[must_use]
     pub fn has(&self, segment: &StoredSegment) -> bool {
         self.has_since(segment, segment.deadlines.values().min().map(|deadline| deadline.0))
     }
 
-    /// The same of work that was there to do from `since` on; `None`: it is not yet.
+    /// Returns true if it includes a segment whose work can be done from `since` on; `None` means not yet.
     #[must_use]
     pub fn has_since(&self, segment: &StoredSegment, since: Option<DateTime<Utc>>) -> bool {
         let Share::Of(owned, takeover) = self.share else { return true };
-        // Of a bucket and profile together: people are counted over all segments of them.
+        // A bucket and profile stay together: people are counted over all segments of them.
         let hash = hash(&format!("{}/{}", segment.bucket, segment.profile));
         let late = || since.is_some_and(|since| self.now - since >= *takeover);
         let reached = match self.reach {
             Reach::Own => false,
             Reach::Late => late(),
-            // Not by the half that tells the partition: that is the same for all of one owner's.
+            // The part uses the half of the hash that does not select the partition, so that it is independent of the
+            // owner.
             Reach::Part(part) => (hash & u64::from(u32::MAX)) % PARTS == part && late(),
         };
         reached || partition_at(self.partitions, hash).is_none_or(|partition| owned.has(partition))
     }
 }
 
-/// A hash that is the same in every process and version.
+/// Returns a hash that is the same in every process and version.
 fn hash(text: &str) -> u64 {
     Sha256::digest(text.as_bytes()).iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
 }
 
-/// The partition that a hash names; `None` where there are none.
+/// Returns the partition that a hash selects; `None` if there are no partitions.
 fn partition_at(partitions: &[TopicPartition], hash: u64) -> Option<&TopicPartition> {
     partitions.get(usize::try_from((hash >> 32).checked_rem(partitions.len() as u64)?).ok()?)
 }

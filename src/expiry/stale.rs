@@ -1,7 +1,7 @@
-//! Which stored tags are no longer true: of a tenant whose contract ended, of a person who withdrew.
+//! Stored tags that are no longer true: of a tenant whose contract ended, or of a person who withdrew consent.
 //!
-//! Promises that a segment is looked into once for each notice that may concern it, not once a round, and that rows get the
-//! tags that they would have had on arrival. What may be stale is decided without I/O.
+//! A segment is checked once for each notice that may concern it, not once per round. Rows get the tags that they
+//! would have had on arrival, had the notice been known. What may be stale is decided without I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,58 +18,59 @@ use crate::store::{
 };
 use crate::tag::Triggers;
 
-/// By path, the newest notice for which a segment was looked into.
+/// The newest notice for which each segment was checked, by path.
 pub type Seen = HashMap<Arc<str>, ControlsVersion>;
 
-/// What is known of one table's stale tags.
+/// The state of one table's stale tags.
 #[derive(Clone)]
 pub struct Stale {
     notices: Notices,
     triggers: Arc<Triggers>,
-    /// The controls that the notices are of.
+    /// The version of the controls that the notices were read from.
     version: ControlsVersion,
-    /// When the active policy was activated, if one ever was.
+    /// The time at which the active policy was activated, if one ever was.
     activated_at: Option<DateTime<Utc>>,
-    /// The newest notice that the tags of all segments tell of by what the table says, but for those of an earlier policy.
+    /// The newest notice that the tags of all segments reflect according to the table, except those of an earlier
+    /// policy.
     noted: ControlsVersion,
-    /// By path, the newest notice for which a segment was looked into.
+    /// The newest notice for which each segment was checked, by path.
     seen: Arc<Seen>,
-    /// What the table's texts of profiles say; `None`: nothing that this version understands.
+    /// The parsed profiles of the table; `None` for a text that this version does not understand.
     profiles: HashMap<ProfileId, Option<Arc<Profile>>>,
-    /// What was worked out: many segments are of one bucket and profile, and each round asks for them again.
+    /// The deadlines that change, cached: many segments share a bucket and profile, and each round needs them again.
     moved: Memo<(ProfileId, Bucket, Triggered), Moved>,
 }
 
-/// A segment in which rows may have tags that are no longer true.
+/// A segment with rows that may have tags that are no longer true.
 #[derive(Debug, Clone)]
 pub struct Suspect {
     /// The segment.
     pub segment: StoredSegment,
-    /// When the first of the notices came that it was not looked into for.
+    /// The time of the earliest notice for which it was not checked.
     pub recorded_at: DateTime<Utc>,
-    /// The deadlines that rows of it may get, each with the instant from which on it could be known: the earliest of each
+    /// The deadlines that its rows may get, or the time of the notice if that is later: the earliest of each
     /// category.
     pub due: BTreeMap<Category, Deadline>,
-    /// The earliest of the deadlines that a notice since the active policy makes, if there is one. Under the policy before, the
-    /// others were carried out: a look for them is due, and seldom finds anything.
+    /// The earliest of the deadlines caused by notices since the activation of the active policy, if any. The effects
+    /// of other notices were carried out under the earlier policy: a check for them is due, but rarely finds anything.
     pub urgent: Option<Deadline>,
     /// The profile of its rows.
     profile: Arc<Profile>,
-    /// The rows that may have them.
+    /// The rows that may have stale tags.
     rows: Predicate,
 }
 
 /// Rows of one segment that are to get the same tags.
 #[derive(Debug, Clone)]
 pub struct StaleRows {
-    /// How many.
+    /// The number of records.
     pub records: u64,
-    /// The deadlines that they get, or the notice of each if that is later.
+    /// The deadlines that they get, or the time of the notice if that is later.
     pub due: BTreeMap<Category, Deadline>,
 }
 
 impl Suspect {
-    /// How many notices it is suspected for.
+    /// Returns the number of notices for which it must be checked.
     #[must_use]
     pub fn notices(&self) -> usize {
         match &self.rows {
@@ -78,7 +79,7 @@ impl Suspect {
         }
     }
 
-    /// The earliest instant at which something may be due that its tags do not tell, or its notice if that is later.
+    /// Returns the earliest instant at which data may be due that the tags do not show; never before its notice.
     #[must_use]
     pub fn first_due(&self) -> Deadline {
         self.due.values().min().copied().unwrap_or(Deadline(self.recorded_at))
@@ -86,7 +87,7 @@ impl Suspect {
 }
 
 impl Stale {
-    /// Nothing is known yet.
+    /// Creates an empty state.
     #[must_use]
     pub fn new() -> Stale {
         Stale {
@@ -101,7 +102,7 @@ impl Stale {
         }
     }
 
-    /// Goes by those controls from now on.
+    /// Uses those controls from now on.
     pub fn know(&mut self, controls: &Controls, product: &ProductKey, (calendar, records): (&Calendar, &Records)) {
         if controls.version() != self.version {
             self.version = controls.version();
@@ -111,62 +112,63 @@ impl Stale {
         }
     }
 
-    /// The notices in force.
+    /// Returns the notices in force.
     #[must_use]
     pub fn notices(&self) -> &Notices {
         &self.notices
     }
 
-    /// Forgets segments that are gone.
+    /// Forgets segments that are no longer in the index.
     pub fn retain(&mut self, index: &SegmentIndex) {
         if self.seen.keys().any(|path| index.get(path).is_none()) {
             Arc::make_mut(&mut self.seen).retain(|path, _| index.get(path).is_some());
         }
     }
 
-    /// Goes by what the table says from now on: that tags tell of the notices up to `noted`.
+    /// Uses the table's note from now on: tags reflect the notices up to `noted`.
     pub fn know_noted(&mut self, noted: ControlsVersion) {
         self.noted = noted;
     }
 
-    /// The newest notice that the tags of all segments tell of by what the table says, but for those of an earlier policy.
+    /// Returns the newest notice that the tags of all segments reflect according to the table, except those of an
+    /// earlier policy.
     #[must_use]
     pub fn noted(&self) -> ControlsVersion {
         self.noted
     }
 
-    /// Whether a segment may hold stale tags as far as it is known. `differs` tells whether it is of an earlier policy by which its
-    /// tags would be others.
+    /// Returns true if a segment may have stale tags, as far as is known without reading it. `differs` returns true
+    /// if it is of an earlier policy and its tags would differ under the active one.
     #[must_use]
     pub fn suspects(&self, segment: &StoredSegment, differs: impl FnOnce() -> bool) -> bool {
         !self.notices.is_empty() && !segment.cells && self.since(segment, differs) < self.notices.newest()
     }
 
-    /// The newest notice that the tags of a segment tell of for sure.
+    /// Returns the newest notice that the tags of a segment certainly reflect.
     fn since(&self, segment: &StoredSegment, differs: impl FnOnce() -> bool) -> ControlsVersion {
-        // To look up what was seen costs least.
+        // The lookup in `seen` is the cheapest check.
         let seen = self.seen.get(&segment.path).copied().unwrap_or_default();
         if seen >= self.noted || differs() { seen } else { self.noted }
     }
 
-    /// By path, the newest notice for which a segment was looked into.
+    /// Returns the newest notice for which each segment was checked, by path.
     #[must_use]
     pub fn seen(&self) -> Arc<Seen> {
         Arc::clone(&self.seen)
     }
 
-    /// Notes that the segment at that path has true tags.
+    /// Records that the tags of the segment at that path are true.
     pub fn note_true(&mut self, path: Arc<str>) {
         Arc::make_mut(&mut self.seen).insert(path, self.notices.newest());
     }
 
-    /// Notes that the tags of the segment at that path are those of a writer that knew the controls up to these.
+    /// Records that the tags of the segment at that path were written by a writer that knew the controls up to these.
     pub fn note_known(&mut self, path: Arc<str>, controls: ControlsVersion) {
         let seen = Arc::make_mut(&mut self.seen).entry(path).or_default();
         *seen = controls.max(*seen);
     }
 
-    /// The profile of that id, as the table tells it.
+    /// Returns the profile with that id; `None` if the table has no text for it that this version understands.
     pub fn profile(&mut self, table: &Table, id: &ProfileId) -> Option<Arc<Profile>> {
         if let Some(known) = self.profiles.get(id) {
             return known.clone();
@@ -176,7 +178,7 @@ impl Stale {
         profile
     }
 
-    /// Rows that are to get those tags.
+    /// Returns the stale rows of `records` records that are to get those tags.
     #[must_use]
     pub fn rows(&self, tags: &NewTags, records: u64) -> StaleRows {
         let terms = Profile::parse(&tags.profile_text).map(|profile| profile.terms).unwrap_or_default();
@@ -188,8 +190,8 @@ impl Stale {
         StaleRows { records, due: due.collect() }
     }
 
-    /// Those of some segments that must be looked into. `differs` tells whether one is of an earlier policy by which its tags would
-    /// be others. Those that no notice can concern are noted as true.
+    /// Returns the segments that must be checked. `differs` returns true if one is of an earlier policy and its tags
+    /// would differ under the active one. The tags of segments that no notice can concern are recorded as true.
     pub fn suspected<'s>(
         &mut self,
         table: &Table,
@@ -245,7 +247,7 @@ impl Stale {
         Some(Suspect { segment, recorded_at, due, urgent, profile, rows })
     }
 
-    /// How the rows of a suspect's segment, and of others of its bucket and profile, get their tags.
+    /// Returns the retagging of the rows of a suspect's segment, and of others with its bucket and profile.
     #[must_use]
     pub fn retagging(&self, suspect: &Suspect, (calendar, records): (&Calendar, &Records)) -> Arc<dyn Retagging> {
         let tenant = records.tenant.iter().filter(|tenant| records.fields.contains_key(*tenant)).map(String::as_str);
@@ -263,14 +265,14 @@ impl Stale {
     }
 }
 
-/// Deadlines that change.
+/// The deadlines that change.
 type Moved = Vec<(Category, Option<Deadline>)>;
 
-/// Gives the rows of one bucket and profile the tags that they would have on arrival.
+/// The retagging of rows of one bucket and profile with the tags that they would have on arrival.
 struct ByTriggers {
     columns: Vec<String>,
     rows: Predicate,
-    /// Every bucket that a trigger came in, in order: targets are numbered by them.
+    /// The buckets of all triggers, sorted: targets are numbered by them.
     buckets: Vec<Bucket>,
     triggers: Arc<Triggers>,
     records: Records,

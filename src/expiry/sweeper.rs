@@ -1,7 +1,8 @@
-//! The sweep: what is due in all tables, of each the longest overdue first, piece after piece, and a few tables at once.
+//! The sweep does the due work of all tables: a few tables concurrently, and in each the longest overdue work first,
+//! one piece at a time.
 //!
-//! Promises that a round is bounded, that what fails waits while the rest goes on, and that nothing is done by a clock that
-//! is not trusted or under controls that cannot be read.
+//! A round is bounded, failed work waits while other work continues, and nothing is done with a clock that is not
+//! trusted or under controls that cannot be read.
 
 mod tally;
 mod under_way;
@@ -35,21 +36,21 @@ use crate::store::{RewriteEvidence, Root, StoredSegment};
 use tally::Tally;
 use under_way::{Finished, carry_out_all};
 
-/// How a sweep goes about its work.
+/// The settings of a sweep.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How much is planned at once.
+    /// The bounds of one plan.
     pub bounds: Bounds,
-    /// Bytes that cells under way may take.
+    /// The bytes of memory that cells in progress may use.
     pub memory: usize,
-    /// How far wall and running time may part before the clock has jumped.
+    /// The largest difference between wall and running time that is not a jump.
     pub clock_tolerance: Duration,
-    /// How long a clock must go evenly after a jump.
+    /// The time for which a clock must run evenly after a jump.
     pub clock_settle: Duration,
 }
 
 impl Settings {
-    /// Those of the configuration, a plan of the usual size at once.
+    /// Returns the settings of the configuration, with the default bounds of a plan.
     #[must_use]
     pub fn of(sweep: &Sweep) -> Settings {
         Settings {
@@ -61,25 +62,25 @@ impl Settings {
     }
 }
 
-/// What a sweep is made of.
+/// The dependencies of a sweeper.
 pub struct Parts {
-    /// Where the tables are.
+    /// The root of the tables.
     pub root: Root,
     /// The policy in use.
     pub policy: Arc<Policy>,
-    /// Where time comes from.
+    /// The clock.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics that it updates.
     pub metrics: Metrics,
-    /// How it goes about its work.
+    /// The settings.
     pub settings: Settings,
-    /// Which segments are this instance's.
+    /// The segments that this instance sweeps.
     pub share: Share,
-    /// Where it tells which segments are held.
+    /// The board on which it reports the segments that are held.
     pub board: HeldBoard,
 }
 
-/// Sweeps the tables of all products, or of some: a few at once, of each a piece of work at a time.
+/// The sweeper of the tables of all products, or of some: a few concurrently, and each one piece of work at a time.
 pub struct Sweeper {
     pub(super) parts: Parts,
     pub(super) products: Vec<Product>,
@@ -90,29 +91,29 @@ pub struct Sweeper {
     pub(super) writer: Uuid,
 }
 
-/// What one round did.
+/// The result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Round {
     /// Pieces of work that were done.
     pub works: u64,
     /// Commits that were made.
     pub commits: u64,
-    /// What they did, summed.
+    /// The sum of their effects.
     pub did: RewriteEvidence,
     /// Pieces of work that failed.
     pub failed: u64,
-    /// Pieces of work that are looked at again: another instance took a part first, the controls moved, or one of several
-    /// segments is at fault and the others can do without it.
+    /// Pieces of work that are planned again: another instance took a part first, the controls moved, or one of
+    /// several segments failed and the others can be processed without it.
     pub stale: u64,
-    /// Whether more is due than was done.
+    /// True if more is due than was done.
     pub more: bool,
-    /// Why nothing was done, where the clock is not trusted.
+    /// The reason why nothing was done, if the clock is not trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<&'static str>,
 }
 
 impl Round {
-    /// What both did: `later` came behind this one, so it tells what is left.
+    /// Adds the results of `later`. It ran after this one, so it decides what is left.
     pub fn add(&mut self, later: &Round) {
         self.works += later.works;
         self.commits += later.commits;
@@ -124,21 +125,21 @@ impl Round {
     }
 }
 
-/// What there is to do in one table.
+/// The work to do in one table.
 struct Todo {
-    /// What is due.
+    /// The due work.
     due: Plan,
-    /// What notices make other tags of.
+    /// The retags after notices.
     retags: Plan,
     held: HeldBy,
 }
 
-/// A piece of work as a dry run tells it.
+/// A piece of work as reported by a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     /// The product.
     pub product: ProductKey,
-    /// What is planned.
+    /// The planned work.
     pub work: Work,
     /// The records of its segments that are held and therefore do not change.
     pub held: u64,
@@ -152,7 +153,7 @@ impl Sweeper {
         Ok(Self::of(products, controls, parts))
     }
 
-    /// A sweeper of products, by the controls of their root.
+    /// Creates a sweeper of products with the controls of their root.
     #[must_use]
     pub fn of(products: Vec<Product>, controls: SharedControls, parts: Parts) -> Sweeper {
         let Settings { clock_tolerance, clock_settle, .. } = parts.settings;
@@ -174,7 +175,8 @@ impl Sweeper {
         Sweeper { guard, ..self }
     }
 
-    /// What is due at `at` and not held, the longest overdue first, and whether there is more. Changes nothing.
+    /// Returns what is due at `at` and not held, the longest overdue first, and true if there is more. Changes
+    /// nothing.
     pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
@@ -182,11 +184,11 @@ impl Sweeper {
                 let Todo { due, retags, held } = self.plan_of(index, at, Reach::Late).await?;
                 let mut plan = due.with(retags);
                 if self.products[index].leave_true(&mut plan).await? {
-                    // Nothing but a look kept them from being planned for what is due.
+                    // Segments were left out of the due work only because they were not checked yet: plan again.
                     continue;
                 }
                 let some = self.products[index].leave_held(&mut plan, &held).await?;
-                // What is held took the place of what is not.
+                // Held segments took the place of others in the plan.
                 if !(some && plan.more) {
                     break (plan, held);
                 }
@@ -209,7 +211,7 @@ impl Sweeper {
         let version = product.table.controls();
         let controls = product.controls(&self.controls).await?;
         controls.check_active(&self.parts.policy)?;
-        // Holds end by the time that it is, whatever time is swept for.
+        // Holds end by the current time, whatever time is swept for.
         let held = HeldBy::at(controls, self.parts.clock.now(), version);
         product.note_policies(&self.parts.policy);
         let failures = &self.failures;
@@ -230,7 +232,7 @@ impl Sweeper {
         let mut round = Round::default();
         let mut plans: Vec<(usize, Plan)> = Vec::new();
         let mut held: BTreeMap<usize, HeldBy> = BTreeMap::new();
-        // Also where nothing is due: a jump that nobody sees would count against a later time.
+        // Also if nothing is due: a jump that is not noticed now would be attributed to a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
         let reach = self.parts.share.next_reach(&mut self.turns, rand::random());
@@ -253,16 +255,16 @@ impl Sweeper {
             }
         }
         let (todo, more) = in_order(plans);
-        // What is late in the other parts was not looked at.
+        // The late work in the other parts was not checked.
         round.more |= more || todo.len() > steps || matches!(reach, Reach::Part(_));
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
-        // Also where nothing was due: by a commit that is dated ahead, all others' clocks are behind.
+        // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are behind.
         match self.look_at_clock() {
             Verdict::Trusted => self.note(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
         }
-        // The watch is told which segments are held whole.
+        // The watch needs the segments that are entirely held.
         for (index, held) in &held {
             let product = &self.products[*index];
             let (held, settled) = (product.held_paths(held), product.settled_paths());
@@ -274,7 +276,7 @@ impl Sweeper {
         round
     }
 
-    /// Whether a piece of work is of this instance's own share.
+    /// Returns true if a piece of work is in this instance's own share.
     fn owns(&self, index: usize, work: &Work) -> bool {
         let partitions = self.products[index].table.partitions();
         let own = self.parts.share.of(&partitions, Reach::Own, self.parts.clock.now());
@@ -293,7 +295,7 @@ impl Sweeper {
         }
     }
 
-    /// Notes in the tables what nobody needs to look into again.
+    /// Records in the tables what need not be checked again.
     async fn note(&mut self, held: &BTreeMap<usize, HeldBy>) {
         let by = self.by();
         for (index, held) in held {
@@ -301,7 +303,7 @@ impl Sweeper {
             match product.note(held, &by).await {
                 Ok(_) => {}
                 Err(error) if error.is_stale() => {}
-                // Without the note all is as true, and dearer to know.
+                // Without the note, all results are the same, but cost more to find out.
                 Err(error) => tracing::warn!(product = %product.key, %error, "what was looked into could not be noted"),
             }
         }
@@ -328,15 +330,16 @@ impl Sweeper {
     }
 }
 
-/// What an instance does with its tables, and how often.
+/// The tasks of an instance on its tables, with their intervals.
 pub struct Rhythm {
-    /// How often it sweeps; `None`: not at all.
+    /// The time between sweeps; `None` if it does not sweep.
     pub sweep: Option<Duration>,
-    /// Whether and how it compacts: a merge at a time, between rounds that had nothing to do.
+    /// The compaction, if any: one merge at a time, between rounds that had nothing to do.
     pub compaction: Option<Compaction>,
 }
 
-/// Sweeps round after round, and compacts between them, so often as `rhythm` says and at once where more is left, until dropped.
+/// Sweeps, and compacts between rounds, until dropped. It waits for the interval of `rhythm` between rounds, or not
+/// at all if more is left.
 pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
     let every = rhythm.sweep.or(rhythm.compaction.as_ref().map(Compaction::every)).unwrap_or(Duration::from_secs(3600));
     loop {
@@ -344,16 +347,16 @@ pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
             Some(_) => sweeper.round(None, usize::MAX).await,
             None => Round::default(),
         };
-        // A part in which nothing was late says nothing of the others.
+        // A part without late work says nothing about the other parts.
         let nothing = round.works == 0 && (!round.more || round.failed > 0 || round.stale > 0);
         let idle = nothing || round.clock.is_some();
         let mut at_once = round.more && !idle;
-        // What is due goes first: nothing is compacted while a sweep has work.
+        // Due work comes first: nothing is compacted while a sweep has work.
         if idle && let Some(compaction) = &mut rhythm.compaction {
             at_once |= sweeper.compact_in_turn(compaction).await;
         }
         let wait = if at_once { Duration::ZERO } else { every };
-        // A little more or less each time, so that instances that were started together part.
+        // The wait varies a little, so that instances that were started together diverge.
         let wait = wait.mul_f64(rand::random_range(0.9..1.1));
         tokio::time::sleep(sweeper.parts.clock.machine(wait)).await;
     }

@@ -1,4 +1,4 @@
-//! What the tests of this floor share: a small product over a real table, records of it, a clock that is moved by hand.
+//! Test fixtures of this module: a small product over a real table, records of it, and a clock that is moved by hand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +39,12 @@ impl SchemaSource for OneSchema<'_> {
     }
 }
 
-/// A policy in UTC: content goes after 7 days, phone numbers and with them the record after 30.
+/// Returns a policy in UTC: content is kept for 7 days, phone numbers and with them the record for 30.
 pub fn policy_text(end: &str) -> String {
     policy_text_of(end, "keep: 7 days, trigger: event")
 }
 
-/// The same with that window and trigger of content.
+/// Returns the same policy with another retention period and trigger of content.
 pub fn policy_text_of(end: &str, content: &str) -> String {
     format!(
         "version: test-1\nzone: UTC\nbucket: day\ncategories:\n  phone_number: {{ term: pd:TelephoneNumber }}\n  \
@@ -59,54 +59,54 @@ pub fn policy_text_of(end: &str, content: &str) -> String {
     )
 }
 
-/// The same, read.
+/// Returns the same policy, parsed.
 pub fn policy(end: &str) -> Policy {
     read(&policy_text(end)).policy.unwrap()
 }
 
-/// A policy of the one schema.
+/// Parses a policy with the shared schema.
 pub fn read(text: &str) -> Checked {
     read_with(text, SCHEMA)
 }
 
-/// A policy of another schema.
+/// Parses a policy with another schema.
 pub fn read_with(text: &str, schema: &str) -> Checked {
     let checked = parse("policy.yaml", text, &OneSchema(schema));
     assert!(checked.policy.is_some(), "{:?}", checked.problems);
     checked
 }
 
-/// The policy in another version and with other rules: each its id, what it matches and how long it keeps.
+/// Parses the policy with another version and other rules, each with its id, what it matches and how long it keeps.
 pub fn with_rules(version: &str, rules: &[String]) -> Checked {
     let text = policy_text("remove").replace("version: test-1", &format!("version: \"{version}\""));
     let rules: String = rules.iter().map(|rule| format!("  - {{ {rule} }}\n")).collect();
     parse("policy.yaml", &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0), &OneSchema(SCHEMA))
 }
 
-/// Records end as cells of three people at least.
+/// The end of records as cells of at least three people.
 pub const ANONYMIZE: &str = "{ anonymize: { k: 3, of: recipient, cell: [customer_id, status], sum: [segments] } }";
 
 /// One record.
 #[derive(Debug, Clone)]
 pub struct Sms {
-    /// Who got it.
+    /// The recipient's number.
     pub recipient: String,
-    /// What it said.
+    /// The text.
     pub body: String,
-    /// When.
+    /// The time of sending.
     pub sent_at: DateTime<Utc>,
-    /// Whose customer.
+    /// The customer.
     pub customer: String,
-    /// How it went.
+    /// The delivery status.
     pub status: String,
 }
 
-/// The number of that person.
+/// Returns the number of that person.
 pub fn number(person: u32) -> String {
     format!("316{:08}", 10_000_000 + person)
 }
 
-/// `count` records at `at`, each of another person, of one customer.
+/// Returns `count` records of one customer at `at`, each of another person.
 pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
     let one = |person| Sms {
         recipient: number(person),
@@ -121,33 +121,33 @@ pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
 /// A table, a policy and a clock.
 pub struct World {
     _folder: tempfile::TempDir,
-    /// Where the tables are.
+    /// The root of the tables.
     pub root: Root,
     /// The policy.
     pub policy: Arc<Policy>,
     /// The clock.
     pub clock: Arc<ManualClock>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
     next: Option<i64>,
 }
 
-/// What a writer read of the one partition.
+/// Records that a writer read from the one partition.
 pub struct Read<'r> {
-    /// The table's next offset; `None`: it had none.
+    /// The table's next offset; `None` if it had none.
     pub from: Option<i64>,
-    /// The records from there on.
+    /// The records from that offset on.
     pub records: &'r [Sms],
-    /// When they arrived.
+    /// The time at which they arrived.
     pub at: DateTime<Utc>,
 }
 
-/// The one partition.
+/// Returns the one partition.
 pub fn source() -> TopicPartition {
     TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(0) }
 }
 
-/// Tags and writes what was read as ingest does: the commit that is to be made of it.
+/// Tags and writes the records that were read, as ingest does, and returns the commit to make.
 pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read<'_>) -> IngestCommit {
     let source = source();
     let from = read.from.unwrap_or(0);
@@ -171,7 +171,7 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     IngestCommit { segments, advances, controls: table.controls(), evidence }
 }
 
-/// A tagger that goes by the controls of a table.
+/// Returns a tagger that uses the controls of a table.
 pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
     let mut tagger = Tagger::new(policy, &sms()).unwrap();
     let controls = Controls::load(root, table.controls()).await.unwrap();
@@ -179,33 +179,34 @@ pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
     tagger
 }
 
-/// The one product.
+/// Returns the one product.
 pub fn sms() -> ProductKey {
     "sms".parse().unwrap()
 }
 
-/// The first moment of every world.
+/// Returns the first moment of every world.
 pub fn start() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
 impl World {
-    /// An empty table whose records end as `end` says.
+    /// Creates an empty table whose records end as `end` says.
     pub fn new(end: &str) -> World {
         World::of(tempfile::tempdir().unwrap(), policy(end))
     }
 
-    /// The same, in which content has that window and trigger: `keep: 2 days, trigger: contract_end`.
+    /// Creates the same with another retention period and trigger of content, such as
+    /// `keep: 2 days, trigger: contract_end`.
     pub fn triggered(end: &str, content: &str) -> World {
         World::of(tempfile::tempdir().unwrap(), read(&policy_text_of(end, content)).policy.unwrap())
     }
 
-    /// The controls, of which nothing is read yet.
+    /// Returns the controls, of which nothing is read yet.
     pub fn controls(&self) -> SharedControls {
         SharedControls::new(self.root.clone())
     }
 
-    /// An empty table of that policy, in that folder.
+    /// Creates an empty table of that policy, in that folder.
     pub fn of(folder: tempfile::TempDir, policy: Policy) -> World {
         let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
         let policy = Arc::new(policy);
@@ -214,34 +215,34 @@ impl World {
         World { _folder: folder, root, policy, clock, metrics, next: None }
     }
 
-    /// Goes on under another policy.
+    /// Continues under another policy.
     pub fn adopt(&mut self, policy: Policy) {
         self.policy = Arc::new(policy);
     }
 
-    /// Lets time pass, evenly.
+    /// Advances the clock evenly.
     pub fn pass(&self, time: TimeDelta) {
         self.clock.advance(time.to_std().unwrap());
     }
 
-    /// The table.
+    /// Opens the table.
     pub async fn table(&self) -> Table {
         Table::open(&self.root, Arc::new(TableSpec::of(&self.policy, &sms()).unwrap())).await.unwrap()
     }
 
-    /// The same in the hands of a sweep that knows nothing yet.
+    /// Opens the table as a product of which a sweep knows nothing yet.
     pub async fn product(&self) -> Product {
         Product::open(&self.root, &self.policy, Some(&sms())).await.unwrap().remove(0)
     }
 
-    /// A watch over it, which is told by `board` what is held.
+    /// Creates a watch over the table; `board` reports the held segments to it.
     pub async fn watch(&self, board: HeldBoard) -> Watch {
         let by = (self.policy.as_ref(), self.controls());
         let clock = Arc::clone(&self.clock) as SharedClock;
         Watch::of(vec![self.product().await], by, clock, self.metrics.clone(), board)
     }
 
-    /// Stores records as ingest does; how many were past all deadlines.
+    /// Stores records as ingest does. Returns the number of records that were past all deadlines.
     pub async fn ingest(&mut self, records: &[Sms]) -> u64 {
         let mut table = self.table().await;
         let read = Read { from: self.next, records, at: self.clock.now() };
@@ -253,12 +254,12 @@ impl World {
         expired
     }
 
-    /// A sweeper of everything.
+    /// Creates a sweeper of everything.
     pub async fn sweeper(&self) -> Sweeper {
         self.sweeper_with(HeldBoard::default()).await
     }
 
-    /// The same, which tells `board` what is held.
+    /// Creates a sweeper of everything that reports the held segments to `board`.
     pub async fn sweeper_with(&self, board: HeldBoard) -> Sweeper {
         let parts = Parts {
             root: self.root.clone(),
@@ -277,7 +278,7 @@ impl World {
         Sweeper::open(parts, None).await.unwrap()
     }
 
-    /// Sweeps until nothing is due; what was done.
+    /// Sweeps until nothing is due. Returns the sum of the results.
     pub async fn sweep(&self) -> Round {
         let mut sweeper = self.sweeper().await;
         let mut all = Round::default();
@@ -295,14 +296,14 @@ impl World {
         Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
-    /// Holds what `scope` says for a year.
+    /// Places a hold on `scope` for a year.
     pub async fn hold(&self, scope: Scope) -> HoldId {
         let until = self.clock.now() + TimeDelta::days(365);
         let order = Order { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
         place(&self.root, order, &self.signature()).await.unwrap().id
     }
 
-    /// Takes a notice.
+    /// Records a notice.
     pub async fn notify(&self, notice: Notice) -> Noted {
         notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
     }
@@ -314,23 +315,23 @@ impl World {
             .unwrap()
     }
 
-    /// The contract with a customer ended then.
+    /// Records that the contract with a customer ended at that time.
     pub async fn contract_end(&self, tenant: &str, ended_at: DateTime<Utc>) -> Noted {
         self.notify(Notice::ContractEnd { tenant: tenant.to_owned(), ended_at, reason: None, products: vec![] }).await
     }
 
-    /// A person withdrew then.
+    /// Records that a person withdrew consent at that time.
     pub async fn withdraw(&self, person: u32, withdrawn_at: DateTime<Utc>) -> Noted {
         let subject = format!("phone:+{}", number(person)).parse().unwrap();
         self.notify(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] }).await
     }
 
-    /// Ends a hold.
+    /// Releases a hold.
     pub async fn release(&self, id: &HoldId) {
         release(&self.root, id, &self.signature()).await.unwrap();
     }
 
-    /// All rows of the table: recipient, body, customer, status, segments, records.
+    /// Returns all rows of the table: recipient, body, customer, status, segments, records.
     pub async fn rows(&self) -> Vec<Vec<Option<String>>> {
         let table = self.table().await;
         let index = crate::store::SegmentIndex::load(&table).await.unwrap();
@@ -351,12 +352,12 @@ impl World {
         all
     }
 
-    /// Whether the table has no row.
+    /// Returns true if the table has no segment.
     pub async fn rows_are_none(&self) -> bool {
         crate::store::SegmentIndex::load(&self.table().await).await.unwrap().is_empty()
     }
 
-    /// The table's books balance.
+    /// Checks that the counts in the table's evidence add up.
     pub async fn balances(&self) {
         let found = audit(&self.root, &sms()).await.unwrap();
         assert!(found.holds(), "{:?}", found.broken);

@@ -1,4 +1,4 @@
-//! Sweeps over a real table: what is due goes, what is held stays, and the books balance after each step.
+//! Sweeps over a real table: due data is deleted, held data stays, and the evidence adds up after each step.
 
 mod compaction;
 #[cfg(feature = "failpoints")]
@@ -26,7 +26,7 @@ fn named(rows: &[Vec<Option<String>>]) -> usize {
 async fn a_category_goes_at_its_deadline_and_not_before() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 20)).await;
-    // The bucket is the 24th, content is kept 7 days from its start: until the first instant of 1 December.
+    // The bucket is the 24th, and content is kept for 7 days from its start: until the first instant of 1 December.
     world.pass(TimeDelta::days(6) + TimeDelta::hours(11) + TimeDelta::minutes(59));
     assert_eq!(world.sweep().await.works, 0);
     world.pass(TimeDelta::minutes(1));
@@ -53,7 +53,7 @@ async fn records_are_removed_at_their_last_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_become_cells_of_enough_people_over_all_segments_of_their_bucket() {
     let mut world = World::new(ANONYMIZE);
-    // Two of a customer in each of two segments: four people are enough, two would not be.
+    // Two records of a customer in each of two segments: four people are enough, two would not be.
     let rare = |from: u32| {
         let mut two = texts(start(), from + 2).split_off(from as usize);
         two.iter_mut().for_each(|sms| (sms.customer, sms.status) = ("rare".to_owned(), "delivered".to_owned()));
@@ -110,7 +110,7 @@ async fn a_hold_that_comes_between_plan_and_commit_keeps_its_rows() {
     let (works, _) = sweeper.plan(world.clock.now()).await.unwrap();
     assert_eq!(works.len(), 1);
     world.hold(of(7)).await;
-    // The next round reads the controls anew; the plan that was made before is nobody's any more.
+    // The next round reads the controls again; the plan that was made before is not used.
     sweeper.round(None, usize::MAX).await;
     assert_eq!(named(&world.rows().await), 1);
 }
@@ -135,7 +135,7 @@ async fn a_segment_that_fails_waits_and_its_neighbours_go_on() {
     let mut sweeper = world.sweeper().await;
     let round = sweeper.round(None, usize::MAX).await;
     assert_eq!((round.works, round.failed), (2, 1));
-    // It is not tried again at once.
+    // It is not retried immediately.
     assert_eq!(sweeper.round(None, usize::MAX).await.failed, 0);
     std::fs::write(&damaged, sound).unwrap();
     world.pass(TimeDelta::minutes(1));

@@ -47,7 +47,8 @@ impl ClockBounds {
 }
 
 impl TimeSources {
-    /// Returns the time that a clock is compared with: the last trusted time, or in a root without one the newest commit.
+    /// Returns the time that a clock is compared with: the last trusted time, or in a root without one the newest
+    /// commit.
     #[must_use]
     pub fn reference(&self) -> Option<DateTime<Utc>> {
         self.last_trusted.or(self.newest_commit)

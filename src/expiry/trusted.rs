@@ -280,8 +280,8 @@ impl State {
         }
     }
 
-    /// Returns the time that the clock should show after a jump: the last trusted time plus the time elapsed since. In a process
-    /// that never trusted its clock, the one that the record of the jump expects.
+    /// Returns the time that the clock should show after a jump: the last trusted time plus the time elapsed since. In
+    /// a process that never trusted its clock, the one that the record of the jump expects.
     fn expected(&self, running: Duration) -> Option<DateTime<Utc>> {
         match self.trusted {
             Some((at, then)) => at.checked_add_signed(TimeDelta::from_std(running.saturating_sub(then)).ok()?),

@@ -1,7 +1,8 @@
-//! The watch: counts what is overdue, due soon and held, from the tables alone, whether a sweep runs or not.
+//! The watch: counts overdue, due and held fields from the tables alone, whether a sweep runs or not.
 //!
-//! Promises that a sweep that died shows: nothing that a sweep says of itself makes a field less overdue, but for what it saw
-//! in segments that it looked into: which are held whole, where holds in force may cover them, and whose tags are true.
+//! A sweep that died is noticed: nothing that a sweep reports about itself makes a field less overdue, except the
+//! results of its checks of segments: which are entirely held (used only if holds in force may cover them), which of
+//! earlier policies need no change, and whose tags are true.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -21,34 +22,36 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::store::{ControlsVersion, RewriteError, StoreError, StoredSegment};
 
-/// How long a process may take to look into segments that holds may cover, before they count as not held.
+/// The time that a process has to check segments that holds may cover, before they count as not held.
 const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// How many segments of a product are looked into for stale tags at once. Few: the sweep looks into each too, and tells.
+/// The maximum number of segments of a product that one count checks for stale tags. It is small, since the sweep
+/// checks each segment too and reports the result.
 const LOOKS: usize = 16;
 
-/// Where a sweep tells which segments are held whole, and which of earlier policies or after notices need nothing.
+/// The board on which a sweep reports the segments that are entirely held, and those that need no change after a new
+/// policy or notices.
 #[derive(Debug, Clone, Default)]
 pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, Known>>>);
 
-/// What a sweep knows of a product's segments, by path.
+/// The results of a sweep's checks of a product's segments, by path.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// Those that are held whole.
+    /// Segments that are entirely held.
     pub held: BTreeSet<Arc<str>>,
-    /// Those of earlier policies that were looked into and need nothing.
+    /// Segments of earlier policies that were checked and need no change.
     pub settled: BTreeSet<Arc<str>>,
-    /// Those whose tags are true, with the newest notice that they were looked into for.
+    /// Segments whose tags are true, with the newest notice for which they were checked.
     pub seen: Arc<Seen>,
 }
 
 impl HeldBoard {
-    /// Tells what is known of a product's segments, in place of what was told before.
+    /// Replaces the results for a product's segments.
     pub fn tell(&self, product: &ProductKey, known: Known) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), known);
     }
 
-    /// Takes what was told of the segments whose tags are true.
+    /// Takes the reported segments whose tags are true.
     fn take_seen(&self, product: &ProductKey) -> Arc<Seen> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
@@ -68,7 +71,7 @@ impl HeldBoard {
     }
 }
 
-/// Counts for the metrics.
+/// The task that counts fields and stale records for the metrics.
 pub struct Watch {
     controls: SharedControls,
     policy: Policy,
@@ -80,10 +83,10 @@ pub struct Watch {
     since: Duration,
 }
 
-/// By path, the newest notice when a segment was looked into, and its rows whose tags are stale.
+/// The newest notice when a segment was checked, and its rows whose tags are stale, by path.
 type Looked = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
 
-/// The outcome of a look at one product.
+/// The result of the count of one product.
 enum Look {
     Counted(Overdue),
     /// The policy of this instance is not the active one.
@@ -94,12 +97,12 @@ enum Look {
 struct Watched {
     product: Product,
     graces: BTreeMap<Category, TimeDelta>,
-    /// The segments that were looked into and have stale tags.
+    /// The segments that were checked and have stale tags.
     stale: Looked,
 }
 
 impl Watch {
-    /// A watch over products, by their active policy and the controls of their root.
+    /// Creates a watch over products with their active policy and the controls of their root.
     #[must_use]
     pub fn of(
         products: Vec<Product>,
@@ -124,7 +127,7 @@ impl Watch {
         Watch { health: Some(health), ..self }
     }
 
-    /// Counts once, and tells the metrics.
+    /// Counts once and updates the metrics.
     pub async fn look(&mut self) {
         let mut oldest = TimeDelta::zero();
         for index in 0..self.products.len() {
@@ -157,10 +160,11 @@ impl Watch {
         }
     }
 
-    /// Reports that the policy of this instance is not active. What is overdue by the active one, other instances count.
+    /// Reports that the policy of this instance is not active. Other instances count what is overdue under the active
+    /// one.
     fn not_active(&self, product: &Product, why: &NotActive) {
         for category in &product.categories {
-            // It fails where the series does not exist.
+            // An error means that the series does not exist.
             let _ = self.metrics.overdue_fields.remove_label_values(&[product.key.as_str(), category.as_str()]);
         }
         let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Part::Process, why.to_string()));
@@ -197,7 +201,7 @@ impl Watch {
             0 => Vec::new(),
             _ => product.index.iter().map(|segment| product.as_due(segment)).collect(),
         };
-        // By what the active policy says, whatever the tags still say.
+        // By the active policy, whatever the tags still say.
         let mut found = match outdated {
             0 => overdue(product.index.iter(), now, grace, (is_held, told)),
             _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, (is_held, told)),
@@ -231,8 +235,9 @@ impl Watch {
     }
 }
 
-/// The records whose tags are stale after notices, with what is due of them. Those of segments that are outdated count as such.
-/// Looks into so many that it did not know at most, those first of which something may be due the longest: the next look goes on.
+/// Returns the records whose tags are stale after notices, with their deadlines. Outdated segments are skipped, since
+/// they are counted as outdated. Reads at most `LOOKS` segments that are not known yet, starting with the longest
+/// due; the next call continues.
 async fn count_stale(
     product: &mut Product,
     board: &HeldBoard,
@@ -258,7 +263,7 @@ async fn count_stale(
                     // It was rewritten meanwhile.
                     Err(RewriteError::Gone { .. }) => continue,
                     Err(RewriteError::Store(error)) => return Err(error),
-                    // It cannot be read: all of it may be what the notices say.
+                    // It cannot be read: the notices may apply to all of its records.
                     Err(_) => {
                         stale.push(StaleRows { records: suspect.segment.records, due: suspect.due });
                         continue;
@@ -274,7 +279,7 @@ async fn count_stale(
     Ok(stale)
 }
 
-/// Counts `every` so often, until dropped.
+/// Counts at intervals of `every`, until dropped.
 pub async fn run(mut watch: Watch, every: Duration) {
     loop {
         watch.look().await;

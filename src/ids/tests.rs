@@ -1,4 +1,4 @@
-//! Tests of the names and units: what parses, and what does not.
+//! Tests of the names and units: valid texts and texts that do not parse.
 
 use super::*;
 

@@ -1,22 +1,23 @@
-//! How long to wait before the next try: doubling, with jitter, up to a bound.
+//! The delay before the next attempt: doubled each time, with jitter, up to a bound.
 
 use std::time::Duration;
 
 use rand::Rng;
 
-/// The first delay, about.
+/// The approximate first delay.
 const FIRST: Duration = Duration::from_millis(200);
 /// The longest delay.
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Delays that double from one try to the next.
+/// Delays that double from one attempt to the next.
 #[derive(Debug, Default)]
 pub struct Backoff {
     tries: u32,
 }
 
 impl Backoff {
-    /// The next delay: between half and the whole of the doubled one, so that many waiters do not come back at once.
+    /// Returns the next delay: between half and all of the doubled delay, so that many waiters do not return at the
+    /// same time.
     pub fn next_delay(&mut self) -> Duration {
         let doubled = FIRST.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX)).min(LONGEST);
         self.tries = self.tries.saturating_add(1).min(16);

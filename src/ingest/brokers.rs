@@ -1,7 +1,7 @@
 //! Requests to the brokers about partitions: the topic's id, the first offset and the end offset.
 //!
 //! Each question is one request for each broker concerned, whatever the number of partitions. A topic that cannot be
-//! asked for is an answer of its own and harms no other topic.
+//! read has a separate answer and does not affect other topics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -189,8 +189,8 @@ fn states<'t>(
     }
 }
 
-/// Requests the first or the end offset of all partitions in one step. If that fails, each topic is asked for on its
-/// own, since the client reports the error of one topic as the error of all.
+/// Requests the first or the end offset of all partitions in one step. If that fails, each topic is requested
+/// separately, since the client reports the error of one topic as the error of all.
 fn offsets<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],

@@ -1,7 +1,7 @@
 //! Dead letters: a record that cannot be stored is sent to a Kafka topic, with the reason and its source in headers.
 //!
-//! Delivered before the commit that passes its offset, so that no crash loses one; a crash between the two sends it
-//! again, with the same source offset. Must never log a byte of a record.
+//! A letter is delivered before the commit that passes its offset, so that no crash loses it. A crash between the two
+//! sends it again, with the same source offset. Must never log a byte of a record.
 
 mod delivered;
 mod delivery;
@@ -40,11 +40,11 @@ pub const TOPIC: &str = "ebbtide.topic";
 pub const PARTITION: &str = "ebbtide.partition";
 /// Its offset there, in decimal.
 pub const OFFSET: &str = "ebbtide.offset";
-/// Its Kafka timestamp, milliseconds since 1970, in decimal; absent where it had none.
+/// Its Kafka timestamp, milliseconds since 1970, in decimal; absent if it had none.
 pub const TIMESTAMP: &str = "ebbtide.timestamp";
-/// The header that names the omitted parts: `value,key,headers`. Absent in a letter that holds its record.
+/// The header that names the omitted parts: `value,key,headers`. Absent in a letter that contains its record.
 pub const OMITTED: &str = "ebbtide.omitted";
-/// The reason why the letter does not hold its record, in the client's words.
+/// The reason why the letter does not contain its record, in the client's words.
 pub const REFUSED: &str = "ebbtide.refused";
 /// The length of the omitted value in bytes, in decimal; absent if the record had no value.
 pub const BYTES: &str = "ebbtide.value-bytes";
@@ -56,7 +56,7 @@ pub const DIGEST: &str = "ebbtide.value-sha256";
 /// The maximum number of delivered letters that are remembered until a commit passes them.
 const REMEMBERED: usize = 200_000;
 
-/// The most deliveries that send at the same time: more than there are products.
+/// The maximum number of deliveries that send at the same time: more than there are products.
 const SENDERS: u32 = 1 << 16;
 
 /// The dependencies of dead letters other than the producer.
@@ -77,8 +77,8 @@ pub struct DeadLetters {
     config: ClientConfig,
     /// `None` after a failure from which a producer may not recover.
     producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
-    /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of several deliveries in one batch,
-    /// and the brokers refuse the whole batch.
+    /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of several deliveries
+    /// in one batch, and the brokers refuse the whole batch.
     sending: Semaphore,
     topic: Topic,
     delivered: Mutex<DeliveredLetters>,

@@ -1,8 +1,8 @@
-//! From the bytes of one partition to Arrow batches: frames read, writer schemas found, bodies checked and decoded.
+//! Turns the bytes of one partition into Arrow batches: reads frames, finds writer schemas, checks and decodes bodies.
 //!
-//! A faulty message is rejected by itself and does not affect its neighbours. If the registry cannot be asked for a
-//! schema now, or may receive it in a moment, the record is not at fault: nothing is consumed and the caller tries
-//! again.
+//! A faulty message is rejected alone and does not affect other messages. If the registry cannot be requested for a
+//! schema now, or may receive the schema in a moment, the record is not at fault: nothing is consumed and the caller
+//! tries again.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Decoders {
 struct Slot {
     /// The decoder, or the reason why the writer's schema does not resolve to the product's.
     decoder: Result<Decoder, Arc<str>>,
-    /// The rows of the intake that the decoder holds, in the order in which they were pushed.
+    /// The rows of the intake that were pushed to the decoder, in their order.
     rows: Vec<usize>,
 }
 
@@ -71,16 +71,16 @@ impl Rejected {
     }
 }
 
-/// What one intake became.
+/// The result of decoding one intake.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// Batches of the product's columns, each with the intake's row for each of its own.
+    /// Batches of the product's columns, each with the row of the intake for each of its rows.
     pub batches: Vec<(RecordBatch, Vec<usize>)>,
     /// Rows of the intake that are at fault.
     pub rejected: Vec<Rejected>,
     /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
-    /// Fields of records that the policy does not name, and that are therefore stored nowhere.
+    /// Fields of records that the policy does not name, and that are therefore not stored.
     pub unclassified: u64,
 }
 
@@ -91,11 +91,11 @@ impl Decoders {
         Self { product, reader, keep, others, writers, by_schema: HashMap::new(), slots: Vec::new(), most }
     }
 
-    /// Finds the decoder of every schema that `intake` names, or the reason why there is none, by `search`, which belongs
-    /// to the intake. Waits at most `patience` for look-ups that it starts, and not for those that run already.
+    /// Finds the decoder of every schema that `intake` names, or the reason why there is none. Uses `search`, which
+    /// belongs to the intake. Waits at most `patience` for look-ups that it starts, and not for those that run already.
     ///
-    /// Errors with the time after which to call again if look-ups still run, the registry cannot be asked now, or it may
-    /// receive a schema in a moment. Decoders found so far are kept.
+    /// Errors with the time after which to call again if look-ups still run, the registry cannot be asked now, or it
+    /// may receive a schema in a moment. Decoders found so far are kept.
     pub async fn resolve(
         &mut self,
         intake: &Intake,

@@ -1,4 +1,5 @@
-//! The evidence of one ingest commit: what was read and what became of it, in counts, never a value.
+//! The evidence of one ingest commit: the records that were read and their outcomes, as counts. It never contains a
+//! value.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -7,7 +8,7 @@ use crate::ids::PolicyVersion;
 use crate::ingest::gathering::Gathering;
 use crate::store::{Evidence, PartitionProgress};
 
-/// The evidence of committing `gathering`, which `writer` gathered under policy `version` and commits at `at`.
+/// Returns the evidence of committing `gathering`, which `writer` gathered under policy `version` and commits at `at`.
 #[must_use]
 pub fn evidence(gathering: &Gathering, version: &PolicyVersion, writer: Uuid, at: DateTime<Utc>) -> Evidence {
     let counts = &gathering.counts;

@@ -1,7 +1,8 @@
-//! What a lane has gathered of one product since its last commit: open segments, dead letters, offsets and counts.
+//! The data of one product that a lane has gathered since its last commit: open segments, dead letters, offsets and
+//! counts.
 //!
-//! All of it is committed in one step or dropped in one step; nothing here is durable. Promises that its counts add up:
-//! every record that was read is stored, expired, skipped or a dead letter.
+//! All of it is committed in one step or dropped in one step; nothing here is durable. The counts add up: every record
+//! that was read is stored, expired, skipped or a dead letter.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,49 +15,49 @@ use crate::record::Fault;
 use crate::store::{SegmentError, SegmentWriter, TableSpec};
 use crate::tag::Group;
 
-/// Rows of one key share a segment: one bucket, one profile, the same categories left out.
+/// The key of a segment: the bucket, the profile and the omitted categories of its rows.
 type GroupKey = (Bucket, ProfileId, Vec<usize>);
 
-/// What was gathered of one product.
+/// The gathered data of one product.
 #[derive(Default)]
 pub struct Gathering {
     /// Open segments.
     pub segments: BTreeMap<GroupKey, SegmentWriter>,
     /// Dead letters that are not delivered yet.
     pub letters: Vec<DeadLetter>,
-    /// How far each partition was read.
+    /// The progress of reading in each partition.
     pub reached: BTreeMap<TopicPartition, Reached>,
-    /// What was counted.
+    /// The counts.
     pub counts: Counts,
-    /// When the first record came, on the monotonic clock.
+    /// The time at which the first record was gathered, on the monotonic clock.
     pub since: Option<Duration>,
     letters_memory: usize,
 }
 
-/// How far one partition was read since the last commit.
+/// The progress of reading in one partition since the last commit.
 #[derive(Debug, Clone, Copy)]
 pub struct Reached {
-    /// Where the table stood when reading began; `None` if it had nothing of the partition.
+    /// The table's next offset when reading began; `None` if the table had no offset of the partition.
     pub from: Option<Offset>,
     /// The offset to continue from: after the last record, and after the following offsets that are known to hold no
     /// record.
     pub next: Offset,
     /// The id of the topic that was read; `None` if the brokers do not report ids.
     pub topic: Option<TopicId>,
-    /// How many records were read: fewer than the offsets between, where Kafka left some out.
+    /// The number of records that were read. It is less than the number of offsets if some offsets have no record.
     pub records: u64,
     /// Kafka's timestamp of the first record, in milliseconds since 1970.
     pub oldest: Option<i64>,
 }
 
-/// What became of the records that were read.
+/// The outcomes of the records that were read.
 #[derive(Debug, Clone, Default)]
 pub struct Counts {
     /// Records read.
     pub read: u64,
     /// Records stored.
     pub stored: u64,
-    /// Records past all deadlines on arrival: counted, not stored.
+    /// Records past all deadlines on arrival: counted and not stored.
     pub expired: u64,
     /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
@@ -73,19 +74,19 @@ pub struct Counts {
 }
 
 impl Gathering {
-    /// Whether nothing was read.
+    /// Returns true if nothing was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.reached.is_empty()
     }
 
-    /// How much memory it takes, in bytes.
+    /// Returns the memory that it takes, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.letters_memory + self.segments.values().map(SegmentWriter::memory).sum::<usize>()
     }
 
-    /// Adds the rows of one group to its segment, opening it where needed.
+    /// Adds the rows of one group to its segment, and opens the segment if necessary.
     pub fn store(&mut self, spec: &Arc<TableSpec>, version: &PolicyVersion, group: Group) -> Result<(), SegmentError> {
         self.counts.stored += group.rows.num_rows() as u64;
         let key = (group.bucket, group.profile.id.clone(), group.absent.clone());
@@ -103,7 +104,8 @@ impl Gathering {
         *self.counts.faults.entry(fault).or_default() += 1;
     }
 
-    /// Notes that `records` records of `partition` were read, `first` to just before `next`. `from` is where its table stands.
+    /// Records the progress in `partition`: adds the records that were read and moves the next offset. The start of
+    /// reading and the timestamp of the first record are kept from the first call.
     pub fn reach(&mut self, partition: &TopicPartition, reached: Reached) {
         self.counts.read += reached.records;
         self.reached

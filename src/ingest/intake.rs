@@ -1,7 +1,7 @@
 //! Messages of one topic partition, copied out of the Kafka client into one buffer, in the order of their offsets.
 //!
-//! Keeps what a dead letter must carry (bytes, key, headers, time) until the record is judged. Holds no more than its
-//! lane feeds it; must never be read after the partition was revoked.
+//! Keeps the parts of a dead letter (bytes, key, headers, time) until the record is processed. It has no limit of its
+//! own: the lane decides how much it adds. Must never be read after the partition was revoked.
 
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, OwnedHeaders};
@@ -30,7 +30,7 @@ struct Span {
 }
 
 impl Intake {
-    /// Copies one message behind those that are here.
+    /// Appends a copy of one message.
     pub fn push(&mut self, message: &BorrowedMessage<'_>) {
         let payload = message.payload().map(|bytes| self.copy(bytes));
         let key = message.key().map(|bytes| self.copy(bytes));
@@ -46,61 +46,62 @@ impl Intake {
         Span { start, end: self.bytes.len() }
     }
 
-    /// How many messages are here.
+    /// Returns the number of messages.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether no message is here.
+    /// Returns true if there is no message.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// How much memory it has taken, in bytes.
+    /// Returns the allocated memory, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.bytes.capacity() + self.rows.capacity() * size_of::<Row>()
     }
 
-    /// How many bytes of keys and values are here.
+    /// Returns the number of bytes of keys and values.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The value of a row; `None` for a tombstone.
+    /// Returns the value of a row; `None` for a tombstone.
     #[must_use]
     pub fn payload(&self, row: usize) -> Option<&[u8]> {
         self.rows[row].payload.map(|span| &self.bytes[span.start..span.end])
     }
 
-    /// The key of a row.
+    /// Returns the key of a row.
     #[must_use]
     pub fn key(&self, row: usize) -> Option<&[u8]> {
         self.rows[row].key.map(|span| &self.bytes[span.start..span.end])
     }
 
-    /// The offset of a row.
+    /// Returns the offset of a row.
     #[must_use]
     pub fn offset(&self, row: usize) -> i64 {
         self.rows[row].offset
     }
 
-    /// Kafka's timestamp of a row, in milliseconds since 1970.
+    /// Returns Kafka's timestamp of a row, in milliseconds since 1970.
     #[must_use]
     pub fn timestamp(&self, row: usize) -> Option<i64> {
         self.rows[row].timestamp
     }
 
-    /// The headers of a row.
+    /// Returns the headers of a row.
     #[must_use]
     pub fn headers(&self, row: usize) -> Option<&OwnedHeaders> {
         self.headers.iter().find(|(of, _)| *of == row).map(|(_, headers)| headers)
     }
 
-    /// Forgets all messages and keeps the memory for the next, unless a burst made it much larger than `usual` bytes.
+    /// Removes all messages. Keeps the memory for later messages, unless a burst made it much larger than `usual`
+    /// bytes.
     pub fn clear(&mut self, usual: usize) {
         self.bytes.clear();
         self.rows.clear();

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 
 pub use clients::{ClientRole, RefusedProperty, client_config, queue_bytes, refused_properties};
 
-/// One line of a client's own log.
+/// Writes one line of a client's own log to Ebbtide's log.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {

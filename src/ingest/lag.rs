@@ -1,4 +1,4 @@
-//! The lag of a table behind Kafka in one partition, counted from what is durably committed. Pure.
+//! The lag of a table in one partition, from the durably committed offset to Kafka's end. Pure.
 
 use std::time::Duration;
 
@@ -165,7 +165,7 @@ mod tests {
         lag.advance(progress(3, Some(20)));
         lag.look(at(9));
         assert_eq!(lag.seconds(at(9)), 0);
-        // A table that is ahead, as after Kafka lost records, has no negative lag.
+        // The lag is zero, not negative, if the table is ahead of Kafka, as after Kafka lost records.
         lag.end = Some(Offset(1));
         lag.advance(progress(3, None));
         assert_eq!(lag.records(), Some(0));

@@ -1,8 +1,10 @@
-//! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for the partitions it owns.
+//! A lane: one thread, one consumer of the group, and everything between Kafka and the commit for the partitions it
+//! owns.
 //!
-//! Lanes share nothing that one of them changes, so an instance with two of them is two small instances. A lane is a plain loop:
-//! poll, gather, commit. Whatever goes wrong that it cannot wait out makes it drop what is uncommitted and join anew,
-//! which is always right, because it starts where the tables stand. Must never pass a record that is in no commit.
+//! Each lane has its own consumer, tables and buffers, so an instance with two lanes works like two small instances. A
+//! lane is a plain loop: poll, gather, commit. On every failure that it cannot wait out, it drops uncommitted records
+//! and joins the group again. This is always right, because reading starts at the tables' offsets. Must never pass a
+//! record that is in no commit.
 
 mod commit;
 mod gaps;
@@ -42,11 +44,11 @@ use crate::metrics::Metrics;
 
 use gauges::LaneGauges;
 
-/// How long one poll waits for a message.
+/// The time that one poll waits for a message.
 const POLL: Duration = Duration::from_millis(50);
-/// How many messages are taken between two looks at the clock.
+/// The number of messages that are taken between two checks of the clock.
 const STRIDE: u32 = 512;
-/// How long messages may wait before they are decoded when fewer come than make a batch.
+/// The time that messages may wait before they are decoded, if there are too few for a batch.
 const LINGER: Duration = Duration::from_millis(200);
 /// The interval at which the brokers' state and the offsets without records are checked.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -54,42 +56,42 @@ const SAMPLE: Duration = Duration::from_secs(1);
 const PUBLISH: Duration = Duration::from_millis(250);
 /// The interval at which topics and refused partitions are checked again.
 const CHECK: Duration = Duration::from_secs(5);
-/// The most messages that are decoded as one batch.
+/// The maximum number of messages that are decoded as one batch.
 const BATCH: usize = 8192;
 
-/// Told of each partition that comes (true) or goes (false).
+/// A callback for each partition that the instance gains (true) or loses (false).
 pub type Owning = Arc<dyn Fn(&TopicPartition, bool) + Send + Sync>;
 
-/// What all lanes of an instance use and none changes.
+/// The dependencies that all lanes of an instance share.
 pub struct Shared {
     /// Sizes and times.
     pub settings: Ingest,
     /// One lane's share of the memory, in bytes.
     pub lane_memory: usize,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics in which everything is counted.
     pub metrics: Metrics,
-    /// What is wrong right now, for `/readyz`.
+    /// The current problems, for `/readyz`.
     pub health: Arc<Health>,
     /// The topics that the lanes read, for `/readyz`.
     pub topics: TopicWatch,
-    /// Where dead letters go.
+    /// The sender of dead letters.
     pub dead_letters: Arc<DeadLetters>,
     /// The longest time that a written batch may wait for its commit: well below the age at which its files count as
     /// orphans.
     pub pending_limit: Duration,
-    /// Where the lanes' I/O runs.
+    /// The runtime of the lanes' I/O.
     pub runtime: Handle,
     /// Set when the instance is asked to stop.
     pub stop: Arc<AtomicBool>,
     /// The instance's random id, for evidence.
     pub instance: Uuid,
-    /// Who wants to know which partitions are this instance's.
+    /// Is called for each partition that this instance gains or loses.
     pub owning: Owning,
 }
 
-/// Why a lane drops what is uncommitted and joins the group anew.
+/// The reason why a lane drops uncommitted records and joins the group again.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
 pub struct Rejoin {
@@ -132,9 +134,9 @@ struct Owned {
     intake: Intake,
     /// The search for the schemas of the intake.
     search: SchemaSearch,
-    /// Where the table stands, as far as this lane knows.
+    /// The table's next offset, as far as this lane knows.
     committed: Option<Offset>,
-    /// The least offset that is still wanted.
+    /// The lowest offset that is still to be read.
     wanted: Option<Offset>,
     /// The first offset that Kafka had at the time of the assignment.
     first: Offset,
@@ -146,7 +148,7 @@ struct Owned {
     read_to: Option<Offset>,
     /// The monotonic time until which the partition waits for a schema; it is not fetched until then.
     held: Option<Duration>,
-    /// Whether it is still the lane's.
+    /// True while the lane owns the partition.
     live: bool,
 }
 
@@ -169,7 +171,7 @@ pub struct Lane {
     refused: BTreeMap<TopicPartition, Refusal>,
     /// Partitions of this lane that are not read, because the brokers do not report their topic or their offsets.
     unavailable: BTreeSet<TopicPartition>,
-    /// True if [`Part::Broker`] may be in trouble because of this lane, or of the one before it.
+    /// True if this lane, or the one before it, may have reported a problem of [`Part::Broker`].
     broker_trouble: bool,
     gauges: Arc<LaneGauges>,
     sampled: Duration,
@@ -216,9 +218,9 @@ impl Lane {
         }
     }
 
-    /// Runs until the instance is asked to stop; then commits what was gathered and leaves the group.
+    /// Runs until the instance is asked to stop. Then it commits the gathered data and leaves the group.
     ///
-    /// Errors when the lane must join anew. Either way nothing is lost: what is uncommitted is read again.
+    /// Errors if the lane must join again. In either case nothing is lost: uncommitted records are read again.
     pub fn run(&mut self) -> Result<(), Rejoin> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let full = self.poll_some()?;
@@ -259,7 +261,8 @@ impl Lane {
         unread.iter().for_each(|partition| self.forget_refusal(partition));
     }
 
-    /// Takes messages until a batch is full, none is there, or [`STRIDE`] were taken. True if a batch is full.
+    /// Takes messages until a batch is full, no message is available, or [`STRIDE`] were taken. Returns true if a batch
+    /// is full.
     fn poll_some(&mut self) -> Result<bool, Rejoin> {
         let (mut full, mut failed) = (false, None);
         let mut wait = POLL;
@@ -297,7 +300,7 @@ impl Lane {
         Ok(full)
     }
 
-    /// How many bytes of one partition make a batch: less when many partitions share the budget.
+    /// Returns the number of bytes of one partition that make a batch: fewer if many partitions share the budget.
     fn batch_bytes(&self) -> usize {
         let share = self.shared.lane_memory / 8;
         (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
@@ -332,7 +335,7 @@ impl Lane {
 const LOST: [RDKafkaErrorCode; 3] =
     [RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::LogTruncation];
 
-/// Returns whether an error of the consumer keeps it out of the group until a setting is changed.
+/// Returns true if an error of the consumer keeps it out of the group until a setting is changed.
 fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -348,7 +351,7 @@ fn refuses_the_consumer(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// Returns whether an error of the consumer is about one topic or its partitions.
+/// Returns true if an error of the consumer is about one topic or its partitions.
 fn concerns_a_topic(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -367,9 +370,9 @@ struct Taking<'l> {
 }
 
 enum Taken {
-    /// It is nobody's here, or was read already.
+    /// The message is of a partition that the lane does not own, or was read already.
     Skipped,
-    /// It is in its partition's intake, which now holds so much.
+    /// The message is in the intake of its partition, which now has this many messages and bytes.
     Kept { messages: usize, bytes: usize, taken: usize },
 }
 

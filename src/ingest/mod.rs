@@ -1,6 +1,6 @@
-//! Ingest: from Kafka to the commit, exactly once. The walk of one record is in `docs/architecture.md`.
+//! Ingest: from Kafka to the commit, exactly once. `docs/architecture.md` describes the path of one record.
 //!
-//! An instance runs as many lanes as it is told to; each is a member of the consumer group and works for itself.
+//! An instance runs the configured number of lanes. Each is a member of the consumer group and works independently.
 
 pub mod backoff;
 mod brokers;
@@ -55,33 +55,33 @@ use crate::tag::Tagger;
 
 pub use kafka::{ClientRole, client_config};
 
-/// Everything that ingest is made of.
+/// The dependencies of ingest.
 pub struct Parts {
     /// The configuration.
     pub config: Arc<Config>,
-    /// The policy that records are tagged by.
+    /// The policy by which records are tagged.
     pub policy: Arc<Policy>,
-    /// Where the tables are.
+    /// The root of the tables.
     pub root: Root,
-    /// The tables of the policy's products, open. Each lane begins with these.
+    /// The open tables of the policy's products. Each lane starts with these.
     pub tables: Vec<Table>,
     /// The controls of the root.
     pub controls: SharedControls,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics in which everything is counted.
     pub metrics: Metrics,
-    /// What is wrong right now.
+    /// The current problems, for `/readyz`.
     pub health: Arc<Health>,
-    /// What producers' schemas are asked of.
+    /// The source of the producers' schemas.
     pub writers: Arc<WriterSchemas>,
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
-    /// Who wants to know which partitions are this instance's.
+    /// Is called for each partition that this instance gains or loses.
     pub owning: Owning,
 }
 
-/// Why ingest cannot begin.
+/// The reason why ingest cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The client library refuses the configuration.
@@ -93,16 +93,17 @@ pub enum StartError {
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The controls cannot be read: what must be stored is not known.
+    /// The controls cannot be read: it is not known which data may be stored.
     #[error("nothing is stored while the controls cannot be read: {0}")]
     Controls(#[from] StoreError),
-    /// The operating system gives no thread.
+    /// The operating system does not create a thread.
     #[error("no thread for a lane: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 impl StartError {
-    /// Returns whether no later attempt can succeed: the client library refuses the configuration.
+    /// Returns true if no later attempt can succeed: the client library refuses the configuration, or a topic's name is
+    /// illegal.
     fn is_final(&self) -> bool {
         match self {
             StartError::Kafka(error) => is_final(error),
@@ -112,7 +113,7 @@ impl StartError {
     }
 }
 
-/// Returns whether the client library refuses the configuration.
+/// Returns true if the client library refuses the configuration.
 fn is_final(error: &KafkaError) -> bool {
     matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_))
 }
@@ -145,7 +146,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>
         let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
         let watch = Arc::new(watch(&parts, Part::Lane(number)));
         let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
-            // Two lanes of an instance write to one log.
+            // The lanes of an instance write to one log.
             let _lane = tracing::error_span!("lane", number).entered();
             supervise(&parts, &shared, &watch, number, tables)
         })?;
@@ -172,7 +173,7 @@ fn watch(parts: &Parts, part: Part) -> LaneWatch {
     LaneWatch::new(part, Arc::clone(&parts.clock), Arc::clone(&parts.health), parts.metrics.clone())
 }
 
-/// Who reads notices, if a topic of them is named.
+/// Creates the reader of notices, if a notice topic is configured.
 fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<notices::Reader>, StartError> {
     let topics = notices::topics(&parts.config.notices)?;
     if topics.is_empty() {
@@ -193,7 +194,7 @@ fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<noti
     }))
 }
 
-/// Runs one lane after another until the instance is to stop; the first upon tables that are open.
+/// Runs one lane after another until the instance is to stop. The first uses the given open tables.
 ///
 /// Errors if no lane can ever run.
 fn supervise(
@@ -213,7 +214,8 @@ fn supervise(
                 match ran {
                     Ok(()) => return Ok(()),
                     Err(rejoin) if rejoin.kind == RejoinKind::ForGood => {
-                        // What is uncommitted is dropped and the group left: its partitions go to who may store them.
+                        // Uncommitted records are dropped and the lane leaves the group: its partitions move to a
+                        // member that may store them.
                         drop(lane);
                         rest(parts, &rejoin.why);
                         return Ok(());
@@ -239,7 +241,7 @@ fn supervise(
     Ok(())
 }
 
-/// Stores nothing any more and says why, until the instance is to stop.
+/// Stores nothing any more, and reports the reason, until the instance is to stop.
 fn rest(parts: &Parts, why: &str) {
     if parts.health.trouble(Part::Process, why) {
         tracing::error!("nothing is stored any more: {why}");
@@ -268,7 +270,7 @@ fn lane(
         works.push(work);
     }
     let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), fed));
-    // Once for all products: each time the log of controls is listed.
+    // Read once for all products, because each read lists the log of controls.
     let controls = tables.newest_controls()?;
     for work in &mut works {
         work.act_on(tables.controls(&work.product), &controls);
@@ -280,7 +282,7 @@ fn lane(
     Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, Arc::new(consumer), works))
 }
 
-/// The work upon a product's table, which acts on no controls yet; `None` for a product that has no records.
+/// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a product without records.
 fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
     let settings = &parts.config.ingest;
     let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
@@ -307,7 +309,7 @@ fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
     })
 }
 
-/// A configured number of bytes as a size in memory.
+/// Converts a configured number of bytes to a size in memory.
 fn size(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }

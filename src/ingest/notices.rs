@@ -32,40 +32,40 @@ use crate::record::Fault;
 use crate::store::Root;
 use message::Kind;
 
-/// Messages that are taken at once: one commit puts all of them in force in a table.
+/// The maximum number of messages of a batch: one commit puts all of them in force in a table.
 const BATCH: usize = 500;
-/// How long one poll waits for a message.
+/// The time that one poll waits for a message.
 const POLL: Duration = Duration::from_millis(200);
 /// The time that the dead letters of a batch may take before the batch is read again.
 const DELIVERY: Duration = Duration::from_secs(10);
 
-/// What reading notices takes.
+/// The reader of notices and its dependencies.
 pub struct Reader {
     /// The configuration of the consumer.
     pub client: ClientConfig,
-    /// The topics, each with what it tells.
+    /// The topics, each with its kind of notice.
     pub topics: Vec<(Topic, Kind)>,
     /// The rules for notices that are applied only after a person has decided.
     pub screening: Screening,
     /// The policy in use.
     pub policy: Arc<Policy>,
-    /// Where the tables are.
+    /// The root of the tables.
     pub root: Root,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: SharedClock,
-    /// Where counts go.
+    /// The metrics in which notices are counted.
     pub metrics: Metrics,
-    /// Where messages go that are no notices.
+    /// The sender of dead letters, for messages that are not notices.
     pub dead_letters: Arc<DeadLetters>,
     /// The state of the reader, for `/readyz`.
     pub watch: LaneWatch,
-    /// Where I/O runs.
+    /// The runtime of the I/O.
     pub runtime: Handle,
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
 }
 
-/// Why what was read is read again.
+/// The reason why messages are read again.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error(transparent)]
@@ -78,20 +78,20 @@ enum ReadError {
     Letters(#[from] LettersWait),
 }
 
-/// Messages as they were read.
+/// Messages in the order in which they were read.
 #[derive(Default)]
 struct Batch {
     messages: Vec<(Intake, TopicPartition)>,
 }
 
-/// The topics that the configuration names, each with what it tells.
+/// Returns the topics that the configuration names, each with its kind of notice.
 pub fn topics(config: &crate::config::Notices) -> Result<Vec<(Topic, Kind)>, IdError> {
     let named = [(&config.contracts, Kind::Contract), (&config.consents, Kind::Consent)];
     named.into_iter().filter_map(|(name, kind)| Some(Topic::new(name.as_ref()?).map(|topic| (topic, kind)))).collect()
 }
 
 impl Reader {
-    /// Reads until the instance is to stop; begins again after a transient error.
+    /// Reads until the instance is to stop. Starts again after a transient error.
     ///
     /// Errors if the client library refuses the configuration.
     pub fn run(mut self) -> Result<(), StartError> {
@@ -184,7 +184,7 @@ impl Reader {
             Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
                 self.count("known");
             }
-            // Nothing is left that it could concern, or a person has decided not to apply it.
+            // No data is left that the notice could concern, or a person has decided not to apply it.
             Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => self.count("known"),
             Screened::Passed(Noted::Refused(why)) => return Some(refused(row, Some(why))),
             Screened::TooMuch(_) => return Some(refused(row, None)),
@@ -217,7 +217,7 @@ fn refused(row: usize, why: Option<NoticeError>) -> Rejected {
     Rejected { row, fault: Fault::RefusedNotice, reason: why.map(|why| why.to_string().into()) }
 }
 
-/// What is there, or comes while one poll waits.
+/// Returns the messages that are available or arrive while one poll waits, at most [`BATCH`].
 fn poll(consumer: &BaseConsumer<Aside>) -> Result<Batch, ReadError> {
     let (mut batch, mut wait) = (Batch::default(), POLL);
     while batch.messages.len() < BATCH {
@@ -232,7 +232,7 @@ fn poll(consumer: &BaseConsumer<Aside>) -> Result<Batch, ReadError> {
     Ok(batch)
 }
 
-/// The offsets behind the last message of each partition.
+/// Returns the offset after the last message of each partition.
 fn behind(batch: &Batch) -> Result<TopicPartitionList, ReadError> {
     let mut list = TopicPartitionList::new();
     for (intake, from) in &batch.messages {

@@ -1,6 +1,6 @@
 //! The partitions for an operator: the table's position, Kafka's position, and the decision to continue after a loss.
 //!
-//! Decided by the rules of a lane, so that what is shown here is what an instance refuses.
+//! The rules are those of a lane, so that a refusal shown here is a refusal of an instance.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl PartitionClient {
     }
 
     /// Returns one report for each partition that `topics` have in Kafka or that `table` has an offset of. A topic that
-    /// cannot be read harms no other. Errors if the brokers do not answer.
+    /// cannot be read does not affect others. Errors if the brokers do not answer.
     pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<PartitionList, PartitionsError> {
         let mut found: BTreeMap<TopicPartition, Option<KafkaPosition>> = BTreeMap::new();
         found.extend(table.partitions().into_iter().map(|partition| (partition, None)));

@@ -51,13 +51,13 @@ impl Hold {
         *self = Self { paused: self.paused, ..Self::default() };
     }
 
-    /// Returns whether the wait continues at `now`; ends it otherwise.
+    /// Returns true if the wait continues at `now`. Ends it otherwise.
     pub fn waits(&mut self, now: Duration) -> bool {
         self.until = self.until.filter(|until| *until > now);
         self.until.is_some()
     }
 
-    /// Returns whether a wait has begun and has not ended.
+    /// Returns true if a wait has begun and has not ended.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.until.is_some()

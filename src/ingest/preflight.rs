@@ -86,7 +86,7 @@ pub struct TopicProblem {
     pub what: String,
 }
 
-/// Why the topics could not be looked at.
+/// The reason why the topics could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     /// The brokers did not answer.
@@ -94,7 +94,7 @@ pub enum PreflightError {
     Unanswered {
         /// The topic.
         topic: Topic,
-        /// What the client said.
+        /// The client's reason.
         why: String,
     },
     /// The configuration is refused by the client library.
@@ -115,7 +115,7 @@ pub fn shortest_ceiling(policy: &Policy, product: Option<&ProductKey>) -> Option
         .min()
 }
 
-/// The least time that a calendar duration can take: a month may have 28 days.
+/// Returns the shortest time that a calendar duration can take: a month may have 28 days.
 fn at_least(keep: Keep) -> Duration {
     const DAY: u64 = 24 * 3600;
     Duration::from_secs(match keep {

@@ -1,7 +1,7 @@
 //! The search for the writer schemas of one partition's messages.
 //!
-//! It runs beside the lane, which waits for it only briefly: neither a slow registry nor any number of unknown schemas
-//! keeps the lane's other partitions waiting.
+//! It runs in parallel to the lane, which waits for it only briefly: neither a slow registry nor any number of unknown
+//! schemas keeps the lane's other partitions waiting.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! The consumer: joins the group, starts each partition where its table stands, and tells its lane who owns what.
+//! The consumer: joins the group, starts each partition at its table's next offset, and reports changes of ownership to
+//! its lane.
 //!
 //! Kafka's committed offsets are written for lag dashboards and never read. Everything here runs on the lane's own
-//! thread, inside `poll`: what the lane is told, it is told before the first message of a new owner's time.
+//! thread, inside `poll`: the lane receives each event before the first message after a change of ownership.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ use crate::ids::{Offset, Partition, Topic, TopicPartition};
 use crate::ingest::position::{KafkaPosition, Refusal, TablePosition, judge};
 use crate::ingest::{brokers, kafka};
 
-/// How long a question to the brokers may take inside a rebalance.
+/// The time that a request to the brokers may take inside a rebalance.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The table's position of each partition. Requested at every assignment.
@@ -28,23 +29,23 @@ pub trait Positions: Send + Sync {
     fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError>;
 }
 
-/// The store could not say where a partition stands.
+/// The error of a table position that could not be read from the store.
 #[derive(Debug, thiserror::Error)]
 #[error("where {partition} stands could not be read: {why}")]
 pub struct PositionError {
     /// The partition.
     pub partition: TopicPartition,
-    /// What the store said.
+    /// The store's reason.
     pub why: String,
 }
 
-/// What happened to the lane's partitions, in the order in which it happened.
+/// A change of the lane's partitions. Events are kept in their order.
 #[derive(Debug)]
 pub enum Event {
     /// The partition belongs to the lane from now on; its first message is at the table's next offset, or the oldest in
     /// Kafka.
     Assigned {
-        /// Which one.
+        /// The partition.
         partition: TopicPartition,
         /// The table's next offset; `None` if it has no offset of the partition.
         next: Option<Offset>,
@@ -53,7 +54,7 @@ pub enum Event {
     },
     /// The group gave the lane its share of the partitions, even if it is empty.
     Joined,
-    /// The partition is not the lane's any more: what is uncommitted of it must be dropped.
+    /// The lane does not own the partition any more: its uncommitted records must be dropped.
     Revoked(TopicPartition),
     /// The partition is not read, because records would be skipped.
     Refused(Refusal),
@@ -64,7 +65,7 @@ pub enum Event {
         /// The reason.
         why: String,
     },
-    /// The assignment could not be carried out; the lane must join anew.
+    /// The assignment could not be carried out. The lane must join again.
     Failed(String),
 }
 
@@ -81,7 +82,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Context {
-    /// A context that asks `positions` where to start.
+    /// Creates a context that starts partitions at the offsets of `positions`.
     #[must_use]
     pub fn new(positions: Arc<dyn Positions>) -> Self {
         Self { positions, events: Mutex::default(), drained: Mutex::default(), brokers_down: Mutex::default() }
@@ -99,7 +100,7 @@ impl Context {
         lock(&self.drained).clone()
     }
 
-    /// Whether every broker is out of reach.
+    /// Returns true if no broker can be reached.
     pub fn brokers_down(&self) -> bool {
         *lock(&self.brokers_down)
     }
@@ -108,7 +109,8 @@ impl Context {
         lock(&self.events).push(event);
     }
 
-    /// Finds where each partition of `list` starts, in `list`; what must not be read is left out of the answer.
+    /// Returns the partitions of `list`, each with the offset at which it starts. Partitions that must not be read are
+    /// left out, and are reported to the lane.
     fn place(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<TopicPartitionList, String> {
         let partitions = named(list)?;
         let found = brokers::positions(consumer, &partitions, PATIENCE).map_err(|error| error.to_string())?;
@@ -140,7 +142,7 @@ impl Context {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
             _ => consumer.assign(&placed),
         }
-        // The client keeps a partition that was paused when it went so when it comes again, in silence.
+        // If a partition was paused when it was revoked, the client silently keeps it paused when it is assigned again.
         .and_then(|()| consumer.resume(&placed))
         .map_err(|error| error.to_string())
     }
@@ -151,7 +153,7 @@ impl Context {
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
-                // Partitions that were refused were never assigned, and librdkafka refuses to take those away.
+                // Refused partitions were never assigned, and librdkafka refuses to unassign such partitions.
                 let assigned = consumer.assignment().map_err(|error| error.to_string())?;
                 let mut ours = TopicPartitionList::new();
                 for element in list.elements() {
@@ -178,7 +180,7 @@ impl ClientContext for Context {
         for (topic, stats) in &statistics.topics {
             let Ok(topic) = Topic::new(topic) else { continue };
             for (number, partition) in &stats.partitions {
-                // A negative offset is librdkafka's word for not yet known.
+                // A negative offset means that librdkafka does not know it yet.
                 let at_end = partition.eof_offset >= 0 && partition.eof_offset == partition.next_offset;
                 if *number >= 0 && at_end && partition.fetchq_cnt == 0 {
                     let partition_id = TopicPartition { topic: topic.clone(), partition: Partition(*number) };
@@ -195,7 +197,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let all_down = matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AllBrokersDown));
-        // The client repeats itself several times a second: once is said to people.
+        // The client repeats the error several times a second: only the first is logged as a warning.
         if all_down && !std::mem::replace(&mut *lock(&self.brokers_down), true) {
             tracing::warn!(target: "librdkafka", %error, "{reason}");
         } else {

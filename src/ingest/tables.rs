@@ -1,6 +1,6 @@
-//! The tables that one lane commits to, and what it asks of them. Each lane has tables of its own, so none waits for another.
+//! The tables that one lane commits to. Each lane has its own tables, so that no lane waits for another.
 //!
-//! The calls block: a lane is a thread and has nothing better to do than to wait for its commit.
+//! The calls block: a lane is a thread and waits for its commit.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::ingest::position::TablePosition;
 use crate::ingest::source::{PositionError, Positions};
 use crate::store::{CommitError, ControlsVersion, EncodedSegment, IngestCommit, Segment, StoreError, Table};
 
-/// Segments that are written at once.
+/// The number of segments that are written at the same time.
 const AT_ONCE: usize = 3;
 
 /// One lane's tables.
@@ -26,7 +26,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Those of a lane, which are open, each with the topics that feed it, and the controls of their root.
+    /// Creates the tables of a lane from open tables, each with the topics that feed it, and the controls of their
+    /// root.
     #[must_use]
     pub fn new(
         runtime: &Handle,
@@ -47,8 +48,9 @@ impl Tables {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes segments, durably, outside of every version, a few at once: while one is made durable the next is made.
-    /// Those that were written, and what went wrong with the first that was not.
+    /// Writes segments durably, outside of every version. A few are written at the same time, while the next is
+    /// encoded. Returns the segments that were written, and the error of the first that was not. Errors if a segment
+    /// cannot be encoded.
     pub fn put_all<E>(
         &self,
         product: &ProductKey,
@@ -73,17 +75,17 @@ impl Tables {
         Ok((written, failure))
     }
 
-    /// Deletes segments that were never committed, as far as that works.
+    /// Deletes segments that were never committed, as far as possible.
     pub fn discard(&self, product: &ProductKey, segments: Vec<Segment>) {
         if let Some(table) = self.tables().get(product) {
             self.runtime.block_on(table.discard(segments));
         }
     }
 
-    /// Commits, against exactly the state that the batch was made for. Gives the version.
+    /// Commits a batch against exactly the state for which it was made. Returns the version.
     ///
-    /// Controls that came since and change nothing in what ingest does are taken into `batch`: it was made as they want it.
-    /// Where they do change it, or cannot be read, nothing is committed.
+    /// Newer controls that do not change the work of ingest are recorded in `batch`, which is valid under them too. If
+    /// they do change it, or cannot be read, nothing is committed.
     pub fn commit(&self, product: &ProductKey, batch: &mut IngestCommit) -> Result<u64, CommitError> {
         let mut tables = self.tables();
         let table = tables.get_mut(product).ok_or_else(|| CommitError::Store(not_open(product)))?;
@@ -104,25 +106,26 @@ impl Tables {
         }
     }
 
-    /// How often a commit to the table found its version taken by another and was tried again.
+    /// Returns the number of times that a commit to the table found its version taken by another commit and was
+    /// retried.
     #[must_use]
     pub fn lost_races(&self, product: &ProductKey) -> u64 {
         self.tables().get(product).map(Table::lost_races).unwrap_or_default()
     }
 
-    /// The controls version that a writer who begins now acts on.
+    /// Returns the version of the controls on which a writer that starts now acts.
     #[must_use]
     pub fn controls(&self, product: &ProductKey) -> ControlsVersion {
         self.tables().get(product).map(Table::controls).unwrap_or_default()
     }
 
-    /// All controls, as far as any of the tables knows of them. Errors if they cannot be read.
+    /// Returns all controls, at least up to the newest version in any of the tables. Errors if they cannot be read.
     pub fn newest_controls(&self) -> Result<Arc<Controls>, StoreError> {
         let known = self.tables().values().map(Table::controls).max().unwrap_or_default();
         self.runtime.block_on(self.controls.newest(known))
     }
 
-    /// Where a partition stands, by the newest version of its table that was seen.
+    /// Returns the table's next offset of a partition, as of the newest version that was loaded.
     #[must_use]
     pub fn stands(&self, product: &ProductKey, partition: &TopicPartition) -> Option<Offset> {
         self.tables().get(product).and_then(|table| table.next_offset(partition))

@@ -66,7 +66,7 @@ impl WatchedTopic {
         Self { used: UsedTopic { topic, role }, ceiling }
     }
 
-    /// Returns what is wrong with the topic and the fix, in one sentence; `None` if it can be read.
+    /// Returns the topic's problem and the fix, in one sentence; `None` if the topic can be read.
     fn fault(&self, state: TopicState) -> Option<String> {
         let as_at_start = |state| judge(&self.used, &state, self.ceiling).map(|problem| problem.what);
         match state {

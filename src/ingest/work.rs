@@ -1,4 +1,4 @@
-//! One product's work in one lane: its decoders and tagger, what it has gathered, and when that is to be committed.
+//! One product's work in one lane: its decoders and tagger, the gathered data, and the time of its commit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,29 +21,29 @@ pub struct Work {
     pub product: ProductKey,
     /// The topics that it is read from.
     pub topics: Vec<Topic>,
-    /// Its table's shape.
+    /// The layout of its table.
     pub spec: Arc<TableSpec>,
-    /// The policy that its records are tagged by.
+    /// The policy by which its records are tagged.
     pub version: PolicyVersion,
-    /// Bytes to batches.
+    /// Decodes bytes to batches.
     pub decoders: Decoders,
-    /// Batches to tagged groups.
+    /// Turns batches into tagged groups.
     pub tagger: Tagger,
-    /// What was gathered since the last commit.
+    /// The data gathered since the last commit.
     pub gathering: Gathering,
     /// The partitions of a gathering that is being committed.
     pub in_flight: BTreeSet<TopicPartition>,
-    /// The controls that what is gathered was gathered under.
+    /// The version of the controls under which the data was gathered.
     pub controls: ControlsVersion,
-    /// A batch that is written and not committed yet. No record is gathered meanwhile.
+    /// A batch that is written and not committed yet. Meanwhile no record is gathered.
     pub pending: Option<PendingCommit>,
     /// The wait after a step that failed.
     pub hold: Hold,
-    /// When to commit.
+    /// The conditions of a commit.
     pub pace: Pace,
 }
 
-/// When a gathering is committed: at so many bytes or at such an age, whichever is first.
+/// The conditions under which gathered data is committed: a number of bytes or an age, whichever is reached first.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     bytes: usize,
@@ -52,18 +52,19 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Commits at `bytes`, or at an age of about `age`.
+    /// Creates a pace that commits at `bytes`, or at an age of about `age`.
     #[must_use]
     pub fn new(bytes: usize, age: Duration) -> Self {
         Self { bytes, age, limit: age }
     }
 
-    /// Draws the next age anew, a fifth around the one that was asked for, so that lanes and instances do not commit in step.
+    /// Draws the next age: at most a fifth below or above the configured one, so that lanes and instances do not commit
+    /// in step.
     pub fn jitter(&mut self) {
         self.limit = self.age.mul_f64(rand::rng().random_range(0.8..1.2));
     }
 
-    /// Whether a gathering of `bytes` that began at `since` is due at `now`.
+    /// Returns true if a gathering of `bytes` that began at `since` is to be committed at `now`.
     #[must_use]
     pub fn is_due(&self, bytes: usize, since: Duration, now: Duration) -> bool {
         bytes >= self.bytes || now.saturating_sub(since) >= self.limit
@@ -71,31 +72,32 @@ impl Pace {
 }
 
 impl Work {
-    /// Whether the gathering is to be committed at `now`, on the monotonic clock.
+    /// Returns true if the gathering is to be committed at `now`, on the monotonic clock.
     #[must_use]
     pub fn is_due(&self, now: Duration) -> bool {
         self.gathering.since.is_some_and(|since| self.pace.is_due(self.gathering.memory(), since, now))
     }
 
-    /// Returns whether no record may be gathered: a batch is being committed, or the product waits.
+    /// Returns true if no record may be gathered: a batch is being committed, or the product waits.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.pending.is_some() || self.hold.is_waiting()
     }
 
-    /// Returns whether dead letters of a batch were sent and are not acknowledged yet.
+    /// Returns true if dead letters of a batch were sent and are not acknowledged yet.
     #[must_use]
     pub fn is_delivering(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.delivery.is_some())
     }
 
-    /// Whether records of `partition` are gathered or being committed.
+    /// Returns true if records of `partition` are gathered or being committed.
     #[must_use]
     pub fn touches(&self, partition: &TopicPartition) -> bool {
         self.gathering.reached.contains_key(partition) || self.in_flight.contains(partition)
     }
 
-    /// Acts on `controls` from here on: tags by what they say of triggers, for a table that knows them up to `version`.
+    /// Acts on `controls` from now on: records are tagged by the triggers in them. `version` is the version of the
+    /// controls that the table has.
     pub fn act_on(&mut self, version: ControlsVersion, controls: &Controls) {
         self.controls = version;
         let notices = Notices::of(controls, &self.product, self.tagger.calendar());
@@ -108,7 +110,7 @@ impl Work {
         health.over(&Part::Letters(self.product.clone()));
     }
 
-    /// Drops what was gathered and is not committed. Gives the partitions that must be read again.
+    /// Drops gathered data that is not committed. Returns the partitions that must be read again.
     pub fn drop_gathering(&mut self) -> BTreeSet<TopicPartition> {
         let mut partitions = std::mem::take(&mut self.in_flight);
         partitions.extend(std::mem::take(&mut self.gathering).reached.into_keys());

@@ -1,9 +1,9 @@
-//! The schemas that producers wrote with: the products' own, those of the folder, those of the registry.
+//! The schemas with which producers wrote: the products' own, those of the folder, those of the registry.
 //!
-//! Promises that an unknown schema is distinguished from a registry that does not answer: the first is the record's
-//! fault, the second is not, and no record is lost because of it. A `get` never takes longer than the configured
-//! timeout, and a registry that is down is asked at growing intervals. Must never put a credential into an error, a log
-//! line or a metric.
+//! An unknown schema is distinguished from a registry that does not answer: the first is a fault of the record, the
+//! second is not, and no record is lost because of it. A `get` never takes longer than the configured timeout, and a
+//! registry that is down is requested at growing intervals. Must never put a credential into an error, a log line or a
+//! metric.
 
 mod backoff;
 mod failed_ids;
@@ -33,15 +33,15 @@ pub use registry::Silence;
 use registry::{Answer, Client, Referenced};
 use unknown_ids::{UnknownIds, UnreportedIds, Verdict};
 
-/// The most often that the folder is looked through again for a schema that it did not have.
+/// The minimum interval between two searches of the folder for a schema that it did not have.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// How a message names the schema that it was written with.
+/// The name by which a message refers to its writer schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SchemaRef {
-    /// By the registry's id.
+    /// The registry's id.
     Id(u32),
-    /// By the CRC-64-AVRO of the schema's parsing canonical form.
+    /// The CRC-64-AVRO of the schema's parsing canonical form.
     Fingerprint(u64),
 }
 
@@ -61,7 +61,7 @@ pub enum Lookup {
     Schema(Arc<WriterSchema>),
     /// The schema cannot be used; the reason, in words.
     Unusable(Arc<str>),
-    /// No source has the schema, or all that it refers to; what is missing, in words.
+    /// No source has the schema, or some schema that it refers to; the missing part, in words.
     Unknown(Arc<str>),
 }
 
@@ -95,13 +95,13 @@ impl LookupDelay {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the schema registry is unavailable: {why}")]
 pub struct RegistryUnavailable {
-    /// What is wrong with it.
+    /// The reason.
     pub why: Silence,
-    /// How long to wait: an earlier call asks nobody and gets this error again.
+    /// The wait: an earlier call sends no request and gets this error again.
     pub retry_after: Duration,
 }
 
-/// Why the sources of schemas cannot be set up.
+/// The reason why the sources of schemas cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum WritersError {
     /// The authorities' file cannot be read.
@@ -109,13 +109,13 @@ pub enum WritersError {
     Authorities {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         why: String,
     },
     /// The HTTP client cannot be built.
     #[error("the registry's client cannot be built: {0}")]
     Client(String),
-    /// A credential holds a character that no HTTP header may hold.
+    /// A credential contains a character that is illegal in an HTTP header.
     #[error("the registry's credential holds a control character; look for a line break in its file")]
     Credential,
     /// The folder, or a file in it, cannot be read.
@@ -123,15 +123,15 @@ pub enum WritersError {
     Unreadable {
         /// The folder or file.
         path: PathBuf,
-        /// What the system says.
+        /// The reason that the system reports.
         source: std::io::Error,
     },
-    /// A file of the folder is no Avro schema.
+    /// A file of the folder is not an Avro schema.
     #[error("{file:?} is no Avro schema: {source}")]
     NotAvro {
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: SchemaError,
     },
     /// Two files of the folder have one id and different schemas.
@@ -144,12 +144,12 @@ pub enum WritersError {
     },
 }
 
-/// Where what happens here is told, and the time.
+/// The receivers of the reports, and the clock.
 #[derive(Clone)]
 pub struct Around {
     /// Counts the fetches.
     pub metrics: Metrics,
-    /// Told when the registry is silent, and when it is not any more.
+    /// Shows while the registry does not answer.
     pub health: Arc<Health>,
     /// The time.
     pub clock: SharedClock,
@@ -172,7 +172,8 @@ struct Registry {
     unknown_wait: Duration,
     /// The ids that the registry failed for. While there are any, the registry is reported as unavailable.
     failed: Mutex<FailedIds>,
-    /// One request at a time: callers of one id share its answer, and a silent registry is asked once, not once a lane.
+    /// Allows one request at a time: callers of one id share its answer, and a silent registry is requested once
+    /// instead of once per lane.
     state: tokio::sync::Mutex<State>,
 }
 
@@ -183,7 +184,8 @@ struct State {
 }
 
 impl WriterSchemas {
-    /// Sets the sources up and reads the folder; asks the registry nothing yet. Errors on what only a person can mend.
+    /// Sets up the sources and reads the folder. Sends no request to the registry. Errors on problems that only a
+    /// person can fix.
     pub fn new(source: &SchemasSource, policy: &Policy, around: Around) -> Result<Self, WritersError> {
         let not_avro = |file: String| move |source| WritersError::NotAvro { file: PathBuf::from(file), source };
         let mut known = HashMap::new();
@@ -284,7 +286,7 @@ impl WriterSchemas {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(schema, found);
     }
 
-    /// The folder's schema, looked for again where it was not there some time ago.
+    /// Returns the folder's schema. If the folder did not have it some time ago, the folder is searched again.
     fn in_folder(&self, schema: SchemaRef) -> Option<Arc<WriterSchema>> {
         let folder = self.folder.as_ref()?;
         let now = self.around.clock.monotonic();
@@ -310,7 +312,7 @@ impl WriterSchemas {
         let Ok(mut state) = tokio::time::timeout(registry.timeout, registry.state.lock()).await else {
             return Err(RegistryUnavailable { why: Silence::Busy, retry_after: backoff::LEAST }.into());
         };
-        // Whoever held the lock may have asked for this very id.
+        // The previous holder of the lock may have requested the same id.
         if let Some(found) = self.cached(SchemaRef::Id(id)) {
             return Ok(found);
         }

@@ -1,36 +1,36 @@
-//! Makes and registers one metric at a time, and remembers what it declared.
+//! Creates and registers one metric at a time, and remembers its declaration.
 //!
-//! Promises that what is declared is exactly what is registered.
+//! The declared metrics are exactly the registered metrics.
 
 use prometheus::core::Collector;
 use prometheus::{Error, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-/// What one metric is.
+/// The declaration of one metric.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Declared {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What kind of metric it is.
+    /// The kind of metric.
     pub kind: Kind,
-    /// The names of its labels, without `le`.
+    /// The names of the labels, without `le`.
     pub labels: Vec<String>,
-    /// What it counts, in one sentence.
+    /// The help text, in one sentence.
     pub help: String,
 }
 
 /// The kinds of metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// It only grows.
+    /// A value that only grows.
     Counter,
-    /// It goes up and down.
+    /// A value that grows and shrinks.
     Gauge,
     /// Counts by bucket, with a sum.
     Histogram,
 }
 
 impl Kind {
-    /// Its word in the documentation and in the text format.
+    /// Returns the name of the kind in the documentation and in the text format.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

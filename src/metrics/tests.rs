@@ -1,4 +1,4 @@
-//! The metrics against their documentation, the label rule and `promtool`.
+//! Tests of the metrics against their documentation, the label rule and `promtool`.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ fn partition() -> TopicPartition {
     TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(3) }
 }
 
-/// All metrics, each with at least one series.
+/// Returns all metrics, each with at least one series.
 fn with_series() -> Metrics {
     let metrics = Metrics::new().unwrap();
     metrics.add_product(&ProductKey::new("sms").unwrap(), &[Category::new("content").unwrap()]);
@@ -34,7 +34,7 @@ fn with_series() -> Metrics {
     metrics
 }
 
-/// The cells of every row of the page's tables whose first cell is a code span with `prefix`.
+/// Returns the cells of every row of the page's tables whose first cell is a code span with `prefix`.
 fn rows(prefix: &str) -> Vec<Vec<String>> {
     let cells = |line: &str| {
         let cells = line.trim().trim_matches('|').split('|');
@@ -139,7 +139,7 @@ fn a_partition_that_is_given_away_has_no_lag_any_more() {
     assert!(!exposition.contains("partition=\"3\""), "{exposition}");
 }
 
-/// What `promtool` has to say of `input`; nothing if all is well.
+/// Returns the output of `promtool` for `input`, with the exit status if it fails.
 fn promtool(arguments: &[&str], input: &str) -> String {
     let promtool = Command::new("promtool")
         .args(arguments)

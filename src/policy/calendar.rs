@@ -1,7 +1,8 @@
-//! Buckets of a zone: which day or hour an instant lies in, where each begins and ends, how far two lie apart.
+//! Buckets of a zone: the day or hour of an instant, the start and the end of a bucket, and the distance between two.
 //!
-//! Promises that every instant of a bucket lies in `start..end`, through daylight saving, half-hour shifts and days that a
-//! zone skipped. Must never do what cannot be undone on a strange date: out of the calendar it says so or saturates.
+//! Invariants: every instant of a bucket is in `start..end`, across daylight saving, half-hour shifts and days that a
+//! zone skipped. A date outside the calendar gives `None` or saturates, and never causes an action that cannot be
+//! undone.
 
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ pub struct Calendar {
 /// The instants at which a clock of the zone shows a local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readings {
-    /// One instant, as most times have.
+    /// One instant, the usual case.
     Once(DateTime<Utc>),
     /// Two instants, the earlier first: the clock went back over it.
     Twice(DateTime<Utc>, DateTime<Utc>),
@@ -28,15 +29,15 @@ pub(super) enum Readings {
     Never {
         /// The instant of the jump.
         jump: DateTime<Utc>,
-        /// The time by the offset that held after the jump: the earlier reading.
+        /// The time read with the offset after the jump: the earlier reading.
         by_new: DateTime<Utc>,
-        /// The time by the offset that held before the jump: the later reading.
+        /// The time read with the offset before the jump: the later reading.
         by_old: DateTime<Utc>,
     },
 }
 
 impl Readings {
-    /// The earliest instant that anyone could mean.
+    /// Returns the earliest instant that the local time can mean.
     pub(super) fn earliest(self) -> DateTime<Utc> {
         match self {
             Self::Once(at) | Self::Twice(at, _) => at,
@@ -44,7 +45,7 @@ impl Readings {
         }
     }
 
-    /// The latest instant that anyone could mean.
+    /// Returns the latest instant that the local time can mean.
     pub(super) fn latest(self) -> DateTime<Utc> {
         match self {
             Self::Once(at) | Self::Twice(_, at) => at,
@@ -54,19 +55,19 @@ impl Readings {
 }
 
 impl Calendar {
-    /// The calendar of `zone` in buckets of `unit`.
+    /// Returns the calendar of `zone` in buckets of `unit`.
     #[must_use]
     pub fn new(zone: Tz, unit: BucketUnit) -> Self {
         Self { zone, unit }
     }
 
-    /// Its zone.
+    /// Returns the zone.
     #[must_use]
     pub fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// Its unit.
+    /// Returns the unit of the buckets.
     #[must_use]
     pub fn unit(&self) -> BucketUnit {
         self.unit
@@ -78,7 +79,7 @@ impl Calendar {
         (2..9999).contains(&at.year())
     }
 
-    /// The bucket that `at` lies in: the local date, or the clock hour. `None` outside the years 2 to 9998.
+    /// Returns the bucket of `at`: the local date, or the clock hour. `None` outside the years 2 to 9998.
     #[must_use]
     pub fn bucket_of(&self, at: DateTime<Utc>) -> Option<Bucket> {
         if !Self::is_countable(at) {
@@ -90,8 +91,9 @@ impl Calendar {
         }
     }
 
-    /// The bucket that `at` lies in, and a span around `at` of which every instant lies in that bucket: nearly always the
-    /// whole bucket, so that a column of times costs one search each time that the bucket changes. `None` as [`Calendar::bucket_of`].
+    /// Returns the bucket of `at`, and a span around `at` in which every instant is in that bucket. The span is nearly
+    /// always the whole bucket, so that a column of times costs one search each time that the bucket changes. `None` as
+    /// for [`Calendar::bucket_of`].
     #[must_use]
     pub fn stretch(&self, at: DateTime<Utc>) -> Option<(Bucket, Range<DateTime<Utc>>)> {
         let bucket = self.bucket_of(at)?;
@@ -108,7 +110,7 @@ impl Calendar {
         Some((bucket, whole))
     }
 
-    /// The first instant of `bucket`. A day that the zone skipped starts and ends at the jump.
+    /// Returns the first instant of `bucket`. A day that the zone skipped starts and ends at the jump.
     #[must_use]
     pub fn start(&self, bucket: Bucket) -> DateTime<Utc> {
         match bucket {
@@ -120,7 +122,7 @@ impl Calendar {
         }
     }
 
-    /// The first instant after all of `bucket`.
+    /// Returns the first instant after all of `bucket`.
     #[must_use]
     pub fn end(&self, bucket: Bucket) -> DateTime<Utc> {
         match bucket {
@@ -135,7 +137,7 @@ impl Calendar {
         }
     }
 
-    /// How many buckets `to` lies after `from`; 0 if it does not, or if they are of two units.
+    /// Returns the number of buckets by which `to` is after `from`; 0 if it is not after, or if their units differ.
     #[must_use]
     pub fn distance(&self, from: Bucket, to: Bucket) -> u32 {
         match (from, to) {
@@ -145,7 +147,7 @@ impl Calendar {
         }
     }
 
-    /// The bucket `n` after `bucket`; the inverse of [`Calendar::distance`].
+    /// Returns the bucket `n` buckets after `bucket`; the inverse of [`Calendar::distance`].
     #[must_use]
     pub fn plus(&self, bucket: Bucket, n: u32) -> Bucket {
         match bucket {
@@ -154,13 +156,13 @@ impl Calendar {
         }
     }
 
-    /// A bucket of every midnight and noon of four years: enough to tell how two windows lie to one another.
+    /// Returns the bucket of every midnight and noon of four years: enough to compare two windows.
     pub(super) fn four_years(&self) -> impl Iterator<Item = Bucket> + '_ {
         let first = midnight(NaiveDate::from_ymd_opt(2024, 1, 1).unwrap_or_default()).and_utc();
         (0..1461 * 2).filter_map(move |half| self.bucket_of(first + TimeDelta::hours(12 * half)))
     }
 
-    /// What a clock of the zone shows at `at`.
+    /// Returns the time that a clock of the zone shows at `at`.
     pub(super) fn local(&self, at: DateTime<Utc>) -> NaiveDateTime {
         at.naive_utc().checked_add_offset(self.offset(at)).unwrap_or(at.naive_utc())
     }
@@ -173,7 +175,7 @@ impl Calendar {
         (readings.earliest(), readings.latest())
     }
 
-    /// When a clock of the zone shows `local`.
+    /// Returns the instants at which a clock of the zone shows `local`.
     pub(super) fn readings(&self, local: NaiveDateTime) -> Readings {
         let at = |offset: chrono::FixedOffset| {
             local.checked_sub_offset(offset).map_or(DateTime::<Utc>::MAX_UTC, |utc| utc.and_utc())
@@ -192,15 +194,15 @@ impl Calendar {
                         by_new: at(end.offset().fix()),
                         by_old: at(old.fix()),
                     },
-                    // Only at the edges of what the zone's table knows.
+                    // This happens only at the edges of the zone's table.
                     None => Readings::Once(local.and_utc()),
                 }
             }
         }
     }
 
-    /// The instant in `from..to` from which the zone's offset is another than at `from`, if it is another at `to`; with
-    /// the local times just before and at it. Looks for one shift; no zone has had two within a day.
+    /// Finds the shift of the zone's offset between `from` and `to`; `None` if the offsets at both are equal. Expects
+    /// one shift; no zone has had two within a day.
     pub(super) fn shift(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Shift> {
         let old = self.offset(from);
         if self.offset(to) == old {
@@ -225,7 +227,7 @@ impl Calendar {
         let into = TimeDelta::seconds(i64::from(local.minute() * 60 + local.second()))
             + TimeDelta::nanoseconds(i64::from(at.timestamp_subsec_nanos()));
         let start = at - into;
-        // Where the offset changed since, this hour of the clock began with the change.
+        // If the offset changed since then, this hour of the clock began with the change.
         self.shift(start, at).map_or(start, |shift| shift.at)
     }
 
@@ -235,7 +237,8 @@ impl Calendar {
         self.shift(start, end).map_or(end, |shift| shift.at.min(end))
     }
 
-    /// Walks hour by hour from `start`, until `to` or `most` steps; a whole day at once where no clock was changed.
+    /// Walks hour by hour from `start`, until `to` or `most` steps; a whole day in one step if no clock was changed.
+    /// Returns the instant that was reached and the number of hours.
     fn hours_on(&self, start: DateTime<Utc>, to: DateTime<Utc>, most: u32) -> (DateTime<Utc>, u32) {
         let (mut at, mut steps) = (start, 0_u32);
         while at < to && steps < most {
@@ -256,9 +259,9 @@ impl Calendar {
 pub(super) struct Shift {
     /// The first instant of the new offset.
     pub(super) at: DateTime<Utc>,
-    /// What a clock would have shown then without it.
+    /// The time that a clock would have shown at that instant without the shift.
     pub(super) old: NaiveDateTime,
-    /// What a clock shows then.
+    /// The time that a clock shows at that instant.
     pub(super) new: NaiveDateTime,
 }
 

@@ -1,6 +1,6 @@
-//! Which country codes are assigned, so that a typing error in a policy does not become a rule that never matches.
+//! The assigned country codes, so that a typing error in a policy does not become a rule that never matches.
 //!
-//! Promises the codes of ISO 3166-1 alpha-2 as of 2026, and those beside them that a phone number can give.
+//! Contains the codes of ISO 3166-1 alpha-2 as of 2026, and the additional codes that a phone number can give.
 
 use crate::ids::Country;
 
@@ -15,16 +15,17 @@ const ASSIGNED: &str = "\
     TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW \
 ";
 
-/// Codes that ISO reserves or leaves to users and that calling codes need: Kosovo, Ascension, Tristan da Cunha; and the unknown.
+/// Codes that ISO reserves or leaves to users and that calling codes need (Kosovo, Ascension, Tristan da Cunha), and
+/// the code for unknown.
 const BESIDE: &str = "XK AC TA ZZ";
 
-/// Whether `country` can be the jurisdiction of a record.
+/// Returns true if `country` can be the jurisdiction of a record.
 #[must_use]
 pub fn is_assigned(country: Country) -> bool {
     codes().any(|code| code == country.as_str())
 }
 
-/// Every such code.
+/// Returns every code that can be the jurisdiction of a record.
 pub fn codes() -> impl Iterator<Item = &'static str> {
     ASSIGNED.split_whitespace().chain(BESIDE.split_whitespace())
 }

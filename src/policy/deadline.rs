@@ -1,8 +1,9 @@
 //! The instant at which a category of a bucket's records is due.
 //!
-//! Promises, for every record of the bucket: an `at_most` deadline is never later than its own time + keep, an `at_least`
-//! one never earlier, and neither lies further off than the bucket is long. A time that a zone's clock shows twice or
-//! never is read as early as it can be for a ceiling, as late as it can be for a minimum.
+//! Invariants, for every record of the bucket: an `at_most` deadline is never later than the record's own time + keep,
+//! an `at_least` deadline is never earlier, and neither differs from it by more than the length of the bucket. A local
+//! time that a clock of the zone shows twice or never is read as early as possible for a maximum, and as late as
+//! possible for a minimum.
 
 use chrono::{DateTime, Days, Months, NaiveDateTime, TimeDelta, Utc};
 
@@ -10,9 +11,10 @@ use super::calendar::Calendar;
 use super::model::{Boundary, Keep};
 use crate::ids::{Bucket, Deadline};
 
-/// When what `bucket` holds is due: by `at_most` counted from the bucket's first instant, by `at_least` from the last of
-/// the bucket `late` buckets on (that of the later of event and arrival). Days and months are counted on the calendar
-/// *before* the end of the bucket is taken, because 30 August + 6 months is as late in February as 31 August + 6 months.
+/// Returns the deadline of the records of `bucket`. `at_most` is counted from the bucket's first instant. `at_least` is
+/// counted from the last instant of the bucket that is `late` buckets later (that of the later of event and arrival).
+/// Days and months are counted on the calendar *before* the end of the bucket is taken, because 30 August + 6 months is
+/// as late in February as 31 August + 6 months.
 #[must_use]
 pub fn deadline(calendar: &Calendar, bucket: Bucket, late: u32, keep: Keep, boundary: Boundary) -> Deadline {
     let bucket = match boundary {
@@ -28,7 +30,7 @@ pub fn deadline(calendar: &Calendar, bucket: Bucket, late: u32, keep: Keep, boun
             from.checked_add_signed(TimeDelta::hours(i64::from(hours))).unwrap_or(DateTime::<Utc>::MAX_UTC),
         );
     }
-    // What the zone's clock shows at both ends: a day that begins with a jump begins at one o'clock.
+    // The local times at both ends of the bucket: a day that begins with a jump begins at one o'clock.
     let instant = TimeDelta::nanoseconds(1);
     let from = calendar.local(calendar.start(bucket));
     let length = calendar.local(calendar.end(bucket) - instant) + instant - from;
@@ -40,11 +42,12 @@ pub fn deadline(calendar: &Calendar, bucket: Bucket, late: u32, keep: Keep, boun
     })
 }
 
-/// The earliest that any local time of `from..to` can be meant.
+/// Returns the earliest instant that any local time of `from..to` can mean.
 fn earliest(calendar: &Calendar, from: NaiveDateTime, to: NaiveDateTime) -> DateTime<Utc> {
     let first = calendar.readings(from).earliest();
     match calendar.shift(first, calendar.readings(to).latest()) {
-        // The first time of a jumped-over stretch, read by the new offset, may come before the bucket's own first.
+        // The first local time of a skipped interval, read with the new offset, may be before the bucket's own first
+        // instant.
         Some(shift) if shift.new > shift.old && from < shift.old && shift.old < to => {
             first.min(calendar.readings(shift.old).earliest())
         }
@@ -52,7 +55,7 @@ fn earliest(calendar: &Calendar, from: NaiveDateTime, to: NaiveDateTime) -> Date
     }
 }
 
-/// The latest that any local time of `from..to` can be meant.
+/// Returns the latest instant that any local time of `from..to` can mean.
 fn latest(calendar: &Calendar, from: NaiveDateTime, to: NaiveDateTime) -> DateTime<Utc> {
     let instant = TimeDelta::nanoseconds(1);
     let last = calendar.readings(to - instant).latest() + instant;

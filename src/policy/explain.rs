@@ -1,6 +1,6 @@
-//! Why a field is kept as long as it is: the rule that holds, its reasons, and why each other rule does not.
+//! Explains the retention of a field: the rule that applies, its reasons, and why each other rule does not apply.
 //!
-//! Promises the same answer as the resolver gives at ingest, of which it is the words.
+//! Invariant: the answer is the one that the resolver gives at ingest, in words.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -12,7 +12,7 @@ use super::resolve::{Answer, Kinds, Question, resolve};
 use crate::ids::{Category, Country, ProductKey};
 use crate::problem::nearest;
 
-/// What is asked.
+/// A question about the retention of a product's columns.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     /// The product's key.
@@ -21,13 +21,13 @@ pub struct Ask<'a> {
     pub country: Option<Country>,
     /// The tenant; `None` for any that no rule names.
     pub tenant: Option<&'a str>,
-    /// One column alone; `None` for all.
+    /// The only column to explain; `None` for all.
     pub field: Option<&'a str>,
-    /// Today.
+    /// The current time.
     pub now: DateTime<Utc>,
 }
 
-/// What cannot be explained.
+/// The reason why there is no explanation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
     /// The policy has no such product.
@@ -56,11 +56,11 @@ pub struct Explanation {
     pub tenant: Option<String>,
     /// The bucket of a record of today.
     pub bucket: String,
-    /// What must be known beside: that the product's jurisdiction is fixed, for instance.
+    /// Additional notes: for instance that the product's jurisdiction is fixed.
     pub notes: Vec<String>,
     /// The categories, by name.
     pub categories: Vec<Explained>,
-    /// The columns that are not personal and stay, of those asked for.
+    /// The columns that are not personal and are kept, of those asked for.
     pub not_personal: Vec<String>,
 }
 
@@ -71,44 +71,44 @@ pub struct Explained {
     pub category: Category,
     /// Its term of the W3C Data Privacy Vocabulary.
     pub term: String,
-    /// The columns of it that were asked for.
+    /// The columns of the category, of those asked for.
     pub fields: Vec<String>,
-    /// The rule that holds.
+    /// The rule that applies.
     pub rule: String,
-    /// How long it is kept, in words.
+    /// The retention period, in words.
     pub keep: String,
     /// `at_most` or `at_least`.
     pub boundary: String,
-    /// What starts the clock.
+    /// The trigger that starts the retention period.
     pub trigger: String,
     /// The deadline of a record of today (RFC 3339, in UTC); `None` while it is open.
     pub due: Option<String>,
     /// The wall-clock time of that deadline in the policy's zone.
     pub due_local: Option<String>,
-    /// How long after the deadline it may still be seen.
+    /// The time after the deadline during which the category may still be visible.
     pub grace: String,
     /// Legal bases.
     pub bases: Vec<String>,
     /// Purposes.
     pub purposes: Vec<String>,
-    /// Where the rule comes from.
+    /// The source of the rule.
     pub source: Option<String>,
-    /// Every other rule, and why it does not hold.
+    /// Every other rule, with the reason why it does not apply.
     pub others: Vec<Lost>,
 }
 
-/// A rule that does not hold.
+/// A rule that does not apply.
 #[derive(Debug, Clone, Serialize)]
 pub struct Lost {
     /// Its id.
     pub rule: String,
-    /// Whether it matches too and is less specific; otherwise it does not match.
+    /// True if it matches too and is less specific; false if it does not match.
     pub matches: bool,
-    /// Why, in words.
+    /// The reason, in words.
     pub why: String,
 }
 
-/// Explains what `policy` says.
+/// Explains the retention that `policy` prescribes. Errors if the product or the column is unknown, or has no records.
 pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Result<Explanation, ExplainError> {
     let (product, records) = find(policy, ask)?;
     let (country, asked, notes) = country(policy, product, records, ask);
@@ -177,7 +177,7 @@ fn find<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Result<(&'p ProductKey, &'p Re
     Ok((key, records))
 }
 
-/// The country to resolve for, the one to show, and what to say about it.
+/// Returns the country to resolve for, the country to show, and the notes about them.
 fn country(
     policy: &Policy,
     product: &ProductKey,
@@ -217,7 +217,7 @@ fn others(rules: &[Rule], winner: usize, asked: Question<'_>, any_country: bool)
         .collect()
 }
 
-/// The first dimension, from the most specific, that the winner names and the loser does not.
+/// Names the first dimension, from the most specific, that the winner names and the loser does not.
 fn less_specific(loser: &Rule, winner: &Rule) -> String {
     let names = |rule: &Rule| {
         [

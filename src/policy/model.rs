@@ -1,7 +1,7 @@
-//! A checked policy: what `parse` makes of the file, and what every other floor reads.
+//! A checked policy: the result of `parse`, which all other modules read.
 //!
-//! Promises that all of it is legal and that names resolve: a value of these types has passed `policy check`
-//! without an error. Must never hold a line number or a text that only the file needs.
+//! Invariants: a value of these types has passed `policy check` without an error, so it is valid and its names resolve.
+//! It contains no line numbers and no texts that only the file needs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,38 +38,38 @@ pub struct Policy {
 pub struct Product {
     /// Its key.
     pub key: ProductKey,
-    /// What it is, for people.
+    /// A title for people.
     pub title: Option<String>,
-    /// How its records arrive; `None` for a product that has none of its own (`numbers`).
+    /// The description of its records; `None` for a product that has no records of its own (`numbers`).
     pub records: Option<Records>,
 }
 
-/// How a product's records arrive, what their fields are and how they end. All names are flattened column names.
+/// The source, the fields and the end of a product's records. All names are flattened column names.
 #[derive(Debug, Clone)]
 pub struct Records {
-    /// The topics it is read from; no two products share one.
+    /// The topics that it is read from; no two products share one.
     pub topics: Vec<Topic>,
     /// The product's own (reader's) schema. It contains the names of the records that are the product's.
     pub schema: Arc<Schema>,
     /// The treatment of records of other names.
     pub others: OtherRecords,
-    /// The timestamp column that says when the event was.
+    /// The timestamp column with the time of the event.
     pub event_time: String,
     /// The zone of the event time if it is a wall-clock time: the tagger converts it to instants.
     pub event_time_zone: Option<Tz>,
-    /// The text column that says whose customer the subject is.
+    /// The text column with the tenant: the one whose customer the subject is.
     pub tenant: Option<String>,
-    /// Where the jurisdiction comes from.
+    /// The source of the jurisdiction.
     pub jurisdiction: Jurisdiction,
-    /// The columns that name a person, and how.
+    /// The columns that name a person, with the kinds of their identifiers.
     pub subjects: Vec<Subject>,
     /// The country of the national numbers in its phone columns; `None`: such numbers are unchanged.
     pub default_country: Option<Country>,
-    /// What each column is. A column of the schema that is not here is never stored.
+    /// The class of each column. A column of the schema that is not in this map is never stored.
     pub fields: BTreeMap<String, Class>,
-    /// The columns written at ingest from others.
+    /// The columns that ingest derives from others.
     pub derive: Vec<Derived>,
-    /// What happens when the last personal category is due.
+    /// The treatment of a record whose last personal category is due.
     pub end: End,
 }
 
@@ -83,7 +83,7 @@ pub enum OtherRecords {
     Skip,
 }
 
-/// What a column is.
+/// The class of a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Personal data of a category.
@@ -93,7 +93,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// The category, if it is personal.
+    /// Returns the category, if the column is personal.
     #[must_use]
     pub fn category(&self) -> Option<&Category> {
         match self {
@@ -109,16 +109,16 @@ impl Serialize for Class {
     }
 }
 
-/// Where a record's jurisdiction comes from.
+/// The source of a record's jurisdiction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Jurisdiction {
     /// The country of the number in this text column.
     CountryOf(String),
     /// The ISO 3166-1 alpha-2 code in this text column.
     Column(String),
-    /// One for all records.
+    /// The same for all records.
     Fixed(Country),
-    /// It cannot be told: `ZZ`.
+    /// Unknown: `ZZ`.
     Unknown,
 }
 
@@ -127,11 +127,11 @@ pub enum Jurisdiction {
 pub struct Subject {
     /// The text column; it is stored in its canonical form.
     pub column: String,
-    /// What kind of identifier it holds.
+    /// The kind of identifier in the column.
     pub kind: SubjectKind,
 }
 
-/// What kind of identifier a subject column holds, which says its canonical form.
+/// The kind of identifier in a subject column. It determines the canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectKind {
     /// A telephone number: E.164 without the plus. Text that is not a number (a short code, a sender's name) is trimmed
@@ -144,7 +144,7 @@ pub enum SubjectKind {
     Channel(Platform),
 }
 
-/// Which platform a channel id belongs to.
+/// The platform of a channel id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Platform {
     /// The same for all records.
@@ -153,52 +153,52 @@ pub enum Platform {
     Column(String),
 }
 
-/// A column written at ingest from another one, so that expiry only ever leaves columns out. It is not personal.
+/// A column that ingest derives from another one, so that expiry only ever drops columns. It is not personal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Derived {
-    /// Its own name.
+    /// The name of the derived column.
     pub name: String,
-    /// What is taken of the other.
+    /// The part that is taken of the source column.
     pub how: Derive,
-    /// The column it is made of.
+    /// The source column.
     pub of: String,
 }
 
-/// What a derived column takes of another.
+/// The part of its source column that a derived column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Derive {
-    /// The country of a number: text, two letters, `ZZ` where it cannot be told.
+    /// The country of a number: text, two letters, `ZZ` if it is unknown.
     CountryOf,
     /// The hour of a time, 0 to 23, in the policy's zone: `Int32`.
     HourOf,
-    /// The part of a mail address behind its last `@`, lower-cased: text.
+    /// The part of a mail address after its last `@`, lower-cased: text.
     DomainOf,
 }
 
-/// What happens to a record when its last personal category is due.
+/// The treatment of a record whose last personal category is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It goes whole.
+    /// The whole record is deleted.
     Remove,
     /// It becomes part of a counted cell.
     Anonymize(Anonymize),
 }
 
-/// How a bucket's records become cells.
+/// The aggregation of a bucket's records to cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anonymize {
-    /// The least number of distinct subjects that a cell stands for.
+    /// The minimum number of distinct subjects in a cell.
     pub k: u32,
-    /// The subject column that is counted; it lives as long as the last category.
+    /// The subject column that is counted; it is kept as long as the last category.
     pub of: String,
-    /// The columns that make a cell; none of them personal.
+    /// The columns whose values define a cell; none of them is personal.
     pub cell: Vec<String>,
     /// The numeric columns whose sums are kept.
     pub sum: Vec<String>,
 }
 
-/// Who and what it matches, and what then holds. An empty list of a match means all.
+/// A retention rule: what it matches, and the terms that then apply. An empty list of a match means all.
 #[derive(Debug, Clone)]
 pub struct Rule {
     /// Its id.
@@ -211,19 +211,20 @@ pub struct Rule {
     pub jurisdictions: Vec<Country>,
     /// The tenants that it matches.
     pub tenants: Vec<String>,
-    /// How long the category is kept once its clock has started.
+    /// The retention period of the category, counted from the trigger.
     pub keep: Keep,
-    /// What starts the clock.
+    /// The trigger that starts the retention period.
     pub trigger: Trigger,
-    /// Whether `keep` is a ceiling or a legal minimum.
+    /// The kind of limit that `keep` is: a maximum or a legal minimum.
     pub boundary: Boundary,
-    /// How long after its deadline a category may still be seen: at least the sweeps' and readers' own delay.
+    /// The time after its deadline during which a category may still be visible: at least the delays of sweeps and
+    /// readers.
     pub grace: Keep,
     /// Legal bases, as DPV terms (`eu-gdpr:A6-1-c`).
     pub bases: Vec<String>,
     /// Purposes (`service-integrity`).
     pub purposes: Vec<String>,
-    /// Where the rule comes from, for people.
+    /// The source of the rule, for people.
     pub source: Option<String>,
 }
 
@@ -234,11 +235,11 @@ pub enum Keep {
     Hours(u32),
     /// Calendar days of the policy's zone.
     Days(u32),
-    /// Calendar months of the policy's zone; a day that the month lacks is its last.
+    /// Calendar months of the policy's zone; a day that the month does not have becomes the last day of the month.
     Months(u32),
 }
 
-/// What starts the clock.
+/// The event that starts a retention period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
@@ -250,13 +251,13 @@ pub enum Trigger {
     ConsentWithdrawn,
 }
 
-/// Which promise `keep` is.
+/// The kind of limit that a retention period is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Boundary {
-    /// A ceiling: never late.
+    /// A maximum: the deadline is never late.
     AtMost,
-    /// A legal minimum: never early.
+    /// A legal minimum: the deadline is never early.
     AtLeast,
 }
 

@@ -1,7 +1,8 @@
-//! A profile: the resolved rules of one kind of record, and the id under which its rows lie together.
+//! A profile: the resolved rules of one kind of record, and the id by which its rows are stored together.
 //!
-//! Promises that rows of one bucket and one profile id share every deadline: the id is the hash of everything that a
-//! deadline depends on besides the bucket. Must never name a rule in its text, so that rules of equal windows share files.
+//! Invariants: rows of one bucket and one profile id have the same deadlines, because the id is the hash of everything
+//! that a deadline depends on besides the bucket. The text never names a rule, so that rules of equal windows share
+//! files.
 
 mod text;
 
@@ -14,28 +15,28 @@ use super::deadline::deadline;
 use super::model::{Boundary, Keep, Rule, Trigger};
 use crate::ids::{Bucket, Category, Deadline, ProfileId, RuleId};
 
-/// What holds for one category of a record.
+/// The retention terms of one category of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     /// The category.
     pub category: Category,
-    /// The rule that won; `None` where the profile was read from its text, which names none.
+    /// The rule that applies; `None` if the profile was read from its text, which names no rules.
     pub rule: Option<RuleId>,
-    /// How long it is kept.
+    /// The retention period.
     pub keep: Keep,
-    /// What starts the clock.
+    /// The trigger that starts the retention period.
     pub trigger: Trigger,
-    /// Whether `keep` is a ceiling or a minimum.
+    /// The kind of limit that `keep` is: a maximum or a minimum.
     pub boundary: Boundary,
-    /// The bucket in which the trigger came: the contract's end, or a withdrawal that makes the deadline earlier. `None` while
-    /// it is not known, and always where the trigger is the event.
+    /// The bucket in which the trigger occurred: the contract's end, or a withdrawal that makes the deadline earlier.
+    /// `None` while it is unknown, and always if the trigger is the event.
     pub known: Option<Bucket>,
 }
 
-/// What is known of a record's triggers besides its event.
+/// The known triggers of a record besides its event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Triggered {
-    /// The bucket in which the contract with its tenant ended, or will.
+    /// The bucket in which the contract with its tenant ended, or will end.
     pub contract_end: Option<Bucket>,
     /// The bucket in which consent was withdrawn.
     pub withdrawn: Option<Bucket>,
@@ -48,30 +49,32 @@ pub struct Profile {
     pub id: ProfileId,
     /// `content=6 months at_most event;phone_number=24 months at_least event;late=1`; `none` without a term.
     pub text: String,
-    /// How many buckets after the record's own a minimum starts to count: 0 unless it arrived late and some term is a minimum.
+    /// The number of buckets after the record's own bucket from which a minimum counts: 0 unless the record arrived
+    /// late and some term is a minimum.
     pub late: u32,
     /// One term for each personal category of the product, sorted by category.
     pub terms: Vec<Term>,
 }
 
 impl Profile {
-    /// The profile of `terms`, of records that arrived in their own bucket.
+    /// Returns the profile of `terms` for records that arrived in their own bucket.
     #[must_use]
     pub fn new(mut terms: Vec<Term>) -> Self {
         terms.sort_by(|a, b| a.category.cmp(&b.category));
         Self::build(terms, 0)
     }
 
-    /// The same terms for records whose minimums count from `late` buckets on. Without a minimum there is nothing to
-    /// count: `late` is then taken as 0.
+    /// Returns the profile with the same terms for records whose minimums count from `late` buckets after their own.
+    /// Without a minimum `late` counts as 0.
     #[must_use]
     pub fn with_late(&self, late: u32) -> Profile {
         let late = if self.has_minimum() { late } else { 0 };
         Self::build(self.terms.clone(), late)
     }
 
-    /// The same terms where that is known of records of `bucket`. What is not known stays as it is; of two withdrawals the
-    /// earlier counts, and one that came before the record, or only after its deadline, changes nothing.
+    /// Returns the profile with the same terms for records of `bucket` with these known triggers. Unknown triggers stay
+    /// as they are. Of two withdrawals the earlier counts. A withdrawal before the record, or not before its deadline,
+    /// changes nothing.
     #[must_use]
     pub fn with_triggered(&self, triggered: Triggered, calendar: &Calendar, bucket: Bucket) -> Profile {
         let known = |term: &Term| match term.trigger {
@@ -103,37 +106,39 @@ impl Profile {
         (new, deadlines)
     }
 
-    /// Whether any term waits for that trigger, or did.
+    /// Returns true if any term has that trigger, whether it has occurred or not.
     #[must_use]
     pub fn has_trigger(&self, trigger: Trigger) -> bool {
         self.terms.iter().any(|term| term.trigger == trigger)
     }
 
-    /// Whether some deadline is open: of a contract whose end is not known.
+    /// Returns true if some deadline is open, because the end of the contract is unknown.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.terms.iter().any(|term| term.trigger == Trigger::ContractEnd && term.known.is_none())
     }
 
-    /// Whether some deadline of the profile of that text is open. Of a text that another version wrote only the trigger is known.
+    /// Returns true if some deadline of the profile with that text is open. If another version of the program wrote the
+    /// text, only the trigger is evaluated.
     #[must_use]
     pub fn is_open_text(text: &str) -> bool {
         let open = || text.split(';').any(|term| term.ends_with(&format!(" {}", Trigger::ContractEnd)));
         Profile::parse(text).map_or_else(open, |profile| profile.is_open())
     }
 
-    /// Whether any term is a minimum.
+    /// Returns true if any term is a minimum.
     #[must_use]
     pub fn has_minimum(&self) -> bool {
         self.terms.iter().any(|term| term.boundary == Boundary::AtLeast)
     }
 
-    /// When each term's category is due for records of bucket `bucket`, beside `terms`; `None` while that is open.
+    /// Returns the deadline of each term's category for records of `bucket`, in the order of `terms`; `None` while a
+    /// deadline is open.
     #[must_use]
     pub fn deadlines(&self, calendar: &Calendar, bucket: Bucket) -> Vec<Option<Deadline>> {
         let mut found: Vec<Option<Deadline>> = Vec::with_capacity(self.terms.len());
         for (index, term) in self.terms.iter().enumerate() {
-            // Mostly one rule holds for several categories, and the calendar is the dear part.
+            // Mostly one rule applies to several categories, and the calendar is the expensive part.
             let key = |of: &Term| (of.keep, of.trigger, of.boundary, of.known);
             let alike = |of: &Term| key(of) == key(term);
             let known = self.terms[..index].iter().position(alike).map(|before| found[before]);
@@ -163,7 +168,7 @@ impl Profile {
 }
 
 impl Term {
-    /// What `rule` says of `category`.
+    /// Returns the terms that `rule` gives to `category`.
     #[must_use]
     pub fn of(rule: &Rule, category: &Category) -> Self {
         let Rule { id, keep, trigger, boundary, .. } = rule;
@@ -171,9 +176,10 @@ impl Term {
         Self { category, rule, keep: *keep, trigger: *trigger, boundary: *boundary, known: None }
     }
 
-    /// When the category is due for records of `bucket` whose minimums count from `late` buckets on; `None` while that
-    /// is open: until the contract's end is known, nothing of its length is. From then on it is counted from the bucket of
-    /// the end as it is from that of an event. A withdrawal is due at the beginning of its bucket.
+    /// Returns the deadline of the category for records of `bucket` whose minimums count from `late` buckets after it.
+    /// `None` while the contract's end is unknown: the length of the contract is then unknown too. Once it is known,
+    /// the deadline is counted from the bucket of the end in the same way as from that of an event, without `late`. A
+    /// withdrawal makes the category due at the beginning of the withdrawal's bucket, unless its window ends before.
     #[must_use]
     pub fn deadline(&self, calendar: &Calendar, bucket: Bucket, late: u32) -> Option<Deadline> {
         let window = |from, late| deadline(calendar, from, late, self.keep, self.boundary);
@@ -187,7 +193,8 @@ impl Term {
         }
     }
 
-    /// Whether a withdrawal makes the deadline of records of `bucket` earlier: those that were there when it came.
+    /// Returns true if a withdrawal makes the deadline of records of `bucket` earlier: they existed when it came, and
+    /// were not due yet.
     fn is_cut(&self, calendar: &Calendar, bucket: Bucket, withdrawn: Bucket) -> bool {
         let at = calendar.start(withdrawn);
         calendar.start(bucket) <= at && at < deadline(calendar, bucket, 0, self.keep, self.boundary).0

@@ -1,7 +1,8 @@
-//! Which rule holds: the most specific of those that match.
+//! Finds the rule that applies: the most specific of those that match.
 //!
-//! Promises one answer for one category of one record, or the name of the hole or the clash. Specificity compares tenant,
-//! jurisdiction, category and product, in that order; how many values a rule lists makes it no more or less specific.
+//! Invariant: each category of each record has one answer: a rule, or the hole or the clash. Specificity compares
+//! tenant, jurisdiction, category and product, in that order. The number of values that a rule lists does not change
+//! its specificity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,18 +11,18 @@ use super::model::{Class, Policy, Rule};
 use super::profile::{Profile, Term};
 use crate::ids::{Category, Country, ProductKey, RuleId};
 
-/// Tenants among which no rule tells: 0 are those that no rule of the product names.
+/// A class of tenants that no rule distinguishes. Class 0 contains the tenants that no rule of the product names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TenantClass(pub u16);
 
-/// One category of one kind of record, of which the rule is asked.
+/// One category of one kind of record, for which the rule is to be found.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// The product.
     pub product: &'a ProductKey,
     /// The category.
     pub category: &'a Category,
-    /// The jurisdiction; `ZZ` where it cannot be told.
+    /// The jurisdiction; `ZZ` if it is unknown.
     pub country: Country,
     /// The tenant, if the record has one.
     pub tenant: Option<&'a str>,
@@ -30,16 +31,16 @@ pub struct Question<'a> {
 /// The answer to a question, by indexes into the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// This rule holds.
+    /// This rule applies.
     Rule(usize),
     /// No rule matches.
     Hole,
-    /// These two match and neither is the more specific; there may be more.
+    /// These two rules match and neither is more specific. There may be more such rules.
     Clash(usize, usize),
 }
 
 impl Rule {
-    /// Whether it matches.
+    /// Returns true if the rule matches.
     #[must_use]
     pub fn matches(&self, asked: Question<'_>) -> bool {
         all_or(&self.products, asked.product)
@@ -49,7 +50,7 @@ impl Rule {
                 || asked.tenant.is_some_and(|tenant| self.tenants.iter().any(|of| of == tenant)))
     }
 
-    /// How specific it is: of two rules that match, the one with the larger number holds.
+    /// Returns the specificity. Of two rules that match, the one with the larger number applies.
     #[must_use]
     pub fn specificity(&self) -> u8 {
         u8::from(!self.tenants.is_empty()) << 3
@@ -63,7 +64,7 @@ fn all_or<T: PartialEq>(named: &[T], value: &T) -> bool {
     named.is_empty() || named.contains(value)
 }
 
-/// Which of `rules` holds.
+/// Finds the rule that applies.
 #[must_use]
 pub fn resolve(rules: &[Rule], asked: Question<'_>) -> Answer {
     let mut best: Option<(u8, usize)> = None;
@@ -83,7 +84,7 @@ pub fn resolve(rules: &[Rule], asked: Question<'_>) -> Answer {
     }
 }
 
-/// The rules of one product, resolved for every kind of record that they tell apart.
+/// The rules of one product, resolved for every kind of record that they distinguish.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     countries: Vec<u16>,
@@ -104,7 +105,7 @@ impl Resolver {
             let terms = categories.iter().filter_map(|category| {
                 match resolve(&policy.rules, Question { product, category, country, tenant }) {
                     Answer::Rule(rule) => Some(Term::of(&policy.rules[rule], category)),
-                    // A checked policy has neither for any record that can come.
+                    // A checked policy has neither for any possible record.
                     Answer::Hole | Answer::Clash(..) => None,
                 }
             });
@@ -115,7 +116,7 @@ impl Resolver {
         for tenant in &kinds.tenants {
             let row = kinds.countries.iter().map(|country| {
                 let profile = profile(*country, tenant.as_deref());
-                // Equal terms of different rules stay apart here and meet by their id.
+                // Equal terms of different rules are separate profiles here, with the same id.
                 let rules = profile.terms.iter().filter_map(|term| term.rule.as_ref());
                 let rules: Vec<&str> = rules.map(RuleId::as_str).collect();
                 let key = format!("{} {}", profile.text, rules.join(" "));
@@ -126,33 +127,35 @@ impl Resolver {
         Some(Resolver { countries: kinds.country_class, tenants: kinds.tenant_class, profiles })
     }
 
-    /// Which class `tenant` is of; 0 for none.
+    /// Returns the class of `tenant`; 0 for none.
     #[must_use]
     pub fn tenant_class(&self, tenant: Option<&str>) -> TenantClass {
         tenant.and_then(|tenant| self.tenants.get(tenant)).copied().unwrap_or_default()
     }
 
-    /// The profile of records of `country` and of a tenant of class `tenant`, as if they arrived in their own bucket.
+    /// Returns the profile of records of `country` and of a tenant of class `tenant`, as if they arrived in their own
+    /// bucket.
     #[must_use]
     pub fn profile(&self, country: Country, tenant: TenantClass) -> &Arc<Profile> {
         let row = self.profiles.get(usize::from(tenant.0)).unwrap_or(&self.profiles[0]);
         &row[usize::from(self.countries[country.index()])]
     }
 
-    /// The number of that profile in [`Resolver::profiles`], for tables by kind of record.
+    /// Returns the index of that profile in [`Resolver::profiles`], for tables by kind of record.
     #[must_use]
     pub fn kind(&self, country: Country, tenant: TenantClass) -> usize {
         let tenant = Some(usize::from(tenant.0)).filter(|row| *row < self.profiles.len()).unwrap_or(0);
         tenant * self.profiles[0].len() + usize::from(self.countries[country.index()])
     }
 
-    /// The profile of each kind of record that the rules tell apart; several kinds may have one.
+    /// Returns the profile of each kind of record that the rules distinguish. Several kinds may have the same profile.
     pub fn profiles(&self) -> impl Iterator<Item = &Arc<Profile>> {
         self.profiles.iter().flatten()
     }
 }
 
-/// The kinds of records that the rules of a product tell apart: one representative for each class, class 0 named by none.
+/// The kinds of records that the rules of a product distinguish, with one representative of each class. No rule names
+/// class 0.
 #[derive(Debug, Clone)]
 pub(super) struct Kinds {
     /// A country of each class.
@@ -164,8 +167,8 @@ pub(super) struct Kinds {
 }
 
 impl Kinds {
-    /// The kinds that `rules` tell apart for `product`. Beyond 65,535 classes of tenants the rest counts as class 0; the
-    /// check of a policy refuses such a number.
+    /// Returns the kinds that `rules` distinguish for `product`. Beyond 65,535 classes of tenants the rest counts as
+    /// class 0; the check of a policy refuses such a number.
     pub(super) fn of(rules: &[Rule], product: &ProductKey) -> Self {
         let mut by_country: HashMap<Country, Vec<usize>> = HashMap::new();
         let mut by_tenant: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -205,24 +208,24 @@ impl Kinds {
         Self { countries, tenants, country_class, tenant_class }
     }
 
-    /// The class that a country is of.
+    /// Returns the class of a country.
     pub(super) fn country_class(&self, country: Country) -> usize {
         usize::from(self.country_class[country.index()])
     }
 
-    /// The class that a tenant is of; 0 for none.
+    /// Returns the class of a tenant; 0 for none.
     pub(super) fn tenant_class(&self, tenant: Option<&str>) -> usize {
         let class = tenant.and_then(|tenant| self.tenant_class.get(tenant));
         class.map_or(0, |class| usize::from(class.0))
     }
 
-    /// The countries of a class, sorted; none of class 0, which no rule names.
+    /// Returns the countries of a class, sorted. Empty for class 0, which no rule names.
     pub(super) fn countries_of(&self, class: usize) -> Vec<Country> {
         let all = (0..Country::INDEXES).filter_map(Country::of_index);
         all.filter(|country| class > 0 && self.country_class(*country) == class).collect()
     }
 
-    /// The tenants of a class, sorted; none of class 0, which no rule names.
+    /// Returns the tenants of a class, sorted. Empty for class 0, which no rule names.
     pub(super) fn tenants_of(&self, class: usize) -> Vec<String> {
         let named = self.tenant_class.iter().filter(|(_, of)| usize::from(of.0) == class);
         let mut tenants: Vec<String> = named.map(|(tenant, _)| tenant.clone()).collect();

@@ -1,8 +1,8 @@
-//! The names of the tag columns that every table has beside the policy's own.
+//! The names of the tag columns that every table has in addition to the policy's columns.
 //!
-//! Promises that no column of a product takes one of them: `policy check` refuses it.
+//! Invariant: no column of a product has one of these names; `policy check` refuses it.
 
-/// The tag columns of every table, but for the `expires_<category>` ones.
+/// The tag columns of every table, except the `expires_<category>` columns.
 pub const TAGS: [&str; 9] = [
     "jurisdiction",
     "policy_version",
@@ -15,10 +15,10 @@ pub const TAGS: [&str; 9] = [
     "profile",
 ];
 
-/// What the name of a category's deadline column begins with.
+/// The prefix of the name of a category's deadline column.
 pub const EXPIRES: &str = "expires_";
 
-/// Whether a column of that name would be taken for a tag; engines do not tell capitals apart.
+/// Returns true if a column of that name would be taken for a tag column. Ignores case, because engines do.
 #[must_use]
 pub fn is_tag(column: &str) -> bool {
     let column = column.to_ascii_lowercase();

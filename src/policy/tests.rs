@@ -71,7 +71,7 @@ fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
     }
 }
 
-/// As an editor's YAML reader makes it: whole numbers are numbers.
+/// Converts a node in the way an editor's YAML reader does: whole numbers become numbers.
 fn as_json(node: &Node) -> serde_json::Value {
     match &node.value {
         Value::Text(text) => text.parse::<u64>().map_or_else(|_| text.as_str().into(), Into::into),
@@ -102,7 +102,7 @@ fn the_json_schema_takes_the_shipped_policy_and_refuses_what_is_malformed() {
     }
 }
 
-/// One edit of a text, of the kinds that hands make.
+/// Applies one edit to a text, of the kinds that people make.
 fn edited(text: &str, (kind, at, word): (u8, usize, &str)) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let at = at % lines.len();

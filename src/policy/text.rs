@@ -1,7 +1,7 @@
 //! The text of a policy: its file and the schemas that it names, as they were read, and the digest of both.
 //!
-//! Promises that equal digests mean equal texts, and that a text which was kept parses to the policy that it was. Must never
-//! read a file.
+//! Invariants: equal digests mean equal texts, and a stored text parses to the same policy again. Must never read a
+//! file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ impl fmt::Display for PolicyDigest {
 pub struct PolicyText {
     /// The policy file.
     pub yaml: String,
-    /// The schemas, by the path that the policy names them by.
+    /// The schemas, by their paths in the policy.
     pub schemas: BTreeMap<String, String>,
 }
 
@@ -58,14 +58,14 @@ impl Checked {
 /// A place in a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spot {
-    /// The key at the end of these, from the top.
+    /// The key at the end of this path, from the top.
     Key(Vec<String>),
-    /// The rule of that id.
+    /// The rule with that id.
     Rule(RuleId),
 }
 
 impl PolicyText {
-    /// The digest of all of it.
+    /// Returns the digest of all texts.
     #[must_use]
     pub fn digest(&self) -> PolicyDigest {
         let mut hash = Sha256::new();
@@ -81,13 +81,14 @@ impl PolicyText {
         PolicyDigest(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
     }
 
-    /// Parses and checks it, with `file` as its name.
+    /// Parses and checks the policy, with `file` as the name of its file.
     #[must_use]
     pub fn checked(&self, file: &str) -> Checked {
         parse(file, &self.yaml, self)
     }
 
-    /// Where a place stands in the file, and its path in words. The nearest key above it, where it does not stand there.
+    /// Returns the position of a place in the file, and its path in words. If a key is not in the file, the position is
+    /// that of the nearest key above it; if a rule is not in the file, it is the default position.
     #[must_use]
     pub fn find(&self, spot: &Spot) -> (At, String) {
         let root = yaml::parse(&self.yaml).ok();

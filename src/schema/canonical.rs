@@ -1,7 +1,7 @@
-//! Avro's parsing canonical form, and the fingerprint by which single-object encoding names a schema.
+//! Avro's parsing canonical form, and the fingerprint that identifies a schema in single-object encoding.
 //!
-//! Written here because apache-avro keeps what logical types add (`precision`, `{"type":"long"}` for `"long"`), so that its
-//! fingerprints are not those of the producers in other languages. Works on schemas that have parsed.
+//! apache-avro is not used for this: it keeps attributes of logical types (`precision`, `{"type":"long"}` for
+//! `"long"`), so its fingerprints differ from those of producers in other languages. Works on schemas that have parsed.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::name::{full, split};
 
 const PRIMITIVES: [&str; 8] = ["null", "boolean", "int", "long", "float", "double", "bytes", "string"];
 
-/// CRC-64-AVRO of the parsing canonical form of `schema`.
+/// Returns the CRC-64-AVRO of the parsing canonical form of `schema`.
 pub(super) fn fingerprint(schema: &Value) -> u64 {
     let mut form = String::new();
     write(schema, "", &mut form);
@@ -50,7 +50,7 @@ fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut Strin
             text(&name, form);
             form.push_str(",\"type\":");
             text(kind, form);
-            // A named type within a record, without a namespace of its own, is in the record's namespace.
+            // A named type within a record that has no namespace itself is in the record's namespace.
             let inner = split(written, space).0;
             match kind {
                 "record" => {
@@ -73,7 +73,7 @@ fn named_or_plain(object: &Map<String, Value>, namespace: &str, form: &mut Strin
                 }
             }
         }
-        // A primitive with a logical type or other attributes is the primitive.
+        // A primitive with a logical type or other attributes is written as the primitive.
         _ => return write(kind, namespace, form),
     }
     form.push('}');
@@ -90,14 +90,14 @@ fn list(items: &[Value], form: &mut String, each: impl Fn(&Value, &mut String)) 
     form.push(']');
 }
 
-/// Appends a JSON string. Avro's own normalization escapes nothing in names and symbols either.
+/// Appends a JSON string without escapes: Avro's own normalization does not escape names and symbols either.
 fn text(name: &str, form: &mut String) {
     form.push('"');
     form.push_str(name);
     form.push('"');
 }
 
-/// The CRC of the Avro specification, a bit at a time: a schema is fingerprinted once.
+/// Computes the CRC of the Avro specification, one bit at a time: a schema is fingerprinted only once.
 fn crc64(bytes: &[u8]) -> u64 {
     const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
     bytes.iter().fold(EMPTY, |crc, byte| {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_fingerprints_of_the_specifications_own_test_set_are_met() {
-        // From the share/test/data/schema-tests.txt of Avro, where they stand as signed numbers.
+        // From share/test/data/schema-tests.txt of Avro, where the fingerprints are signed numbers.
         for (schema, wanted) in [
             (json!("null"), 7_195_948_357_588_979_594_i64),
             (json!({"type": "null"}), 7_195_948_357_588_979_594),

@@ -1,4 +1,4 @@
-//! One column of a product's table, as its Avro schema gives it: what nested records flatten to.
+//! One column of a product's table, derived from its Avro schema: nested records are flattened.
 
 use arrow::datatypes::DataType;
 
@@ -7,24 +7,24 @@ use arrow::datatypes::DataType;
 pub struct Column {
     /// The flattened name: `sender.id` is `sender_id`.
     pub name: String,
-    /// The field names that lead to it from the top of the record.
+    /// The field names from the top of the record to the field.
     pub path: Vec<String>,
     /// The aliases of each of those fields.
     pub aliases: Vec<Vec<String>>,
-    /// The Arrow type in which it is stored; always one that Delta Lake has. Text is `Utf8`, times are
-    /// `Timestamp(Microsecond, Some("UTC"))`, uuids and enums are text.
+    /// The Arrow type in which the column is stored; always one that Delta Lake has. Text is `Utf8`, times are
+    /// `Timestamp(Microsecond, Some("UTC"))`, UUIDs and enums are text.
     pub data_type: DataType,
     /// True for a wall-clock time without a zone (Avro's local-timestamp types): its values are not instants.
     pub local: bool,
-    /// Whether it, or a record around it, may be null.
+    /// True if the column, or a record around it, may be null.
     pub nullable: bool,
     /// The schema's `doc` of the field.
     pub doc: Option<String>,
 }
 
 impl Column {
-    /// Whether a schema says that it is the column at `path` of an older one under a new name: each field on the way has that
-    /// name or that alias.
+    /// Returns true if the column is the renamed column at `path` of an older schema: each field on the path has that
+    /// name, or has it as an alias.
     #[must_use]
     pub fn was(&self, path: &[String]) -> bool {
         self.path.len() == path.len()
@@ -36,7 +36,8 @@ impl Column {
                 .all(|((own, aliases), old)| own == old || aliases.contains(old))
     }
 
-    /// Every name that the column may have had: each field on the way by its name or an alias, but for the name that it has.
+    /// Returns all former names of the column: each field on the path by its name or an alias, without the current
+    /// name.
     #[must_use]
     pub fn former_names(&self) -> Vec<String> {
         let mut names = vec![String::new()];
@@ -49,7 +50,7 @@ impl Column {
                 .iter()
                 .flat_map(|name| [own].into_iter().chain(aliases).map(move |part| longer(name, part)))
                 .collect();
-            // A schema could name many aliases on every step.
+            // A schema may have many aliases in every field of the path.
             names.truncate(1000);
         }
         names.retain(|name| *name != self.name);

@@ -1,6 +1,7 @@
-//! From a product's schema to the columns of its table: nested records flatten, an array or map is one column.
+//! Derives the columns of a product's table from its schema: nested records are flattened, an array or a map is one
+//! column.
 //!
-//! Promises that every column has a type that Delta Lake has; must never pass over a field in silence.
+//! Every column has a type that Delta Lake has. A field that has none is reported, never skipped silently.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use super::column::Column;
 use super::error::{SchemaError, Unfit};
 use super::model::{Field, Model, Type, TypeId};
 
-/// The most digits that Delta Lake's decimal holds.
+/// The maximum number of digits of a Delta Lake decimal.
 const DECIMAL_DIGITS: usize = 38;
-/// How deep records may nest, each in the next.
+/// The maximum depth of nested records.
 const MOST_DEPTH: usize = 16;
 
-/// The columns of a schema whose top is a record, in its order. Errors tell every field that no table can hold.
+/// Returns the columns of a schema whose top is a record, in its order. Errors list every field that a table cannot
+/// contain.
 pub(super) fn columns(model: &Model) -> Result<Vec<Column>, SchemaError> {
     let mut flatten =
         Flatten { model, columns: Vec::new(), found: Vec::new(), within: Vec::new(), aliases: Vec::new() };
@@ -31,7 +33,7 @@ pub(super) fn columns(model: &Model) -> Result<Vec<Column>, SchemaError> {
     if flatten.found.is_empty() { Ok(flatten.columns) } else { Err(SchemaError { found: flatten.found }) }
 }
 
-/// The type of the elements of a list, and of the entries of a map, as Delta Lake's own readers name them.
+/// Returns the type of a list. The names of the fields in lists and maps are those of Delta Lake's own readers.
 pub(super) fn list_of(item: DataType) -> DataType {
     DataType::List(Arc::new(ArrowField::new("element", item, true)))
 }
@@ -47,7 +49,7 @@ struct Flatten<'m> {
     columns: Vec<Column>,
     found: Vec<Unfit>,
     within: Vec<TypeId>,
-    /// Those of each field on the way to the one that is being described.
+    /// The aliases of each field on the path to the current one.
     aliases: Vec<Vec<String>>,
 }
 
@@ -56,7 +58,7 @@ impl Flatten<'_> {
         self.found.push(Unfit { path: path.join("."), what: what.into(), mend: mend.into() });
     }
 
-    /// Whether a record may be entered: it is not already being described.
+    /// Enters a record. Returns false and reports the record if it contains itself or is nested too deeply.
     fn enter(&mut self, id: TypeId, path: &[String]) -> bool {
         if self.within.contains(&id) {
             self.unfit(path, "the record holds itself", "a table has no recursive type: send its parts as an array");
@@ -166,7 +168,7 @@ impl Flatten<'_> {
         }
     }
 
-    /// A record within an array or map: one value of the column, so it stays nested.
+    /// Returns the type of a record within an array or a map: it is a part of one column's value, so it stays nested.
     fn structure(&mut self, id: TypeId, fields: &[Field], path: &[String]) -> Option<DataType> {
         if fields.is_empty() {
             self.unfit(path, "a record without fields has no type in a table", "give it a field, or leave it out");
@@ -188,7 +190,7 @@ impl Flatten<'_> {
         (self.found.len() == before).then(|| DataType::Struct(Fields::from(children)))
     }
 
-    /// Engines compare column names without case, so two that differ by case alone are one.
+    /// Reports columns whose names differ only by case: engines compare names case-insensitively.
     fn collisions(&mut self) {
         let mut seen: HashMap<String, String> = HashMap::new();
         let mut found = Vec::new();

@@ -1,7 +1,7 @@
-//! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution, done once.
+//! Compiles a writer's schema, read as a product's schema, to a program: Avro's schema resolution, done once and never
+//! while a message is read.
 //!
-//! Promises that whatever no column keeps is checked all the same, and that it is named.
-//! Must never resolve while a message is read.
+//! Fields that no column keeps are also checked, and their names are returned.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,18 +12,19 @@ use super::model::{Field, Model, Type, TypeId, UuidForm};
 use super::program::{Op, Program};
 use super::target::Target;
 
-/// A schema whose records repeat one another compiles to the product of them: there must be an end.
+/// The maximum number of steps of a program: records that contain one another repeatedly multiply the steps.
 const MOST_OPS: usize = 200_000;
-/// How deep a writer's types may nest, each in the next: the walk of a message goes as deep.
+/// The maximum depth of a writer's nested types, which is also the depth of the walk through a message.
 const MOST_DEPTH: usize = 32;
 
-/// A program, and the writer's fields that no column keeps, by their flattened names.
+/// A program, and the flattened names of the writer's fields that no column keeps.
 pub(super) struct Compiled {
     pub(super) program: Program,
     pub(super) dropped: Vec<String>,
 }
 
-/// Compiles. Errors where the reader's schema needs what the writer's does not give, or cannot take what it gives.
+/// Compiles the program. Errors if the reader's schema needs something that the writer's lacks, or cannot read
+/// something that it has.
 pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result<Compiled, SchemaError> {
     let widths = vec![None; writer.len()];
     let mut compiler = Compiler {
@@ -56,7 +57,7 @@ struct Compiler<'m> {
     widths: Vec<Option<usize>>,
     path: Vec<String>,
     dropped: Vec<String>,
-    /// The records that are being compiled to be dropped.
+    /// The dropped records that are being compiled, from the outermost.
     open: Vec<TypeId>,
     recursive: HashMap<usize, usize>,
     waiting: Vec<TypeId>,
@@ -160,7 +161,8 @@ impl<'m> Compiler<'m> {
         sinks.into_iter().try_for_each(|at| self.push(Op::Null(at), to))
     }
 
-    /// A writer's union: each branch is read as the reader's type by itself. One that cannot be is refused when it comes.
+    /// Compiles a writer's union: each branch is read separately as the reader's type. A branch that cannot be read is
+    /// refused only when a message has it.
     fn union(&mut self, branches: &[TypeId], reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
         let mut unreadable = None;
         let mut readable = branches.is_empty();
@@ -182,7 +184,7 @@ impl<'m> Compiler<'m> {
                 }
             });
         }
-        // Two branches may have named the same field.
+        // Two branches may have added the name of the same field.
         let (mut seen, mut index) = (HashSet::new(), 0);
         self.dropped.retain(|name| {
             index += 1;
@@ -256,7 +258,7 @@ impl<'m> Compiler<'m> {
         targets: &[Target],
         to: &mut Vec<Op>,
     ) -> Result<(), Unfit> {
-        // The reader's own name goes before its aliases, and no writer's field is read twice.
+        // The reader's own name has priority over its aliases, and no writer's field is read twice.
         let mut source = vec![None; into.len()];
         for (place, field) in source.iter_mut().zip(into) {
             *place = from.iter().position(|candidate| candidate.name == field.name);
@@ -294,7 +296,7 @@ impl<'m> Compiler<'m> {
         Ok(())
     }
 
-    /// Names every leaf of a writer's field that is not kept.
+    /// Adds the names of all leaves of a writer's field that is not kept.
     fn name_dropped(&mut self, id: TypeId) {
         let of = self.writer.optional(id).map_or(id, |(_, of)| of);
         match self.writer.get(of) {
@@ -313,7 +315,7 @@ impl<'m> Compiler<'m> {
         }
     }
 
-    /// The steps that check a value and keep nothing of it.
+    /// Adds the steps that check a value and keep nothing of it.
     fn drop(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
         self.enter()?;
         self.drop_here(id, to)?;
@@ -370,7 +372,7 @@ impl<'m> Compiler<'m> {
         self.push(op, to)
     }
 
-    /// The records that hold themselves, each compiled once, in the order in which they were first called.
+    /// Compiles the records that contain themselves, each once, in the order of their first call.
     fn routines(&mut self) -> Result<Vec<Vec<Op>>, Unfit> {
         let mut routines = Vec::new();
         while let Some(id) = self.waiting.get(routines.len()).copied() {
@@ -382,7 +384,7 @@ impl<'m> Compiler<'m> {
         Ok(routines)
     }
 
-    /// The fewest bytes of a value. A record that holds itself counts for nothing within itself.
+    /// Returns the minimum number of bytes of a value. Within itself, a record that contains itself counts as zero.
     fn width(&mut self, id: TypeId) -> usize {
         let index = Model::index(id);
         if let Some(width) = self.widths[index] {

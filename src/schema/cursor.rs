@@ -1,15 +1,16 @@
-//! Reads Avro's primitives off a message's body.
+//! Reads Avro's primitives from a message's body.
 //!
-//! Promises never to read behind the end, nor to spend more than the body's length is worth; must never allocate.
+//! Never reads beyond the end, and limits the time by the body's length. Does not allocate.
 
 use crate::record::Fault;
 
-/// Items that take no bytes (nulls, records without fields), in one message: more would cost time that no byte pays for.
+/// The maximum number of items without bytes (nulls, records without fields) in one message: they cost time that is not
+/// limited by the body's length.
 pub(super) const MOST_EMPTY_ITEMS: usize = 65_536;
-/// How deep a recursive record may nest in one message.
+/// The maximum depth of a recursive record in one message.
 const MOST_DEPTH: u32 = 64;
 
-/// What is left of a body, and of what it may still cost.
+/// The rest of a body, and the remaining limits.
 pub(super) struct Cursor<'a> {
     rest: &'a [u8],
     empty_items: usize,
@@ -23,7 +24,7 @@ impl<'a> Cursor<'a> {
         Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH, refused: None }
     }
 
-    /// Errors if anything is left over.
+    /// Errors if any bytes remain.
     pub(super) fn end(&self) -> Result<(), Fault> {
         if self.rest.is_empty() { Ok(()) } else { Err(Fault::TrailingBytes) }
     }
@@ -39,7 +40,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Up to ten bytes. As in other readers, what the tenth holds beyond 64 bits is lost, and zeros in front are allowed.
+    /// Reads up to ten bytes. As in other readers, bits of the tenth byte beyond 64 bits are ignored, and leading zeros
+    /// are allowed.
     fn longer(&mut self) -> Result<i64, Fault> {
         let mut value = 0;
         for (index, byte) in self.rest.iter().take(10).enumerate() {
@@ -91,14 +93,14 @@ impl<'a> Cursor<'a> {
         simdutf8::basic::from_utf8(self.bytes()?).map_err(|_| Fault::BadUtf8)
     }
 
-    /// An index below `count`: of a branch or a symbol.
+    /// Reads an index below `count`, of a branch or a symbol.
     #[inline]
     pub(super) fn index(&mut self, count: usize) -> Result<usize, Fault> {
         usize::try_from(self.long()?).ok().filter(|index| *index < count).ok_or(Fault::BadBody)
     }
 
-    /// How many items the next block has, each at least `width` bytes; zero ends. The byte size that goes with a negative count is
-    /// read and not believed.
+    /// Reads the number of items of the next block, each of at least `width` bytes; zero is the end. The byte size
+    /// after a negative count is read but not used.
     pub(super) fn block(&mut self, width: usize) -> Result<usize, Fault> {
         let mut count = self.long()?;
         if count < 0 {

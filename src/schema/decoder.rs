@@ -1,7 +1,7 @@
-//! From the bodies of one writer schema's messages to one flat batch of the product's kept columns.
+//! Decodes the bodies of one writer schema's messages to one flat batch of the product's kept columns.
 //!
-//! Promises that a message is in the batch whole or not at all, in the order of the pushes, and that a bad one never
-//! harms a neighbour. Must never build a column that is not kept.
+//! A message is in the batch completely or not at all, in the order of the pushes, and a bad message does not affect
+//! the others. Columns that are not kept are never built.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,22 +30,22 @@ pub struct Decoder {
     refused: Option<usize>,
 }
 
-/// What a flush gives.
+/// The result of a flush.
 #[derive(Debug)]
 pub struct Flushed {
     /// One row for each accepted message, in order: the kept columns in the order of the schema, each nullable.
     pub batch: RecordBatch,
-    /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked in
-    /// full when it is pushed, so there are none, unless Arrow refuses the finished columns: then all of them are here,
-    /// and none is lost in silence.
+    /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked
+    /// completely when it is pushed, so there are none, unless Arrow refuses the finished columns. Then all messages
+    /// are here, so that none is lost silently.
     pub faults: Vec<(usize, Fault)>,
 }
 
 impl Decoder {
-    /// A decoder of messages that `writer` describes, read as `reader`, of which only the flattened columns in `keep`
-    /// are built; all else is checked. Errors where the writer's schema does not resolve to the reader's, or where
-    /// `keep` names no column. A writer's record of another name than the reader's is no error: all its messages are
-    /// refused.
+    /// Creates a decoder of messages that `writer` describes, read as `reader`. Only the flattened columns in `keep`
+    /// are built; all other fields are checked. Errors if the writer's schema does not resolve to the reader's, or if
+    /// `keep` names an unknown column. A writer's record of another name than the reader's is not an error: all its
+    /// messages are refused.
     pub fn new(writer: &WriterSchema, reader: &Schema, keep: &BTreeSet<String>) -> Result<Decoder, SchemaError> {
         if let Some(unknown) = keep.iter().find(|name| reader.column(name).is_none()) {
             return Err(SchemaError::one(unknown, "the schema has no such column", "keep columns of the schema alone"));
@@ -59,14 +59,14 @@ impl Decoder {
         Ok(Decoder { program, target, sinks, rows: 0, schema, unclassified: dropped, refused: None })
     }
 
-    /// The writer's fields that no kept column takes, flattened, by the reader's names where it has them.
-    /// None of them is ever built.
+    /// Returns the flattened names of the writer's fields that no kept column uses; the reader's names if it has the
+    /// fields. They are never built.
     #[must_use]
     pub fn unclassified(&self) -> &[String] {
         &self.unclassified
     }
 
-    /// Reads one message's body. On an error nothing of it is in the batch.
+    /// Reads one message's body. After an error, nothing of it is in the batch.
     pub fn push(&mut self, body: &[u8]) -> Result<(), Fault> {
         let read = self.program.run(body, &mut self.sinks);
         match read {
@@ -82,7 +82,8 @@ impl Decoder {
         }
     }
 
-    /// Returns why the schemas refuse the message of the last push that failed; `None` if its bytes were at fault.
+    /// Returns the reason why the schemas refuse the message of the last push that failed; `None` if its bytes were at
+    /// fault.
     #[must_use]
     pub fn refused(&self) -> Option<&Refusal> {
         self.program.refusals.get(self.refused?)
@@ -94,19 +95,19 @@ impl Decoder {
         &self.program.refusals
     }
 
-    /// How many messages were accepted since the last flush.
+    /// Returns the number of messages accepted since the last flush.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether none was.
+    /// Returns true if no message was accepted since the last flush.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// Gives the accepted messages and begins anew.
+    /// Returns the accepted messages and starts an empty batch.
     pub fn flush(&mut self) -> Flushed {
         let rows = std::mem::take(&mut self.rows);
         let mut arrays = Vec::with_capacity(self.schema.fields().len());

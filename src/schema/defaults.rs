@@ -1,6 +1,6 @@
-//! Defaults of the product's fields, as steps that put them where a writer's schema lacks the field.
+//! Defaults of the product's fields, as steps that write them if a writer's schema lacks the field.
 //!
-//! Promises that a default has its field's type, or that the schema is refused.
+//! A default has its field's type, otherwise the schema is refused.
 
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -40,7 +40,8 @@ fn misfit() -> Wrong {
     (what, "write a value of the type (bytes as text of one character a byte)".to_owned())
 }
 
-/// Puts the default of a field that the writer lacks. Errors if it has none, unless nothing of it is kept.
+/// Adds the steps that write the default of a field that the writer lacks. Errors if it has no default, unless no
+/// column keeps the field.
 pub(super) fn of_field(reader: &Model, field: &Field, target: &Target, to: &mut Vec<Op>) -> Result<(), Wrong> {
     let mut sinks = Vec::new();
     target.nulls(&mut sinks);
@@ -137,7 +138,7 @@ fn leaf(of: &Type, json: &Json, at: At) -> Option<Op> {
     })
 }
 
-/// Numbers that JSON has no form for are written as text.
+/// Returns a number. Numbers that JSON cannot express are written as text.
 fn number(json: &Json) -> Option<f64> {
     json.as_f64().or_else(|| match json.as_str()? {
         "NaN" => Some(f64::NAN),
@@ -147,7 +148,7 @@ fn number(json: &Json) -> Option<f64> {
     })
 }
 
-/// Bytes stand in JSON as text of one character a byte.
+/// Returns bytes, which JSON contains as text with one character per byte.
 fn bytes(json: &Json) -> Option<Vec<u8>> {
     json.as_str()?.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }

@@ -1,15 +1,15 @@
 //! The problems of a schema, by the path of the field, with the fix.
 //!
-//! Promises that all unfit fields are reported together; must never hold a record's value.
+//! All unfit fields are reported together. No problem contains a value of a record.
 
 use std::fmt;
 
-/// One thing in a schema that stands in the way.
+/// One problem of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfit {
     /// The path of the field (`sender.id`), empty for the schema as a whole.
     pub path: String,
-    /// What is wrong, in one sentence without a full stop.
+    /// The problem, in one sentence without a full stop.
     pub what: String,
     /// The fix, in one sentence without a full stop.
     pub mend: String,
@@ -34,7 +34,7 @@ impl Unfit {
 /// A schema that cannot be used: not Avro, not for a Delta table, or not readable as the product's schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SchemaError {
-    /// All that was found, in the order of the schema; never empty.
+    /// All problems, in the order of the schema; never empty.
     pub found: Vec<Unfit>,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for SchemaError {
 /// are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason, from the schemas alone.
+    /// The reason, which depends only on the schemas.
     pub reason: String,
     /// True for records of another name than the product's.
     pub is_other_record: bool,

@@ -1,13 +1,13 @@
-//! The header in front of a message's body: which writer schema it names.
+//! The header before a message's body, which identifies the writer schema.
 //!
-//! Promises to look at the header alone; must never copy a body.
+//! Only the header is examined; the body is not copied.
 
 use crate::record::Fault;
 
-/// A message's value, cut into the name of its writer schema and its body.
+/// A message's value, split into the identifier of its writer schema and its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Confluent's: a zero byte, then the registry's id.
+    /// The Confluent format: a zero byte, then the schema's id in the registry.
     Confluent {
         /// The schema's id in the registry.
         id: u32,

@@ -1,4 +1,5 @@
-//! Reads the JSON of a schema as Avro's libraries in other languages write it: with comments, a byte-order mark, or NaN.
+//! Reads the JSON of a schema as Avro's libraries in other languages write it: with comments, a byte-order mark, or
+//! NaN.
 
 use serde_json::Value as Json;
 

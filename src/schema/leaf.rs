@@ -1,12 +1,12 @@
-//! Which of a writer's plain types can be read as which of the product's, and by which step: Avro's promotions and logical types.
+//! The step that reads a writer's primitive type as a product's: Avro's promotions and logical types.
 //!
-//! Promises that a time keeps its instant whatever its unit; must never read one kind of time as another.
+//! A time keeps its instant, whatever its unit. One kind of time is never read as another.
 
 use super::model::{Tick, Type, UuidForm};
 use super::program::Op;
 use super::sinks::At;
 
-/// What a user calls a type.
+/// Returns the name of a type for users.
 pub(super) fn word(of: &Type) -> &'static str {
     match of {
         Type::Null => "null",
@@ -35,7 +35,7 @@ pub(super) fn word(of: &Type) -> &'static str {
     }
 }
 
-/// How many microseconds a tick is, as a step that reads a long.
+/// Returns the step that reads a long in ticks as microseconds.
 fn micros(tick: Tick, to: usize) -> Op {
     match tick {
         Tick::Millis => Op::LongTimes { to, times: 1000 },
@@ -44,7 +44,7 @@ fn micros(tick: Tick, to: usize) -> Op {
     }
 }
 
-/// The step that reads `from` as `into`; `None` where Avro's rules have none.
+/// Returns the step that reads `from` as `into`; `None` if Avro's rules have none.
 pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
     own(from, into, at).or_else(|| match (plain(from)?, into) {
         (base, Type::Float | Type::Double) => own(&base, into, at),
@@ -72,7 +72,8 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
             Type::Long,
             At::Long(to),
         ) => Op::Long(to),
-        // A writer without a logical type means what the reader says; one with its own is converted.
+        // Without a logical type, the writer's number has the reader's meaning; a writer's own logical type is
+        // converted.
         (Type::Int, Type::Time(Tick::Millis), At::Long(to))
         | (Type::Time(Tick::Millis), Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1000 },
         (Type::Int, Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1 },
@@ -85,7 +86,7 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
         (Type::Int, Type::Timestamp(Tick::Micros) | Type::LocalTimestamp(Tick::Micros), At::Long(to)) => {
             Op::IntToLong { to, times: 1 }
         }
-        // A wall-clock time and an instant are never read as one another: they differ by a zone's offset.
+        // A wall-clock time and an instant are never read as one another: they differ by the offset of a zone.
         (Type::Long, Type::Timestamp(tick) | Type::LocalTimestamp(tick), At::Long(to))
         | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to))
         | (Type::LocalTimestamp(tick), Type::LocalTimestamp(_), At::Long(to)) => micros(*tick, to),
@@ -102,7 +103,8 @@ fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
     })
 }
 
-/// A decimal keeps its scale; its digits are checked against the reader's precision value by value.
+/// Returns the step that reads a decimal. It keeps its scale; the digits of each value are checked against the reader's
+/// precision.
 fn decimal(from: &Type, into: &Type, to: usize) -> Option<Op> {
     let Type::Decimal { precision, scale, .. } = into else { return None };
     let size = match from {
@@ -124,7 +126,7 @@ fn blob(from: &Type, into: &Type, to: usize) -> Option<Op> {
         }
         (Type::Duration, Type::Fixed(12)) => Op::Raw { to, size: 12 },
         (Type::Uuid(UuidForm::Fixed), Type::Fixed(16)) => Op::Raw { to, size: 16 },
-        // Read as text or bytes, a uuid is its bytes, without a check: the product does not request a uuid.
+        // A UUID that is read as text or bytes is its bytes, without a check: the product does not request a UUID.
         (Type::Uuid(UuidForm::Text), Type::Text | Type::Bytes) | (Type::Uuid(UuidForm::Bytes), Type::Text) => {
             Op::Text(to)
         }

@@ -1,16 +1,16 @@
-//! An Avro schema as a table of types, with every name resolved: what columns, plans and checks are compiled from.
+//! An Avro schema as a table of types with all names resolved. Columns, plans and checks are compiled from it.
 //!
-//! Promises that every `TypeId` it hands out is in its table; a recursive schema is a cycle of ids, never endless.
+//! Every returned `TypeId` is in the table. A recursive schema is a cycle of ids.
 
 use serde_json::Value as Json;
 
 use super::name::TypeName;
 
-/// A place in a [`Model`]'s table.
+/// An index in a [`Model`]'s table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TypeId(pub(super) usize);
 
-/// What one tick of a time is.
+/// The unit of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tick {
     Millis,
@@ -18,7 +18,7 @@ pub(super) enum Tick {
     Nanos,
 }
 
-/// How a uuid is encoded.
+/// The encoding of a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UuidForm {
     Text,
@@ -36,7 +36,7 @@ pub(super) struct Field {
     pub(super) of: TypeId,
 }
 
-/// One type, as its bytes and its meaning need it.
+/// One type, with the attributes that its encoding and its meaning need.
 #[derive(Debug, Clone)]
 pub(super) enum Type {
     Null,
@@ -58,7 +58,7 @@ pub(super) enum Type {
     Record {
         fields: Vec<Field>,
     },
-    /// `size` is that of the fixed; `None` for bytes.
+    /// `size` is the size of the fixed type; `None` for bytes.
     Decimal {
         precision: usize,
         scale: usize,
@@ -77,7 +77,7 @@ pub(super) enum Type {
     Unreadable(String),
 }
 
-/// A schema's types. Parsing has checked every reference.
+/// The types of a schema. Parsing has checked every reference.
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     types: Vec<Type>,
@@ -104,7 +104,7 @@ impl Model {
     }
 
     pub(super) fn get(&self, id: TypeId) -> &Type {
-        // Ids come from this table alone, so the fallback is never taken.
+        // Ids come only from this table, so the fallback is never used.
         self.types.get(id.0).unwrap_or(&Type::Null)
     }
 
@@ -121,7 +121,8 @@ impl Model {
         id.0
     }
 
-    /// Whether null is one of its values, and the one other type that it has, if it is one: `[null, T]` is `T`, or null.
+    /// Returns true if null is a value of the type, and the type without null: `T` for `[null, T]`. `None` for a union
+    /// of several other types.
     pub(super) fn optional(&self, id: TypeId) -> Option<(bool, TypeId)> {
         let Type::Union(branches) = self.get(id) else {
             return Some((false, id));

@@ -20,7 +20,7 @@ use super::name::{TypeName, full, split};
 pub struct Reference {
     /// The name under which the other schema uses it.
     pub name: String,
-    /// Its JSON.
+    /// The JSON of the schema.
     pub text: String,
 }
 

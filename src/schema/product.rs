@@ -1,6 +1,6 @@
-//! A product's own schema: what every message of it is read as, and the columns of its table.
+//! A product's own schema: the type as which every message is read, and the columns of its table.
 //!
-//! Promises that a schema that parses fits a Delta table; must never guess a type.
+//! A schema that parses fits a Delta table. No type is guessed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Parses the product's own schema. Errors name every field that a Delta table cannot hold: a union of more than
+    /// Parses the product's own schema. Errors name every field that a Delta table cannot contain: a union of more than
     /// null and one type, a recursive record, a duration, a type that is always null, names that flatten to one column;
     /// and every contradiction, such as a default that does not have its field's type.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
@@ -56,13 +56,13 @@ impl Schema {
         self.model.name(self.model.root).is_none_or(|name| name.reads(name))
     }
 
-    /// The column of that flattened name.
+    /// Returns the column of that flattened name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The schema as compact JSON, with its docs, defaults and aliases.
+    /// Returns the schema as compact JSON, with its docs, defaults and aliases.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text

@@ -1,7 +1,8 @@
-//! The compiled walk of one writer schema: what is read, what of it is checked alone, what is built and where.
+//! The compiled walk of one writer schema: the values to read, the values only to check, and the sinks of the values to
+//! keep.
 //!
-//! Promises that a body it accepts is of the writer's schema to its last byte; what it did for a body that it refuses is for the
-//! caller to cut back. Must never allocate for a record.
+//! A body that it accepts conforms to the writer's schema to its last byte. The caller removes what was built for a
+//! body that it refuses. Does not allocate for each record.
 
 use uuid::Uuid;
 
@@ -10,7 +11,7 @@ use super::error::Refusal;
 use super::sinks::{At, Sinks};
 use crate::record::Fault;
 
-/// One step. A number is the sink's index among those of its kind.
+/// One step. A number is the index of a sink among those of its kind.
 #[derive(Debug)]
 pub(super) enum Op {
     DropBool,
@@ -48,7 +49,7 @@ pub(super) enum Op {
         to: usize,
         size: usize,
     },
-    /// A uuid in any form, as its canonical text.
+    /// A UUID in any form, as its canonical text.
     UuidText(usize),
     UuidBytes(usize),
     UuidRaw(usize),
@@ -58,7 +59,7 @@ pub(super) enum Op {
         size: Option<usize>,
         most: i128,
     },
-    /// The reader's symbol for each of the writer's; `None` where it has none.
+    /// The reader's symbol for each symbol of the writer; `None` if it has none.
     Enum {
         to: usize,
         symbols: Vec<Option<String>>,
@@ -71,7 +72,7 @@ pub(super) enum Op {
         some: Vec<Op>,
     },
     Union(Vec<Vec<Op>>),
-    /// `width`: the fewest bytes of an item.
+    /// `width`: the minimum number of bytes of an item.
     List {
         to: Option<usize>,
         item: Vec<Op>,
@@ -82,9 +83,9 @@ pub(super) enum Op {
         value: Vec<Op>,
         width: usize,
     },
-    /// A record that holds itself: only where it is dropped.
+    /// A record that contains itself; only in dropped fields.
     Call(usize),
-    /// Values that no byte is read for: nulls and defaults.
+    /// Values without bytes in the message: nulls and defaults.
     Null(At),
     PutBool(usize, bool),
     PutInt(usize, i32),
@@ -107,7 +108,7 @@ pub(super) struct Program {
     pub(super) refusals: Vec<Refusal>,
 }
 
-/// A body that is not read: its fault, and the index of the refusal if the schemas alone are the reason.
+/// A body that is not read: its fault, and the index of the refusal if only the schemas are the reason.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refused {
     pub(super) fault: Fault,
@@ -115,7 +116,7 @@ pub(super) struct Refused {
 }
 
 impl Program {
-    /// Reads one body, whole. On an error the sinks hold a part of it.
+    /// Reads one complete body. After an error the sinks contain a part of it.
     pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), Refused> {
         let mut input = Cursor::new(body);
         let read = self.steps(&self.main, &mut input, sinks).and_then(|()| input.end());
@@ -214,7 +215,7 @@ impl Program {
         Ok(())
     }
 
-    /// The items of an array or a map, block by block. Gives how many there are.
+    /// Reads the items of an array or a map, block by block. Returns their number.
     fn items(&self, of: &Items<'_>, input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<usize, Fault> {
         let mut total = 0;
         loop {
@@ -238,14 +239,14 @@ impl Program {
     }
 }
 
-/// What each block of an array or a map holds.
+/// The contents of the blocks of an array or a map.
 struct Items<'o> {
     item: &'o [Op],
     keys: Keys,
     width: usize,
 }
 
-/// What is in front of each item: nothing in an array, in a map a key.
+/// The part before each item: nothing in an array, a key in a map.
 #[derive(Clone, Copy)]
 enum Keys {
     None,
@@ -253,8 +254,8 @@ enum Keys {
     Keep(usize),
 }
 
-/// Whether a uuid's text is in its canonical form already, as nearly all are. Without branches, so that it costs a few
-/// vector steps.
+/// Returns true if the text of a UUID is already in its canonical form, as nearly all are. Without branches, so that it
+/// takes only a few vector instructions.
 fn canonical(text: &[u8]) -> bool {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
     let Ok(text) = <&[u8; uuid::fmt::Hyphenated::LENGTH]>::try_from(text) else { return false };
@@ -276,7 +277,8 @@ fn put_uuid(sinks: &mut Sinks, to: usize, uuid: Uuid) -> Result<(), Fault> {
     sinks.blobs[to].push(uuid.hyphenated().encode_lower(&mut text).as_bytes())
 }
 
-/// A big-endian number in two's complement, of any length; `None` where 128 bits do not hold it. No bytes are zero.
+/// Reads a big-endian number in two's complement, of any length; `None` if it does not fit 128 bits. An empty input is
+/// zero.
 pub(super) fn decimal(bytes: &[u8]) -> Option<i128> {
     let negative = bytes.first().is_some_and(|first| *first >= 0x80);
     let sign = if negative { 0xFF } else { 0 };

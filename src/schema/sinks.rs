@@ -1,13 +1,13 @@
-//! The columns of a batch while its messages are read: plain vectors by type, with the nulls beside them.
+//! The columns of a batch while its messages are read: plain vectors by type, with the positions of nulls.
 //!
-//! Promises that every sink can be cut back to the rows before a bad message; must never allocate once for each record.
+//! Every sink can be truncated to the rows before a bad message. No sink allocates for each record.
 
 use arrow::array::BooleanBufferBuilder;
 use arrow::buffer::NullBuffer;
 
 use crate::record::Fault;
 
-/// Which sink: its kind, and its index among those of its kind.
+/// The identity of a sink: its kind, and its index among those of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     Bool(usize),
@@ -18,13 +18,13 @@ pub(super) enum At {
     Decimal(usize),
     /// Text and bytes.
     Blob(usize),
-    /// The nulls of a structure; its fields have sinks of their own.
+    /// The nulls of a structure; its fields have separate sinks.
     Struct(usize),
-    /// The lengths of a list or map; its items have sinks of their own.
+    /// The lengths of a list or map; its items have separate sinks.
     List(usize),
 }
 
-/// Which rows are null, in order. A value costs it nothing; the bitmap is made once, at the end.
+/// The rows that are null, in order. Rows with a value cost nothing; the bitmap is made once, at the end.
 #[derive(Debug, Default)]
 struct Nulls(Vec<usize>);
 
@@ -44,7 +44,7 @@ impl Nulls {
     }
 }
 
-/// Values of one size each.
+/// Values of a fixed size.
 #[derive(Debug)]
 pub(super) struct Flat<T> {
     values: Vec<T>,
@@ -74,12 +74,12 @@ impl<T: Copy + Default> Flat<T> {
 
     pub(super) fn take(&mut self) -> (Vec<T>, Option<NullBuffer>) {
         let rows = self.values.len();
-        // The next batch is likely as long: it gets its room at once.
+        // Allocate the next batch in full now, because it is probably as long.
         (std::mem::replace(&mut self.values, Vec::with_capacity(rows)), self.nulls.take(rows))
     }
 }
 
-/// Where each value of a length of its own ends, counted from the first: of text, bytes, lists and maps.
+/// The end of each value of variable length, counted from the first: of text, bytes, lists and maps.
 #[derive(Debug)]
 pub(super) struct Ends {
     ends: Vec<i32>,
@@ -95,7 +95,7 @@ impl Ends {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// Closes a list of `count` items. Errors if the batch holds more than an offset can count.
+    /// Ends a list of `count` items. Errors if the batch has more items than an offset can count.
     pub(super) fn close(&mut self, count: usize) -> Result<(), Fault> {
         let end = i32::try_from(count).ok().and_then(|count| self.last().checked_add(count)).ok_or(Fault::TooLarge)?;
         self.ends.push(end);
@@ -107,7 +107,7 @@ impl Ends {
         self.ends.push(self.last());
     }
 
-    /// How many items the first `rows` have.
+    /// Returns the number of items of the first `rows`.
     fn items(&self, rows: usize) -> usize {
         self.ends.get(rows).and_then(|end| usize::try_from(*end).ok()).unwrap_or(0)
     }
@@ -134,7 +134,7 @@ pub(super) struct Blobs {
 }
 
 impl Blobs {
-    /// Errors if the batch holds more than an offset can count.
+    /// Adds a value. Errors if the batch has more bytes than an offset can count.
     #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
         self.bytes.extend_from_slice(value);
@@ -143,7 +143,7 @@ impl Blobs {
     }
 
     fn truncate(&mut self, rows: usize) {
-        // What a refused value left behind the last end goes too.
+        // Bytes of a refused value after the last end are removed too.
         let rows = rows.min(self.ends.ends.len() - 1);
         self.bytes.truncate(self.ends.items(rows));
         self.ends.truncate(rows);
@@ -156,7 +156,7 @@ impl Blobs {
     }
 }
 
-/// All sinks of a decoder, by kind: an operation that names one cannot meet another kind.
+/// All sinks of a decoder, in one vector for each kind, so that an index cannot refer to a sink of another kind.
 #[derive(Debug, Default)]
 pub(super) struct Sinks {
     pub(super) bools: Vec<Flat<bool>>,
@@ -226,7 +226,7 @@ impl Sinks {
         }
     }
 
-    /// Cuts one sink back to its first `rows`. Gives how many items those have, for a list's own.
+    /// Truncates one sink to its first `rows`. Returns the number of items of a list's rows.
     pub(super) fn truncate(&mut self, at: At, rows: usize) -> usize {
         match at {
             At::Bool(to) => self.bools[to].truncate(rows),

@@ -1,6 +1,6 @@
-//! Where each value of a product's schema goes: a tree of the reader's types whose leaves are sinks.
+//! The destinations of a product's values: a tree of the reader's types whose leaves are sinks.
 //!
-//! Promises that columns that are not kept have no sink, so that nothing of them can be built.
+//! Columns that are not kept have no sink, so that nothing of them can be built.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use arrow::error::ArrowError;
 use super::model::{Model, Type, TypeId};
 use super::sinks::{At, Sinks};
 
-/// Where the values of one type of the reader go.
+/// The destination of the values of one type of the reader.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// Nowhere: the column is not kept.
+    /// No destination: the column is not kept.
     Skip,
-    /// The fields of a record that flattens, beside the schema's own.
+    /// The fields of a record that is flattened, in the order of the schema.
     Flat(Vec<Target>),
     /// One value.
     Leaf(At),
@@ -34,7 +34,7 @@ pub(super) enum Target {
     Map(usize, usize, Box<Target>),
 }
 
-/// The targets of a schema's kept columns.
+/// Returns the target of a schema with the columns in `keep`.
 pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sinks) -> Target {
     let mut layout = Layout { model, keep, sinks };
     layout.flat(model.root, &mut Vec::new())
@@ -68,7 +68,7 @@ impl<'a> Layout<'a> {
                 child
             });
             let children = children.collect::<Vec<_>>();
-            // A record of which nothing is kept may be of any type, but for the message's own.
+            // A record of which nothing is kept may be of any type, except the top record.
             let skip = !path.is_empty() && children.iter().all(|child| matches!(child, Target::Skip));
             return if skip { Target::Skip } else { Target::Flat(children) };
         }
@@ -105,7 +105,7 @@ impl<'a> Layout<'a> {
 }
 
 impl Target {
-    /// Every sink that one null of this type adds to, in no order that matters.
+    /// Adds every sink to which one null of this type adds a value, in any order.
     pub(super) fn nulls(&self, to: &mut Vec<At>) {
         match self {
             Target::Skip => {}
@@ -119,7 +119,7 @@ impl Target {
         }
     }
 
-    /// Cuts its sinks back to the first `rows`.
+    /// Truncates the target's sinks to the first `rows`.
     pub(super) fn truncate(&self, sinks: &mut Sinks, rows: usize) {
         match self {
             Target::Skip => {}
@@ -143,7 +143,8 @@ impl Target {
         }
     }
 
-    /// Its kept columns in the order of the schema, of the types given in that order; all sinks are empty afterwards.
+    /// Adds the kept columns in the order of the schema, of the types given in that order. All sinks are empty
+    /// afterwards.
     pub(super) fn columns(
         &self,
         sinks: &mut Sinks,
@@ -230,7 +231,8 @@ fn leaf(at: At, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError
     })
 }
 
-/// A map in which a key stands twice keeps the last, as Avro's readers do; nearly always there is none and nothing is copied.
+/// Creates a map. Of duplicate keys the last is kept, as in Avro's readers; usually there are none and nothing is
+/// copied.
 fn map(field: &FieldRef, map: MapArray) -> Result<ArrayRef, ArrowError> {
     let ends = map.value_offsets();
     let keys = map.keys().as_any().downcast_ref::<StringArray>().ok_or_else(|| misfit(field.data_type()))?;

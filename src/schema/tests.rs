@@ -1,4 +1,4 @@
-//! The promises of the schema floor.
+//! Tests of Avro schemas and decoding.
 
 mod columns;
 mod differences;
@@ -19,18 +19,18 @@ use serde_json::Value as Json;
 
 use super::{Decoder, Schema, SchemaError, WriterSchema};
 
-/// A record of the given fields, as JSON: `"name": "a", "type": ...` each.
+/// Returns a record of the given fields, as JSON: `"name": "a", "type": ...` each.
 fn record(fields: &[&str]) -> String {
     let fields = fields.iter().map(|field| format!("{{{field}}}")).collect::<Vec<_>>().join(",");
     format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
 }
 
-/// A record of one field `v`.
+/// Returns a record of one field `v`.
 fn of(avro: &str) -> String {
     record(&[&format!(r#""name":"v","type":{avro}"#)])
 }
 
-/// A decoder of every column.
+/// Returns a decoder of every column.
 fn decoder(writer: &str, reader: &str) -> Result<Decoder, SchemaError> {
     let reader = Schema::parse(reader)?;
     let every: BTreeSet<String> = reader.columns.iter().map(|column| column.name.clone()).collect();
@@ -47,7 +47,7 @@ fn column(writer: &str, reader: &str, bodies: &[&[u8]]) -> ArrayRef {
     batch(writer, reader, bodies).column(0).clone()
 }
 
-/// What the oracle is told of a schema of ours: a decimal is the bytes that it is made of.
+/// Returns a schema for the oracle: a decimal is replaced by its bytes.
 fn without_decimals(mut of: Json) -> Json {
     match &mut of {
         Json::Array(items) => items.iter_mut().for_each(|item| *item = without_decimals(item.take())),

@@ -1,6 +1,6 @@
-//! A producer's schema, as the registry or the folder of schemas gave it.
+//! A producer's schema, from the registry or from the folder of schemas.
 //!
-//! Checks only what decides how bytes are read: whether a product can read it is decided by the decoder.
+//! Only the attributes that determine how bytes are read are checked. The decoder determines if a product can read it.
 
 use super::canonical;
 use super::error::SchemaError;
@@ -27,7 +27,7 @@ impl WriterSchema {
         Ok(WriterSchema { model: parsed.model, fingerprint: canonical::fingerprint(&parsed.json) })
     }
 
-    /// CRC-64-AVRO of the parsing canonical form: what single-object encoding names the schema by.
+    /// Returns the CRC-64-AVRO of the parsing canonical form, which identifies the schema in single-object encoding.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint

@@ -108,12 +108,12 @@ impl Root {
         Ok(())
     }
 
-    /// Records a confirmation: the confirmed time becomes the last trusted one, and a recorded jump is over.
+    /// Records a confirmation: the confirmed time becomes the last trusted one, and a recorded jump is deleted.
     pub async fn record_confirmation(&self, confirmation: &Confirmation) -> Result<(), StoreError> {
         write(self, CONFIRMED, confirmation).await?;
         let confirmed = Some(confirmation.id.clone());
         write(self, TRUSTED, &TrustedTime { at: confirmation.at, confirmation: confirmed }).await?;
-        // A recorded jump that cannot be deleted ends by itself after `sweep.clock_settle`.
+        // A recorded jump that cannot be deleted expires after `sweep.clock_settle`.
         self.remove_jump().await.or(Ok(()))
     }
 

@@ -1,7 +1,8 @@
 //! The control log: one file for each control under `<root>/_controls/`, numbered from 1 without a gap.
 //!
-//! Promises that a control that was appended is on the disk and has its number alone, and that what cannot be read whole is
-//! an error: whoever deletes or commits without knowing every control breaks an order. Must never read what a control means.
+//! An appended control is on the disk, and no other control has its number. A control that cannot be read whole is an
+//! error: a caller that deletes or commits without all controls may violate an order. This module does not interpret
+//! controls.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,10 +27,10 @@ pub struct ControlLog {
     folder: Path,
 }
 
-/// Why a control was not appended.
+/// The reason why a control was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Another control has the number. Read it, decide anew.
+    /// Another control has the number. Read it and decide again.
     #[error("another control took its place in the log")]
     Lost,
     /// It may have been appended: read the log before trying again.
@@ -38,7 +39,7 @@ pub enum AppendError {
 }
 
 impl ControlsVersion {
-    /// The version of the control behind this one.
+    /// Returns the version after this one.
     #[must_use]
     pub fn next(self) -> ControlsVersion {
         ControlsVersion(self.0.saturating_add(1))
@@ -46,18 +47,19 @@ impl ControlsVersion {
 }
 
 impl ControlLog {
-    /// The control log under `root`. Its folder need not be there: then it is empty.
+    /// Opens the control log under `root`. A missing folder counts as an empty log.
     #[must_use]
     pub fn open(root: &Root) -> ControlLog {
         ControlLog { store: Arc::clone(root.store()), folder: root.controls() }
     }
 
-    /// The version of the newest control; 0 if there is none. Errors if one before it is missing.
+    /// Returns the version of the newest control; 0 if there is none. Errors if an earlier one is missing.
     pub async fn newest(&self) -> Result<ControlsVersion, StoreError> {
         let listed: BTreeSet<i64> = self.list().await?.iter().filter_map(version_of).collect();
         let newest = listed.last().copied().unwrap_or(0);
         for version in (1..newest).filter(|version| !listed.contains(version)) {
-            // A folder that is listed while files come may show a later one and not an earlier one: ask for it by name.
+            // A listing that runs while files are added may show a later file and not an earlier one: ask for it by
+            // name.
             match self.store.head(&self.path(ControlsVersion(version))).await {
                 Ok(_) => {}
                 Err(object_store::Error::NotFound { .. }) => return Err(unreadable(version, "it is missing")),
@@ -67,7 +69,8 @@ impl ControlLog {
         Ok(ControlsVersion(newest))
     }
 
-    /// Every control from `version` on, oldest first. Errors if any control is missing or no JSON, of whatever version.
+    /// Returns every control from `version` on, oldest first. Errors if any control is missing or not JSON, whatever
+    /// its version.
     pub async fn load_from(&self, version: ControlsVersion) -> Result<Vec<(ControlsVersion, Value)>, StoreError> {
         let newest = self.newest().await?;
         let mut controls = Vec::new();
@@ -78,7 +81,8 @@ impl ControlLog {
         Ok(controls)
     }
 
-    /// Appends a control as version `expected_next`, if every version before it is there and nobody has it.
+    /// Appends a control as version `expected_next`, if every version before it exists and no other control has this
+    /// version.
     pub async fn append(
         &self,
         expected_next: ControlsVersion,
@@ -96,10 +100,11 @@ impl ControlLog {
         }
     }
 
-    /// Puts `control` in the place of the one of that version, whole and synced: nothing of the old bytes has a name then. False
-    /// if it stands there already.
+    /// Replaces the control of that version by `control`, whole and synced: no file contains the old bytes afterwards.
+    /// Returns false if the log has the same control already.
     ///
-    /// For forgetting what is over and for nothing else: who has read the old one does not read it again.
+    /// Only for erasing data that is no longer needed: an instance that has read the old control does not read it
+    /// again.
     pub async fn replace(&self, version: ControlsVersion, control: &Value) -> Result<bool, StoreError> {
         if self.read(version).await? == *control {
             return Ok(false);
@@ -128,7 +133,7 @@ impl ControlLog {
             Err(error) => return Err(error.into()),
         };
         let bytes: Bytes = got.bytes().await?;
-        // What it holds is personal: the parser's own words would quote it.
+        // Controls contain personal values, and the parser's message would quote them.
         serde_json::from_slice(&bytes).map_err(|_| unreadable(version.0, "it is no JSON"))
     }
 
@@ -154,7 +159,7 @@ fn whole(control: &Value) -> Vec<u8> {
     bytes
 }
 
-/// A control that cannot be read.
+/// Creates the error for a control that cannot be read.
 pub fn unreadable(version: i64, what: &str) -> StoreError {
     StoreError::ControlsUnreadable { version: u64::try_from(version).unwrap_or(0), what: what.to_owned() }
 }

@@ -1,7 +1,7 @@
-//! The local file system as an object store that keeps its word through a power cut.
+//! The local file system as an object store whose writes survive a power cut.
 //!
-//! Promises that a `put` that returned is on the disk, folder entries and new folders included, and that nobody sees half
-//! of a log entry: it is whole and synced before it has its name. Must never report success that a crash could undo.
+//! A `put` that returned is on the disk, including folder entries and new folders. A log entry is written whole and
+//! synced before it gets its name, so no reader sees half of it. No success may be reported that a crash could undo.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::failpoint;
 
-/// How many folders are remembered as durable before the memory is emptied: it saves syncs and is never needed.
+/// The number of folders remembered as durable before the memory is emptied. The memory only saves syncs.
 const REMEMBERED_FOLDERS: usize = 4096;
 
 /// The local file system, synced. Paths are those of the file system from `/`.
@@ -79,7 +79,7 @@ impl ObjectStore for DurableFs {
         self.inner.get_opts(location, options).await
     }
 
-    // The default would read what lies between two ranges too, for the sake of stores that are far away.
+    // The default implementation would also read the bytes between two ranges, which only pays for remote stores.
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.inner.get_ranges(location, ranges).await
     }
@@ -105,14 +105,15 @@ impl ObjectStore for DurableFs {
 }
 
 impl DurableFs {
-    /// A log entry: written and synced under another name, then given its own if nobody has it. The name is the vote.
+    /// Creates a log entry: writes and syncs it under another name, then links it to its own name if that is free. The
+    /// link decides which writer wins.
     fn create_entry(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let staged = staged(path);
         let linked = self
             .write_new(&staged, payload)
             .map_err(|error| failed(error, path))
             .and_then(|()| std::fs::hard_link(&staged, path).map_err(|error| failed(error, path)));
-        // What is left of a failed removal is found by the janitor; the vote is cast either way.
+        // The janitor deletes the file if this removal fails; the link is decided either way.
         let _ = std::fs::remove_file(&staged);
         linked?;
         failpoint::reach("commit-written");
@@ -121,7 +122,7 @@ impl DurableFs {
         Ok(())
     }
 
-    /// A segment: written under its own name, which nobody knows before the commit that adds it.
+    /// Creates a segment under its own name. No reader knows the name before the commit that adds the segment.
     fn create_segment(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let written = self.write_new(path, payload).and_then(|()| {
             failpoint::reach("segment-written");
@@ -137,7 +138,7 @@ impl DurableFs {
         Ok(())
     }
 
-    /// A file that takes the place of another, whole.
+    /// Replaces a file whole by another.
     fn replace(&self, path: &FsPath, payload: &PutPayload) -> Result<()> {
         let staged = staged(path);
         let replaced = self.write_new(&staged, payload).and_then(|()| std::fs::rename(&staged, path));
@@ -170,8 +171,8 @@ impl DurableFs {
         }
     }
 
-    /// Makes the folder of a file, and syncs it and all above it the first time this process uses it: another process may
-    /// have made it and not yet synced.
+    /// Makes the folder of a file, and syncs it and all above it the first time this process uses it: another process
+    /// may have made it and not yet synced.
     fn make_folder(&self, path: &FsPath) -> io::Result<()> {
         let Some(folder) = path.parent() else { return Ok(()) };
         if self.folders.lock().unwrap_or_else(PoisonError::into_inner).contains(folder) {
@@ -180,7 +181,7 @@ impl DurableFs {
         std::fs::create_dir_all(folder)?;
         for above in folder.ancestors().skip(1) {
             match File::open(above).and_then(|opened| opened.sync_all()) {
-                // Folders far above may be closed to us; they are not ours to make durable.
+                // This process may not be allowed to open folders far above; it need not make those durable.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
                 synced => synced?,
             }
@@ -204,18 +205,18 @@ impl DurableFs {
 #[derive(Debug)]
 struct SyncedUpload {
     file: Arc<File>,
-    /// Where the next part goes.
+    /// The position of the next part, in bytes.
     at: u64,
-    /// The name that it is written under.
+    /// The name under which the file is written.
     written: PathBuf,
     path: PathBuf,
-    /// What is on its way to the disk while more is written, so that the end has little left to wait for.
+    /// Syncs that run while more is written, so that little is left to sync at the end.
     syncing: Vec<JoinHandle<Result<()>>>,
-    /// Bytes up to which that was begun.
+    /// The number of bytes whose sync was started.
     synced: u64,
 }
 
-/// Bytes after which what was written is sent to the disk.
+/// The number of written bytes after which a sync is started.
 const SYNC_BYTES: u64 = 32 << 20;
 
 #[async_trait]
@@ -236,7 +237,7 @@ impl MultipartUpload for SyncedUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         for syncing in self.syncing.drain(..) {
-            // An error of the disk is told once only, to whoever syncs next.
+            // The operating system reports a disk error only once, to the next sync.
             syncing.await.unwrap_or_else(|error| Err(stopped(error)))?;
         }
         let (file, written, path) = (self.file.clone(), self.written.clone(), self.path.clone());
@@ -261,7 +262,7 @@ impl MultipartUpload for SyncedUpload {
 }
 
 impl SyncedUpload {
-    /// Begins to sync what was written, if that is much and nothing is being synced. What went wrong is told at the end.
+    /// Starts to sync the written bytes if they are many and no sync is running. `complete` reports the errors.
     fn sync_ahead(&mut self) {
         let busy = self.syncing.last().is_some_and(|syncing| !syncing.is_finished());
         if busy || self.at - self.synced < SYNC_BYTES {
@@ -274,12 +275,12 @@ impl SyncedUpload {
     }
 }
 
-/// The name under which a file is written before it has its own: no reader of a Delta log takes it for an entry.
+/// Returns the temporary name under which a file is written first: readers of a Delta log do not take it for an entry.
 fn staged(path: &FsPath) -> PathBuf {
     path.with_file_name(format!(".{}.tmp", Uuid::new_v4()))
 }
 
-/// Whether the name of a file there is a vote: a table's log, the control log.
+/// Returns true if creating a file there decides between writers: in a table's log and in the control log.
 fn is_log(path: &FsPath) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("_delta_log") || folder.ends_with("_controls"))
 }
@@ -289,7 +290,7 @@ fn sync_folder(path: &FsPath) -> io::Result<()> {
 }
 
 fn file_path(location: &Path) -> Result<PathBuf> {
-    // The crate's own way from its paths to the file system's, which it does not offer.
+    // The crate has this conversion from its paths to paths of the file system, but not as a function.
     LocalFileSystem::new().path_to_filesystem(location)
 }
 

@@ -1,11 +1,11 @@
-//! What can go wrong in the store, one type an operation. None of them ever holds a value of a record.
+//! Errors of the store, one type for each operation. They never contain a value of a record.
 
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::TransactionError;
 
 use crate::ids::{Category, PolicyVersion, TopicPartition};
 
-/// The store could not be read or written, or holds what this version does not understand.
+/// The store could not be read or written, or contains something that this version does not understand.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file could not be read or written.
@@ -29,17 +29,17 @@ pub enum StoreError {
         /// The fix, in one sentence without a full stop.
         fix: &'static str,
     },
-    /// The control log lacks a control or holds what this version does not understand: an order may stand there.
+    /// A control is missing, or contains something that this version does not understand: it may be an order.
     #[error(
         "control {version} is unreadable: {what}; nothing is deleted or committed until `_controls` is restored from a backup"
     )]
     ControlsUnreadable {
         /// The control's version.
         version: u64,
-        /// What is wrong with it; never a value of it.
+        /// The problem; never a value of the control.
         what: String,
     },
-    /// The caller asked for what cannot be right; nothing was tried.
+    /// The caller's request cannot be valid; nothing was tried.
     #[error("refused: {0}")]
     Refused(String),
 }
@@ -67,7 +67,7 @@ impl From<std::io::Error> for StoreError {
     }
 }
 
-/// Why a table could not be opened.
+/// The reason why a table could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A column has another type in the table than in the policy.
@@ -108,15 +108,15 @@ pub enum OpenError {
         /// The unit by the policy.
         wanted: &'static str,
     },
-    /// A column of the policy cannot be held by a Delta table.
+    /// A column of the policy cannot be stored in a Delta table.
     #[error("the columns of table {table} have no Delta type: {why}")]
     NoDeltaType {
         /// The table's product.
         table: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The store failed, or holds what this version must not touch.
+    /// The store failed, or contains something that this version must not change.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -127,19 +127,22 @@ impl From<DeltaTableError> for OpenError {
     }
 }
 
-/// Why a commit was not made.
+/// The reason why a commit was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The table is past, or short of, where this batch began: another writer has the partition. Drop the batch.
+    /// The table's next offset is not the one at which this batch begins: another writer has the partition. Drop the
+    /// batch.
     #[error("another writer moved the offsets of {0}")]
     OffsetsMoved(TopicPartition),
-    /// A hold, suppression or other control came into force that this batch has not seen. Read it and make the batch anew.
+    /// A hold, suppression or other control came into force that this batch has not seen. Read it and make the batch
+    /// again.
     #[error("the table's controls moved")]
     ControlsMoved,
-    /// Another policy is active than the one that it was made under. Nothing may be made under the old one any more.
+    /// The active policy is not the one that the commit was made under. No further commit may be made under the old
+    /// one.
     #[error("policy {active} is active in the table, and this was made under another")]
     PolicyMoved {
-        /// The version of the active one.
+        /// The version of the active policy.
         active: String,
     },
     /// The table records other columns for the categories of that policy: the policy's text was edited without a new
@@ -162,20 +165,21 @@ pub enum CommitError {
         /// The column that stays.
         column: String,
     },
-    /// The table's columns are no longer those that the segments were written for. Open the table again.
+    /// The table's columns are no longer the ones that the segments were written for. Open the table again.
     #[error("the table's columns moved")]
     SchemaMoved,
-    /// A segment that a rewrite replaces is no longer in the table: another one was faster. Drop the rewrite, and choose anew.
+    /// A segment that a rewrite replaces is no longer in the table: another rewrite was faster. Drop this one and
+    /// choose segments again.
     #[error("segment {0} is no longer in the table")]
     SegmentMoved(String),
     /// A file of the batch is no longer there: the process slept for longer than files without a commit are kept. Drop
     /// the batch and read its records again.
     #[error("a segment of the batch is gone")]
     SegmentGone,
-    /// Nothing of it landed. It is safe to call again with the same batch.
+    /// Nothing was committed. It is safe to call again with the same batch.
     #[error("nothing was committed: {0}")]
     Store(#[source] StoreError),
-    /// It may have landed, and even looking failed. Call again with the same batch: that looks first.
+    /// The commit may have landed, and the check failed too. Call again with the same batch: the call checks first.
     #[error("it cannot be told whether the commit landed: {0}")]
     Unknown(#[source] StoreError),
 }

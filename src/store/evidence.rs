@@ -1,7 +1,7 @@
-//! What one commit did, in counts and names of rules: it stands in the commit's own log entry.
+//! Evidence of one commit, in counts and names of rules, stored in the commit's own log entry.
 //!
-//! Promises that it holds no value of any record, and running totals, so that an audit can begin at the oldest entry
-//! that is left.
+//! It contains no value of any record. It contains running totals, so that an audit can begin at the oldest entry that
+//! still exists.
 
 mod rewrite;
 
@@ -42,16 +42,16 @@ pub const OPERATIONS: [&str; 14] = [
     "notices",
 ];
 
-/// What one commit did. The caller fills in the counts; the commit checks them and adds the totals.
+/// Evidence of one commit. The caller fills in the counts; the commit checks them and adds the totals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What kind of commit it is: `ingest`, `hold`, `release`, `activate`, `notices`, or what the rewrite was for.
+    /// The kind of the commit: `ingest`, `hold`, `release`, `activate`, `notices`, or the purpose of the rewrite.
     pub operation: String,
-    /// The commit's own unique id, by which a writer finds its commit again after an error.
+    /// The commit's unique id, by which a writer finds its commit again after an error.
     pub commit: Uuid,
-    /// The process that made it, by a random id of its own.
+    /// A random id of the process that made it.
     pub writer: Uuid,
-    /// When it was made.
+    /// The time at which it was made.
     pub at: DateTime<Utc>,
     /// The version of the policy it was made under.
     pub policy_version: PolicyVersion,
@@ -72,12 +72,12 @@ pub struct Evidence {
     pub unclassified: u64,
     /// The buckets that the stored records are in, as written in the table.
     pub buckets: BTreeSet<String>,
-    /// How far each partition moved.
+    /// The offsets that the commit moved, by partition.
     pub partitions: Vec<PartitionProgress>,
     /// Offsets that an operator gave up as lost; empty for every other commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
-    /// What a rewrite did; `None` for an ingest commit.
+    /// The counts of a rewrite; `None` for an ingest commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RewriteEvidence>,
     /// The sums over this and all earlier commits of the table. Set by the commit.
@@ -85,15 +85,15 @@ pub struct Evidence {
     pub totals: Totals,
 }
 
-/// How far one commit moved one topic partition.
+/// The offsets of one topic partition before and after one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionProgress {
     /// The partition.
     #[serde(flatten)]
     pub partition: TopicPartition,
-    /// Where it began: the table's next offset before; `None` when it had none.
+    /// The table's next offset before the commit; `None` if it had none.
     pub from: Option<Offset>,
-    /// The table's next offset after.
+    /// The table's next offset after the commit.
     pub next: Offset,
     /// Records read between the two. Less than their difference where the topic has gaps (transactions, compaction).
     pub records: u64,
@@ -107,7 +107,8 @@ pub struct Loss {
     pub partition: TopicPartition,
     /// The reason why they could not be read.
     pub cause: LossCause,
-    /// The number of offsets that are known to be lost: at least the number of records, since some offsets are not records.
+    /// The number of offsets that are known to be lost: at least the number of records, since some offsets are not
+    /// records.
     pub offsets: u64,
 }
 
@@ -143,7 +144,7 @@ pub struct Totals {
     /// Records of cells that were not kept because they stood for too few subjects.
     #[serde(default)]
     pub suppressed: u64,
-    /// Rows that other engines added, by what their commits between two of ours told.
+    /// Rows that other engines added, as stated by their commits between two commits of this program.
     #[serde(default)]
     pub foreign: u64,
     /// Offsets that operators gave up as lost.
@@ -158,14 +159,14 @@ fn is_zero(count: &u64) -> bool {
 }
 
 impl Evidence {
-    /// Evidence of an ingest commit with a new id and nothing counted yet.
+    /// Creates evidence of an ingest commit with a new id and nothing counted yet.
     #[must_use]
     pub fn ingest(writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence::of(INGEST, writer, at, policy_version)
     }
 
-    /// Evidence of a commit that puts a control in force (`hold`, `release`, `activate`), or notes that the tags tell of all
-    /// notices (`notices`), and counts nothing, with a new id.
+    /// Creates evidence, with a new id and no counts, of a commit that puts a control in force (`hold`, `release`,
+    /// `activate`) or that records that the tags reflect all notices (`notices`).
     #[must_use]
     pub fn control(operation: &str, writer: Uuid, at: DateTime<Utc>, policy_version: PolicyVersion) -> Evidence {
         Evidence::of(operation, writer, at, policy_version)
@@ -193,7 +194,7 @@ impl Evidence {
         }
     }
 
-    /// Evidence of a rewrite with a new id. `operation` says what it is for, in one of the words of the design: `drop`,
+    /// Creates evidence of a rewrite with a new id. `operation` is its purpose, in the terms of the design: `drop`,
     /// `anonymize`, `remove`, `retag`, or [`COMPACT`].
     #[must_use]
     pub fn rewrite(
@@ -220,20 +221,20 @@ impl Evidence {
         Evidence { partitions: vec![moved], losses: vec![loss], ..counted }
     }
 
-    /// Whether it is that of a commit of ingest.
+    /// Returns true for an ingest commit.
     #[must_use]
     pub fn is_ingest(&self) -> bool {
         self.operation == INGEST
     }
 
-    /// Whether the commit changes what the table's rows say. A compaction does not, and tells every Delta reader so: who
-    /// follows the table as a stream must not take its rows for new ones.
+    /// Returns true if the commit changes the content of the table's rows. A compaction does not, and its log entry
+    /// says so to every Delta reader: a reader that follows the table as a stream must not take its rows for new ones.
     #[must_use]
     pub fn changes_data(&self) -> bool {
         self.operation != COMPACT
     }
 
-    /// Records in the dead letters, of all codes.
+    /// Returns the number of records in the dead letters, of all codes.
     #[must_use]
     pub fn dead(&self) -> u64 {
         self.dead_letters.values().sum()
@@ -245,7 +246,7 @@ impl Evidence {
         self.stored + self.expired + self.skipped + self.dead()
     }
 
-    /// Whether every record that was read, or rewritten, is accounted for.
+    /// Returns true if every record that was read or rewritten is accounted for.
     #[must_use]
     pub fn conserves(&self) -> bool {
         self.rewrite.as_ref().is_none_or(RewriteEvidence::conserves)
@@ -255,13 +256,14 @@ impl Evidence {
 }
 
 impl Totals {
-    /// The records that the table must hold: what was stored, or added by another engine, and has not ended.
+    /// Returns the number of records that the table must contain: stored or added by another engine, and neither
+    /// removed nor suppressed.
     #[must_use]
     pub fn kept(&self) -> u64 {
         (self.stored + self.foreign).saturating_sub(self.removed).saturating_sub(self.suppressed)
     }
 
-    /// The sums once `evidence` is counted too.
+    /// Returns the sums with `evidence` added.
     #[must_use]
     pub fn plus(self, evidence: &Evidence) -> Totals {
         Totals {

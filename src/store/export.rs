@@ -1,6 +1,6 @@
-//! Rows written to a Parquet file of their own, outside of any table: what an officer takes away.
+//! Rows written to a separate Parquet file outside of any table, for an officer to take away.
 //!
-//! Promises that a file which is there already is never touched, that only its owner may read the new one, and bounded memory.
+//! An existing file is never changed. Only the owner may read the new file. Memory is bounded.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,7 +31,7 @@ pub enum ExportError {
 pub struct ParquetFile(ArrowWriter<File>);
 
 impl ParquetFile {
-    /// Begins a new file. Errors if there is one at `path`.
+    /// Creates a new file. Errors if `path` exists.
     pub fn create(path: &Path, columns: SchemaRef) -> Result<ParquetFile, ExportError> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let level = ZstdLevel::try_new(1).unwrap_or_default();

@@ -16,18 +16,18 @@ use super::log::files::{self, LogFile, LogKind};
 use super::log::{Log, LogState, checkpoint};
 use super::table::Table;
 
-/// How a table is kept.
+/// Settings for the maintenance of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upkeep {
     /// Commits after which a new checkpoint is made.
     pub checkpoint_every: u64,
-    /// How long log entries are kept once a checkpoint holds what they say.
+    /// The time for which log entries are kept after a checkpoint covers them.
     pub keep_log: TimeDelta,
-    /// How long a file that no commit names is taken for one of a writer in flight. Longer than any write can last.
+    /// The time for which a file that no commit names may belong to a writer in flight. Longer than any write can last.
     pub keep_orphans: TimeDelta,
-    /// How long a replaced file stays for those who read an older version.
+    /// The time for which a replaced file is kept for readers of an older version.
     pub readers_grace: TimeDelta,
-    /// How many files one pass deletes at most.
+    /// The maximum number of files that one pass deletes.
     pub limit: usize,
 }
 
@@ -43,18 +43,18 @@ impl Default for Upkeep {
     }
 }
 
-/// What one pass deletes, or would delete.
+/// The files that one pass deletes, or would delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Files of the log that a checkpoint made needless, oldest first.
+    /// Log files that a checkpoint made unnecessary, oldest first.
     pub log: Vec<String>,
-    /// Files that were replaced, those replaced first in front.
+    /// Files that were replaced, earliest replacement first.
     pub replaced: Vec<String>,
-    /// Replaced files that are still there and within the readers' grace.
+    /// The number of replaced files that still exist and are within the readers' grace.
     pub in_grace: usize,
     /// Files that were written and never committed, oldest first.
     pub orphans: Vec<String>,
-    /// Whether more is left than one pass deletes.
+    /// True if more files are due than one pass deletes.
     pub more: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct DueFiles {
     replaced: Vec<DueFile>,
     log: Vec<DueFile>,
     orphans: Vec<DueFile>,
-    /// Replaced files within the readers' grace.
+    /// The number of replaced files within the readers' grace.
     pub(super) in_grace: usize,
 }
 
@@ -156,7 +156,8 @@ pub(super) struct LastPass {
 }
 
 impl LastPass {
-    /// Counts the files that should have been deleted before this pass and still exist after it, and remembers this pass.
+    /// Counts the files that should have been deleted before this pass and still exist after it, and remembers this
+    /// pass.
     fn count(&mut self, due: &DueFiles, done: &Deletions) -> OverdueFiles {
         let mut overdue = OverdueFiles::default();
         let mut seen = HashSet::new();
@@ -208,7 +209,7 @@ impl Table {
     async fn checkpoint(&mut self, every: u64) -> Result<Option<u64>, StoreError> {
         let version = self.state.version;
         let is_young = |newest: Option<u64>| version.saturating_sub(newest.unwrap_or(0)) < every.max(1);
-        // To list the log is dear, and newer ones only make it younger.
+        // Listing the log is expensive, and a newer checkpoint would only be younger.
         if is_young(self.checkpointed) {
             return Ok(None);
         }
@@ -233,7 +234,7 @@ impl Table {
     }
 }
 
-/// Whether a file is one of rows: no name that begins with `_` or `.` on the way to it.
+/// Returns true if a file contains rows: a Parquet file whose path has no name that begins with `_` or `.`.
 fn is_data(file: &ObjectMeta) -> bool {
     let hidden = file.location.parts().any(|part| part.as_ref().starts_with(['_', '.']));
     !hidden && file.location.as_ref().ends_with(".parquet")
@@ -278,7 +279,7 @@ fn staged(listed: &[LogFile], now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFil
     staged.map(|file| DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }).collect()
 }
 
-/// What the log names, its paths in both forms: some engines encode them as in a URL and some do not.
+/// The files that the log names. Each path is stored in both forms: some engines encode it as in a URL and some do not.
 #[derive(Debug, Default)]
 struct Known {
     active: HashSet<String>,
@@ -300,13 +301,14 @@ impl Known {
         known
     }
 
-    /// Whether the newest version lists a file. Either form saves it.
+    /// Returns true if the newest version lists a file, in either form of its path.
     fn lists(&self, path: &str) -> bool {
         let decoded = files::decode(path);
         self.active.contains(path) || decoded.is_some_and(|path| self.active.contains(&path))
     }
 
-    /// When a file was removed; `None` if the log does not name it so.
+    /// Returns the time at which a file was removed, in milliseconds, if the log has it; `None` if the log does not
+    /// name the file as removed.
     fn removed(&self, path: &str) -> Option<Option<i64>> {
         let decoded = || files::decode(path).and_then(|path| self.removed.get(&path));
         self.removed.get(path).or_else(decoded).copied()

@@ -1,7 +1,8 @@
-//! The tables: one Delta Lake table a product, its segments, and the commit that makes records durable exactly once.
+//! The tables: one Delta Lake table for each product, its segments, and the commit that makes records durable exactly
+//! once.
 //!
-//! Promises that a commit lands whole or not at all, against exactly the version it was checked with, and that no personal
-//! value stands outside data pages. The only floor that knows the Delta, Parquet and object-store crates.
+//! A commit lands whole or not at all, on exactly the version that it was checked against. No personal value is stored
+//! outside data pages. This is the only layer that uses the Delta, Parquet and object-store crates.
 
 mod clock_records;
 mod controls;

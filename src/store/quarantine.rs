@@ -2,7 +2,7 @@
 //! `<root>/_quarantine/<owner>/<expiry>-<id>.letters`.
 //!
 //! The name of a file holds the time at which it must be deleted, so that any process can delete it without reading it.
-//! A file never holds a letter beyond that time. The format of the content belongs to the caller.
+//! No letter is kept beyond that time. The format of the content belongs to the caller.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use futures::TryStreamExt;

@@ -1,7 +1,7 @@
-//! Where the store is: the folder, or the place in an object store, that holds every table.
+//! The location of the store: the folder, or the prefix in an object store, that contains every table.
 //!
-//! Promises an absolute place, and one client of the object store for all who work there. Whoever goes by paths of the file
-//! system must ask whether there are any.
+//! The location is absolute, and all users of a root share one client of the object store. Code that needs paths of the
+//! file system must check that the root is a folder.
 
 use std::fmt;
 use std::path::{Component, Path as FsPath, PathBuf};
@@ -21,14 +21,14 @@ use super::objects::{self, Connected, Uploads};
 use crate::config;
 use crate::ids::ProductKey;
 
-/// The place under which everything that Ebbtide keeps stands: `<root>/tables/<product>/` and `<root>/_controls/`.
+/// The location of everything that Ebbtide stores: `<root>/tables/<product>/` and `<root>/_controls/`.
 #[derive(Clone)]
 pub struct Root {
     /// With a slash at its end.
     url: Url,
-    /// The same place in the store's own paths.
+    /// The same location in the store's own paths.
     at: Path,
-    /// The folder, where it is one.
+    /// The folder, if the root is one.
     folder: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
     uploads: Option<Uploads>,
@@ -49,7 +49,7 @@ pub enum RootError {
     /// It is neither a folder's path nor a URL.
     #[error("{text:?} is neither a folder nor a URL such as s3://BUCKET/PREFIX")]
     Illegal {
-        /// What was given.
+        /// The given text.
         text: String,
     },
     /// The client of the object store cannot be set up.
@@ -57,19 +57,19 @@ pub enum RootError {
     Client {
         /// The root.
         place: String,
-        /// What is missing or wrong; never a secret.
+        /// The problem; never a secret.
         why: String,
     },
 }
 
 impl Root {
-    /// Takes a folder's path, absolute or not, or a URL, as [`Root::open`] does, of a store that needs no settings.
+    /// Opens a folder's path, absolute or not, or a URL, like [`Root::open`], of a store that needs no settings.
     pub fn parse(url_or_path: &str) -> Result<Root, RootError> {
         Root::open(url_or_path, &config::ObjectStore::default())
     }
 
-    /// Takes a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is reached as `settings` say.
-    /// Nothing is asked of it yet; the folder need not exist.
+    /// Opens a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is accessed with
+    /// `settings`. Sends no request to the store; the folder need not exist.
     pub fn open(url_or_path: &str, settings: &config::ObjectStore) -> Result<Root, RootError> {
         let illegal = || RootError::Illegal { text: url_or_path.to_owned() };
         let Some((scheme, _)) = url_or_path.split_once("://") else {
@@ -86,7 +86,7 @@ impl Root {
         if !objects::SCHEMES.contains(&scheme) {
             return Err(RootError::Unsupported { scheme: scheme.to_owned() });
         }
-        // A key of who asks has no place in it: it would stand in every message.
+        // A secret key must not be in the URL: it would appear in every message.
         let odd = url.query().is_some() || url.fragment().is_some() || url.password().is_some();
         if !url.has_host() || odd || (!url.username().is_empty() && !scheme.starts_with("abfs")) {
             return Err(illegal());
@@ -113,7 +113,7 @@ impl Root {
         })
     }
 
-    /// The folder; `None` where the root is in an object store.
+    /// Returns the folder; `None` if the root is in an object store.
     #[must_use]
     pub fn local(&self) -> Option<&FsPath> {
         self.folder.as_deref()
@@ -127,7 +127,8 @@ impl Root {
         }
     }
 
-    /// The products that have a folder among the tables, sorted. What is in it nobody looked at. A root that is not there has none.
+    /// Returns the products that have a folder among the tables, sorted. The content of the folders is not checked. A
+    /// root that does not exist has none.
     pub(super) async fn folders(&self) -> Result<Vec<ProductKey>, StoreError> {
         let listed = match self.store().list_with_delimiter(Some(&self.tables())).await {
             Ok(listed) => listed,
@@ -149,8 +150,8 @@ impl Root {
         }
     }
 
-    /// Whether old versions of what was deleted or overwritten are there, as far as one answer tells. Nothing is asked of stores
-    /// that do not speak S3.
+    /// Returns true if old versions of deleted or overwritten objects exist, as far as one answer lists. Returns false
+    /// without a request for stores that do not speak S3.
     pub(super) async fn old_versions(&self) -> Result<bool, StoreError> {
         match &self.uploads {
             Some(uploads) => Ok(uploads.old_versions(&self.at).await?),
@@ -158,32 +159,32 @@ impl Root {
         }
     }
 
-    /// The store that the root is in, by its own paths.
+    /// Returns the store that the root is in, which uses its own paths.
     pub(super) fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
 
-    /// What was read of its tables' logs a moment ago.
+    /// Returns the cache of recently read entries of the tables' logs.
     pub(super) fn recent(&self) -> &Arc<Recent> {
         &self.recent
     }
 
-    /// The root in the store's own paths.
+    /// Returns the root in the store's own paths.
     pub(super) fn at(&self) -> &Path {
         &self.at
     }
 
-    /// What holds one folder for each table, in the store's own paths.
+    /// Returns the folder of all tables, in the store's own paths.
     pub(super) fn tables(&self) -> Path {
         self.at.clone().join("tables")
     }
 
-    /// What holds the control log, in the store's own paths.
+    /// Returns the folder of the control log, in the store's own paths.
     pub(super) fn controls(&self) -> Path {
         self.at.clone().join("_controls")
     }
 
-    /// What holds a product's table, in the store's own paths and as a URL.
+    /// Returns the folder of a product's table, in the store's own paths and as a URL.
     pub(super) fn table(&self, product: &ProductKey) -> (Path, Url) {
         let mut url = self.url.clone();
         if let Ok(mut steps) = url.path_segments_mut() {
@@ -216,7 +217,7 @@ impl PartialEq for Root {
 
 impl Eq for Root {}
 
-/// The path without its `..`, each with the part before it taken away: the object store refuses them.
+/// Resolves every `..` of a path with the part before it: the object store refuses them.
 fn without_steps_up(path: &FsPath) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -232,17 +233,17 @@ fn without_steps_up(path: &FsPath) -> PathBuf {
 /// Paths of the file system, for tests whose root is a folder.
 #[cfg(test)]
 impl Root {
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &FsPath {
         self.local().expect("a root that is a folder")
     }
 
-    /// The folder of the control log.
+    /// Returns the folder of the control log.
     pub fn controls_folder(&self) -> PathBuf {
         self.folder().join("_controls")
     }
 
-    /// The folder of a product's table.
+    /// Returns the folder of a product's table.
     pub fn table_folder(&self, product: &ProductKey) -> PathBuf {
         self.folder().join("tables").join(product.as_str())
     }

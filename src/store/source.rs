@@ -1,7 +1,7 @@
-//! A file of the store as it is read by whoever may block: by ranges, never whole.
+//! A file of the store, read in ranges by code that may block. The file is never read whole.
 //!
-//! Promises that readers of one file do not disturb each other, that an object is asked for in few large pieces, and that a
-//! store that failed is told from a file that is damaged.
+//! Readers of one file do not affect each other. An object is requested in few large pieces. A failure of the store is
+//! distinguished from a damaged file.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,19 +18,20 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::reader::{ChunkReader, Length};
 use tokio::runtime::Handle;
 
-/// Bytes that are read at once where a chunk is copied.
+/// The buffer size in bytes for copying a chunk.
 const COPY_BYTES: usize = 256 << 10;
 
-/// Bytes that are read at once where pages are looked for.
+/// The buffer size in bytes for finding pages.
 const PAGE_BYTES: usize = 8 << 10;
 
-/// Bytes that an object is asked for at once, aligned: a request costs as much as reading so many.
+/// The size in bytes of a block, the aligned unit of requests to an object: a request costs as much as reading that
+/// many bytes.
 const BLOCK: u64 = 1 << 20;
 
-/// Blocks that are asked for at once by whoever reads on.
+/// The number of blocks requested in one step for sequential reading.
 const AHEAD: u64 = 4;
 
-/// Blocks of one object that are kept: a reader of several columns goes through each of them in turn.
+/// The number of blocks of one object in the cache: a reader of several columns reads from each of them in turn.
 const BLOCKS: usize = 12;
 
 /// An open file.
@@ -46,20 +47,20 @@ enum Held {
     Object(Arc<Object>),
 }
 
-/// An object, and what of it was read last.
+/// An object, and the blocks read last.
 struct Object {
     store: Arc<dyn ObjectStore>,
     path: Path,
     runtime: Handle,
     kept: Mutex<VecDeque<(u64, Bytes)>>,
-    /// Why the store did not give what it was asked for.
+    /// The last error of the store.
     failed: Mutex<Option<Error>>,
 }
 
 impl Source {
-    /// Opens the file at `path`. Errors if it is gone.
+    /// Opens the file at `path`. Errors if it does not exist.
     pub async fn open(store: &Arc<dyn ObjectStore>, path: Path) -> object_store::Result<Source> {
-        // A file system opens the file either way.
+        // For a file system, the file is opened in spite of `head`.
         let got = store.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await?;
         let size = got.meta.size;
         let held = match got.payload {
@@ -75,13 +76,13 @@ impl Source {
         Ok(Source { held, size })
     }
 
-    /// A file of the file system.
+    /// Creates a source from a file of the file system.
     pub fn of_file(file: File) -> io::Result<Source> {
         let size = file.metadata()?.len();
         Ok(Source { held: Held::File(Arc::new(file)), size })
     }
 
-    /// Why the store did not give what it was asked for, if that ever was so. Told once.
+    /// Returns the last error of the store, if there was one, and clears it.
     pub fn failure(&self) -> Option<Error> {
         match &self.held {
             Held::File(_) => None,
@@ -89,12 +90,12 @@ impl Source {
         }
     }
 
-    /// Reads from `at` on, through a buffer for those who read little at a time.
+    /// Returns a buffered reader that begins at `at`, for small reads.
     pub fn read_from(&self, at: u64) -> BufReader<At> {
         self.reader(at, COPY_BYTES)
     }
 
-    /// Fills `into` with the bytes from `at` on. Errors if there are not so many.
+    /// Fills `into` with the bytes from `at` on. Errors if the file ends before.
     pub fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         match &self.held {
             Held::File(file) => file.read_exact_at(into, at),
@@ -127,7 +128,7 @@ impl Source {
 }
 
 impl Object {
-    /// A block, from those that are kept or from the store.
+    /// Returns a block, from the cache or from the store.
     fn block(&self, start: u64, size: u64) -> io::Result<Bytes> {
         let find = |at: Option<u64>| {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +183,7 @@ impl ChunkReader for Source {
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        // A damaged footer may ask for anything: never make room for more than the file has.
+        // A damaged footer may request any length: never allocate more than the file has.
         let end = start.checked_add(length as u64).filter(|end| *end <= self.size);
         let Some(end) = end else {
             return Err(ParquetError::EOF(format!("{length} bytes at {start} of a file of {}", self.size)));

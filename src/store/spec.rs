@@ -1,6 +1,7 @@
-//! What a product's table looks like: its columns, what each of them is, and their form in Delta and Arrow.
+//! The schema of a product's table: its columns, their roles, and their types in Delta and Arrow.
 //!
-//! Promises that the same policy gives the same columns in the same order, and says of each what may be told of it in the log.
+//! The same policy always gives the same columns in the same order, and decides for each which statistics the log may
+//! have.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use crate::ids::{BucketUnit, Category, ProductKey};
 use crate::policy::{Class, Derive, EXPIRES, Policy};
 use crate::tag::FormsMark;
 
-/// What a column is, which decides what may be said of it outside its data pages.
+/// The role of a column, which decides what may be written about it outside its data pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
-    /// Personal data: nothing of it is ever told outside data pages.
+    /// Personal data: nothing of it is ever written outside data pages.
     Personal(Category),
     /// Not personal by the policy, or derived at ingest.
     Plain,
-    /// Written by Ebbtide itself: a deadline, a country, where the record came from.
+    /// Written by Ebbtide itself: a deadline, a country, the source of the record.
     Tag,
 }
 
@@ -29,11 +30,11 @@ pub struct TableColumn {
     pub name: String,
     /// Its Arrow type, one that Delta has.
     pub data_type: DataType,
-    /// What it is.
+    /// The role of the column.
     pub role: Role,
-    /// What it means, for whoever opens the table.
+    /// Its meaning, for readers of the table.
     pub doc: Option<String>,
-    /// Whether its values get a bloom filter: subjects and the tenant, which are looked up by value.
+    /// True if its values get a bloom filter: subjects and the tenant, which are looked up by value.
     pub bloom: bool,
 }
 
@@ -53,23 +54,24 @@ pub struct TableSpec {
 /// The names of the partition columns, in order.
 pub const PARTITION_COLUMNS: [&str; 2] = ["bucket", "profile"];
 
-/// The tags that say where a record came from. They are personal while they link to a message, so the log never tells them.
+/// The tags with the source of a record. They are personal while they link to a message, so the log never has their
+/// bounds.
 pub const SOURCE_COLUMNS: [&str; 3] = ["source_topic", "source_partition", "source_offset"];
 
-/// The name of the column that holds a category's deadlines.
+/// Returns the name of the column with a category's deadlines.
 #[must_use]
 pub fn expires_column(category: &Category) -> String {
     format!("expires_{category}")
 }
 
-/// The type of every instant in a table: microseconds in UTC.
+/// Returns the type of every instant in a table: microseconds in UTC.
 #[must_use]
 pub fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
 }
 
 impl TableSpec {
-    /// The table of a product under a policy; `None` for a product that is unknown or has no records.
+    /// Creates the spec of a product's table under a policy; `None` for a product that is unknown or has no records.
     #[must_use]
     pub fn of(policy: &Policy, product: &ProductKey) -> Option<TableSpec> {
         let records = policy.products.get(product)?.records.as_ref()?;
@@ -109,19 +111,19 @@ impl TableSpec {
         Some(TableSpec { product: product.clone(), unit: policy.bucket, columns, forms })
     }
 
-    /// The tables of all products of a policy that have records, in its order.
+    /// Creates the specs of all products of a policy that have records, in its order.
     pub fn all(policy: &Policy) -> impl Iterator<Item = Arc<TableSpec>> {
         policy.products.keys().filter_map(|product| Self::of(policy, product)).map(Arc::new)
     }
 
-    /// The column of that name.
+    /// Returns the column of that name.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&TableColumn> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The deadline of a category that the policy has no more for the product, if that is what a column of that name is: files
-    /// of an earlier policy tell it until their tags are brought up to date.
+    /// Returns the column of that name if it is the deadline of a category that the policy no longer has for the
+    /// product: files of an earlier policy contain it until their tags are updated.
     #[must_use]
     pub fn former_deadline(&self, name: &str) -> Option<TableColumn> {
         let category = Category::new(name.strip_prefix(EXPIRES)?).ok()?;
@@ -135,19 +137,20 @@ impl TableSpec {
         })
     }
 
-    /// The columns that stand in the files: all but the partition columns.
+    /// Returns the columns of the files: all but the partition columns.
     pub fn stored(&self) -> impl Iterator<Item = &TableColumn> {
         self.columns.iter().filter(|column| !PARTITION_COLUMNS.contains(&column.name.as_str()))
     }
 
-    /// The whole table as an Arrow schema, every column nullable, each with its meaning as the comment that Delta shows.
+    /// Returns the whole table as an Arrow schema, every column nullable, each with its meaning as the comment that
+    /// Delta shows.
     #[must_use]
     pub fn arrow(&self) -> SchemaRef {
         Arc::new(Schema::new(self.columns.iter().map(TableColumn::field).collect::<Vec<_>>()))
     }
 
-    /// Whether the log may tell the least and greatest value of a column: tags, but not those that link to a message, and
-    /// what is not personal unless it is text, whose length nobody bounds, or nested.
+    /// Returns true if the log may have the minimum and maximum of a column: tags except those that link to a message,
+    /// and columns that are not personal, unless they are nested or text, which has no maximum length.
     #[must_use]
     pub fn told_in_log(&self, column: &TableColumn) -> bool {
         let name = column.name.as_str();
@@ -160,7 +163,7 @@ impl TableSpec {
 }
 
 impl TableColumn {
-    /// Its Arrow field, nullable, with its meaning as the comment that Delta shows.
+    /// Returns its Arrow field, nullable, with its meaning as the comment that Delta shows.
     #[must_use]
     pub fn field(&self) -> Field {
         let field = Field::new(&self.name, self.data_type.clone(), true);
@@ -171,7 +174,7 @@ impl TableColumn {
     }
 }
 
-/// Numbers, dates and instants: the types whose least and greatest value are short and mean something.
+/// Returns true for numbers, dates and instants: the types with short and meaningful bounds.
 fn has_stats(data_type: &DataType) -> bool {
     matches!(
         data_type,
@@ -179,7 +182,7 @@ fn has_stats(data_type: &DataType) -> bool {
     )
 }
 
-/// The tags of a product with those categories, the partition columns last.
+/// Returns the tags of a product with those categories, the partition columns last.
 pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColumn> {
     let tag = |name: &str, data_type: DataType, doc: &str| TableColumn {
         name: name.to_owned(),

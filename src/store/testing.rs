@@ -1,4 +1,4 @@
-//! What the tests of this floor share: a small product, rows of it, and batches ready to commit.
+//! Fixtures for the tests of this layer: a small product, rows of it, and batches ready to commit.
 
 pub mod arbitrary;
 pub mod between;
@@ -21,15 +21,15 @@ use super::{
 };
 use crate::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, TopicPartition};
 
-/// A value that stands in every personal column of every row.
+/// A value that is in every personal column of every row.
 pub const MARKER: &str = "31699-MARKER";
 
-/// A moment that all tests agree on.
+/// Returns the instant that all tests use.
 pub fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
-/// A product with two categories, a tenant, a plain number, a list and the tags.
+/// Returns a product with two categories, a tenant, a plain number, a list and the tags.
 pub fn spec() -> Arc<TableSpec> {
     let (phone, content) = (Category::new("phone_number").unwrap(), Category::new("content").unwrap());
     let column = |name: &str, data_type: DataType, role: Role, bloom: bool| TableColumn {
@@ -52,12 +52,12 @@ pub fn spec() -> Arc<TableSpec> {
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
-/// The partition of that number of the one topic.
+/// Returns the partition of that number of the one topic.
 pub fn partition(number: i32) -> TopicPartition {
     TopicPartition { topic: "traffic.sms".parse().unwrap(), partition: Partition(number) }
 }
 
-/// The tags of a segment: content due in 90 days, phone numbers in 180.
+/// Returns the tags of a segment: content due in 90 days, phone numbers in 180.
 pub fn segment_tags() -> SegmentTags {
     let due = |days| Some(Deadline(noon() + TimeDelta::days(days)));
     SegmentTags {
@@ -69,7 +69,7 @@ pub fn segment_tags() -> SegmentTags {
     }
 }
 
-/// Rows of a partition with the offsets `from..next`, as the tag floor gives them.
+/// Returns rows of a partition with the offsets `from..next`, as the tagging of ingest returns them.
 pub fn rows(partition: i32, from: i64, next: i64) -> RecordBatch {
     let n = usize::try_from(next - from).unwrap();
     let text = |value: &dyn Fn(i64) -> String| -> ArrayRef {
@@ -103,19 +103,19 @@ pub fn rows(partition: i32, from: i64, next: i64) -> RecordBatch {
     RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap()
 }
 
-/// One encoded segment with those rows.
+/// Encodes one segment with those rows.
 pub fn encoded(batch: &RecordBatch) -> EncodedSegment {
     let mut writer = SegmentWriter::new(spec(), segment_tags(), &[]).unwrap();
     writer.write(batch).unwrap();
     writer.finish().unwrap()
 }
 
-/// A written segment with the offsets `from..next`.
+/// Writes a segment with the offsets `from..next`.
 pub async fn segment(table: &Table, number: i32, from: i64, next: i64) -> Segment {
     table.put(encoded(&rows(number, from, next))).await.unwrap()
 }
 
-/// A batch that moves one partition by one segment.
+/// Creates a batch that moves one partition by one segment.
 pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> IngestCommit {
     let start = from.unwrap_or(0);
     let segments = vec![segment(table, number, start, next).await];
@@ -129,7 +129,7 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
 }
 
-/// A table of `count` segments of 100 rows each, each of a commit of its own.
+/// Creates a table of `count` segments of 100 rows each, each added by a separate commit.
 pub async fn filled(root: &super::Root, count: i64) -> Table {
     let mut table = Table::open(root, spec()).await.unwrap();
     for from in 0..count {
@@ -139,14 +139,14 @@ pub async fn filled(root: &super::Root, count: i64) -> Table {
     table
 }
 
-/// A root in a folder of its own, which goes with the first of the two.
+/// Creates a root in a new folder, which is deleted when the first value is dropped.
 pub fn root() -> (tempfile::TempDir, super::Root) {
     let folder = tempfile::tempdir().unwrap();
     let root = super::Root::parse(folder.path().to_str().unwrap()).unwrap();
     (folder, root)
 }
 
-/// Writes a file of rows into the one table's folder, and what an index would tell of it. No commit names it.
+/// Writes a file of rows into the one table's folder, and returns it as an index would describe it. No commit names it.
 pub fn put(root: &super::Root, number: usize, rows: &RecordBatch, bytes: &[u8]) -> StoredSegment {
     let path = format!("bucket=2026-09-21/profile=0123456789ab/{number}.parquet");
     let file = root.table_folder(&"sms".parse().unwrap()).join(&path);
@@ -166,24 +166,24 @@ pub fn put(root: &super::Root, number: usize, rows: &RecordBatch, bytes: &[u8]) 
     }
 }
 
-/// The paths of the files that the one table lists.
+/// Returns the paths of the files that the one table lists.
 pub async fn paths(root: &super::Root) -> Vec<String> {
     super::view::paths(root, &"sms".parse().unwrap()).await.unwrap()
 }
 
-/// A root in a folder and one in a bucket, each its test's own, with what the folder lives as long as.
+/// Creates a root in a new folder and one in a bucket, each with the guard of its folder.
 pub fn roots() -> [(tempfile::TempDir, super::Root); 2] {
     [root(), (tempfile::tempdir().unwrap(), minio::root())]
 }
 
-/// What a file of the one table holds.
+/// Returns the content of a file of the one table.
 pub async fn read(root: &super::Root, path: &str) -> bytes::Bytes {
     let table = root.table(&"sms".parse().unwrap()).0;
     let path = Path::parse(format!("{table}/{path}")).unwrap();
     root.store().get(&path).await.unwrap().bytes().await.unwrap()
 }
 
-/// Every byte of the log of the one table, checkpoints decoded as far as zstd and snappy hide them.
+/// Returns every byte of the log of the one table, and the values of its checkpoints, which zstd and snappy would hide.
 pub fn log_bytes(root: &super::Root) -> Vec<u8> {
     let mut bytes = Vec::new();
     for file in std::fs::read_dir(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap() {
@@ -203,7 +203,7 @@ pub fn log_bytes(root: &super::Root) -> Vec<u8> {
     bytes
 }
 
-/// A rewrite that takes those segments away and puts the others in their place, with evidence that agrees.
+/// Creates a rewrite that replaces those segments by the others, with evidence that agrees.
 pub fn rewrite(index: &SegmentIndex, removes: Vec<StoredSegment>, adds: Vec<Segment>) -> RewriteCommit {
     let sum = |of: &dyn Fn(&Segment) -> u64| adds.iter().map(of).sum::<u64>();
     let records_in = removes.iter().map(|segment| segment.records).sum::<u64>();

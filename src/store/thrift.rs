@@ -1,13 +1,13 @@
 //! Structs in Thrift's compact form: the length of one, and whether bytes consist only of such structs, as some writers
 //! repeat a column's metadata after its pages.
 //!
-//! Promises to accept bytes only if every byte is accounted for: in such bytes a text is stored as it is, and a search
-//! of bytes finds it.
+//! Bytes are accepted only if every byte is accounted for: in such bytes a text is stored unencoded, and a search of
+//! bytes finds it.
 
-/// How deep structs may lie in one another.
+/// The maximum nesting depth of structs.
 const DEPTH: usize = 16;
 
-/// Whether `bytes` are one struct or several in Thrift's compact form, none of them empty.
+/// Returns true if `bytes` consist of one or more structs in Thrift's compact form, none of them empty.
 pub fn is_structs(bytes: &[u8]) -> bool {
     let mut rest = Rest(bytes);
     while let [first, ..] = rest.0 {
@@ -18,14 +18,14 @@ pub fn is_structs(bytes: &[u8]) -> bool {
     true
 }
 
-/// Returns the length of the struct at the start of `bytes`; `None` if they hold no complete struct.
+/// Returns the length of the struct at the start of `bytes`; `None` if there is no complete struct.
 pub fn struct_length(bytes: &[u8]) -> Option<usize> {
     let mut rest = Rest(bytes);
     rest.structure(DEPTH)?;
     Some(bytes.len() - rest.0.len())
 }
 
-/// What is not read yet; a step that does not fit gives `None`.
+/// The unread bytes. Each step returns `None` if the bytes do not fit.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -57,11 +57,11 @@ impl Rest<'_> {
             let header = self.byte()?;
             match (header >> 4, header & 0x0f) {
                 (0, 0) => return Some(()),
-                // A field's number is told by the step from the one before it, or by itself.
+                // A field's number is stored as the difference from the field before it, or in full.
                 (0, _) => drop(self.number()?),
                 _ => {}
             }
-            // A field that is yes or no has its value in its type.
+            // A boolean field has its value in its type.
             if !matches!(header & 0x0f, 1 | 2) {
                 self.value(header & 0x0f, depth.checked_sub(1)?)?;
             }

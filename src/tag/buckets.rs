@@ -1,6 +1,6 @@
-//! The bucket of each event of a batch, and how late the event is.
+//! The bucket of each event of a batch, and the lateness of the event.
 //!
-//! Promises one look into the calendar for each bucket that a batch touches, not for each record of it.
+//! The calendar is read once for each bucket of a batch, not for each record.
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
@@ -8,26 +8,26 @@ use crate::ids::Bucket;
 use crate::policy::Calendar;
 use crate::record::Fault;
 
-/// 1990-01-01T00:00:00Z in microseconds: no platform has older traffic, but many have clocks that began at 0.
+/// 1990-01-01T00:00:00Z in microseconds: no platform has older traffic, but many have clocks that started at 0.
 const EARLIEST: i64 = 631_152_000_000_000;
 
-/// Where records of some span of event times belong.
+/// The bucket and lateness of the records in a span of event times.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// The bucket of the earlier of event and arrival.
     pub(super) bucket: Bucket,
-    /// How many buckets later the later of the two is.
+    /// The number of buckets from the earlier to the later of the two.
     pub(super) late: u32,
 }
 
-/// Finds the places of event times, remembering the spans of time that it has met.
+/// Finds the places of event times. Remembers the spans of time that it has found.
 pub(super) struct Buckets<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     arrived_in: Bucket,
-    /// The last event time that is no fault, in microseconds.
+    /// The latest event time that is not a fault, in microseconds.
     latest: i64,
-    /// First and past-the-last microsecond of each span, and its place's number; sorted, none overlaps another.
+    /// The first microsecond of each span, the first after it, and the number of its place; sorted, without overlaps.
     spans: Vec<(i64, i64, u32)>,
     last: (i64, i64, u32),
     /// The places, by number.
@@ -35,8 +35,8 @@ pub(super) struct Buckets<'a> {
 }
 
 impl<'a> Buckets<'a> {
-    /// For records that arrive at `arrival`, up to `tolerance` before their event. `None` if the calendar does not hold
-    /// `arrival`.
+    /// Creates the buckets for records that arrive at `arrival`, up to `tolerance` before their event. `None` if
+    /// `arrival` is outside the calendar.
     pub(super) fn new(calendar: &'a Calendar, arrival: DateTime<Utc>, tolerance: TimeDelta) -> Option<Self> {
         let arrived_in = calendar.bucket_of(arrival)?;
         let latest = arrival.checked_add_signed(tolerance).unwrap_or(DateTime::<Utc>::MAX_UTC).timestamp_micros();
@@ -44,7 +44,7 @@ impl<'a> Buckets<'a> {
         Some(Self { calendar, arrival, arrived_in, latest, spans, last: (0, 0, 0), places })
     }
 
-    /// The number of the place of an event at `micros` since 1970.
+    /// Returns the number of the place of an event at `micros` microseconds since 1970-01-01T00:00:00Z.
     pub(super) fn place(&mut self, micros: i64) -> Result<u32, Fault> {
         if (self.last.0..self.last.1).contains(&micros) {
             return Ok(self.last.2);
@@ -88,13 +88,13 @@ impl<'a> Buckets<'a> {
     fn meet(&mut self, at: DateTime<Utc>) -> Result<(i64, i64, u32), Fault> {
         let (bucket, span) = self.calendar.stretch(at).ok_or(Fault::AbsurdEventTime)?;
         let (arrived_in, number) = (self.arrived_in, self.places.len() as u32);
-        // Where the span holds the arrival too, both are of one bucket, and neither is late.
+        // If the span contains the arrival too, both are in one bucket, and neither is late.
         self.places.push(if at <= self.arrival {
             Place { bucket, late: self.calendar.distance(bucket, arrived_in) }
         } else {
             Place { bucket: arrived_in, late: self.calendar.distance(arrived_in, bucket) }
         });
-        // What lies beyond the tolerance or before the earliest is a fault even where its bucket is fine.
+        // A time after the tolerance or before the earliest time is a fault, even in a valid bucket.
         let start = span.start.timestamp_micros().max(EARLIEST);
         let end = span.end.timestamp_micros().min(self.latest.saturating_add(1));
         Ok((start, end, number))

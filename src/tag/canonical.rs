@@ -1,4 +1,4 @@
-//! The canonical form of a subject: the text in its column, and the text that every search, hold and notice looks for.
+//! The canonical form of a subject: the text in its column, which every search, hold and notice compares.
 //!
 //! All of them use [`SubjectForm`], so that a person has one form per product.
 
@@ -116,7 +116,7 @@ impl SubjectForm {
 /// A subject as a control or a search names it.
 #[derive(Clone, Copy)]
 pub struct NamedSubject<'s> {
-    /// Its canonical form without a default country; of a number that is named as it is dialled, its digits.
+    /// The canonical form without a default country, or the digits of a number that is named as it is dialled.
     pub text: &'s str,
     /// True for a number without a marked calling code: each product reads it as in its records.
     pub as_dialled: bool,
@@ -138,7 +138,7 @@ impl SubjectValue {
         SubjectValue { form, mark: FormsMark::of(records), value: form.named(named) }
     }
 
-    /// Returns the form in which files with the mark hold it.
+    /// Returns the form that files with the mark contain.
     #[must_use]
     pub fn value(&self) -> &str {
         &self.value

@@ -1,8 +1,9 @@
-//! The country of a telephone number, by the longest prefix of `country_prefixes.txt` that it begins with.
+//! The country of a telephone number, by the longest prefix in `country_prefixes.txt` of the number.
 //!
-//! Promises the answer of the `phonenumber` crate (0.3) for every number that is valid to it, at the cost of a few
-//! array reads; where the crate calls a number valid and yet names no country, as it does for the fixed lines of Italy
-//! (it looks behind the leading zero), the country whose number it is. Must never allocate once its table is built.
+//! Gives the same result as the `phonenumber` crate (0.3) for every number that the crate considers valid, at the cost
+//! of a few array reads. For some valid numbers the crate names no country, such as the fixed lines of Italy, because
+//! it ignores the leading zero; here they have the country that they belong to. Never allocates after its table is
+//! built.
 
 use std::sync::LazyLock;
 
@@ -10,8 +11,8 @@ use super::number::MOST_DIGITS;
 use super::phone::PhoneForm;
 use crate::ids::Country;
 
-/// Prefix, country and, on a few lines, the number of digits for which the line holds. Made from the crate's metadata
-/// by `cargo run --example country_prefixes`; a test holds the two together.
+/// Prefix, country and, on a few lines, the number of digits to which the line applies. Generated from the crate's
+/// metadata by `cargo run --example country_prefixes`; a test compares the two.
 const PREFIXES: &str = include_str!("country_prefixes.txt");
 
 /// Returns the country of a number, in any spelling that [`PhoneForm`] reads, without a default country.
@@ -34,28 +35,28 @@ pub(crate) struct Prefixes {
 #[derive(Clone, Copy)]
 struct Node {
     slots: [Slot; 10],
-    /// For numbers that end here.
+    /// The country of numbers that end here.
     ends: Country,
 }
 
 #[derive(Clone, Copy)]
 enum Slot {
-    /// No longer prefix of the table begins so.
+    /// The table has no longer prefix that begins like this.
     Leaf(Country),
-    /// More digits tell.
+    /// More digits decide.
     Node(u16),
-    /// The number of digits tells.
+    /// The number of digits decides.
     ByLength(u16),
 }
 
 impl Prefixes {
-    /// The table of this build, made at first use.
+    /// Returns the table of this build, made at first use.
     pub(crate) fn shared() -> &'static Prefixes {
         static SHARED: LazyLock<Prefixes> = LazyLock::new(|| Prefixes::parse(PREFIXES));
         &SHARED
     }
 
-    /// Digits alone, from the calling code on.
+    /// Returns the country of a number, given as digits from the calling code on.
     #[inline]
     pub(super) fn walk(&self, digits: &[u8]) -> Country {
         let mut node = &self.nodes[0];
@@ -71,7 +72,7 @@ impl Prefixes {
         node.ends
     }
 
-    /// Lines come sorted, so that a prefix stands before all that it begins.
+    /// Parses the table. Its lines are sorted, so that a prefix is before all longer prefixes that begin with it.
     fn parse(table: &str) -> Prefixes {
         let root = Node { slots: [Slot::Leaf(Country::UNKNOWN); 10], ends: Country::UNKNOWN };
         let mut prefixes = Prefixes { nodes: vec![root], by_length: Vec::new() };

@@ -1,35 +1,36 @@
-//! Why a whole batch cannot be tagged: never a record's fault.
+//! The reasons why a whole batch cannot be tagged. Never a fault of a single record.
 //!
-//! Must never hold a value of a record.
+//! An error never contains a value of a record.
 
 use arrow::error::ArrowError;
 
-/// Why a batch cannot be tagged. All of them are ours: the batch is not of the policy's schema, or the clock is off.
+/// The reason why a batch cannot be tagged. All are our errors: the batch does not have the policy's schema, or the
+/// clock is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum TagError {
-    /// A column that the policy names is not in the batch, or not of the type that its use asks for.
+    /// A column that the policy names is not in the batch, or does not have the required type.
     #[error("column {column} is not in the batch as {wanted}")]
     Column {
-        /// The column.
+        /// The name of the column.
         column: String,
-        /// What it should be.
+        /// The required type.
         wanted: &'static str,
     },
-    /// There are more or fewer offsets than rows.
+    /// The numbers of offsets and rows differ.
     #[error("{offsets} offsets for {rows} rows")]
     Offsets {
-        /// How many offsets were given.
+        /// The number of offsets.
         offsets: usize,
-        /// How many rows.
+        /// The number of rows.
         rows: usize,
     },
-    /// The time of arrival is in no calendar.
+    /// The time of arrival is outside the calendar.
     #[error("the time of arrival is outside any calendar")]
     Arrival,
     /// A text column would be larger than Arrow's 2 GiB, or the batch has 2^32 rows or more.
     #[error("the batch is too large")]
     TooLarge,
-    /// Arrow refused.
+    /// Arrow returned an error.
     #[error("cannot build the tagged columns")]
     Arrow(#[from] ArrowError),
 }

@@ -1,10 +1,10 @@
-//! The canonical forms that a value may have been stored in, whatever kind of subject it was.
+//! The canonical forms in which a value may be stored, whatever kind of subject it is.
 
 use super::canonical::{canonical_channel, canonical_email, canonical_phone};
 use super::characters::trimmed;
 use super::text::{lower, written};
 
-/// Shorter ids mean nothing without their platform.
+/// The minimum length of an id that is specific without its platform.
 const LEAST_ID: usize = 6;
 
 /// Returns the forms in which `value` may be stored in a table besides the given one: as a telephone number, as a mail
@@ -47,7 +47,8 @@ fn digits_of_earlier_versions(text: &str) -> String {
     }
 }
 
-/// The platform and the id of a channel's id, where the text reads as one: no instant, no URL, no sentence with a colon.
+/// Returns the platform and the id if the text reads as a channel's id: not an instant, a URL, or a sentence with a
+/// colon.
 pub(super) fn on_a_channel(text: &str) -> Option<(&str, &str)> {
     let (platform, id) = text.split_once(':')?;
     let named = platform.starts_with(|first: char| first.is_alphabetic())

@@ -1,6 +1,6 @@
-//! Which group each row of a batch belongs to: one for each bucket, profile and set of categories already due.
+//! The groups of the rows of a batch: one for each bucket, profile and set of categories that are already due.
 //!
-//! Promises that a row costs a look into one table; what a bucket and a profile mean together is worked out once.
+//! Each row costs one table look-up. A combination of bucket and profile is evaluated once.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -14,26 +14,26 @@ use crate::ids::{Bucket, Deadline, ProfileId};
 use crate::policy::{Calendar, Profile, Triggered};
 use crate::record::Fault;
 
-/// What is known of a group before its rows are built.
+/// The properties of a group, known before its rows are built.
 #[derive(Debug)]
 pub(super) struct Kind {
     /// The bucket.
     pub(super) bucket: Bucket,
     /// The profile.
     pub(super) profile: Arc<Profile>,
-    /// The deadlines, beside the profile's terms.
+    /// The deadlines, in the order of the profile's terms.
     pub(super) deadlines: Vec<Option<Deadline>>,
     /// Indexes of the terms that are already due.
     pub(super) absent: Vec<usize>,
-    /// How many rows.
+    /// The number of rows.
     pub(super) rows: usize,
 }
 
-/// What stands for a row's group where it has none.
+/// The targets of rows without a group.
 const EXPIRED: u32 = u32::MAX;
 const FAULTY: u32 = u32::MAX - 1;
 
-/// Spreads a small number: the keys come from within, so nobody can choose them to collide.
+/// A hasher for small numbers. The keys are internal, so no one can choose them to collide.
 #[derive(Default)]
 struct Spread(u64);
 
@@ -57,23 +57,23 @@ pub(super) struct Groups<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     profiles: &'a [Arc<Profile>],
-    /// The number of each kind of triggers that was met; that nothing is known is 0.
+    /// The number of each distinct state of triggers in the batch; 0 is the state without known triggers.
     marks: HashMap<Triggered, u32>,
-    /// The target of each place and profile that was met, by that number.
+    /// The target of each combination of place, profile and state of triggers.
     targets: HashMap<u64, u32, BuildHasherDefault<Spread>>,
     known: HashMap<(Bucket, ProfileId), u32>,
     /// The target of each row so far.
     rows: Vec<u32>,
     /// The groups found so far.
     pub(super) kinds: Vec<Kind>,
-    /// Rows that are past all their deadlines.
+    /// The number of rows whose deadlines have all passed.
     pub(super) expired: u64,
     /// Rows with a fault.
     pub(super) faults: Vec<(usize, Fault)>,
 }
 
 impl<'a> Groups<'a> {
-    /// For `rows` rows that arrive at `arrival` and whose profiles are among `profiles`.
+    /// Creates groups for `rows` rows that arrive at `arrival` and have profiles in `profiles`.
     pub(super) fn new(
         calendar: &'a Calendar,
         arrival: DateTime<Utc>,
@@ -94,13 +94,13 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// The next row cannot be stored.
+    /// Adds a row that cannot be stored.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.faults.push((self.rows.len(), fault));
         self.rows.push(FAULTY);
     }
 
-    /// The next row is of place `place` of `buckets` and of the profile numbered `profile`, and this is known of its triggers.
+    /// Adds a row of place `place` of `buckets`, of the profile with index `profile`, and with the known triggers.
     pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, (profile, triggered): (usize, Triggered)) {
         let mark = if triggered == Triggered::default() {
             0
@@ -108,7 +108,7 @@ impl<'a> Groups<'a> {
             let next = self.marks.len() as u32 + 1;
             *self.marks.entry(triggered).or_insert(next)
         };
-        // Far fewer than 2^40 places and profiles meet in a batch.
+        // A batch has far fewer than 2^40 combinations of place and profile.
         let key = u64::from(mark) << 40 | (u64::from(place) * self.profiles.len() as u64 + profile as u64);
         let target = match self.targets.get(&key) {
             Some(target) => *target,
@@ -143,7 +143,7 @@ impl<'a> Groups<'a> {
         let deadlines = profile.deadlines(self.calendar, place.bucket);
         let is_due = |deadline: &Option<Deadline>| deadline.is_some_and(|deadline| deadline.is_due(self.arrival));
         let absent: Vec<usize> = (0..deadlines.len()).filter(|term| is_due(&deadlines[*term])).collect();
-        // A record without any personal category has no deadline to be past.
+        // A record without a personal category has no deadline that can pass.
         let target = if !absent.is_empty() && absent.len() == deadlines.len() {
             EXPIRED
         } else {
@@ -154,7 +154,7 @@ impl<'a> Groups<'a> {
         target
     }
 
-    /// The rows that are stored, group by group, in the order of the input within each.
+    /// Returns the rows to store, group by group, in the order of the input within each group.
     pub(super) fn order(&self) -> Order {
         let kept: usize = self.kinds.iter().map(|kind| kind.rows).sum();
         if kept == self.rows.len() && self.kinds.len() <= 1 {

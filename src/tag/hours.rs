@@ -1,28 +1,29 @@
 //! The hour of a time in a zone, for a whole column.
 //!
-//! Promises the zone's own answer for every instant, at the cost of one look into the zone for each hour of time seen.
+//! Gives the result of the zone for every instant, with one look-up in the zone for each hour of time.
 
 use chrono::{DateTime, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 const MICROS_AN_HOUR: i64 = 3_600_000_000;
-/// A power of two, so that a day's hours have a place each.
+/// A power of two that has room for each hour of a day.
 const PLACES: usize = 64;
 
-/// Remembers the zone's offset for the hours of time that it was asked of last.
+/// Caches the zone's offset for the most recently used hours of time.
 pub(super) struct Hours {
     zone: Tz,
-    /// The hour since 1970, and the seconds east of UTC that hold all through it.
+    /// The hour since 1970-01-01T00:00:00Z, and the seconds east of UTC that are valid throughout it.
     known: [Option<(i64, i32)>; PLACES],
 }
 
 impl Hours {
-    /// Hours of `zone`.
+    /// Creates the cache for `zone`.
     pub(super) fn of(zone: Tz) -> Self {
         Self { zone, known: [None; PLACES] }
     }
 
-    /// The hour, 0 to 23, at an instant in microseconds since 1970; `None` outside any calendar.
+    /// Returns the hour, 0 to 23, at an instant in microseconds since 1970-01-01T00:00:00Z; `None` outside the
+    /// calendar.
     pub(super) fn hour(&mut self, micros: i64) -> Option<i32> {
         let hour = micros.div_euclid(MICROS_AN_HOUR);
         let place = hour.rem_euclid(PLACES as i64) as usize;
@@ -40,13 +41,13 @@ impl Hours {
         Some(((micros.div_euclid(1_000_000) + i64::from(east)).rem_euclid(86_400) / 3600) as i32)
     }
 
-    /// Seconds east of UTC at an instant.
+    /// Returns the seconds east of UTC at an instant.
     fn offset(&self, micros: i64) -> Option<i32> {
         let at = DateTime::<Utc>::from_timestamp_micros(micros)?;
         Some(self.zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
     }
 
-    /// The offset changes within this hour.
+    /// Returns the hour if the offset changes within this hour of time.
     fn slow(&self, micros: i64) -> Option<i32> {
         let at = DateTime::<Utc>::from_timestamp_micros(micros)?;
         Some(at.with_timezone(&self.zone).hour() as i32)
@@ -88,7 +89,7 @@ mod tests {
         ) {
             let mut hours = Hours::of(zone);
             for seconds in times {
-                // Neighbours in time share what is remembered.
+                // Adjacent times use the same cached offset.
                 for by in [0, 1, 1800, 3600, 86_400] {
                     let at = (seconds + by) * 1_000_000 + micros;
                     prop_assert_eq!(hours.hour(at), by_chrono(zone, at));

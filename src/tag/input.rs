@@ -4,12 +4,12 @@ use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, TimestampMicroseco
 
 use super::error::TagError;
 
-/// The text column `name`.
+/// Returns the text column `name`.
 pub(super) fn texts<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a StringArray, TagError> {
     typed(rows.column_by_name(name), name, "text")
 }
 
-/// The column of times `name`, in microseconds.
+/// Returns the column of times `name`, in microseconds.
 pub(super) fn times<'a>(rows: &'a RecordBatch, name: &str) -> Result<&'a TimestampMicrosecondArray, TagError> {
     typed(rows.column_by_name(name), name, "a timestamp in microseconds")
 }

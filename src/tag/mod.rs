@@ -1,6 +1,6 @@
-//! A batch of records and a policy in, a tagged batch out: bucket, profile, jurisdiction, canonical subjects, derived columns.
+//! Tags a batch of records by a policy: bucket, profile, jurisdiction, canonical subjects, derived columns.
 //!
-//! Promises whole-column work without an allocation for each record. Pure: must never read a clock, a file or the network.
+//! Works on whole columns, without an allocation for each record. Pure: never reads a clock, a file or the network.
 
 mod buckets;
 mod canonical;

@@ -1,23 +1,24 @@
-//! A telephone number out of a text: its digits, and what they are.
+//! Reads a telephone number from a text: its digits, and their meaning.
 //!
-//! The form that is stored, the form that is searched for and the country all come from [`Number::read`].
+//! The stored form, the searched form and the country are all derived from [`Number::read`].
 
 use super::characters::to_ascii;
 use super::plans::{Plan, Plans};
 use super::spelling::{numeral, unwrapped};
 
-/// With fewer digits than this an international number keeps its text as it is, and an unmarked one is a short code.
+/// The minimum number of digits of a number. A shorter international number keeps its text, and a shorter unmarked one
+/// is a short code.
 pub(crate) const LEAST_DIGITS: usize = 7;
-/// The most digits that a number has: E.164 ends at 15, but a few countries have given out longer ones.
+/// The maximum number of digits of a number: 15 in E.164, but a few countries have assigned longer ones.
 pub(crate) const MOST_DIGITS: usize = 20;
 
-/// The most digits of a text that is still read as digits.
+/// The maximum number of digits of a text that is still read as a number.
 const MOST_DIALLED: usize = MOST_DIGITS + 2;
 
-/// Room for the digits of a text behind a calling code.
+/// The capacity for the digits of a text and a calling code before them.
 const ROOM: usize = 2 * MOST_DIALLED;
 
-/// The digits of a text that names a number.
+/// The digits of a text that contains a number, and their meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Number {
     digits: Digits,
@@ -25,35 +26,35 @@ pub(super) struct Number {
     pub(super) marking: Marking,
 }
 
-/// The mark by which a text says that its number begins with a calling code.
+/// The mark that shows that a number begins with a calling code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Marking {
-    /// By a plus, an international context or a messenger's address, which every country reads in one way.
+    /// A plus, an international context or a messenger's address, which have the same meaning in every country.
     Explicit,
-    /// By an international prefix, which differs between countries.
+    /// An international prefix, which differs between countries.
     Prefix,
-    /// Not at all.
+    /// No mark.
     Bare,
 }
 
-/// What the digits of a text are.
+/// The meaning of the digits of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NumberKind {
     /// E.164, from the calling code on.
     International,
-    /// The same, where the digits alone would read as a national number of the default country, or as its international prefix
-    /// and a number.
+    /// E.164 from the calling code on, but without the mark the digits would read as a national number of the default
+    /// country, or as its international prefix and a number.
     Marked,
     /// A national number whose country is not known, or a short code.
     Unmarked,
-    /// Marked as international and too short or too long to be it. What is marked begins at this digit.
+    /// Marked as international, but too short or too long for it. The marked part begins at this digit.
     OutOfBounds {
-        /// The first digit behind `00`.
+        /// The index of the first digit after the international prefix; 0 if there is none.
         from: usize,
     },
 }
 
-/// Some digits.
+/// A sequence of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Digits {
     room: [u8; ROOM],
@@ -63,7 +64,7 @@ struct Digits {
 impl Digits {
     const NONE: Digits = Digits { room: [0; ROOM], length: 0 };
 
-    /// `None` if there are too many.
+    /// Joins sequences of digits. `None` if there are too many digits.
     fn joined(parts: &[&[u8]]) -> Option<Digits> {
         let mut digits = Self::NONE;
         for digit in parts.iter().copied().flatten() {
@@ -84,7 +85,7 @@ impl Digits {
 }
 
 impl Number {
-    /// Reads a text. `home` is the country whose national numbers are read as such. `None` where the text is not a number.
+    /// Reads a text. `home` is the country whose national numbers are read as such. `None` if the text is not a number.
     pub(super) fn read(text: &str, home: Option<&Plan>) -> Option<Number> {
         // Names of senders are the most frequent text in a phone column.
         if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -105,23 +106,24 @@ impl Number {
         is_whole.then_some(number)
     }
 
-    /// Reads digits that are known to begin with a calling code, in bounds.
+    /// Reads digits that are known to begin with a calling code and to be in bounds.
     pub(super) fn of_international(digits: &[u8], home: Option<&Plan>) -> Option<Number> {
         let digits = Digits::joined(&[digits])?;
         Some(international(digits, home, Marking::Explicit))
     }
 
-    /// All digits: those that are stored.
+    /// Returns all digits: those that are stored.
     pub(super) fn all(&self) -> &[u8] {
         self.digits.all()
     }
 
-    /// True if it is E.164.
+    /// Returns true if the number is E.164.
     pub(super) fn is_international(&self) -> bool {
         matches!(self.kind, NumberKind::International | NumberKind::Marked)
     }
 
-    /// The digits that a calling code may begin: what is marked, or long enough to be more than a short code.
+    /// Returns the digits that may begin with a calling code: a marked part, or a number that is too long for a short
+    /// code.
     pub(super) fn callable(&self) -> Option<&[u8]> {
         match self.kind {
             NumberKind::International | NumberKind::Marked => Some(self.all()),
@@ -131,16 +133,16 @@ impl Number {
     }
 }
 
-/// The part of a text that is dialled: digits, separators, at most one plus in front.
+/// The part of a text that is dialled: digits, separators, at most one plus at the front.
 struct Dialled {
     digits: Digits,
     plus: bool,
-    /// The digit before which `(0)` was written.
+    /// The index of the digit before which `(0)` was written.
     bracketed_zero: Option<usize>,
 }
 
 impl Dialled {
-    /// `None` where the text holds anything else.
+    /// Reads a text. `None` if the text contains anything else.
     fn of(text: &str) -> Option<Dialled> {
         let mut dialled = Dialled { digits: Digits::NONE, plus: false, bracketed_zero: None };
         let mut rest = text.trim().as_bytes();
@@ -163,8 +165,8 @@ impl Dialled {
         (dialled.digits.length > 0).then(|| dialled.with_zero_if_it_belongs())
     }
 
-    /// Inserts the zero of `(0)` where the numbers of the country begin with one, as in Italy. Elsewhere it is the national prefix,
-    /// which is not dialled from abroad.
+    /// Inserts the zero of `(0)` if the numbers of the country begin with a zero, as in Italy. Elsewhere it is the
+    /// national prefix, which is not dialled from abroad.
     fn with_zero_if_it_belongs(self) -> Dialled {
         let digits = self.digits.all();
         let code = if digits.starts_with(b"00") { 2 } else { 0 };
@@ -180,7 +182,7 @@ impl Dialled {
         }
     }
 
-    /// True if what was read so far may be a calling code, with or without `00`.
+    /// Returns true if the digits read so far may be a calling code, with or without `00`.
     fn is_behind_code(&self) -> bool {
         match self.digits.all() {
             [b'0', b'0', code @ ..] => (1..=3).contains(&code.len()),
@@ -189,7 +191,7 @@ impl Dialled {
         }
     }
 
-    /// What the digits are. `context` are the digits of the international prefix that a local number belongs to.
+    /// Returns the number. `context` are the digits of the international prefix that a local number belongs to.
     fn resolved(self, context: Option<&str>, home: Option<&Plan>) -> Option<Number> {
         let raw = self.digits.all();
         if self.plus {
@@ -204,7 +206,7 @@ impl Dialled {
         if let [b'0', b'0', number @ ..] = raw
             && number.first() != Some(&b'0')
         {
-            // Behind `00` some countries dial the digits of a carrier, which no table here lists.
+            // After `00` some countries dial the digits of a carrier, which are in no table here.
             let is_carrier = home.is_some_and(|home| home.abroad_varies) && !Plans::shared().hold(number);
             return match is_carrier {
                 true => Some(Number { digits: self.digits, kind: NumberKind::Unmarked, marking: Marking::Bare }),
@@ -222,8 +224,8 @@ impl Dialled {
     }
 }
 
-/// Returns the number of digits with an international context, `+31` of `tel:0612345678;phone-context=+31`. Some systems write
-/// the context behind an international number too, which then remains as it is.
+/// Returns the number for digits with an international context, `+31` of `tel:0612345678;phone-context=+31`. Some
+/// systems also write the context after an international number, which then remains unchanged.
 fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Number> {
     let plans = Plans::shared();
     let raw = digits.all();
@@ -236,7 +238,7 @@ fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Numb
     marked(number, 0, Marking::Explicit, home).filter(Number::is_international)
 }
 
-/// Returns digits that are marked as international from the digit `from` on.
+/// Returns the number for digits that are marked as international from the digit `from` on.
 fn marked(digits: Digits, from: usize, marking: Marking, home: Option<&Plan>) -> Option<Number> {
     let abroad = digits.all().get(from..)?;
     if !(LEAST_DIGITS..=MOST_DIGITS).contains(&abroad.len()) {
@@ -248,13 +250,14 @@ fn marked(digits: Digits, from: usize, marking: Marking, home: Option<&Plan>) ->
     Some(international(Digits::joined(&[abroad])?, home, marking))
 }
 
-/// True for a mobile number of Mexico with the digit 1 behind the calling code, which was dialled until 2019. Messengers still write it.
+/// Returns true for a mobile number of Mexico with the digit 1 after the calling code, which was dialled until 2019.
+/// Messengers still write it.
 #[inline]
 pub(super) fn is_old_mobile_of_mexico(digits: &[u8]) -> bool {
     digits.len() == 13 && digits.starts_with(b"521")
 }
 
-/// Returns international digits without a national prefix behind the calling code, and without the 1 of old mobile
+/// Returns international digits without a national prefix after the calling code, and without the 1 of old mobile
 /// numbers of Mexico.
 fn international(digits: Digits, home: Option<&Plan>, marking: Marking) -> Number {
     let plans = Plans::shared();
@@ -272,12 +275,12 @@ fn international(digits: Digits, home: Option<&Plan>, marking: Marking) -> Numbe
     Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International }, marking }
 }
 
-/// The international digits of what reads as a national number of a country.
+/// Returns the international digits of a text that reads as a national number of a country.
 ///
-/// With its national prefix it is one. Without, it is one where the country has no such prefix, or where the digits cannot be
-/// an international number.
+/// With the national prefix it is a national number. Without the prefix it is one if the country has no such prefix, or
+/// if the digits cannot be an international number.
 fn of_home(raw: &[u8], home: &Plan) -> Option<Digits> {
-    // What is shorter than an international number is a short code.
+    // Digits that are shorter than an international number are a short code.
     let national = |digits: &[u8]| home.holds(digits) && home.code.len() + digits.len() >= LEAST_DIGITS;
     if raw.strip_prefix(home.code).is_some_and(national) {
         return None;

@@ -1,7 +1,6 @@
-//! The columns of a tagged batch, built whole and then cut into its groups without copying.
+//! The columns of a tagged batch, built once and then split into groups without copying.
 //!
-//! Promises that no column goes out which the policy does not name, derive or tag with, and none of a category that is
-//! already due.
+//! The output has only columns that the policy names, derives or tags with, and none of a category that is already due.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -21,12 +20,12 @@ use super::{channel, characters, email, text};
 use crate::ids::Category;
 use crate::policy::{Derive, Derived, Jurisdiction, Platform, Subject, SubjectKind};
 
-/// All rows of a batch that are stored, group behind group.
+/// All rows of a batch that are stored, one group after the other.
 pub(super) struct Output {
     rows: RecordBatch,
-    /// Values of phone columns that are not numbers.
+    /// The number of values of phone columns that are not numbers.
     unparsed: u64,
-    /// The category of each column; `None` for what is not personal.
+    /// The category of each column; `None` for a column that is not personal.
     categories: Vec<Option<Category>>,
 }
 
@@ -83,7 +82,7 @@ impl Output {
         Ok(Self { rows: RecordBatch::try_new(schema, columns)?, unparsed: unparsed.get(), categories })
     }
 
-    /// Cuts the rows into groups, and counts the fields that are left out.
+    /// Splits the rows into groups, and counts the fields that are left out.
     pub(super) fn divide(self, kinds: Vec<Kind>, into: &mut Tagged) -> Result<(), TagError> {
         into.unparsed = self.unparsed;
         let mut partial: HashMap<Vec<usize>, RecordBatch> = HashMap::new();

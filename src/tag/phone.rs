@@ -8,7 +8,7 @@ use super::number::{LEAST_DIGITS, MOST_DIGITS, Marking, Number, NumberKind, is_o
 use super::plans::{Plan, Plans};
 use crate::ids::Country;
 
-/// How telephone numbers are read. Cheap to copy.
+/// The reading of telephone numbers. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct PhoneForm {
     prefixes: &'static Prefixes,
@@ -18,21 +18,21 @@ pub struct PhoneForm {
 }
 
 impl PhoneForm {
-    /// Reads national numbers as those of `home`; without one they stay as they are.
+    /// Creates a form that reads national numbers as those of `home`. Without a country they remain unchanged.
     #[must_use]
     pub fn new(home: Option<Country>) -> PhoneForm {
         let plans = Plans::shared();
         PhoneForm { prefixes: Prefixes::shared(), plans, home: home.and_then(|country| plans.of(country)) }
     }
 
-    /// Returns the canonical form: E.164 without the plus. What is not a number stays, trimmed; a short code and a national
-    /// number without a default country lose their separators alone.
+    /// Returns the canonical form: E.164 without the plus. Text that is not a number is trimmed. A short code, and a
+    /// national number without a default country, only lose their separators.
     #[must_use]
     pub fn canonical(&self, text: &str) -> String {
         super::text::written(|to| _ = self.write(text, to))
     }
 
-    /// Adds the canonical form. Returns true if that is E.164.
+    /// Appends the canonical form. Returns true if it is E.164.
     pub(super) fn write(&self, text: &str, to: &mut Vec<u8>) -> bool {
         if let Some(digits) = self.plain(text) {
             to.extend_from_slice(digits);
@@ -41,8 +41,9 @@ impl PhoneForm {
         write_number(Number::read(text, self.home), text, to)
     }
 
-    /// The same of a value that a column holds in an earlier canonical form, where digits alone were E.164. Digits that are no
-    /// number of any country are read as those of a new record.
+    /// Appends the canonical form of a value that a column contains in an earlier canonical form, in which digits alone
+    /// were E.164. Digits that are not a number of any country are read as in a new record. Returns true if the form is
+    /// E.164.
     pub(super) fn write_stored(&self, text: &str, to: &mut Vec<u8>) -> bool {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
@@ -53,7 +54,7 @@ impl PhoneForm {
         }
     }
 
-    /// The country of a number; [`Country::UNKNOWN`] where it cannot be told.
+    /// Returns the country of a number; [`Country::UNKNOWN`] if it cannot be determined.
     #[must_use]
     pub fn country(&self, text: &str) -> Country {
         if let Some(digits) = self.plain(text) {
@@ -62,7 +63,7 @@ impl PhoneForm {
         self.walk(Number::read(text, self.home).as_ref())
     }
 
-    /// The same of a value that a column holds in an earlier canonical form.
+    /// Returns the country of a value that a column contains in an earlier canonical form.
     #[must_use]
     pub fn country_of_stored(&self, text: &str) -> Country {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
@@ -78,7 +79,8 @@ impl PhoneForm {
         number.and_then(Number::callable).map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
     }
 
-    /// The digits of a text that is E.164 as nearly all numbers come, with or without the plus. The rest is read with more care.
+    /// Returns the digits of a text in the usual form of E.164, with or without the plus. All other texts need
+    /// [`Number::read`].
     #[inline]
     fn plain<'t>(&self, text: &'t str) -> Option<&'t [u8]> {
         let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
@@ -90,8 +92,8 @@ impl PhoneForm {
     }
 }
 
-/// Returns the digits of a number that does not say by itself which country it belongs to: without plus or context, or behind `00`
-/// where no country has such a number. `None` for any other text.
+/// Returns the digits of a number whose text does not determine its country: without plus or context, or after `00` if
+/// no country has such a number. `None` for any other text.
 pub(super) fn as_dialled(text: &str) -> Option<String> {
     let number = Number::read(text, None)?;
     let zeros = match (number.marking, number.is_international()) {
@@ -108,7 +110,7 @@ pub(super) fn has_calling_code(digits: &str) -> bool {
     is_international(digits.as_bytes()) && Plans::shared().hold(digits.as_bytes())
 }
 
-/// True for digits alone that begin with a calling code.
+/// Returns true for digits alone that may begin with a calling code.
 #[inline]
 fn is_international(digits: &[u8]) -> bool {
     (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len()) && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit)

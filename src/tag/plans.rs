@@ -1,7 +1,8 @@
-//! The numbering plans of all countries: calling code, national and international prefix, and how national numbers begin.
+//! The numbering plans of all countries: calling code, national and international prefix, and the beginnings of
+//! national numbers.
 //!
-//! The table is made from the metadata of the `phonenumber` crate by `cargo run --example country_prefixes plans`; a test
-//! compares the two.
+//! The table is generated from the metadata of the `phonenumber` crate by `cargo run --example country_prefixes plans`;
+//! a test compares the two.
 
 use std::sync::LazyLock;
 
@@ -10,16 +11,17 @@ use crate::ids::Country;
 
 const TABLE: &str = include_str!("numbering_plans.txt");
 
-/// The longest calling code.
+/// The maximum number of digits of a calling code.
 const LONGEST_CODE: usize = 3;
 
 /// All plans.
 pub(super) struct Plans {
-    /// Those of one calling code are neighbours.
+    /// The plans; those of one calling code are adjacent.
     all: Vec<Plan>,
-    /// For each calling code the first and the end of its plans.
+    /// The index of the first plan of each calling code, and of the first after its plans.
     of_code: Vec<(u16, u16)>,
-    /// By the first three digits of a number: where a national prefix would be, and the digits that it may begin with, as bits.
+    /// By the first three digits of a number: the index at which a national prefix would begin, and the digits with
+    /// which it may begin, as bits.
     prefixes: Vec<(u8, u16)>,
 }
 
@@ -29,31 +31,32 @@ pub(super) struct Plan {
     pub(super) country: Country,
     /// The calling code.
     pub(super) code: &'static [u8],
-    /// What is dialled before a national number within the country; empty where nothing is.
+    /// The national prefix, dialled before a national number within the country; empty if there is none.
     pub(super) trunk: &'static [u8],
-    /// The prefix of a calling code within the country; empty where no single one is usual.
+    /// The international prefix, dialled before a calling code within the country; empty if no single one is usual.
     pub(super) abroad: &'static [u8],
-    /// True if several prefixes are dialled, most of them with the digits of a carrier.
+    /// True if several international prefixes are dialled, most of them with the digits of a carrier.
     pub(super) abroad_varies: bool,
-    /// For each number of digits of a national number the two digits that it may begin with, as bits.
+    /// For each number of digits of a national number, the pairs of digits with which it may begin, as bits.
     begins: [u128; MOST_DIGITS + 1],
 }
 
 impl Plan {
-    /// True if a national number, without national prefix, can be one of this plan by its length and its first two digits.
+    /// Returns true if a national number, without national prefix, may be one of this plan by its length and its first
+    /// two digits.
     pub(super) fn holds(&self, national: &[u8]) -> bool {
         let [first, second, ..] = national else { return false };
         let bit = usize::from(first - b'0') * 10 + usize::from(second - b'0');
         self.begins.get(national.len()).is_some_and(|begins| begins >> bit & 1 == 1)
     }
 
-    /// True if some text of that many digits may be a national number, with or without national prefix.
+    /// Returns true if a text of that many digits may be a national number, with or without national prefix.
     pub(super) fn may_be_national(&self, digits: usize) -> bool {
         let has = |length: usize| self.begins.get(length).is_some_and(|begins| *begins != 0);
         has(digits) || digits.checked_sub(self.trunk.len()).is_some_and(has)
     }
 
-    /// True if these digits are the international prefix and an international number.
+    /// Returns true if these digits are the international prefix and an international number.
     #[inline]
     pub(super) fn dials_abroad(&self, digits: &[u8]) -> bool {
         let number = digits.strip_prefix(self.abroad).filter(|_| !self.abroad.is_empty());
@@ -81,18 +84,18 @@ impl Plan {
 }
 
 impl Plans {
-    /// The plans of this build, made at first use.
+    /// Returns the plans of this build, made at first use.
     pub(super) fn shared() -> &'static Plans {
         static SHARED: LazyLock<Plans> = LazyLock::new(|| Plans::parse(TABLE));
         &SHARED
     }
 
-    /// The plan of a country; `None` for one without numbers of its own.
+    /// Returns the plan of a country; `None` if the country has no numbers.
     pub(super) fn of(&self, country: Country) -> Option<&Plan> {
         self.all.iter().find(|plan| plan.country == country)
     }
 
-    /// The plans of the calling code that international digits begin with, and the length of that code.
+    /// Returns the plans of the calling code of international digits, and the length of that code.
     fn of_number(&self, digits: &[u8]) -> Option<(usize, &[Plan])> {
         let mut code = 0;
         for (at, digit) in digits.iter().take(LONGEST_CODE).enumerate() {
@@ -105,7 +108,7 @@ impl Plans {
         None
     }
 
-    /// True if international digits can be a number of some country by their length and how they begin.
+    /// Returns true if international digits may be a number of some country by their length and their beginning.
     pub(super) fn hold(&self, digits: &[u8]) -> bool {
         self.of_number(digits).is_some_and(|(code, plans)| plans.iter().any(|plan| plan.holds(&digits[code..])))
     }
@@ -119,7 +122,8 @@ impl Plans {
         self.all.iter().any(is_of)
     }
 
-    /// True if a national prefix may stand behind the calling code of these international digits, of which there are three at least.
+    /// Returns true if a national prefix may follow the calling code of these international digits; there must be at
+    /// least three.
     #[inline]
     pub(super) fn may_have_trunk(&self, digits: &[u8]) -> bool {
         let [first, second, third, ..] = digits else { return false };
@@ -128,8 +132,8 @@ impl Plans {
         digits.get(usize::from(at)).is_some_and(|digit| bits >> (digit - b'0') & 1 == 1)
     }
 
-    /// Where a national prefix stands that does not belong in international digits (`+31 06 ...`), as the calling code's length
-    /// and its own.
+    /// Finds a national prefix that does not belong in international digits (`+31 06 ...`). Returns the length of the
+    /// calling code and the length of the prefix.
     pub(super) fn trunk_in(&self, digits: &[u8]) -> Option<(usize, usize)> {
         let (code, plans) = self.of_number(digits)?;
         let national = &digits[code..];

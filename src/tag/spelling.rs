@@ -111,7 +111,7 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
         layers.scheme = true;
         return Some(rest.strip_prefix("//").unwrap_or(rest));
     }
-    // In a URI it is a part of the user's name.
+    // In a URI the label is a part of the user's name.
     let number = after_label(text).filter(|_| !layers.scheme);
     layers.named |= number.is_some();
     Some(number.unwrap_or(text))

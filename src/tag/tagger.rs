@@ -1,7 +1,8 @@
-//! Tags a batch of one product: each record gets its bucket, profile, jurisdiction, canonical subjects and derived columns.
+//! Tags a batch of one product: each record gets its bucket, profile, jurisdiction, canonical subjects and derived
+//! columns.
 //!
-//! Promises that every row of the input is in exactly one group, or counted as expired, or in the faults. Must never
-//! read a clock: the time of arrival is an argument.
+//! Every row of the input is in exactly one group, or counted as expired, or in the faults. No clock is read: the time
+//! of arrival is an argument.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -28,37 +29,38 @@ pub struct Tagger {
     pub(super) calendar: Calendar,
     columns: BTreeSet<String>,
     resolver: Resolver,
-    /// Every profile that records can have, none twice.
+    /// Every profile that records can have, each once.
     profiles: Vec<Arc<Profile>>,
-    /// For each of the resolver's kinds the number of its profile.
+    /// The index of the profile of each of the resolver's kinds.
     profile_of_kind: Vec<u32>,
-    /// What is known of triggers besides events.
+    /// The known triggers, other than events.
     triggers: Triggers,
 }
 
-/// Where and when the rows of a batch were read.
+/// The source of a batch's rows, and the time when they were read.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrivals<'a> {
     /// The topic partition.
     pub source: &'a TopicPartition,
     /// The offset of each row.
     pub offsets: &'a [i64],
-    /// When they were read.
+    /// The time when the rows were read.
     pub at: DateTime<Utc>,
 }
 
 /// A tagged batch.
 #[derive(Debug)]
 pub struct Tagged {
-    /// The records to store; none without rows, no two of one bucket and profile.
+    /// The records to store. No group is empty, and no two have the same bucket and profile.
     pub groups: Vec<Group>,
-    /// Rows of the input that cannot be stored, and why; in the order of the input.
+    /// The rows of the input that cannot be stored, with the reasons; in the order of the input.
     pub faults: Vec<(usize, Fault)>,
-    /// Fields of stored records that are left out because they are already due: a column of a record counts one.
+    /// The number of fields of stored records that are left out because they are already due, by category. A column of
+    /// a record counts as one.
     pub late_fields: BTreeMap<Category, u64>,
-    /// Records that are past all their deadlines: they are not stored.
+    /// The number of records whose deadlines have all passed. They are not stored.
     pub expired: u64,
-    /// Values of phone columns of stored records that are not numbers and therefore remain text.
+    /// The number of values in phone columns of stored records that are not numbers and therefore remain text.
     pub unparsed: u64,
 }
 
@@ -69,7 +71,7 @@ pub struct Group {
     pub bucket: Bucket,
     /// The profile, with its `late`.
     pub profile: Arc<Profile>,
-    /// When each term is due, beside the profile's terms; `None` while that is open.
+    /// The deadline of each of the profile's terms; `None` while it is open.
     pub deadlines: Vec<Option<Deadline>>,
     /// Indexes of the profile's terms that are already due: the rows have no column of their categories.
     pub absent: Vec<usize>,
@@ -79,7 +81,7 @@ pub struct Group {
 }
 
 impl Tagger {
-    /// For the records of `product`; `None` if the policy lacks it or it has no records.
+    /// Creates a tagger for the records of `product`; `None` if the policy lacks the product or it has no records.
     #[must_use]
     pub fn new(policy: &Policy, product: &ProductKey) -> Option<Tagger> {
         let records = policy.products.get(product)?.records.clone()?;
@@ -98,31 +100,31 @@ impl Tagger {
         Some(Tagger { records, calendar, columns, resolver, profiles, profile_of_kind, triggers })
     }
 
-    /// Tags by these triggers from now on, in place of those before.
+    /// Replaces the triggers that are used for tagging.
     pub fn know(&mut self, triggers: Triggers) {
         self.triggers = triggers;
     }
 
-    /// What its records are.
+    /// Returns the definition of the product's records.
     #[must_use]
     pub fn records(&self) -> &Records {
         &self.records
     }
 
-    /// What its buckets are counted by.
+    /// Returns the calendar of the buckets.
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
     }
 
-    /// The columns that [`Tagger::tag`] needs: the policy's fields, and what else it reads.
+    /// Returns the columns that [`Tagger::tag`] needs: the policy's fields, and the other columns that it reads.
     #[must_use]
     pub fn columns(&self) -> &BTreeSet<String> {
         &self.columns
     }
 
     /// Tags `rows`, which have at least [`Tagger::columns`]. An event up to `future_tolerance` after the arrival is
-    /// taken for a clock that runs ahead.
+    /// accepted: its clock may be ahead.
     pub fn tag(
         &self,
         rows: &RecordBatch,
@@ -193,20 +195,20 @@ impl Tagger {
 
 /// The jurisdictions of a batch.
 pub(super) enum Countries {
-    /// Of every row.
+    /// The jurisdiction of all rows.
     One(Country),
-    /// Of each row.
+    /// The jurisdiction of each row.
     Each(Vec<Country>),
 }
 
 impl Countries {
-    /// What `country` tells of each text; null tells nothing.
+    /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
     pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
         let tell = |row| if of.is_valid(row) { country(of.value(row)) } else { Country::UNKNOWN };
         Self::Each((0..of.len()).map(tell).collect())
     }
 
-    /// The one of a row.
+    /// Returns the jurisdiction of a row.
     pub(super) fn of(&self, row: usize) -> Country {
         match self {
             Self::One(country) => *country,
@@ -215,14 +217,14 @@ impl Countries {
     }
 }
 
-/// The country of an ISO 3166-1 alpha-2 code in either case.
+/// Returns the country of an ISO 3166-1 alpha-2 code in either case.
 fn country_of_code(code: &str) -> Country {
     let [first, second] = code.trim().as_bytes() else { return Country::UNKNOWN };
     let letters = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
     std::str::from_utf8(&letters).ok().and_then(|code| Country::new(code).ok()).unwrap_or(Country::UNKNOWN)
 }
 
-/// Every column that tagging reads or hands on.
+/// Returns every column that tagging reads or outputs.
 fn columns(records: &Records) -> BTreeSet<String> {
     let mut columns: BTreeSet<String> = records.fields.keys().cloned().collect();
     columns.insert(records.event_time.clone());
@@ -241,7 +243,7 @@ fn columns(records: &Records) -> BTreeSet<String> {
 }
 
 impl Tagger {
-    /// The category of a column, if the policy names it and it is personal.
+    /// Returns the category of a column, if the policy names it and it is personal.
     pub(super) fn category(&self, column: &str) -> Option<&Category> {
         match self.records.fields.get(column) {
             Some(Class::Personal(category)) => Some(category),

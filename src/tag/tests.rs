@@ -1,4 +1,4 @@
-//! Tagging against an oracle that takes one record at a time, and each rule by example.
+//! Compares tagging with an oracle that processes one record at a time, and tests each rule by example.
 
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -49,7 +49,7 @@ const NUMBERS: [&str; 14] = [
 ];
 const MAILS: [&str; 6] = ["A@B.example", " x@y@Z.org ", "nobody", "@", "ÄÖ@Ü.de", "a@"];
 
-/// Some rules, of which none may clash: one at most for each set of matches.
+/// Returns random rules that do not clash: at most one for each set of matches.
 fn some_rules(random: &mut SmallRng) -> Vec<Rule> {
     let mut rules = Vec::new();
     for kind in 0..8_u8 {
@@ -127,7 +127,7 @@ fn some_row(random: &mut SmallRng, arrival: i64) -> Row {
     Row { recipient, originator, mail, platform, channel, body, sent_at, customer_id, country }
 }
 
-/// Contracts that ended or will, and people who withdrew, some of them from one tenant only.
+/// Returns random ends of contracts, past or future, and withdrawals of consent, some of them from one tenant only.
 fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<chrono::Utc>) -> Told {
     let calendar = crate::policy::Calendar::new(policy.zone, policy.bucket);
     let bucket = |random: &mut SmallRng| -> Bucket {
@@ -159,7 +159,7 @@ proptest! {
     fn a_tagged_batch_is_what_the_oracle_makes_of_each_record(seed: u64, count in 0_usize..80) {
         let mut random = SmallRng::seed_from_u64(seed);
         let policy = some_policy(&mut random);
-        // Any second of 2025 and 2026, changes of daylight saving among them.
+        // Any second of 2025 and 2026, including changes of daylight saving time.
         let at = chrono::DateTime::from_timestamp(1_735_689_600 + random.random_range(0..63_072_000), 0).unwrap();
         let tolerance = TimeDelta::hours(random.random_range(0..30));
         let rows: Vec<Row> = (0..count).map(|_| some_row(&mut random, at.timestamp_micros())).collect();
@@ -171,7 +171,7 @@ proptest! {
         let from = Arrivals { source: &source(), offsets: &offsets, at };
         let tagged = tagger.tag(&batch(&rows), &from, tolerance).unwrap();
         prop_assert_eq!(outcome(&tagged), wanted);
-        // What is stored is judged as it was on arrival.
+        // Stored rows give the same result as on arrival.
         let records = policy.products[&sms()].records.as_ref().unwrap();
         for group in &tagged.groups {
             let calendar = crate::policy::Calendar::new(policy.zone, policy.bucket);

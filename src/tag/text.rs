@@ -1,4 +1,4 @@
-//! Text columns made of others without an allocation for each row: canonical subjects, domains, countries.
+//! Creates text columns from others without an allocation for each row: canonical subjects, domains, countries.
 
 use arrow::array::{Array, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
@@ -15,14 +15,14 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// Room for `rows` rows of `bytes` bytes in all.
+    /// Creates a column with room for `rows` rows of `bytes` bytes in total.
     pub(super) fn with_room(rows: usize, bytes: usize) -> Self {
         let mut ends = Vec::with_capacity(rows + 1);
         ends.push(0);
         Self { bytes: Vec::with_capacity(bytes), ends, nulls: NullBufferBuilder::new(rows) }
     }
 
-    /// Ends a row whose text `write` has added; a null, whatever was added, if it says so by `false`.
+    /// Adds a row with the text that `write` appends; null if `write` returns false.
     pub(super) fn row(&mut self, write: impl FnOnce(&mut Vec<u8>) -> bool) -> Result<(), TagError> {
         let start = self.bytes.len();
         if write(&mut self.bytes) {
@@ -35,15 +35,15 @@ impl Texts {
         Ok(())
     }
 
-    /// The column.
+    /// Returns the finished column.
     pub(super) fn finish(mut self) -> Result<StringArray, TagError> {
         let ends = OffsetBuffer::new(self.ends.into());
         Ok(StringArray::try_new(ends, Buffer::from_vec(self.bytes), self.nulls.finish())?)
     }
 }
 
-/// The column that `write` makes of the rows of `of` in `order`: it adds the text of a row, given its number and its value,
-/// and tells whether there is one. Null stays null.
+/// Returns a column of the rows of `of` in `order`. For each row, `write` gets its number and its value, appends the
+/// new text, and returns false if there is none. Null remains null.
 pub(super) fn rewrite(
     of: &StringArray,
     order: &Order,
@@ -56,7 +56,7 @@ pub(super) fn rewrite(
     texts.finish()
 }
 
-/// The column of two letters each that `country` gives for the rows in `order`.
+/// Returns the column of the two-letter codes that `country` returns for the rows in `order`.
 pub(super) fn countries(order: &Order, country: impl Fn(usize) -> Country) -> Result<StringArray, TagError> {
     let mut texts = Texts::with_room(order.len(), order.len() * 2);
     for row in order.rows() {
@@ -68,7 +68,7 @@ pub(super) fn countries(order: &Order, country: impl Fn(usize) -> Country) -> Re
     texts.finish()
 }
 
-/// A column of one text.
+/// Returns a column that has the same text in each row.
 pub(super) fn constant(text: &str, rows: usize) -> Result<StringArray, TagError> {
     let mut texts = Texts::with_room(rows, rows.saturating_mul(text.len()));
     for _ in 0..rows {

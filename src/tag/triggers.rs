@@ -1,7 +1,8 @@
-//! What is known of triggers besides events: which tenants' contracts ended, who withdrew consent, and what of that holds for a row.
+//! The known triggers other than events: tenants whose contracts ended, subjects that withdrew consent, and the
+//! triggers that apply to a row.
 //!
-//! Promises that where nothing is known a row costs nothing, and that the rows of a table are judged exactly as they would be
-//! on arrival. Holds subjects: its `Debug` tells counts alone.
+//! Without known triggers a row costs nothing. Stored rows get exactly the same result as on arrival. Contains
+//! subjects: its `Debug` shows only counts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -16,17 +17,17 @@ use super::{channel, email};
 use crate::ids::Bucket;
 use crate::policy::{Platform, Records, Subject, SubjectKind, Triggered};
 
-/// What is known of the triggers of one product's records.
+/// The known triggers of one product's records.
 #[derive(Clone, Default)]
 pub struct Triggers {
     ends: HashMap<String, Bucket>,
-    /// By subject column and the canonical form of who withdrew.
+    /// The withdrawals of consent, by subject column and the canonical form of the subject.
     withdrawals: BTreeMap<String, HashMap<String, Vec<Withdrawal>>>,
 }
 
 #[derive(Clone)]
 struct Withdrawal {
-    /// Only from this one.
+    /// The tenant from which consent was withdrawn; `None` for all tenants.
     tenant: Option<String>,
     bucket: Bucket,
 }
@@ -39,30 +40,32 @@ impl fmt::Debug for Triggers {
 }
 
 impl Triggers {
-    /// The contract with `tenant` ended in `bucket`, or will.
+    /// Records that the contract with `tenant` ended in `bucket`, or will.
     pub fn end(&mut self, tenant: &str, bucket: Bucket) {
         self.ends.insert(tenant.to_owned(), bucket);
     }
 
-    /// Whom `column` names in that canonical form withdrew consent in `bucket`: from `tenant`, or from all.
+    /// Records that the subject with that canonical form in `column` withdrew consent in `bucket`, from `tenant`, or
+    /// from all tenants if that is `None`.
     pub fn withdraw(&mut self, column: &str, canonical: &str, tenant: Option<&str>, bucket: Bucket) {
         let of = self.withdrawals.entry(column.to_owned()).or_default();
         let withdrawal = Withdrawal { tenant: tenant.map(str::to_owned), bucket };
         of.entry(canonical.to_owned()).or_default().push(withdrawal);
     }
 
-    /// Whether nothing is known.
+    /// Returns true if no trigger is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty() && self.withdrawals.is_empty()
     }
 
-    /// The subject columns of which somebody withdrew.
+    /// Returns the subject columns with a withdrawal.
     pub fn columns(&self) -> impl Iterator<Item = &str> {
         self.withdrawals.keys().map(String::as_str)
     }
 
-    /// What holds for each of some rows of a bucket in a table: columns that `rows` lacks name nobody.
+    /// Returns the triggers that apply to each of some rows of a bucket in a table. Columns that `rows` lacks name no
+    /// subject.
     pub fn of_stored(&self, records: &Records, rows: &RecordBatch, bucket: Bucket) -> Result<Vec<Triggered>, TagError> {
         let stands = |name: &String| rows.column_by_name(name).is_some();
         let tenants = records.tenant.as_ref().filter(|name| stands(name)).map(|name| texts(rows, name)).transpose()?;
@@ -74,7 +77,7 @@ impl Triggers {
         Ok((0..rows.num_rows()).map(|row| finder.of(row, bucket)).collect())
     }
 
-    /// Finds what holds for rows as they arrive; `None` where nothing is known.
+    /// Creates a finder of the triggers that apply to arriving rows; `None` if no trigger is known.
     pub(super) fn arriving<'t>(
         &'t self,
         records: &Records,
@@ -108,7 +111,7 @@ impl Triggers {
     }
 }
 
-/// Finds what holds for the rows of one batch.
+/// Finds the triggers that apply to the rows of one batch.
 pub(super) struct Finder<'t> {
     triggers: &'t Triggers,
     tenants: Option<&'t StringArray>,
@@ -116,14 +119,14 @@ pub(super) struct Finder<'t> {
     buffer: Vec<u8>,
 }
 
-/// A subject column of which somebody withdrew.
+/// A subject column with a withdrawal.
 struct Named<'t> {
     texts: &'t StringArray,
     form: Form<'t>,
     withdrawn: &'t HashMap<String, Vec<Withdrawal>>,
 }
 
-/// How a subject column's values become canonical.
+/// The way in which the values of a subject column become canonical.
 enum Form<'t> {
     /// A subject in the canonical form, or an earlier one.
     Stored(SubjectForm),
@@ -134,7 +137,8 @@ enum Form<'t> {
 }
 
 impl Finder<'_> {
-    /// What holds for a row of that bucket: of several withdrawals the first that concerns it, which none from before it does.
+    /// Returns the triggers that apply to a row of a bucket. Of several withdrawals the earliest that concerns the row
+    /// applies; a withdrawal before the row's bucket does not concern it.
     pub(super) fn of(&mut self, row: usize, bucket: Bucket) -> Triggered {
         let tenant = self.tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
         let contract_end = tenant.and_then(|tenant| self.triggers.ends.get(tenant)).copied();

@@ -116,11 +116,11 @@ mod tests {
         for (zone, shown, earliest, latest) in [
             ("Asia/Kolkata", "2026-11-24T10:00:00", "2026-11-24T04:30:00Z", "2026-11-24T04:30:00Z"),
             ("America/New_York", "2026-11-29T02:00:00", "2026-11-29T07:00:00Z", "2026-11-29T07:00:00Z"),
-            // The clock goes back over it.
+            // The clock is set back over the time.
             ("Europe/Amsterdam", "2026-10-25T02:30:00", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
-            // The clock jumps over it.
+            // The clock is set forward over the time.
             ("Europe/Amsterdam", "2026-03-29T02:30:00", "2026-03-29T00:30:00Z", "2026-03-29T01:30:00Z"),
-            // By half an hour.
+            // The clock is set by half an hour.
             ("Australia/Lord_Howe", "2026-04-05T01:45:00", "2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z"),
             ("Australia/Lord_Howe", "2026-04-05T01:15:00", "2026-04-04T14:15:00Z", "2026-04-04T14:15:00Z"),
         ] {

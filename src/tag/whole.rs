@@ -13,10 +13,10 @@ use super::phone::PhoneForm;
 use super::plans::Plans;
 use crate::ids::Country;
 
-/// The fewest characters of a word of hexadecimal digits that is an id and no number beside a letter.
+/// The minimum length of a word of hexadecimal digits that is an id, not a number next to a letter.
 const LEAST_HEX: usize = 12;
 
-/// The most digits of a number with a national prefix.
+/// The maximum number of digits of a number with a national prefix.
 const MOST_NATIONAL: usize = 12;
 
 /// The subject that a whole text names. Its `Debug` does not show the text.
@@ -46,8 +46,8 @@ impl fmt::Debug for WholeSubject {
     }
 }
 
-/// Returns true if a text holds a mail address or a number of seven digits or more, alone or among other signs. Digits
-/// within ids of letters and digits do not count.
+/// Returns true if a text contains a mail address or a number of seven digits or more, alone or among other signs.
+/// Digits within ids of letters and digits do not count.
 #[must_use]
 pub fn holds_subject(text: &str) -> bool {
     let ascii = to_ascii(text);
@@ -120,13 +120,14 @@ pub fn national_forms(text: &str, homes: &[Country]) -> Vec<String> {
     forms
 }
 
-/// Signs between the digits of one number.
+/// Returns true for a sign between the digits of one number.
 fn is_separator(c: char) -> bool {
     c.is_whitespace() || matches!(c, '+' | '-' | '.' | '(' | ')' | '/' | '[' | ']' | '_' | '~' | '*' | '\'')
 }
 
-/// Returns true for a word of letters and digits that is no number beside a word: letters stand in two places of it, or
-/// it is hexadecimal with several letters. With many digits in a row it needs more letters, as account numbers have.
+/// Returns true for a word of letters and digits that is not a number next to a word: letters are in two places of it,
+/// or it is hexadecimal with several letters. A word with many digits in a row needs more letters, as account numbers
+/// have.
 fn is_id(word: &str) -> bool {
     let groups = |is: fn(char) -> bool| word.split(move |c| !is(c)).filter(|group| !group.is_empty());
     let is_hex = word.len() >= LEAST_HEX && word.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -171,7 +172,7 @@ fn is_numbered(local: &str) -> bool {
     local.split_once('.').is_some_and(|(number, _)| number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Returns the parts of a text that stand beside its subject: a display name, a comment, the query of a URI.
+/// Returns the parts of a text that are next to its subject: a display name, a comment, the query of a URI.
 fn beside(text: &str) -> impl Iterator<Item = &str> {
     let display = text.rsplit_once('<').map(|(display, _)| display);
     let comment = text.ends_with(')').then(|| text.rsplit_once('(')).flatten().map(|(_, comment)| comment);
@@ -210,7 +211,7 @@ fn has_fraction(text: &str, digits: &[u8]) -> bool {
     is_fraction && all.ends_with(digits)
 }
 
-/// Returns true for `2 31612345678`: the digits after the first group are a number by themselves.
+/// Returns true for `2 31612345678`: the digits after the first group are a complete number.
 fn may_be_numbered(text: &str) -> bool {
     let text = text.trim_start();
     let first = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -226,7 +227,7 @@ fn national(text: &str, homes: &[Country]) -> WholeSubject {
     if national_forms(text, homes).is_empty() { WholeSubject::National } else { WholeSubject::Phone }
 }
 
-/// Digits alone are a national number if they begin with a national prefix.
+/// Returns the subject of digits alone: they are a national number if they begin with a national prefix.
 fn digits(text: &str, homes: &[Country]) -> WholeSubject {
     let plans = Plans::shared();
     let has_zero = text.starts_with('0') && !text.starts_with("00");

@@ -1,4 +1,4 @@
-//! What a line of the log looks like in each form, and that the level filters by part.
+//! Tests of the log: the line in each format, and the filter by the level of each part.
 
 use std::sync::{Arc, Mutex};
 

@@ -17,7 +17,7 @@ const EXPORT_AGAIN: &str = "export the list as UTF-8 from where it came";
 /// tool.
 pub(super) fn decode(file: &[u8]) -> Result<Cow<'_, str>, ListError> {
     let text = decoded(file)?;
-    // Not at NEL, which is the second byte of some letters.
+    // Lines do not end at NEL here, which is the second byte of some letters.
     let mut before = 0;
     for line in text.split_inclusive(['\n', '\r']) {
         if is_misread(line) {

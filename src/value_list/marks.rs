@@ -3,13 +3,13 @@
 use super::trim;
 use crate::tag::holds_subject;
 
-/// Marks that need no space behind them.
+/// Marks that need no space after them.
 const BULLETS: [char; 36] = [
     '•', '‣', '▪', '▫', '·', '∙', '‧', '●', '○', '◦', '⁃', '■', '□', '◾', '◽', '◆', '◇', '►', '▶', '▸', '▹', '→',
     '➤', '✓', '✔', '✗', '✘', '☐', '☑', '☒', '★', '☆', '※', '❖', '➢', '\u{f0b7}',
 ];
 
-/// Marks that a space follows, once or several times: of Markdown, of answered mail, of dashed lists.
+/// Marks that a space follows: of Markdown, of quoted mail, of dashed lists. A line may begin with several.
 const SPACED: [char; 9] = ['-', '*', '>', '#', '–', '—', '―', '~', '='];
 
 /// Returns a line's text without the marks before it. A text that would be empty without them stays.
@@ -72,7 +72,7 @@ fn without_number(text: &str) -> &str {
     }
     let value = trim(behind);
     let is_numbering = match marks {
-        // A number alone is numbering only before what no number goes on with.
+        // A number alone is numbering only before a text that cannot continue a number.
         0 => !letter && !is_open && (value.starts_with('+') || value.contains('@')) && holds_subject(value),
         // An initial, and a word before its value.
         _ if letter => rest.starts_with(')'),

@@ -1,4 +1,5 @@
-//! Text that was decoded in another encoding than the one it was written in, by a tool before or within one file.
+//! Text that was decoded in another encoding than the one it was written in, by an earlier tool or in a part of one
+//! file.
 
 /// The characters of Windows-1252 at 0x80 to 0x9F; a space at unused places.
 const WINDOWS_1252: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";

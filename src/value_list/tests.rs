@@ -205,7 +205,7 @@ fn subject_among_other_signs_is_refused_outside_double_quotes() {
         for value in ["ann.lee@example.org", "+31612345678"] {
             let line = around.replace('_', value);
             let Err(error) = read(line.as_bytes()) else {
-                // Brackets around a number, and a word and a colon before it, are spellings of it.
+                // Brackets around a number, and a word and a colon before it, are spellings of the number.
                 assert!(value.starts_with('+') && matches!(around, "[_]" | "(_)" | "_:"), "{line:?} is accepted");
                 continue;
             };
@@ -253,6 +253,6 @@ fn one_subject_is_the_same_as_on_a_command_line() {
         assert_eq!(parse_one(subject.as_bytes()).as_deref(), Ok(subject));
         assert_eq!(parse_one(format!("\u{feff}{subject},\r\n").as_bytes()).as_deref(), Ok(subject));
     }
-    // With the kind given apart.
+    // The kind is given separately.
     assert_eq!(parse_one(b"\"Jane\" <jane@example.org>").as_deref(), Ok("\"Jane\" <jane@example.org>"));
 }

@@ -1,4 +1,4 @@
-//! Texts with many digits that are no telephone numbers, and texts that hide an address.
+//! Texts with many digits that are not telephone numbers, and texts that hide an address.
 
 use chrono::{NaiveDate, NaiveTime};
 
@@ -18,7 +18,7 @@ pub(super) fn is_uri(text: &str) -> bool {
     ["tel:", "sip:", "sips:"].iter().any(|scheme| lower.starts_with(scheme)) && !text.contains(['\t', '|', ','])
 }
 
-/// Returns true for a day or an instant as ISO 8601 and logs write it.
+/// Returns true for a day or an instant in the forms of ISO 8601 and of logs.
 pub(super) fn is_instant(text: &str) -> bool {
     let Some((day, rest)) = text.split_at_checked(10) else { return false };
     if NaiveDate::parse_from_str(day, "%Y-%m-%d").is_err() {
@@ -35,14 +35,14 @@ pub(super) fn is_instant(text: &str) -> bool {
     is_time && (zone.is_empty() || is_offset || matches!(zone, "Z" | "z" | "UTC"))
 }
 
-/// Returns true for a UUID or an address of IP.
+/// Returns true for a UUID or an IP address.
 pub(super) fn is_id(text: &str) -> bool {
     let groups: Vec<usize> = text.split('-').map(str::len).collect();
     let is_uuid = groups == [8, 4, 4, 4, 12] && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     is_uuid || text.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// Returns true for a decimal with digits enough before its point that it is no numbered line.
+/// Returns true for a decimal with too many digits before its point to be a line number.
 pub(super) fn is_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

@@ -1,4 +1,4 @@
-//! Tests of the YAML reader: values with their places, and each way in which a file is refused.
+//! Tests of the YAML reader: values with their places, and each reason for which a file is rejected.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! Fuzzes the decoder against apache-avro: random schemas, random bodies, spoilt bodies, for as long as it is told.
+//! Fuzzes the decoder against apache-avro with random schemas, random bodies and damaged bodies, for a given time.
 //!
-//! Promises that every case is told by its seed alone, and to exit 1 on a finding.
+//! The seed alone reproduces each case. Exits with 1 on a finding.
 //! Run it with `cargo test --release --test fuzz -- --seconds 60`.
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // A program for the terminal, run by the clock.

@@ -1,4 +1,4 @@
-//! Bad messages of many kinds between good neighbours: each in the dead letters under its code, with its bytes, and nowhere else.
+//! Bad messages of many kinds between good ones: each is a dead letter with its code and its bytes, and nowhere else.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -26,7 +26,7 @@ fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are
     fs::write(&policy, text.replace("TOPIC", &topic).replace("SCHEMA", &schema)).unwrap();
     let mut scene =
         Scene::with_policy(kafka::shared(), registry::shared().base(), scratch, (policy, vec![topic]), (prefix, 1));
-    // Every word of every crate in it is looked through for values of records.
+    // The log of every crate is searched for values of records.
     scene.log_level = "debug";
     let (acked, bad) = (scene.scratch.join("good.jsonl"), scene.scratch.join("bad.jsonl"));
     let to = args!["--bootstrap", scene.kafka.bootstrap(), "--registry", scene.registry].to_vec();
@@ -48,7 +48,7 @@ fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are
     assert_eq!(counts["stored"]["duckdb"], 2 * bad.len(), "{counts}");
 }
 
-/// What is wrong with the dead letters of `bad`.
+/// Returns the errors in the dead letters of `bad`.
 fn judge(bad: &[Value], letters: &[Value], topic: &str) -> Vec<String> {
     let place =
         |letter: &Value| (letter["headers"]["ebbtide.partition"].clone(), letter["headers"]["ebbtide.offset"].clone());
@@ -78,12 +78,12 @@ fn judge(bad: &[Value], letters: &[Value], topic: &str) -> Vec<String> {
     wrong
 }
 
-/// Values of records that stand in `texts`.
+/// Returns the values of records that `texts` contain.
 fn leaks(records: &[Value], texts: &[(&str, &str)]) -> Vec<String> {
     let mut values = BTreeSet::new();
     for line in records {
         for (column, value) in line["record"].as_object().into_iter().flatten() {
-            // A status is one of two words, and no time is anybody's own.
+            // A status is one of two words, and a time identifies no one.
             if column != "status" && column != "at" {
                 collect(value, &mut values);
             }
@@ -98,7 +98,7 @@ fn leaks(records: &[Value], texts: &[(&str, &str)]) -> Vec<String> {
     texts.iter().flat_map(found).collect()
 }
 
-/// Every text of a value, long enough to be no accident.
+/// Collects every text of a value that is too long to occur by chance.
 fn collect(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::String(text) if text.chars().count() >= 6 => {

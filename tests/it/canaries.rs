@@ -1,6 +1,6 @@
-//! Canaries: thousands of values that stand nowhere else, planted over every personal field of all products. While they live,
-//! `ebbtide residue` and a search that shares nothing with it find every one, and neither finds what nobody planted. Once they are
-//! due and were swept, neither finds any of them in any byte, while every other is still found, compacted or not.
+//! Canaries: thousands of values that are stored nowhere else, planted in every personal field of all products. Before
+//! they are due, `ebbtide residue` and an independent search find every one, and no value that was not planted. After
+//! they are due and swept, both find none of them in any byte, and still find every other one, compacted or not.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -24,14 +24,15 @@ struct Canary {
     product: String,
     column: String,
     category: String,
-    /// The oracle's deadline in microseconds; none while it is open.
+    /// The oracle's deadline in microseconds; none if it is open.
     expires: Option<i64>,
 }
 
-/// The fields that a canary cannot stand in: an enum has no unique values.
+/// The fields that cannot have a canary: an enum has no unique values.
 const ENUMS: [(&str, &str); 2] = [("consent", "act"), ("widget", "preferred_channel")];
 
-/// Plants at least `values` values; what was acknowledged, the values, and others that nobody produced.
+/// Plants at least `values` values. Returns the file of acknowledged records, the values, and values that no one
+/// produced.
 fn plant(scene: &Scene<'_>, values: usize) -> (PathBuf, Vec<Canary>, Vec<String>) {
     let (out, strangers) = (scene.scratch.join("canaries.jsonl"), scene.scratch.join("strangers.txt"));
     let arguments = args![
@@ -61,14 +62,14 @@ fn plant(scene: &Scene<'_>, values: usize) -> (PathBuf, Vec<Canary>, Vec<String>
     (out, planted, strangers)
 }
 
-/// A file of values for both searches, outside the root.
+/// Writes a file of values for both searches, outside the root.
 fn file_of<'a>(scene: &Scene<'_>, values: impl Iterator<Item = &'a str>) -> PathBuf {
     let file = scene.scratch.join("values.txt");
     fs::write(&file, values.map(|value| format!("{value}\n")).collect::<String>()).unwrap();
     file
 }
 
-/// The lines that `ebbtide residue` finds, its exit code, and all that it said.
+/// Returns the lines that `ebbtide residue` finds, its exit code, and all of its output.
 fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
     let output = Command::new(program())
         .args(["residue", "--output", "json", "--root"])
@@ -77,7 +78,7 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
         .arg(quoted(values))
         .output()
         .unwrap();
-    // On a busy machine it tells its progress, on stderr.
+    // On a busy machine it reports its progress on stderr.
     let told = String::from_utf8(output.stdout).unwrap();
     let json: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("no JSON: {told}"));
     let said = told + &String::from_utf8(output.stderr).unwrap();
@@ -86,7 +87,7 @@ fn residue(scene: &Scene<'_>, values: &Path) -> (BTreeSet<u64>, i32, String) {
     (found.collect(), output.status.code().unwrap(), said)
 }
 
-/// The lines that the independent search finds.
+/// Returns the lines that the independent search finds.
 fn independent(scene: &Scene<'_>, values: &Path) -> BTreeSet<u64> {
     let said = python::run("search.py", args!["--root", scene.root.display(), "--values", values.display()]);
     let json: Value = serde_json::from_str(&said).unwrap();
@@ -94,10 +95,10 @@ fn independent(scene: &Scene<'_>, values: &Path) -> BTreeSet<u64> {
     json["found"].as_array().unwrap().iter().map(|line| line.as_u64().unwrap()).collect()
 }
 
-/// Days ahead by which some of the shipped policy's deadlines have passed: of 90 days, 6, 12 and 24 months, 5 and 10 years.
+/// Days ahead after which some deadlines of the shipped policy have passed: 90 days, 6, 12, 24 months, 5, 10 years.
 const TIMES: [u64; 6] = [92, 190, 370, 740, 1830, 3655];
 
-/// Both searches find every canary but those that are `gone`, and of these none; neither tells a value.
+/// Asserts that both searches find every canary except those that are `gone`, and that `residue` shows no value.
 fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool) {
     let file = file_of(scene, canaries.iter().map(|canary| canary.value.as_str()));
     let lines = canaries.iter().zip(1..).filter(|(canary, _)| !gone(canary));
@@ -114,7 +115,7 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
     let told = canaries.iter().find(|canary| said.contains(&canary.value));
     assert!(told.is_none(), "residue tells {told:?}");
     judge("the independent search", &independent(scene, &file));
-    // By themselves too: among many values a filter that says "maybe" weighs otherwise.
+    // Searched alone, too: with many values, a filter that answers "maybe" has another weight.
     let due: Vec<&str> = canaries.iter().filter(|canary| gone(canary)).map(|canary| canary.value.as_str()).collect();
     if !due.is_empty() {
         let (found, code, said) = residue(scene, &file_of(scene, due.into_iter()));
@@ -122,11 +123,11 @@ fn judge(scene: &Scene<'_>, canaries: &[Canary], gone: impl Fn(&Canary) -> bool)
     }
 }
 
-/// Time goes on, what is due is swept, and both searches are asked about every canary.
+/// Advances the clock, sweeps the data that is due, and searches for every canary with both searches.
 fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
     scene.sections = "maintain:\n  readers_grace: 0s\n  orphan_age: 3650d\n  log_retention: 3650d\n".to_owned();
     let mut gone_before = 0;
-    // Tomorrow all buckets are closed: from here on the sweeps meet what was compacted.
+    // Tomorrow all buckets are closed. From then on, the sweeps read compacted segments.
     let did = compact(scene, 2 * 24 * 3600);
     assert!(did["merges"].as_u64().unwrap() > 0, "{did}");
     judge(scene, canaries, |_| false);
@@ -141,7 +142,7 @@ fn swept_away(scene: &mut Scene<'_>, canaries: &[Canary]) {
         let count = canaries.iter().filter(|canary| gone(canary)).count();
         assert!(count > gone_before, "by day {days} more is due than before");
         gone_before = count;
-        // What is left of each bucket may become one; the next sweep unlinks what it was before.
+        // The rest of each bucket may be merged. The next sweep deletes the files that were replaced.
         compact(scene, ahead);
         println!("day {days}: {count} of {} gone, after {:?}: {did}", canaries.len(), began.elapsed());
     }
@@ -158,7 +159,7 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
     scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
-    // More in the same buckets, committed for itself: of one commit each nothing could become one.
+    // More records in the same buckets, in a commit of their own: buckets of one commit have nothing to merge.
     let beside = scene.produce(2000, 0, "beside").finish(Duration::from_secs(60));
     scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
     ebbtide.stop();
@@ -173,7 +174,8 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     swept_away(&mut scene, &canaries);
 }
 
-/// Some canary stands in every personal field of the policy, and some will be due while others stay open.
+/// Asserts that every personal field of the policy has a canary, and that some canaries will be due and others stay
+/// open.
 fn every_personal_field_is_planted(scene: &Scene<'_>, canaries: &[Canary]) {
     let planted: HashSet<(&str, &str, &str)> =
         canaries.iter().map(|c| (c.product.as_str(), c.column.as_str(), c.category.as_str())).collect();

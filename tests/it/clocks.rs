@@ -78,7 +78,7 @@ fn command_by_a_clock_that_is_far_off_deletes_nothing_until_it_is_confirmed() {
     // The files that the sweep replaced are past a readers' grace of zero only in the next sweep.
     assert_eq!(clock.ebbtide(&scene, "sweep").code, 0);
     assert_ne!(files(&scene), before);
-    // The confirmation was for that clock alone.
+    // The confirmation was for that clock only.
     for days in [0, 200] {
         clock.set(days);
         assert_eq!(clock.ebbtide(&scene, "sweep").code, 4, "{days}");

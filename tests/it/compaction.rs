@@ -1,4 +1,5 @@
-//! Compaction by the eyes of foreign readers: tables of few large segments say what those of many small ones said.
+//! Compaction, as foreign readers see it: tables of few large segments have the same records as those of many small
+//! ones.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::support::{eventually, kafka, registry};
 
 const HOUR: u64 = 3600;
 
-/// Files that the tables list.
+/// Returns the number of files that the tables list.
 fn segments(scene: &Scene<'_>) -> u64 {
     let tables = std::fs::read_dir(scene.root.join("tables")).unwrap();
     let tables = tables.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -29,7 +30,7 @@ fn segments(scene: &Scene<'_>) -> u64 {
 fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "email"], 2);
     scene.sections = "maintain:\n  orphan_age: 3650d\ncompact:\n  every: 500ms\n  late: 100ms\n".to_owned();
-    // Nothing here is about what the topics keep.
+    // This test is not about the retention of the topics.
     scene.retention_check = "warn";
     let mut acked = Vec::new();
     let off = [("EBBTIDE_COMPACT_ENABLED", "false"), ("EBBTIDE_SWEEP_ENABLED", "false")];
@@ -43,7 +44,7 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
     let before = segments(&scene);
     scene.check(&acked, ALL);
 
-    // An instance does it by itself, tomorrow, when all buckets are closed.
+    // Tomorrow, when all buckets are closed, an instance merges them without a command.
     let ahead = 30 * HOUR;
     let (name, value) = living(ahead);
     let mut instance = scene.start("compacting", &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")]);
@@ -51,7 +52,7 @@ fn compacted_tables_are_read_back_row_for_row_by_foreign_readers() {
         (instance.metric("ebbtide_compactions_total") >= 3.0).then_some(())
     });
     instance.stop();
-    // And the command the rest.
+    // The command merges the rest.
     compact(&scene, ahead);
 
     let after = segments(&scene);

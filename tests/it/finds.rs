@@ -1,4 +1,4 @@
-//! `ebbtide find` over tables as ingest leaves them, against DuckDB's reading of the same tables.
+//! `ebbtide find` on tables that ingest wrote, compared with DuckDB's reading of the same tables.
 
 use std::time::Duration;
 

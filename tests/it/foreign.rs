@@ -1,5 +1,5 @@
-//! The tables by the eyes of foreign readers after every kind of rewrite, and beside other engines that write to them, clean
-//! them up and make checkpoints of their own.
+//! The tables as foreign readers see them after every kind of rewrite, and next to other engines that write to them,
+//! clean them up and make their own checkpoints.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::support::{eventually, kafka, readers, registry};
 
 const HOUR: u64 = 3600;
 
-/// Seconds ahead at which it is ten minutes past an hour, that many hours from now: no deadline falls into the test's own time.
+/// Returns the seconds until ten minutes past the hour, `hours` hours ahead: no deadline passes while the test runs.
 fn past_the_hour(hours: u64) -> u64 {
     let now = u64::try_from(micros(0) / 1_000_000).unwrap();
     hours * HOUR + (HOUR + 600 - now % HOUR) % HOUR
@@ -29,7 +29,7 @@ fn sections(grace: &str, checkpoint_every: u32, log_retention: &str) -> String {
     )
 }
 
-/// SMS and calls of the last hours in their tables; what was acknowledged.
+/// Stores SMS and calls of the last hours. Returns the scene and the file of acknowledged records.
 fn filled() -> (Scene<'static>, PathBuf) {
     let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 2);
     scene.sections = sections("24h", 1000, "3650d");
@@ -40,7 +40,7 @@ fn filled() -> (Scene<'static>, PathBuf) {
     (scene, acked)
 }
 
-/// Readers that opened a table and read it only later.
+/// Readers that open a table and read it only later.
 struct Patient(Child);
 
 impl Patient {
@@ -55,7 +55,7 @@ impl Patient {
         Patient(child)
     }
 
-    /// They read what they opened, as if nothing had been done since.
+    /// Lets them read the version that they opened. Asserts that they succeed.
     fn read(mut self) {
         self.0.stdin.take().unwrap().write_all(b"read\n").unwrap();
         let status = self.0.wait().unwrap();
@@ -82,7 +82,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
         said
     };
 
-    // Columns left out, by byte copy.
+    // Columns are dropped by byte copy.
     let mut ahead = past_the_hour(1);
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
     let since = micros(ahead);
@@ -91,7 +91,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     patient.into_iter().for_each(Patient::read);
     check(&scene, since, ahead, None);
 
-    // What is held is parted off.
+    // Held records are split off.
     let held = Some(("tenant-0003", micros(ahead)));
     let placed = hold(&scene, ahead, "place --case 1 --basis court-order --until 2100-01-01 --tenant tenant-0003");
     ahead = past_the_hour(3);
@@ -102,7 +102,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     patient.into_iter().for_each(Patient::read);
     check(&scene, since, ahead, held);
 
-    // SMS end as cells, calls by removal; what is held stays.
+    // SMS end as cells, calls by removal; held records stay.
     ahead = past_the_hour(8);
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
     let since = micros(ahead);
@@ -112,7 +112,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     let counts = check(&scene, since, ahead, held);
     assert!(counts["voice"]["stand"].as_u64().unwrap() > 0, "the held ones stand: {counts}");
 
-    // A release makes what was deferred go.
+    // After a release, the deferred records are deleted.
     let id = placed["id"].as_str().unwrap();
     hold(&scene, ahead, &format!("release {id}"));
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
@@ -122,7 +122,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     let counts = check(&scene, since, ahead, None);
     assert_eq!((&counts["sms"]["stand"], &counts["voice"]["stand"]), (&0.into(), &0.into()));
 
-    // A checkpoint, and then no older entry of the log, and no replaced file.
+    // A checkpoint is written; then older entries of the log and replaced files are deleted.
     scene.sections = sections("0s", 1, "1h");
     let first = |product: &str| scene.root.join("tables").join(product).join("_delta_log/00000000000000000000.json");
     assert!(first("sms").exists());
@@ -143,7 +143,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     };
     let check = |scene: &Scene<'_>, since: i64, ahead: u64, settled| {
         let at = (since, micros(ahead));
-        // Without Spark: this engine writes an hour's colons as they are, which Spark takes for a scheme.
+        // Without Spark: this engine writes the colons of an hour unescaped, and Spark takes them for a scheme.
         let counts = Swept { scene, acked: &acked, at, held: None, settled, readers: readers::ALL }.check();
         println!("{counts}");
     };
@@ -161,7 +161,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     sweep(&scene, ahead);
     check(&scene, since, ahead, false);
 
-    // Takes what was replaced before the readers' grace is over; ours finds it gone and goes on.
+    // Deletes replaced files before the readers' grace is over. Ebbtide finds them missing and continues.
     let vacuumed = engine(&scene, "vacuum");
     assert!(vacuumed["deleted"].as_u64().unwrap() > 0, "{vacuumed}");
     ahead = past_the_hour(4);
@@ -169,7 +169,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     sweep(&scene, ahead);
     check(&scene, since, ahead, false);
 
-    // While an instance runs, it says that there is a file that nobody sweeps.
+    // A running instance reports that there is a file that it does not sweep.
     let (name, value) = living(ahead);
     let mut instance = scene.start("ebbtide", &[(name, &value)]);
     eventually("the unswept file shows", Duration::from_secs(30), || {
@@ -178,7 +178,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     instance.stop();
 
     engine(&scene, "checkpoint");
-    // The entries stay: how many rows another engine added is told by its entry alone, and the audit needs it.
+    // The entries stay: only the entry of another engine shows how many rows it added, and the audit needs it.
     scene.sections = sections("0s", 1, "3650d");
     ahead = past_the_hour(9);
     let since = micros(ahead);

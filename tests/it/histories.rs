@@ -1,9 +1,9 @@
-//! Random histories of a table: policies and their changes, traffic, late records, compaction, holds, contract ends, withdrawals,
-//! jumps of time, one instance or two; judged after each step by a slow model that reads the table as foreign readers do
-//! (`tests/python/history.py`). Here is what carries the steps out.
+//! Random histories of a table: policies and their changes, traffic, late records, compaction, holds, contract ends,
+//! withdrawals, jumps of time, one instance or two. After each step, a slow model that reads the table as foreign
+//! readers do (`tests/python/history.py`) checks the table. This module carries out the steps.
 //!
-//! What goes wrong is told with its seed; `SOAK_HISTORIES_FROM` and `SOAK_HISTORIES` in the environment choose the seeds of the
-//! long run.
+//! A failure is reported with its seed; `SOAK_HISTORIES_FROM` and `SOAK_HISTORIES` in the environment choose the seeds
+//! of the long run.
 
 mod instance;
 mod records;
@@ -32,9 +32,9 @@ fn five_thousand_histories() {
     run(set("SOAK_HISTORIES_FROM", 200), set("SOAK_HISTORIES", 5000));
 }
 
-/// Histories of `count` seeds from `first` on, by as many readers as there are hands.
+/// Runs the histories of `count` seeds from `first` on, with as many readers as there are hands.
 fn run(first: u64, count: u64) {
-    // Syncs cost nothing in memory, and nothing here is about power cuts.
+    // Syncs cost nothing in memory, and no power cut is tested here.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let hands = 2;
     std::thread::scope(|scope| {
@@ -46,7 +46,7 @@ fn run(first: u64, count: u64) {
     });
 }
 
-/// Lets one reader tell its histories, and does what they say.
+/// Starts one reader, carries out the steps of its histories, and sends it the results.
 fn tell(folder: &Path, first: u64, count: u64) {
     let mut reader = Command::new(python::interpreter())
         .arg("-B")
@@ -76,7 +76,7 @@ fn tell(folder: &Path, first: u64, count: u64) {
             }
             step => runtime.block_on(world.as_mut().unwrap().carry_out(step)),
         };
-        // It may have found a fault and be gone: its end tells.
+        // The reader may have found an error and ended: its exit status shows it.
         let _ = writeln!(answers, "{answer}");
     }
     let status = reader.wait().unwrap();

@@ -1,5 +1,5 @@
-//! The judges judged: the comparison with what was produced must not pass what is lost, doubled, changed or nobody's, and
-//! the audit must not pass a table whose file is gone.
+//! Tests of the judges: the comparison with what was produced must refuse lost, repeated, changed and unknown records,
+//! and the audit must refuse a table whose file is gone.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::support::ebbtide::program;
 use crate::support::scene::Scene;
 use crate::support::{kafka, python, registry};
 
-/// What the comparison says of the scene's tables, had `lines` been acknowledged.
+/// Returns what the comparison says of the scene's tables if `lines` had been acknowledged.
 fn verdict(scene: &Scene<'_>, lines: &[Value]) -> String {
     let acked = scene.scratch.join("tampered.jsonl");
     fs::write(&acked, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();

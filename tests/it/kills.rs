@@ -1,4 +1,5 @@
-//! Killed without warning, again and again, and at every named step of a commit: nothing lost, nothing twice.
+//! An instance is killed without warning, again and again, and at every named step of a commit: no record is lost or
+//! stored twice.
 //!
 //! `SOAK_KILLS` in the environment asks for more kills than the few of `make test`.
 
@@ -13,7 +14,7 @@ use crate::support::{kafka, registry};
 
 fn scene() -> Scene<'static> {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms", "voice", "conversations"], 4);
-    // Small commits, so that a kill falls into one more often than not; a member that died is given up soon.
+    // Small commits, so that most kills hit one; the group gives up a dead member soon.
     scene.set("commit_age", "150ms");
     scene.session = 1500;
     scene
@@ -27,7 +28,7 @@ fn killed_at_random_again_and_again_under_load() {
     let mut random = StdRng::seed_from_u64(7);
     for kill in 0..kills {
         let mut ebbtide = scene.start("ebbtide", &[]);
-        // Some die young, some once they hold records, some in the middle of their commits.
+        // Some are killed early, some when they have records, some in the middle of their commits.
         if random.random_bool(0.8) {
             let patience = Instant::now() + Duration::from_secs(20);
             while ebbtide.metric("ebbtide_records_total") < 1.0 && Instant::now() < patience {
@@ -51,7 +52,7 @@ fn killed_at_every_named_step_of_a_commit() {
     let scene = scene();
     let mut producer = scene.produce(usize::MAX / 2, 250, "steps");
     for step in ["dead-letters-delivered"].into_iter().chain(COMMIT) {
-        // Once at its first passing, and once when the life has commits behind it.
+        // Once at the first pass of the step, and once after the instance has made commits.
         for failpoints in [format!("{step}=return"), format!("{step}=3*off->return")] {
             let mut ebbtide = scene.start("ebbtide", &[("FAILPOINTS", &failpoints)]);
             let status = ebbtide.process.wait(Duration::from_secs(60));

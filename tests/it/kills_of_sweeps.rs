@@ -1,5 +1,5 @@
-//! Killed without warning while it reads and sweeps at once, and at every named step of a sweep's commit: nothing lost,
-//! nothing twice, nothing that is due left, and no file that nobody needs.
+//! An instance is killed without warning while it reads and sweeps, and at every named step of a sweep's commit: no
+//! record is lost or stored twice, nothing that is due is left, and no file that no version needs.
 //!
 //! `SOAK_SWEEP_KILLS` in the environment asks for more kills than the few of `make test`.
 
@@ -17,14 +17,14 @@ use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
 use crate::support::{kafka, readers, registry};
 
-/// Each life is so many seconds further: every other one an hour's bucket comes to a deadline.
+/// The seconds that the clock advances for each life: in every other one, a bucket of an hour reaches a deadline.
 const STEP: u64 = 25 * 60;
 
 fn scene() -> Scene<'static> {
     let mut scene = Scene::short(kafka::shared(), registry::shared().base(), 4);
     scene.set("commit_age", "300ms");
     scene.session = 1500;
-    // The files' own times are real, so nothing may be judged by them while the clock is ahead.
+    // The modification times of files are real, so nothing may be decided by them while the clock is ahead.
     scene.sections = sections("1s", "3650d");
     scene
 }
@@ -36,7 +36,7 @@ fn sections(readers_grace: &str, orphan_age: &str) -> String {
     )
 }
 
-/// Kills an instance in the middle of what it does, and a sweep beside it where there is one.
+/// Kills an instance in the middle of its work, and a sweep that runs next to it, if there is one.
 fn live_and_die(scene: &Scene<'_>, life: usize, ahead: u64, random: &mut StdRng) {
     let (name, value) = living(ahead);
     let mut instance = scene.start("ebbtide", &[(name, &value)]);
@@ -62,11 +62,11 @@ fn live_and_die(scene: &Scene<'_>, life: usize, ahead: u64, random: &mut StdRng)
     instance.process.kill();
 }
 
-/// A sweep leaves nothing due, then nothing is there but what the versions list, and every record is accounted for.
+/// Asserts that after a sweep nothing is due, only files that a version lists exist, and every record is accounted for.
 fn settle(scene: &mut Scene<'_>, acked: &std::path::Path, ahead: u64) {
     let since = micros(ahead);
     println!("the last sweep: {}", sweep(scene, ahead)["did"]);
-    // Whoever was killed left files behind that no commit names. Nobody writes now, so they may go at once.
+    // Killed processes left files that no commit names. No one writes now, so they may be deleted immediately.
     scene.sections = sections("0s", "1h");
     std::thread::sleep(Duration::from_millis(10));
     sweep(scene, ahead);
@@ -88,7 +88,7 @@ fn killed_at_random_again_and_again_while_it_reads_and_sweeps() {
     for kill in 0..kills {
         live_and_die(&scene, kill, ahead, &mut random);
         println!("kill {} of {kills}", kill + 1);
-        // Events are never ahead of the instance's clock: they follow one life behind.
+        // Events are never ahead of the instance's clock: they lag by one life.
         fs::write(scene.scratch.join("ahead.new"), ahead.to_string()).unwrap();
         fs::rename(scene.scratch.join("ahead.new"), &ahead_of_events).unwrap();
         ahead += STEP;
@@ -109,8 +109,8 @@ fn killed_at_every_named_step_of_a_sweeps_commit() {
     let mut instance = scene.start("ebbtide", &[("EBBTIDE_SWEEP_ENABLED", "false")]);
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     instance.stop();
-    // Four hours on all content of the last hours is due, whatever the minute is; and then more with each half hour, so that
-    // there is work for each step.
+    // Four hours later, all content of the last hours is due, whatever the minute is; more is due after each half hour,
+    // so that there is work for each step.
     let (mut ahead, mut deaths) = (0, 0);
     let steps = COMMIT.into_iter().chain(["segment-part-written"]);
     for (nth, step) in steps.enumerate() {
@@ -121,7 +121,7 @@ fn killed_at_every_named_step_of_a_sweeps_commit() {
             command.env("CLOCK_AHEAD", ahead.to_string()).env("FAILPOINTS", &failpoints);
             let status = command.status().unwrap();
             let died = status.code().is_none();
-            // Which buckets are due depends on the minute: a sweep may find nothing left for it to die at.
+            // The buckets that are due depend on the minute: a sweep may have nothing left to die at.
             assert!(died || status.success(), "{failpoints}: {status}");
             deaths += usize::from(died);
         }

@@ -1,5 +1,5 @@
-//! Dead letters that their topic does not take, or not yet, against real Kafka: each arrives once, in the best form that the topic
-//! takes, and other products are stored meanwhile. And lanes that cannot work, which say so.
+//! Dead letters that their topic refuses for ever or for some time, against real Kafka: each arrives once, in the best
+//! form that the topic accepts, and other products are stored meanwhile. Also, lanes that cannot work report it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,20 +21,20 @@ use crate::support::{eventually, kafka, registry};
 
 const PRODUCTS: [&str; 2] = ["sms", "conversations"];
 
-/// A text of `length` that no codec makes much smaller, and that is no record.
+/// Returns a text of `length` that no codec makes much smaller, and that is not a record.
 fn noise(length: usize, seed: u64) -> String {
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     (0..length).map(|_| char::from(random.random_range(b'A'..=b'z'))).collect()
 }
 
-/// Sends messages to partition 0 of a topic, each of one line.
+/// Sends messages to partition 0 of a topic, one per line.
 fn say(scene: &Scene<'_>, topic: &str, messages: &[String]) {
     let lines = scene.scratch.join("said");
     fs::write(&lines, messages.join("\n")).unwrap();
     run("broker.py", args!["say", "--bootstrap", scene.kafka.bootstrap(), "--lines", lines.display(), topic]);
 }
 
-/// The dead letters by source offset. Each must be there once.
+/// Returns the dead letters by source offset. Asserts that each exists once.
 fn letters_by_offset(scene: &Scene<'_>) -> BTreeMap<(String, i64), Value> {
     let (letters, _) = scene.dead_letters();
     let place = |letter: &Value| {
@@ -57,14 +57,14 @@ fn ready(instance: &Ebbtide) -> (u16, String) {
     instance.ask("/readyz").unwrap_or_default()
 }
 
-/// Plays letters of many sizes against a dead-letter topic of one limit. Gives the offsets that arrived whole, those that arrived without
-/// their record, and the number that was quarantined.
+/// Sends letters of many sizes to a dead-letter topic of one limit. Returns the offsets that arrived completely, those
+/// that arrived without their record, and the number that was quarantined.
 fn play(limit: u32) -> (Vec<usize>, Vec<usize>, f64) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 1);
     scene.dead_letters = format!("{}.limited", scene.dead_letters);
     let setting = format!("max.message.bytes={limit}");
     scene.kafka.create(std::slice::from_ref(&scene.dead_letters), 1, &[&setting]);
-    // Many small ones, of which a batch is larger than any of them; then larger ones between them.
+    // Many small messages, whose batch is larger than any of them, with larger messages between them.
     let sizes: Vec<usize> = (0..40).map(|row| if row % 10 == 9 { 50_000 } else { 300 + 40 * row }).collect();
     let messages: Vec<String> = sizes.iter().zip(0..).map(|(size, seed)| noise(*size, seed)).collect();
     let topic = scene.topics.iter().find(|topic| topic.ends_with("sms")).unwrap().clone();
@@ -111,12 +111,12 @@ fn letter_arrives_in_the_best_form_that_its_topic_takes() {
     assert_eq!((whole.len(), reduced.len(), quarantined), (36, 4, 0.0));
     assert!(reduced.iter().all(large), "{reduced:?}");
 
-    // Some of the small ones fit, and headers alone do.
+    // Some of the small messages fit, and headers alone fit.
     let (whole, reduced, quarantined) = play(1_400);
     assert_eq!((whole.len() + reduced.len(), quarantined), (40, 0.0));
     assert!(!whole.is_empty() && reduced.len() > 4, "{whole:?} {reduced:?}");
 
-    // Nothing fits: not even headers. The producer's tombstones are quarantined too.
+    // Nothing fits, not even headers. The producer's tombstones are quarantined too.
     let (whole, reduced, quarantined) = play(150);
     assert_eq!((whole.len(), reduced.len()), (0, 0));
     assert!(quarantined >= 40.0, "{quarantined}");
@@ -126,7 +126,7 @@ fn letter_arrives_in_the_best_form_that_its_topic_takes() {
 fn missing_dead_letter_topic_holds_its_product_and_no_other() {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &PRODUCTS, 1);
     scene.dead_letters = format!("{}.missing", scene.dead_letters);
-    // The neighbour has no dead letter of its own to wait for.
+    // The other product has no dead letter of its own to wait for.
     scene.tombstones = 0;
     scene.retention_check = "warn";
     scene.set("lanes", "1");
@@ -141,7 +141,7 @@ fn missing_dead_letter_topic_holds_its_product_and_no_other() {
     });
     assert!(why.contains("create the topic"), "{why}");
 
-    // The lane has one thread, and the neighbour's records are committed all the same.
+    // The lane has one thread, and the records of the other product are still committed.
     let mut producer = scene.produce(600, 60, "neighbour");
     for _ in 0..3 {
         let before = scene.committed(&conversations, 0);
@@ -184,7 +184,7 @@ fn full_disk_makes_each_dead_letter_once() {
 #[test]
 fn client_that_cannot_be_made_ends_the_start() {
     for (session, properties, said) in [
-        // Longer than `max.poll.interval.ms`, which only a consumer that is made notices.
+        // Longer than `max.poll.interval.ms`, which only the creation of a consumer reports.
         (400_000, &[][..], "max.poll.interval.ms"),
         (6000, &[("security.protocol", "ssl"), ("ssl.ca.location", "/nowhere/ca.pem")][..], "ssl.ca.location"),
         (6000, &[("max.in.flight.requests.per.connection", "6")][..], "max.in.flight"),
@@ -206,7 +206,7 @@ fn client_that_cannot_be_made_ends_the_start() {
 fn lane_that_the_group_refuses_is_not_ready_until_it_is_taken() {
     let scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 2);
     let group = scene.dead_letters.strip_suffix(".dead").unwrap();
-    // A member with a protocol that Ebbtide's does not go with.
+    // A member with an assignment protocol that is not compatible with Ebbtide's.
     let bootstrap = scene.kafka.bootstrap();
     let join = args![
         "-B",

@@ -1,4 +1,5 @@
-//! Several instances of one group: members join, leave, die and freeze under load, and a frozen one that thaws commits nothing.
+//! Several instances of one group: members join, leave, die and freeze under load, and one that was frozen commits
+//! nothing when it continues.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,7 +19,7 @@ fn churn(property: &'static str, value: &str) {
     sleep(Duration::from_secs(3));
     let mut third = scene.start("third", &[]);
     sleep(Duration::from_secs(4));
-    // Frozen past its session, with records in its hands; its partitions go on elsewhere.
+    // Frozen for longer than its session, while it has records; others take over its partitions.
     second.process.signal("STOP");
     sleep(Duration::from_secs(7));
     second.process.signal("CONT");

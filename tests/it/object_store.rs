@@ -1,5 +1,5 @@
-//! The program with its tables in a real object store: what comes from Kafka lands there, what is due goes from there, and
-//! other engines read it.
+//! The program with its tables in a real object store: records from Kafka are stored there, expired data is deleted
+//! there, and other engines read it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,7 +34,7 @@ impl Stage {
         Self { scene, bucket }
     }
 
-    /// Starts an instance that sweeps nothing.
+    /// Starts an instance that does not sweep.
     fn start(&self, name: &str) -> Ebbtide {
         let given = self.bucket.environment.iter().map(|(name, value)| (*name, value.as_str()));
         self.scene.start(name, &given.chain([("EBBTIDE_SWEEP_ENABLED", "false")]).collect::<Vec<_>>())
@@ -45,7 +45,7 @@ impl Stage {
         ebbtide_with(given.chain([living(ahead)]), &[words, args!["--config", self.scene.config().display()]].concat())
     }
 
-    /// What it says to something that must go well.
+    /// Runs a subcommand that must succeed. Returns its output.
     fn well(&self, ahead: u64, words: &[String]) -> String {
         let said = self.asked(ahead, words);
         assert_eq!(said.code, 0, "{words:?}: {}{}", said.out, said.err);
@@ -57,7 +57,7 @@ impl Stage {
         PRODUCTS.iter().for_each(|product| drop(self.well(0, args!["table", "audit", product])));
     }
 
-    /// Whether the tables are committed to the ends of all partitions.
+    /// Returns true if the tables are committed to the ends of all partitions.
     fn caught_up(&self) -> bool {
         let mut next = BTreeSet::new();
         for product in PRODUCTS {
@@ -74,7 +74,7 @@ impl Stage {
         ends.all(|(topic, partition, end)| next.contains(&(topic.clone(), partition, end)))
     }
 
-    /// Other engines read, row for row, what was acknowledged.
+    /// Asserts that other engines read, row for row, the acknowledged records.
     fn compared(&self, acked: &Path, readers: &str) {
         let (scene, (_, dead)) = (&self.scene, self.scene.dead_letters());
         let (root, policy) = (scene.root.display(), scene.policy.display());
@@ -90,7 +90,8 @@ impl Stage {
     }
 }
 
-/// Records land exactly once, other engines read them, and what is due goes from every object.
+/// Asserts that records are stored exactly once, that other engines read them, and that expired data leaves every
+/// object.
 fn land_and_go(bucket: Bucket, readers: &str) {
     let stage = Stage::new(bucket);
     let mut producer = stage.scene.produce(4000, 800, "bucket");
@@ -119,12 +120,12 @@ fn land_and_go(bucket: Bucket, readers: &str) {
     let search = args!["residue", "--values", quoted(&values).display()];
     assert_eq!(stage.asked(0, search).code, 1, "nothing is found of what is stored");
 
-    // Whoever is told of the bucket by the configuration alone reaches it as that says.
+    // A command that finds the bucket only in the configuration reaches it with the configuration's settings.
     stage.well(0, args!["compact", "--dry-run"]);
     stage.well(0, args!["compact"]);
     stage.well(0, args!["contract", "list"]);
     stage.well(12 * HOUR, args!["sweep"]);
-    // Once more, when the readers of what was replaced have had their second.
+    // Again, after the readers' grace of one second for the replaced files.
     std::thread::sleep(Duration::from_secs(2));
     stage.well(12 * HOUR + 60, args!["sweep"]);
     stage.well(0, search);

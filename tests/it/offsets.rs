@@ -132,8 +132,8 @@ fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record(
     let mut first = scene.start("first", &[]);
     first.ready();
     sleep(Duration::from_secs(4));
-    // Gathered and not committed when the second instance takes partitions away: the first returns to the table's
-    // offsets.
+    // These records are buffered and not committed when the second instance takes partitions: the first one returns to
+    // the table's offsets.
     scene.produce_in("abort", 80, "aborted again").finish(PATIENCE);
     acked.push(scene.produce_in("commit", 80, "two").finish(PATIENCE));
     sleep(Duration::from_secs(2));
@@ -166,8 +166,8 @@ fn a_restart_in_the_middle_of_what_compaction_removed_continues() {
     ebbtide.stop();
     let stopped_at = scene.committed(&scene.topics[0], 0);
     assert_eq!(scene.stored("sms"), 100);
-    // All but the newest record of each key are removed, among them every record at and after the table's offset up to
-    // the last ones.
+    // All but the newest record of each key are removed, also every record from the table's offset up to the last
+    // records.
     scene.produce_keyed(5, 100, "two").finish(PATIENCE);
     sleep(Duration::from_secs(2));
     scene.produce_keyed(5, 1, "rolls the segment").finish(PATIENCE);

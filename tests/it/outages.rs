@@ -1,4 +1,5 @@
-//! What is around it fails for a while: the registry, the broker, the store. It waits, says that it is not ready, and loses nothing.
+//! Outages of the registry, the broker and the store: an instance waits, reports that it is not ready, and loses
+//! nothing.
 
 use std::thread::sleep;
 use std::time::Duration;

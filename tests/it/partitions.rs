@@ -1,5 +1,5 @@
 //! Partitions that must not be read: records that retention deleted too early, topics that were recreated. Only these
-//! are refused, by name; an operator decides, and the decision is in the evidence.
+//! are refused, by name; an operator decides, and the decision is recorded in the evidence.
 
 use std::time::Duration;
 
@@ -149,8 +149,8 @@ fn lost_records_refuse_their_partition_alone_until_the_loss_is_accepted() {
 fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_on() {
     let door = Proxy::to(registry::shared().port());
     let mut scene = Scene::new(kafka::shared(), door.base(), &["sms"], 2);
-    // The client's queue is small, and a partition that waits is paused: what is produced then is not fetched before
-    // the registry answers.
+    // The client's queue is small, and a partition that waits is paused: records that are produced then are not fetched
+    // before the registry answers.
     scene.property("fetch.message.max.bytes", "2000");
     scene.property("queued.max.messages.kbytes", "4");
     scene.property("queued.min.messages", "10");

@@ -1,4 +1,4 @@
-//! A policy changes under a running instance: the old instance stores nothing any more and says why, nothing is lost, and
+//! A policy changes while an instance runs: the old instance stores nothing more and reports why, nothing is lost, and
 //! foreign readers see every record tagged by the new policy.
 
 use std::fs;
@@ -11,14 +11,15 @@ use crate::support::readers::WITH_SPARK;
 use crate::support::scene::Scene;
 use crate::support::{eventually, kafka, registry};
 
-/// Runs a subcommand; its exit code and all that it says.
+/// Runs a subcommand. Returns its exit code and all output.
 fn says(arguments: &[String]) -> (i32, String) {
     let output = Command::new(program()).args(arguments).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout) + &text(output.stderr))
 }
 
-/// The policy in the next version: every window of months a month longer, by the rules' bases; one field left out of each product.
+/// Returns the next version of the policy: every retention of months is one month longer; one field of each product is
+/// left out.
 fn next(text: &str) -> String {
     let text = text.replacen("version: ", "version: next-", 1);
     let longer = regex::Regex::new(r"keep: (\d+) months").unwrap();
@@ -44,7 +45,7 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     let (code, said) = says(args!["policy", "activate", new.display(), "--config", config]);
     assert_eq!(code, 0, "{said}");
 
-    // The old instance meets it with its next commit.
+    // The next commit of the old instance fails because of it.
     let after = scene.produce(1500, 0, "after").finish(Duration::from_secs(60));
     eventually("the old instance says that its policy is over", Duration::from_secs(30), || {
         assert!(old.process.ended().is_none(), "it ended:\n{}", old.process.tail());

@@ -1,4 +1,4 @@
-//! Folders with names that are special in URLs hold tables like any other: written, swept, searched and read by others.
+//! Folders with names that are special in URLs work as roots: tables are written, swept, searched and read by others.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ fn run(scene: &Scene<'_>, command: &str, ahead: u64) {
     assert_eq!(said.code, 0, "{command} on {}: {}{}", scene.root.display(), said.out, said.err);
 }
 
-/// Asserts that a root of that name holds tables. `readers` are the foreign engines that find the files of such a root:
-/// several do not decode their own URLs correctly.
+/// Asserts that tables work in a root of that name. `readers` are the foreign engines that find the files of such a
+/// root: several do not decode their own URLs correctly.
 fn holds_tables(name: &str, readers: Option<&str>) {
     let mut scene = Scene::new(kafka::shared(), registry::shared().base(), &["sms"], 1);
     scene.root = scene.scratch.join(name).join("store");
@@ -58,7 +58,7 @@ fn holds_tables(name: &str, readers: Option<&str>) {
     for command in COMMANDS {
         run(&scene, command, 0);
     }
-    // The content is due then: the rewritten table is complete, too.
+    // The content is due then: the rewritten table is complete too.
     run(&scene, "sweep --config {config}", 400 * 86_400);
     scene.audit();
     let beside =

@@ -350,7 +350,7 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
     };
     committed(1, 1, 20);
     status(&ebbtide, 503);
-    // Long after the first failure, known schemas are stored at once and a new one soon.
+    // Long after the first failure, known schemas are stored immediately and a new one soon.
     std::thread::sleep(Duration::from_secs(15));
     let (second, _) = stage.produce(&[at(&known, 1), at(&known, 2)], "second");
     committed(1, 2, 5);

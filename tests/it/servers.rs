@@ -1,4 +1,4 @@
-//! The helpers judged by themselves: servers start and stop, the producer's records come back, the oracle compares.
+//! Tests of the helpers: servers start and stop, the producer's records are in the topics, the oracle compares.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ fn run(scene: &Scene<'_>, words: &[&str]) -> (Option<i32>, String) {
     (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
 }
 
-/// Asserts that `config check` and `run` both refuse, with every one of those parts.
+/// Asserts that `config check` and `run` both refuse, and that their output contains each of `parts`.
 fn refused(scene: &Scene<'_>, parts: &[&str]) {
     for words in [&["config", "check"][..], &["run", "--config"]] {
         let (code, said) = run(scene, words);
@@ -59,7 +59,7 @@ fn a_source_topic_takes_no_dead_letters() {
     refused(&scene, &["kafka.dead_letter_topic", "a source of product voice", "policy.yaml:", "ebbtide.dead-letters"]);
 }
 
-/// Starts an instance that must end by itself, and returns its output.
+/// Starts an instance that must end without a signal, and returns its output.
 fn ended(scene: &Scene<'_>, name: &str) -> String {
     let mut instance = scene.start(name, &[]);
     let status = instance.process.wait(Duration::from_secs(90));
@@ -78,7 +78,7 @@ fn a_topic_that_is_missing_is_said_to_be_missing() {
     );
     assert!(!said.contains("for ever"), "{said}");
 
-    // With a warning alone the instance waits for the topic.
+    // If the check only warns, the instance waits for the topic.
     scene.retention_check = "warn";
     let mut instance = scene.start("warned", &[]);
     eventually("the warning is in the log", Duration::from_secs(60), || {

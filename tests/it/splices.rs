@@ -1,4 +1,5 @@
-//! Files that were spliced, by the eyes of foreign readers: whatever wrote the old ones, what stays reads as before.
+//! Spliced files, as foreign readers see them: the columns that stay have the same values, whatever wrote the old
+//! files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,10 +19,10 @@ use rand::{Rng, SeedableRng};
 use crate::args;
 use crate::support::python;
 
-/// How many splices the readers look at.
+/// The number of splices that the readers compare.
 const CASES: u64 = 30;
 
-/// A column of some type of some values.
+/// Returns a column of the type `kind` with random values.
 fn values(kind: usize, rows: usize, random: &mut StdRng) -> ArrayRef {
     let mut some = |most: u32| random.random_bool(0.9).then(|| random.random_range(0..most));
     let numbers: Vec<Option<u32>> = (0..rows).map(|_| some(500)).collect();
@@ -83,7 +84,7 @@ fn properties(random: &mut StdRng) -> WriterProperties {
         .build()
 }
 
-/// The columns of all kinds, each of the category that it goes with or none.
+/// Returns a table of one column of each kind, with the roles `roles`.
 fn spec(roles: &[Role]) -> Arc<TableSpec> {
     let mut random = StdRng::seed_from_u64(0);
     let column = |name: String, data_type, role| TableColumn { name, data_type, role, doc: None, bloom: false };

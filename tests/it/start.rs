@@ -1,4 +1,4 @@
-//! What is looked at before the first record, what is refused then, and what an instance says of itself once it runs.
+//! The checks before the first record, the refusals then, and what an instance reports about itself once it runs.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

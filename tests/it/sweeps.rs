@@ -1,4 +1,4 @@
-//! `ebbtide sweep` as operators run it: what it cannot do it says, and goes on with the rest.
+//! `ebbtide sweep` as operators run it: it reports what it cannot do, and continues with the rest.
 
 use std::fs;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn a_sweep_that_cannot_read_a_segment_says_which_and_why_and_sweeps_its_neighbou
     let name = segment.file_name().unwrap().to_str().unwrap();
     assert!(said.err.contains("a sweep failed") && said.err.contains(name), "{}", said.err);
 
-    // What is left is in the bucket and profile of that segment: they end together.
+    // The rest is in the bucket and profile of that segment, and ends with it.
     let due = ebbtide(ahead, args!["sweep", "--dry-run", "--output", "json", "--config", scene.config().display()]);
     let due: serde_json::Value = serde_json::from_str(&due.out).unwrap();
     assert_eq!(due["works"].as_array().unwrap().len(), 1, "{due}");

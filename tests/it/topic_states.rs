@@ -47,7 +47,8 @@ fn named(ebbtide: &mut Ebbtide, topic: &str, parts: &[&str]) {
     assert!(status == 503 && later.contains(&format!("topic/{topic}")), "it stays: {said}, then {later}");
 }
 
-/// Starts an instance and waits until it is ready and has stored the records before it. Returns the file of those too.
+/// Starts an instance and waits until it is ready and has stored earlier records. Returns the file of these records
+/// too.
 fn caught_up(scene: &Scene<'_>) -> (Vec<PathBuf>, Ebbtide) {
     let acked = vec![scene.produce_in("commit", 60, "before").finish(PATIENCE)];
     let mut ebbtide = scene.start("ebbtide", &[]);

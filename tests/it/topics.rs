@@ -1,5 +1,5 @@
-//! Random histories of Kafka topics with a real broker: transactions, gaps, retention, compaction, topics that are created again,
-//! a registry that lags, a dead-letter topic that refuses, kills (`tests/python/topic_histories.py`).
+//! Random histories of Kafka topics with a real broker: transactions, gaps, retention, compaction, topics that are
+//! created again, a registry that lags, a dead-letter topic that refuses, kills (`tests/python/topic_histories.py`).
 //!
 //! `SOAK_TOPICS_FROM` and `SOAK_TOPICS` in the environment choose the seeds of the long run.
 
@@ -24,11 +24,11 @@ fn five_thousand_topic_histories() {
 /// The number of histories that share one instance, and the number of rounds of each.
 type Size = (u64, u64);
 
-/// Histories mostly wait, so fifty side by side take little longer than twenty.
+/// Histories mostly wait, so fifty at the same time take little longer than twenty.
 const SHORT: Size = (50, 3);
 const LONG: Size = (20, 5);
 
-/// Plays `count` histories from seed `first` on, on a broker of their own.
+/// Runs `count` histories from seed `first` on, on their own broker.
 fn run((first, count): (u64, u64), (side_by_side, rounds): Size) {
     let kafka = kafka::Kafka::start();
     // Syncs cost nothing in memory, and no power cut is tested here.

@@ -1,5 +1,5 @@
-//! Contracts that end, told by a topic and by a command, against real Kafka: whose contract ended is gone, the neighbours stay, and
-//! what is told again or cut short changes nothing or is finished.
+//! Contract ends, from a topic and from a command, against real Kafka: data of the ended contracts is deleted, other
+//! data stays; a repeated end changes nothing, an interrupted one is finished.
 
 use std::fs;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::scene::Scene;
 use crate::support::swept::ebbtide;
 use crate::support::{eventually, kafka, registry};
 
-/// How many records of each tenant still name somebody.
+/// Returns for each tenant the number of records that still name a person.
 fn tenants(scene: &Scene<'_>) -> Value {
     let table = scene.root.join("tables/email");
     serde_json::from_str(&run("tenants.py", args!["--table", table.display()])).unwrap()
@@ -24,7 +24,7 @@ fn of(counts: &Value, tenant: &str) -> u64 {
     counts[tenant].as_u64().unwrap_or(0)
 }
 
-/// Sends messages to a topic, each in a line.
+/// Sends messages to a topic, one per line.
 fn say(scene: &Scene<'_>, topic: &str, messages: &[String]) {
     let lines = scene.scratch.join("said");
     fs::write(&lines, messages.join("\n")).unwrap();
@@ -56,7 +56,7 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
     let before = tenants(&scene);
     assert!(["tenant-0005", "tenant-0006", "tenant-0007"].iter().all(|tenant| of(&before, tenant) > 0), "{before}");
 
-    // By the topic, beside what is no notice.
+    // From the topic, next to a message that is not a notice.
     let ended = json!({"tenant": "tenant-0005", "ended_at": "2026-01-31T10:00:00Z", "event_id": 1}).to_string();
     say(&scene, &topic, &["not a notice".to_owned(), ended.clone()]);
     gone(&scene, "tenant-0005");
@@ -65,13 +65,13 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
     let codes: Vec<&Value> = letters.iter().map(|letter| &letter["headers"]["ebbtide.code"]).collect();
     assert!(codes.contains(&&json!("bad_notice")), "{codes:?}");
 
-    // By the command: in force when it ends.
+    // From the command: in force when it exits.
     let config = scene.config();
     let said = ebbtide(0, args!["contract", "end", "tenant-0006", "--at", "2026-02-28", "--config", config.display()]);
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     gone(&scene, "tenant-0006");
 
-    // Told again it changes nothing.
+    // Repeated, it changes nothing.
     let controls = || fs::read_dir(scene.root.join("_controls")).unwrap().count();
     let noted = controls();
     say(&scene, &topic, &[ended]);
@@ -80,14 +80,14 @@ fn whose_contract_ended_is_gone_on_time_and_the_neighbours_stay() {
     });
     assert_eq!(controls(), noted);
 
-    // Killed between the log and the tables: whoever looks after the tables finishes it.
+    // Killed between the control log and the tables: the running instance finishes it.
     let mut command = Command::new(program());
     command.args(args!["contract", "end", "tenant-0007", "--at", "2026-02-28", "--config", config.display()]);
     let status = command.env("FAILPOINTS", "control-appended=return").status().unwrap();
     assert!(status.code().is_none(), "it was to die: {status}");
     gone(&scene, "tenant-0007");
 
-    // What comes from now on is judged on arrival.
+    // Records that arrive from now on are decided on arrival.
     scene.produce(1000, 0, "later").finish(Duration::from_secs(60));
     scene.caught_up(Duration::from_secs(60), &mut [&mut instance.process]);
     let after = tenants(&scene);
@@ -141,7 +141,7 @@ fn dates_of_no_end_are_dead_letters_and_large_ends_wait_for_a_person() {
     let parked = log.lines().find(|line| line.contains("notice parked")).unwrap();
     assert!(parked.contains("source.offset"), "{parked}");
 
-    // It waits through a restart, and the same message again is the same notice.
+    // The notice waits through a restart, and the same message again is the same notice.
     let mut instance = scene.start("ebbtide", &[]);
     say(&scene, &topic, &[ended("tenant-0005", "2026-01-31T10:00:00Z")]);
     eventually("the notice is known", Duration::from_secs(60), || (outcome(&instance, "known") >= 1.0).then_some(()));

@@ -47,7 +47,7 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
     }
     let immutable = Immutable(kept.clone());
 
-    // All of it is due in twelve hours.
+    // All of the data is due in twelve hours.
     let ahead = 12 * 3600;
     let (name, value) = living(ahead);
     let mut instance = scene.start("sweeping", &[(name, &value)]);
@@ -66,7 +66,7 @@ fn immutable_segment_is_reported_by_instance_and_command_until_it_is_deleted() {
         before.iter().all(|file| *file == kept || !file.exists()).then_some(())
     });
 
-    // An instance that does not sweep counts it too, and so do the commands.
+    // An instance that does not sweep counts the file too, and so do the commands.
     let mut other = scene.start("other", &[(name, &value), ("EBBTIDE_SWEEP_ENABLED", "false")]);
     eventually("another instance counts it", Duration::from_secs(60), || {
         assert!(other.process.ended().is_none(), "ebbtide ended:\n{}", other.process.tail());

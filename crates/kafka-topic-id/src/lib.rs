@@ -1,9 +1,9 @@
 //! Topic ids from Kafka, through librdkafka's `DescribeTopics`, which the rdkafka crate does not wrap.
 //!
 //! All `unsafe` code of the workspace is in this file. Each block calls one C function and says why the call is sound.
-//! Three rules carry the argument: (1) the client outlives every object made from it, because [`describe`] borrows it;
-//! (2) every object that C allocates is owned by one [`Handle`], which frees it once; (3) pointers into an event are
-//! read only while the event's handle is alive, and what they point to is copied before the handle is dropped.
+//! Three rules make the calls sound: (1) the client outlives every object made from it, because [`describe`] borrows
+//! it; (2) every object that C allocates is owned by one [`Handle`], which frees it once; (3) pointers into an event
+//! are read only while the event's handle is alive, and what they point to is copied before the handle is dropped.
 //! `make sanitize` runs the tests of this crate under the address sanitizer and its leak check.
 
 use std::ffi::{CStr, CString, c_char};
@@ -126,7 +126,8 @@ impl<T> Handle<T> {
 
 impl<T> Drop for Handle<T> {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from the C function that `destroy` belongs to, and only this handle frees it (rule 2).
+        // SAFETY: the pointer came from the C function that `destroy` belongs to, and only this handle frees it
+        // (rule 2).
         unsafe { (self.destroy)(self.pointer.as_ptr()) }
     }
 }

@@ -1,4 +1,4 @@
-//! Somebody who has the cells, and knows all but one person's records, looks for that person.
+//! An attacker who has the cells, and knows all records except those of one person, searches for that person.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::world::{Key, Record, Row, batches, made, plan, rows};
 const K: u32 = 5;
 const NUMBER: &str = "919876543210";
 
-/// Three cells of nine people, two of two people.
+/// Returns records of three cells with nine people each, and of two cells with two people each.
 fn crowd() -> Vec<Record> {
     let record = |tenant: &str, person: u32| Record {
         tenant: Some(tenant.to_owned()),
@@ -23,7 +23,7 @@ fn crowd() -> Vec<Record> {
     large.chain((0..4).map(|at| record(["hooli", "umbrella"][at as usize % 2], 100 + at))).collect()
 }
 
-/// A record of the person who is looked for.
+/// Returns a record of the person who is searched for.
 fn planted(tenant: &str, segments: i32) -> Record {
     let recipient = Some(NUMBER.to_owned());
     Record {
@@ -40,7 +40,7 @@ fn by_key(batch: &RecordBatch) -> BTreeMap<Key, Row> {
     rows(batch).into_iter().map(|row| (row.key.clone(), row)).collect()
 }
 
-/// Every byte that the batch holds.
+/// Returns every byte in the batch.
 fn bytes(batch: &RecordBatch) -> Vec<u8> {
     let columns = batch.columns().iter().map(|column| column.to_data());
     columns.flat_map(|data| data.buffers().iter().flat_map(|buffer| buffer.to_vec()).collect::<Vec<_>>()).collect()
@@ -61,7 +61,8 @@ fn a_cell_that_is_there_for_one_person_only_is_not_there() {
     for row in rows(&without.rows) {
         assert_eq!(by_key(&with.rows).get(&row.key), Some(&row), "a cell without them changed");
     }
-    // Four people under k were suppressed; they and the planted one are `other`, of which the planted one has most.
+    // Four people under `k` were suppressed. Together with the planted person they are now `other`, and the planted
+    // person has most of it.
     let other = &by_key(&with.rows)[&Key::default()];
     assert_eq!((without.counts.suppressed, with.counts.suppressed), (4, 0));
     assert_eq!((other.records, other.segments, other.price), (7, None, Some(525)));
@@ -127,7 +128,8 @@ fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
     let nobody = |at: i32| Record { recipient: None, ..planted("acme", at) };
     let only_nobody: Vec<Record> = (0..50).map(nobody).collect();
     assert_eq!(made(&plan(K), usize::MAX, &batches(&only_nobody, 7)).counts.suppressed, 50);
-    // Nine people have two segments each. Six more are of nobody, so may all be of one of the nine; seven are too many.
+    // Nine people have two segments each. Six more segments have no subject and may all belong to one of the nine;
+    // seven are too many.
     let acme: Key = (Some("acme".to_owned()), Some(1), None);
     for (segments, told) in [(0, Some(18)), (6, Some(24)), (7, None)] {
         let mut records = crowd();
@@ -144,7 +146,7 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
         let mut records: Vec<Record> = (0..51).map(person).collect();
         records.push(planted("acme", segments));
         let batches = batches(&records, 7);
-        // Whether the summary is enough depends on its keys, so on chance; what is told does not.
+        // The random keys decide whether the summary is sufficient. What is published does not depend on them.
         let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
         assert!(found.iter().all(|found| rows(&found.rows)[0].segments == told), "{segments}");
         assert!(found.iter().any(|found| found.work.passes == 2), "{segments}");
@@ -153,7 +155,7 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
 
 #[test]
 fn what_a_subject_has_in_other_cells_does_not_weigh_in_the_merged_one() {
-    // Of the merged small cells' hundred segments 49 are the planted one's, who has many more in a published cell.
+    // The merged small cells have a hundred segments. The planted person has 49 of them, and more in a published cell.
     let small = (0..51).map(|at| Record {
         recipient: Some(format!("3161234{at:04}")),
         ..planted(["hooli", "umbrella", "stark", "wayne", "tyrell"][at % 5], 1)

@@ -1,8 +1,8 @@
-//! More cells than fit: several passes, each within the budget, and the same result.
+//! Tests with more cells than fit: several passes, each within the budget, and the same result.
 
 use super::world::{Record, batches, made, plan, rows};
 
-/// Ten thousand cells of three people, and one of a hundred.
+/// Returns records of ten thousand cells of three people, and of one cell of a hundred.
 fn many() -> Vec<Record> {
     let record = |cell: usize, person: usize| Record {
         tenant: Some(format!("tenant-{cell}")),
@@ -19,7 +19,7 @@ fn a_small_budget_is_kept_by_reading_more_often_and_changes_nothing_else() {
     let batches = batches(&many(), 8192);
     let free = made(&plan(3), usize::MAX, &batches);
     assert_eq!((free.work.passes, free.counts.cells, free.counts.suppressed), (1, 10_001, 0));
-    // What the rows at hand can add to cells that are there: a subject, in a list that may be half empty, and a name.
+    // The most that the current rows can add to existing cells: a subject, in a list that may be half empty, and a key.
     let rows_at_hand = |budget: usize| (8192 + (budget / 32 / 24).max(1024)) * (2 * 8 + 32);
     for share in [3, 10, 50] {
         let budget = free.work.peak / share;

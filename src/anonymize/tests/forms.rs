@@ -1,4 +1,4 @@
-//! The types and forms that columns come in, and what is refused.
+//! Tests of the types and encodings of columns, and of what is refused.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What cells must be, worked out with every subject and every weight kept, and no care for memory.
+//! The expected cells, calculated with every subject and every weight, without a limit on memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,8 @@ impl<'a> Cell<'a> {
         self.0.iter().filter_map(|record| person(record)).collect()
     }
 
-    /// Whether one person may have more than half of what `weight` gives, whoever is not named being that person.
+    /// Returns true if one person may have more than half of the sum of `weight`, given that unnamed people are that
+    /// person.
     fn is_dominated(&self, weight: impl Fn(&Record) -> f64) -> bool {
         let mut people: BTreeMap<Option<&str>, f64> = BTreeMap::new();
         for record in &self.0 {
@@ -44,12 +45,12 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Whose record it is.
+/// Returns the person whose record it is.
 fn person(record: &Record) -> Option<&str> {
     record.recipient.as_deref().filter(|recipient| !recipient.is_empty())
 }
 
-/// The number of distinct people of each cell as the records have it.
+/// Returns the number of distinct people of each cell in the records.
 pub fn people(records: &[Record]) -> BTreeMap<Key, usize> {
     by_key(records).into_iter().map(|(key, cell)| (key, cell.subjects().len())).collect()
 }
@@ -62,7 +63,7 @@ fn by_key(records: &[Record]) -> BTreeMap<Key, Cell<'_>> {
     cells
 }
 
-/// What must be published, and how many records are not.
+/// Returns the rows that must be published, and the number of records that are not published.
 pub fn expected(k: usize, records: &[Record]) -> (Vec<Row>, u64) {
     let mut other = Cell::default();
     let mut rows = Vec::new();

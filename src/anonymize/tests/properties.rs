@@ -1,4 +1,4 @@
-//! Cells of random records against the oracle: who is in them, what is summed, what is suppressed, in what order.
+//! Compares cells of random records with the oracle: subjects, sums, suppressed records and order.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Records to make cells of, and how they come: as batches of plain columns or dictionaries.
+//! Records for the tests, as batches of plain columns or dictionaries.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Record {
     pub score: Option<f64>,
 }
 
-/// A cell's columns.
+/// The columns of a cell.
 pub type Key = (Option<String>, Option<i32>, Option<bool>);
 
 /// A published row.
@@ -44,7 +44,7 @@ impl Record {
     }
 }
 
-/// The plan for cells of tenant, status and sandbox that count recipients and sum the rest.
+/// Returns the plan for cells of tenant, status and sandbox that count recipients and sum the other columns.
 pub fn plan(k: u32) -> CellPlan {
     let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let anonymize = Anonymize {
@@ -60,7 +60,7 @@ pub fn plan(k: u32) -> CellPlan {
     .unwrap()
 }
 
-/// The records as one batch, its cell and subject columns as dictionaries if they are `coded`.
+/// Returns the records as one batch. If `coded` is true, its text and status columns are dictionaries.
 pub fn batch(records: &[Record], coded: bool) -> RecordBatch {
     let dictionary = |column: ArrayRef| {
         let wanted = DataType::Dictionary(Box::new(DataType::Int32), Box::new(column.data_type().clone()));
@@ -81,18 +81,18 @@ pub fn batch(records: &[Record], coded: bool) -> RecordBatch {
     .unwrap()
 }
 
-/// Batches of `size` records, every second one of dictionaries.
+/// Returns batches of `size` records. Every second batch has dictionaries.
 pub fn batches(records: &[Record], size: usize) -> Vec<RecordBatch> {
     records.chunks(size.max(1)).enumerate().map(|(at, some)| batch(some, at % 2 == 1)).collect()
 }
 
-/// The cells of those batches.
+/// Returns the cells of the batches.
 pub fn made(plan: &CellPlan, budget: usize, batches: &[RecordBatch]) -> Cells {
     let result: Result<_, CellsError<Infallible>> = cells(plan, budget, || batches.iter().cloned().map(Ok));
     result.unwrap()
 }
 
-/// The published rows.
+/// Returns the published rows.
 pub fn rows(batch: &RecordBatch) -> Vec<Row> {
     let column = |name: &str| batch.column_by_name(name).unwrap();
     let (tenant, sandbox) = (column("tenant").as_string::<i32>(), column("sandbox").as_boolean());
@@ -115,7 +115,7 @@ pub fn rows(batch: &RecordBatch) -> Vec<Row> {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// Some records of few values, some subjects far busier and heavier than others.
+/// Generates records with few distinct values. Some subjects are far more frequent and heavier than others.
 pub fn records() -> impl Strategy<Value = Vec<Record>> {
     let kinds = (1_u8..6, 1_i32..5, 1_u32..60, 0_u32..4);
     kinds.prop_flat_map(|(tenants, statuses, people, skew)| {

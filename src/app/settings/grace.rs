@@ -91,7 +91,8 @@ impl Chain {
     }
 }
 
-/// Returns the level to which the longest waits must be cut so that their sum is `budget`: shorter ones keep their time.
+/// Returns the level to which the longest waits must be cut so that their sum is `budget`: shorter ones keep their
+/// time.
 fn level(waits: &[Wait], budget: Duration) -> Duration {
     let mut times: Vec<Duration> = waits.iter().map(|wait| wait.time).collect();
     times.sort();

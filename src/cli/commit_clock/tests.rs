@@ -8,7 +8,7 @@ use crate::config::Sweep;
 use crate::expiry::testing::{World, start, texts};
 use crate::store::{Root, TrustedTime, newest_commit};
 
-/// A root whose only commit is dated `at`.
+/// Creates a root whose only commit is dated `at`.
 async fn committed(at: DateTime<Utc>) -> World {
     let mut world = World::new("remove");
     world.clock.set_wall(at);
@@ -20,7 +20,7 @@ fn clock(at: DateTime<Utc>) -> SharedClock {
     Arc::new(ManualClock::at(at))
 }
 
-/// The time of a commit, or the verdict that prevents it.
+/// Returns the time of a commit, or the verdict that prevents it.
 async fn time(root: &Root, at: DateTime<Utc>) -> Result<DateTime<Utc>, &'static str> {
     commit_time(root, &clock(at), &Sweep::default()).await.map_err(|error| match error {
         CommitClockError::Untrusted { verdict, reason } => {

@@ -17,7 +17,7 @@ struct Line {
     args: Args,
 }
 
-/// Two days of three segments each.
+/// Creates two days of three segments each.
 fn filled() -> Place {
     let mut place = Place::new(ANONYMIZE, "sweep: { clock_max_step: 3650d }\n", answer);
     for _ in 0..2 {
@@ -34,7 +34,7 @@ fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
     Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
 }
 
-/// How many files of rows the table lists.
+/// Returns the number of files of rows that the table lists.
 fn segments(place: &Place) -> u64 {
     let found = place.runtime.block_on(crate::store::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
     assert!(found.holds(), "{:?}", found.broken);

@@ -16,7 +16,7 @@ fn answer(root: &Root, line: &str) -> String {
     answer_at(root, line, 1)
 }
 
-/// The answer by a clock that is `days` after noon.
+/// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
     let line = Line::try_parse_from(words("consent", root, line)).unwrap_or_else(|error| panic!("{error}"));
     outcome_text(line.args.answer(&clock(days)))

@@ -1,6 +1,6 @@
-//! Found records as Parquet: one file where one product was named, else a folder with one file for each product.
+//! Found records as Parquet: one file if exactly one product was named, else a folder with one file for each product.
 //!
-//! Promises that no file stays whose answer is not whole.
+//! No file remains whose answer is not complete.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub(super) struct Columnar {
 }
 
 impl Columnar {
-    /// `folder`: `to` is one, or is to be.
+    /// Creates the output `to`. If `folder` is true, it is a folder, which is created if it does not exist.
     pub(super) fn new(to: PathBuf, folder: bool) -> Self {
         Self { to, folder, open: None, written: Vec::new(), whole: false }
     }
@@ -68,7 +68,7 @@ impl Drop for Columnar {
         if !self.whole {
             self.open = None;
             for file in &self.written {
-                // It is made by this command, and nobody was told of it.
+                // This command created the file, and has not reported it yet.
                 let _ = std::fs::remove_file(file);
             }
         }

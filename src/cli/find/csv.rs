@@ -9,13 +9,13 @@ use crate::ids::ProductKey;
 
 pub(super) struct Csv<'w> {
     to: &'w mut dyn Write,
-    /// The columns behind `product`.
+    /// The columns after `product`.
     columns: Vec<String>,
     begun: bool,
 }
 
 impl<'w> Csv<'w> {
-    /// `columns`: those of each product, in order.
+    /// Creates the output. `columns` are the columns of each product, in order; a name may be repeated.
     pub(super) fn new(to: &'w mut dyn Write, columns: impl IntoIterator<Item = String>) -> Self {
         let mut distinct = Vec::new();
         for column in columns {
@@ -41,7 +41,7 @@ impl<'w> Csv<'w> {
         Ok(())
     }
 
-    /// A file without records has a header too.
+    /// Ends the output. A file without records has a header too.
     pub(super) fn end(mut self) -> io::Result<()> {
         self.begin()?;
         self.to.flush()

@@ -1,4 +1,4 @@
-//! Found records as one JSON document, a record a line, written as they come.
+//! Found records as one JSON document, one record per line, written as they are read.
 
 use std::io::{self, Write};
 
@@ -34,11 +34,11 @@ impl<'w> Json<'w> {
         Ok(())
     }
 
-    /// What is behind the records: a document without it is not whole.
+    /// Writes what follows the records. A document without it is not complete.
     pub(super) fn end(self, told: &Told) -> io::Result<()> {
         self.to.write_all(if self.records == 0 { b"{\"records\":[" } else { b"\n" })?;
         let told = serde_json::to_string(told)?;
-        // The members of an object, behind those that stand there already.
+        // The members of an object, appended to the members that are already written.
         self.to.write_all(b"],\n")?;
         self.to.write_all(told.strip_prefix('{').unwrap_or(&told).as_bytes())?;
         self.to.write_all(b"\n")?;

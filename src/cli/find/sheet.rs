@@ -1,4 +1,4 @@
-//! Where found records are written, in which form.
+//! The output of found records in the form that was asked for.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,27 +16,27 @@ use crate::store::ExportError;
 /// Found records could not be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SheetError {
-    /// To where they should go.
+    /// The output cannot be written.
     #[error("the records could not be written: {0}")]
     Io(#[from] io::Error),
-    /// To a Parquet file.
+    /// A Parquet file cannot be written.
     #[error("{}: {error}", file.display())]
     Export {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The reason.
         error: ExportError,
     },
 }
 
 impl SheetError {
-    /// Whether the reader of the output has seen enough.
+    /// Returns true if the reader closed the output.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
-/// Records in one form.
+/// An output of records in one form.
 pub(super) enum Sheet<'w> {
     Text(Text<'w>),
     Json(Json<'w>),
@@ -55,7 +55,7 @@ impl Sheet<'_> {
         }
     }
 
-    /// Ends what was written.
+    /// Ends the output.
     pub(super) fn end(self, told: &Told) -> Result<(), SheetError> {
         match self {
             Sheet::Text(text) => Ok(text.to.flush()?),
@@ -66,7 +66,7 @@ impl Sheet<'_> {
     }
 }
 
-/// A line break behind what is written already.
+/// Writes a text, followed by a line break.
 pub(super) fn line(to: &mut dyn Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.write_all(b"\n")

@@ -38,7 +38,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
-/// Two hundred records, of which the first hundred's content is gone, and a hold on one tenant.
+/// Creates two hundred records, of which the first hundred have lost their content, and a hold on one tenant.
 fn store() -> (tempfile::TempDir, Root) {
     let (folder, root) = root();
     runtime().block_on(async {
@@ -60,13 +60,13 @@ fn store() -> (tempfile::TempDir, Root) {
     (folder, root)
 }
 
-/// Segments and holds have random names, and segments come in their order.
+/// Replaces the names of holds, which are random.
 fn without_names(text: &str) -> String {
     let names = regex::Regex::new(r"hold-[0-9a-f]{8}").unwrap();
     names.replace_all(text, "hold-ID").into_owned()
 }
 
-/// The blocks of the text form, sorted.
+/// Returns the blocks of the text form, sorted: the order of segments is random.
 fn sorted(text: &str) -> String {
     let text = without_names(text);
     let mut records: Vec<&str> = text.trim_end().split("\n\n").collect();
@@ -146,7 +146,7 @@ fn what_is_asked_wrongly_is_refused_without_naming_anybody() {
     let line = Line::parse_from(["find", "--subject", "phone:31687654321"]);
     assert!(!format!("{:?}", line.args).contains("31687654321"));
     assert!(Line::try_parse_from(["find", "--subject", "x", "--output", "parquet"]).is_err(), "parquet needs a file");
-    // What has a kind of its own and what is given one mean the same.
+    // A kind in the subject and a kind in its own option mean the same.
     let kind = ["--subject", "31699-MARKER-7", "--kind", "phone", "--policy", "config/policy.yaml", "--output", "csv"];
     assert_eq!(find(&root, &kind, noon()), find(&root, &of_person(&["--output", "csv"]), noon()));
 }
@@ -176,7 +176,7 @@ fn a_file_is_new_and_whole_or_not_there() {
     assert_eq!(find(&root, &with_folder, noon()).1.code, 0);
     assert!(several.join("sms.parquet").exists());
 
-    // A table that cannot be read leaves nothing behind.
+    // If a table cannot be read, no file remains.
     let listed = runtime().block_on(crate::store::testing::paths(&root));
     std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(listed.last().unwrap())).unwrap();
     for (output, name) in [("json", "broken.json"), ("csv", "broken.csv"), ("parquet", "broken.parquet")] {
@@ -201,7 +201,8 @@ fn a_table_that_the_policy_does_not_know_keeps_nothing_found_from_meaning_nothin
     insta::assert_snapshot!("unknown_err", outcome.err);
 }
 
-/// What is found of each person, by offset: everything but the deadlines, of which a sweep leaves nulls.
+/// Returns the records found of each person, by offset, without the deadlines, which a sweep sets to null; and the
+/// number of withheld categories.
 fn found(world: &World, policy: &str, people: u32) -> (Vec<Value>, u64) {
     let (mut all, mut withheld) = (Vec::new(), 0);
     for person in 0..people {
@@ -256,6 +257,6 @@ fn what_is_found_is_what_a_sweep_would_leave_and_leaves() {
         last = after.len();
     }
     assert!(some_withheld > 20, "{some_withheld}");
-    // Three of the eight are held for one reason or the other, for all four days.
+    // Of each of the four days, one record of the held person and two of the held tenant remain.
     assert_eq!(last, 4 + 8);
 }

@@ -1,4 +1,4 @@
-//! Found records as an officer reads them: one after the other, each field under its category with its deadline.
+//! Found records as text for people: one after the other, each field under its category with its deadline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -17,13 +17,13 @@ pub(super) struct Text<'w> {
     pub(super) to: &'w mut dyn Write,
     /// The columns of each product.
     specs: BTreeMap<ProductKey, TableSpec>,
-    /// What has passed by then is withheld.
+    /// The time of the answer. Fields whose deadline has passed by then are withheld, unless held.
     now: DateTime<Utc>,
     records: u64,
 }
 
 impl<'w> Text<'w> {
-    /// `now`: the moment that the answer is of.
+    /// Creates the output. `now` is the time of the answer.
     pub(super) fn new(to: &'w mut dyn Write, specs: BTreeMap<ProductKey, TableSpec>, now: DateTime<Utc>) -> Self {
         Self { to, specs, now, records: 0 }
     }
@@ -101,7 +101,7 @@ fn category(role: &Role) -> Option<&Category> {
 fn told(to: &mut dyn Write, fields: &[(&str, Value)], indent: &str) -> io::Result<()> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, value) in fields {
-        // What a stranger wrote must not move the cursor of whoever reads it.
+        // A text that a stranger wrote must not move the cursor of the reader.
         let value: String = values::text(value).chars().flat_map(shown).collect();
         line(to, &format!("{indent}{name:<width$}  {value}"))?;
     }

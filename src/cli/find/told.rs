@@ -1,6 +1,6 @@
-//! What is said of an answer behind its records: how many, of which versions, and what was not shown or not looked into.
+//! The report after the found records: their number, the versions of the tables, and what was not shown or not read.
 //!
-//! Must never name what was looked for.
+//! Must never name what was searched for.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +10,19 @@ use crate::cli::report::{counted, national_note};
 use crate::disclosure::{Inquiry, Summary};
 use crate::ids::{Category, ProductKey};
 
-/// What was looked into of one table, once its answer is whole.
+/// The report about one table, once its answer is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct TableTold {
     pub(super) product: ProductKey,
-    /// The version that the answer is of; null where there is no table.
+    /// The version of the table that was read; null if there is no table.
     pub(super) version: Option<u64>,
-    /// Records that were written.
+    /// The number of records that were written.
     pub(super) records: u64,
-    /// Of these, those that a hold covers.
+    /// The number of these records that a hold covers.
     pub(super) held: u64,
-    /// Of how many of them a category is withheld.
+    /// The number of these records of which a category is withheld, for each category.
     pub(super) withheld: BTreeMap<Category, u64>,
-    /// Files of another engine, which were not looked into.
+    /// The number of files of another engine, which were not read.
     pub(super) unknown: u64,
     /// Columns that the policy does not name, which are not shown.
     pub(super) unnamed: Vec<String>,
@@ -35,17 +35,17 @@ impl TableTold {
     }
 }
 
-/// What else is told once all answers are whole.
+/// The report about all tables, once all answers are complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Told {
     pub(super) tables: Vec<TableTold>,
-    /// Tables that were not looked into, and why.
+    /// The tables that were not read, with the reason.
     pub(super) passed: Vec<PassedBy>,
-    /// Whether there may be more records than were asked for.
+    /// True if there may be more records than were asked for.
     pub(super) more: bool,
 }
 
-/// A table that was not looked into.
+/// A table that was not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct PassedBy {
     pub(super) product: ProductKey,
@@ -53,7 +53,7 @@ pub(super) struct PassedBy {
 }
 
 impl Told {
-    /// It all in words.
+    /// Returns the report as text.
     pub(super) fn text(&self, inquiry: &Inquiry) -> String {
         let records: u64 = self.tables.iter().map(|table| table.records).sum();
         let there = self.tables.iter().filter_map(|table| Some((table, table.version?)));

@@ -1,6 +1,6 @@
-//! Values of columns as people and programs read them.
+//! Values of columns, as JSON and as text.
 //!
-//! Promises that no value is rounded: what JSON has no exact number for is text.
+//! No value is rounded: a number that JSON cannot represent exactly is text.
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{
@@ -10,7 +10,7 @@ use arrow::util::display::array_value_to_string;
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
 use serde_json::{Map, Value};
 
-/// One value as JSON: instants and days as text, lists as arrays, maps and records as objects.
+/// Returns one value as JSON: instants and days as text, lists as arrays, maps and records as objects.
 pub(super) fn value(array: &dyn Array, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;
@@ -20,7 +20,7 @@ pub(super) fn value(array: &dyn Array, row: usize) -> Value {
         DataType::Int32 => array.as_primitive::<Int32Type>().value(row).into(),
         DataType::Int64 => array.as_primitive::<Int64Type>().value(row).into(),
         DataType::Boolean => array.as_boolean().value(row).into(),
-        // The least digits that mean the number, not those of its double.
+        // The fewest digits that mean the number, not the digits of its double.
         DataType::Float32 => number(&array.as_primitive::<Float32Type>().value(row).to_string()),
         DataType::Float64 => number(&array.as_primitive::<Float64Type>().value(row).to_string()),
         DataType::Date32 => day(array.as_primitive::<Date32Type>().value(row)),
@@ -47,12 +47,12 @@ pub(super) fn value(array: &dyn Array, row: usize) -> Value {
     }
 }
 
-/// The value of a column by its name; null where there is none.
+/// Returns the value of a column by its name; null if there is no such column.
 pub(super) fn of(rows: &RecordBatch, column: &str, row: usize) -> Value {
     rows.column_by_name(column).map_or(Value::Null, |array| value(array, row))
 }
 
-/// A value as a plain text: nothing for null, JSON for what has parts.
+/// Returns a value as plain text: empty for null, JSON for a value that has parts.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -62,7 +62,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 fn number(text: &str) -> Value {
-    // Not a number and infinity have no number in JSON.
+    // NaN and infinity are not numbers in JSON.
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 

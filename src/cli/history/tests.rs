@@ -17,7 +17,7 @@ fn answer(root: &Root, line: &str) -> Outcome {
     line.args.run()
 }
 
-/// Two ingest commits, the second with what it did not store, and one that drops and ends.
+/// Creates two ingest commits, of which the second did not store everything, and a commit that drops and ends.
 fn filled() -> (tempfile::TempDir, Root) {
     let (folder, root) = root();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

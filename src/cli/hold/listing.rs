@@ -1,4 +1,4 @@
-//! `ebbtide hold list`: every hold with where it stands, and in which tables.
+//! `ebbtide hold list`: every hold with its state, and the tables in which it is in force.
 
 use std::fmt::{self, Write};
 
@@ -32,11 +32,11 @@ struct Listed {
     from: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<DateTime<Utc>>,
-    /// Whether what it covered is forgotten.
+    /// True if its scope is forgotten.
     forgotten: bool,
-    /// The tables that know of it, or of its release.
+    /// The tables in which it, or its release, is in force.
     tables: Vec<ProductKey>,
-    /// The tables that it covers and that do not know of that yet.
+    /// The tables that it covers and in which it, or its release, is not in force yet.
     missing: Vec<ProductKey>,
     #[serde(skip)]
     scope: Option<Scope>,
@@ -125,7 +125,7 @@ fn text(holds: &[Listed], reveal: bool) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-/// The conditions of a scope, one a line.
+/// Writes the conditions of a scope, one per line.
 pub(super) fn scope_lines(out: &mut String, scope: &Scope, reveal: bool) -> fmt::Result {
     if let Some(subject) = told_subject(scope, reveal) {
         writeln!(out, "  subject   {subject}")?;
@@ -144,7 +144,7 @@ pub(super) fn scope_lines(out: &mut String, scope: &Scope, reveal: bool) -> fmt:
     Ok(())
 }
 
-/// Products in one line.
+/// Lists products in one line.
 pub(super) fn names(products: &[ProductKey]) -> String {
     match products {
         [] => "no table".to_owned(),
@@ -152,7 +152,7 @@ pub(super) fn names(products: &[ProductKey]) -> String {
     }
 }
 
-/// An instant as every output writes it.
+/// Formats an instant as every output writes it.
 pub(super) fn instant(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! `ebbtide hold place`: from the options to an order, and what is said of it.
+//! `ebbtide hold place`: makes an order from the options, and reports it.
 
 use std::fmt::Write;
 
@@ -56,7 +56,7 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
-/// What is said of a hold, in JSON.
+/// The report about a hold, in JSON.
 #[derive(Serialize)]
 struct Told<'a> {
     placed: bool,
@@ -69,7 +69,7 @@ struct Told<'a> {
     notes: &'a [String],
 }
 
-/// A table that a hold covers, and how its words read there.
+/// A table that a hold covers, and what its conditions mean there.
 #[derive(Serialize)]
 struct Covered {
     product: ProductKey,
@@ -146,7 +146,7 @@ impl Args {
         })
     }
 
-    /// Refuses a product that is named and is none, or of which nothing can ever match.
+    /// Refuses a product that does not exist, or in which no record can match.
     fn check_products(&self, policy: &Policy, scope: &Scope, existing: &[ProductKey]) -> Result<(), HoldError> {
         for product in &self.products {
             let Some(records) = records(policy, product) else {
@@ -175,7 +175,7 @@ fn records<'a>(policy: &'a Policy, product: &ProductKey) -> Option<&'a Records> 
     policy.products.get(product)?.records.as_ref()
 }
 
-/// What an officer should know of a scope that may not mean what it seems to.
+/// Returns the notes about a scope that may not mean what it seems to mean.
 fn notes(scope: &Scope) -> Vec<String> {
     let mut notes: Vec<String> = national_note(scope.subject.as_ref(), "held").into_iter().collect();
     if scope.subject.is_some() {

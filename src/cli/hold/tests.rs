@@ -22,7 +22,7 @@ fn parsed(root: &Root, line: &str) -> Result<Line, clap::Error> {
     Line::try_parse_from(words.chain(["--root", &root, "--policy", "config/policy.yaml"].map(str::to_owned)))
 }
 
-/// The exit code and the output, with the drawn names written as `hold-N`.
+/// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
     let line = parsed(root, line).unwrap_or_else(|error| panic!("{error}"));
     let outcome = line.args.outcome(&clock(days));
@@ -102,7 +102,7 @@ fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
     let (_, placed) = answer(&root, &format!("{ORDER} --product sms"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        // As if the command had died behind the first of its two tables.
+        // As if the command had been killed after the first of its two tables.
         let log = crate::store::ControlLog::open(&root);
         let (_, mut control) = log.load_from(ControlsVersion(1)).await.unwrap().remove(0);
         control["id"] = "hold-00000001".into();
@@ -143,7 +143,7 @@ fn a_date_takes_in_its_whole_day_in_the_policys_zone() {
     let (_folder, root) = tables();
     let (_, text) = answer(&root, &format!("{ORDER} --from 2026-10-25 --to 2026-10-25 --dry-run"));
     assert!(text.contains("until 2027-01-31T23:00:00Z"), "{text}");
-    // The clocks of Amsterdam went back on that day.
+    // The clocks of Amsterdam were set back on that day.
     assert!(text.contains("from 2026-10-24T22:00:00Z and before 2026-10-25T23:00:00Z"), "{text}");
     let (_, text) = answer(&root, &format!("{ORDER} --to 2026-10-25T12:00:00+02:00 --dry-run"));
     assert!(text.contains("events    before 2026-10-25T10:00:00Z"), "{text}");

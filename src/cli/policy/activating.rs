@@ -1,4 +1,4 @@
-//! `ebbtide policy activate`: a new policy takes force in every table.
+//! `ebbtide policy activate`: puts a new policy in force in every table.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `ebbtide policy history`: which policies were active, and since when.
+//! `ebbtide policy history`: the policies that were active, and since when.
 
 use std::fmt::Write;
 
@@ -69,7 +69,7 @@ impl Args {
         for Listed { version, active, activated_at, control, sha256 } in &listed {
             let at = activated_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
             let state = if *active { "active" } else { "past" };
-            // Writing to a text cannot fail.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(out, "{version}  {state} since {at}, control {control}, sha256 {sha256}");
         }
         if listed.is_empty() {

@@ -1,4 +1,4 @@
-//! `ebbtide policy plan`: what a new policy does to what is stored, before anyone activates it.
+//! `ebbtide policy plan`: what a new policy does to stored data, before it is activated.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Args {
     }
 }
 
-/// What the policy of `file` does to what is stored.
+/// Returns the report about what the policy of `file` does to stored data.
 pub(super) fn plan(
     standing: &Standing,
     file: &Path,
@@ -68,14 +68,14 @@ pub(super) fn plan(
     })
 }
 
-/// Says now and then how far it is.
+/// Prints the progress after every 1000 segments.
 fn tell_progress(progress: &Progress) {
     if progress.done.is_multiple_of(1000) && progress.done < progress.of {
         eprintln!("{}: {} of {} segments", progress.product, progress.done, progress.of);
     }
 }
 
-/// What a new policy does, and what of it cannot be done.
+/// Returns the report about what a new policy does, and what of it cannot be done.
 pub(super) fn told(effects: &Effects, (file, new): (&Path, &Checked), output: Output) -> Outcome {
     let name = file.display().to_string();
     let mut problems: Vec<Problem> =
@@ -97,7 +97,7 @@ pub(super) fn told(effects: &Effects, (file, new): (&Path, &Checked), output: Ou
 fn text(effects: &Effects) -> String {
     let diff = &effects.diff;
     let mut out = format!("policy {} in the place of {}\n", diff.to, diff.from);
-    // Writing to a text cannot fail.
+    // Writing to a `String` cannot fail.
     for (what, categories) in [("new categories", &diff.added), ("categories that go", &diff.removed)] {
         let names: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
         if !names.is_empty() {

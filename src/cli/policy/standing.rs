@@ -1,6 +1,6 @@
-//! The policy that a new one is compared with: the active one, or in a root without one the configured one.
+//! The policy that a new policy is compared with: the active one, or the configured one if none is active.
 //!
-//! Promises that an activated policy is read from the control log, whatever happened to its files.
+//! An activated policy is read from the control log, whatever happened to its files.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) struct Standing {
     policy: Option<PathBuf>,
 }
 
-/// Why a change of policy cannot be told or made.
+/// The reason why a change of policy cannot be shown or made.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChangeError {
     #[error(transparent)]
@@ -70,7 +70,7 @@ impl Standing {
         Ok(self.place.root()?)
     }
 
-    /// The policy that a new one is held against.
+    /// Returns the policy that a new policy is compared with.
     pub(super) async fn policy(&self, root: &Root) -> Result<Checked, ChangeError> {
         let controls = Controls::load(root, ControlsVersion(0)).await?;
         if let Some((_, active)) = controls.active() {
@@ -89,7 +89,7 @@ impl Standing {
     }
 }
 
-/// The new policy, or what is wrong with it.
+/// Reads the new policy. Returns the report about its problems if it has errors.
 pub(super) fn read_new(file: &Path, output: Output) -> Result<Result<Checked, Outcome>, ChangeError> {
     let checked = read_policy(file)?;
     Ok(match checked.policy {

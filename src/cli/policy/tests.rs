@@ -19,7 +19,7 @@ struct Line {
     args: Args,
 }
 
-/// A table of twenty texts, and beside it the policy in use.
+/// Creates a table of twenty texts, and next to it the policy in use.
 fn filled() -> Place {
     let mut place = Place::new("remove", "", answer);
     place.ingest(20);
@@ -33,7 +33,7 @@ fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
         .run_by(&(Arc::new(ManualClock::at(at)) as SharedClock))
 }
 
-/// Writes a policy of that version with words of the first replaced.
+/// Writes a policy of that version, with words of the first policy replaced.
 fn policy(place: &Place, version: &str, words: &[(&str, &str)]) {
     let text = policy_text("remove").replace("version: test-1", &format!("version: {version}"));
     let text = words.iter().fold(text, |text, (from, to)| {
@@ -43,7 +43,7 @@ fn policy(place: &Place, version: &str, words: &[(&str, &str)]) {
     place.write(&format!("{version}.yaml"), &text);
 }
 
-/// What the command says, without the digest of a policy.
+/// Returns the exit code and the output of a command line, without the digest of a policy.
 fn says(place: &Place, line: &str) -> (u8, String) {
     let (code, text) = place.says(line);
     (code, regex::Regex::new("[0-9a-f]{64}").unwrap().replace_all(&text, "DIGEST").into_owned())
@@ -104,7 +104,7 @@ fn a_policy_is_activated_once_and_its_history_told() {
         "history",
         "activate HERE/test-2.yaml --dry-run",
         "activate HERE/test-2.yaml",
-        // As after an answer that was lost.
+        // Repeated, as after a lost answer.
         "activate HERE/test-2.yaml",
         "activate HERE/test-1.yaml",
         "history",

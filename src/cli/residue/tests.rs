@@ -10,7 +10,7 @@ struct Line {
     args: Args,
 }
 
-/// What the command line says of `values` and the folder `root`.
+/// Returns the exit code and the output of a search for `values` in the folder `root`.
 fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();

@@ -27,7 +27,7 @@ fn filled(end: &str) -> Place {
     place
 }
 
-/// The files of the table's rows.
+/// Returns the table's files of rows.
 fn segments(place: &Place) -> Vec<PathBuf> {
     let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
     files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()

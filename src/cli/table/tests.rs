@@ -32,7 +32,7 @@ fn filled() -> (tempfile::TempDir, Root) {
     (folder, root)
 }
 
-/// Sizes of files change with the libraries that write them; the words do not.
+/// Replaces the sizes of files, which depend on the libraries that write them.
 fn without_sizes(text: &str) -> String {
     let sized = regex::Regex::new(r"(bytes     |files, )\d+").unwrap();
     sized.replace_all(text, "${1}N").into_owned()

@@ -1,6 +1,6 @@
-//! The holds that keep one record: those in force whose words take in its row, by name alone.
+//! The holds that keep one record: those in force whose conditions its row meets, by name only.
 //!
-//! Promises to judge by the predicate that a sweep goes by. Must never name what a hold covers.
+//! They are decided by the predicate that a sweep uses. Must never name what a hold covers.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use crate::store::{Fate, Place, Root, State, Story, controls_of, takes_in};
 /// The holds on a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Held {
-    /// Their names.
+    /// The names of the holds.
     pub(super) by: Vec<String>,
-    /// Whether there may be others: without the policy it is not known which column names whom.
+    /// True if there may be others: without the policy, it is not known which column names which person.
     pub(super) untold: bool,
 }
 
-/// The holds of `controls` that can cover records of the product at `now`.
+/// Returns the holds of the control log that can cover records of the product at `now`.
 pub(super) async fn holds(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Holds, WhyError> {
     let known = controls_of(root, product).await?.unwrap_or_default();
     Ok(Controls::load(root, known).await?.in_force(now).covering(product))
 }
 
-/// Those of `holds` that take in the record of `story`; none where it is not here.
+/// Returns the holds of `holds` that cover the record of `story`; none if the record is not stored.
 pub(super) async fn held(
     root: &Root,
     product: &ProductKey,
@@ -41,7 +41,7 @@ pub(super) async fn held(
     }
     let (Some(policy), Some(bucket)) = (policy, place.bucket) else { return Ok(Held { by: Vec::new(), untold: true }) };
     let Some(records) = policy.products.get(product).and_then(|product| product.records.as_ref()) else {
-        // A product that the policy does not have is held whole.
+        // All records of a product that is not in the policy are held.
         return Ok(Held { by: holds.iter().map(|hold| hold.id.to_string()).collect(), untold: false });
     };
     let personal = records.fields.values().filter_map(Class::category).cloned();
@@ -53,7 +53,7 @@ pub(super) async fn held(
     Ok(Held { by, untold: false })
 }
 
-/// The categories of which nothing may be left: all without a deadline, as a sweep takes them.
+/// Returns the categories of which nothing may be left: all without a deadline, as in a sweep.
 fn gone(place: &Place, personal: impl Iterator<Item = Category>) -> BTreeSet<Category> {
     let stands = |category: &Category| {
         let here = |state: &State| matches!(state, State::Here { until: Some(_) });

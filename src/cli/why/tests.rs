@@ -22,7 +22,7 @@ fn answer(root: &Root, line: &str) -> Outcome {
     line.args.run()
 }
 
-/// Two commits of a hundred records, of which the content is gone, and a third.
+/// Creates two commits of a hundred records whose content is dropped, and a third commit.
 fn filled() -> (tempfile::TempDir, Root) {
     let (folder, root) = root();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -42,7 +42,7 @@ fn filled() -> (tempfile::TempDir, Root) {
     (folder, root)
 }
 
-/// Commits and files have random names.
+/// Replaces the names of commits and files, which are random.
 fn without_names(text: &str) -> String {
     let names = regex::Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
     names.replace_all(text, "ID").into_owned()
@@ -107,7 +107,7 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
     let told = answer(&root, &format!("{AT} 205 --policy config/policy.yaml --output json"));
     let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["records"][0]["held_by"], serde_json::json!([two.as_str()]));
-    // Without the policy it is said that it cannot be told, and not that there is none.
+    // Without the policy, the output says that the holds are not known, and not that there are none.
     let told = answer(&root, &format!("{AT} 205 --config none.yaml"));
     assert!(told.out.contains("  held by     holds are in force"), "{}", told.out);
     assert!(!answer(&root, &format!("{AT} 210")).out.contains("held by"));

@@ -1,4 +1,4 @@
-//! A policy takes force in every table, once, whatever the crash; nothing is stored under another one afterwards.
+//! A policy is put in force in every table once, after any crash. Nothing is stored under another policy afterwards.
 
 use std::process::{Command, ExitStatus};
 
@@ -11,7 +11,7 @@ use crate::policy::{Checked, PolicyText, parse};
 use crate::store::testing::batch;
 use crate::store::{CommitError, ControlsVersion, Root, Table};
 
-/// A small policy over the table of the store's tests.
+/// Returns a small policy for the table of the store's tests.
 fn checked(version: &str, keep: &str) -> Checked {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/policies");
     let schema = std::fs::read_to_string(format!("{folder}/record.avsc")).unwrap();
@@ -23,7 +23,7 @@ fn checked(version: &str, keep: &str) -> Checked {
     checked
 }
 
-/// A root whose one table is that of the first of the two policies.
+/// Returns a root whose only table is that of the first of the two policies.
 async fn one_table() -> (tempfile::TempDir, Root) {
     let (folder, root) = crate::store::testing::root();
     let policy = checked("1", "30 days").policy.unwrap();
@@ -49,7 +49,7 @@ async fn a_table_under_a_policy_takes_commits_of_that_policy_alone() {
     let mut writer = Table::open(&root, spec_of("sms")).await.unwrap();
     let unaware = batch(&writer, 0, None, 10).await;
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
-    // The table of the store's tests has columns of its own: those of the policy come beside them.
+    // The table of the store's tests has other columns; the columns of the policy are added to them.
     let done = activate(&root, (&first, &second), &signature()).await.unwrap();
     assert_eq!((done.control, done.tables.len()), (ControlsVersion(1), 2));
     let refused = writer.commit(unaware.clone()).await;
@@ -62,7 +62,7 @@ async fn a_table_under_a_policy_takes_commits_of_that_policy_alone() {
         "knowing the controls is not enough: {refused:?}"
     );
     aware.evidence.policy_version = "2".parse().unwrap();
-    // It has the columns of the store's tests, which no text of policy 2 has.
+    // The commit has the columns of the store's tests, which no text of policy 2 has.
     let refused = writer.commit(aware).await;
     assert!(matches!(&refused, Err(CommitError::OtherColumns { .. })), "{refused:?}");
 }
@@ -119,7 +119,7 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
     let (first, second) = (checked("1", "30 days"), checked("2", "20 days"));
     let elsewhere = crate::store::testing::root();
     activate(&elsewhere.1, (&first, &second), &signature()).await.unwrap();
-    // The control alone, as a kill behind its append leaves it.
+    // The control alone, as a kill after its append leaves it.
     std::fs::create_dir_all(root.controls_folder()).unwrap();
     for file in std::fs::read_dir(elsewhere.1.controls_folder()).unwrap() {
         let file = file.unwrap();
@@ -146,7 +146,7 @@ async fn who_settles_again_and_again_brings_a_later_policy_and_later_tables_what
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
     activate(&root, (&first, &second), &signature()).await.unwrap();
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
-    // Another activation died behind its control.
+    // Another activation was killed after it appended its control.
     let elsewhere = crate::store::testing::root();
     activate(&elsewhere.1, (&first, &second), &signature()).await.unwrap();
     activate(&elsewhere.1, (&second, &third), &signature()).await.unwrap();
@@ -161,7 +161,7 @@ async fn who_settles_again_and_again_brings_a_later_policy_and_later_tables_what
     let voice: ProductKey = "voice".parse().unwrap();
     assert_eq!(settler.settle(&signature()).await.unwrap(), [(voice, ControlsVersion(2))]);
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
-    // A table that the policy needs is gone.
+    // A table that the policy needs is missing.
     std::fs::remove_dir_all(root.table_folder(&sms())).unwrap();
     assert_eq!(settler.settle(&signature()).await.unwrap(), [(sms(), ControlsVersion(2))]);
     assert_eq!(in_force(&root).await.as_deref(), Some("3"));
@@ -190,7 +190,7 @@ async fn the_shipped_policy_is_kept_whole_and_read_back() {
 
 const CHILD: &str = "controls::tests::activation::an_operator_that_a_test_runs_and_kills";
 
-/// Activates the second policy in the place of the first.
+/// Activates the second policy in place of the first.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn an_operator_that_a_test_runs_and_kills() {

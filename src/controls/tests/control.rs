@@ -1,4 +1,4 @@
-//! Controls as they stand in the log: written, read back, refused where they are not understood.
+//! Controls in the log: they are written, read back, and refused if they are not understood.
 
 use chrono::TimeDelta;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What a hold covers in one product, where columns are missing or gone: never less than its words.
+//! The rows that a hold covers in one product if columns are missing or deleted: never fewer than its scope names.
 
 use std::collections::BTreeSet;
 
@@ -86,14 +86,15 @@ fn a_condition_is_taken_as_true_where_the_product_stores_nothing_to_tell_it_by()
     let day = || events("2026-09-21T00:00:00Z", "2026-09-22T00:00:00Z");
     let untimed = |records: &mut Records| drop(records.fields.remove("sent_at"));
     same(covered(day(), "sms", untimed, &[]), every());
-    // A column whose category has gone, or may have, tells nothing any more.
+    // A column whose category is deleted, or may be, no longer limits the hold.
     same(covered(day(), "sms", |_| {}, &["traffic_data"]), every());
     assert!(matches!(covered(day(), "sms", |_| {}, &["content"]), Some(Predicate::Between { .. })));
 }
 
 #[test]
 fn a_segment_is_looked_into_unless_no_event_of_it_can_be_in_the_range() {
-    // The bucket is 21 September; events may lie a day after it, and a zone that moved may have shifted it.
+    // The bucket is 21 September. Events may be up to a day after it, and a change of the zone may have shifted the
+    // bucket.
     assert!(covered(events("2026-09-23T12:00:00Z", "2026-10-01T00:00:00Z"), "sms", |_| {}, &[]).is_some());
     assert!(covered(events("2026-09-10T00:00:00Z", "2026-09-20T12:00:00Z"), "sms", |_| {}, &[]).is_some());
     same(covered(events("2026-09-26T00:00:00Z", "2026-10-01T00:00:00Z"), "sms", |_| {}, &[]), None);

@@ -9,7 +9,7 @@ use crate::store::{ControlsVersion, Root};
 
 const CHILD: &str = "controls::tests::crashes::an_officer_that_a_test_runs_and_kills";
 
-/// The steps of an append and of two commits, each with how the failpoint is told to stop there.
+/// The steps of an append and of two commits: for each, the failpoint that stops there, and a description.
 const STEPS: [(&str, &str); 6] = [
     ("commit-written=return", "the control has its name"),
     ("control-appended=return", "the control is in the log"),
@@ -19,7 +19,7 @@ const STEPS: [(&str, &str); 6] = [
     ("after-commit=1*off->return", "after the second table"),
 ];
 
-/// Places a hold, or releases the one that there is.
+/// Places a hold, or releases the existing one.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn an_officer_that_a_test_runs_and_kills() {
@@ -49,7 +49,7 @@ async fn a_hold_killed_at_any_step_once_it_is_recorded_is_put_in_force_by_whoeve
     for (die_at, what) in STEPS {
         let (_folder, root) = two_tables().await;
         assert!(!command(&root, die_at).success(), "{what} was never reached");
-        // Whoever sweeps meanwhile reads the log and keeps what it holds.
+        // A concurrent sweep reads the log and keeps the held data.
         let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
         assert_eq!(controls.in_force(noon()).iter().count(), 1, "{what}");
         settle(&root, &signature()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the floor promises, part by part.
+//! Tests of the controls, by part.
 
 mod activation;
 mod active;

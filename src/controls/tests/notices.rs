@@ -1,4 +1,5 @@
-//! Notices taken over real tables: once each, in force everywhere, forgotten when nothing can come that they concern.
+//! Notices on real tables: each is recorded once, is in force everywhere, and is forgotten when no record that it
+//! concerns can arrive.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -52,7 +53,7 @@ async fn many_notices_take_force_in_one_commit_a_table_and_told_again_in_none() 
     let before = writer.version();
     assert_eq!(noted(&root, all).await, [taken(1, true), taken(2, true), taken(3, true), taken(1, true)]);
     writer.refresh().await.unwrap();
-    // One commit was all.
+    // There was only one commit.
     assert_eq!((writer.version(), before), (1, 1));
 }
 
@@ -61,7 +62,7 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
     let (_folder, root) = two_tables().await;
     assert_eq!(noted(&root, vec![end("a", 5, &["sms"]), end("a", 3, &["voice"])]).await.len(), 2);
     let lengthens = |days| Noted::Refused(NoticeError::Lengthens { known: noon() + TimeDelta::days(days) });
-    // Sooner than both; later than one of them; and about a product that neither is about.
+    // Later than both; later than one of them; about another product; sooner than both.
     assert_eq!(noted(&root, vec![end("a", 6, &[])]).await, [lengthens(5)]);
     assert_eq!(noted(&root, vec![end("a", 4, &[])]).await, [lengthens(3)]);
     assert_eq!(noted(&root, vec![end("a", 9, &["email"])]).await, [taken(3, false)]);
@@ -143,7 +144,7 @@ async fn who_withdrew_is_forgotten_once_no_record_can_come_that_it_concerns() {
     assert_eq!(forget(&root, over).await.unwrap(), 1);
     assert!(naming(&root).is_empty() && !bytes_under(&root).is_empty());
     assert_eq!(forget(&root, over).await.unwrap(), 0);
-    // It stands in its place, and a contract's end stays.
+    // The remainder replaces the withdrawal, and a contract's end stays.
     let controls = Controls::load(&root, ControlsVersion(2)).await.unwrap();
     let kinds: Vec<&str> = controls.iter().map(|(_, control)| control.operation()).collect();
     assert_eq!(kinds, ["consent_withdrawn", "contract_end"]);

@@ -1,4 +1,4 @@
-//! Random rows and random holds: the predicate against the words of the hold, read slowly and obviously.
+//! Random rows and random holds: compares the predicate with a slow and obvious evaluation of the hold's scope.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -22,7 +22,7 @@ const SUBJECTS: [&str; 6] =
 const TENANTS: [&str; 3] = ["tenant-1", "tenant-2", "tenant-3"];
 const ZONES: [Tz; 3] = [chrono_tz::Europe::Amsterdam, chrono_tz::Pacific::Kiritimati, chrono_tz::Pacific::Pago_Pago];
 
-/// What a value of a column is, as far as predicates ask.
+/// The value of a column, in the types that predicates compare.
 #[derive(Debug, Clone, PartialEq)]
 enum Cell {
     Text(String),
@@ -35,7 +35,7 @@ struct Row {
     product: ProductKey,
     records: Records,
     columns: BTreeMap<String, Cell>,
-    /// What the record said, whether it is still stored or not.
+    /// The tenant, event and arrival of the record, whether they are still stored or not.
     tenant: String,
     event: DateTime<Utc>,
     arrival: DateTime<Utc>,
@@ -98,7 +98,7 @@ fn row(draw: &Draw) -> Row {
     }
     columns.extend(records.tenant.iter().map(|column| (column.clone(), Cell::Text(tenant.clone()))));
     columns.insert(records.event_time.clone(), Cell::Time(event));
-    // What is not stored, and what has gone, is null.
+    // Columns that are not stored, and those that are deleted, are null.
     columns.retain(|column, _| match records.fields.get(column) {
         Some(class) => class.category().is_none_or(|category| !gone.contains(category)),
         None => false,
@@ -123,7 +123,8 @@ fn scopes() -> impl Strategy<Value = Scope> {
     })
 }
 
-/// The words of the hold on what the record said. A subject that is no longer stored names nobody.
+/// Evaluates the scope on the original content of the record. A subject that is no longer stored identifies no one. If
+/// `blind`, a condition on a column that is not stored is true.
 fn words(scope: &Scope, row: &Row, blind: bool) -> bool {
     let product = scope.products.is_empty() || scope.products.contains(&row.product);
     let subject = scope.subject.as_ref().is_none_or(|wanted| {

@@ -1,4 +1,4 @@
-//! A hold over a real table: the rows that it covers are split off, whole, and no others.
+//! A hold on a real table: exactly the rows that it covers are split off, as whole rows.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use crate::policy::Calendar;
 use crate::store::testing::{MARKER, batch, noon, root, spec};
 use crate::store::{SegmentIndex, Split, Table};
 
-/// Places a hold and splits the one segment of 700 rows by it: the rows that are held, or all or none.
+/// Places a hold and splits the only segment, of 700 rows, by it. Returns the number of held rows; errors if none or
+/// all of them are held.
 async fn held(scope: Scope) -> Result<u64, &'static str> {
     let (_folder, root) = root();
     let mut table = Table::open(&root, spec()).await.unwrap();
@@ -26,7 +27,7 @@ async fn held(scope: Scope) -> Result<u64, &'static str> {
     let gone: BTreeSet<Category> = BTreeSet::new();
     let segment = SegmentView::new(&calendar, source.bucket, gone);
     let holds = controls.in_force(noon());
-    // What the log tells of the segment is less: it passes over no more.
+    // The table's log contains less about the segment, so its view must not exclude more rows.
     let listed = SegmentView::of(&calendar, &source, records);
     assert!(holds.may_cover(&product, records, &listed) >= holds.may_cover(&product, records, &segment));
     let Some(predicate) = holds.predicate(&product, records, &segment) else { return Err("none") };

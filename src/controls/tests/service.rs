@@ -90,7 +90,7 @@ async fn a_release_takes_the_subject_out_of_every_file_under_the_root() {
     assert_eq!(controls.in_force(noon()).iter().map(|hold| &hold.id).collect::<Vec<_>>(), [&kept.id]);
     let states: Vec<_> = controls.holds(noon()).into_iter().map(|known| known.state).collect();
     assert_eq!(states, [HoldState::InForce, HoldState::Released { at: noon(), by: ControlsVersion(3) }]);
-    // Said twice it is done once, and who never was cannot be released.
+    // A repeated release is recorded once, and a hold that never existed cannot be released.
     assert_eq!(release(&root, &placed.id, &signature()).await.unwrap().version, ControlsVersion(3));
     assert!(matches!(release(&root, &HoldId::of(0), &signature()).await, Err(ReleaseError::Unknown(_))));
 }
@@ -137,7 +137,7 @@ async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_t
     };
     place(&root, order(of_subject()), &signature()).await.unwrap();
     assert_eq!(versions(&shared, &mut settler).await, (Some(ControlsVersion(1)), true));
-    // The folder is put back as it was before.
+    // The folder is restored to its earlier state.
     std::fs::remove_file(root.controls_folder().join("00000000000000000001.json")).unwrap();
     assert_eq!(versions(&shared, &mut settler).await, (None, false));
     assert_eq!(versions(&shared, &mut settler).await, (Some(ControlsVersion(0)), true));
@@ -161,7 +161,7 @@ async fn what_a_crash_left_of_an_append_goes_with_the_forgotten() {
     let (_folder, root) = two_tables().await;
     place(&root, order(of_subject()), &signature()).await.unwrap();
     let file = root.controls_folder().join("00000000000000000001.json");
-    // The passing name that a crash between the two steps of an append leaves: it is the same file.
+    // The temporary name that a crash between the two steps of an append leaves: a second name of the same file.
     std::fs::hard_link(&file, root.controls_folder().join(".6e1d.tmp")).unwrap();
     let end = order(of_subject()).until;
     forget(&root, end + TimeDelta::days(36_500)).await.unwrap();
@@ -189,7 +189,7 @@ async fn a_hold_that_is_recorded_and_nowhere_in_force_is_settled_once() {
 async fn a_table_that_takes_no_commit_is_named_and_the_others_hold() {
     let (_folder, root) = two_tables().await;
     let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
-    // Another engine's half-written entry: nobody can read past it.
+    // A half-written entry of another engine, which no reader can read past.
     std::fs::write(log.join("00000000000000000001.json"), b"{").unwrap();
     let failed = place(&root, order(of_subject()), &signature()).await.unwrap_err().to_string();
     assert!(failed.starts_with("control 1 is recorded, but not in force in sms ("), "{failed}");

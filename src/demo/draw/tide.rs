@@ -1,4 +1,4 @@
-//! The passing months as a picture in a terminal. Must never decide anything: a moment in, a frame out.
+//! Draws the passing months in a terminal. It makes no decisions: it turns a moment into a frame.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -10,7 +10,7 @@ use super::number;
 use crate::demo::text::{bytes, count, deadline};
 use crate::demo::tide::{Tide, day};
 
-/// Draws a moment over the whole frame; `folder` is where the tables are.
+/// Draws a moment over the whole frame. `folder` is where the tables are stored.
 pub fn draw_tide(frame: &mut Frame<'_>, tide: &Tide, folder: &str) {
     let [head, middle, below, foot] = Layout::vertical([
         Constraint::Length(3),

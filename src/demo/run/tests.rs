@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::clock::SystemClock;
 
-/// A screen that keeps what it was shown, and ends the demo where it is told to.
+/// A screen that keeps everything that it was shown, and ends the demo after `end_at` boards.
 struct Kept {
     shown: Mutex<Vec<Board>>,
     tides: Mutex<Vec<Tide>>,
@@ -56,7 +56,7 @@ async fn a_demo_accounts_for_every_record_and_leaves_nothing_of_what_is_due() {
     assert!(totals.iter().all(|totals| totals.stored > 0), "{}", summary.text());
     let passed = summary.passed.as_ref().unwrap();
     assert!(passed.values > 30 && passed.residue.files > 20, "{passed:?}");
-    // In the demo's time too all of it went within the grace, but for what a hold had kept until then.
+    // In the demo's time too, all data was deleted within the grace period, except for the data that a hold kept.
     assert!(tides.iter().all(|tide| tide.overdue == 0), "{}", summary.text());
     let last = tides.last().unwrap();
     assert!(last.sum(|line| line.gone) > 1_000 && last.sum(|line| line.held) == 0, "{last:?}");

@@ -1,7 +1,6 @@
-//! Avro's binary encoding, written straight into a buffer, and the two frames in which it travels.
-//! Must never allocate on its own.
+//! Avro's binary encoding, written directly into a buffer. The functions must not allocate buffers of their own.
 
-/// A zigzag varint: `int`, `long`, lengths, counts and branches.
+/// Writes a zigzag varint: `int`, `long`, lengths, counts and branches.
 pub(super) fn long(value: i64, to: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
     while rest >= 0x80 {
@@ -11,13 +10,14 @@ pub(super) fn long(value: i64, to: &mut Vec<u8>) {
     to.push(rest as u8);
 }
 
-/// Bytes or text, with its length in front.
+/// Writes bytes or text, with the length before it.
 pub(super) fn bytes(value: &[u8], to: &mut Vec<u8>) {
     long(value.len() as i64, to);
     to.extend_from_slice(value);
 }
 
-/// What `write` adds, as bytes or text with its length in front: for what is built in place. At most 8191 bytes.
+/// Writes the output of `write` as bytes or text, with the length before it. For values that are built in place. The
+/// output must have at most 8191 bytes.
 pub(super) fn built(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
     to.push(0);
@@ -27,13 +27,13 @@ pub(super) fn built(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         to[start] = (length << 1) as u8;
         return;
     }
-    // Two bytes of length: the text moves up by one.
+    // The length takes two bytes: move the text back by one byte.
     to.insert(start, 0);
     to[start] = ((length << 1) & 0x7f) as u8 | 0x80;
     to[start + 1] = (length >> 6) as u8;
 }
 
-/// A big-endian two's complement of the fewest bytes, as `decimal` wants it.
+/// Writes a big-endian two's complement number with the fewest bytes, as `decimal` requires.
 pub(super) fn decimal(unscaled: i64, to: &mut Vec<u8>) {
     let all = unscaled.to_be_bytes();
     let sign = if unscaled < 0 { 0xff } else { 0 };
@@ -41,7 +41,7 @@ pub(super) fn decimal(unscaled: i64, to: &mut Vec<u8>) {
     bytes(&all[skip..], to);
 }
 
-/// A random (version 4) uuid in its text form, of 128 random bits.
+/// Writes a random (version 4) UUID in its text form, from 128 random bits.
 pub(super) fn uuid(high: u64, low: u64, to: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let raw = (u128::from(high) << 64) | u128::from(low);

@@ -1,11 +1,11 @@
-//! Chance that is the same for the same seed on every machine and in every version: the generator of random numbers,
-//! and the distributions of traffic. Must never draw from anything but the seed.
+//! Random numbers that are the same for the same seed on every machine and in every version: the generator, and the
+//! distributions of the traffic. The seed must be the only source of randomness.
 
-/// A small, fast generator (splitmix64). It is not for secrets.
+/// A small, fast generator (splitmix64). It is not suitable for secrets.
 #[derive(Debug, Clone)]
 pub(super) struct Chance(u64);
 
-/// Scatters the bits of a number, so that near numbers give unlike ones.
+/// Mixes the bits of a number, so that similar numbers give different results.
 pub(super) fn scatter(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,47 +18,48 @@ impl Chance {
         Self(scatter(seed))
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub(super) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         scatter(self.0)
     }
 
-    /// Below `end`, evenly; 0 where `end` is 0.
+    /// Returns a number below `end`, uniformly distributed; 0 if `end` is 0.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        // The high half of a 64 by 64 bit product: no division, and a bias far under what traffic could show.
+        // The high half of a 64 by 64 bit product. It needs no division, and its bias is far too small to show in
+        // traffic.
         ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
-    /// From 0 up to but not 1.
+    /// Returns a number from 0 (inclusive) to 1 (exclusive).
     pub(super) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// True in `per_1024` of 1024 cases.
+    /// Returns true in `per_1024` of 1024 cases.
     pub(super) fn happens(&mut self, per_1024: u16) -> bool {
         (self.bits() >> 54) < u64::from(per_1024)
     }
 
-    /// A rank below `end` by Zipf's law: the one of rank 0 comes most often, the one of rank n about 1/n as often.
+    /// Returns a rank below `end` by Zipf's law: rank 0 is the most frequent, rank n is about 1/n as frequent.
     pub(super) fn zipf(&mut self, end: u32) -> u32 {
         let rank = (self.unit() * f64::from(end.saturating_add(1)).ln()).exp() - 1.0;
         (rank as u32).min(end.saturating_sub(1))
     }
 
-    /// Milliseconds that pass until something happens that takes `mean` on average (exponential).
+    /// Returns the milliseconds until an event, exponentially distributed with the mean `mean`.
     pub(super) fn wait(&mut self, mean: f64) -> i64 {
         (-(1.0 - self.unit()).ln() * mean) as i64
     }
 
-    /// One of them, evenly. Of none, the default.
+    /// Returns one of the items, uniformly distributed; the default if there are none.
     pub(super) fn pick<T: Copy + Default>(&mut self, of: &[T]) -> T {
         of.get(self.below(of.len() as u64) as usize).copied().unwrap_or_default()
     }
 }
 
-/// How long ago, in milliseconds, the event of a record that arrives now was: most are seconds old, a few are minutes
-/// to hours late, fewer still days, and some come after months.
+/// Returns the age in milliseconds of the event of a record that arrives now: most events are seconds old, a few are
+/// minutes to hours late, fewer are days late, and some are months late.
 pub(super) fn lateness(chance: &mut Chance) -> i64 {
     const HOUR: f64 = 3_600_000.0;
     match chance.below(10_000) {
@@ -69,8 +70,8 @@ pub(super) fn lateness(chance: &mut Chance) -> i64 {
     }
 }
 
-/// How much traffic there is at an hour of the day (0 to 24, local), against the day's mean of 1: a trough before dawn,
-/// a peak in the afternoon.
+/// Returns the amount of traffic at an hour of the day (0 to 24, local), relative to the day's mean of 1: the lowest
+/// before dawn, the highest in the afternoon.
 #[must_use]
 pub fn diurnal(hour: f64) -> f64 {
     let turn = std::f64::consts::TAU / 24.0;

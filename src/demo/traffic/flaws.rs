@@ -1,9 +1,9 @@
-//! How a good message is spoilt, and the fault that a reader must then find. Must never touch a neighbour.
+//! Corrupts good messages, and returns the fault that a reader must then find. Must never change another message.
 
 use super::chance::Chance;
 use crate::record::Fault;
 
-/// The faults that the traffic shows.
+/// The faults that occur in the traffic.
 pub(super) const FLAWS: [Fault; 9] = [
     Fault::Tombstone,
     Fault::Empty,
@@ -16,7 +16,8 @@ pub(super) const FLAWS: [Fault; 9] = [
     Fault::FutureEventTime,
 ];
 
-/// The event time that shows a fault of time, in milliseconds since 1970, for a record of `at`.
+/// Returns the event time of a record of `at`, both in milliseconds since 1970. It differs from `at` if `flaw` is a
+/// fault of the event time.
 pub(super) fn event_time(flaw: Option<Fault>, at: i64) -> i64 {
     match flaw {
         Some(Fault::AbsurdEventTime) => 0,
@@ -25,23 +26,23 @@ pub(super) fn event_time(flaw: Option<Fault>, at: i64) -> i64 {
     }
 }
 
-/// A message that has just been written to the end of a buffer.
+/// A message that was just written to the end of a buffer.
 pub(super) struct Written {
-    /// Where it begins in the buffer.
+    /// The start of the message in the buffer.
     pub(super) start: usize,
-    /// How many bytes of frame stand before its body.
+    /// The length in bytes of the frame before the body.
     pub(super) header: usize,
-    /// Where the text of its tenant ends in the buffer, if it has one.
+    /// The end of the tenant's text in the buffer, if there is one.
     pub(super) tenant_end: Option<usize>,
 }
 
-/// Spoils a message, which is the last in the buffer, and says which fault it now has.
+/// Corrupts the last message in the buffer. Returns the fault that it has now.
 pub(super) fn spoil(flaw: Fault, message: &Written, to: &mut Vec<u8>, chance: &mut Chance) -> Fault {
     let Written { start, header, tenant_end } = *message;
     match (flaw, tenant_end) {
         (Fault::Tombstone | Fault::Empty, _) => to.truncate(start),
         (Fault::BadMagic, _) => to[start] = b'{',
-        // An id or a fingerprint that no registry gave.
+        // An id or a fingerprint that no registry has assigned.
         (Fault::UnknownSchema, _) => to[start + header - 4..start + header].fill(0x7f),
         (Fault::TrailingBytes, _) => to.extend_from_slice(&[0, 2, 4]),
         (Fault::BadUtf8, Some(end)) => to[end - 1] = 0xff,

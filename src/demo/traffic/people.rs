@@ -1,17 +1,17 @@
-//! The people and tenants of the synthetic traffic: who they are follows from a rank alone, so that the same person
-//! comes again with the same number, name and address. All of them are made up; mail domains are reserved ones.
+//! The people and tenants of the synthetic traffic. A person follows from a rank and the seed alone, so the same person
+//! occurs again with the same number, name and address. All of them are invented; the mail domains are reserved ones.
 
 use super::chance::{Chance, scatter};
 
-/// How many people there are. By Zipf's law a few of them are in a good part of the traffic.
+/// The number of people. By Zipf's law, a few of them account for a large part of the traffic.
 pub(super) const PEOPLE: u32 = 2_000_000;
-/// How many tenants there are.
+/// The number of tenants.
 pub(super) const TENANTS: u32 = 240;
 
-/// A country's mobile numbers: what they begin with in E.164, and how many digits follow.
+/// The mobile numbers of a country: their prefix in E.164, and the number of digits after it.
 pub(super) struct Numbering {
     pub(super) country: &'static str,
-    /// Of 256 people, how many live there.
+    /// The number of people who live there, of 256.
     weight: u8,
     pub(super) prefix: &'static str,
     pub(super) digits: u8,
@@ -21,7 +21,8 @@ const fn at(country: &'static str, weight: u8, prefix: &'static str, digits: u8)
     Numbering { country, weight, prefix, digits }
 }
 
-/// The weights add up to 256. A prefix is within a range of numbers that the country's plan gives to mobiles.
+/// The weights add up to 256. Each prefix is within a range that the country's numbering plan assigns to mobile
+/// numbers.
 pub(super) const NUMBERINGS: [Numbering; 26] = [
     at("NL", 44, "31612", 6),
     at("DE", 28, "49151", 8),
@@ -72,7 +73,7 @@ const DOMAINS: [&str; 8] = [
     "example.org",
 ];
 
-/// Of a person's hash, the country (by its place in [`NUMBERINGS`]); by the low 8 bits.
+/// Returns a table from the low 8 bits of a person's hash to the country, as an index into [`NUMBERINGS`].
 pub(super) fn countries() -> [u8; 256] {
     let mut table = [0; 256];
     let places = NUMBERINGS.iter().enumerate().flat_map(|(place, at)| std::iter::repeat_n(place, at.weight.into()));
@@ -82,7 +83,7 @@ pub(super) fn countries() -> [u8; 256] {
     table
 }
 
-/// A person: everything about them follows from the hash.
+/// A person. All data about them follows from the hash.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Person {
     pub(super) hash: u64,
@@ -90,7 +91,7 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// The person of a rank.
+    /// Returns the person of a rank.
     pub(super) fn of(rank: u32, seed: u64, countries: &[u8; 256]) -> Self {
         let hash = scatter(seed ^ (u64::from(rank) << 20));
         Self { hash, country: countries[usize::from(hash as u8)] }
@@ -100,12 +101,12 @@ impl Person {
         &NUMBERINGS[usize::from(self.country) % NUMBERINGS.len()]
     }
 
-    /// Two letters, ISO 3166-1.
+    /// Returns the country: two letters, ISO 3166-1.
     pub(super) fn country(self) -> &'static str {
         self.numbering().country
     }
 
-    /// The number in E.164, without the plus.
+    /// Writes the number in E.164, without the plus.
     pub(super) fn number(self, to: &mut Vec<u8>) {
         let numbering = self.numbering();
         to.extend_from_slice(numbering.prefix.as_bytes());
@@ -126,7 +127,7 @@ impl Person {
         to.extend_from_slice(self.last().as_bytes());
     }
 
-    /// The mail address. `Anna.Bos1234@mail.example`: capitals, as people write them.
+    /// Writes the mail address, with capitals as people write them: `Anna.Bos12345@mail.example`.
     pub(super) fn email(self, to: &mut Vec<u8>) {
         to.extend_from_slice(self.first().as_bytes());
         to.push(b'.');
@@ -137,7 +138,7 @@ impl Person {
     }
 }
 
-/// The last `count` decimal digits of a number, with leading zeros.
+/// Writes the last `count` decimal digits of a number, with leading zeros.
 pub(super) fn digits(number: u64, count: u8, to: &mut Vec<u8>) {
     let mut buffer = [b'0'; 20];
     let count = usize::from(count).min(buffer.len());
@@ -149,13 +150,13 @@ pub(super) fn digits(number: u64, count: u8, to: &mut Vec<u8>) {
     to.extend_from_slice(&buffer[..count]);
 }
 
-/// A tenant's id: `tenant-0001` is the largest.
+/// Writes a tenant's id. `tenant-0001` is the largest tenant.
 pub(super) fn tenant(rank: u32, to: &mut Vec<u8>) {
     to.extend_from_slice(b"tenant-");
     digits(u64::from(rank) + 1, 4, to);
 }
 
-/// Somebody, by how often they come.
+/// Returns a random person. A person of a low rank is more frequent.
 pub(super) fn somebody(chance: &mut Chance, seed: u64, countries: &[u8; 256]) -> Person {
     Person::of(chance.zipf(PEOPLE), seed, countries)
 }

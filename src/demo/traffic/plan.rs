@@ -1,12 +1,13 @@
-//! What to write for each field of a schema, decided once: a field's name says what it holds, its type how it is written.
-//! Any schema has a plan, the shipped ones a lifelike one. Must never meet a name or a type while records are made.
+//! Decides once how each field of a schema is filled: its name decides the content, its type the encoding. Every schema
+//! has a plan; the shipped schemas get realistic content. Names and types must not be read again while records are
+//! made.
 
 use apache_avro::Schema;
 use apache_avro::schema::{InnerDecimalSchema, UuidSchema};
 
 use super::words;
 
-/// One step of writing a record: a type of Avro and what to put into it.
+/// One step of writing a record: an Avro type and its content.
 #[derive(Debug)]
 pub(super) enum Step {
     Null,
@@ -26,7 +27,7 @@ pub(super) enum Step {
     Double,
     Bytes,
     Text(Holds),
-    /// The symbol at a random place of the table.
+    /// The symbol at a random position of the table.
     Enum(Box<[u8; 64]>),
     Fixed(usize),
     DecimalBytes {
@@ -36,7 +37,7 @@ pub(super) enum Step {
         end: u64,
         size: usize,
     },
-    /// A value in `per_1024` of 1024 records, else null.
+    /// A value in `per_1024` of 1024 records, otherwise null.
     Optional {
         null: i64,
         some: i64,
@@ -49,7 +50,7 @@ pub(super) enum Step {
     Record(Vec<Step>),
 }
 
-/// When something was, from the event.
+/// The time of an instant relative to the event.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum When {
     Event,
@@ -57,22 +58,22 @@ pub(super) enum When {
     Before,
 }
 
-/// Whose.
+/// The person whose data a field contains.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Whose {
     Subject,
     Other,
 }
 
-/// What a text holds.
+/// The content of a text.
 #[derive(Debug)]
 pub(super) enum Holds {
     Uuid,
     Tenant,
-    /// A tenant, or in most records this instead.
+    /// A tenant, or this text in most records.
     TenantOr(&'static str),
     Number(Whose),
-    /// A number of the tenant, a short code or a sender's name.
+    /// A sender's name, a short code of the tenant, or a phone number.
     Originator,
     Email(Whose),
     Name(Whose),
@@ -89,7 +90,8 @@ pub(super) enum Holds {
     Json,
 }
 
-/// The plan of a product's schema, whose names are flattened to `above`.
+/// Returns the plan of a product's schema. `above` is the flattened name of the field that has this schema; empty for
+/// the whole record.
 pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> Step {
     match schema {
         Schema::Null | Schema::Ref { .. } => Step::Null,
@@ -149,7 +151,7 @@ fn branch(product: &str, variants: &[Schema], name: &str) -> Step {
     }
 }
 
-/// How often an optional field is there, of 1024.
+/// Returns how often an optional field has a value, of 1024.
 fn presence(name: &str) -> u16 {
     match name {
         "body" | "content" | "message" | "operator_code" | "contact_country" | "country" => 990,
@@ -168,7 +170,7 @@ fn when(name: &str) -> When {
     }
 }
 
-/// Under what a whole number stays.
+/// Returns the exclusive upper bound of a whole number.
 fn most(name: &str) -> u64 {
     match name {
         "segments" | "flow_version" | "billed_minutes" => 8,
@@ -184,7 +186,7 @@ fn holds(product: &str, name: &str) -> Holds {
     use Whose::{Other, Subject};
     let last = name.rsplit('_').next().unwrap_or(name);
     match name {
-        // Who is no customer yet, and what the platform asks for itself.
+        // A prospect is not a customer yet, and some consent is requested by the platform itself.
         "customer_id" if product == "marketing" => Holds::TenantOr("prospect"),
         "customer_id" if product == "consent" => Holds::TenantOr("platform"),
         "customer_id" => Holds::Tenant,
@@ -224,7 +226,7 @@ fn holds(product: &str, name: &str) -> Holds {
     }
 }
 
-/// 64 places, most of which hold the usual symbols: those of success, else the first ones.
+/// Returns a table of 64 symbols, by index. Most are the usual symbols: those of success, otherwise the first ones.
 fn symbols(names: &[String]) -> Box<[u8; 64]> {
     const USUAL: [&str; 6] = ["DELIVERED", "COMPLETED", "SUCCEEDED", "NORMAL_CLEARING", "ROUTED", "WHATSAPP"];
     let weights: Vec<usize> = names

@@ -1,14 +1,14 @@
-//! People who are planted in the traffic: their numbers, and every text to them, are known and stand in SMS alone.
+//! People who are planted in the traffic: their numbers and all texts to them are known, and occur in SMS only.
 //!
-//! Promises that no other message of any traffic has one of their values, so that it can be told whether anything of them is
-//! left. Must never be given to people who exist: the numbers are made up like all others.
+//! No other message of any traffic contains one of these values, so a search can show whether any data of these people
+//! is left. The numbers must not belong to real people: they are invented like all others.
 
 use chrono::{DateTime, Utc};
 
 use super::chance::Chance;
 use super::{Framing, Message, Source, avro};
 
-/// How many people are planted. The first gets every second text.
+/// The number of planted people. The first one gets every second text.
 const PEOPLE: u64 = 12;
 
 /// Writes texts to the planted people.
@@ -20,31 +20,32 @@ pub struct Planted {
     values: Vec<String>,
 }
 
-/// The number of a planted person: Dutch, and beyond the numbers that the other traffic draws from.
+/// Returns the number of a planted person: Dutch, and outside the numbers of the other traffic.
 fn number(person: u64) -> String {
     format!("31687654{person:03}")
 }
 
 impl Planted {
-    /// Texts of the producer of SMS.
+    /// Creates the texts of the SMS producer `source`.
     #[must_use]
     pub fn new(seed: u64, source: Source) -> Self {
         Self { source, chance: Chance::new(seed ^ 0x9e37), texts: 0, values: Vec::new() }
     }
 
-    /// The number that gets the most.
+    /// Returns the number that gets the most texts.
     #[must_use]
     pub fn busiest() -> String {
         number(0)
     }
 
-    /// Every value so far that names a planted person or stands in a text to one: numbers, texts, the texts' ids.
+    /// Returns every value so far that identifies a planted person or is in a text to one: numbers, texts and the ids
+    /// of the texts.
     #[must_use]
     pub fn values(&self) -> &[String] {
         &self.values
     }
 
-    /// The next text, as of `now`.
+    /// Returns the next text, as of `now`.
     pub fn next(&mut self, now: DateTime<Utc>) -> Message {
         let person = if self.texts.is_multiple_of(2) { 0 } else { 1 + self.texts / 2 % (PEOPLE - 1) };
         self.texts += 1;
@@ -56,7 +57,7 @@ impl Planted {
         }
         let start = payload.len();
         avro::uuid(self.chance.bits(), self.chance.bits(), &mut payload);
-        // Behind the length of the uuid's text.
+        // After the length of the UUID's text, which is one byte.
         let id = String::from_utf8_lossy(&payload[start + 1..]).into_owned();
         self.rest(&mut payload, now, (&number(person), &body));
         let number = number(person);
@@ -73,7 +74,7 @@ impl Planted {
         }
     }
 
-    /// The fields behind the id, in the order of the shipped schema.
+    /// Writes the fields after the id, in the order of the shipped schema.
     fn rest(&self, to: &mut Vec<u8>, now: DateTime<Utc>, (number, body): (&str, &str)) {
         const OUTBOUND: i64 = 0;
         const DELIVERED: i64 = 2;

@@ -52,7 +52,7 @@ fn read_value(schema: &Schema, body: &mut &[u8]) -> Result<Value, apache_avro::E
     GenericDatumReader::builder(schema).build()?.read_value(body)
 }
 
-/// How long a body is once something stands behind it for every field to read.
+/// Returns the number of bytes that a reader consumes if zeros follow a body, so that every field can be read.
 fn whole(schema: &Schema, body: &[u8]) -> usize {
     let longer = [body, &[0; 4096]].concat();
     let mut rest = &longer[..];
@@ -165,7 +165,7 @@ fn a_corrupt_message_has_the_fault_that_it_says() {
             Fault::Empty => assert_eq!(payload, Some(&[][..])),
             Fault::BadMagic => assert_eq!(payload.unwrap()[0], b'{'),
             Fault::UnknownSchema => assert_eq!(payload.unwrap()[..5], [0, 0x7f, 0x7f, 0x7f, 0x7f]),
-            // The reference reader takes the end of a body for a null, so that it cannot tell.
+            // The reference reader reads the end of a body as null, so it does not report this fault.
             Fault::Truncated => assert!(payload.unwrap().len() < 5 + whole(schema, &payload.unwrap()[5..])),
             Fault::BadUtf8 => assert!(!read(&payload.unwrap()[5..]).0),
             Fault::TrailingBytes => assert_eq!(read(&payload.unwrap()[5..]), (true, 3)),

@@ -1,6 +1,6 @@
-//! What the synthetic traffic says: texts, routes, operators, addresses. All made up.
+//! The words of the synthetic traffic: texts, routes, operators and addresses. All are invented.
 
-/// Texts as businesses send them. A run of `#` is replaced by digits.
+/// Texts as businesses send them. Each `#` is replaced by a digit.
 pub(super) const TEXTS: [&str; 16] = [
     "Your verification code is ######. Do not share it.",
     "###### is your sign-in code. It is valid for 10 minutes.",
@@ -20,7 +20,7 @@ pub(super) const TEXTS: [&str; 16] = [
     "15% off your next order with code SAVE####. STOP to opt out.",
 ];
 
-/// The suppliers that a message passes through.
+/// The suppliers that a message passes through, by route.
 pub(super) const ROUTES: [&str; 8] = [
     "direct-nl1",
     "hub-fra>direct-de2",
@@ -36,7 +36,7 @@ pub(super) const ROUTES: [&str; 8] = [
 pub(super) const OPERATORS: [&str; 10] =
     ["20404", "20408", "20416", "26201", "26202", "23410", "20801", "22201", "40410", "310260"];
 
-/// Senders' names.
+/// The names of senders.
 pub(super) const SENDERS: [&str; 8] =
     ["ExampleBank", "ParcelNow", "MyClinic", "ShopNow", "AirExample", "CityTaxi", "Utility", "SignIn"];
 

@@ -6,12 +6,12 @@ use super::people::{Person, digits, tenant};
 use super::plan::{Holds, Step, When, Whose};
 use super::words;
 
-/// What the fields of one record have in common.
+/// The values that the fields of one record share.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Event {
-    /// When it was, in milliseconds since 1970.
+    /// The time of the event, in milliseconds since 1970.
     pub(super) at: i64,
-    /// The tenant, by rank.
+    /// The rank of the tenant.
     pub(super) tenant: u32,
     pub(super) subject: Person,
     pub(super) other: Person,
@@ -22,7 +22,7 @@ pub(super) struct Writer<'a> {
     pub(super) event: Event,
     pub(super) chance: &'a mut Chance,
     pub(super) to: &'a mut Vec<u8>,
-    /// Where the tenant's text ends in the buffer, once it is written.
+    /// The end of the tenant's text in the buffer, once it is written.
     pub(super) tenant_end: Option<usize>,
 }
 
@@ -82,7 +82,7 @@ impl Writer<'_> {
         }
     }
 
-    /// None to three items, then the end.
+    /// Writes zero to three items and the end of the list.
     fn blocks(&mut self, mut item: impl FnMut(&mut Self)) {
         let count = self.chance.below(4);
         if count > 0 {
@@ -138,7 +138,7 @@ impl Writer<'_> {
             }
             Holds::Phrase => self.phrase(),
             Holds::Ip => {
-                // Of the ranges that are kept for documents.
+                // From the ranges that are reserved for documentation.
                 let net = self.chance.pick(&["192.0.2.", "198.51.100.", "203.0.113."]);
                 let host = (self.event.subject.hash >> 48) % 256;
                 avro::built(self.to, |to| {
@@ -182,7 +182,7 @@ impl Writer<'_> {
         }
     }
 
-    /// E.164, most often with its plus.
+    /// Writes a number in E.164, usually with its plus.
     fn number(&mut self, of: Person) {
         let plus = self.chance.happens(900);
         avro::built(self.to, |to| {

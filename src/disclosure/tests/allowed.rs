@@ -1,4 +1,4 @@
-//! What of rows is shown, against the words of it, for random rows.
+//! Compares what is shown of random rows with a direct calculation from the rules.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::disclosure::allowed::Judging;
 use crate::store::testing::{MARKER, noon, rows, spec};
 use crate::store::{AnyOf, Filter, TableSpec};
 
-/// Of each row: the hours until content and numbers are due, and the holds that cover it.
+/// For each row: the hours until content and numbers are due, and whether each of two holds covers it.
 type Rows = Vec<Row>;
 
 type Row = (Option<i8>, Option<i8>, bool, bool);
 
-/// The rows with all of the table's columns and those deadlines.
+/// Returns rows with all of the table's columns and these deadlines.
 fn batch(spec: &TableSpec, of: &Rows) -> RecordBatch {
     let count = i64::try_from(of.len()).unwrap();
     let made = rows(0, 0, count);

@@ -1,4 +1,4 @@
-//! Answers while the table is rewritten under them and what it replaces is unlinked at once.
+//! Tests of answers while the table is rewritten and the replaced files are unlinked immediately.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::disclosure::{Desk, FindError};
 use crate::store::testing::{filled, noon, rewrite, root};
 use crate::store::{Predicate, Root, SegmentIndex, Split, StoredSegment, Table};
 
-/// Puts all segments together, or parts one, and unlinks what that replaces: no reader has any grace.
+/// Merges all segments or splits one, and unlinks the replaced files: readers have no grace period.
 async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: usize) {
     let all: Vec<StoredSegment> = index.iter().cloned().collect();
     let customer = format!("customer-{}", number % 7);

@@ -1,4 +1,4 @@
-//! Which segments are looked into, and for what.
+//! Tests of the segments that are searched, and of their filters.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ids::Deadline;
 use crate::store::testing::{noon, segment_tags};
 use crate::store::{Filter, StoredSegment};
 
-/// A segment with deadlines in so many days.
+/// Returns a segment with deadlines in these numbers of days.
 fn segment(deadlines: &[(&str, i64)]) -> StoredSegment {
     let tags = segment_tags();
     let deadlines = deadlines.iter().map(|(category, in_days)| (category.parse().unwrap(), Deadline(days(*in_days))));

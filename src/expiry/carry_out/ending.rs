@@ -1,6 +1,6 @@
-//! The end of records: they go, or become cells.
+//! The end of records: they are removed or aggregated into cells.
 //!
-//! Promises that all of what is given is read, counted and gone in one step, in bounded memory however much it is.
+//! All given segments are read, counted and removed in one step. Memory is bounded whatever their size.
 
 use crate::anonymize::{Cells, cells};
 use crate::expiry::carry_out::{By, Step};
@@ -10,7 +10,8 @@ use crate::ids::ProfileId;
 use crate::store::{RewriteError, RewriteEvidence, Rows, StoreError, StoredSegment};
 
 impl Product {
-    /// The end of the records of `free`, all of one bucket and profile.
+    /// Prepares the end of the records of `free`, which all have one bucket and profile, and returns the step to
+    /// commit.
     pub(super) async fn end(&self, profile: &ProfileId, free: Vec<StoredSegment>, by: &By) -> Result<Step, SweepError> {
         let (Ending::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
             let removed = free.iter().map(|segment| segment.records).sum();
@@ -31,7 +32,7 @@ impl Product {
         Ok(Step { operation: "anonymize", removes: free, adds, did, renewed: false })
     }
 
-    /// Makes the cells on a thread of its own: counting is work, and the rows may be read more than once.
+    /// Computes the cells on a blocking thread: counting uses the CPU, and the rows may be read more than once.
     async fn count(
         &self,
         plan: &crate::anonymize::CellPlan,
@@ -52,7 +53,7 @@ impl Product {
     }
 }
 
-/// The rows as the counting takes them, one batch after the other.
+/// The rows as an iterator of batches for the count.
 struct Batches {
     rows: Option<Result<Rows, RewriteError>>,
     runtime: tokio::runtime::Handle,

@@ -1,7 +1,7 @@
-//! Segments of an earlier policy are brought to what the active one says: first their columns, then their tags.
+//! Brings segments of an earlier policy up to date with the active one: first their columns, then their tags.
 //!
-//! Promises that each of the two is one commit that leaves the segments outdated or up to date, and that nothing of a held row is
-//! touched: it waits with its old columns and tags until it is free.
+//! Each of the two is one commit that leaves the segments outdated or up to date. Held rows do not change: they keep
+//! their old columns and tags until they are no longer held.
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
-//! Stored tags brought up to date: rows whose trigger came get the profile and deadlines that they would have on arrival.
+//! Brings stored tags up to date: rows whose trigger came get the profile and deadlines that they would get on
+//! arrival.
 //!
-//! Promises that nothing but tags changes: a held row keeps its data. Segments without such a row are noted, not rewritten.
+//! Only tags change: a held row keeps its data. Segments without such rows are recorded, not rewritten.
 
 use super::{By, Done, Step};
 use crate::expiry::error::SweepError;

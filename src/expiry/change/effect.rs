@@ -1,7 +1,6 @@
-//! What a new policy does to the stored records of one product, in counts. Pure: lots of alike rows in, sums out.
+//! The effect of a new policy on the stored records of one product, in counts. Pure: lots of alike rows in, sums out.
 //!
-//! Promises that a field is one category of one record, as in everything that counts fields, and that nothing is counted of
-//! what has gone already.
+//! A field is one category of one record, as in all counts of fields. Data that is already deleted is not counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,41 +11,41 @@ use super::passage::{Passage, Promised};
 use crate::ids::{Category, Deadline, ProductKey};
 use crate::policy::{FieldDiff, Kind};
 
-/// Rows of one segment that fare alike.
+/// Rows of one segment that are affected in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lot {
     /// Their kind.
     pub kind: Kind,
-    /// How many buckets after their own their minimums count from.
+    /// The number of buckets after their own from which their minimums count.
     pub late: u32,
     /// True if their subjects change their form.
     pub edited: bool,
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// What becomes of one product's stored records.
+/// The effect on one product's stored records.
 #[derive(Debug, Clone, Serialize)]
 pub struct Effect {
     /// The product.
     pub product: ProductKey,
-    /// Records that are stored, but for those in cells, which no policy changes any more.
+    /// Stored records, without those in cells, which no policy changes any more.
     pub records: u64,
-    /// Records whose tags are to be written anew.
+    /// Records whose tags must be rewritten.
     pub stale: u64,
     /// Fields whose deadline moves, by category and jurisdictions.
     pub moved: Vec<MovedFields>,
-    /// Columns that go, or come to another category or name.
+    /// Columns that are removed, renamed or moved to another category.
     pub columns: Vec<ColumnEffect>,
-    /// Records of which a subject changes to another canonical form.
+    /// Records with a subject that changes to another canonical form.
     pub reformed: u64,
-    /// Bytes of segments that are copied, tags written anew: their rows stay together.
+    /// Bytes of segments that are copied with rewritten tags: their rows stay together.
     pub bytes_copied: u64,
-    /// Bytes of segments that are parted, and so decoded and encoded.
+    /// Bytes of segments that are split, and so decoded and encoded.
     pub bytes_rewritten: u64,
-    /// Segments that had to be opened to tell.
+    /// Segments that had to be opened for the counts.
     pub opened: u64,
-    /// Files of which nobody can tell what is due in them, since another engine wrote them.
+    /// Files whose due data is not known, since another engine wrote them.
     pub unknown_files: u64,
     #[serde(skip)]
     by_kind: BTreeMap<(Category, usize), Movement>,
@@ -54,14 +53,14 @@ pub struct Effect {
     by_column: BTreeMap<FieldDiff, (u64, Movement)>,
 }
 
-/// Where deadlines move to.
+/// The number of fields whose deadline moves, by direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Movement {
     /// Fields whose deadline becomes earlier.
     pub earlier: u64,
     /// Fields whose deadline becomes later, or open.
     pub later: u64,
-    /// Of the earlier ones, those that are due at once and were not.
+    /// Of the earlier ones, those that become due immediately.
     pub due_at_once: u64,
 }
 
@@ -70,28 +69,28 @@ pub struct Movement {
 pub struct MovedFields {
     /// The category.
     pub category: Category,
-    /// The jurisdictions, which the rules tell apart in the same way; none given: those that no rule names.
+    /// The jurisdictions, which the rules treat alike; empty for those that no rule names.
     pub jurisdictions: Vec<crate::ids::Country>,
-    /// How many, and where to.
+    /// The number of fields, by direction.
     #[serde(flatten)]
     pub movement: Movement,
 }
 
-/// What becomes of one column.
+/// The effect on one column.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ColumnEffect {
-    /// What changes.
+    /// The change.
     #[serde(flatten)]
     pub change: FieldDiff,
-    /// Records that have it.
+    /// Records that have the column.
     pub records: u64,
-    /// Where its deadline moves to, where it comes to another category.
+    /// The movement of its deadlines, if it moves to another category.
     #[serde(flatten)]
     pub movement: Movement,
 }
 
 impl Movement {
-    /// Counts `rows` fields that were due at `before` and will be at `after`; `None` is never, as far as it is known.
+    /// Counts `rows` fields that were due at `before` and will be at `after`; `None` means that no deadline is known.
     fn count(&mut self, rows: u64, (before, after): (Option<Deadline>, Option<Deadline>), now: DateTime<Utc>) {
         let at = |deadline: Option<Deadline>| deadline.map_or(i64::MAX, |deadline| deadline.micros());
         if at(after) > at(before) {
@@ -109,7 +108,7 @@ impl Movement {
 }
 
 impl Effect {
-    /// Nothing counted yet.
+    /// Creates an effect without counts.
     #[must_use]
     pub fn of(product: &ProductKey) -> Effect {
         Effect {
@@ -128,7 +127,7 @@ impl Effect {
         }
     }
 
-    /// Counts a segment whose rows are these lots.
+    /// Counts a segment whose rows are in these lots.
     pub fn count(&mut self, passage: &Passage, promised: &Promised<'_>, lots: &[Lot], now: DateTime<Utc>) {
         let (mut profiles, mut changed, mut edited) = (BTreeSet::new(), 0, 0);
         let reforms = passage.subjects().concerns(promised.segment);
@@ -155,7 +154,7 @@ impl Effect {
         }
         self.stale += changed;
         self.reformed += edited;
-        // Columns first, tags behind them.
+        // Columns are copied first, then the tags.
         self.bytes_copied += if passage.moved.reforms() { promised.segment.size } else { 0 };
         match profiles.len() {
             0 | 1 if edited == 0 => self.bytes_copied += promised.segment.size,
@@ -181,7 +180,7 @@ impl Effect {
                 None => None,
                 Some(category) => match promised.stored(category) {
                     Some(before) => before,
-                    // It has gone.
+                    // It is already deleted.
                     None => continue,
                 },
             };
@@ -195,7 +194,7 @@ impl Effect {
         }
     }
 
-    /// The sums, in order.
+    /// Returns the effect with its sums in order.
     #[must_use]
     pub fn finish(mut self, passage: &Passage) -> Effect {
         let moved = std::mem::take(&mut self.by_kind).into_iter().filter(|(_, movement)| !movement.is_none());

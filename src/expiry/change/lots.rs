@@ -1,6 +1,6 @@
-//! The rows of a segment by what decides their profile under a new policy.
+//! The rows of a segment, grouped by what decides their profile under a new policy.
 //!
-//! Promises to read the columns that decide and no other, a batch at a time, and to keep counts alone.
+//! Only the columns that decide are read, a batch at a time, and only counts are kept.
 
 use std::collections::HashMap;
 
@@ -14,15 +14,15 @@ use crate::ids::Country;
 use crate::policy::Kind;
 use crate::store::{RewriteError, Table};
 
-/// When a record came, and when it happened: what minimums count from is the later of the two.
+/// The column with the time of arrival of a record. Minimums count from the later of arrival and event.
 const ARRIVAL: &str = "ingested_at";
 const JURISDICTION: &str = "jurisdiction";
 
-/// Where the columns that decide stand.
+/// The columns that decide.
 pub struct Deciding<'a> {
-    /// The tenant's column, where the tenant decides.
+    /// The tenant's column, if the tenant decides.
     pub tenant: Option<&'a str>,
-    /// The event's column, where the arrival decides.
+    /// The event's column, if the arrival decides.
     pub event: Option<&'a str>,
     /// The treatment of subjects, if they may be in an earlier form.
     pub subjects: Option<&'a SubjectReform>,
@@ -76,7 +76,7 @@ impl<'a> Deciding<'a> {
     }
 }
 
-/// The lots of a segment's rows.
+/// Returns the lots of a segment's rows.
 pub async fn lots(
     table: &Table,
     promised: &Promised<'_>,
@@ -101,7 +101,7 @@ fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {
     column.filter(|column| column.is_valid(row)).map(|column| column.value(row))
 }
 
-/// The later of a row's arrival and event, in microseconds, as far as they are still there.
+/// Returns the later of a row's arrival and event, in microseconds, as far as they are still stored.
 fn came(rows: &RecordBatch, row: usize, event: &str) -> Option<i64> {
     let instant = |name: &str| {
         let column = rows.column_by_name(name)?.as_primitive_opt::<TimestampMicrosecondType>()?;

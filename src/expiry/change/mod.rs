@@ -1,7 +1,8 @@
-//! A new policy over what is stored: what it does to each segment, and to all of them.
+//! The effect of a new policy on stored records: on each segment, and on all of them.
 //!
-//! Promises one answer for one record, whether it is foretold ([`survey()`]) or carried out. Segments whose rows all fare alike
-//! are answered without being opened; of others only jurisdiction, tenant and arrival are read.
+//! A record gets the same result whether it is predicted ([`survey()`]) or carried out. Segments whose rows all get
+//! the same result are not opened; of others, only the columns that decide are read: jurisdiction, tenant, arrival,
+//! event time and subjects.
 
 mod effect;
 mod lots;

@@ -1,7 +1,8 @@
-//! Which segments of a product were tagged under a policy that is no longer active, and what the active one says of them.
+//! Segments of a product that were tagged under a policy that is no longer active, and their deadlines under the
+//! active one.
 //!
-//! Promises that such a segment is not gone by before its tags are brought up to date, and that what is overdue in it is told by
-//! the active policy. A segment that was looked into and needs nothing is not looked into again. Pure but for its memory.
+//! The tags of such a segment are brought up to date before they are used, and its overdue data is counted by the
+//! active policy. A segment that was checked and needs no change is not checked again. Pure except for its cache.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,21 +15,21 @@ use crate::policy::{Policy, Records};
 use crate::store::{ControlsVersion, StoredSegment};
 use crate::tag::FormsMark;
 
-/// A product under the active policy, seen from the ones before.
+/// The passages of a product from the earlier policies to the active one.
 #[derive(Debug, Clone)]
 pub struct Outdated {
-    /// The control that activated the policy.
+    /// The version of the control that activated the policy.
     control: ControlsVersion,
     active: PolicyVersion,
-    /// The way from each earlier policy that is known, and the records as it had them.
+    /// The passage from each earlier policy that is known, and the records as that policy defined them.
     known: HashMap<PolicyVersion, (Arc<Passage>, Option<Records>)>,
-    /// The way from one that is not.
+    /// The passage from a policy that is not known.
     unknown: Arc<Passage>,
-    /// The new name of what had another, by the old one.
+    /// The new name of each renamed column, by its former name.
     former: BTreeMap<String, String>,
-    /// Segments that were looked into: none of their rows changes.
+    /// Segments that were checked: none of their rows changes.
     settled: BTreeSet<Arc<str>>,
-    /// What was worked out: segments share their tags with many others.
+    /// Cached results: segments share their tags with many others.
     worked_out: Arc<Mutex<WorkedOut>>,
 }
 
@@ -48,8 +49,8 @@ fn tags(segment: &StoredSegment) -> Tags {
 }
 
 impl Outdated {
-    /// What there is to know of `product` under `policy`, which is active by `controls`. `None` before the first activation, or
-    /// where the policy has no records of it.
+    /// Creates the passages of `product` to `policy`, which is active according to `controls`. Returns `None` before
+    /// the first activation, or if the policy has no records of the product.
     #[must_use]
     pub fn of(controls: &Controls, policy: &Policy, product: &ProductKey) -> Option<Outdated> {
         let (control, _) = controls.active()?;
@@ -72,19 +73,20 @@ impl Outdated {
         })
     }
 
-    /// Whether it is that of the newest activation.
+    /// Returns true if it belongs to the newest activation.
     #[must_use]
     pub fn is_of(&self, controls: &Controls) -> bool {
         controls.active().is_some_and(|(control, _)| control == self.control)
     }
 
-    /// Whether a segment's tags are to be brought up to date. `text` is what the table tells of its profile.
+    /// Returns true if a segment's tags must be brought up to date. `text` is the text of its profile in the table.
     #[must_use]
     pub fn is_outdated(&self, segment: &StoredSegment, text: Option<&str>) -> bool {
         !self.settled.contains(&segment.path) && self.differs(segment, text)
     }
 
-    /// The same by what the log tells alone, whoever may have looked into it.
+    /// Returns true if a segment's tags would differ under the active policy, according to the log alone: whether or
+    /// not the segment was checked.
     #[must_use]
     pub fn differs(&self, segment: &StoredSegment, text: Option<&str>) -> bool {
         if segment.cells || segment.policy_version.as_ref() == Some(&self.active) {
@@ -98,43 +100,45 @@ impl Outdated {
         self.worked_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The way that a segment's rows take.
+    /// Returns the passage of a segment's rows.
     #[must_use]
     pub fn passage(&self, segment: &StoredSegment) -> &Arc<Passage> {
         let known = segment.policy_version.as_ref().and_then(|version| self.known.get(version));
         known.map_or(&self.unknown, |(passage, _)| passage)
     }
 
-    /// The records as the policy had them under which a segment was tagged, where that is another and known.
+    /// Returns the records as defined by the policy under which a segment was tagged, if that is another policy and
+    /// known.
     #[must_use]
     pub fn records_of(&self, segment: &StoredSegment) -> Option<&Records> {
         let (_, records) = self.known.get(segment.policy_version.as_ref()?)?;
         records.as_ref()
     }
 
-    /// The new name of each column that had another, by the old one.
+    /// Returns the new name of each renamed column, by its former name.
     #[must_use]
     pub fn former(&self) -> &BTreeMap<String, String> {
         &self.former
     }
 
-    /// Notes a segment none of whose rows changes.
+    /// Records that no row of a segment changes.
     pub fn settle(&mut self, path: Arc<str>) {
         self.settled.insert(path);
     }
 
-    /// Those that were looked into.
+    /// Returns the segments that were checked and need no change.
     #[must_use]
     pub fn settled(&self) -> &BTreeSet<Arc<str>> {
         &self.settled
     }
 
-    /// Forgets segments that are no longer there.
+    /// Forgets segments for which `there` returns false, since they no longer exist.
     pub fn retain(&mut self, there: impl Fn(&str) -> bool) {
         self.settled.retain(|path| there(path));
     }
 
-    /// When what an outdated segment holds is due by the active policy: of each category the earliest that any of its rows can have.
+    /// Returns the deadlines of an outdated segment under the active policy: of each category that it may contain,
+    /// the earliest that any of its rows can have.
     #[must_use]
     pub fn deadlines(&self, segment: &StoredSegment, text: Option<&str>) -> Arc<BTreeMap<Category, Deadline>> {
         let work_out = || Arc::new(self.work_out(segment, text));

@@ -1,7 +1,8 @@
-//! What the rows of a stored segment become under a new policy. Pure: a segment's tags in, profiles out.
+//! The profiles of a stored segment's rows under a new policy. Pure: a segment's tags in, profiles out.
 //!
-//! Promises the profile that ingest would give each row under the new policy, with what its old profile knows: how late it
-//! came, and when its trigger came. Where the old profile had no minimum it does not tell how late: then the row itself does.
+//! Each row gets the profile that ingest would give it under the new policy, with what its old profile contains: how
+//! late it came, and when its trigger came. An old profile without a minimum does not record how late: then the row
+//! itself is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,17 +13,17 @@ use crate::ids::{Bucket, Category, Country, Deadline, PolicyVersion, ProductKey,
 use crate::policy::{Calendar, FieldDiff, Kind, Moved, Pairs, Policy, Profile, Trigger, Triggered};
 use crate::store::StoredSegment;
 
-/// One product's way from an old policy to a new one.
+/// The change of one product from an old policy to a new one.
 #[derive(Debug, Clone)]
 pub struct Passage {
-    /// The kinds of record, and what each policy says of them.
+    /// The kinds of records, with the profile that each policy gives them.
     pub pairs: Pairs,
-    /// The columns.
+    /// The changes of the columns.
     pub moved: Moved,
-    /// The version that it leads from; `None`: nobody knows.
+    /// The version of the old policy; `None` if it is not known.
     from: Option<PolicyVersion>,
     calendar: Calendar,
-    /// The old policy's profiles, each with the kinds that it stands for.
+    /// The old policy's profiles, each with the kinds that have it.
     old: HashMap<ProfileId, (Arc<Profile>, Vec<Kind>)>,
     /// The categories in which some stored column stays; `None` where the old policy did not have the product.
     staying: Option<BTreeSet<Category>>,
@@ -36,44 +37,45 @@ pub struct Passage {
     subjects_now: Arc<SubjectReform>,
 }
 
-/// A segment and what its rows were promised.
+/// A segment and the profile of its rows.
 #[derive(Debug, Clone)]
 pub struct Promised<'s> {
     /// The segment.
     pub segment: &'s StoredSegment,
-    /// Its profile, read back from the table; without a term where the table does not tell it.
+    /// Its profile as recorded in the table; without terms if the table does not have it.
     pub profile: Profile,
 }
 
-/// What is known of a segment's rows without opening it.
+/// The result for a segment's rows, as far as it is known without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// All of them have this profile from now on.
+    /// All rows get this profile.
     One(Profile),
-    /// They must be looked at.
+    /// The rows must be read.
     Rows(Need),
 }
 
-/// What decides the profile of a row, beside its jurisdiction.
+/// The values that decide the profile of a row, besides its jurisdiction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Need {
-    /// Its tenant.
+    /// True if its tenant decides.
     pub tenant: bool,
-    /// When it came: minimums count from there, and its old tags do not tell.
+    /// True if its arrival decides: minimums count from there, and its old tags do not contain it.
     pub arrival: bool,
     /// True if its subjects may be in an earlier canonical form.
     pub subjects: bool,
 }
 
 impl<'s> Promised<'s> {
-    /// `text` is what the table tells of the segment's profile.
+    /// Creates it from a segment; `text` is the text of its profile in the table.
     #[must_use]
     pub fn new(segment: &'s StoredSegment, text: Option<&str>) -> Promised<'s> {
         let profile = text.and_then(Profile::parse).unwrap_or_else(|| Profile::new(Vec::new()));
         Promised { segment, profile }
     }
 
-    /// Until when what the segment has of a category was to stay: `Some(None)` while that is open, `None` if there is nothing.
+    /// Returns the deadline of a category's data in the segment: `Some(None)` while it is open, `None` if there is no
+    /// data.
     #[must_use]
     pub fn stored(&self, category: &Category) -> Option<Option<Deadline>> {
         let open = |term: &&crate::policy::Term| {
@@ -85,7 +87,7 @@ impl<'s> Promised<'s> {
         }
     }
 
-    /// When the triggers of its rows came, as far as that is known.
+    /// Returns the buckets in which the triggers of its rows came, as far as they are known.
     fn triggered(&self) -> Triggered {
         let known = |trigger: Trigger| {
             let terms = self.profile.terms.iter().filter(move |term| term.trigger == trigger);
@@ -96,7 +98,7 @@ impl<'s> Promised<'s> {
 }
 
 impl Passage {
-    /// The way of `product` from `old` to `new`; `None` if the new policy has no records of it.
+    /// Creates the passage of `product` from `old` to `new`; `None` if the new policy has no records of it.
     #[must_use]
     pub fn new(old: &Policy, new: &Policy, product: &ProductKey) -> Option<Passage> {
         let records = |policy: &'_ Policy| policy.products.get(product).and_then(|product| product.records.clone());
@@ -127,20 +129,21 @@ impl Passage {
         })
     }
 
-    /// The way to `new` from a policy that nobody knows any more: every row must be looked at.
+    /// Creates the passage to `new` from a policy that is not known any more. Rows may be of any kind, so they are
+    /// read unless all kinds get the same profile.
     #[must_use]
     pub fn unknown(new: &Policy, product: &ProductKey) -> Option<Passage> {
         let passage = Passage::new(new, new, product)?;
         Some(Passage { from: None, staying: None, ..passage })
     }
 
-    /// The calendar of the deadlines.
+    /// Returns the calendar of the deadlines.
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.calendar
     }
 
-    /// The kinds that rows of a segment can be of.
+    /// Returns the kinds that rows of a segment can have.
     #[must_use]
     pub fn kinds(&self, promised: &Promised<'_>) -> Vec<Kind> {
         let segment = promised.segment;
@@ -158,11 +161,11 @@ impl Passage {
         self.pairs.all().collect()
     }
 
-    /// What is known of the rows of a segment.
+    /// Returns what is known of the rows of a segment without opening it.
     #[must_use]
     pub fn answer(&self, promised: &Promised<'_>) -> Answer {
         let subjects = self.subjects.concerns(promised.segment);
-        // A number that was text may belong to any country.
+        // A number that was stored as text may belong to any country.
         let kinds = if subjects { self.pairs.all().collect() } else { self.kinds(promised) };
         let profiles: BTreeMap<ProfileId, Profile> = kinds
             .iter()
@@ -177,13 +180,13 @@ impl Passage {
         }
     }
 
-    /// What must be looked at of rows.
+    /// Returns the values of rows that must be read.
     #[must_use]
     pub fn need(&self, arrival: bool) -> Need {
         Need { tenant: self.pairs.tells_tenants(), arrival, subjects: false }
     }
 
-    /// The profile of rows of a kind that came `late` buckets after their own.
+    /// Returns the profile of rows of a kind that came `late` buckets after their own.
     #[must_use]
     pub fn profile(&self, kind: Kind, late: u32, promised: &Promised<'_>) -> Option<Profile> {
         Some(self.with_known(self.pairs.after(kind)?, late, promised))
@@ -193,7 +196,7 @@ impl Passage {
         profile.with_late(late).with_triggered(promised.triggered(), &self.calendar, promised.segment.bucket)
     }
 
-    /// Whether nothing of a segment is to be done, by what is known without opening it: its tags would be word for word the same.
+    /// Returns true if a segment needs no change, as far as is known without opening it: its tags would be identical.
     #[must_use]
     pub fn is_current(&self, promised: &Promised<'_>) -> bool {
         match self.answer(promised) {
@@ -202,20 +205,21 @@ impl Passage {
         }
     }
 
-    /// Whether stored columns keep their names and classes.
+    /// Returns true if stored columns keep their names and classes.
     #[must_use]
     pub fn keeps_columns(&self) -> bool {
         self.staying.is_some() && !self.moved.touches_stored()
     }
 
-    /// Whether some stored column stays in a category, so that the category's deadline before and after can be compared.
+    /// Returns true if some stored column stays in a category, so that the category's deadline before and after can
+    /// be compared.
     #[must_use]
     pub fn stays(&self, category: &Category) -> bool {
         self.staying.as_ref().is_none_or(|staying| staying.contains(category))
     }
 
-    /// Whether anything of a category of the new policy may be in a segment: of the category itself, or in a column that comes
-    /// to it.
+    /// Returns true if a segment may contain data of a category of the new policy: of the category itself, or in a
+    /// column that moves to it.
     #[must_use]
     pub fn holds(&self, category: &Category, promised: &Promised<'_>) -> bool {
         let comes = |field: &FieldDiff| match field {
@@ -227,7 +231,7 @@ impl Passage {
         (self.stays(category) && promised.stored(category).is_some()) || self.moved.fields.iter().any(comes)
     }
 
-    /// The columns of the tenant and of the event, by the names that they have under the new policy.
+    /// Returns the columns of the tenant and of the event, by their names under the new policy.
     #[must_use]
     pub fn now(&self) -> (Option<String>, String) {
         let now = |column: &String| self.moved.now(column).to_owned();
@@ -240,7 +244,7 @@ impl Passage {
         &self.subjects_now
     }
 
-    /// The columns that are read where rows must be looked at.
+    /// Returns the columns that are read if rows must be read.
     #[must_use]
     pub fn deciding(&self, need: Need) -> Deciding<'_> {
         Deciding {
@@ -250,7 +254,8 @@ impl Passage {
         }
     }
 
-    /// How many buckets after `bucket` a row's minimums count from that came at `arrival`, in microseconds.
+    /// Returns the number of buckets after `bucket` from which a row's minimums count. The row came at `arrival`, in
+    /// microseconds since the Unix epoch.
     #[must_use]
     pub fn late(&self, bucket: Bucket, arrival: i64) -> u32 {
         let at = chrono::DateTime::from_timestamp_micros(arrival);
@@ -258,7 +263,7 @@ impl Passage {
         came.map_or(0, |came| self.calendar.distance(bucket, came))
     }
 
-    /// The kind of a row.
+    /// Returns the kind of a row.
     #[must_use]
     pub fn kind(&self, jurisdiction: Option<&str>, tenant: Option<&str>) -> Kind {
         let country = jurisdiction.and_then(|code| Country::new(code).ok()).unwrap_or(Country::UNKNOWN);

@@ -1,7 +1,7 @@
 //! A new policy's tags for the rows of segments of one bucket and profile.
 //!
-//! Promises the same profile for a row as [`super::lots()`] foretells, and that a category which the policy no longer has for
-//! the product keeps no deadline.
+//! A row gets the same profile that [`super::lots()`] predicts. A category that the policy no longer has for the
+//! product keeps no deadline.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,23 +14,24 @@ use crate::ids::{Category, PolicyVersion};
 use crate::policy::{Kind, Profile};
 use crate::store::{NewTags, Predicate, Retagging, RewriteError, StoredSegment};
 
-/// What decides the tags of rows, and which they are.
+/// The retagging of rows by a new policy: the rows, and what decides their tags.
 pub struct ByPolicy {
     passage: Arc<Passage>,
-    /// One of the segments: they share all that decides.
+    /// One of the segments: they share everything that decides.
     segment: StoredSegment,
     profile: Profile,
     version: PolicyVersion,
     need: Option<Need>,
-    /// The columns that decide, by the names that they have now.
+    /// The columns that decide, by their current names.
     tenant: Option<String>,
     event: String,
-    /// The categories that some of the segments have a deadline for.
+    /// The categories for which some of the segments have a deadline, or their profile a term.
     before: BTreeSet<Category>,
 }
 
 impl ByPolicy {
-    /// For `segments`, which share bucket, profile and policy; `text` is what the table tells of their profile.
+    /// Creates the retagging of `segments`, which share bucket, profile and policy; `text` is the text of their
+    /// profile in the table.
     #[must_use]
     pub fn new(
         passage: &Arc<Passage>,
@@ -38,7 +39,7 @@ impl ByPolicy {
         text: Option<&str>,
         version: &PolicyVersion,
     ) -> Option<ByPolicy> {
-        // Some may be in the policy's canonical forms already: their subjects do not change.
+        // Some may already be in the policy's canonical forms: their subjects do not change.
         let reformed = segments.iter().find(|segment| passage.subjects().concerns(segment));
         let segment = reformed.or(segments.first())?.clone();
         let promised = Promised::new(&segment, text);
@@ -79,7 +80,7 @@ impl ByPolicy {
     }
 }
 
-/// The most classes of jurisdictions, and of tenants, that there can be.
+/// The maximum number of classes of jurisdictions, and of tenants.
 const CLASSES: u64 = 1 << 16;
 
 /// The bit of a number that marks rows whose subjects change.

@@ -12,7 +12,7 @@ use crate::policy::{Derive, Jurisdiction, Records};
 use crate::store::{RewriteError, StoredSegment};
 use crate::tag::{FormsMark, PhoneForm, SubjectForm, canonical_email};
 
-/// The tag that holds a row's jurisdiction.
+/// The tag column with a row's jurisdiction.
 const JURISDICTION: &str = "jurisdiction";
 
 /// The conversion of subjects of segments that are in earlier canonical forms.

@@ -1,6 +1,7 @@
-//! Foretells what a new policy does to what is stored, from the tables themselves. Reads only.
+//! Predicts the effect of a new policy on stored records, from the tables themselves. Reads only.
 //!
-//! Promises exact counts at the versions that it read, in bounded memory, and to open no segment whose rows all fare alike.
+//! The counts are exact at the table versions that were read, memory is bounded, and no segment is opened whose rows
+//! all get the same result.
 
 use std::sync::Arc;
 
@@ -16,16 +17,16 @@ use crate::store::{
     OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec, products,
 };
 
-/// What a new policy does.
+/// The effect of a new policy.
 #[derive(Debug, Serialize)]
 pub struct Effects {
-    /// What it changes by its words.
+    /// The differences between the policies.
     pub diff: Diff,
-    /// What becomes of the records of each product that has a table.
+    /// The effect on the records of each product that has a table.
     pub products: Vec<Effect>,
 }
 
-/// Why it cannot be foretold.
+/// The reason why the effect cannot be predicted.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// A table cannot be read, or cannot have the new policy's columns.
@@ -39,19 +40,19 @@ pub enum SurveyError {
     Segment(#[from] RewriteError),
 }
 
-/// How far a survey is.
+/// The progress of a survey.
 #[derive(Debug, Clone)]
 pub struct Progress {
-    /// The product that is being looked at.
+    /// The product that is being read.
     pub product: ProductKey,
-    /// Segments that are done.
+    /// The number of segments that are done.
     pub done: usize,
-    /// Segments that it has.
+    /// The number of segments of the product.
     pub of: usize,
 }
 
-/// What `new` changes of `old`, and what of it cannot be carried out on what is stored under `root`. Lists the tables' segments
-/// and opens none.
+/// Returns what `new` changes of `old`, and what of it cannot be carried out on the data stored under `root`. Lists
+/// the tables' segments and opens none.
 pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, SurveyError> {
     let mut diff = diff(old, new);
     for product in products(root).await? {
@@ -69,7 +70,8 @@ pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, Su
     Ok(diff)
 }
 
-/// What `new` does to everything under `root` that `old` has stored, at `now`. `seen` is told of every segment that is done.
+/// Returns the effect of `new` on everything under `root` that `old` has stored, at `now`. Calls `seen` after every
+/// segment.
 pub async fn survey(
     root: &Root,
     (old, new): (&Policy, &Policy),
@@ -79,7 +81,7 @@ pub async fn survey(
     let mut effects = Effects { diff: examine(root, old, new).await?, products: Vec::new() };
     for product in products(root).await? {
         let Some(passage) = Passage::new(old, new, &product) else { continue };
-        // The columns as they are stored, where the old policy has them.
+        // The columns have their stored names, if the old policy has the product.
         let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };
         let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
         let index = SegmentIndex::load(&table).await?;
@@ -89,7 +91,7 @@ pub async fn survey(
     Ok(effects)
 }
 
-/// A product is left out that has records.
+/// Returns the refusal of a policy that leaves out a product with stored records.
 fn left(product: &ProductKey, records: u64) -> Refusal {
     Refusal {
         spot: Spot::Key(vec!["products".to_owned(), product.to_string()]),
@@ -102,7 +104,7 @@ fn left(product: &ProductKey, records: u64) -> Refusal {
     }
 }
 
-/// One table that is looked at.
+/// A table that is surveyed.
 struct Surveyed<'s> {
     table: &'s Table,
     index: &'s SegmentIndex,
@@ -131,7 +133,7 @@ impl Surveyed<'_> {
         let lots = match self.passage.answer(&promised) {
             Answer::One(profile) => {
                 let first = kinds.first().copied();
-                // Where deadlines move, they are told by jurisdiction.
+                // Deadlines that move are counted by jurisdiction.
                 match profile.id == segment.profile
                     || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
                 {
@@ -148,7 +150,7 @@ impl Surveyed<'_> {
         Ok(())
     }
 
-    /// The rows of a segment by what decides their profile.
+    /// Reads the rows of a segment and groups them by what decides their profile.
     async fn read(&self, promised: &Promised<'_>, need: Need, effect: &mut Effect) -> Result<Vec<Lot>, RewriteError> {
         effect.opened += 1;
         lots(self.table, promised, self.passage, need).await

@@ -1,4 +1,4 @@
-//! What is foretold against what a count over every row gives.
+//! Compares predictions with a count over every row.
 
 mod notices;
 mod retag;
@@ -22,10 +22,10 @@ use crate::store::{SegmentIndex, StoredSegment};
 
 const CATEGORIES: [&str; 2] = ["content", "phone_number"];
 
-/// What is counted of each category: earlier, later, due at once.
+/// The counts of moved deadlines, by category and jurisdiction.
 type Counts = BTreeMap<(String, String), Movement>;
 
-/// Every field that is stored, by the words of the policy alone.
+/// Counts every stored field by resolving the policy for each row.
 async fn brute(world: &World, new: &Policy, now: DateTime<Utc>) -> Counts {
     let calendar = Calendar::new(new.zone, new.bucket);
     let resolver = Resolver::new(new, &sms()).unwrap();
@@ -69,7 +69,7 @@ async fn brute(world: &World, new: &Policy, now: DateTime<Utc>) -> Counts {
     counts
 }
 
-/// What was foretold, and what was counted, by the jurisdictions that the rules tell apart.
+/// Compares a prediction with the counts, by the jurisdictions that the rules distinguish.
 fn alike(effect: &Effect, counted: &Counts) {
     let mut left = counted.clone();
     let named: Vec<Country> = effect.moved.iter().flat_map(|moved| moved.jurisdictions.clone()).collect();
@@ -121,7 +121,7 @@ fn rules(random: &mut StdRng) -> Vec<String> {
 
 fn policy(version: &str, random: &mut StdRng) -> Checked {
     loop {
-        // Two equally specific rules may clash, which is no policy.
+        // Two equally specific rules may clash, which makes the policy invalid.
         let checked = with_rules(version, &rules(random));
         if checked.policy.is_some() {
             return checked;
@@ -137,7 +137,7 @@ fn messages(random: &mut StdRng, now: DateTime<Utc>, count: usize) -> Vec<Sms> {
             random.random_range(0..99_999_999)
         ),
         body: "a text".to_owned(),
-        // Some come days late.
+        // Some arrive days late.
         sent_at: now - TimeDelta::hours(random.random_range(0..72)),
         customer: (*["acme", "bond", "corp"].choose(random).unwrap()).to_owned(),
         status: "delivered".to_owned(),

@@ -1,70 +1,70 @@
-//! Which segments become one. Pure: segments and a rule in, merges out.
+//! Chooses the segments that are merged. Pure: segments and a rule in, merges out.
 //!
-//! Promises that only segments of one bucket, profile, policy version and set of deadlines become one, that none becomes larger
-//! than the target, and that **a segment is rewritten only into one at least half as large again**: so no byte is written more
-//! often than log1.5(target / size of its first segment) times after ingest, however late and small the segments come, and of
-//! those that are left each is more than twice as large as all smaller ones together. Must never look at a clock, a file or a
-//! hold.
+//! Only segments of one bucket, profile, policy version and set of deadlines are merged, no result is larger than the
+//! target, and **a segment is rewritten only into one at least 1.5 times as large**. So no byte is rewritten more
+//! often than log1.5(target / size of its first segment) times after ingest, however late and small the segments
+//! arrive. Of the segments that are left, each is more than twice as large as all smaller ones together. This module
+//! must not read a clock, a file or a hold.
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 use crate::store::StoredSegment;
 
-/// A segment is rewritten only into one that is at least so many times as large: three halves. With two, segments of nearly one
-/// size would never be a pair.
+/// The minimum growth of a segment that is rewritten: three halves. With two, segments of nearly equal size could
+/// never be merged in pairs.
 const GROWTH: (u64, u64) = (3, 2);
 
-/// How segments are chosen.
+/// The limits for the choice of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
-    /// Bytes that the segments of one merge have together at most.
+    /// The maximum total bytes of the segments of one merge.
     pub target: u64,
-    /// Segments of one merge at most.
+    /// The maximum number of segments of one merge.
     pub segments: usize,
-    /// Merges of one plan at most.
+    /// The maximum number of merges of one plan.
     pub works: usize,
 }
 
-/// Segments that become one.
+/// Segments that are merged into one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merge {
     /// Their bucket.
     pub bucket: Bucket,
     /// Their profile.
     pub profile: ProfileId,
-    /// The segments, two at least, the smallest first.
+    /// The segments, at least two, the smallest first.
     pub segments: Vec<StoredSegment>,
 }
 
 impl Merge {
-    /// Bytes of its segments.
+    /// Returns the bytes of its segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// Records of its segments.
+    /// Returns the number of records of its segments.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.segments.iter().map(|segment| segment.records).sum()
     }
 }
 
-/// What is to become one.
+/// The planned merges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merges {
-    /// The merges, those of most segments first.
+    /// The merges, those of the most segments first.
     pub works: Vec<Merge>,
-    /// Whether there are more than the plan holds.
+    /// True if there are more than the plan contains.
     pub more: bool,
 }
 
-/// What segments must share to become one, beside their bucket and profile.
+/// The tags that segments must share to be merged, besides their bucket and profile.
 type Tags<'s> = (Option<&'s PolicyVersion>, &'s BTreeMap<Category, Deadline>);
 
-/// Which of `segments` become one. They come as the index gives them: those of a bucket and profile together. `ready` tells of
-/// a segment whether it may be rewritten now.
+/// Chooses the segments that are merged. They must come in the order of the index: those of a bucket and profile
+/// together. `ready` returns true if a segment may be rewritten now.
 pub fn choose<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     rule: &Rule,
@@ -106,7 +106,8 @@ impl Merges {
     }
 }
 
-/// How many of the smallest become one, of sizes that are sorted: as many as the rule lets, or none.
+/// Returns the number of the smallest segments that are merged, given the sorted sizes: the most that the rule
+/// allows, or 0.
 fn first(sizes: &[u64], rule: &Rule) -> usize {
     let (mut most, mut sum) = (0, 0_u64);
     for (at, size) in sizes.iter().enumerate().take(rule.segments) {
@@ -121,7 +122,7 @@ fn first(sizes: &[u64], rule: &Rule) -> usize {
     most
 }
 
-/// Whether a segment of that size may become one of `into` bytes.
+/// Returns true if a segment of that size may be merged into one of `into` bytes.
 fn grows(size: u64, into: u64) -> bool {
     u128::from(into) * u128::from(GROWTH.1) >= u128::from(size) * u128::from(GROWTH.0)
 }

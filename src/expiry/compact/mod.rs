@@ -1,8 +1,9 @@
-//! Compaction: the many small segments of a closed bucket become few large ones, sorted by subject, with the same rows and tags.
+//! Compaction: the many small segments of a closed bucket are merged into few large ones, sorted by subject, with the
+//! same rows and tags.
 //!
-//! Promises never to be in a sweep's way: it takes up only what has been closed for a while and is not due within [`SOON`], works
-//! between rounds that had nothing to do, and lets a race that it lost be. Which segments become one is decided without I/O
-//! ([`choose()`]), and so is by what they are sorted (`order`).
+//! Compaction never delays a sweep: it only merges segments whose bucket has been closed for a while and that are not
+//! due within [`SOON`], works between rounds that had nothing to do, and gives up a merge that lost a race. The
+//! choice of segments ([`choose()`]) and of their sort order (`order`) needs no I/O.
 
 mod choose;
 mod order;
@@ -27,28 +28,28 @@ use crate::policy::Class;
 use crate::store::{COMPACT, Merging, RewriteEvidence, StoredSegment};
 pub use choose::{Merge, Merges, Rule, choose};
 
-/// What is due within this time is left to the sweep: it will be rewritten anyway. Longer than any merge takes, so that
-/// the two never want one segment at once.
+/// The time before a deadline in which a segment is left to the sweep, which will rewrite it anyway. It is longer
+/// than any merge takes, so that a merge and a sweep never need one segment at the same time.
 pub const SOON: TimeDelta = TimeDelta::hours(1);
 
-/// Segments of one merge at most: each is named in its commit.
+/// The maximum number of segments of one merge: each is named in its commit.
 const MOST_SEGMENTS: usize = 1000;
 
-/// How compaction goes about its work.
+/// The settings of compaction.
 #[derive(Debug, Clone)]
 pub struct Compacting {
-    /// Which segments become one.
+    /// The limits for the choice of segments.
     pub rule: Rule,
-    /// Bytes that one merge may take.
+    /// The bytes of memory that one merge may use.
     pub memory: usize,
-    /// How long after its end a bucket is left alone, for records that come late.
+    /// The time after its end in which a bucket is not compacted, for records that arrive late.
     pub late: TimeDelta,
-    /// How often it is looked for segments that become one.
+    /// The time between searches for segments to merge.
     pub every: Duration,
 }
 
 impl Compacting {
-    /// Those of the configuration.
+    /// Returns the settings of the configuration.
     #[must_use]
     pub fn of(compact: &Compact) -> Compacting {
         Compacting {
@@ -60,65 +61,65 @@ impl Compacting {
     }
 }
 
-/// Compaction, and what it remembers from look to look.
+/// Compaction and its state between searches.
 pub struct Compaction {
     settings: Compacting,
     failures: Failures,
-    /// When it looks again, in the time that the process has run.
+    /// The time of the next search, in the time that the process has run.
     next: Duration,
 }
 
 impl Compaction {
-    /// One that looks for the first time at `first`, a time that the process has run.
+    /// Creates a compaction that first searches at `first`, in the time that the process has run.
     #[must_use]
     pub fn new(settings: Compacting, first: Duration) -> Compaction {
         Compaction { settings, failures: Failures::default(), next: first }
     }
 
-    /// How often it looks.
+    /// Returns the time between searches.
     pub(super) fn every(&self) -> Duration {
         self.settings.every
     }
 
-    /// Whether it looks at `now`, a time that the process has run.
+    /// Returns true if a search is due at `now`, in the time that the process has run.
     fn is_time(&self, now: Duration) -> bool {
         now >= self.next
     }
 
-    /// Notes that at `now` it looked and left nothing.
+    /// Sets the next search to one interval after `now`.
     fn rest(&mut self, now: Duration) {
         self.next = now + self.settings.every;
     }
 }
 
-/// What one round of compaction did.
+/// The result of one round of compaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Compacted {
     /// Merges that were committed.
     pub merges: u64,
-    /// Segments that they took away.
+    /// Segments that they removed.
     pub segments_in: u64,
-    /// Segments that they put in their place.
+    /// Segments that they added.
     pub segments_out: u64,
-    /// Records of those.
+    /// Records of the merged segments.
     pub records: u64,
-    /// Bytes of the segments that they took away.
+    /// Bytes of the removed segments.
     pub bytes_in: u64,
-    /// Bytes of those that they put in their place.
+    /// Bytes of the added segments.
     pub bytes_out: u64,
     /// Merges that failed.
     pub failed: u64,
     /// Merges that lost a race: another instance took a segment first, or the controls moved.
     pub lost: u64,
-    /// Whether more is left.
+    /// True if more is left.
     pub more: bool,
-    /// Why nothing was done, where the clock is not trusted.
+    /// The reason why nothing was done, if the clock is not trusted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clock: Option<&'static str>,
 }
 
 impl Compacted {
-    /// What both did: `later` came behind this one, so it tells what is left.
+    /// Adds the counts of `later`. It ran after this one, so it decides what is left.
     pub fn add(&mut self, later: &Compacted) {
         self.merges += later.merges;
         self.segments_in += later.segments_in;
@@ -133,17 +134,17 @@ impl Compacted {
     }
 }
 
-/// A merge as a dry run tells it.
+/// A merge as reported by a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedMerge {
     /// The product.
     pub product: ProductKey,
-    /// What is planned.
+    /// The planned merge.
     pub merge: Merge,
 }
 
 impl Product {
-    /// Which segments become one at `now`, of those that `wait` does not name.
+    /// Returns the merges at `now`, without the segments for which `wait` returns true.
     pub fn merges(
         &self,
         now: DateTime<Utc>,
@@ -160,12 +161,12 @@ impl Product {
         choose(self.index.iter(), &how.rule, ready)
     }
 
-    /// Whether a segment's bucket has ended, and the time for what comes late is over.
+    /// Returns true if a segment's bucket has ended and the time for late records is over.
     fn is_closed(&self, segment: &StoredSegment, now: DateTime<Utc>, late: TimeDelta) -> bool {
         self.calendar.end(segment.bucket).checked_add_signed(late).is_some_and(|closed| closed <= now)
     }
 
-    /// Makes the segments of a merge one, sorted by what may sort them; the bytes of the new one.
+    /// Merges segments into one, sorted by the columns that `order` allows. Returns the bytes of the new segment.
     pub async fn merge(&mut self, merge: &Merge, held: &HeldBy, by: &By) -> Result<u64, SweepError> {
         let sort_by = merge.segments.first().map_or_else(Vec::new, |segment| {
             let category = |column: &str| self.records.fields.get(column).and_then(Class::category);
@@ -180,7 +181,7 @@ impl Product {
         Ok(bytes)
     }
 
-    /// The most segments that one closed bucket and profile has.
+    /// Returns the largest number of segments in one closed bucket and profile.
     fn most_segments(&self, now: DateTime<Utc>, late: TimeDelta) -> usize {
         let mut counts: BTreeMap<(crate::ids::Bucket, &crate::ids::ProfileId), usize> = BTreeMap::new();
         for segment in self.index.iter().filter(|segment| self.is_closed(segment, now, late)) {
@@ -191,7 +192,7 @@ impl Product {
 }
 
 impl Sweeper {
-    /// Which segments would become one now, and whether there are more than are told. Changes nothing.
+    /// Returns the merges that would be made now, and true if there are more than these. Changes nothing.
     pub async fn merges(&mut self, compaction: &Compaction) -> Result<(Vec<PlannedMerge>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
@@ -219,7 +220,7 @@ impl Sweeper {
         Ok((merges, held))
     }
 
-    /// Makes segments one, `steps` times at most.
+    /// Makes at most `steps` merges.
     pub async fn compact(&mut self, compaction: &mut Compaction, steps: usize) -> Compacted {
         let mut did = Compacted::default();
         let verdict = self.look_at_clock();
@@ -249,7 +250,7 @@ impl Sweeper {
         did
     }
 
-    /// One merge, if it is time for any; whether there may be another at once.
+    /// Makes one merge if a search is due. Returns true if another may follow immediately.
     pub(super) async fn compact_in_turn(&mut self, compaction: &mut Compaction) -> bool {
         if !compaction.is_time(self.parts.clock.monotonic()) {
             return false;
@@ -294,7 +295,7 @@ impl Sweeper {
                 did.records += merge.records();
                 did.bytes_in += merge.bytes();
                 did.bytes_out += bytes;
-                // What was made may go on to be one with others.
+                // The new segment may be merged with others.
                 did.more = true;
             }
             Err(error) if error.is_stale() => {

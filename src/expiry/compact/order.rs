@@ -1,15 +1,16 @@
-//! By which columns the rows of a compacted segment are sorted. Pure: subjects and deadlines in, columns out.
+//! The columns by which the rows of a compacted segment are sorted. Pure: subjects and deadlines in, columns out.
 //!
-//! Promises that no order outlives what it is the order of: a file sorted by number still tells, once the numbers are gone, which
-//! rows were one person's. So rows are sorted only by subjects that go with the last of the record's personal data.
+//! A sort order must not outlive the column that it is based on: in a file sorted by number, the order shows which
+//! rows belong to one person even after the numbers are deleted. So rows are sorted only by subjects that are deleted
+//! with the last of the record's personal data.
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Category, Deadline};
 
-/// The columns among `subjects` (each with its category; `None`: not personal), in their order, that stay as long as anything
-/// personal of rows with those deadlines. `open`: whether some category has no deadline yet, so that nobody knows which goes
-/// last.
+/// Returns the columns of `subjects` that stay as long as any personal data of rows with those deadlines, in their
+/// order. Each subject comes with its category; `None` means not personal. `open` is true if some category has no
+/// deadline yet, so that it is not known which is deleted last.
 pub fn order<'s>(
     subjects: impl IntoIterator<Item = (&'s str, Option<&'s Category>)>,
     deadlines: &BTreeMap<Category, Deadline>,
@@ -50,9 +51,9 @@ mod tests {
         let subjects = [("mail", Some("address")), ("number", Some("phone_number"))];
         assert_eq!(sorted(&subjects, &[("address", 7), ("phone_number", 30)], false), ["number"]);
         assert_eq!(sorted(&subjects[..1], &[("address", 7), ("phone_number", 30)], false), [""; 0]);
-        // What has no deadline yet may go first or last.
+        // A category without a deadline may be deleted first or last.
         assert_eq!(sorted(&subjects, &[("phone_number", 30)], true), [""; 0]);
-        // What is gone sorts nothing.
+        // Deleted columns are not used for sorting.
         assert_eq!(sorted(&subjects[..1], &[("phone_number", 30)], false), [""; 0]);
         assert_eq!(sorted(&subjects, &[], false), [""; 0]);
         assert_eq!(sorted(&[("device", None)], &[("content", 7)], true), ["device"]);

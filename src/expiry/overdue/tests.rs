@@ -1,4 +1,4 @@
-//! What counts as overdue.
+//! Tests of the grace after a deadline.
 
 use super::*;
 use crate::expiry::testing::{policy, sms};

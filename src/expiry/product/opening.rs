@@ -1,7 +1,7 @@
-//! Opening products: their tables and segments, and nothing known yet beyond them.
+//! Opens products: their tables and segments, without any further state.
 //!
-//! Promises the products in the policy's order, a few of them opened at once. To open one costs what its log holds, so whoever
-//! needs one twice clones it.
+//! Products come in the policy's order, and a few are opened concurrently. Opening one reads its whole log, so a
+//! caller that needs one twice clones it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::ids::ProductKey;
 use crate::policy::{Calendar, End, Policy};
 use crate::store::{OpenError, Root, SegmentIndex, StoreError, Table, TableSpec};
 
-/// Why a product's table cannot be swept.
+/// The reason why a product's table cannot be swept.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenProductError {
     /// The table cannot be opened.
@@ -51,13 +51,13 @@ impl Product {
         Self::of(Table::open_all(root, specs.collect()).await?, policy).await
     }
 
-    /// Those of tables that are open.
+    /// Creates the products of tables that are open.
     pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<Product>, OpenProductError> {
         let products = stream::iter(tables).map(|table| Self::of_one(table, policy)).buffered(Table::AT_ONCE);
         products.try_filter_map(future::ok).try_collect().await
     }
 
-    /// `None` for a product that has no records.
+    /// Creates the product of one table; `None` if the product has no records.
     async fn of_one(table: Table, policy: &Policy) -> Result<Option<Product>, OpenProductError> {
         let key = table.spec().product.clone();
         let Some(records) = policy.products.get(&key).and_then(|product| product.records.clone()) else {

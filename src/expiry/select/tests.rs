@@ -1,4 +1,4 @@
-//! What is due, on segments that exist nowhere.
+//! Plans of due work over made-up segments.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn a_bucket_ends_whole_and_drops_in_parts() {
     let dropping: Vec<StoredSegment> =
         (0..7).map(|number| segment(0, number, &[("content", -5), ("phone_number", 5)])).collect();
     assert_eq!(plan(&dropping, bounds).works.iter().map(|work| work.segments.len()).collect::<Vec<_>>(), [2, 2, 2, 1]);
-    // One that is larger than the bound is a part of its own.
+    // A segment that is larger than the bound is a separate part.
     let bounds = Bounds { bytes: 50, ..bounds };
     assert_eq!(plan(&dropping, bounds).works.len(), 7);
 }

@@ -6,7 +6,8 @@ use crate::expiry::testing::{World, start, texts};
 use crate::ids::Partition;
 use crate::store::SegmentIndex;
 
-/// How far each of some rounds reaches, of which each did and lost so many pieces of work, and found some of another's share.
+/// Returns the reach of each of some rounds. `went` has the pieces that each did and lost, and whether any was of
+/// another's share.
 fn rounds(turns: &mut Turns, owns: bool, went: &[(u64, u64, bool)]) -> Vec<Reach> {
     let next = went.iter().map(|(done, raced, others)| {
         let reach = turns.next(11, owns);
@@ -46,11 +47,11 @@ fn who_owns_nothing_yet_does_part_after_part_and_has_no_round_of_its_own() {
     let mut turns = Turns::default();
     let reaches = rounds(&mut turns, false, &[done, lost, done, nothing, lost, done]);
     assert_eq!(reaches, [PART, PART, PART, PART, LATE, PART]);
-    // Once it has a share, that goes first.
+    // Once it has a share, that comes first.
     assert_eq!(rounds(&mut turns, true, &[done]), [OWN]);
 }
 
-/// By instance and reach, the segments of a table that are its.
+/// Returns the indexes of the segments that belong to a share within a reach.
 fn ours(segments: &[StoredSegment], share: &Share, partitions: &[TopicPartition], reach: Reach) -> BTreeSet<usize> {
     let now = start() + TimeDelta::days(3650);
     let ours = share.of(partitions, reach, now);

@@ -1,4 +1,4 @@
-//! What became of the pieces of work of a round: counted in the round and the metrics, and told in the log where it failed.
+//! Records the results of a round's pieces of work: in the round and the metrics, and failures in the log.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::expiry::select::{Action, Work};
 use crate::ids::ProductKey;
 use crate::metrics::Metrics;
 
-/// Where it is counted.
+/// The places where results are recorded.
 pub(super) struct Tally<'r> {
     pub(super) round: &'r mut Round,
     pub(super) failures: &'r mut Failures,
@@ -18,7 +18,7 @@ pub(super) struct Tally<'r> {
 }
 
 impl Tally<'_> {
-    /// Counts a piece of work that was over at `now`, a time that the process has run.
+    /// Records a piece of work that finished at `now`, in the time that the process has run.
     pub(super) fn take(&mut self, finished: &Finished, now: Duration) {
         let Finished { product, work, done, took } = finished;
         match done {

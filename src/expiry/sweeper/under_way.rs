@@ -1,7 +1,8 @@
-//! Pieces of work under way at once, one of a table: while the files of one are made durable, another is worked on.
+//! Concurrent pieces of work, one per table: while the files of one are made durable, another is processed.
 //!
-//! Promises of each table the longest overdue first, a look at the clock before each begins, and that of those that may take much
-//! memory one alone is under way. Must never do two of one table at once: each goes by what the one before it left.
+//! In each table, the longest overdue work comes first. The clock is checked before each piece begins. Of the pieces
+//! that may use much memory, only one is in progress at a time. Two pieces of one table must never run concurrently:
+//! each depends on the state that the one before it left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,24 +18,24 @@ use crate::expiry::product::{HeldBy, Product};
 use crate::expiry::select::{Action, Work};
 use crate::ids::ProductKey;
 
-/// Tables that are worked on at once.
+/// The maximum number of tables that are processed concurrently.
 const AT_ONCE: usize = 4;
 
-/// Bytes of segments from which on a piece of work may take much memory: rows that are parted are encoded, a row group for each
-/// part.
+/// The bytes of segments from which a piece of work may use much memory: rows that are split are encoded, with a row
+/// group for each part.
 const MUCH: u64 = 64 << 20;
 
-/// A piece of work that is over.
+/// A finished piece of work.
 pub(super) struct Finished {
     pub(super) product: ProductKey,
     pub(super) work: Work,
     pub(super) done: Result<Done, SweepError>,
-    /// How long it took.
+    /// The time that it took.
     pub(super) took: Duration,
 }
 
-/// Does pieces of work, each with the number of its table, and tells of each that is over. What the clock said last: where that
-/// is not to be trusted, not all were begun.
+/// Does pieces of work, each with the index of its table, and calls `over` for each that finished. Returns the last
+/// verdict on the clock: if it is not trusted, some pieces may not have begun.
 pub(super) async fn carry_out_all(
     mut waiting: Vec<(usize, Work)>,
     products: &mut [Product],
@@ -69,7 +70,7 @@ pub(super) async fn carry_out_all(
     }
 }
 
-/// Does a piece of work and gives the product back.
+/// Does a piece of work and returns it with the product.
 async fn carry_out<'p>(product: &'p mut Product, work: Work, held: &HeldBy, by: &By) -> (Finished, &'p mut Product) {
     let began = by.clock.monotonic();
     let done = product.carry_out(&work, held, by).await;
@@ -77,20 +78,22 @@ async fn carry_out<'p>(product: &'p mut Product, work: Work, held: &HeldBy, by: 
     (Finished { product: product.key.clone(), work, done, took }, product)
 }
 
-/// The first of the waiting that can begin beside those that are under way: of each of these the table, and whether it may take
-/// much memory. A table whose first has to wait for memory waits with it: what is due later does not go before.
+/// Returns the index of the first waiting piece that can begin besides those in progress. `under_way` has the table
+/// of each of these, and true if it may use much memory. If the first piece of a table has to wait for memory, its
+/// later pieces wait too: work that is due later does not overtake.
 fn next(waiting: &[(usize, Work)], under_way: &[(usize, bool)]) -> Option<usize> {
     if under_way.len() >= AT_ONCE {
         return None;
     }
     let is_full = under_way.iter().any(|(_, much)| *much);
     let mut busy: BTreeSet<usize> = under_way.iter().map(|(index, _)| *index).collect();
-    // Whether it is the first of a table that is free.
+    // True for the first piece of a table that is free.
     let mut first = |index: usize| busy.insert(index);
     waiting.iter().position(|(index, work)| first(*index) && !(is_full && takes_much(work)))
 }
 
-/// Whether a piece of work may take much memory. People are counted over all that ends.
+/// Returns true if a piece of work may use much memory. An end always may, since people are counted over all its
+/// segments.
 fn takes_much(work: &Work) -> bool {
     work.action == Action::End || work.bytes() >= MUCH
 }

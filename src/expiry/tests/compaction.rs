@@ -1,4 +1,5 @@
-//! Compaction over a real table: closed buckets become few segments, and a sweep never has to wait or to lose for it.
+//! Compaction over a real table: closed buckets become few segments, and a sweep never waits or loses a race because
+//! of it.
 
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
         world.ingest(&texts(start(), from)).await;
     }
     let rows = world.rows().await;
-    // Its day is over, and the hour for what comes late is not.
+    // Its day is over, but the hour for late records is not.
     world.pass(TimeDelta::hours(12) + TimeDelta::minutes(59));
     assert_eq!(compact(&world).await, Compacted::default());
     assert_eq!(world.metrics.bucket_segments.with_label_values(&["sms"]).get(), 0);
@@ -55,7 +56,7 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
     let counted = |outcome| world.metrics.compacted_segments.with_label_values(&["sms", outcome]).get();
     assert_eq!((counted("replaced"), counted("added")), (3, 1));
     assert_eq!(world.metrics.bucket_segments.with_label_values(&["sms"]).get(), 1);
-    // Its rows stand by their subject.
+    // Its rows are sorted by their subject.
     let table = world.table().await;
     let mut found = table.read_columns(&segments(&world).await, &["recipient"], None).unwrap();
     let rows = found.next().await.unwrap().unwrap().rows;
@@ -63,7 +64,7 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
         .map(|row| arrow::util::display::array_value_to_string(rows.column(0), row).unwrap())
         .collect();
     assert!(column.is_sorted() && column.len() == 15 && column[0] == number(0), "{column:?}");
-    // What was made goes its way as any other.
+    // The new segment is swept like any other.
     world.pass(TimeDelta::days(7));
     assert_eq!(world.sweep().await.did.dropped.values().sum::<u64>(), 15);
     world.pass(TimeDelta::days(30));
@@ -96,10 +97,10 @@ async fn what_is_due_within_the_hour_is_left_to_the_sweep() {
     for _ in 0..3 {
         world.ingest(&texts(start(), 5)).await;
     }
-    // Content goes at the first instant of 1 December.
+    // Content is due at the first instant of 1 December.
     world.pass(TimeDelta::days(6) + TimeDelta::hours(11));
     assert_eq!(compact(&world).await.merges, 0);
-    // And what is overdue.
+    // Overdue data is left to the sweep too.
     world.pass(TimeDelta::hours(2));
     assert_eq!(compact(&world).await.merges, 0);
     assert_eq!(world.sweep().await.works, 1);
@@ -189,7 +190,7 @@ async fn a_segment_that_cannot_be_merged_waits_and_the_others_become_one() {
     assert_eq!((did.merges, did.failed), (0, 1), "{did:?}");
     let did = sweeper.compact(&mut compaction, usize::MAX).await;
     assert_eq!((did.merges, did.segments_in, did.failed), (1, 2, 0), "{did:?}");
-    // A sweep of it does not wait for that.
+    // A sweep of the segment does not wait because its merge failed.
     std::fs::write(&damaged, sound).unwrap();
     world.pass(TimeDelta::days(8));
     let round = sweeper.round(None, usize::MAX).await;

@@ -1,8 +1,8 @@
-//! Holds, contract ends, withdrawals, changes of policy, sweeps, compaction, ingest, the janitor and crashes over a real table, in
-//! an order that a seed picks, judged by plain rows.
+//! Holds, contract ends, withdrawals, changes of policy, sweeps, compaction, ingest, the janitor and crashes over a
+//! real table, in an order that a seed determines, checked against plain rows.
 //!
-//! Promises a look after every step between two stops, so that each commit is judged by itself. A seed gives the same order
-//! again, but for the names of files and holds, which are drawn.
+//! The table is checked after every step between two stops, so that each commit is checked separately. A seed always
+//! gives the same order, except for the names of files and holds, which are random.
 
 mod actor;
 mod draw;
@@ -30,7 +30,7 @@ use crate::expiry::testing::{ANONYMIZE, World, read, sms, source};
 use crate::ids::PolicyVersion;
 use crate::store::{ControlsVersion, SegmentIndex, StoredSegment, Table, audit};
 
-/// How long a process may be away: less than the log is kept.
+/// The maximum time for which a process may pause: shorter than the log is kept.
 const AWAY: TimeDelta = TimeDelta::days(15);
 
 #[test]
@@ -62,7 +62,7 @@ fn run(from: u64, count: u64) {
     std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(work))));
 }
 
-/// What an actor is at.
+/// The kind of work of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ingest,
@@ -70,7 +70,7 @@ enum Kind {
     Other(&'static str),
 }
 
-/// What an actor leaves behind: a sweep what it knows.
+/// The state that an actor leaves: for a sweep, its policy and product.
 type Done = Option<Box<Sweeping>>;
 
 /// An actor between two steps.
@@ -79,11 +79,11 @@ struct Running {
     kind: Kind,
     at: &'static str,
     began: DateTime<Utc>,
-    /// When it came to the commit that it stands before.
+    /// The time at which it reached the commit before which it stopped.
     signed: DateTime<Utc>,
 }
 
-/// What was done, told if it ends badly.
+/// The steps that were taken, printed if the test fails.
 struct Trace {
     seed: u64,
     steps: Vec<String>,
@@ -100,26 +100,26 @@ impl Drop for Trace {
 struct Interleaving {
     trace: Trace,
     random: StdRng,
-    /// How records end, under every policy.
+    /// The way in which records end, under every policy.
     end: &'static str,
     first: Rules,
-    /// What each later policy says.
+    /// The rules of each later policy.
     policies: BTreeMap<PolicyVersion, Rules>,
     runtime: Handle,
     world: World,
     shared: Shared,
     orders: Vec<Ordered>,
     running: Vec<Running>,
-    /// What the two sweepers know from before, and since when.
+    /// The state that the two sweepers kept from earlier rounds, and since when.
     sweepers: [Option<(Box<Sweeping>, DateTime<Utc>)>; 2],
     viewer: (Table, SegmentIndex),
     last: Moment,
-    /// Files that were replaced, and when.
+    /// Replaced files, and the times of their replacement.
     replaced: Vec<(String, DateTime<Utc>)>,
     active: BTreeSet<String>,
-    /// Files that have the time that it was here when they were made.
+    /// Files whose modification time was set to the simulated time.
     dated: HashSet<PathBuf>,
-    /// What stands in each segment. Files do not change.
+    /// The records of each segment. Files do not change.
     read: HashMap<Arc<str>, BTreeMap<i64, Standing>>,
 }
 
@@ -127,10 +127,10 @@ impl Interleaving {
     fn new(seed: u64, runtime: Handle) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let end = if random.random_bool(0.5) { ANONYMIZE } else { "remove" };
-        // Syncs cost nothing in memory, and nothing here is about power cuts.
+        // Syncs cost nothing in memory, and power failures are not tested here.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let counted = [Counted::Event, Counted::Contract, Counted::Consent][random.random_range(0..3)];
-        // Cells are counted by who they are of: that must live as long as all else.
+        // Cells count people by their number, which must then be stored as long as all other data.
         let end = if counted == Counted::Event { end } else { "remove" };
         let first = Rules::first(counted);
         let policy = read(&first.text("test-1", end));
@@ -200,7 +200,7 @@ impl Interleaving {
         }
     }
 
-    /// Begins the work of one more process.
+    /// Starts the work of one more process.
     fn begin(&mut self) {
         let shared = self.shared.clone();
         match self.random.random_range(0..100) {
@@ -263,7 +263,8 @@ impl Interleaving {
         }
     }
 
-    /// The janitor. A writer that was away for longer than it waits, and has looked for its files for the last time, is dead.
+    /// Starts the janitor. A writer that paused for longer than the janitor waits, after the last check of its files,
+    /// dies first.
     fn keep(&mut self) {
         self.date();
         let (old, shared) = (self.now() - upkeep().keep_orphans, self.shared.clone());
@@ -289,7 +290,7 @@ impl Interleaving {
         self.heard(self.running.len() - 1, said);
     }
 
-    /// Lets an actor go on, or die.
+    /// Lets an actor continue, or die.
     fn resume(&mut self, which: usize, on: bool) {
         let running = &mut self.running[which];
         self.trace.steps.push(format!("{:?} {} at {}", running.kind, if on { "goes on" } else { "dies" }, running.at));
@@ -322,7 +323,7 @@ impl Interleaving {
         self.look(began, signed);
     }
 
-    /// Lets those die that `dead` tells of.
+    /// Lets the actors die for which `dead` returns true.
     fn bury(&mut self, dead: impl Fn(&Running) -> bool) {
         while let Some(which) = self.running.iter().position(&dead) {
             self.resume(which, false);
@@ -341,7 +342,7 @@ impl Interleaving {
         self.look(self.now(), self.now());
     }
 
-    /// Looks at the table and judges what came of the last step, by an actor that began then and signed its commit then.
+    /// Checks the table after the last step, by an actor that began at `began` and signed its commit at `signed`.
     fn look(&mut self, began: DateTime<Utc>, signed: DateTime<Utc>) {
         let (topic, now) = (self.shared.topic.lock().unwrap().clone(), self.now());
         let (table, index) = &mut self.viewer;
@@ -369,7 +370,7 @@ impl Interleaving {
         self.last = moment;
     }
 
-    /// Gives new files the time that it is here.
+    /// Sets the modification time of new files to the simulated time.
     fn date(&mut self) {
         let now = self.now().into();
         for entry in walkdir::WalkDir::new(self.world.root.folder()).into_iter().filter_map(Result::ok) {
@@ -379,7 +380,8 @@ impl Interleaving {
         }
     }
 
-    /// All come to their ends or die; what is due and free goes; nothing is left that nobody needs.
+    /// Lets all actors finish or die. Then due data that is not held is deleted, and no file is left that is not
+    /// needed.
     fn end(mut self) {
         while !self.running.is_empty() {
             let on = self.random.random_bool(0.8);
@@ -434,7 +436,7 @@ impl Interleaving {
     }
 }
 
-/// The records that stand, and what of them does.
+/// Returns the stored records, each with its fields that are still stored.
 async fn rows(
     (table, index): (&Table, &SegmentIndex),
     read: &mut HashMap<Arc<str>, BTreeMap<i64, Standing>>,
@@ -451,7 +453,7 @@ async fn rows(
     rows
 }
 
-/// Those of one segment. Cells are nobody's.
+/// Returns the records of one segment. Cells are skipped.
 async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, Standing> {
     let columns = ["source_offset", "recipient", "body"];
     let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();

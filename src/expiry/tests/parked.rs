@@ -58,7 +58,7 @@ async fn a_notice_that_takes_too_much_waits_and_is_applied_once_confirmed() {
     world.pass(TimeDelta::days(5));
     let notice = ended("rare", 4, &world);
     assert_eq!(world.notify_by(vec![notice.clone()], LIMITS()).await, [parked(1, false)]);
-    // Repeated, as after a crash before its offset was committed, it is the same notice.
+    // A notice that is repeated, as after a crash before its offset was committed, is the same notice.
     assert_eq!(
         world.notify_by(vec![notice.clone(), notice.clone()], LIMITS()).await,
         [parked(1, true), parked(1, true)]
@@ -115,7 +115,7 @@ async fn small_distant_and_harmless_notices_pass() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_customers(&["acme", "rare", "acme", "acme", "acme", "acme"])).await;
     world.pass(TimeDelta::days(5));
-    // A sixth of the table; the rest of it in a week; no record; and a few records in a small table.
+    // A sixth of the table; the rest of it, due only in a week; no record; and a few records in a small table.
     let future = ended("acme", -7, &world);
     let notices = vec![ended("rare", 4, &world), future, ended("nobody", 4, &world)];
     assert_eq!(world.notify_by(notices, LIMITS()).await, [taken(1, false), taken(2, false), taken(3, false)]);
@@ -177,10 +177,10 @@ async fn small_notices_of_one_day_do_not_add_up_to_the_table() {
         world.sweep().await;
         world.pass(TimeDelta::seconds(1));
     }
-    // Each is a twentieth of the table; more than a fifth is not applied without a person.
+    // Each is a twentieth of the table; no more than a fifth is applied without a person.
     assert_eq!((applied, contents(&world).await, counted(&world).await), (4, 160, 16));
 
-    // What a person confirms neither counts nor opens the way for others.
+    // A notice that a person confirms does not count, and does not let others pass.
     let controls = Controls::load(&world.root, ControlsVersion(0)).await.unwrap();
     let waiting = controls.parked(world.clock.now());
     assert_eq!((waiting[0].notice.due, waiting[0].notice.before), (10, 40));
@@ -229,7 +229,7 @@ async fn tenant_that_is_meant_is_one_whose_records_wait() {
         let found = preview.meant_tenant(&ended(named, 1, &world)).await.unwrap();
         assert_eq!(found.as_deref(), meant, "{named}");
     }
-    // Records of which the end is known do not wait.
+    // Records whose contract end is known do not wait.
     world.contract_end("t-a", world.clock.now()).await;
     world.contract_end("t-b", world.clock.now()).await;
     world.sweep().await;

@@ -1,4 +1,4 @@
-//! Contract ends and withdrawals over a real table: whose trigger came goes on time, the neighbours stay.
+//! Contract ends and withdrawals over a real table: records whose trigger came expire on time, the others stay.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -12,14 +12,14 @@ use crate::store::{ControlsVersion, SegmentIndex};
 const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
 const CONSENT: &str = "keep: 20 days, trigger: consent_withdrawn";
 
-/// Records of two customers: persons below `count` of acme, as many again of rare.
+/// Returns records of two customers: `count` persons of acme, and as many others of rare.
 fn of_two(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
     let mut all = texts(at, count * 2);
     all.iter_mut().skip(count as usize).for_each(|sms| sms.customer = "rare".to_owned());
     all
 }
 
-/// Whose content stands, by customer.
+/// Returns the number of a customer's records that have content.
 async fn contents(world: &World, customer: &str) -> usize {
     let rows = world.rows().await;
     rows.iter().filter(|row| row[2].as_deref() == Some(customer) && row[1].is_some()).count()
@@ -47,14 +47,14 @@ async fn a_tenants_rows_go_on_time_once_its_contract_has_ended_and_the_neighbour
     let open = "content=2 days at_most contract_end;phone_number=30 days at_most event";
     let ended = "content=2 days at_most contract_end 2026-11-29;phone_number=30 days at_most event";
     assert_eq!(profiles(&world).await, [ended, ended, open, open]);
-    // Kept two days from the beginning of the day that it ended on.
+    // Content is kept for two days from the beginning of the day on which the contract ended.
     world.pass(TimeDelta::hours(35));
     assert_eq!(world.sweep().await.commits, 0);
     world.pass(TimeDelta::hours(1));
     assert_eq!(world.sweep().await.did.dropped.values().sum::<u64>(), 15);
     assert_eq!((contents(&world, "acme").await, contents(&world, "rare").await), (15, 0));
     world.balances().await;
-    // The rest of the ended tenant's records go with their last category; the open ones do not end.
+    // The ended tenant's records are removed with their last category; the open ones do not end.
     world.pass(TimeDelta::days(30));
     world.sweep().await;
     let rows = world.rows().await;
@@ -90,7 +90,7 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
     world.sweep().await;
     assert_eq!(world.table().await.version(), version);
-    // An earlier end replaces the former; the former told again is known and does not come back.
+    // An earlier end replaces the previous one; the previous one, repeated, is known and does not come back.
     assert_eq!(world.contract_end("rare", day(4)).await, taken(2, false));
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
     assert_eq!(world.sweep().await.did.retagged, 3);
@@ -99,7 +99,7 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
     let reason = Some("renewed".to_owned());
     let later = Notice::ContractEnd { tenant: "rare".to_owned(), ended_at: day(20), reason, products: vec![] };
     assert_eq!(world.notify(later.clone()).await, taken(3, false));
-    // What would be due by the old tag is not dropped before it is brought up to date.
+    // Data that is due by the old tag is not dropped before the tag is brought up to date.
     world.pass(TimeDelta::days(7));
     let round = world.sweep().await;
     assert_eq!((round.did.retagged, round.did.dropped.len()), (3, 0), "{round:?}");
@@ -121,7 +121,8 @@ async fn who_withdraws_is_gone_and_comes_back_only_with_what_happens_later() {
     };
     let others: Vec<String> = [0, 1, 3, 4, 5].map(number).into();
     assert_eq!(with_content(world.rows().await), others);
-    // What happened before and comes only now is stored without; what happens on another day is another consent's.
+    // An event before the withdrawal that arrives only now is stored without content; an event on another day belongs
+    // to another consent.
     world.ingest(&texts(start(), 3)).await;
     assert_eq!(with_content(world.rows().await).iter().filter(|who| **who == number(2)).count(), 0);
     world.pass(TimeDelta::days(1));
@@ -160,7 +161,7 @@ async fn people_are_counted_with_those_whom_a_notice_brings_to_them() {
     world.pass(TimeDelta::days(40));
     world.contract_end("rare", start()).await;
     world.sweep().await;
-    // Two of each customer are too few to be told; all four are not.
+    // Two people of each customer are too few for a cell of their own; all four together are enough for one.
     let rows = world.rows().await;
     assert!(rows.len() == 1 && rows[0][5].as_deref() == Some("4"), "{rows:?}");
     world.balances().await;
@@ -190,7 +191,7 @@ async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_b
     let mut watch = world.watch(HeldBoard::default()).await;
     let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
     let overdue = || world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
-    // A notice of an end long ago: late is what is not gone within the grace after the notice.
+    // A notice of an end long ago: data is late if it is not deleted within the grace after the notice.
     world.contract_end("rare", start() - TimeDelta::days(30)).await;
     watch.look().await;
     assert_eq!((stale(), overdue()), (4, 0));
@@ -235,7 +236,7 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     assert!(suspects(&world).await > 0, "nobody has looked yet");
     world.sweep().await;
     assert_eq!(suspects(&world).await, 0);
-    // What is stored from here on knows the notice, and a rewrite changes no tag.
+    // Records that are stored from here on are tagged with the notice, and a rewrite changes no tag.
     world.ingest(&texts(start(), 20)).await;
     assert_eq!(suspects(&world).await, 0);
 

@@ -133,8 +133,8 @@ fn reason_names_both_times_and_the_command() {
 }
 
 proptest! {
-    /// Whatever the other sources show: without a store that agrees, no clock far ahead of the last trusted time is
-    /// trusted.
+    /// Without a store that agrees, no clock far ahead of the last trusted time is trusted, whatever the other
+    /// sources show.
     #[test]
     fn no_clock_beyond_the_bound_is_trusted(
         ahead in 3 * 86_400 + 1..10_000_000_i64,

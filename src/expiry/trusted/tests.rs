@@ -159,7 +159,7 @@ async fn records_are_not_judged_by_a_clock_that_jumped_far() {
         process.after(TimeDelta::hours(3)).await;
         assert_ne!(process.jump(by).await, Verdict::Trusted, "{by}");
         assert_eq!(process.guard.may_ingest(), may_ingest, "{by}");
-        // The clock is corrected, and records are read at once.
+        // The clock is corrected, and records are read immediately.
         process.jump(-by).await;
         assert!(process.guard.may_ingest(), "{by}");
     }

@@ -93,7 +93,7 @@ impl DeliveredLetters {
         }
     }
 
-    /// Forgets the delivered letters of the partition that was used least recently. False if there are none.
+    /// Forgets the delivered letters of the partition that was used least recently. Returns false if there are none.
     fn forget_oldest(&mut self) -> bool {
         let has_delivered = |letters: &BTreeMap<i64, Sent>| letters.values().any(|sent| sent.is_delivered);
         let candidates = self.partitions.values_mut().filter(|partition| has_delivered(&partition.letters));

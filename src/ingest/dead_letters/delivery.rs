@@ -134,10 +134,11 @@ fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<G
 }
 
 impl DeadLetters {
-    /// Sends a group of letters of one form. Returns the outcome of each. No other letter is in a batch with one that is sent alone.
+    /// Sends a group of letters of one form. Returns the outcome of each. A letter that is sent alone shares its batch
+    /// with no other letter.
     async fn send(&self, group: &[DeadLetter]) -> Vec<Result<(), KafkaError>> {
         let permits = if group.len() == 1 { SENDERS } else { 1 };
-        // The semaphore is never closed, so this is a permit.
+        // The semaphore is never closed, so this always gets a permit.
         let _permit = self.sending.acquire_many(permits).await;
         let producer = match self.producer() {
             Ok(producer) => producer,

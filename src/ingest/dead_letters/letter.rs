@@ -16,7 +16,7 @@ use crate::record::Fault;
 pub enum LetterForm {
     /// With the record's value, key and headers.
     Whole,
-    /// With headers alone: reason, source, sizes and digest.
+    /// With headers only: reason, source, sizes and digest.
     HeaderOnly,
     /// To the quarantine under the root.
     Quarantined,

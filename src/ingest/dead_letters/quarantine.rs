@@ -1,4 +1,4 @@
-//! Format and expiry of a quarantine file, which holds letters that the topic refuses in every form.
+//! Format and expiry of a quarantine file, which contains letters that the topic refuses in every form.
 //!
 //! Each letter is one line of JSON with its reason, source and sizes; then, without separators, the bytes of its key,
 //! its value and its headers' values, and a line end. The bytes are unchanged, so that a search of the root finds a

@@ -58,8 +58,8 @@ const OF_CONSUMERS: [&str; 18] = [
     "partition.assignment.strategy",
     "session.timeout.ms",
 ];
-/// Consumers' properties that bound what is fetched ahead: the reader of notices would use as much memory as a lane
-/// with them.
+/// Consumers' properties that limit the records that are fetched ahead: with them, the reader of notices would use as
+/// much memory as a lane.
 const OF_LANES: [&str; 3] = ["queued.max.messages.kbytes", "queued.min.messages", "statistics.interval.ms"];
 /// Properties that only producers use.
 const OF_PRODUCERS: [&str; 17] = [
@@ -186,8 +186,8 @@ fn dead_letters(config: &mut ClientConfig) {
         .set("message.timeout.ms", "0");
 }
 
-/// Makes a consumer a member of `group`. Static members with the same id would expel each other, so each gets its own
-/// suffix.
+/// Makes a consumer a member of `group`. Static members with the same id would expel each other, so each gets a
+/// different suffix.
 fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
     if let Some(id) = config.get("group.instance.id").map(|id| format!("{id}-{ending}")) {
         config.set("group.instance.id", id);
@@ -231,8 +231,8 @@ impl RefusedProperty {
     }
 }
 
-/// Returns every property that librdkafka refuses, by itself or together with others in one of the clients. No broker
-/// is asked.
+/// Returns every property that librdkafka refuses, alone or together with others in one of the clients. No request is
+/// sent to a broker.
 ///
 /// Call this before any client is created for use, so that no error of a client quotes a secret.
 #[must_use]

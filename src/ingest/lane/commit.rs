@@ -1,8 +1,8 @@
-//! From a product's gathering to its table: files written, dead letters delivered, one Delta commit, then Kafka's own
-//! offsets.
+//! Commits a product's gathering to its table: writes files, delivers dead letters, makes one Delta commit, then
+//! commits Kafka's own offsets.
 //!
-//! In that order, so that no crash between two steps loses a record or stores one twice, and a store that accepts no
-//! file causes no second dead letter. A product whose step fails waits by itself; the lane continues with the others. A
+//! This order ensures that no crash between two steps loses a record or stores one twice, and that a store that accepts
+//! no file causes no second dead letter. A product whose step fails waits alone; the lane continues with the others. A
 //! commit that lost its offsets to another owner is dropped completely.
 
 use std::time::Duration;
@@ -41,7 +41,8 @@ impl Lane {
         for index in 0..self.works.len() {
             self.attend(index, now)?;
         }
-        // The rest is for the client's queue, a batch on its way through, and the segments that are being closed and written.
+        // The rest of the memory is for the client's queue, the batch that is being processed, and the segments that
+        // are being closed and written.
         let budget = self.shared.lane_memory / 4;
         loop {
             let sizes: Vec<usize> = self.works.iter().map(|work| work.gathering.memory()).collect();
@@ -54,7 +55,7 @@ impl Lane {
         }
     }
 
-    /// Commits what is left and leaves the group, within the time that a stop may take.
+    /// Commits the remaining data and leaves the group, within the time that a stop may take.
     pub(super) fn finish(&mut self) -> Result<(), Rejoin> {
         let until = self.shared.clock.monotonic() + self.shared.settings.shutdown_timeout / 2;
         self.process_waiting(true)?;
@@ -122,8 +123,8 @@ impl Lane {
         self.land(index)
     }
 
-    /// Encodes and writes the segments of a gathering. `None` if that failed: the gathering was dropped and is read
-    /// again after a wait.
+    /// Encodes and writes the segments of a gathering. Returns `None` if that failed: the gathering was dropped and is
+    /// read again after a wait.
     fn write(&mut self, index: usize, gathering: Gathering) -> Result<Option<IngestCommit>, Rejoin> {
         let now = self.shared.clock.now();
         let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
@@ -145,7 +146,7 @@ impl Lane {
         Ok(None)
     }
 
-    /// Delivers the dead letters of a batch, as far as the brokers accept them now. True if none is left.
+    /// Delivers the dead letters of a batch, as far as the brokers accept them now. Returns true if no letter is left.
     fn deliver(&mut self, index: usize) -> Result<bool, Rejoin> {
         let now = self.shared.clock.monotonic();
         let product = self.works[index].product.clone();
@@ -187,7 +188,7 @@ impl Lane {
     fn report_slow(&self, index: usize, now: Duration) {
         let work = &self.works[index];
         let Some(since) = work.pending.as_ref().map(|pending| pending.since) else { return };
-        // After a failure, the reason of the failure says more.
+        // After a failure, the reason of the failure is more specific.
         if work.hold.failures == 0 && now.saturating_sub(since) > SLOW {
             let topic = self.shared.dead_letters.topic();
             let why = format!("topic {topic} has not acknowledged dead letters; the client goes on trying");
@@ -309,10 +310,10 @@ impl Lane {
         }
     }
 
-    /// Takes the table's word for where the product's partitions stand, after somebody else moved them.
+    /// Loads the table's offsets of the product's partitions again, after another writer moved them.
     fn stand_anew(&mut self, index: usize) -> Result<(), Rejoin> {
         let product = &self.works[index].product.clone();
-        // Before they are read: what is read is then never older than what is said to be acted on.
+        // The version is taken before the controls are read, so that the controls are never older than the version.
         let acted_on = self.tables.controls(product);
         let controls = self.tables.newest_controls().map_err(Rejoin::because)?;
         self.works[index].act_on(acted_on, &controls);
@@ -325,7 +326,7 @@ impl Lane {
     fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), Rejoin> {
         self.works[index].in_flight.clear();
         self.works[index].hold.land();
-        // Newer where controls came that ingest does nothing otherwise under.
+        // The version is newer if controls were added that do not change the work of ingest.
         self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
         for Advance { partition, next, .. } in &batch.advances {

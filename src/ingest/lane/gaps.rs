@@ -28,7 +28,7 @@ impl Lane {
         }
     }
 
-    /// Adds offsets that were passed and hold no record to the gatherings, to be committed with them.
+    /// Adds offsets that were passed and have no record to the gatherings, to be committed with them.
     pub(super) fn pass_gaps(&mut self) {
         let Some(positions) = self.read_positions() else { return };
         let now = self.shared.clock.monotonic();

@@ -1,4 +1,5 @@
-//! Lag and buffers of one lane, kept up to date outside the lane's thread, whatever that thread waits for.
+//! Lag and buffers of one lane. They are updated outside the lane's thread, so that they stay current while that thread
+//! waits.
 //!
 //! The lane publishes its progress; tasks of the runtime request the ends from the brokers and set the gauges every
 //! second.
@@ -82,7 +83,7 @@ impl LaneGauges {
             let labels = [partition.topic.as_str(), number.as_str()];
             lag.look(now);
             let lost = lag.has_lost_its_end(monotonic);
-            // Records that were there and are not committed still wait, and their age is known.
+            // The end is unknown, but the age of the records that wait for a commit is known.
             let seconds = (!lost || lag.is_behind()).then(|| lag.seconds(now));
             let records = lag.records().filter(|_| !lost);
             let values = [(&self.metrics.lag_seconds, seconds), (&self.metrics.lag_records, records)];

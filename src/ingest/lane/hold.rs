@@ -62,12 +62,12 @@ impl Lane {
         }
     }
 
-    /// Returns whether a partition must not be fetched for a reason of its own: it waits for a schema, or is refused.
+    /// Returns true if a partition must not be fetched for its own reason: it waits for a schema, or is refused.
     pub(super) fn stays_paused(&self, owned: &Owned) -> bool {
         owned.held.is_some() || self.refused.contains_key(&owned.partition)
     }
 
-    /// Returns the partitions of a product; with `to_resume`, without those that stay paused for reasons of their own.
+    /// Returns the partitions of a product; with `to_resume`, without those that stay paused for their own reasons.
     fn partitions_of(&self, index: usize, to_resume: bool) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         let wanted = |owned: &&Owned| owned.live && owned.work == index && !(to_resume && self.stays_paused(owned));

@@ -1,4 +1,5 @@
-//! What a lane tells of itself: lag, buffers, counts. Counts are of commits that landed, so that reading again counts once.
+//! The metrics of a lane: lag, buffers, counts. Only commits that succeeded are counted, so that records that are read
+//! again count once.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ impl Lane {
         }
     }
 
-    /// Reports that the brokers do not answer. True if that was not reported before.
+    /// Reports that the brokers do not answer. Returns true if that was not reported before.
     ///
     /// The report stays until the brokers answer a request of this lane: a connection alone proves nothing.
     pub(super) fn brokers_fail(&mut self, why: impl Into<String>) -> bool {
@@ -27,8 +28,7 @@ impl Lane {
         self.shared.health.trouble(Part::Broker, why)
     }
 
-    /// Records that the brokers answered a request. Clears what this lane reported of them, and nothing that another
-    /// one reported.
+    /// Records that the brokers answered a request. Clears the report of this lane, and no report of another lane.
     pub(super) fn brokers_answer(&mut self) {
         if std::mem::take(&mut self.broker_trouble) {
             self.shared.health.over(&Part::Broker);
@@ -75,12 +75,12 @@ impl Lane {
         Progress { done, read, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
     }
 
-    /// Counts a commit that did not land.
+    /// Counts a commit that did not succeed.
     pub(super) fn count(&self, product: &ProductKey, outcome: &str) {
         self.shared.metrics.commits.with_label_values(&[product.as_str(), outcome]).inc();
     }
 
-    /// Counts tries of a commit that found their version taken.
+    /// Counts attempts of a commit that found their version taken.
     pub(super) fn count_raced(&self, product: &ProductKey, tries: u64) {
         self.shared.metrics.commits.with_label_values(&[product.as_str(), "raced"]).inc_by(tries);
     }
@@ -90,7 +90,8 @@ impl Lane {
         self.shared.metrics.unparsed_subjects.with_label_values(&[product.as_str()]).inc_by(values);
     }
 
-    /// Counts a commit that landed: what `evidence` says, the `bytes` of the values that were read, the time it took.
+    /// Counts a commit that succeeded: the counts of `evidence`, the `bytes` of the values that were read, and the time
+    /// that it took.
     pub(super) fn count_landed(&self, product: &ProductKey, evidence: &Evidence, bytes: u64, took: Duration) {
         let metrics = &self.shared.metrics;
         let name = product.as_str();

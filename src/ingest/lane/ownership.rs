@@ -1,4 +1,5 @@
-//! What a lane does when partitions come and go: takes them up, lets go of what is uncommitted, goes back to the table.
+//! Changes of a lane's partitions: it takes over assigned partitions, drops uncommitted records of revoked ones, and
+//! returns to the table's offsets.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,13 +14,13 @@ use crate::ingest::position::KafkaPosition;
 use crate::ingest::schema_search::SchemaSearch;
 use crate::ingest::source::Event;
 
-/// How long the client may take to go back to an offset.
+/// The time that the client may take to seek to an offset.
 const SEEK: Duration = Duration::from_secs(10);
 
 impl Lane {
-    /// Carries out what the consumer told since the last call.
+    /// Processes the consumer's events since the last call.
     ///
-    /// Errors if the lane must join anew.
+    /// Errors if the lane must join again.
     pub(super) fn ownership(&mut self) -> Result<(), Rejoin> {
         let events = self.consumer.context().take_events();
         if events.is_empty() {
@@ -80,7 +81,7 @@ impl Lane {
         };
         match self.slots.get(&partition).copied() {
             Some(slot) => {
-                // The client may still have it paused; if not, this does nothing.
+                // The client may still have the partition paused; if not, this does nothing.
                 let _ = self.release(slot);
                 self.owned[slot] = owned;
             }
@@ -91,7 +92,8 @@ impl Lane {
         }
     }
 
-    /// Drops what is uncommitted of `partition`. Gives the work whose gathering held some of it: it goes as a whole.
+    /// Drops the uncommitted records of `partition`. Returns the index of the work that has gathered some of them: its
+    /// whole gathering must be dropped.
     pub(super) fn let_go(&mut self, partition: &TopicPartition) -> Option<usize> {
         let owned = &mut self.owned[*self.slots.get(partition)?];
         owned.live = false;
@@ -102,9 +104,10 @@ impl Lane {
         self.works[work].touches(partition).then_some(work)
     }
 
-    /// Drops all that was gathered of one product and reads the partitions that are still the lane's from their table on.
+    /// Drops all gathered data of one product, and reads the partitions that the lane still owns from their table's
+    /// next offset.
     ///
-    /// Errors if the client could not go back.
+    /// Errors if the client could not seek.
     pub(super) fn go_back(&mut self, work: usize) -> Result<(), Rejoin> {
         self.discard_pending(work);
         let dropped = self.works[work].drop_gathering();

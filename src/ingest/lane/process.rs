@@ -1,4 +1,5 @@
-//! From a partition's intake to its product's gathering: decoded, tagged, in open segments; what is at fault as dead letters.
+//! Moves records from a partition's intake to its product's gathering: decodes and tags them and writes them to open
+//! segments. Faulty records become dead letters.
 
 use chrono::TimeDelta;
 use std::time::Duration;
@@ -58,8 +59,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Finds the writer schemas of an intake. False if the partition was revoked meanwhile, or is held because the
-    /// registry does not answer yet or does not know a schema yet. Partitions of known schemas continue.
+    /// Finds the writer schemas of an intake. Returns false if the partition was revoked meanwhile, or is held because
+    /// the registry does not answer yet or does not know a schema yet. Partitions of known schemas continue.
     fn resolve(&mut self, slot: usize, patience: Duration) -> Result<bool, Rejoin> {
         let owned = &mut self.owned[slot];
         if !owned.live || owned.intake.is_empty() {
@@ -145,7 +146,7 @@ impl Lane {
     }
 }
 
-/// Why a whole batch could not be gathered: a fault of ours, never of one record.
+/// The reason why a whole batch could not be gathered: a bug, never the fault of one record.
 #[derive(Debug, thiserror::Error)]
 enum GatherError {
     #[error("tagging failed: {0}")]

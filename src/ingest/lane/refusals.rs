@@ -1,4 +1,4 @@
-//! Partitions that are not read because records would be skipped: how a lane finds them, reports them and resumes them.
+//! Partitions that are not read because records would be skipped. A lane finds them, reports them and resumes them.
 //!
 //! Only the partition concerned is refused; the others continue. Records that may not be read are never in a commit:
 //! before each commit, the topics' ids are compared with the ids under which the records were read.
@@ -189,7 +189,7 @@ impl Lane {
     /// answer.
     ///
     /// All its records were read earlier: a topic that has its old id now had it then, since an id is never reused.
-    /// False if the gathering was dropped or must wait. Errors if the lane must join again.
+    /// Returns false if the gathering was dropped or must wait. Errors if the lane must join again.
     pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, Rejoin> {
         self.pass_gaps();
         let topics = self.live_topics(index);
@@ -214,9 +214,9 @@ impl Lane {
         live.map(|owned| owned.partition.topic.clone()).collect()
     }
 
-    /// Drops what was gathered of a product if some of it is from topics that the brokers no longer show, and sets their
-    /// partitions aside: those records may belong to another topic than the assigned one. The product's
-    /// other partitions are read again. True if there was such a topic.
+    /// Drops the gathered data of a product if some of it is from topics that the brokers no longer show, and sets
+    /// their partitions aside: those records may belong to another topic than the assigned one. The product's other
+    /// partitions are read again. Returns true if there was such a topic.
     fn set_hidden_aside(&mut self, index: usize, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
         let mut hidden = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && owned.work == index) {
@@ -238,8 +238,8 @@ impl Lane {
         Ok(!hidden.is_empty())
     }
 
-    /// Refuses the live partitions of topics that have another id than when they were assigned. True if there were any.
-    /// A missing topic was deleted: the records read from it belong to the topic that was assigned.
+    /// Refuses the live partitions of topics that have another id than when they were assigned. Returns true if there
+    /// were any. A missing topic was deleted: the records read from it belong to the topic that was assigned.
     fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
         let mut changed = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live) {

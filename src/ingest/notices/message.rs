@@ -1,7 +1,7 @@
-//! A message of a notice: one JSON object. Pure.
+//! The message of a notice: one JSON object. Pure.
 //!
-//! Promises that what is not of the documented form is a fault that quotes nothing. Fields that are not known are passed over:
-//! their senders have their own.
+//! A message that is not of the documented form is a fault, which quotes nothing. Unknown fields are ignored: senders
+//! may add their own.
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use crate::controls::{IdentifierKind, Notice};
 use crate::ids::ProductKey;
 use crate::record::Fault;
 
-/// What a topic tells.
+/// The kind of notice in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Contracts that ended.
@@ -40,7 +40,7 @@ struct Consent {
     products: Vec<ProductKey>,
 }
 
-/// The notice that a message is.
+/// Parses a message as a notice. Errors with its fault if it is not one.
 pub fn parse(kind: Kind, payload: Option<&[u8]>) -> Result<Notice, Fault> {
     let payload = payload.ok_or(Fault::Tombstone)?;
     if payload.is_empty() {

@@ -42,7 +42,7 @@ fn a_writer_that_has_not_seen_a_hold_or_its_release_reads_it_and_commits_the_sam
     assert_eq!(unaware.controls, ControlsVersion(0));
     assert_eq!(tables.commit(&sms, &mut unaware).unwrap(), 3);
     assert_eq!(unaware.controls, ControlsVersion(2));
-    // Asked again, as after an error: it landed before.
+    // Committed again, as after an error: the first commit succeeded.
     assert_eq!(tables.commit(&sms, &mut unaware).unwrap(), 3);
     let found = runtime.block_on(audit(&root, &sms)).unwrap();
     assert_eq!((found.broken, found.records, found.commits), (vec![], 100, 3));

@@ -1,6 +1,6 @@
-//! How long a registry that does not answer is left alone: twice as long each time, with jitter, up to a bound.
+//! The wait before a registry that did not answer is requested again: doubled each time, with jitter, up to a bound.
 //!
-//! Takes the time as an argument. Promises that one success forgets all failures.
+//! Takes the time as an argument. One success forgets all failures.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the reason why it may not be asked at `now` (monotonic) and the time that is left; `None` where it may be asked.
+    /// Returns the reason why the registry may not be requested at `now` (monotonic), and the remaining time. Returns
+    /// `None` if it may be requested.
     pub fn closed(&self, now: Duration) -> Option<(Silence, Duration)> {
         let (why, until) = self.closed.as_ref()?;
         (now < *until).then(|| (why.clone(), *until - now))
@@ -36,13 +37,13 @@ impl Backoff {
     pub fn failed(&mut self, why: Silence, wanted: Option<Duration>, now: Duration) -> Duration {
         let doubled = doubled(self.failures);
         self.failures = self.failures.saturating_add(1);
-        // Between half and all of it, so that many instances do not come back in step.
+        // Between half and all of it, so that many instances do not return in step.
         let wait = doubled.mul_f64(rand::rng().random_range(0.5..=1.0)).max(wanted.unwrap_or_default().min(MOST));
         self.closed = Some((why, now + wait));
         wait
     }
 
-    /// Records that it answered.
+    /// Records that the registry answered.
     pub fn succeeded(&mut self) {
         *self = Self::default();
     }

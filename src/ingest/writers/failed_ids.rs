@@ -1,7 +1,7 @@
 //! Schema ids for which the registry gave no reliable answer, and that records still wait for.
 //!
-//! A registry may fail for one id alone. So each id has a wait of its own, beside the wait of the whole registry, and an
-//! id that failed again lets others be requested first. Takes the time (monotonic) as an argument.
+//! A registry may fail for one id alone. So each id has its own wait in addition to the wait of the whole registry, and
+//! an id that failed again lets others be requested first. Takes the time (monotonic) as an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;

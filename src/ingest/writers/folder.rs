@@ -1,6 +1,6 @@
-//! A folder of Avro schemas: every `*.avsc` below it by fingerprint, `NAME.ID.avsc` and `ID.avsc` by that id too.
+//! A folder of Avro schemas: every `*.avsc` below it by fingerprint, and `NAME.ID.avsc` and `ID.avsc` also by that id.
 //!
-//! Promises that a schema once read stays, whatever becomes of its file: records written with it still come.
+//! A schema that was read is kept even if its file is changed or removed: records written with it may still arrive.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,35 +10,35 @@ use std::time::Duration;
 use super::{LOOK_AGAIN_AFTER, SchemaRef, WritersError};
 use crate::schema::WriterSchema;
 
-/// How deep folders are looked into: schemas lie flat, and a link may lead round in a circle.
+/// The maximum depth of folders that are read. Schemas are usually in one folder, and links may form a cycle.
 const DEEPEST: usize = 8;
 
-/// What the folder held when it was last looked through.
+/// The content of the folder when it was last read.
 pub struct Folder {
     path: PathBuf,
     found: HashMap<SchemaRef, Arc<WriterSchema>>,
     looked: Duration,
 }
 
-/// What a look-up gave.
+/// The result of a look-up.
 pub enum Look {
     /// The schema.
     Found(Arc<WriterSchema>),
-    /// It is not there.
+    /// The folder does not have the schema.
     Not,
-    /// It was not there, long enough ago to look again.
+    /// The folder did not have the schema, so long ago that it should be read again.
     Stale,
 }
 
 impl Folder {
-    /// Reads all of `path`. Errors on the first file that is no schema, and on two schemas for one id.
+    /// Reads all of `path`. Errors on the first file that is not a schema, and on two schemas for one id.
     pub fn read(path: &Path, now: Duration) -> Result<Self, WritersError> {
         let mut folder = Self { path: path.to_path_buf(), found: HashMap::new(), looked: now };
         folder.look_again(now)?;
         Ok(folder)
     }
 
-    /// Looks the schema up, as of the last look through the folder.
+    /// Looks up the schema, as of the last read of the folder.
     pub fn get(&self, schema: SchemaRef, now: Duration) -> Look {
         match self.find(schema) {
             Some(found) => Look::Found(found),
@@ -47,7 +47,7 @@ impl Folder {
         }
     }
 
-    /// The schema, if the folder had it when last looked through.
+    /// Returns the schema, if the folder had it when it was last read.
     pub fn find(&self, schema: SchemaRef) -> Option<Arc<WriterSchema>> {
         self.found.get(&schema).cloned()
     }
@@ -92,7 +92,7 @@ fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Resul
     Ok(())
 }
 
-/// The id in `NAME.ID.avsc` or `ID.avsc`.
+/// Returns the id in `NAME.ID.avsc` or `ID.avsc`.
 fn id_of(file: &Path) -> Option<u32> {
     let stem = file.file_stem()?.to_str()?;
     let last = stem.rsplit('.').next()?;

@@ -1,8 +1,9 @@
-//! The HTTP side of a Confluent-compatible schema registry: a schema by its id, with all that it refers to.
+//! The HTTP client of a Confluent-compatible schema registry: fetches a schema by its id, with all schemas that it
+//! refers to.
 //!
-//! Promises that only an answer of the registry itself (an `error_code` of its own) makes a schema unknown: a proxy's
-//! 404, an error, an unexpected body or a refused login count as silence, and the caller waits. No redirect is followed
-//! and no credential is ever formatted.
+//! Only an answer of the registry itself (with its own `error_code`) makes a schema unknown: a proxy's 404, an error,
+//! an unexpected body or a refused login count as silence, and the caller waits. No redirect is followed and no
+//! credential is ever formatted.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +30,7 @@ const MOST_REFERENCES: usize = 256;
 /// The maximum number of schemas that are remembered because others refer to them.
 const MOST_REMEMBERED: usize = 1000;
 
-/// Why the registry gave no answer that can be relied on.
+/// The reason why the registry gave no reliable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Silence {
     /// No connection: refused, unresolved, cut, or TLS failed.
@@ -47,7 +48,7 @@ pub enum Silence {
     /// Any other status.
     #[error("it answers with status {0}")]
     Status(u16),
-    /// A body that is no answer of a registry.
+    /// A body that is not an answer of a registry.
     #[error("its answer is malformed ({0})")]
     Malformed(&'static str),
     /// Other requests took all the time.
@@ -55,12 +56,12 @@ pub enum Silence {
     Busy,
 }
 
-/// The registry's word on one id.
+/// The registry's answer about one id.
 #[derive(Debug)]
 pub enum Answer {
     /// The schema.
     Schema(WriterSchema),
-    /// There is one, but it cannot be used; why, in words.
+    /// The schema exists but cannot be used; the reason, in words.
     Unusable(String),
     /// The registry does not know the schema.
     Unknown,
@@ -115,7 +116,8 @@ struct Failed {
 }
 
 impl Client {
-    /// Builds the client; asks nothing yet. Errors on the authorities' file and on credentials that no header can hold.
+    /// Builds the client and sends no request. Errors if the authorities' file cannot be read, or if credentials are
+    /// illegal in a header.
     pub fn new(config: &Registry) -> Result<Self, WritersError> {
         let mut headers = HeaderMap::new();
         let accept = "application/vnd.schemaregistry.v1+json, application/json";
@@ -174,8 +176,8 @@ impl Client {
         })
     }
 
-    /// Returns all schemas that `links` lead to, each after the schemas that it refers to, or the first link to a schema
-    /// that the registry does not know. Follows at most one link more than the limit.
+    /// Returns all schemas that `links` lead to, each after the schemas that it refers to, or the first link to a
+    /// schema that the registry does not know. Follows at most one link more than the limit.
     async fn references(
         &self,
         links: Vec<Link>,
@@ -265,7 +267,7 @@ impl Client {
     }
 }
 
-/// The body, as far as it is of a size that a schema may have.
+/// Returns the body. Errors if it is larger than a schema may be.
 async fn body(mut response: Response) -> Result<Vec<u8>, Silence> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| silence(&error))? {
@@ -292,7 +294,7 @@ fn silence(error: &reqwest::Error) -> Silence {
     if error.is_timeout() { Silence::TimedOut } else { Silence::Unreachable(innermost(error)) }
 }
 
-/// The innermost cause: what the system or TLS says, without the URL that outer ones repeat.
+/// Returns the innermost cause: the message of the system or of TLS, without the URL that outer errors repeat.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {

@@ -1,4 +1,5 @@
-//! The sources of schemas against a registry that this file plays: right, wrong, slow, silent, and counted.
+//! Tests of the sources of schemas against a simulated registry that is right, wrong, slow or silent, and counts its
+//! requests.
 
 mod failures;
 mod references;
@@ -29,7 +30,8 @@ const NOT_FOUND: &str = r#"{"error_code":40403,"message":"Schema 9 not found"}"#
 
 type Reply = dyn Fn(&str, usize) -> Response + Send + Sync;
 
-/// A registry that answers as `reply` says, given the id and how many requests came before.
+/// A simulated registry that counts its requests. Its answers may depend on the path and the number of earlier
+/// requests.
 struct Played {
     url: String,
     requests: Arc<AtomicUsize>,
@@ -54,7 +56,7 @@ impl Played {
         let routes = Router::new().fallback(move |uri: Uri, headers: HeaderMap| async move {
             *seen.lock().unwrap() = headers;
             let before = count.fetch_add(1, Ordering::SeqCst);
-            // Long enough that concurrent callers meet.
+            // Long enough for concurrent callers to overlap.
             tokio::time::sleep(Duration::from_millis(20)).await;
             let path = uri.path().strip_prefix("/base/").unwrap_or_default();
             if path.ends_with(&format!("/{SLOW}")) {
@@ -77,7 +79,7 @@ impl Played {
     }
 }
 
-/// The id that a played registry never answers in time.
+/// The id that a simulated registry never answers in time.
 const SLOW: u32 = 99;
 
 struct Tried {

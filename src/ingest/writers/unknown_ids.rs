@@ -104,7 +104,7 @@ impl UnknownIds {
         }
     }
 
-    /// Returns what is missing of an id that is remembered, in words.
+    /// Returns the missing part of an id that is remembered, in words.
     pub fn reason(&self, id: u32) -> Option<Arc<str>> {
         self.ids.get(&id).map(|unknown| Arc::clone(&unknown.reason))
     }
@@ -119,8 +119,8 @@ impl UnknownIds {
         std::mem::take(&mut self.report)
     }
 
-    /// Records that the registry did not know `id` at `now`, or not all that it refers to, and returns the treatment of
-    /// `id`. `reason` says what is missing.
+    /// Records that the registry did not know `id` at `now`, or not all schemas that it refers to. Returns the
+    /// treatment of `id`. `reason` describes the missing part.
     pub fn not_found(&mut self, id: u32, reason: Arc<str>, now: Duration) -> Verdict {
         self.make_room(now);
         let (is_new, waits) = (!self.ids.contains_key(&id), self.waits_for_new(now));

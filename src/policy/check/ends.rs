@@ -1,6 +1,6 @@
-//! Whether the people of a product live, in its records, as long as the rest: cells count them at the very end.
+//! Checks that the subjects of a product are kept as long as the rest of its records: cells count them at the very end.
 //!
-//! Promises to try the deadlines themselves, day by day through four years, and not to guess by the length of a month.
+//! The deadlines themselves are compared, day by day through four years; the length of a month is never estimated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::Kind;
 use crate::ids::{Category, ProductKey};
 use crate::problem::Problems;
 
-/// What was found out so far, so that nothing is tried or told twice.
+/// The results so far, so that nothing is compared or reported twice.
 pub(super) struct Ends<'d> {
     calendar: Option<Calendar>,
     known: BTreeMap<(usize, usize), bool>,
@@ -20,13 +20,13 @@ pub(super) struct Ends<'d> {
 }
 
 impl<'d> Ends<'d> {
-    /// Nothing found out yet. Without a zone there is no calendar and nothing to try.
+    /// Returns a check without results. Without a zone there is no calendar and nothing to compare.
     pub(super) fn new(draft: &Draft) -> Self {
         let calendar = draft.zone.zip(draft.bucket).map(|(zone, unit)| Calendar::new(zone, unit));
         Self { calendar, known: BTreeMap::new(), told: BTreeSet::new() }
     }
 
-    /// Checks one kind of record. `terms` gives for each category the rule that holds.
+    /// Checks one kind of record. `terms` gives for each category the rule that applies.
     pub(super) fn check(
         &mut self,
         product: &'d DraftProduct,
@@ -60,7 +60,7 @@ impl<'d> Ends<'d> {
         }
     }
 
-    /// A category that may outlive `one`, with its rule's id and the id of `one`'s rule.
+    /// Returns a category that may be kept longer than `one`, with its rule's id and the id of `one`'s rule.
     fn outlived<'t>(
         &mut self,
         one: &Category,
@@ -74,7 +74,7 @@ impl<'d> Ends<'d> {
         })
     }
 
-    /// Whether what rule `one` keeps is always there as long as what rule `other` keeps.
+    /// Returns true if data under rule `one` is always kept at least as long as data under rule `other`.
     fn lives(&mut self, one: usize, other: usize, rules: &[&DraftRule]) -> bool {
         let Some(calendar) = self.calendar else { return true };
         if one == other || rules[one].broken || rules[other].broken {
@@ -85,8 +85,8 @@ impl<'d> Ends<'d> {
     }
 }
 
-/// Whether the deadline of `one` is never before that of `other`. A contract ends after the events under it, nobody
-/// knows when; and consent may be withdrawn at any time.
+/// Returns true if the deadline of `one` is never before that of `other`. A contract ends after its events, at an
+/// unknown time; and consent may be withdrawn at any time.
 fn outlives(calendar: &Calendar, one: &Rule, other: &Rule) -> bool {
     match (one.trigger, other.trigger) {
         (Trigger::Event, Trigger::ContractEnd) => return false,

@@ -1,8 +1,8 @@
-//! What is wrong with a policy as a whole: holes and clashes among its rules, people who go before their data, rules and
-//! categories that do nothing.
+//! Checks a policy as a whole: holes and clashes among its rules, subjects that expire before their data, rules and
+//! categories that have no effect.
 //!
-//! Promises to try every kind of record that the rules tell apart, and the kind that none names. A rule that could not be
-//! read in full proves nothing here.
+//! Invariant: every kind of record that the rules distinguish is checked, and the kind that no rule names. A rule that
+//! could not be read completely proves nothing here.
 
 mod ends;
 
@@ -14,33 +14,33 @@ use super::resolve::{Answer, Kinds, Question, resolve};
 use crate::ids::{Category, Country};
 use crate::problem::Problems;
 
-/// The rules that can be reasoned about.
+/// The rules whose matches could be read completely.
 pub(super) struct Solid<'d> {
     drafts: Vec<&'d DraftRule>,
     rules: Vec<Rule>,
-    /// Whether some rule was left out, so that what looks like a hole may be none.
+    /// True if some rule was left out, so that an apparent hole may not be a hole.
     vague: bool,
 }
 
-/// One kind of record that the rules of a product tell apart.
+/// One kind of record that the rules of a product distinguish.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kind<'a> {
     country: Country,
     tenant: Option<&'a str>,
     named: bool,
-    /// Whether the product's jurisdiction and tenant vary at all, so that they are worth telling.
+    /// True if the product's jurisdiction can vary, and true if its tenant can, so that they are worth reporting.
     varies: (bool, bool),
 }
 
 impl Kind<'_> {
-    /// ` in IT for tenant `acme``: what rules name of it.
+    /// Returns the part of the kind that rules name: ` in IT for tenant `acme``.
     fn named(&self) -> String {
         let country = if self.varies.0 && self.named { format!(" in {}", self.country) } else { String::new() };
         let tenant = self.tenant.filter(|_| self.varies.1).map(|tenant| format!(" for tenant `{tenant}`"));
         country + &tenant.unwrap_or_default()
     }
 
-    /// As `named`, and that no rule names the rest where rules name others.
+    /// Returns the text of `named`, and adds that no rule names the rest if rules name other values.
     fn told_apart(&self) -> String {
         let country = if self.varies.0 && !self.named { " in jurisdictions that no rule names" } else { "" };
         let tenant = if self.varies.1 && self.tenant.is_none() { " for tenants that no rule names" } else { "" };
@@ -48,7 +48,7 @@ impl Kind<'_> {
     }
 }
 
-/// Adds what is wrong with the whole.
+/// Adds the problems of the whole policy.
 pub(super) fn check(draft: &Draft, problems: &mut Problems) {
     let drafts: Vec<&DraftRule> = draft.rules.iter().filter(|rule| !rule.vague).collect();
     let rules = drafts.iter().map(|draft| draft.rule.clone()).collect();
@@ -121,7 +121,7 @@ fn check_product<'d>(
     }
 }
 
-/// Every kind of record of `product` that can come.
+/// Returns every possible kind of record of `product`.
 fn kinds_of<'k>(product: &DraftProduct, kinds: &'k Kinds) -> Vec<Kind<'k>> {
     let (fixed, varies) = match product.jurisdiction {
         Some(Jurisdiction::Fixed(country)) => (vec![(country, true)], false),
@@ -139,7 +139,7 @@ fn kinds_of<'k>(product: &DraftProduct, kinds: &'k Kinds) -> Vec<Kind<'k>> {
     all.map(|(tenant, (country, named))| Kind { country, tenant: tenant.as_deref(), named, varies }).collect()
 }
 
-/// Warns of what the author will have thought to do something.
+/// Warns of rules and categories that have no effect, and of products in which no subject can be found.
 fn idle(draft: &Draft, solid: &Solid<'_>, holds: &BTreeSet<usize>, problems: &mut Problems) {
     for (_, rule) in solid.drafts.iter().enumerate().filter(|(index, _)| !holds.contains(index)) {
         let what = "this rule holds for no record: nothing matches it, or more specific ones always win";

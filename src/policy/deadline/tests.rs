@@ -24,8 +24,8 @@ const ZONES: [Tz; 14] = [
     Tz::Africa__Casablanca,
 ];
 
-/// The slow oracle. It knows a zone only as a function from an instant to what the clock then shows, and finds
-/// everything else by looking at minute after minute.
+/// The slow oracle. It knows a zone only as a function from an instant to the local time, and finds everything else by
+/// trying every minute.
 struct Minutes {
     from: DateTime<Utc>,
     shown: Vec<NaiveDateTime>,
@@ -42,7 +42,7 @@ impl Minutes {
         self.from + TimeDelta::minutes(i64::try_from(index).unwrap())
     }
 
-    /// All instants that anyone could mean by `local`.
+    /// Returns all instants that `local` can mean.
     fn meant(&self, local: NaiveDateTime) -> Vec<DateTime<Utc>> {
         let seen: Vec<_> = (0..self.shown.len()).filter(|index| self.shown[*index] == local).collect();
         if !seen.is_empty() {
@@ -55,7 +55,7 @@ impl Minutes {
     }
 }
 
-/// Day by day from the start: what `keep` after `from` is on the calendar.
+/// Returns the day that is `keep` after `from` on the calendar, counted day by day.
 fn counted(from: NaiveDate, keep: Keep) -> NaiveDate {
     match keep {
         Keep::Days(days) => (0..days).fold(from, |day, _| day.succ_opt().unwrap()),
@@ -74,7 +74,8 @@ fn counted(from: NaiveDate, keep: Keep) -> NaiveDate {
     }
 }
 
-/// Every minute of the bucket, its own time + keep, and all that this could mean: the earliest and just after the latest.
+/// Adds `keep` to the local time of every minute of the bucket. Returns the earliest instant that a result can mean,
+/// and the end of the latest minute.
 fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: Keep) -> (DateTime<Utc>, DateTime<Utc>) {
     let minute = TimeDelta::minutes(1);
     if let Keep::Hours(hours) = keep {
@@ -91,7 +92,7 @@ fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: Keep) -> (DateTime<Utc>, D
     (*meant.iter().min().unwrap(), *meant.iter().max().unwrap() + minute)
 }
 
-/// The minutes that share a bucket with `at`, found minute by minute: one local date, or one unbroken clock hour.
+/// Returns the minutes in the same bucket as `at`, found minute by minute: one local date, or one unbroken clock hour.
 fn bucket_minutes(zone: Tz, unit: BucketUnit, at: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     let minutes = Minutes::around(zone, at.naive_utc());
     let middle = 60 * 60;
@@ -127,7 +128,7 @@ fn keeps() -> impl Strategy<Value = Keep> {
     ]
 }
 
-/// Any minute of 1992 to 2040, and often one near a shift of the zone.
+/// Generates any minute of 1992 to 2040, and often one near a shift of the zone.
 fn moments() -> impl Strategy<Value = (Tz, DateTime<Utc>)> {
     (proptest::sample::select(&ZONES[..]), 11_563_200_i64..36_800_000, any::<bool>()).prop_map(
         |(zone, minute, near)| {
@@ -174,7 +175,7 @@ proptest! {
     fn a_deadline_that_falls_near_a_shift_is_the_extreme_too(
         (zone, shift) in moments(), keep in keeps(), hour in any::<bool>(),
     ) {
-        // Back from the shift by about `keep`, so that the deadline lies on it.
+        // Goes back from the shift by about `keep`, so that the deadline is near the shift.
         let at = match keep {
             Keep::Hours(hours) => shift - TimeDelta::hours(i64::from(hours)),
             Keep::Days(days) => shift - TimeDelta::days(i64::from(days)),

@@ -1,26 +1,25 @@
-//! Which column of a new policy is which of the old one's.
+//! Maps the columns of an old policy to those of a new one.
 //!
-//! Promises that a column is taken for another under a new name only where the schema says so by an alias, and that none is
-//! taken for two.
+//! Invariants: a column counts as renamed only if the schema says so by an alias, and no column is mapped to two.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::FieldDiff;
 use crate::policy::model::{Class, Records};
 
-/// The columns of two versions of a product, held against one another.
+/// The columns of two versions of a product, compared.
 #[derive(Debug, Clone, Default)]
 pub struct Moved {
-    /// The new name of each column that has another, by its old one.
+    /// The new name of each renamed column, by its old name.
     pub renamed: BTreeMap<String, String>,
-    /// What changes.
+    /// The changes.
     pub fields: Vec<FieldDiff>,
     old: BTreeMap<String, Class>,
     new: BTreeMap<String, Class>,
 }
 
 impl Moved {
-    /// Holds the columns of `before` against those of `after`.
+    /// Compares the columns of `before` with those of `after`.
     #[must_use]
     pub fn of(before: Option<&Records>, after: Option<&Records>) -> Moved {
         let (old, new) = (classes(before), classes(after));
@@ -62,25 +61,25 @@ impl Moved {
         Moved { renamed, fields, old, new }
     }
 
-    /// What a column of the old policy is called in the new one.
+    /// Returns the name in the new policy of a column of the old one.
     #[must_use]
     pub fn now<'n>(&'n self, old: &'n str) -> &'n str {
         self.renamed.get(old).map_or(old, String::as_str)
     }
 
-    /// What a column of the new policy was called in the old one.
+    /// Returns the name in the old policy of a column of the new one.
     #[must_use]
     pub fn before<'n>(&'n self, new: &'n str) -> &'n str {
         self.renamed.iter().find(|(_, now)| *now == new).map_or(new, |(old, _)| old.as_str())
     }
 
-    /// What a column of the old policy was.
+    /// Returns the class in the old policy of a column of the old policy.
     #[must_use]
     pub fn class(&self, old: &str) -> Option<&Class> {
         self.old.get(old)
     }
 
-    /// Every column that both have: its old and its new name, what it was and what it is.
+    /// Returns every column that both policies have: its old and new name, and its old and new class.
     pub fn kept(&self) -> impl Iterator<Item = (&str, &str, &Class, &Class)> {
         self.old.iter().filter_map(|(column, from)| {
             let now = self.now(column);
@@ -88,20 +87,20 @@ impl Moved {
         })
     }
 
-    /// Whether any stored column loses its place, its name or its class.
+    /// Returns true if any stored column is removed, renamed or reclassified.
     #[must_use]
     pub fn touches_stored(&self) -> bool {
         self.fields.iter().any(|field| !matches!(field, FieldDiff::Added { .. }))
     }
 
-    /// Whether stored columns go or get other names.
+    /// Returns true if any stored column is removed or renamed.
     #[must_use]
     pub fn reforms(&self) -> bool {
         self.fields.iter().any(|field| matches!(field, FieldDiff::Removed { .. } | FieldDiff::Renamed { .. }))
     }
 }
 
-/// Every column with what it is, derived ones among them.
+/// Returns the class of every column, including derived columns.
 fn classes(records: Option<&Records>) -> BTreeMap<String, Class> {
     let Some(records) = records else { return BTreeMap::new() };
     let derived = records.derive.iter().map(|derived| (derived.name.clone(), Class::NotPersonal));

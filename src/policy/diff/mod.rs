@@ -1,7 +1,7 @@
-//! What a new policy changes: for each product its fields, and for each kind of record how long each category is kept.
+//! Compares two policies: for each product its fields, and for each kind of record the retention of each category.
 //!
-//! Promises to find every difference in what is kept and for how long, and to refuse what cannot be carried out on what is
-//! stored already, with what to do instead. Pure: must never look at a table.
+//! Invariants: every difference in the stored data and its retention is found. A change that cannot be applied to
+//! stored data is refused, with the fix. Pure: must never read a table.
 
 mod fields;
 mod model;
@@ -22,7 +22,7 @@ use super::model::Policy;
 use crate::ids::ProductKey;
 use windows::Windows;
 
-/// What `new` changes of `old`.
+/// Returns the changes from `old` to `new`.
 #[must_use]
 pub fn diff(old: &Policy, new: &Policy) -> Diff {
     let mut refused = Vec::new();

@@ -1,4 +1,4 @@
-//! What a diff tells.
+//! The content of a diff.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::policy::profile::Term;
 use crate::policy::text::{PolicyText, Spot};
 use crate::problem::{Problem, Severity};
 
-/// What one policy changes of another.
+/// The changes from one policy to another.
 #[derive(Debug, Clone, Serialize)]
 pub struct Diff {
     /// The version of the old one.
@@ -21,23 +21,24 @@ pub struct Diff {
     pub removed: Vec<Category>,
     /// Every product that has records in one of them.
     pub products: Vec<ProductDiff>,
-    /// What cannot be carried out on what is stored. Told as problems of the new policy's file.
+    /// The changes that cannot be applied to stored data. They are reported as problems of the new policy's file.
     #[serde(skip)]
     pub refused: Vec<Refusal>,
 }
 
-/// What changes of one product.
+/// The changes of one product.
 #[derive(Debug, Clone, Serialize)]
 pub struct ProductDiff {
     /// The product.
     pub product: ProductKey,
-    /// Whether it is in both.
+    /// The policies in which it has records.
     pub what: Presence,
-    /// What changes of its columns, derived ones among them.
+    /// The changes of its columns, including derived columns.
     pub fields: Vec<FieldDiff>,
-    /// What changes of how long its categories are kept: a kind of record and category that is not here keeps its terms.
+    /// The changes of the retention of its categories. A kind of record and category that is not listed keeps its
+    /// terms.
     pub terms: Vec<TermDiff>,
-    /// How its records ended and how they will end, where that changes.
+    /// The end of its records before and after, if it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<(Option<String>, Option<String>)>,
     /// The default country of national numbers before and after, if it changes.
@@ -45,19 +46,19 @@ pub struct ProductDiff {
     pub default_country: Option<(Option<Country>, Option<Country>)>,
 }
 
-/// Whether a product has records in the old policy, the new one or both.
+/// The policies in which a product has records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// In the new one alone.
+    /// Only in the new policy.
     Added,
-    /// In the old one alone.
+    /// Only in the old policy.
     Removed,
     /// In both.
     Kept,
 }
 
-/// What becomes of one column.
+/// The change of one column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldDiff {
@@ -65,14 +66,14 @@ pub enum FieldDiff {
     Added {
         /// Its name.
         column: String,
-        /// What it is.
+        /// Its class.
         class: Class,
     },
     /// It is no longer classified, and so no longer stored: stored records lose it.
     Removed {
         /// Its name.
         column: String,
-        /// What it was.
+        /// Its old class.
         class: Class,
     },
     /// It has another name: the schema names the old one as an alias.
@@ -82,25 +83,25 @@ pub enum FieldDiff {
         /// The new name.
         to: String,
     },
-    /// It is something else: stored records keep it as long as that says.
+    /// It has another class: stored records keep it as long as the new class says.
     Reclassified {
         /// Its name in the new policy.
         column: String,
-        /// What it was.
+        /// Its old class.
         from: Class,
-        /// What it becomes.
+        /// Its new class.
         to: Class,
     },
 }
 
-/// How the terms of one category change for one kind of record.
+/// The change of the terms of one category for one kind of record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TermDiff {
     /// The category.
     pub category: Category,
-    /// The jurisdictions, all told apart by rules in the same way; none given: those that no rule names.
+    /// The jurisdictions, which the rules do not distinguish from one another. Empty means those that no rule names.
     pub jurisdictions: Vec<Country>,
-    /// The tenants; none given: those that no rule names, and records without one.
+    /// The tenants. Empty means those that no rule names, and records without a tenant.
     pub tenants: Vec<String>,
     /// The terms until now.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,20 +109,20 @@ pub struct TermDiff {
     /// The terms from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Told>,
-    /// What that does.
+    /// The effect on the deadlines.
     pub change: Change,
 }
 
-/// Terms, as they are told.
+/// The terms, as they are reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Told {
-    /// The rule that holds.
+    /// The rule that applies.
     pub rule: String,
     /// The window.
     pub keep: String,
-    /// What starts the clock.
+    /// The trigger that starts the retention period.
     pub trigger: Trigger,
-    /// Which promise the window is.
+    /// The kind of limit that the window is.
     pub boundary: Boundary,
 }
 
@@ -133,7 +134,7 @@ impl Told {
     }
 }
 
-/// What a change of terms does to the deadlines of what is stored.
+/// The effect of a change of terms on the deadlines of stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -145,7 +146,8 @@ pub enum Change {
     Shorter,
     /// No deadline becomes earlier, some become later.
     Longer,
-    /// Some become earlier and some later, or it cannot be told before a contract ends or consent is withdrawn.
+    /// Some deadlines become earlier and some later, or the effect is unknown until a contract ends or consent is
+    /// withdrawn.
     Mixed,
     /// The product had no field of that category.
     Added,
@@ -154,21 +156,21 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether some deadline may become later.
+    /// Returns true if some deadline may become later.
     #[must_use]
     pub fn may_lengthen(self) -> bool {
         matches!(self, Change::Longer | Change::Mixed)
     }
 }
 
-/// What cannot be carried out on what is stored.
+/// A change that cannot be applied to stored data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where the new policy says it.
+    /// The place in the new policy.
     pub spot: Spot,
-    /// What is wrong, in one sentence without a full stop.
+    /// The problem, in one sentence without a full stop.
     pub what: String,
-    /// What to do, in one sentence without a full stop.
+    /// The fix, in one sentence without a full stop.
     pub mend: String,
 }
 
@@ -177,7 +179,7 @@ impl Refusal {
         Refusal { spot: Spot::Key(keys.map(str::to_owned).to_vec()), what: what.into(), mend: mend.into() }
     }
 
-    /// It as a problem of the new policy, which stands in `text` and is called `file`.
+    /// Returns the refusal as a problem of the new policy, whose text is `text` and whose file is called `file`.
     #[must_use]
     pub fn problem(&self, file: &str, text: &PolicyText) -> Problem {
         let (at, path) = text.find(&self.spot);
@@ -186,7 +188,7 @@ impl Refusal {
     }
 }
 
-/// How records end, in words.
+/// Returns the end of records in words.
 pub(super) fn end(end: &End) -> String {
     match end {
         End::Remove => "remove".to_owned(),

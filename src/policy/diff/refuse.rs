@@ -1,7 +1,7 @@
-//! What cannot be carried out on what is stored: each with the place in the new policy, and what to do instead.
+//! Refuses changes that cannot be applied to stored data, each with the place in the new policy and the fix.
 //!
-//! Promises that what passes here can be brought about by leaving out columns and writing tags anew, which is all that is ever
-//! done to stored rows; and that nothing stored is kept longer without a rule that names a basis.
+//! Invariants: a change that is not refused can be applied by dropping columns and rewriting tags, which is all that is
+//! ever done to stored rows. Stored data is kept longer only by a rule that names a legal basis.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::policy::model::{Class, Derived, End, Jurisdiction, Platform, Policy, 
 use crate::policy::profile::Term;
 use crate::policy::text::Spot;
 
-/// Refuses what changes for every product at once.
+/// Refuses changes that affect every product.
 pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<Refusal>) {
     if old.version == new.version && old.digest != new.digest {
         let what = format!("another policy has the version `{}` already", new.version);
@@ -122,7 +122,7 @@ pub(super) fn columns(
     }
 }
 
-/// Refuses terms that change by tenant where stored rows may no longer tell their tenant.
+/// Refuses terms that depend on the tenant if stored rows may no longer contain their tenant.
 pub(super) fn tenants(
     product: &ProductKey,
     (old, new): (&Records, &Records),
@@ -145,7 +145,7 @@ pub(super) fn tenants(
     }
 }
 
-/// Refuses to keep anything stored longer by a rule that names no basis.
+/// Refuses rules that keep stored data longer and name no legal basis.
 pub(super) fn lengthened(
     new: &Policy,
     pairs: &Pairs,
@@ -158,7 +158,7 @@ pub(super) fn lengthened(
         let term =
             |terms: &'_ [Term], category: &Category| terms.iter().find(|term| term.category == *category).cloned();
         let mut compare: Vec<(Term, Term)> = Vec::new();
-        // What stays in its category, and what comes to it from another.
+        // Columns that keep their category, and columns that change to another.
         for (_, _, from, to) in moved.kept() {
             let (Some(from), Some(to)) = (from.category(), to.category()) else { continue };
             compare.extend(term(&before.terms, from).zip(term(&after.terms, to)));
@@ -184,7 +184,7 @@ pub(super) fn lengthened(
     }
 }
 
-/// Which records of the product are meant, where rules tell them apart.
+/// Returns in words the records of the product that are meant, if the rules distinguish them.
 fn told_product(pairs: &Pairs, kind: super::terms::Kind) -> String {
     let countries = pairs.jurisdictions(kind);
     match countries.first() {
@@ -198,7 +198,7 @@ fn words(term: &Term) -> String {
     format!("{} {} from {}", term.boundary, term.keep, term.trigger)
 }
 
-/// A jurisdiction of the old policy in the names of the new one.
+/// Returns a jurisdiction of the old policy with the column names of the new one.
 fn mapped(of: &Jurisdiction, moved: &Moved) -> Jurisdiction {
     match of {
         Jurisdiction::CountryOf(column) => Jurisdiction::CountryOf(moved.now(column).to_owned()),

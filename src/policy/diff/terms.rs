@@ -1,7 +1,7 @@
-//! The terms of every kind of record that two policies tell apart, side by side.
+//! The terms of two policies for every kind of record that either distinguishes, side by side.
 //!
-//! Promises that two records of one kind get the same answer from both policies. A record's kind is its jurisdiction and its
-//! tenant, as far as the rules of either name them.
+//! Invariant: within each policy, two records of one kind have the same terms. A record's kind is its jurisdiction and
+//! its tenant, as far as the rules of either policy name them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::policy::model::{Jurisdiction, Policy, Records};
 use crate::policy::profile::{Profile, Term};
 use crate::policy::resolve::{Kinds, Resolver};
 
-/// The resolvers of two policies for one product, and the kinds of record that either tells apart.
+/// The resolvers of two policies for one product, and the kinds of record that either policy distinguishes.
 #[derive(Debug, Clone)]
 pub struct Pairs {
     kinds: Kinds,
@@ -26,14 +26,14 @@ pub struct Pairs {
 /// One kind of record, by the numbers of its classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind {
-    /// The class of its jurisdiction; 0: no rule names it.
+    /// The class of its jurisdiction; 0 if no rule names it.
     pub country: usize,
-    /// The class of its tenant; 0: no rule names it, or it has none.
+    /// The class of its tenant; 0 if no rule names it, or the record has none.
     pub tenant: usize,
 }
 
 impl Pairs {
-    /// Those of `product`; `None` if it has records in neither.
+    /// Returns the pairs of `product`; `None` if it has records in neither policy.
     #[must_use]
     pub fn of(old: &Policy, new: &Policy, product: &ProductKey) -> Option<Pairs> {
         let records = |policy: &'_ Policy| policy.products.get(product).and_then(|product| product.records.clone());
@@ -62,43 +62,43 @@ impl Pairs {
         Some(Pairs { kinds, old: Resolver::new(old, product), new: Resolver::new(new, product), countries, tenants })
     }
 
-    /// The kind of a record.
+    /// Returns the kind of a record.
     #[must_use]
     pub fn kind(&self, country: Country, tenant: Option<&str>) -> Kind {
         Kind { country: self.kinds.country_class(country), tenant: self.kinds.tenant_class(tenant) }
     }
 
-    /// Every kind of record that can come.
+    /// Returns every possible kind of record.
     pub fn all(&self) -> impl Iterator<Item = Kind> + '_ {
         let tenants = self.tenants.iter();
         tenants.flat_map(|tenant| self.countries.iter().map(|country| Kind { country: *country, tenant: *tenant }))
     }
 
-    /// Whether rules of either tell tenants apart.
+    /// Returns true if the rules of either policy distinguish tenants.
     #[must_use]
     pub fn tells_tenants(&self) -> bool {
         self.tenants.len() > 1
     }
 
-    /// The jurisdictions of a kind; none: those that no rule names.
+    /// Returns the jurisdictions of a kind. Empty means those that no rule names.
     #[must_use]
     pub fn jurisdictions(&self, kind: Kind) -> Vec<Country> {
         self.kinds.countries_of(kind.country)
     }
 
-    /// The tenants of a kind; none: those that no rule names.
+    /// Returns the tenants of a kind. Empty means those that no rule names.
     #[must_use]
     pub fn tenants(&self, kind: Kind) -> Vec<String> {
         self.kinds.tenants_of(kind.tenant)
     }
 
-    /// The profile of a kind under the old policy.
+    /// Returns the profile of a kind under the old policy.
     #[must_use]
     pub fn before(&self, kind: Kind) -> Option<&Arc<Profile>> {
         self.profile(self.old.as_ref()?, kind)
     }
 
-    /// The profile of a kind under the new policy.
+    /// Returns the profile of a kind under the new policy.
     #[must_use]
     pub fn after(&self, kind: Kind) -> Option<&Arc<Profile>> {
         self.profile(self.new.as_ref()?, kind)
@@ -111,7 +111,7 @@ impl Pairs {
     }
 }
 
-/// What changes of the terms of each kind of record.
+/// Returns the changes of the terms of each kind of record.
 pub(super) fn changes(pairs: &Pairs, windows: &mut Windows) -> Vec<TermDiff> {
     let mut found = Vec::new();
     for kind in pairs.all() {

@@ -26,7 +26,7 @@ fn replaced(text: &str, words: &[(&str, &str)]) -> String {
     })
 }
 
-/// The good policy in version 2, with words of it and of its schema replaced.
+/// Returns the good policy in version 2, with words of it and of its schema replaced.
 fn edited(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (Policy, PolicyText) {
     let text = replaced(&GOOD.replace("version: \"1\"", "version: \"2\""), words);
     let checked = parse("new.yaml", &text, &Schema(schema));
@@ -62,7 +62,7 @@ fn windows_are_told_shorter_longer_and_reworded() {
     for (keep, wanted) in [
         ("keep: 20 days", Change::Shorter),
         ("keep: 31 days", Change::Longer),
-        // A day of the spring has 23 hours, one of autumn 25.
+        // One day in spring has 23 hours, one in autumn has 25.
         ("keep: 720 hours", Change::Mixed),
         ("keep: 1 month", Change::Mixed),
         ("keep: 2 months", Change::Longer),
@@ -184,7 +184,7 @@ fn a_product_that_comes_or_goes_is_told_with_all_its_terms() {
     assert!(come.refused.is_empty(), "what was never stored is not lengthened");
 }
 
-/// Whether the diff tells a change of that category for records of that country and tenant.
+/// Returns true if the diff reports a change of that category for records of that country and tenant.
 fn tells(diff: &Diff, rules: &[&Rule], (category, country, tenant): (&str, &str, Option<&str>)) -> bool {
     let mine =
         || rules.iter().filter(|rule| rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms"));

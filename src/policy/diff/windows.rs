@@ -1,7 +1,7 @@
-//! How two terms lie to one another: which gives the later deadlines.
+//! Compares two terms: which gives the later deadlines.
 //!
-//! Promises never to call a change shorter that makes some deadline later, since that needs a basis. Tries the deadlines
-//! themselves, day by day through four years, and does not guess by the length of a month.
+//! Invariant: a change that makes some deadline later is never called shorter, because it needs a legal basis. The
+//! deadlines themselves are compared, day by day through four years; the length of a month is never estimated.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -12,13 +12,14 @@ use crate::policy::deadline::deadline;
 use crate::policy::model::{Boundary, Keep, Trigger};
 use crate::policy::profile::Term;
 
-/// A window and which promise it is.
+/// A window and the kind of limit that it is.
 type Window = (Keep, Boundary);
 
-/// What was found out so far.
+/// A comparison of windows that remembers its results.
 pub(in crate::policy) struct Windows {
     calendar: Calendar,
-    /// Whether the second of two windows gives an earlier deadline for some bucket, and a later one for some.
+    /// For two windows: true if the second gives an earlier deadline for some bucket, and true if it gives a later one
+    /// for some.
     known: HashMap<(Window, Window), (bool, bool)>,
 }
 
@@ -27,20 +28,20 @@ impl Windows {
         Windows { calendar, known: HashMap::new() }
     }
 
-    /// What a change of terms does.
+    /// Returns the effect of a change of terms.
     pub(super) fn change(&mut self, before: &Term, after: &Term) -> Change {
         use Trigger::{ConsentWithdrawn, ContractEnd, Event};
         if same(before, after) {
             return Change::Same;
         }
         let (mut earlier, mut later) = self.compare((before.keep, before.boundary), (after.keep, after.boundary));
-        // A contract ends after the events under it, nobody knows when; consent is withdrawn at any time, or never.
+        // A contract ends after its events, at an unknown time. Consent is withdrawn at any time, or never.
         match (before.trigger, after.trigger) {
             (Event, Event) | (ContractEnd, ContractEnd) | (ConsentWithdrawn, ConsentWithdrawn) => {}
             (_, ContractEnd) | (ConsentWithdrawn, Event) => later = true,
             (ContractEnd, _) | (Event, ConsentWithdrawn) => earlier = true,
         }
-        // A minimum counts from the arrival, and nobody knows how late a record came.
+        // A minimum counts from the arrival, and it is unknown how late a record arrived.
         match (before.boundary, after.boundary) {
             (Boundary::AtMost, Boundary::AtLeast) => later = true,
             (Boundary::AtLeast, Boundary::AtMost) => earlier = true,
@@ -75,7 +76,8 @@ impl Windows {
     }
 }
 
-/// How the second of two windows lies to the first, where no calendar is needed: more days are more on every calendar.
+/// Compares the second window with the first, if that needs no calendar: more days are more on every calendar. `None`
+/// if their units or their kinds of limit differ.
 fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<Ordering> {
     let order = match (before, after) {
         (Keep::Hours(before), Keep::Hours(after))
@@ -86,7 +88,7 @@ fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<
     (promised == promises).then_some(order)
 }
 
-/// Whether two terms say the same of a category.
+/// Returns true if two terms say the same of a category.
 pub(super) fn same(one: &Term, other: &Term) -> bool {
     (one.keep, one.trigger, one.boundary) == (other.keep, other.trigger, other.boundary)
 }

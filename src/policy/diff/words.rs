@@ -11,8 +11,8 @@ use crate::policy::text::LoadedPolicy;
 /// The maximum number of lines that are listed.
 const MOST: usize = 12;
 
-/// Returns the differences between two policies, one line each. If they have the same meaning, the place at which their
-/// texts differ.
+/// Returns the differences between two policies, one line each. If the policies have the same meaning, returns the
+/// place at which their texts differ.
 #[must_use]
 pub fn differences(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
     let changes = diff(&old.policy, &new.policy);

@@ -1,6 +1,7 @@
-//! The columns of one product, and whether a name in the policy means one that is there, is stored and is of the right type.
+//! The columns of one product, and the check that a name in the policy means a column that exists, is stored and has
+//! the right type.
 //!
-//! Promises to complain once about a wrong name, and never about a column whose class could not be read.
+//! Invariant: a wrong name is reported once, and a column whose class could not be read causes no further problem.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::problem::At;
 use crate::schema::{Column, Schema};
 use crate::yaml::{Node, join};
 
-/// What a column must be to serve.
+/// The type that a column must have for its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text.
@@ -67,16 +68,17 @@ impl Kind {
 pub(super) struct Columns {
     /// The schema, if it could be read.
     pub(super) schema: Option<Arc<Schema>>,
-    /// What each column is, as far as that could be read.
+    /// The class of each column, if it could be read.
     pub(super) fields: BTreeMap<String, Class>,
-    /// Every column that the policy names, whether or not its class could be read.
+    /// Every column that the policy names, even if its class could not be read.
     named: BTreeSet<String>,
     /// The column whose wall-clock times become instants before they are used.
     pub(super) converted: Option<String>,
 }
 
 impl Columns {
-    /// Reads `fields` and holds them against the schema. `schema_at` is where the policy names the schema.
+    /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the policy names the
+    /// schema. Also returns the first column of each personal category, with its position.
     pub(super) fn read(
         node: Option<&Node>,
         schema: Option<Arc<Schema>>,
@@ -150,7 +152,8 @@ impl Columns {
         }
     }
 
-    /// The column that `node` names, if it is one that is stored and of `kind`. `role` says what for: `the event time`.
+    /// Returns the column that `node` names, if it is stored and of `kind`, and reports an error otherwise. `role` is
+    /// the use of the column: `the event time`.
     pub(super) fn want(
         &self,
         node: &Node,
@@ -162,7 +165,7 @@ impl Columns {
         self.want_named(name, (node.at, path), (role, kind), reading)
     }
 
-    /// As [`Columns::want`], of a name that stands at a place.
+    /// Does the same as [`Columns::want`] for a name at a position.
     pub(super) fn want_named(
         &self,
         name: &str,
@@ -193,7 +196,7 @@ impl Columns {
         Some(name.to_owned())
     }
 
-    /// The category of a column, if it is personal.
+    /// Returns the category of a column, if it is personal.
     pub(super) fn category(&self, name: &str) -> Option<&Category> {
         self.fields.get(name)?.category()
     }

@@ -1,6 +1,6 @@
-//! What is written of a record besides its fields, and what becomes of it: `derive` and `end`.
+//! Reads `derive` and `end`: the columns that are written in addition to a record's fields, and the end of the record.
 //!
-//! Promises that no derived column hides a field or a tag, and that a cell names nobody.
+//! Invariants: no derived column has the name of a field or a tag, and a cell identifies no one.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ pub(super) fn derive(columns: &Columns, node: &Node, path: &str, reading: &mut R
     derived
 }
 
-/// What `end` may name.
+/// The names that `end` may use.
 pub(super) struct Named<'a> {
     pub(super) columns: &'a Columns,
     /// The names under `subjects`, readable or not.
@@ -66,7 +66,7 @@ pub(super) struct Named<'a> {
     pub(super) derived: &'a [&'a str],
 }
 
-/// What `end` says, and of what category and where the counted subjects are.
+/// The content of `end`, and the category of the counted subjects with the position at which they are named.
 pub(super) type EndRead = (End, Option<(Category, At)>);
 
 /// Reads `end`: `remove`, or `{ anonymize: { k: 11, of: recipient, cell: [status], sum: [segments] } }`.
@@ -139,7 +139,7 @@ fn counted(node: &Node, path: &str, named: &Named<'_>, reading: &mut Reading<'_>
 }
 
 impl Named<'_> {
-    /// A column that stays: of a cell, or to be summed.
+    /// Reads a column that is kept: of a cell, or to be summed.
     fn part(&self, node: &Node, path: &str, sum: bool, reading: &mut Reading<'_>) -> Option<String> {
         let name = reading.text(node, path, "status")?;
         if self.derived.contains(&name) {

@@ -5,7 +5,7 @@ use super::super::model::Keep;
 /// The longest duration that a policy may name, in years.
 pub(super) const MOST_YEARS: u32 = 100;
 
-/// Parses a duration. Errors say in words how to mend it.
+/// Parses a duration. The error says in words how to fix it.
 pub(in crate::policy) fn keep(text: &str) -> Result<Keep, &'static str> {
     const FORM: &str = "write a whole number and hours, days, weeks, months or years: `6 months`";
     let (number, unit) = text.split_once(' ').ok_or(FORM)?;

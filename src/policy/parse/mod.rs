@@ -1,7 +1,7 @@
-//! From the text of a policy file to a [`Policy`], or to everything that is wrong with it.
+//! Parses the text of a policy file to a [`Policy`], or to all of its problems.
 //!
-//! Promises to tell all problems at once, each with line, column and mend, and to give a policy only if none is an error.
-//! Must never read a file itself: the schemas come from a [`SchemaSource`].
+//! Invariants: all problems are reported together, each with line, column and fix. A policy is returned only if no
+//! problem is an error. No file is read here: the schemas come from a [`SchemaSource`].
 
 mod columns;
 mod end;
@@ -26,25 +26,25 @@ use crate::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
 use crate::problem::{At, Problem, Problems, nearest};
 use crate::yaml::{self, Node, check_keys, join};
 
-/// Where the texts of the products' schemas come from.
+/// A source of the texts of the products' schemas.
 pub trait SchemaSource {
-    /// The text of the schema at `path` as the policy writes it: relative to the folder of the policy file. Errors say
-    /// why it cannot be read, in a few words.
+    /// Returns the text of the schema at `path`, which is relative to the folder of the policy file, as in the policy.
+    /// The error says in a few words why it cannot be read.
     fn load(&self, path: &str) -> Result<String, String>;
 }
 
-/// What became of a policy file.
+/// The result of a parsed and checked policy file.
 #[derive(Debug, Clone)]
 pub struct Checked {
     /// The policy; `None` if any problem is an error.
     pub policy: Option<Policy>,
     /// All problems, in the order of the file.
     pub problems: Vec<Problem>,
-    /// What was read: the file, and each schema that it names and that could be loaded.
+    /// The texts that were read: the file, and each schema that it names and that could be loaded.
     pub text: PolicyText,
 }
 
-/// Hands schemas on and keeps what it handed on.
+/// A schema source that loads from another one and stores the texts that it returned.
 struct Keeping<'s> {
     of: &'s dyn SchemaSource,
     kept: RefCell<BTreeMap<String, String>>,
@@ -80,7 +80,7 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
     Checked { policy, problems: problems.into_sorted(), text }
 }
 
-/// What is known so far of a policy that may have errors: enough to look for more of them.
+/// The part of a policy that was read so far, possibly with errors: enough to find more of them.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) zone: Option<Tz>,
@@ -90,7 +90,7 @@ pub(super) struct Draft {
     pub(super) rules: Vec<DraftRule>,
 }
 
-/// A category and where it stands.
+/// A category and its position.
 #[derive(Debug)]
 pub(super) struct DraftCategory {
     pub(super) term: String,
@@ -102,19 +102,19 @@ pub(super) struct DraftCategory {
 pub(super) struct DraftProduct {
     pub(super) key: ProductKey,
     pub(super) title: Option<String>,
-    /// Whether it has records at all.
+    /// True if it has records.
     pub(super) has_records: bool,
     /// Its records, if they could be read in full.
     pub(super) records: Option<Records>,
-    /// The first column of each category, and where it stands.
+    /// The first column of each category, with its position.
     pub(super) personal: BTreeMap<Category, (String, At)>,
-    /// Where its jurisdictions come from, if that could be read.
+    /// The source of its jurisdictions, if it could be read.
     pub(super) jurisdiction: Option<super::model::Jurisdiction>,
-    /// Whether its records name a tenant.
+    /// True if its records name a tenant.
     pub(super) has_tenant: bool,
-    /// Where `end` names the column of the subjects, and that column's category.
+    /// The category of the subject column that `end` counts, and the position at which `end` names it.
     pub(super) counted: Option<(Category, At)>,
-    /// The categories of its subjects, and where they are listed.
+    /// The categories of its subjects, and the position of their list.
     pub(super) subjects: Option<(BTreeSet<Category>, At)>,
 }
 
@@ -123,9 +123,9 @@ pub(super) struct DraftProduct {
 pub(super) struct DraftRule {
     pub(super) rule: Rule,
     pub(super) at: At,
-    /// What it matches could not be read in full, so it proves neither a hole nor a clash.
+    /// True if what it matches could not be read completely, so that it proves neither a hole nor a clash.
     pub(super) vague: bool,
-    /// Its window could not be read.
+    /// True if its window (`keep`, `trigger` or `boundary`) could not be read.
     pub(super) broken: bool,
 }
 
@@ -165,7 +165,7 @@ fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
     }
     Some(Policy {
         version,
-        // Of the whole text, which is known once all of it is read.
+        // The digest of the whole text is set once all of it is read.
         digest: PolicyText::default().digest(),
         zone: draft.zone?,
         bucket: draft.bucket?,

@@ -1,6 +1,6 @@
-//! One product of a policy: its topics, schema, columns, people and end.
+//! One product of a policy: its topics, schema, columns, subjects and end.
 //!
-//! Promises that whatever else names the product can be checked even where part of it could not be read.
+//! Invariant: everything else that names the product can be checked, even if a part of the product could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ const KEYS: [&str; 13] = [
     "end",
 ];
 
-/// What is known around a product.
+/// The context in which a product is read.
 pub(super) struct Context<'a> {
     pub(super) categories: &'a BTreeMap<Category, DraftCategory>,
     pub(super) schemas: &'a dyn SchemaSource,
@@ -173,7 +173,7 @@ fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option
     country(code, (node.at, &path), reading).map(Some)
 }
 
-/// Reads the event time's column, and the zone of its wall-clock times if it has such.
+/// Reads the event time's column, and the zone of its wall-clock times if it has them.
 fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> (Option<String>, Option<Tz>) {
     let zone_node = reading.maybe(node, "event_time_zone");
     let zone_path = join(path, "event_time_zone");
@@ -191,7 +191,7 @@ fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<
     (column, zone)
 }
 
-/// The keys of the mapping under `key`.
+/// Returns the keys of the mapping under `key`.
 fn keys<'n>(node: &'n Node, key: &str) -> Vec<&'n str> {
     node.get(key).map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
 }
@@ -270,7 +270,7 @@ fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Readin
     }
 }
 
-/// An assigned country code.
+/// Reads an assigned country code, and reports an error for any other text.
 pub(super) fn country(text: &str, (at, path): (At, &str), reading: &mut Reading<'_>) -> Option<Country> {
     let country = Country::new(text).ok().filter(|country| countries::is_assigned(*country));
     if country.is_none() {

@@ -1,6 +1,7 @@
-//! Reads values out of nodes, and says what is wrong with those that are not what was wanted.
+//! Reads values from nodes, and reports a problem for each unexpected value.
 //!
-//! Promises one problem for one mistake: what comes back as `None` has been told.
+//! Invariant: each mistake causes one problem. If a value cannot be read, `None` is returned and the problem is already
+//! reported.
 
 use std::str::FromStr;
 
@@ -8,16 +9,16 @@ use crate::ids::IdError;
 use crate::problem::{Problems, nearest};
 use crate::yaml::{Entry, Node, Value};
 
-/// Reads, and collects the problems.
+/// A reader of values that collects the problems.
 pub(super) struct Reading<'p> {
     pub(super) problems: &'p mut Problems,
 }
 
 impl Reading<'_> {
-    /// The node under `key`; an error if there is none. `path` is the path of `map`.
+    /// Returns the node under `key`, and reports an error if there is none. `path` is the path of `map`.
     pub(super) fn need<'n>(&mut self, map: &'n Node, key: &str, path: &str, example: &str) -> Option<&'n Node> {
         let found = self.maybe(map, key);
-        // A key that is this one misspelt has been complained about.
+        // If this key is misspelt, the misspelt key is already reported.
         let misspelt = map.entries().iter().any(|entry| entry.key != key && nearest(&entry.key, [key]).is_some());
         if found.is_none() && !misspelt && matches!(map.value, Value::Map(_)) {
             let at = map.entry(key).map_or(map.at, |entry| entry.at);
@@ -26,12 +27,12 @@ impl Reading<'_> {
         found
     }
 
-    /// The node under `key`, if it is there and not empty.
+    /// Returns the node under `key`, if it exists and is not empty.
     pub(super) fn maybe<'n>(&mut self, map: &'n Node, key: &str) -> Option<&'n Node> {
         map.get(key).filter(|node| !matches!(node.value, Value::Null))
     }
 
-    /// The text of a scalar; an error for anything else.
+    /// Returns the text of a scalar, and reports an error for anything else.
     pub(super) fn text<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> Option<&'n str> {
         let text = node.text();
         if text.is_none() {
@@ -40,7 +41,8 @@ impl Reading<'_> {
         text
     }
 
-    /// A text of at most `most` bytes, without control characters and not empty.
+    /// Returns a text of at most `most` bytes that is not empty and has no control characters. Reports an error for any
+    /// other.
     pub(super) fn words<'n>(&mut self, node: &'n Node, path: &str, most: usize) -> Option<&'n str> {
         let text = self.text(node, path, "a few words")?;
         if text.trim().is_empty() || text.len() > most || text.chars().any(char::is_control) {
@@ -51,13 +53,13 @@ impl Reading<'_> {
         Some(text)
     }
 
-    /// A text that parses as an id.
+    /// Parses a text as an id, and reports an error if it is not one.
     pub(super) fn parsed<T: FromStr<Err = IdError>>(&mut self, node: &Node, path: &str, example: &str) -> Option<T> {
         let text = self.text(node, path, example)?;
         text.parse().map_err(|error| self.refuse(node.at, path, &error)).ok()
     }
 
-    /// A key that parses as an id.
+    /// Parses a key as an id, and reports an error if it is not one.
     pub(super) fn key<T: FromStr<Err = IdError>>(&mut self, entry: &Entry, path: &str) -> Option<T> {
         entry.key.parse().map_err(|error| self.refuse(entry.at, path, &error)).ok()
     }
@@ -66,7 +68,7 @@ impl Reading<'_> {
         self.problems.error(at, path, format!("`{}` is not a {}", error.text, error.what), error.why);
     }
 
-    /// A text of at most 128 bytes that has a shape.
+    /// Returns a text of at most 128 bytes for which `is` returns true, and reports an error for any other.
     pub(super) fn shaped<'n>(
         &mut self,
         node: &'n Node,
@@ -87,7 +89,7 @@ impl Reading<'_> {
         Some(text)
     }
 
-    /// One of a few words.
+    /// Returns the value of one of `words`, and reports an error for any other word.
     pub(super) fn one_of<T: Copy>(&mut self, node: &Node, path: &str, words: &[(&str, T)]) -> Option<T> {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let text = self.text(node, path, known.first().copied().unwrap_or_default())?;
@@ -99,7 +101,7 @@ impl Reading<'_> {
         found
     }
 
-    /// The items of a list; an error for anything else.
+    /// Returns the items of a list, and reports an error for anything else.
     pub(super) fn items<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> &'n [Node] {
         match &node.value {
             Value::List(items) => items,
@@ -114,7 +116,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The entries of a mapping; an error for anything else.
+    /// Returns the entries of a mapping, and reports an error for anything else.
     pub(super) fn entries<'n>(&mut self, node: &'n Node, path: &str, example: &str) -> &'n [Entry] {
         match &node.value {
             Value::Map(entries) => entries,
@@ -135,7 +137,7 @@ fn write(example: &str) -> String {
     format!("write it like `{example}`")
 }
 
-/// The mend of a word that is none of `known`.
+/// Returns the fix for a word that is not one of `known`.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),

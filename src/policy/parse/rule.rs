@@ -1,6 +1,6 @@
-//! The rules of a policy: what each matches and what then holds.
+//! Reads the rules of a policy: what each matches, and the terms that then apply.
 //!
-//! Promises that a rule whose match could not be read in full is marked, so that it causes no further complaint.
+//! Invariant: a rule whose match could not be read completely is marked, so that it causes no further problem.
 
 use super::super::model::{Boundary, Keep, Rule, Trigger};
 use super::keep::keep;
@@ -106,7 +106,7 @@ fn read(node: &Node, path: &str, draft: &Draft, reading: &mut Reading<'_>) -> Dr
     DraftRule { rule, at, vague, broken }
 }
 
-/// The id of a rule whose own was refused: no policy with it is ever given out.
+/// Returns the id for a rule whose own id was refused. No policy with it is ever returned.
 #[allow(clippy::unwrap_used, reason = "a literal that parses")]
 fn unnamed() -> RuleId {
     RuleId::new("unnamed").unwrap()
@@ -218,7 +218,8 @@ fn purposes(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
     items.iter().filter_map(|item| reading.shaped(item, &path, form, is_purpose).map(str::to_owned)).collect()
 }
 
-/// `prefix:Term`. Of the GDPR, what can be a basis: a letter of article 6(1) or 9(2), with DPV's finer divisions.
+/// Returns true for `prefix:Term`. With the prefix `eu-gdpr` the term must be a possible basis: a letter of article
+/// 6(1) or 9(2), also with DPV's finer divisions.
 fn is_basis(text: &str) -> bool {
     let Some((prefix, term)) = text.split_once(':') else { return false };
     let ends = |rest: &str, last: char| {
@@ -236,7 +237,7 @@ fn is_basis(text: &str) -> bool {
         }
 }
 
-/// A word of one's own (`service-integrity`), or `prefix:Term`.
+/// Returns true for a word of the author's own (`service-integrity`), or `prefix:Term`.
 fn is_purpose(text: &str) -> bool {
     match text.split_once(':') {
         None => is_dashed(text),

@@ -81,7 +81,7 @@ fn a_contract_whose_end_is_known_gives_a_deadline_that_the_text_tells() {
     let deadlines = ended.deadlines(&calendar, day("2026-05-01"));
     let due: Vec<_> = deadlines.into_iter().map(|due| due.unwrap().to_string()).collect();
     assert_eq!(due, ["2026-12-24T00:00:00Z", "2026-12-25T00:00:00Z"]);
-    // Known otherwise it is another profile; not known it stays.
+    // Another known end gives another profile; an unknown end changes nothing.
     let later = ended.with_triggered(triggered(Some("2026-12-01"), None), &calendar, day("2026-05-01"));
     assert_ne!(later.id, ended.id);
     assert_eq!(ended.with_triggered(Triggered::default(), &calendar, day("2026-05-01")), ended);
@@ -153,7 +153,7 @@ proptest! {
             let withdrawn = Some(bucket(unit, *withdrawn));
             profile = profile.with_triggered(Triggered { contract_end: None, withdrawn }, &calendar, of);
         }
-        // The slow way: each term by itself, every withdrawal looked at.
+        // The slow way: each term separately, with every withdrawal.
         let expected: Vec<Option<Deadline>> = plain.terms.iter().map(|term| {
             let window = |from, late| deadline(&calendar, from, late, term.keep, term.boundary);
             match term.trigger {

@@ -1,6 +1,7 @@
-//! A profile read back from its text, as a table keeps it: what rows of it were promised, whatever the policy says now.
+//! Reads a profile from its text, as a table stores it: the terms that were promised for its rows, independently of the
+//! current policy.
 //!
-//! Promises that what it reads writes itself the same again, or that it reads nothing.
+//! Invariant: a profile that was read has the same text again; any other text is not read.
 
 use super::{Profile, Term};
 use crate::ids::{Bucket, Category};
@@ -8,7 +9,7 @@ use crate::policy::model::{Boundary, Trigger};
 use crate::policy::parse::keep;
 
 impl Profile {
-    /// The profile of that text; `None` if it is none that this version writes. Its terms name no rules.
+    /// Returns the profile with that text; `None` if this version does not write such a text. Its terms name no rules.
     #[must_use]
     pub fn parse(text: &str) -> Option<Profile> {
         let (mut terms, mut late) = (Vec::new(), 0);
@@ -22,7 +23,7 @@ impl Profile {
     }
 }
 
-/// `6 months at_most event`, or with the bucket in which the trigger came behind it.
+/// Parses `6 months at_most event`, optionally followed by the bucket in which the trigger occurred.
 fn term(category: &str, text: &str) -> Option<Term> {
     let words: Vec<&str> = text.split(' ').collect();
     let [number, unit, boundary, trigger, known @ ..] = words.as_slice() else { return None };

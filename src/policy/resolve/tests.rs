@@ -12,7 +12,7 @@ pub(in crate::policy) const CATEGORIES: [&str; 3] = ["content", "phone_number", 
 const PRODUCTS: [&str; 2] = ["numbers", "sms"];
 
 fn rule() -> impl Strategy<Value = Rule> {
-    // An empty list, which matches all, as often as not.
+    // Half of the lists are empty, which matches all.
     let some = |of: &'static [&'static str]| prop_oneof![Just(Vec::new()), subsequence(of, 1..=of.len())];
     (some(&PRODUCTS), some(&CATEGORIES), some(&COUNTRIES), some(&TENANTS), 0_u32..4, any::<bool>()).prop_map(
         |(products, categories, jurisdictions, tenants, days, least)| Rule {
@@ -41,8 +41,9 @@ pub(in crate::policy) fn rules(most: usize) -> impl Strategy<Value = Vec<Rule>> 
     })
 }
 
-/// By the letter of the language: of the rules that match, those that name the tenant come before those that do not; of
-/// equals in that those that name the jurisdiction; then the category; then the product. `None` unless one alone is left.
+/// Resolves by the definition of the policy language. Of the rules that match, those that name the tenant come before
+/// those that do not. Among equals, those that name the jurisdiction come first; then the category; then the product.
+/// `None` unless exactly one rule is left.
 pub(in crate::policy) fn brute<'r>(
     rules: &'r [Rule],
     category: &str,
@@ -78,7 +79,7 @@ pub(in crate::policy) fn records() -> impl Iterator<Item = (&'static str, Option
     tenants.flat_map(|tenant| COUNTRIES.iter().chain(&["DE", "AA"]).map(move |country| (*country, tenant)))
 }
 
-/// The rules as a policy file has them.
+/// Returns the rules as the text of a policy file.
 fn written(rules: &[Rule]) -> String {
     let list = |key: &str, of: Vec<&str>| match of.is_empty() {
         true => String::new(),

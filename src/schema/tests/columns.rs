@@ -1,4 +1,4 @@
-//! What a product's schema flattens to, and what no table can hold.
+//! Tests of the columns of a product's schema, and of types that a table cannot contain.
 
 use super::super::Schema;
 use super::{of, record};

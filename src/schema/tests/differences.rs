@@ -1,4 +1,4 @@
-//! The known differences from apache-avro, each as the module's head comment lists it.
+//! The known differences from apache-avro that the module's head comment lists.
 
 use apache_avro::Schema as Avro;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -7,7 +7,7 @@ use super::super::cursor::MOST_EMPTY_ITEMS;
 use super::{column, decoder, of, record};
 use crate::record::Fault;
 
-/// Whether apache-avro takes a body, over plain bytes.
+/// Returns true if apache-avro accepts a body, read from plain bytes.
 fn apache(writer: &str, reader: &str, mut body: &[u8]) -> bool {
     let (writer, reader) = (Avro::parse_str(writer).unwrap(), Avro::parse_str(reader).unwrap());
     let read = GenericDatumReader::builder(&writer).reader_schema(&reader).build().unwrap().read_value(&mut body);

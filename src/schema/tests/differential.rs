@@ -1,7 +1,7 @@
-//! One case of the comparison with apache-avro: a random pair of schemas, a run of good, spoilt and arbitrary bodies
-//! through one decoder.
+//! One case of the comparison with apache-avro: a random pair of schemas, and a series of valid, damaged and arbitrary
+//! bodies through one decoder.
 //!
-//! Promises that a case is told by its seed alone. Used by the tests and by the fuzzer.
+//! A case depends only on its seed. Used by the tests and by the fuzzer.
 
 use std::collections::BTreeSet;
 
@@ -13,23 +13,23 @@ use super::oracle::{Compared, Oracle, Verdict, compare, fits};
 use super::random::{Pair, Schemas, body, named, spoil};
 use crate::schema::{Decoder, Schema, WriterSchema};
 
-/// What a case came to.
+/// The result of a case.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Ran {
-    /// Bodies that were pushed.
+    /// The number of bodies that were pushed.
     pub bodies: u64,
-    /// Those that were accepted.
+    /// The number of bodies that were accepted.
     pub accepted: u64,
 }
 
-/// Runs the case of a seed. The error tells what differs, with the schemas and the body.
+/// Runs the case of a seed. The error describes the difference, with the schemas and the body.
 pub fn case(seed: u64, bodies: usize) -> Result<Ran, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let pair = Schemas::new(&mut rng).record(3);
     run(&pair, seed, bodies)
 }
 
-/// Runs bodies of a pair of schemas through one decoder, as the seed has it.
+/// Runs bodies of a pair of schemas, chosen by the seed, through one decoder.
 pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let [writer, reader, oracle_writer, oracle_reader] =
@@ -64,7 +64,7 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
             (Verdict::Read(value), Ok(())) if fits(&value, &pair.reader) => expected.push((value, bytes)),
             (Verdict::Read(value), Err(_)) if !fits(&value, &pair.reader) => {}
             (Verdict::Refused | Verdict::Unresolved, Err(_)) => {}
-            // A key that a map holds twice: the oracle forgets the first value before it resolves it.
+            // A duplicate key of a map: the oracle discards the first value before it resolves it.
             (Verdict::Read(_), Err(_)) if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
             (Verdict::Read(_), ours) => return Err(tell(&format!("apache-avro reads it, we say {ours:?}"), &bytes)),
             (Verdict::Refused, Ok(())) => return Err(tell("apache-avro refuses it, we accept it", &bytes)),
@@ -87,7 +87,7 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
             return Err(tell("it is refused when it comes again", bytes));
         }
     }
-    // Some columns alone: the same values, whatever else is dropped.
+    // Keep only some columns: their values are the same, whatever is dropped.
     let whole = decoder.flush().batch;
     let some: BTreeSet<String> = every.into_iter().filter(|_| rng.random_bool(0.5)).collect();
     let mut decoder = Decoder::new(&written, &schema, &some).map_err(|error| tell(&error.to_string(), &[]))?;

@@ -1,5 +1,5 @@
-//! Writers' schemas that strict parsers refuse, and values that do not fit their logical type: they are read where
-//! their bytes can be.
+//! Writers' schemas that strict parsers refuse, and values that do not fit their logical type: they are read if their
+//! bytes can be read.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! One bad message among good ones, for every fault that a body can have.
+//! One bad message among good ones, for every fault of a body.
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int32Type;
@@ -36,7 +36,7 @@ fn schema() -> String {
     ])
 }
 
-/// The good body with some bytes replaced, from an offset on.
+/// Returns the good body with the byte at an offset replaced by `bytes`.
 fn with(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut body = GOOD.to_vec();
     body.splice(at..at + 1, bytes.iter().copied());

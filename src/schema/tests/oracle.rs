@@ -1,7 +1,6 @@
-//! What apache-avro makes of the same bodies, and whether a row is equal to it.
+//! The result of apache-avro for the same bodies, and the comparison of a row with it.
 //!
-//! Promises to differ from apache-avro only where the module's list of differences says so; must never look at our own
-//! decoder's insides.
+//! It differs from apache-avro only as the module's list of differences states. It never uses internals of our decoder.
 
 use std::io::{Error, ErrorKind, Read};
 
@@ -14,7 +13,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 
-/// Bytes whose end is an error of its own kind: apache-avro takes a plain end for null, false or empty in some places.
+/// A reader whose end is an error: apache-avro takes a plain end for null, false or empty in some places.
 struct Strict<'a>(&'a [u8]);
 
 impl Read for Strict<'_> {
@@ -26,29 +25,29 @@ impl Read for Strict<'_> {
     }
 }
 
-/// What apache-avro says of one body.
+/// The result of apache-avro for one body.
 pub enum Verdict {
     /// Not a body of the writer's schema.
     Refused,
-    /// It is, but the product's schema has no place for it.
+    /// A body of the writer's schema that the product's schema cannot read.
     Unresolved,
     /// The value, as the product's schema reads it.
     Read(Value),
 }
 
-/// The second opinion on a pair of schemas.
+/// The reference for a pair of schemas: apache-avro.
 pub struct Oracle {
     writer: Avro,
     reader: Avro,
 }
 
 impl Oracle {
-    /// Errors if apache-avro cannot parse one of the two.
+    /// Creates the oracle. Errors if apache-avro cannot parse one of the two.
     pub fn new(writer: &str, reader: &str) -> Result<Self, apache_avro::Error> {
         Ok(Self { writer: Avro::parse_str(writer)?, reader: Avro::parse_str(reader)? })
     }
 
-    /// The verdict on one body.
+    /// Returns the verdict on one body.
     pub fn read(&self, body: &[u8]) -> Verdict {
         let mut rest = Strict(body);
         let read = GenericDatumReader::builder(&self.writer).build().and_then(|reader| reader.read_value(&mut rest));
@@ -61,7 +60,7 @@ impl Oracle {
     }
 }
 
-/// How many items its lists hold in all.
+/// Returns the total number of items in the lists of a value.
 fn items(of: &Value) -> usize {
     match of {
         Value::Array(of) => of.len() + of.iter().map(items).sum::<usize>(),
@@ -72,12 +71,12 @@ fn items(of: &Value) -> usize {
     }
 }
 
-/// A difference between a row and the value that the oracle read; `Impossible` where no column could hold the value.
+/// The comparison of a row with the value that the oracle read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Compared {
     /// They are equal.
     Equal,
-    /// They are not, at this path.
+    /// They differ at this path.
     Differs(String),
 }
 
@@ -92,7 +91,8 @@ pub fn compare(value: &Value, of: &serde_json::Value, batch: &RecordBatch, row: 
 
 type Columns<'a> = std::slice::Iter<'a, arrow::array::ArrayRef>;
 
-/// Records flatten, so they take as many columns as they have leaves, each null where the record is.
+/// Compares a value with the next columns. Records are flattened: they use one column for each leaf, null if the record
+/// is. Returns the path of a difference.
 fn flat(value: &Value, of: &serde_json::Value, columns: &mut Columns<'_>, row: usize, path: &str) -> Option<String> {
     let inner = of.as_array().and_then(|branches| branches.iter().find(|branch| *branch != "null"));
     let of = inner.unwrap_or(of);
@@ -113,7 +113,7 @@ fn flat(value: &Value, of: &serde_json::Value, columns: &mut Columns<'_>, row: u
     }
 }
 
-/// Whether one value of an array is equal to the oracle's.
+/// Returns true if one value of an array equals the oracle's.
 pub fn equal(value: &Value, array: &dyn Array, row: usize) -> bool {
     if let Value::Union(_, inner) = value {
         return equal(inner, array, row);
@@ -171,13 +171,14 @@ pub fn equal(value: &Value, array: &dyn Array, row: usize) -> bool {
     }
 }
 
-/// A big-endian number in two's complement, one byte at a time; `None` where it leaves 128 bits.
+/// Reads a big-endian number in two's complement, one byte at a time; `None` if it exceeds 128 bits.
 fn number(bytes: &[u8]) -> Option<i128> {
     let start = if bytes.first().is_some_and(|first| *first >= 0x80) { -1 } else { 0 };
     bytes.iter().try_fold(start, |sum: i128, byte| sum.checked_mul(256)?.checked_add(i128::from(*byte)))
 }
 
-/// Whether a column can hold what the oracle read: decimals have their digits, times fit microseconds.
+/// Returns true if a column can contain the value that the oracle read: decimals have their digits, times fit
+/// microseconds.
 pub fn fits(value: &Value, of: &serde_json::Value) -> bool {
     match (value, of) {
         (Value::Union(_, inner), serde_json::Value::Array(branches)) => {

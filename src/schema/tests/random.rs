@@ -1,21 +1,21 @@
-//! Random pairs of a writer's and a product's schema, random bodies of them, and the ways in which a body is spoilt.
+//! Random pairs of a writer's and a product's schema, random bodies of them, and random damage to a body.
 //!
-//! Promises to give the same for the same seed. Encodes by itself, so that nothing under test has a hand in it.
+//! The result depends only on the seed. The encoder is separate, so that no tested code is used.
 
 use rand::Rng;
 use rand::rngs::SmallRng;
 use serde_json::{Value as Json, json};
 
-/// One type in four views: what the writer wrote, what the product reads, and both as the oracle is told them (its quirks avoided).
+/// One type in four schemas: the writer's, the product's, and both as given to the oracle (which avoids its quirks).
 #[derive(Clone)]
 pub struct Pair {
-    /// The writer's.
+    /// The writer's schema.
     pub writer: Json,
-    /// The product's.
+    /// The product's schema.
     pub reader: Json,
-    /// The writer's schema for the oracle: decimals are plain bytes, uuids plain text.
+    /// The writer's schema for the oracle: decimals are plain bytes, UUIDs plain text.
     pub oracle_writer: Json,
-    /// The product's, for the oracle: fields have the writer's names, since it knows no aliases.
+    /// The product's schema for the oracle: fields have the writer's names, because it does not support aliases.
     pub oracle_reader: Json,
 }
 
@@ -31,7 +31,7 @@ impl Pair {
     }
 }
 
-/// Makes schemas, each named type under a name of its own.
+/// Creates schemas. Each named type has a unique name.
 pub struct Schemas<'r> {
     rng: &'r mut SmallRng,
     names: usize,
@@ -42,7 +42,7 @@ fn logical(base: &str, logical: &str) -> Json {
 }
 
 impl<'r> Schemas<'r> {
-    /// A maker.
+    /// Creates a generator.
     pub fn new(rng: &'r mut SmallRng) -> Self {
         Self { rng, names: 0 }
     }
@@ -108,7 +108,7 @@ impl<'r> Schemas<'r> {
         let scale = self.rng.random_range(0..=precision);
         let mut base = json!({ "type": "bytes" });
         if self.rng.random_bool(0.5) {
-            // Avro ignores the logical type where the size cannot hold the digits.
+            // Avro ignores the logical type if the size cannot contain the digits.
             base = json!({ "type": "fixed", "name": self.name(), "size": 17 });
         }
         let mut of = base.clone();
@@ -153,7 +153,7 @@ impl<'r> Schemas<'r> {
             2 => of.map(last),
             // The writer always sends it, the product allows null.
             3 => Pair { reader: first(of.reader), oracle_reader: first(of.oracle_reader), ..of },
-            // The writer may send null, the product has no place for it.
+            // The writer may send null, which the product does not accept.
             4 => Pair { writer: last(of.writer), oracle_writer: last(of.oracle_writer), ..of },
             _ => of,
         }
@@ -177,7 +177,7 @@ impl<'r> Schemas<'r> {
         (of.clone(), of)
     }
 
-    /// A record and the record it is read as: fields dropped, added, renamed and moved.
+    /// Returns a record and the record as which it is read: with dropped, added, renamed and moved fields.
     pub fn record(&mut self, depth: usize) -> Pair {
         let name = self.name();
         let [mut writer, mut reader, mut oracle_writer, mut oracle_reader] = [const { Vec::new() }; 4];
@@ -247,7 +247,7 @@ fn varint(value: i64, to: &mut Vec<u8>) {
     to.push(rest as u8);
 }
 
-/// Appends a random value of a schema, now and then in an encoding that no writer needs but every reader takes.
+/// Appends a random value of a schema, sometimes in an encoding that writers do not need but every reader accepts.
 pub fn body(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
     let text = |rng: &mut SmallRng, to: &mut Vec<u8>| {
         const TEXTS: [&str; 6] = ["", "a", "31612345678", "é€😀", "k", "67e55044-10b1-426f-9247-bb680e5fe0c8"];
@@ -328,7 +328,7 @@ fn blocks(rng: &mut SmallRng, of: &Json, names: &Json, to: &mut Vec<u8>) {
     to.push(0);
 }
 
-/// The named types of a schema, by name: all that a reference may mean.
+/// Adds the named types of a schema, by name: the possible targets of a reference.
 pub fn named(of: &Json, to: &mut Json) {
     match of {
         Json::Array(branches) => branches.iter().for_each(|branch| named(branch, to)),
@@ -343,7 +343,7 @@ pub fn named(of: &Json, to: &mut Json) {
     }
 }
 
-/// Spoils a body, or leaves it as it is when that is what the dice say.
+/// Damages a body at random, or leaves it unchanged.
 pub fn spoil(rng: &mut SmallRng, body: &mut Vec<u8>) {
     const ODD: [u8; 8] = [0, 1, 2, 0x7F, 0x80, 0x81, 0xFE, 0xFF];
     for _ in 0..rng.random_range(1..4) {

@@ -1,4 +1,4 @@
-//! Writer to reader: each way in which a producer's schema may differ from the product's.
+//! Tests of reading a writer's schema as the product's, for each way in which they may differ.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn a_time_keeps_its_instant_whatever_its_unit() {
     promoted(&wall_millis, &wall_micros, &[4], times(2000));
     promoted(r#""long""#, &wall_millis, &[4], times(2000));
     promoted(&wall_millis, r#""long""#, &[4], Int64Array::from(vec![2]));
-    // Without a logical type of its own, a number means what the product says.
+    // Without a logical type in the writer's schema, a number has the meaning of the product's.
     promoted(r#""long""#, &millis, &[4], times(2000));
     promoted(r#""int""#, &millis, &[4], times(2000));
     promoted(r#""long""#, &nanos, &[0xA0, 0x1F], times(2));
@@ -197,7 +197,7 @@ fn a_field_of_which_nothing_is_kept_may_be_of_any_type() {
     assert!(Decoder::new(&WriterSchema::parse(r#""int""#).unwrap(), &schema, &BTreeSet::new()).is_err());
 }
 
-/// Records that each hold the one before so many times.
+/// Returns records that each contain the previous one `times` times.
 fn chain(levels: usize, times: usize) -> String {
     let level = |level: usize| {
         let inner = |field: usize| format!(r#"{{"name":"a{field}","type":"N{}"}}"#, level - 1);
@@ -218,7 +218,7 @@ fn a_schema_that_unfolds_or_nests_without_end_is_refused() {
 
 #[test]
 fn the_fingerprint_is_that_of_the_canonical_form() {
-    // From the Avro project's own list of schemas and fingerprints.
+    // From the Avro project's list of schemas and fingerprints.
     let fingerprint = |json: &str| WriterSchema::parse(json).unwrap().fingerprint();
     assert_eq!(fingerprint(r#""null""#), 7_195_948_357_588_979_594);
     assert_eq!(fingerprint(r#"{"doc":"d","type":"fixed","size":15,"name":"foo"}"#), 1_756_455_273_707_447_556);

@@ -1,4 +1,4 @@
-//! Each Avro type and logical type: the column that it gives, and the values in it.
+//! Tests of each Avro type and logical type: its column, and the values in it.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn every_logical_type_gives_its_column() {
     for kind in ["timestamp", "local-timestamp"] {
         check(&logical("long", &format!("{kind}-millis")), &[&[4], &[3]], times(vec![2000, -2000]));
         check(&logical("long", &format!("{kind}-micros")), &[&[4]], times(vec![2]));
-        // 1500 ns and -1 ns: a part of a microsecond goes towards the past.
+        // 1500 ns and -1 ns: a fraction of a microsecond is rounded towards the past.
         check(&logical("long", &format!("{kind}-nanos")), &[&[0xB8, 0x17], &[1]], times(vec![1, -1]));
     }
     let mut text = vec![72];

@@ -1,6 +1,7 @@
-//! What one rewrite did: which fields went, which records became cells, were removed, suppressed or held back.
+//! Evidence of one rewrite: the fields that it dropped, and the records that became cells, were removed, suppressed or
+//! held back.
 //!
-//! Promises counts and names of categories alone, and that every record of the removed segments is accounted for.
+//! It contains only counts and names of categories. Every record of the removed segments is accounted for.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use crate::ids::Category;
 pub struct RewriteEvidence {
     /// Rows of the segments that it removed.
     pub rows_in: u64,
-    /// Rows of the segments that it added, cells included.
+    /// Rows of the segments that it added, including cells.
     pub rows_out: u64,
     /// Records that the removed segments stood for.
     pub records_in: u64,
@@ -35,10 +36,10 @@ pub struct RewriteEvidence {
     /// Records whose tags were brought up to date.
     #[serde(skip_serializing_if = "is_zero")]
     pub retagged: u64,
-    /// Fields whose deadline moved, came or became open by that, by category.
+    /// Fields whose deadline moved, was added or became open by these new tags, by category.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub moved: BTreeMap<Category, u64>,
-    /// Fields that the policy does not name any more, and that are gone therefore.
+    /// Fields that the policy no longer names and that were therefore dropped.
     #[serde(skip_serializing_if = "is_zero")]
     pub unclassified: u64,
     /// Bytes of column chunks that were copied as they are.
@@ -48,7 +49,7 @@ pub struct RewriteEvidence {
 }
 
 impl RewriteEvidence {
-    /// Counts `other` too.
+    /// Adds the counts of `other`.
     pub fn add(&mut self, other: &RewriteEvidence) {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
@@ -71,7 +72,7 @@ impl RewriteEvidence {
         self.bytes_dropped += other.bytes_dropped;
     }
 
-    /// Whether every record that was in is out, removed or suppressed.
+    /// Returns true if every record of the removed segments is in the added ones, removed or suppressed.
     #[must_use]
     pub fn conserves(&self) -> bool {
         let ended = self.removed.checked_add(self.suppressed);

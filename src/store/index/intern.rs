@@ -1,6 +1,6 @@
-//! What many segments share, once: buckets, profiles, policy versions, and whole sets of deadlines.
+//! Values that many segments share, stored once: buckets, profiles, policy versions, and whole sets of deadlines.
 //!
-//! Promises that a statistic which is not understood is passed over, and that parsing one costs no more than reading it.
+//! A statistic that is not understood is ignored. Parsing a statistic costs no more than reading it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,15 +13,15 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 
-/// What a segment's statistics tell, as far as expiry needs it.
+/// The part of a segment's statistics that expiry needs.
 pub(super) struct Told {
     pub(super) rows: u64,
     pub(super) deadlines: Arc<BTreeMap<Category, Deadline>>,
-    /// That of all rows; `None` where they have several, or it is not told.
+    /// The policy version of all rows; `None` if they have several or the statistics do not contain it.
     pub(super) policy_version: Option<PolicyVersion>,
 }
 
-/// Everything that was seen, by its text.
+/// All values seen so far, by their text.
 #[derive(Clone, Default)]
 pub(super) struct Interner {
     buckets: HashMap<String, Bucket>,
@@ -30,11 +30,11 @@ pub(super) struct Interner {
     categories: HashMap<String, Category>,
     instants: HashMap<String, Deadline>,
     deadlines: HashSet<Arc<BTreeMap<Category, Deadline>>>,
-    /// Whether statistics that say nothing of any deadline, not even that there is none, tell too little.
+    /// True if statistics that mention no deadline column, not even its null count, are rejected as incomplete.
     strict: bool,
 }
 
-/// The deadlines that a segment's statistics tell.
+/// Returns the deadlines in a segment's statistics.
 pub fn told_deadlines(stats: &str) -> BTreeMap<Category, Deadline> {
     let told = Interner::default().told(stats);
     told.map(|told| Arc::unwrap_or_clone(told.deadlines)).unwrap_or_default()
@@ -47,7 +47,7 @@ pub fn told_policy(stats: &str) -> Option<PolicyVersion> {
 }
 
 impl Interner {
-    /// `has_deadlines`: whether segments of the table can have any.
+    /// Creates an empty interner. `has_deadlines` is true if segments of the table can have deadlines.
     pub(super) fn new(has_deadlines: bool) -> Interner {
         Interner { strict: has_deadlines, ..Interner::default() }
     }
@@ -60,7 +60,8 @@ impl Interner {
         known(&mut self.profiles, text, |text| ProfileId::new(text).ok())
     }
 
-    /// What statistics tell; `None` where they do not even tell the rows, or whether there are deadlines.
+    /// Parses statistics. Returns `None` if the number of rows is missing, or if they do not show whether there are
+    /// deadlines.
     pub(super) fn told(&mut self, stats: &str) -> Option<Told> {
         let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
         if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
@@ -89,7 +90,7 @@ impl Interner {
     }
 }
 
-/// The value of a text, parsed the first time that it is seen.
+/// Returns the value of a text, which is parsed when it is seen first.
 fn known<T: Clone>(seen: &mut HashMap<String, T>, text: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
     if let Some(value) = seen.get(text) {
         return Some(value.clone());
@@ -99,8 +100,8 @@ fn known<T: Clone>(seen: &mut HashMap<String, T>, text: &str, parse: impl Fn(&st
     Some(value)
 }
 
-/// A bucket as engines write it as a partition's value: a day, or the instant at which an hour begins, with its zone or, as
-/// the protocol has it, without.
+/// Parses a bucket as engines write the value of a partition: a day, or the start of an hour, with its time zone or, as
+/// in the Delta protocol, without.
 fn parse_bucket(text: &str) -> Option<Bucket> {
     let bare = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().map(|at| Bucket::Hour(at.and_utc()));
     text.parse().ok().or_else(bare)
@@ -122,7 +123,7 @@ struct Stats<'a> {
     nulls: Nulls,
 }
 
-/// Whether the nulls of a column of deadlines are counted.
+/// True if the statistics contain the null count of a column of deadlines.
 #[derive(Default)]
 struct Nulls(bool);
 
@@ -154,7 +155,8 @@ impl<'de> Visitor<'de> for NullsVisitor {
     }
 }
 
-/// The least values that matter here: deadlines, by the category that their column names, and the policy's version.
+/// The minimum values that expiry needs: deadlines, by the category in the name of their column, and the policy's
+/// version.
 #[derive(Default)]
 struct Least<'a> {
     expires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -201,13 +203,13 @@ impl<'de> Visitor<'de> for LeastVisitor {
     }
 }
 
-/// The greatest values that matter here.
+/// The maximum values that expiry needs.
 #[derive(Deserialize)]
 struct Greatest<'a> {
     #[serde(borrow)]
     policy_version: Option<Text<'a>>,
 }
 
-/// A text, borrowed where it holds no escape.
+/// A text, borrowed if it contains no escape.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

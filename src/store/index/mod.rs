@@ -1,7 +1,8 @@
-//! All active segments of a table, as its log tells of them, kept in memory and brought up to date by new entries alone.
+//! All active segments of a table by its log, kept in memory and updated from new entries alone.
 //!
-//! Promises to hold exactly what the table lists at its version, in bounded memory: what segments share stands once. Files
-//! that no segment of ours can be told from (another engine's, without statistics) are counted and never guessed at.
+//! The index contains exactly the segments that the table lists at its version, in bounded memory: shared values are
+//! stored once. Files that cannot be read as segments (of another engine, without statistics) are counted, and nothing
+//! about them is guessed.
 
 mod intern;
 mod stored;
@@ -24,29 +25,30 @@ pub struct SegmentIndex {
     log: Log,
     version: u64,
     files: Files,
-    /// Whether the table's segments have deadlines to tell of.
+    /// True if the table's segments can have deadlines.
     has_deadlines: bool,
 }
 
-/// The segments, and what is needed to make more of them.
+/// The segments, and the state needed to parse more of them.
 #[derive(Clone, Default)]
 struct Files {
     segments: BTreeMap<Arc<str>, StoredSegment>,
-    /// Paths of active files that are no segments that this version understands.
+    /// Paths of active files that this version does not understand as segments.
     unknown: BTreeSet<String>,
     interner: Interner,
-    /// Paths of segments that ingest added since somebody asked last; `None`: nobody asks.
+    /// Paths of segments that ingest added since the last call of `take_ingested`; `None` if nothing follows ingest.
     ingested: Option<Vec<Arc<str>>>,
 }
 
 impl SegmentIndex {
-    /// The segments of the table's newest version: from the newest checkpoint, and the entries after it.
+    /// Loads the segments of the table's newest version: from the newest checkpoint, and the entries after it.
     pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
         let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
         Self::at(&table.log, table.state.version, has_deadlines).await
     }
 
-    /// The segments from `version` on, and of the entries after it. `has_deadlines`: whether segments can have any.
+    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if segments can have
+    /// deadlines.
     pub(super) async fn at(log: &Log, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
         let mut index = SegmentIndex { log: log.clone(), version, files: Files::default(), has_deadlines };
         index.begin(version).await?;
@@ -54,7 +56,8 @@ impl SegmentIndex {
         Ok(index)
     }
 
-    /// Reads what was committed since. Costs what is new; whoever was away for longer than entries are kept begins anew.
+    /// Reads the entries committed since the last call. The cost depends only on the new entries. Starts again from a
+    /// newer version if the log has deleted entries that are needed.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.read_on().await?;
         if !still_has(&self.log, self.version).await? {
@@ -74,18 +77,18 @@ impl SegmentIndex {
         Ok(())
     }
 
-    /// From here on [`SegmentIndex::take_ingested`] tells.
+    /// Starts to collect paths for [`SegmentIndex::take_ingested`].
     pub fn follow_ingest(&mut self) {
         self.files.ingested.get_or_insert_default();
     }
 
-    /// The paths of segments that ingest's own commits added, of those that were read on since the last call. Some of them may
-    /// be gone again. Whoever was away for long is told of none.
+    /// Returns the paths of segments that ingest commits added, among the entries read since the last call. Some of
+    /// them may be removed again. The collection starts empty again if the index had to start again.
     pub fn take_ingested(&mut self) -> Vec<Arc<str>> {
         self.files.ingested.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Takes the segments of a version in the place of those that it has.
+    /// Replaces all segments by those of a version.
     async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
         let follows = self.files.ingested.is_some();
         let empty = Files { interner: Interner::new(self.has_deadlines), ..Files::default() };
@@ -97,37 +100,37 @@ impl SegmentIndex {
         Ok(())
     }
 
-    /// The version at which it is true.
+    /// Returns the version of the table that the index shows.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The segments, by path: those of one bucket and profile together.
+    /// Returns the segments, sorted by path: those of one bucket and profile together.
     pub fn iter(&self) -> impl Iterator<Item = &StoredSegment> {
         self.files.segments.values()
     }
 
-    /// The segment at that path, if the table lists it.
+    /// Returns the segment at that path, if the table lists it.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&StoredSegment> {
         self.files.segments.get(path)
     }
 
-    /// How many segments there are.
+    /// Returns the number of segments.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.segments.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no segments.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.segments.is_empty()
     }
 
-    /// Active files that are no segments: another engine wrote them without the statistics or partitions that tell what is
-    /// due in them. Nothing of them is ever swept, so somebody must know.
+    /// Returns the active files that are not segments: another engine wrote them without the statistics or partitions
+    /// that show which data in them is due. Their data is never swept, so they must be reported.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
         self.files.unknown.iter().map(String::as_str)
     }

@@ -1,6 +1,6 @@
-//! One active segment as the log tells of it.
+//! One active segment as described by the log.
 //!
-//! Promises that what is not told is not guessed: a file whose partitions or rows are not in the log is no segment.
+//! Missing information is not guessed: a file whose partitions or rows are not in the log is not a segment.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,26 +12,28 @@ use crate::store::log::Added;
 use crate::store::segment::{cell_records, forms_of};
 use crate::tag::FormsMark;
 
-/// An active segment as the log tells of it.
+/// An active segment as described by the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredSegment {
     /// Its path in the table's folder.
     pub path: Arc<str>,
-    /// The bucket that its rows are in.
+    /// The bucket of its rows.
     pub bucket: Bucket,
     /// Their profile.
     pub profile: ProfileId,
     /// Its rows.
     pub rows: u64,
-    /// The records that they stand for: as many, or more where they are cells.
+    /// The number of records that its rows stand for: equal to the rows, or more if they are cells.
     pub records: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// The deadline of each category that is still in it and has one. Segments that share all deadlines share the map.
+    /// The deadline of each category that it still contains and that has one. Segments with equal deadlines share the
+    /// map.
     pub deadlines: Arc<BTreeMap<Category, Deadline>>,
-    /// The policy under which the deadlines were written; `None` where the log does not tell it, or its rows are of several.
+    /// The policy under which the deadlines were written; `None` if the log does not contain it, or the rows have
+    /// several.
     pub policy_version: Option<PolicyVersion>,
-    /// Whether its rows are cells: what `anonymize` left.
+    /// True if its rows are cells, the result of `anonymize`.
     pub cells: bool,
 }
 
@@ -43,7 +45,7 @@ impl StoredSegment {
     }
 }
 
-/// The segment that an entry or a checkpoint adds; `None` where it tells too little.
+/// Parses the segment that an entry or a checkpoint adds. Returns `None` if it contains too little.
 pub(super) fn parse(added: &Added, interner: &mut Interner) -> Option<StoredSegment> {
     let bucket = interner.bucket(added.partition("bucket")?)?;
     let profile = interner.profile(added.partition("profile")?)?;
@@ -63,7 +65,7 @@ pub(super) fn parse(added: &Added, interner: &mut Interner) -> Option<StoredSegm
     })
 }
 
-/// A path of the log, in which it stands encoded as in a URL, as the store knows it.
+/// Returns the store's path for a path of the log, which is encoded as in a URL.
 pub(super) fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);

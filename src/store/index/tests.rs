@@ -163,7 +163,7 @@ fn a_hundred_thousand_segments_share_what_they_can_and_are_taken_in_quickly() {
     let distinct: std::collections::HashSet<_> =
         files.segments.values().map(|segment| std::sync::Arc::as_ptr(&segment.deadlines)).collect();
     assert_eq!(distinct.len(), 334);
-    // Unoptimised and beside other tests; released it is a tenth of that.
+    // Unoptimised and in parallel with other tests; a release build takes a tenth of that.
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 

@@ -122,7 +122,7 @@ fn a_replaced_file_goes_after_the_readers_grace_and_a_restored_one_never() {
     let (due, in_grace) = replaced(&data, &known, day(7), TimeDelta::days(2));
     assert_eq!((paths(&due), in_grace), (["b/first.parquet", "b/l st.parquet"].map(str::to_owned).to_vec(), 1));
     assert_eq!((due[0].since, due[1].since), (day(3), day(5)));
-    // Nothing says when it was replaced, so it waits as long as an orphan.
+    // The removal has no time, so the file waits as long as an orphan.
     assert_eq!(paths(&orphans(data.to_vec(), &known, day(5), TimeDelta::zero())), ["b/untold.parquet"]);
 }
 
@@ -190,7 +190,7 @@ async fn a_table_read_from_a_checkpoint_is_the_table_read_from_its_entries() {
     let done = table.maintain(noon(), &upkeep).await.unwrap();
     assert_eq!((done.checkpoint, done.deleted), (Some(9), Plan::default()));
     assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, None);
-    // Long after, the entries go; the totals stay, and so does every offset.
+    // Much later the entries are deleted. The totals and every offset are kept.
     let work = batch(&table, 3, None, 10).await;
     table.commit(work).await.unwrap();
     let done = table.maintain(day(36_500), &upkeep).await.unwrap();
@@ -221,6 +221,6 @@ async fn what_another_writer_has_in_flight_is_left_alone() {
     assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap().orphans.len(), 1);
     table.maintain(now + TimeDelta::minutes(59), &upkeep).await.unwrap();
     other.commit(in_flight).await.unwrap();
-    // Committed by another writer since: the plan knows, although this one has not read on.
+    // Another writer committed it since: the plan respects that, although this instance has not read that entry yet.
     assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap(), Plan::default());
 }

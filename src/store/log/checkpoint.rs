@@ -1,7 +1,7 @@
-//! What is read from the newest checkpoint and the entries after it without the kernel, which gives `txn` actions one app id
-//! at a time only, and no tombstones.
+//! Reads the newest checkpoint and the entries after it without the kernel, which returns the `txn` actions of only one
+//! app id per call, and no tombstones.
 //!
-//! Promises to read only the columns it needs, so that the cost of finding offsets is not that of the list of files.
+//! Only the needed columns are read, so that the cost of finding offsets does not depend on the list of files.
 
 mod adds;
 
@@ -23,10 +23,11 @@ use super::{Added, Entry, Log, read_entry};
 use crate::store::error::StoreError;
 use crate::store::source::Source;
 
-/// Entries that are asked for at once: there may be a hundred behind a checkpoint, and most of the time of each is waiting.
+/// The number of entries requested at the same time: a hundred may follow a checkpoint, and most of the time of each is
+/// waiting.
 const ENTRIES_AT_ONCE: usize = 16;
 
-/// The version of every `txn` app id at `version`.
+/// Returns the version of every `txn` app id at `version`.
 pub async fn txns(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
     let asked = Asked { version, columns: &["txn.appId", "txn.version"] };
     let (mut txns, tail) = replay(log, listed, asked, HashMap::new(), take_txns).await?;
@@ -36,12 +37,12 @@ pub async fn txns(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap
     Ok(txns)
 }
 
-/// The files that a log names at some version, by their paths as they are written there.
+/// The files that a log names up to some version, by their paths as written in the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Those that the version lists.
+    /// Files that the version lists.
     pub active: HashSet<String>,
-    /// Those that it does not list any more, with when they were removed, in milliseconds since 1970, where that is told.
+    /// Files that it no longer lists, with the time of their removal in milliseconds since 1970, if the log has it.
     pub removed: HashMap<String, Option<i64>>,
 }
 
@@ -57,19 +58,20 @@ impl Named {
     }
 }
 
-/// Every file that the log names up to `version`, as added or as removed.
+/// Returns every file that the log names up to `version`, as added or as removed.
 pub async fn named(log: &Log, listed: &[LogFile], version: u64) -> Result<Named, StoreError> {
     let asked = Asked { version, columns: &["add.path", "remove.path", "remove.deletionTimestamp"] };
     let (mut named, tail) = replay(log, listed, asked, Named::default(), take_named).await?;
     for entry in tail {
-        // A restored version adds what it removed before: what an entry adds is there after it.
+        // A restored version adds files that it also removes: a file that an entry adds exists after the entry.
         entry.removed.into_iter().for_each(|path| named.remove(path, entry.removed_at));
         entry.added.into_iter().for_each(|added| named.add(added.path));
     }
     Ok(named)
 }
 
-/// The active files at the newest checkpoint up to `version`, each given to `take` with `so_far`, and the entries after it.
+/// Passes each active file of the newest checkpoint up to `version` to `take`, which collects into `so_far`. Returns
+/// the result and the entries after the checkpoint.
 pub async fn files<T: Clone + Send + 'static>(
     log: &Log,
     listed: &[LogFile],
@@ -100,7 +102,7 @@ pub async fn digests(log: &Log, listed: &[LogFile], version: u64) -> Result<Hash
     Ok(digests)
 }
 
-/// What is read: those columns of the newest checkpoint up to that version, and the entries from there to it.
+/// A request to read these columns of the newest checkpoint up to a version, and the entries from there to the version.
 struct Asked {
     version: u64,
     columns: &'static [&'static str],
@@ -180,7 +182,7 @@ async fn read<T: Send + 'static>(
     let asked = source.clone();
     let read = tokio::task::spawn_blocking(move || fold(asked, columns, take, so_far)).await;
     let read = read.map_err(|error| StoreError::Refused(format!("reading a checkpoint was stopped: {error}")))?;
-    // That the store failed is no damage.
+    // A failure of the store is not damage.
     source.failure().map_or(Ok(read), |error| Err(error.into()))
 }
 
@@ -190,7 +192,8 @@ fn fold<T>(
     take: impl Fn(&RecordBatch, &mut T),
     mut so_far: T,
 ) -> Result<T, ParquetError> {
-    // By its Parquet types alone: another engine's hint at wider ones would hide what stands there.
+    // The file is read by its Parquet types alone: with another engine's hint at wider types the values would not be
+    // found.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?;
     // An empty list selects all columns.

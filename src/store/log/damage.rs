@@ -28,8 +28,8 @@ struct LastCheckpoint {
 pub(super) struct Repair {
     /// The damage of the first checkpoint that was skipped.
     unreadable: Option<StoreError>,
-    /// The checkpoint that reads well by itself and of which no snapshot could be made: a second failure in a row is
-    /// no chance.
+    /// The checkpoint that can be read completely and of which no snapshot could be made: a second failure in a row is
+    /// not an accident.
     suspect: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! One entry of a table's log, parsed as leniently as the protocol asks: actions and fields that we do not know are passed over.
+//! One entry of a table's log, parsed as leniently as the protocol requires: unknown actions and fields are ignored.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use serde::Deserialize;
 use super::XXH64;
 use crate::store::evidence::Evidence;
 
-/// What one commit says, as far as a writer needs it.
+/// The part of one commit that a writer needs.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The version that it made.
     pub version: u64,
-    /// Its evidence, where Ebbtide made it.
+    /// Its evidence, if Ebbtide made it.
     pub evidence: Option<Evidence>,
     /// The `txn` actions: app id and version.
     pub txns: Vec<(String, i64)>,
@@ -26,7 +26,7 @@ pub struct Entry {
     pub added: Vec<Added>,
     /// The paths of the files that it removes.
     pub removed: Vec<String>,
-    /// When those were removed, in milliseconds since 1970, where the entry says: the latest of several.
+    /// The time of the removals in milliseconds since 1970, if the entry has it: the latest of several.
     pub removed_at: Option<i64>,
 }
 
@@ -35,31 +35,31 @@ pub struct Entry {
 pub struct Added {
     /// Its path, as written in the log.
     pub path: String,
-    /// Its size in bytes; 0 where the log does not say.
+    /// Its size in bytes; 0 if the log does not have it.
     pub size: u64,
     /// The values of the partition columns.
     pub partition_values: Vec<(String, Option<String>)>,
-    /// What the log tells of its values, as JSON.
+    /// The statistics of its values, as JSON.
     pub stats: Option<String>,
-    /// False where its rows stood in the table before.
+    /// False if its rows were in the table before.
     pub data_change: bool,
     /// The XXH64 of its bytes, if the log has it.
     pub xxh64: Option<u64>,
 }
 
 impl Added {
-    /// Its rows; `None` where the log does not say.
+    /// Returns the number of its rows; `None` if the log does not have it.
     pub fn rows(&self) -> Option<u64> {
         serde_json::from_str::<Rows>(self.stats.as_deref()?).ok()?.num_records
     }
 
-    /// The value of a partition column, if there is one.
+    /// Returns the value of a partition column, if there is one.
     pub fn partition(&self, column: &str) -> Option<&str> {
         self.partition_values.iter().find(|(name, _)| name == column)?.1.as_deref()
     }
 }
 
-/// One line of an entry: exactly one of its fields is there.
+/// One line of an entry: exactly one of its fields is present.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
@@ -73,7 +73,7 @@ struct Line {
 
 #[derive(Deserialize)]
 struct Info {
-    // Another engine may keep something else under the name: that is no evidence, and no damage either.
+    // Another engine may store something else under the name: that is neither evidence nor damage.
     ebbtide: Option<serde_json::Value>,
 }
 
@@ -116,7 +116,7 @@ pub fn digest(tag: &str) -> Option<u64> {
 }
 
 impl Entry {
-    /// The rows that another engine's commit added, where it told them; 0 for a commit of ours.
+    /// Returns the number of rows that another engine's commit added, if it states them; 0 for a commit of Ebbtide.
     pub fn foreign_rows(&self) -> u64 {
         if self.evidence.is_some() {
             return 0;

@@ -1,6 +1,6 @@
-//! The files of a table's log folder, told apart by their names.
+//! The files of a table's log folder, classified by their names.
 //!
-//! Promises to know the names that engines write there; what it does not know is never touched.
+//! The names that engines write there are known. A file with an unknown name is never touched.
 
 use std::collections::BTreeMap;
 
@@ -17,29 +17,29 @@ use crate::store::error::StoreError;
 pub struct LogFile {
     /// Its path in the table's folder.
     pub path: Path,
-    /// What it is.
+    /// The kind of the file.
     pub kind: LogKind,
-    /// When it was written last.
+    /// The time of the last write.
     pub modified: DateTime<Utc>,
 }
 
-/// What a file of the log folder is. Versions are those that it tells of.
+/// The kind of a file in the log folder. The number is the version that the file describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogKind {
     /// The entry of a version.
     Entry(u64),
-    /// A part of a checkpoint, and how many parts make it whole.
+    /// A part of a checkpoint, and the number of parts of the complete checkpoint.
     Checkpoint(u64, usize),
-    /// Something made of entries up to a version: a checksum, several entries in one.
+    /// A file derived from the entries up to a version: a checksum, or several entries in one.
     Derived(u64),
-    /// Written under a passing name and never given its own.
+    /// A file written under a temporary name that never got its final one.
     Staged,
     /// Anything else: the hint at the newest checkpoint, other engines' folders.
     Other,
 }
 
 impl LogKind {
-    /// What the file of that name is.
+    /// Returns the kind of the file of that name.
     pub fn of(name: &str) -> LogKind {
         if name.starts_with('.') && name.ends_with(".tmp")
             || name.starts_with("_commit_") && name.ends_with(".json.tmp")
@@ -66,10 +66,10 @@ impl LogKind {
     }
 }
 
-/// A checkpoint of which every part is there.
+/// A checkpoint whose parts all exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The version whose state it holds.
+    /// The version whose state it contains.
     pub version: u64,
     /// Its parts.
     pub files: Vec<Path>,
@@ -85,13 +85,13 @@ impl From<ObjectMeta> for LogFile {
     }
 }
 
-/// All files of a table's log folder.
+/// Lists all files of a table's log folder.
 pub async fn list(log: &Log) -> Result<Vec<LogFile>, StoreError> {
     let listed = log.object_store(None).list(Some(log.log_path())).map_ok(LogFile::from);
     Ok(listed.try_collect().await?)
 }
 
-/// All files of a table's folder: those of its log, and the others.
+/// Lists all files of a table's folder: those of its log, and the others.
 pub async fn list_all(log: &Log) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), StoreError> {
     let (mut of_log, mut others) = (Vec::new(), Vec::new());
     let mut listed = log.object_store(None).list(None);
@@ -104,7 +104,7 @@ pub async fn list_all(log: &Log) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), Stor
     Ok((of_log, others))
 }
 
-/// The newest version that the log tells of.
+/// Returns the newest version in the log.
 pub fn newest(files: &[LogFile]) -> Option<u64> {
     let entries = files.iter().filter_map(|file| match file.kind {
         LogKind::Entry(version) => Some(version),
@@ -113,7 +113,7 @@ pub fn newest(files: &[LogFile]) -> Option<u64> {
     entries.chain(newest_checkpoint(files, u64::MAX).map(|checkpoint| checkpoint.version)).max()
 }
 
-/// The newest whole checkpoint up to `version`.
+/// Returns the newest complete checkpoint up to `version`.
 pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> {
     // Several complete checkpoints of one version have the same content: take the one with the fewest parts.
     let whole = checkpoints(files).into_iter().filter(|checkpoint| checkpoint.version <= version);
@@ -136,7 +136,7 @@ pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     whole.map(checkpoint).collect()
 }
 
-/// A path with its `%xx` undone; `None` if that is no text.
+/// Decodes the `%xx` of a path. Returns `None` if the result is not UTF-8.
 pub fn decode(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();

@@ -26,7 +26,7 @@ impl Hidden {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(path, why).is_none()
     }
 
-    /// Returns the reasons why files are skipped, each once. A file that is skipped for an empty reason is no damage.
+    /// Returns the reasons why files are skipped, each once. A file that is skipped for an empty reason is not damaged.
     pub fn reasons(&self) -> BTreeSet<String> {
         let hidden = self.0.read().unwrap_or_else(PoisonError::into_inner);
         hidden.values().filter(|why| !why.is_empty()).cloned().collect()

@@ -1,6 +1,7 @@
-//! The Delta log as this floor reads it: entries one by one, the state they add up to, and where to begin.
+//! Reads the Delta log: single entries, the state that results from all of them, and the checkpoint to begin with.
 //!
-//! Promises to understand what any engine may have written, or to say that it does not. Reading on costs what is new.
+//! Everything that another engine may write is either understood or reported as unsupported. The cost of reading on
+//! depends only on the new entries.
 
 pub mod checkpoint;
 mod damage;
@@ -30,24 +31,24 @@ use super::error::StoreError;
 use super::root::Root;
 use crate::ids::{ProductKey, TopicPartition};
 
-/// The `txn` app id that controls raise.
+/// The `txn` app id of the controls: its version is that of the newest control in force.
 pub const CONTROLS_APP: &str = "controls";
 
 /// The `txn` app id of the active policy: its version is that of the control that activated it.
 pub const POLICY_APP: &str = "policy";
 
-/// The `txn` app id of the notices that all tags of the table tell of: its version is that of the newest of them.
+/// The `txn` app id of the notices that all tags of the table reflect: its version is that of the newest of them.
 pub const NOTICES_APP: &str = "notices";
 
 /// The tag of an added file that holds the XXH64 of its bytes, in 16 hexadecimal digits.
 pub const XXH64: &str = "ebbtide.xxh64";
 
-/// The `txn` app id of a topic partition: its version is the next offset to read.
+/// Returns the `txn` app id of a topic partition: its version is the next offset to read.
 pub fn app_id(partition: &TopicPartition) -> String {
     format!("ebbtide/{}/{}", partition.topic, partition.partition)
 }
 
-/// The topic partition of a `txn` app id, if it is one.
+/// Returns the topic partition of a `txn` app id, if it is one.
 pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
     let (topic, partition) = app_id.strip_prefix("ebbtide/")?.rsplit_once('/')?;
     Some(TopicPartition { topic: topic.parse().ok()?, partition: crate::ids::Partition(partition.parse().ok()?) })
@@ -74,7 +75,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// That of a product's table, through the root's own store, which makes durable what it puts.
+    /// Creates the log of a product's table, through the root's own store, whose writes are durable.
     pub fn of(root: &Root, product: &ProductKey) -> Log {
         let (path, url) = root.table(product);
         let (hidden, readable) = (Hidden::default(), Arc::new(AtomicU64::new(u64::MAX)));
@@ -91,7 +92,7 @@ impl Log {
 
 #[cfg(test)]
 impl Log {
-    /// The same through another store.
+    /// Returns the same log through another store.
     pub fn with(&self, store: LogStoreRef) -> Log {
         Log { store, ..self.clone() }
     }
@@ -105,16 +106,16 @@ impl Deref for Log {
     }
 }
 
-/// Whether the log still has the entry of a version that was read before.
+/// Returns true if the log still has the entry of a version that was read before.
 ///
-/// What is cleaned away goes from the oldest on, so where it has, an entry after it that is not there was never written. Where
-/// it has not, whoever read it was away for longer than entries are kept, and must begin anew: a commit after a version that it
-/// takes for the newest would stand where nobody reads it.
+/// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it was never written. If
+/// it does not exist, the reader was away for longer than entries are kept, and must start again: a commit after a
+/// version that only seems to be the newest would be stored where no one reads it.
 pub async fn still_has(log: &Log, version: u64) -> Result<bool, StoreError> {
     Ok(entry_file(log, version).await?.is_some())
 }
 
-/// The file of an entry, unread; `None` if there is none of that version.
+/// Returns the file of an entry without reading it; `None` if that version has no entry.
 pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
     let path = log.log_path().clone().join(format!("{version:020}.json"));
     match log.object_store(None).head(&path).await {
@@ -124,7 +125,7 @@ pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, S
     }
 }
 
-/// One entry of the log; `None` if there is none of that version.
+/// Reads one entry of the log; `None` if that version has no entry.
 pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreError> {
     match log.read_commit_entry(version).await? {
         Some(bytes) => Ok(Some(log.parse(version, &bytes)?)),
@@ -132,8 +133,8 @@ pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreE
     }
 }
 
-/// The entry of a version that whoever reads a log on comes to next; `None` if there is none. Another of this process may have
-/// read it already.
+/// Returns the entry of the next version for a reader that follows a log; `None` if there is none. Another reader of
+/// this process may have read it already.
 pub async fn next_entry(log: &Log, version: u64) -> Result<Option<Arc<Entry>>, StoreError> {
     let key = (log.product.clone(), version);
     if let Some(known) = log.recent.get(&key) {

@@ -1,7 +1,7 @@
-//! The entries of logs that were read a moment ago: a process has several who read each log on, and each entry is parsed once.
+//! A cache of recently read log entries: several readers of a process follow each log, and each entry is parsed once.
 //!
-//! Promises a bound on memory, and nothing that the log did not say: an entry never changes once it is there. Must not be asked
-//! by who wants to know what is still there.
+//! Memory is bounded. An entry never changes once it exists, so the cache is always correct. It must not be used to
+//! find out which entries still exist.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,31 +9,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Entry;
 use crate::ids::ProductKey;
 
-/// Bytes of entries, as they stand in the log, that are kept together.
+/// The maximum size of the entries in the cache, in bytes as stored in the log.
 const MOST: usize = 4 << 20;
 
-/// Which entry: that of a product's table, and its version.
+/// An entry by its product's table and its version.
 type Key = (ProductKey, u64);
 
-/// Entries that were read a moment ago.
+/// Recently read entries.
 #[derive(Debug, Default)]
 pub struct Recent(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
     entries: HashMap<Key, Arc<Entry>>,
-    /// What was kept first in front, with its bytes.
+    /// The keys and sizes in bytes, oldest first.
     order: VecDeque<(Key, usize)>,
     bytes: usize,
 }
 
 impl Recent {
-    /// An entry, if it is kept.
+    /// Returns an entry, if the cache has it.
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entries.get(key).cloned()
     }
 
-    /// Keeps an entry of so many bytes for a while.
+    /// Adds an entry of `bytes` bytes.
     pub fn keep(&self, key: Key, entry: Arc<Entry>, bytes: usize) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.entries.insert(key.clone(), entry).is_some() {
@@ -65,7 +65,7 @@ mod tests {
         }
         let there: Vec<u64> = (0..10).filter(|version| recent.get(&(sms.clone(), *version)).is_some()).collect();
         assert_eq!(there, [6, 7, 8, 9]);
-        // One that is over the bound by itself is not kept, and neither is what was.
+        // An entry above the bound is not kept, and all others are dropped for it.
         recent.keep((sms.clone(), 10), entry, MOST + 1);
         assert!((0..11).all(|version| recent.get(&(sms.clone(), version)).is_none()));
     }

@@ -1,6 +1,6 @@
-//! What a table's log adds up to, as far as a writer needs it: everything but the list of files.
+//! The state that results from a table's log, as far as a writer needs it: everything but the list of files.
 //!
-//! Promises that its size does not grow with the table's files or versions, and that reading on costs what is new.
+//! Its size does not grow with the number of files or versions. The cost of reading on depends only on the new entries.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -16,19 +16,19 @@ use crate::ids::BucketUnit;
 use crate::store::error::StoreError;
 use crate::store::evidence::{Evidence, Totals};
 
-/// Features of the protocol's third reader and seventh writer version that change nothing for a writer of whole files.
+/// Features of reader version 3 and writer version 7 of the protocol that do not affect a writer of whole files.
 const HARMLESS_FEATURES: [&str; 4] = ["appendOnly", "invariants", "timestampNtz", "vacuumProtocolCheck"];
 
-/// Properties, and values of them where not any value will do, under which a commit of ours would not mean what it says.
+/// Properties, with their values unless any value matters, under which a commit of Ebbtide would not have its meaning.
 const FORBIDDEN: [(&str, Option<&str>); 4] = [
-    // Its checkpoints would no longer tell what is due.
+    // Its checkpoints would no longer contain the statistics that show what is due.
     ("delta.checkpoint.writeStatsAsJson", Some("false")),
     ("delta.setTransactionRetentionDuration", None),
     ("delta.enableChangeDataFeed", Some("true")),
     ("delta.appendOnly", Some("true")),
 ];
 
-/// How often a log is looked at again that seemed damaged, and what is waited between.
+/// The number of times that a log that seems damaged is read again, and the pause between them.
 const LOOKS_AGAIN: usize = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -41,17 +41,17 @@ pub struct LogState {
     pub metadata: Metadata,
     protocol: Protocol,
     txns: HashMap<String, i64>,
-    /// The running totals of the newest evidence, and the rows that other engines added since; `None` if no entry that tells
-    /// of either is left or none was ever written.
+    /// The running totals of the newest evidence, plus the rows that other engines added since; `None` if no entry with
+    /// either still exists or was ever written.
     pub totals: Option<Totals>,
     /// The version of that evidence.
     pub evidence_at: Option<u64>,
-    /// When its commit was made, by the clock of who made it.
+    /// The time at which its commit was made, by the clock of its writer.
     pub made_at: Option<DateTime<Utc>>,
 }
 
-/// The kernel's view of the newest version. A folder is not listed at an instant: beside busy writers an entry may be missed whose
-/// follower is seen, which looks like a gap. Whoever looks again sees both; a log that is damaged stays so.
+/// Returns the kernel's snapshot of the newest version. Listing a folder is not atomic: while others write, it may miss
+/// an entry and show the next one, which looks like a gap. A later listing shows both; real damage remains.
 async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
     let mut again = 0;
     loop {
@@ -77,12 +77,12 @@ async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
 }
 
 impl LogState {
-    /// The newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
+    /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
     pub async fn load(log: &Log) -> Result<Option<LogState>, StoreError> {
         Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
     }
 
-    /// The newest state and the kernel's view of the same version, which can list the files.
+    /// Loads the newest state and the kernel's snapshot of the same version, which can list the files.
     pub async fn load_snapshot(log: &Log) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         let listed = files::list(log).await?;
         if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
@@ -105,8 +105,9 @@ impl LogState {
         Ok(Some((state, snapshot)))
     }
 
-    /// Reads what was committed since. Costs what is new, not what the table holds; whoever was away for longer than entries
-    /// are kept begins anew. Gives the file of the entry of its version; `None` if it began anew.
+    /// Applies the entries committed since the last call. The cost depends on the new entries, not on the table. Loads
+    /// the newest state again if the entry of its version was deleted meanwhile. Returns the file of the entry of its
+    /// version; `None` if it was loaded again.
     pub async fn read_on(&mut self, log: &Log) -> Result<Option<ObjectMeta>, StoreError> {
         while let Some(entry) = next_entry(log, self.version + 1).await? {
             self.apply(&entry);
@@ -120,7 +121,7 @@ impl LogState {
         Ok(file)
     }
 
-    /// The state after one more entry.
+    /// Applies one more entry.
     pub fn apply(&mut self, entry: &Entry) {
         self.version = entry.version;
         self.totals = with_foreign(self.totals, entry.foreign_rows());
@@ -138,17 +139,17 @@ impl LogState {
         }
     }
 
-    /// The version of a `txn` app id.
+    /// Returns the version of a `txn` app id.
     pub fn txn(&self, app_id: &str) -> Option<i64> {
         self.txns.get(app_id).copied()
     }
 
-    /// All `txn` app ids with their versions, in no order.
+    /// Returns all `txn` app ids with their versions, in no order.
     pub fn txns(&self) -> impl Iterator<Item = (&str, i64)> {
         self.txns.iter().map(|(app_id, version)| (app_id.as_str(), *version))
     }
 
-    /// The names of the table's columns.
+    /// Returns the names of the table's columns.
     pub fn columns(&self) -> Result<Vec<String>, StoreError> {
         let schema = self.metadata.parse_schema();
         Ok(schema
@@ -169,12 +170,12 @@ impl LogState {
         }))
     }
 
-    /// The version of the controls: 0 before the first.
+    /// Returns the version of the controls: 0 before the first.
     pub fn controls(&self) -> i64 {
         self.txn(CONTROLS_APP).unwrap_or(0)
     }
 
-    /// Errors if another engine gave the table what a writer of this version would break.
+    /// Errors if another engine gave the table a feature, property or protocol that this version would violate.
     pub fn supported(&self) -> Result<(), StoreError> {
         let (reader, writer) = (self.protocol.min_reader_version(), self.protocol.min_writer_version());
         let features = || self.protocol.reader_features().into_iter().chain(self.protocol.writer_features()).flatten();
@@ -183,7 +184,7 @@ impl LogState {
         {
             return Err(StoreError::Unsupported(format!("the feature {unknown}")));
         }
-        // Another engine may have been told to forget offsets: what it forgets we would read again.
+        // Another engine may have set offsets to expire: records of an expired offset would be read again.
         if let Some(property) = FORBIDDEN.iter().find(|(key, value)| {
             self.metadata.configuration().get(*key).is_some_and(|set| value.is_none_or(|value| set == value))
         }) {
@@ -196,7 +197,7 @@ impl LogState {
     }
 }
 
-/// The totals, if there are any or anything is to be added, with so many more rows of other engines.
+/// Returns the totals plus `rows` rows of other engines; `None` if there are no totals and no rows.
 fn with_foreign(totals: Option<Totals>, rows: u64) -> Option<Totals> {
     match (totals, rows) {
         (None, 0) => None,
@@ -207,13 +208,14 @@ fn with_foreign(totals: Option<Totals>, rows: u64) -> Option<Totals> {
     }
 }
 
-/// The newest entry that has evidence, and the rows that other engines added behind it.
+/// The newest entry that has evidence, and the rows that other engines added after it.
 struct Last {
     evidence: Option<(u64, Evidence)>,
     foreign: u64,
 }
 
-/// Looks from the newest entry backwards: nearly always that one has evidence; foreign commits are passed over and counted.
+/// Searches from the newest entry backwards: nearly always the newest has evidence. Commits of other engines are
+/// skipped and their rows counted.
 async fn last_evidence(log: &Log, newest: u64) -> Result<Last, StoreError> {
     let mut foreign = 0;
     for version in (0..=newest).rev() {

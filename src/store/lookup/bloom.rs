@@ -1,7 +1,7 @@
-//! One block of a split-block bloom filter: where it stands in the file, and what it says of a value.
+//! One block of a split-block bloom filter: its place in the file, and its answer for a value.
 //!
-//! Promises the answer of the whole filter from 32 bytes of it, and "maybe" for a filter of a form that it does not know. Pure:
-//! the bytes are read elsewhere. Must never print the value.
+//! A block of 32 bytes gives the answer of the whole filter; a filter in an unknown format gives "maybe". Pure: the
+//! bytes are read elsewhere. The value must never be printed.
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use parquet::file::metadata::ColumnChunkMetaData;
 
 use twox_hash::XxHash64;
 
-/// Bytes of a block.
+/// The size of a block in bytes.
 const BLOCK: u64 = 32;
 
-/// Bytes that hold any header of a form that is known.
+/// The number of bytes that contain any header in the known format.
 const HEADER: u64 = 32;
 
-/// What stands in a header behind the filter's size: split blocks, XXH64, not compressed.
+/// The bytes of a header after the filter's size: split blocks, XXH64, not compressed.
 const FORM: [u8; 13] = [0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
 
 /// A value that bloom filters are asked for.
@@ -25,7 +25,7 @@ pub(super) struct Asked<'v> {
     hash: u64,
 }
 
-/// Where the blocks of a column chunk's filter stand.
+/// The place of the blocks of a column chunk's filter in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Blocks {
     start: u64,
@@ -37,29 +37,29 @@ impl<'v> Asked<'v> {
         Self { value, hash: XxHash64::oneshot(0, value.as_bytes()) }
     }
 
-    /// Whether the value may have been put into the filter that the block is of.
+    /// Returns true if the value may be in the filter that contains the block.
     pub(super) fn may_be_in(&self, block: &[u8]) -> bool {
-        // A filter of one block: the value's bits are the same in each.
+        // A filter with only this block: the bits of the value are the same in each block.
         block.len() as u64 != BLOCK || Sbbf::new(block).check(self.value)
     }
 }
 
 impl Blocks {
-    /// Where the header of a chunk's filter stands, if it has one.
+    /// Returns the range that contains the header of a chunk's filter; `None` if the chunk has no filter.
     pub(super) fn header(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         Some(start..start.checked_add(HEADER)?)
     }
 
-    /// Where the blocks stand, if the chunk tells the filter's length: the header is what is over after whole blocks. A guess,
-    /// until the header itself says the same.
+    /// Returns the assumed place of the blocks, if the chunk states the filter's length: the remainder after whole
+    /// blocks is taken as the header. The header itself must confirm it.
     pub(super) fn guessed(chunk: &ColumnChunkMetaData) -> Option<Blocks> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
         Some(Blocks { start: start.checked_add(length % BLOCK)?, count: length / BLOCK })
     }
 
-    /// Where the blocks stand behind that header, which begins at `start`; `None` for a form that is not known.
+    /// Returns the place of the blocks after that header, which begins at `start`; `None` if the format is unknown.
     pub(super) fn behind(start: u64, header: &[u8]) -> Option<Blocks> {
         let (first, mut rest) = header.split_first()?;
         // Field 1, an i32: the bytes of the blocks, as a zigzag varint.
@@ -80,7 +80,7 @@ impl Blocks {
             .then_some(Blocks { start: start.checked_add(read)?, count: bytes / BLOCK })
     }
 
-    /// The one block that can say something of a value.
+    /// Returns the range of the only block that decides about a value.
     pub(super) fn of(&self, asked: &Asked<'_>) -> Range<u64> {
         let number = ((asked.hash >> 32) * self.count.min(u64::from(u32::MAX))) >> 32;
         let start = self.start.saturating_add(number * BLOCK);
@@ -94,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// A filter as it stands in a file, from `start` on.
+    /// Returns a filter, and its bytes as they are written to a file.
     fn written(values: &[String], bytes: usize) -> (Sbbf, Vec<u8>) {
         let mut filter = Sbbf::new_with_num_of_bytes(bytes);
         values.iter().for_each(|value| filter.insert(value.as_str()));
@@ -131,7 +131,7 @@ mod tests {
             prop_assert!(Blocks::behind(0, &bytes).is_none() || bytes.first() == Some(&0x15));
             let (_, mut file) = written(&[], 1024);
             prop_assert!(Blocks::behind(0, &file).is_some());
-            // Any bit of the form's.
+            // Flip a bit of the format's bytes.
             let form = file.len() - 1024 - FORM.len();
             file[form + at % FORM.len()] ^= 4;
             prop_assert_eq!(Blocks::behind(0, &file), None);

@@ -1,8 +1,8 @@
-//! Columns of which all is known before a row is read: the footer says that every row of a row group holds the same value, or
-//! none; or rows are looked for by it.
+//! Columns whose values are known before a row is read: the footer says that all rows of a row group have the same
+//! value, or null; or the filter requires the value.
 //!
-//! Most tags are such columns, and half of a table's columns are tags. Promises the values that the file holds, and to say
-//! nothing of a column whose bounds are cut, of the old kind or not there. Pure.
+//! Most tags are such columns, and half of a table's columns are tags. The values are those in the file. A column is
+//! not used if its bounds are truncated, deprecated or missing. Pure.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use parquet::file::statistics::Statistics;
 use super::filter::Filter;
 use super::prune::{Part, all_null};
 
-/// A column with one value, or with none. The value may be personal.
+/// A column with one value, or only nulls. The value may be personal.
 pub(super) struct Constant {
     pub(super) field: FieldRef,
-    /// Its value, once.
+    /// The value, as an array of one row.
     value: ArrayRef,
 }
 
 impl Constant {
-    /// Those of some columns that are constant in the rows of a part that match.
+    /// Returns those of some columns that are constant in the matching rows of a part.
     pub(super) fn among(columns: &[&str], part: &Part) -> Vec<Constant> {
         let file = &part.footer.metadata;
         let Some(chunks) = file.metadata().row_groups().get(part.group) else { return Vec::new() };
@@ -39,19 +39,20 @@ impl Constant {
         columns.iter().filter_map(of).collect()
     }
 
-    /// The column of so many rows.
+    /// Returns the column with `rows` rows.
     pub(super) fn of_rows(&self, rows: usize) -> Result<ArrayRef, ArrowError> {
         take(&self.value, &UInt64Array::from_value(0, rows), None)
     }
 }
 
-/// The text that a column must hold where rows match; `None` where there is none, or another column may hold it.
+/// Returns the text that a column must contain in matching rows; `None` if there is none, or if another column may
+/// contain it.
 fn sought(filter: &Filter, column: &str) -> Option<ArrayRef> {
     let text = filter.texts.iter().find(|text| text.columns == [column] && text.subject.is_none())?;
     Some(Arc::new(StringArray::from_iter_values([&text.value])))
 }
 
-/// What all values of a chunk are, as one; `None` where its statistics do not tell.
+/// Returns the value that all rows of a chunk have, as an array of one row; `None` if its statistics do not show one.
 fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
     let is_plain = matches!(
         of,
@@ -82,7 +83,7 @@ fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
             let instant = both(bounds.min_opt(), bounds.max_opt())?;
             Some(Arc::new(TimestampMicrosecondArray::from_value(instant, 1).with_timezone_opt(zone.clone())))
         }
-        // A text's bounds may be cut, and say the same where the texts do not.
+        // The bounds of text may be truncated, and then be equal although the texts differ.
         (Statistics::ByteArray(bounds), DataType::Utf8) if bounds.min_is_exact() && bounds.max_is_exact() => {
             let text = both(bounds.min_opt(), bounds.max_opt())?;
             Some(Arc::new(StringArray::from_iter_values([std::str::from_utf8(text.data()).ok()?])))
@@ -91,7 +92,7 @@ fn value(chunk: &ColumnChunkMetaData, of: &DataType) -> Option<ArrayRef> {
     }
 }
 
-/// What both bounds are.
+/// Returns the value of both bounds if they are equal.
 fn both<T: Clone + PartialEq>(least: Option<&T>, greatest: Option<&T>) -> Option<T> {
     least.filter(|least| Some(*least) == greatest).cloned()
 }

@@ -1,8 +1,8 @@
-//! The bytes of segments, by ranges, and their footers, as look-ups ask for them.
+//! Reads byte ranges and footers of segments for look-ups.
 //!
-//! Promises that all look-ups of a finder together read and decode a bounded number of things at once. Files of the local file
-//! system are read on the thread that wants their bytes, several steps in a row: to pass each read to another thread and back
-//! costs more than most reads do.
+//! The number of reads and decoding steps at the same time is bounded for all look-ups of a finder together. Files of
+//! the local file system are read on the thread that needs their bytes, several steps in a row: passing each read to
+//! another thread and back costs more than most reads.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -24,32 +24,33 @@ use crate::store::error::StoreError;
 use crate::store::index::StoredSegment;
 use crate::store::rewrite::{RewriteError, blocking};
 
-/// Bytes at the end of a file that are read to find its footer.
+/// The number of bytes at the end of a file that are read to find its footer.
 const TAIL: u64 = 32 << 10;
 
-/// Bytes for which room is made without a look at whether the file has as many.
+/// The maximum number of bytes that are allocated without checking the size of the file.
 const UNASKED: u64 = 1 << 20;
 
-/// A table's files in the hands of one look-up.
+/// Access to a table's files for one look-up.
 #[derive(Clone)]
 pub(super) struct Files {
     pub(super) table: usize,
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Where they are in the local file system; `None`: elsewhere.
+    /// The folder of the files in the local file system; `None` if they are elsewhere.
     pub(super) folder: Option<Arc<PathBuf>>,
     pub(super) footers: Arc<Footers>,
     pub(super) permits: Arc<Semaphore>,
-    /// Whether this thread may block, and has a permit.
+    /// True if this thread may block and has a permit.
     pub(super) here: bool,
 }
 
 impl Files {
-    /// Whether the files are in the local file system.
+    /// Returns true if the files are in the local file system.
     pub(super) fn are_near(&self) -> bool {
         self.folder.is_some()
     }
 
-    /// Reads and work in a row: on one thread that may block, if the files are near. Must not wait for anything but them.
+    /// Runs reads and other work in a row, on one thread that may block if the files are local. `steps` must not wait
+    /// for anything else.
     pub(super) async fn in_a_row<T: Send + 'static, F: Future<Output = Result<T, RewriteError>>>(
         &self,
         steps: impl FnOnce(Files) -> F + Send + 'static,
@@ -61,7 +62,7 @@ impl Files {
         self.work(move || futures::executor::block_on(steps(files))).await
     }
 
-    /// Ranges of a file.
+    /// Reads ranges of a file.
     pub(super) async fn ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, RewriteError> {
         if let (true, Some(folder)) = (self.here, &self.folder) {
             let place = folder.join(Path::from(path).as_ref());
@@ -82,7 +83,7 @@ impl Files {
         }
     }
 
-    /// Work that may take long, on a thread that may block.
+    /// Runs work that may take long, on a thread that may block.
     pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
@@ -94,7 +95,7 @@ impl Files {
         blocking(work).await
     }
 
-    /// Why ranges were not read: a store does not say in words of its own that a file ends before them.
+    /// Returns the error for ranges that were not read. Stores have no specific error for a file that ends before them.
     async fn unread(&self, path: &str, ranges: &[Range<u64>], error: object_store::Error) -> RewriteError {
         let end = ranges.iter().map(|range| range.end).max().unwrap_or(0);
         match self.store.head(&Path::from(path)).await {
@@ -119,14 +120,14 @@ impl Files {
         (self.table, Arc::from(path))
     }
 
-    /// The footer of a segment, from memory or from its file.
+    /// Returns the footer of a segment, from memory or from its file.
     pub(super) async fn footer(&self, segment: &StoredSegment) -> Result<Arc<Footer>, RewriteError> {
         let key = (self.table, Arc::clone(&segment.path));
         if let Some(footer) = self.footers.get(&key) {
             return Ok(footer);
         }
         let path = &*segment.path;
-        // Another engine may not say how large its file is.
+        // The size of a file is unknown if another engine did not record it.
         let size = match segment.size {
             0 => self.store.head(&Path::from(path)).await.map_err(|error| self.failed(path, error))?.size,
             size => size,
@@ -151,7 +152,7 @@ impl Files {
         Ok(footer)
     }
 
-    /// The same footer with its page index, so far as the file has one.
+    /// Returns the footer with its page index, as far as the file has one.
     pub(super) async fn paged(&self, path: &Arc<str>, footer: Arc<Footer>) -> Result<Arc<Footer>, RewriteError> {
         if footer.paged {
             return Ok(footer);
@@ -179,16 +180,16 @@ impl Files {
     }
 }
 
-/// Ranges of a file of the local file system.
+/// Reads ranges of a file of the local file system.
 fn read(place: &std::path::Path, ranges: &[Range<u64>]) -> io::Result<Vec<Bytes>> {
     let mut file = File::open(place)?;
     let one = |range: &Range<u64>| {
         let length = range.end.saturating_sub(range.start);
-        // A damaged footer may ask for anything: never make much more room than the file has bytes.
+        // A damaged footer may request anything: never allocate much more than the size of the file.
         if length > UNASKED && range.end > file.metadata()?.len() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
         }
-        // Not cleared first: for some megabytes that costs as much as to read them.
+        // The buffer is not zeroed first: for some megabytes that costs as much as reading them.
         let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
         file.seek(SeekFrom::Start(range.start))?;
         match file.by_ref().take(length).read_to_end(&mut bytes)? as u64 == length {
@@ -203,7 +204,8 @@ fn too_early(path: &str) -> RewriteError {
     RewriteError::Damaged { path: path.to_owned(), why: "it ends too early".to_owned() }
 }
 
-/// A file as Arrow reads it: by its Parquet types alone, as the table has them.
+/// Returns a file's metadata for the Arrow reader, with the types derived from its Parquet types only, as the table has
+/// them.
 fn readable(metadata: ParquetMetaData) -> Result<ArrowReaderMetadata, ParquetError> {
     ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new().with_skip_arrow_metadata(true))
 }

@@ -1,7 +1,7 @@
-//! Which rows are looked for: texts that columns hold, and a range of instants.
+//! The condition on the rows to find: texts that columns contain, and a range of instants.
 //!
-//! Pure: looks at rows, or at bounds of a part of a file. Promises to say no to a part only where no row of it can match. Must
-//! never print the values that it looks for.
+//! Pure: evaluates rows, or the bounds of a part of a file. A part is excluded only if none of its rows can match. The
+//! values must never be printed.
 
 use std::fmt;
 
@@ -12,40 +12,40 @@ use chrono::{DateTime, Utc};
 
 use crate::tag::{FormsMark, SubjectValue};
 
-/// Rows for which every condition is true. Every row, where there is none.
+/// The rows for which all conditions are true; all rows if there are no conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Texts that must be there.
+    /// The texts that a row must contain.
     pub texts: Vec<AnyOf>,
-    /// Where the row's event must lie.
+    /// The range of the row's event.
     pub within: Option<Within>,
 }
 
-/// A text that at least one of some columns holds. A null, and a column that is not there, holds nothing.
+/// A text that at least one of several columns contains. A null or a missing column contains nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AnyOf {
     /// The columns.
     pub columns: Vec<String>,
     /// The text.
     pub value: String,
-    /// The subject, if the text is one: files of an earlier canonical form hold a different text.
+    /// The subject, if the text is one: files with an earlier canonical form contain a different text.
     pub subject: Option<SubjectValue>,
 }
 
-/// A range of instants, `from <= t < to`, in which a column's value must lie.
+/// A range of instants, `from <= t < to`, that must contain a column's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Within {
     /// The column.
     pub column: String,
-    /// The first instant in it; `None`: any.
+    /// The first instant in the range; `None` if it has no start.
     pub from: Option<DateTime<Utc>>,
-    /// The first instant behind it; `None`: none.
+    /// The first instant after the range; `None` if it has no end.
     pub to: Option<DateTime<Utc>>,
-    /// Whether a row without a value is in it.
+    /// True if a row without a value is in the range.
     pub nulls: bool,
 }
 
-/// The text may be personal.
+/// Omits the text, which may be personal.
 impl fmt::Debug for AnyOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "any of {:?} is ...", self.columns)
@@ -53,7 +53,7 @@ impl fmt::Debug for AnyOf {
 }
 
 impl Filter {
-    /// The rows of a batch that match.
+    /// Returns the rows of a batch that match.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
         let mut all = BooleanBuffer::new_set(rows.num_rows());
@@ -68,7 +68,7 @@ impl Filter {
 }
 
 impl AnyOf {
-    /// The rows in which one of the columns holds the text.
+    /// Returns the rows in which one of the columns contains the text.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
         let mut any = BooleanBuffer::new_unset(rows.num_rows());
@@ -89,14 +89,14 @@ impl AnyOf {
         }
     }
 
-    /// Returns the filter for a file whose subjects are in those canonical forms: if they are the subject's forms, only
+    /// Returns the filter for a file whose subjects are in those canonical forms. If they are the subject's forms, only
     /// its text can match.
     pub(super) fn within(&self, forms: Option<FormsMark>) -> AnyOf {
         let subject = self.subject.clone().filter(|subject| Some(subject.mark()) != forms);
         AnyOf { columns: self.columns.clone(), value: self.value.clone(), subject }
     }
 
-    /// Whether a part whose least and greatest text are those, or beyond, may hold it.
+    /// Returns true if a part may contain the text, given bounds of its texts. `None` is an unknown bound.
     pub(super) fn reaches(&self, least: Option<&[u8]>, greatest: Option<&[u8]>) -> bool {
         let value = self.value.as_bytes();
         if self.subject.is_some() {
@@ -107,7 +107,7 @@ impl AnyOf {
 }
 
 impl Within {
-    /// The rows in the range.
+    /// Returns the rows in the range.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
         let instants = rows.column_by_name(&self.column);
@@ -120,7 +120,8 @@ impl Within {
         })
     }
 
-    /// Whether a part whose least and greatest instant, in microseconds, are those, or beyond, may hold one of the range.
+    /// Returns true if a part may contain an instant of the range, given bounds of its instants in microseconds. `None`
+    /// is an unknown bound.
     pub(super) fn reaches(&self, least: Option<i64>, greatest: Option<i64>) -> bool {
         let from = self.from.map(micros);
         let to = self.to.map(micros);
@@ -129,7 +130,7 @@ impl Within {
     }
 }
 
-/// The first microsecond that is not before an instant: what columns hold has no finer parts.
+/// Returns the first microsecond that is not before an instant: columns store microseconds.
 fn micros(at: DateTime<Utc>) -> i64 {
     at.timestamp_micros() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
 }

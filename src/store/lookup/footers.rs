@@ -1,7 +1,7 @@
-//! The footers of segments that were looked into, kept in memory from one look-up to the next.
+//! The footers of recently used segments, kept in memory between look-ups.
 //!
-//! Promises a bound on that memory: what was asked for the longest ago goes first. Must never keep a value of a row but the
-//! bounds that a footer and its page index hold, and those no longer than the process lives.
+//! The memory is bounded: the least recently used footer is removed first. The only values of rows in it are the bounds
+//! in footers and page indexes, and they are never stored outside the process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,20 +10,21 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::bloom::Blocks;
 
-/// What a bloom filter's place takes in memory, about.
+/// The approximate size of a bloom filter's place in memory, in bytes.
 const PLACE_BYTES: usize = 64;
 
-/// Which segment: the number of its table, and its path there.
+/// The identity of a segment: the number of its table, and its path there.
 pub(super) type Key = (usize, Arc<str>);
 
-/// What is known of a segment's file.
+/// The known metadata of a segment's file.
 pub(super) struct Footer {
     pub(super) metadata: ArrowReaderMetadata,
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub(super) size: u64,
-    /// Whether the page index was read too.
+    /// True if the page index was read too.
     pub(super) paged: bool,
-    /// Where bloom filters stand, by row group and column, as their own headers say; `None` for one that is not understood.
+    /// The places of bloom filters, by row group and column, from their own headers; `None` for a header that is not
+    /// understood.
     blooms: Mutex<HashMap<(usize, usize), Option<Blocks>>>,
 }
 
@@ -32,18 +33,19 @@ impl Footer {
         Self { metadata, size, paged, blooms: Mutex::default() }
     }
 
-    /// The same with the page index, and with what is known of bloom filters.
+    /// Returns the footer with the page index, and with the known places of bloom filters.
     pub(super) fn with_pages(&self, metadata: ArrowReaderMetadata) -> Self {
         let blooms = self.blooms.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self { metadata, size: self.size, paged: true, blooms: Mutex::new(blooms) }
     }
 
-    /// The number of a column among the leaves; `None` where the file lacks it or it is nested.
+    /// Returns the index of a column among the leaves; `None` if the file lacks it or it is nested.
     pub(super) fn leaf(&self, column: &str) -> Option<usize> {
         self.metadata.parquet_schema().columns().iter().position(|leaf| leaf.path().parts() == [column])
     }
 
-    /// Where a bloom filter stands; `None` if its header was not read yet.
+    /// Returns the place of a bloom filter; `None` if its header was not read yet, `Some(None)` if it was not
+    /// understood.
     pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<Blocks>> {
         self.blooms.lock().unwrap_or_else(PoisonError::into_inner).get(&(group, column)).copied()
     }
@@ -59,7 +61,7 @@ impl Footer {
     }
 }
 
-/// The footers in memory.
+/// The cache of footers.
 pub(super) struct Footers {
     limit: usize,
     kept: Mutex<Kept>,
@@ -68,14 +70,14 @@ pub(super) struct Footers {
 #[derive(Default)]
 struct Kept {
     footers: HashMap<Key, (u64, usize, Arc<Footer>)>,
-    /// By when they were asked for last.
+    /// The keys in order of the last request.
     order: BTreeMap<u64, Key>,
     bytes: usize,
     asked: u64,
 }
 
 impl Footers {
-    /// Keeps up to `limit` bytes.
+    /// Creates a cache of up to `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, kept: Mutex::default() }
     }
@@ -91,7 +93,7 @@ impl Footers {
         Some(footer)
     }
 
-    /// Keeps a footer in the place of an older one of the same segment. One that is over the bound by itself is not kept.
+    /// Adds a footer, or replaces an older one of the same segment. A footer larger than the limit is not kept.
     pub(super) fn put(&self, key: Key, footer: Arc<Footer>) {
         let size = footer.memory();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,12 +113,12 @@ impl Footers {
         }
     }
 
-    /// Forgets a segment that is gone.
+    /// Removes the footer of a segment that no longer exists.
     pub(super) fn forget(&self, key: &Key) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
-    /// Bytes that the footers take.
+    /// Returns the size of the footers in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes
     }

@@ -1,9 +1,9 @@
-//! Look-up: the rows of a table that hold given texts, read from as little of its files as can be.
+//! Look-up: finds the rows of a table that contain given texts, reading as little of its files as possible.
 //!
-//! For each segment its footer, kept in memory; of each row group one 32-byte block of each bloom filter; of those that say
-//! maybe the page index; then the pages that can match; then what else was asked of the rows that do, where that is not known
-//! already. Promises that an answer is of one version of the table, whole or ended by an error, in bounded memory. Must never
-//! print what is looked for.
+//! Reads for each segment its footer, which is kept in memory; for each row group one 32-byte block of each bloom
+//! filter; the page index, if the filters answer maybe; the pages that can match; and the other requested columns of
+//! the matching rows, unless their values are already known. A result is of one version of the table, and is complete
+//! or ends with an error. Memory is bounded. The searched texts must never be printed.
 
 mod bloom;
 mod constant;
@@ -40,17 +40,18 @@ use footers::Footers;
 use prune::Part;
 use table::Kept;
 
-/// Reads and pieces of decoding that all look-ups of a finder do at once.
+/// The maximum number of concurrent reads and decoding steps of all look-ups of a finder.
 const AT_ONCE: usize = 16;
 
-/// Segments that one look-up looks into at once, and parts of them that it reads at once.
+/// The number of segments that one look-up processes concurrently, and the number of their parts that it reads
+/// concurrently.
 const AHEAD: usize = 8;
 
-/// Segments of the local file system that are looked into one after the other on one thread.
+/// The number of segments of the local file system that are processed one after the other on one thread.
 const TOGETHER: usize = 8;
 
-/// Looks rows up in the tables of a root. Keep one: it knows the tables' segments and their footers from one look-up to the
-/// next, and bounds what look-ups at the same time do together.
+/// Finds rows in the tables of a root. Keep one instance: it caches the tables' segments and their footers between
+/// look-ups, and limits the resources of concurrent look-ups.
 pub struct Finder {
     root: Root,
     footers: Arc<Footers>,
@@ -59,16 +60,16 @@ pub struct Finder {
     numbers: AtomicU64,
 }
 
-/// A segment to look into, and what to look for in it.
+/// A segment to search, and the filter to apply to it.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The segment.
     pub segment: Arc<StoredSegment>,
-    /// The rows that are looked for.
+    /// The condition on the rows.
     pub filter: Filter,
 }
 
-/// Some rows of a segment that match.
+/// Some matching rows of a segment.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// The segment.
@@ -77,15 +78,15 @@ pub struct Found {
     pub rows: RecordBatch,
 }
 
-/// The rows that match, in the order of the segments that were given.
+/// The matching rows, in the order of the given segments.
 pub struct FoundRows {
     found: Receiver<Result<Found, RewriteError>>,
-    /// What gives them; taken once it has ended.
+    /// The task that sends the rows; taken when it has ended.
     work: Option<JoinHandle<()>>,
 }
 
 impl FoundRows {
-    /// The next rows, never none of them; `None` behind the last. Behind an error nothing more comes.
+    /// Returns the next rows, at least one; `None` after the last. After an error there are no more rows.
     pub async fn next(&mut self) -> Option<Result<Found, RewriteError>> {
         next(&mut self.found, &mut self.work).await
     }
@@ -98,7 +99,7 @@ impl fmt::Debug for Finder {
 }
 
 impl Finder {
-    /// A finder of the tables under `root` that keeps up to `memory` bytes of footers.
+    /// Creates a finder of the tables under `root` that keeps up to `memory` bytes of footers.
     #[must_use]
     pub fn new(root: Root, memory: usize) -> Finder {
         Finder {
@@ -110,19 +111,20 @@ impl Finder {
         }
     }
 
-    /// The root.
+    /// Returns the root.
     #[must_use]
     pub fn root(&self) -> &Root {
         &self.root
     }
 
-    /// Bytes of footers in memory.
+    /// Returns the size of the footers in memory, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.footers.bytes()
     }
 
-    /// A product's table at its newest version; `None` if there is none. Costs what was committed since it was asked for last.
+    /// Returns a product's table at its newest version; `None` if it does not exist. Reads only the commits since the
+    /// last call.
     pub async fn table(&self, product: &ProductKey) -> Result<Option<Arc<TableAt>>, StoreError> {
         let kept = {
             let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +141,7 @@ impl Finder {
         Ok(kept.as_ref().map(Kept::at))
     }
 
-    /// Forgets what is known of a product's table, so that it is read from its checkpoint the next time.
+    /// Forgets a product's cached table, so that the next call reads it from its checkpoint.
     pub async fn forget(&self, product: &ProductKey) {
         let kept = self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(product).cloned();
         if let Some(kept) = kept {
@@ -147,9 +149,9 @@ impl Finder {
         }
     }
 
-    /// Looks into segments of `table`. The rows have exactly `columns`, which are columns of the table, null where a segment
-    /// lacks one. `looked` counts the segments that are done with. [`RewriteError::Gone`]: the table has moved on and a segment
-    /// of that version is unlinked; what came before it is of that version and not all of it.
+    /// Searches segments of `table`. The rows have exactly `columns`, which are columns of the table, null if a segment
+    /// lacks one. `looked` counts the completed segments. [`RewriteError::Gone`]: the table has newer versions, and a
+    /// segment of this version was deleted; the rows before the error are of this version but incomplete.
     #[must_use]
     pub fn find(&self, table: &TableAt, looks: Vec<Look>, columns: SchemaRef, looked: Arc<AtomicU64>) -> FoundRows {
         let files = Files {
@@ -167,7 +169,7 @@ impl Finder {
         let (sender, receiver) = channel(2);
         let work = tokio::spawn(async move {
             if let Err(error) = run(files, looks, columns, looked, &sender).await {
-                // Nobody may ask any more.
+                // The receiver may have been dropped.
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -175,7 +177,7 @@ impl Finder {
     }
 }
 
-/// Reads the parts that may match, some ahead of the one whose rows are given on.
+/// Reads the parts that may match, some of them ahead of the part whose rows are sent.
 async fn run(
     files: Files,
     looks: Vec<Look>,
@@ -204,7 +206,8 @@ async fn run(
     }
 }
 
-/// What `work` gives next. Work that was cut short is an error, so that nobody takes what it gave for all.
+/// Returns the next result of `work`. If the task was aborted, returns an error, so that the results are not taken as
+/// complete.
 async fn next<T>(
     from: &mut Receiver<Result<T, RewriteError>>,
     work: &mut Option<JoinHandle<()>>,
@@ -220,19 +223,19 @@ fn stopped(error: &JoinError) -> RewriteError {
     StoreError::Refused(format!("the look-up was stopped: {error}")).into()
 }
 
-/// The parts of all segments that may match, in order.
+/// Returns the parts of all segments that may match, in order.
 fn parts(
     files: Files,
     looks: Vec<Look>,
     looked: Arc<AtomicU64>,
 ) -> impl Stream<Item = Result<(Arc<Look>, Part), RewriteError>> {
-    // To look into a segment that is near costs less than to pass it to another thread.
+    // Processing a local segment costs less than passing it to another thread.
     let together = if files.are_near() { TOGETHER } else { 1 };
     let mut looks = looks.into_iter();
     let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<Look>>()));
     let of_lot = move |lot: Vec<Look>| {
         let (files, looked) = (files.clone(), Arc::clone(&looked));
-        // A task of its own: what waits for its turn here may have a permit that those who read rows wait for.
+        // A separate task: a future that waits here for its turn may have a permit that the readers of rows wait for.
         let pruning = tokio::spawn(async move { files.in_a_row(move |files| prune_each(files, lot, looked)).await });
         async { pruning.await.unwrap_or_else(|error| Err(stopped(&error))) }
     };
@@ -243,7 +246,7 @@ fn parts(
     })
 }
 
-/// The parts of some segments, one segment after the other.
+/// Returns the parts of some segments, processed one after the other.
 async fn prune_each(
     files: Files,
     looks: Vec<Look>,

@@ -1,7 +1,7 @@
-//! Which rows of a segment may match, found without reading one: by bounds in its footer, one block of each bloom filter, and
-//! its page index.
+//! Finds the rows of a segment that may match without reading a row: by the bounds in its footer, one block of each
+//! bloom filter, and its page index.
 //!
-//! Promises to leave nothing out that matches, and to read no more of a bloom filter than the block that decides.
+//! No matching row is left out. Of a bloom filter only its header and the block that decides are read.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::spans::Spans;
 use crate::store::index::StoredSegment;
 use crate::store::rewrite::RewriteError;
 
-/// Rows of a row group that are read at once, at most.
+/// The maximum number of rows of a row group that are read in one part.
 const PART_ROWS: usize = 128 << 10;
 
 /// Rows of one row group that may match.
@@ -28,18 +28,18 @@ pub(super) struct Part {
     pub(super) footer: Arc<Footer>,
     pub(super) group: usize,
     pub(super) rows: Spans,
-    /// What to look for there: in the columns where it may stand.
+    /// The filter, limited to the columns that may contain its texts.
     pub(super) filter: Arc<Filter>,
 }
 
-/// A row group that may hold what is looked for: for each of the filter's texts the columns where it may stand.
+/// A row group that may match, with the columns that may contain each of the filter's texts.
 struct Candidate {
     group: usize,
     columns: Vec<Vec<usize>>,
 }
 
 impl Candidate {
-    /// The filter without the columns that cannot hold its texts here.
+    /// Returns the filter without the columns that cannot contain its texts in this row group.
     fn narrowed(&self, filter: &Filter, footer: &Footer) -> Filter {
         let file = footer.metadata.parquet_schema();
         let texts = filter.texts.iter().zip(&self.columns).map(|(text, leaves)| {
@@ -50,7 +50,7 @@ impl Candidate {
     }
 }
 
-/// The rows of a segment that may match, in parts, in their order.
+/// Returns the rows of a segment that may match, in parts, in order.
 pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filter) -> Result<Vec<Part>, RewriteError> {
     let footer = files.footer(segment).await?;
     let texts = filter.texts.iter().map(|text| text.within(segment.forms())).collect();
@@ -68,7 +68,7 @@ pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filte
         if rows.is_empty() {
             continue;
         }
-        // Without a page index a part would read whole chunks, however few its rows.
+        // Without a page index, reading a part means reading whole chunks, however few rows it has.
         let most = if indexed(&footer, candidate.group) { PART_ROWS } else { usize::MAX };
         let filter = Arc::new(candidate.narrowed(filter, &footer));
         let of_group = rows.parts(most).into_iter();
@@ -82,15 +82,15 @@ pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filte
     Ok(parts)
 }
 
-/// Where a filter's columns stand in a file, by their numbers among its leaves.
+/// The indexes of a filter's columns among the leaves of a file.
 struct Places {
-    /// For each of the filter's texts.
+    /// The columns of each of the filter's texts.
     texts: Vec<Vec<usize>>,
     within: Option<usize>,
 }
 
 impl Places {
-    /// Errors where a column is of another kind than the filter takes it for.
+    /// Returns the indexes. Errors if a column has another type than the filter expects.
     fn of(filter: &Filter, file: &Footer) -> Result<Places, RewriteError> {
         let text = |column: &String| {
             place(file, column, "it is no text in a segment", |kind| *kind == DataType::Utf8).transpose()
@@ -105,7 +105,7 @@ impl Places {
     }
 }
 
-/// The number of a column's leaf; `None` where the file lacks it. Errors where it is not of that kind.
+/// Returns the index of a column's leaf; `None` if the file lacks it. Errors if its type is wrong.
 fn place(
     file: &Footer,
     column: &str,
@@ -123,7 +123,7 @@ fn wrong(column: &str, why: &str) -> RewriteError {
     RewriteError::Column { column: column.to_owned(), why: why.to_owned() }
 }
 
-/// The row groups that may match by what the footer says of them.
+/// Returns the row groups that may match according to the footer.
 fn by_bounds(footer: &Footer, filter: &Filter, places: &Places) -> Vec<Candidate> {
     let groups = footer.metadata.metadata().row_groups().iter().enumerate();
     let candidate = |(group, chunks): (usize, &RowGroupMetaData)| {
@@ -142,7 +142,7 @@ fn by_bounds(footer: &Footer, filter: &Filter, places: &Places) -> Vec<Candidate
     groups.filter_map(candidate).collect()
 }
 
-/// Whether a chunk is known to hold no value.
+/// Returns true if a chunk is known to contain only nulls.
 pub(super) fn all_null(chunk: &ColumnChunkMetaData) -> bool {
     let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
     nulls.is_some() && nulls == u64::try_from(chunk.num_values()).ok()
@@ -153,7 +153,7 @@ fn chunk_reaches(text: &AnyOf, chunk: &ColumnChunkMetaData) -> bool {
         return false;
     }
     match chunk.statistics() {
-        // Old writers compared bytes as signed.
+        // Old writers compared bytes as signed numbers.
         Some(bounds @ Statistics::ByteArray(of)) if !bounds.is_min_max_deprecated() => {
             text.reaches(of.min_opt().map(|least| least.data()), of.max_opt().map(|greatest| greatest.data()))
         }
@@ -176,7 +176,8 @@ fn group_reaches(within: &Within, chunk: Option<&ColumnChunkMetaData>) -> bool {
     }
 }
 
-/// Takes away what bloom filters say is not there: one read of the segment for all of them.
+/// Removes the columns and row groups that bloom filters exclude, with one read of the segment for all filters whose
+/// place is known or guessed correctly.
 async fn by_blooms(
     files: &Files,
     segment: &StoredSegment,
@@ -233,24 +234,24 @@ async fn by_blooms(
     Ok(())
 }
 
-/// Whether a text stands in a column of a row group.
+/// The question whether a column of a row group contains a text.
 struct Question {
     group: usize,
     text: usize,
     leaf: usize,
 }
 
-/// A question with the reads that answer it: their places among the ranges that are read.
+/// A question with the reads that answer it, by their indexes among the ranges to read.
 struct Planned {
     question: Question,
-    /// The filter's header, where that was not read before, and where it begins in the file.
+    /// The read of the filter's header, if it was not read before, and the header's offset in the file.
     header: Option<(usize, u64)>,
-    /// The block that decides, by where the blocks stand or are guessed to.
+    /// The read of the block that decides, and the known or guessed place of the blocks.
     guess: Option<(usize, Blocks)>,
 }
 
 impl Question {
-    /// What to read; `None` where no filter can answer.
+    /// Plans the reads; `None` if no filter can answer.
     fn plan(
         self,
         chunk: &ColumnChunkMetaData,
@@ -282,13 +283,13 @@ impl Question {
     }
 }
 
-/// Whether the pages of a row group are known.
+/// Returns true if the offsets of a row group's pages are known.
 fn indexed(footer: &Footer, group: usize) -> bool {
     let offsets = footer.metadata.metadata().offset_index().and_then(|groups| groups.get(group));
     offsets.is_some_and(|columns| !columns.is_empty())
 }
 
-/// The rows of a row group that may match, by the bounds of its pages.
+/// Returns the rows of a row group that may match, by the bounds of its pages.
 fn by_pages(footer: &Footer, filter: &Filter, places: &Places, candidate: &Candidate) -> Spans {
     let file = footer.metadata.metadata();
     let rows = file.row_groups().get(candidate.group).map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
@@ -323,7 +324,8 @@ fn by_pages(footer: &Footer, filter: &Filter, places: &Places, candidate: &Candi
     all
 }
 
-/// The rows of the pages that `may` names; all rows where the two parts of the index do not fit one another.
+/// Returns the rows of the pages for which `may` is true; all rows if the column index and the offset index do not
+/// match.
 fn chosen(places: &OffsetIndexMetaData, pages: u64, rows: usize, may: impl Fn(usize) -> bool) -> Spans {
     let places = places.page_locations();
     let first = |page: usize| places.get(page).and_then(|place| usize::try_from(place.first_row_index).ok());

@@ -1,7 +1,7 @@
-//! The rows of a part that match, read with what else was asked of them.
+//! Reads the matching rows of a part with the requested columns.
 //!
-//! Promises to decode the filter's columns first, of the pages that may match, and of all other columns the pages with rows
-//! that do, but for those of which all is known; and to give on a few thousand rows at a time.
+//! The filter's columns are decoded first, only in the pages that may match. Of the other columns only the pages with
+//! matching rows are decoded, and none of columns whose values are known. A few thousand rows are sent at a time.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ use crate::store::rewrite::{BATCH_ROWS, RewriteError, of_table};
 use crate::store::segment::SegmentError;
 use crate::store::spec::PARTITION_COLUMNS;
 
-/// Bytes of a filter's columns that a decoder keeps rather than decode them again.
+/// The number of bytes of a filter's columns that a decoder keeps instead of decoding them again.
 const KEPT: usize = 8 << 20;
 
-/// Reads a part and gives its rows on, until nobody asks for more.
+/// Reads a part and sends its rows until the receiver is dropped.
 pub(super) async fn read(
     files: Files,
     look: Arc<Look>,
@@ -57,12 +57,12 @@ pub(super) async fn read(
         Ok(())
     };
     if let Err(error) = read.await {
-        // Nobody may ask any more.
+        // The receiver may have been dropped.
         let _ = to.send(Err(error)).await;
     }
 }
 
-/// Reads and decodes on: the next rows, and the decoder unless these were the last.
+/// Continues to read and decode. Returns the next rows, and the decoder unless these were the last.
 async fn decode(
     files: Files,
     path: Arc<str>,
@@ -110,7 +110,7 @@ fn decoder<'c>(
     builder.build().map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
 }
 
-/// One condition after the other: a later one reads only where those before it hold.
+/// Returns the conditions in order: each reads only the rows for which the previous ones are true.
 fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
     let file = footer.metadata.parquet_schema();
     let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
@@ -128,7 +128,7 @@ fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
     stages
 }
 
-/// The rows with exactly the columns that were asked for, in the table's types.
+/// Returns the rows with exactly the requested columns, in the table's types.
 fn whole(
     rows: &RecordBatch,
     look: &Look,
@@ -150,7 +150,7 @@ fn whole(
     of_table(&rows.map_err(SegmentError::from)?, columns)
 }
 
-/// A segment's bucket and profile, on each of so many rows.
+/// Returns columns of a segment's bucket and profile, with `rows` rows each.
 fn partition(look: &Look, rows: usize) -> (ArrayRef, ArrayRef) {
     let bucket: ArrayRef = match look.segment.bucket {
         Bucket::Day(day) => {

@@ -2,19 +2,19 @@
 
 use std::ops::Range;
 
-/// Spans in order, of which no two touch and none is empty.
+/// Spans in order. No two touch, and none is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Spans(Vec<Range<usize>>);
 
 impl Spans {
-    /// All rows before `rows`.
+    /// Returns a span of all rows before `rows`.
     pub(super) fn all(rows: usize) -> Self {
         let mut all = Self::default();
         all.push(0..rows);
         all
     }
 
-    /// Adds rows at the end: a span that does not begin before the last one begins.
+    /// Adds rows at the end. The span must not begin before the last one begins.
     pub(super) fn push(&mut self, span: Range<usize>) {
         match self.0.last_mut() {
             _ if span.is_empty() => {}
@@ -27,7 +27,7 @@ impl Spans {
         self.0.is_empty()
     }
 
-    /// The rows that are in either.
+    /// Returns the rows that are in either.
     pub(super) fn union(&self, other: &Spans) -> Spans {
         let mut both: Vec<Range<usize>> = self.0.iter().chain(&other.0).cloned().collect();
         both.sort_unstable_by_key(|span| span.start);
@@ -36,7 +36,7 @@ impl Spans {
         union
     }
 
-    /// The rows that are in both.
+    /// Returns the rows that are in both.
     pub(super) fn intersection(&self, other: &Spans) -> Spans {
         let (mut mine, mut theirs, mut both) = (self.0.iter().peekable(), other.0.iter().peekable(), Spans::default());
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
@@ -53,7 +53,7 @@ impl Spans {
         both
     }
 
-    /// The rows in parts of at most `rows` each, in order.
+    /// Returns the rows in parts of at most `rows` each, in order.
     pub(super) fn parts(&self, rows: usize) -> Vec<Spans> {
         let (mut parts, mut part, mut room) = (Vec::new(), Spans::default(), rows.max(1));
         for span in &self.0 {

@@ -1,6 +1,6 @@
-//! A table as a look-up sees it: its segments and its controls at one version. Reads only.
+//! The state of a table for a look-up: its segments and its controls at one version. Read-only.
 //!
-//! Promises that what one look-up goes by is of one version, and that reading on costs what is new.
+//! One look-up uses the state of one version. A refresh reads only new commits.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::store::table::ControlsVersion;
 
 /// A table at one version.
 pub struct TableAt {
-    /// Which of the finder's tables it is.
+    /// The number of the table in the finder.
     pub(super) number: usize,
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Its folder in the local file system, if it is there.
+    /// The table's folder, if it is in the local file system.
     pub(super) folder: Option<Arc<PathBuf>>,
     version: u64,
     controls: ControlsVersion,
@@ -31,37 +31,38 @@ pub struct TableAt {
 }
 
 impl TableAt {
-    /// The version.
+    /// Returns the version.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// The version of its controls.
+    /// Returns the version of the table's controls.
     #[must_use]
     pub fn controls(&self) -> ControlsVersion {
         self.controls
     }
 
-    /// Its columns' names.
+    /// Returns the names of the table's columns.
     #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// Its segments, by path.
+    /// Returns the table's segments, by path.
     #[must_use]
     pub fn segments(&self) -> &[Arc<StoredSegment>] {
         &self.segments
     }
 
-    /// How many files it lists that are no segments: another engine's, of which nothing is known.
+    /// Returns the number of files that the table lists but that are not segments: files of another engine, of which
+    /// nothing is known.
     #[must_use]
     pub fn unknown(&self) -> usize {
         self.unknown
     }
 
-    /// The text form of a profile; `None` if the table does not explain it.
+    /// Returns the text form of a profile; `None` if the table has no text for it.
     #[must_use]
     pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
         self.texts.get(profile.as_str()).map(String::as_str)
@@ -78,7 +79,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Opens a product's table; `None` if there is none.
+    /// Opens a product's table; `None` if it does not exist.
     pub(super) async fn open(root: &Root, product: &ProductKey, number: usize) -> Result<Option<Kept>, StoreError> {
         let log = Log::of(root, product);
         let Some(state) = LogState::load(&log).await? else { return Ok(None) };
@@ -88,19 +89,20 @@ impl Kept {
         Ok(Some(Kept { number, log, state, index, at }))
     }
 
-    /// The table as it was last read.
+    /// Returns the table as it was last read.
     pub(super) fn at(&self) -> Arc<TableAt> {
         Arc::clone(&self.at)
     }
 
-    /// The table at its newest version; `None` where that cannot be told by reading on, and it must be opened anew.
+    /// Returns the table at its newest version; `None` if new commits cannot be read one by one, so that the table must
+    /// be opened again.
     pub(super) async fn newest(&mut self) -> Result<Option<Arc<TableAt>>, StoreError> {
-        // Two looks at the log where nothing is new, and in this order: what is cleaned away goes from the oldest on, so that
-        // nothing comes behind an entry that is there still after the next one was not.
+        // Two requests to the log if nothing is new, in this order: log entries are deleted from the oldest on, so if
+        // this entry still exists after the next one did not, no later entry exists.
         if !still_has(&self.log, self.at.version + 1).await? {
             return Ok(still_has(&self.log, self.at.version).await?.then(|| self.at()));
         }
-        // Controls first: what is then read of the table is as new as they, or newer.
+        // Controls first: then the table's state is of the same version as they are, or newer.
         self.state.read_on(&self.log).await?;
         self.index.refresh().await?;
         self.at = snapshot(self.number, &self.log, &self.state, &self.index)?;
@@ -108,7 +110,7 @@ impl Kept {
     }
 }
 
-/// The table's folder, if it is in the local file system.
+/// Returns the table's folder, if it is in the local file system.
 fn folder(log: &Log) -> Option<Arc<PathBuf>> {
     let url = log.root_url();
     (url.scheme() == "file").then(|| url.to_file_path().ok()).flatten().map(Arc::new)

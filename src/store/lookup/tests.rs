@@ -22,7 +22,7 @@ use crate::store::testing::root;
 use crate::store::{Root, SegmentIndex, StoredSegment, Table};
 use counting::Counting;
 
-/// The files of the one table, read through a store that counts.
+/// Returns the files of the only table, read through a store that counts.
 fn files(root: &Root, memory: usize) -> (Files, Counting) {
     let folder = Path::from_absolute_path(root.table_folder(&"sms".parse().unwrap())).unwrap();
     let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
@@ -31,13 +31,13 @@ fn files(root: &Root, memory: usize) -> (Files, Counting) {
     (Files { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
 }
 
-/// The same files, read as those of a table in the local file system are.
+/// Returns the same files, read as files of a table in the local file system.
 fn near(root: &Root, memory: usize) -> Files {
     let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
     Files { folder, ..files(root, memory).0 }
 }
 
-/// A table of so many segments of a hundred rows each, and these.
+/// Returns a table of `count` segments of a hundred rows each, and the segments.
 async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
     let table = crate::store::testing::filled(root, count).await;
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -50,7 +50,7 @@ fn looks(segments: &[StoredSegment], filter: &Filter) -> Vec<Look> {
     segments.iter().map(look).collect()
 }
 
-/// All rows that are found, batch by batch.
+/// Returns all rows that are found, batch by batch.
 async fn found(
     root: &Root,
     files: &Files,
@@ -84,7 +84,7 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     let whole = std::fs::read(&file).unwrap();
     let known = near(&root, 1 << 20);
     found(&root, &known, looks(&segments, &every), columns.clone()).await.unwrap();
-    // Whoever knows the footer needs the pages alone, which stand at the file's beginning.
+    // If the footer is known, only the pages are read, which are at the file's beginning.
     for (files, left) in [(self::files(&root, 1 << 20).0, 2), (near(&root, 1 << 20), 2), (known.clone(), 100)] {
         std::fs::write(&file, &whole[..whole.len() / left]).unwrap();
         let cut = found(&root, &files, looks(&segments, &every), columns.clone()).await;

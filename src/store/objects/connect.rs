@@ -1,8 +1,7 @@
-//! The client of an object store, from the configuration.
+//! The client of an object store, created from the configuration.
 //!
-//! Promises that requests are bounded in time and in how often they are made again, and that all of them run on one runtime,
-//! so that a connection is never left behind with the thread that made it. Must never read the environment: the configuration
-//! brings its variables.
+//! Requests are bounded in time and in the number of retries. All of them run on one runtime, so that no connection is
+//! tied to a thread that ended. This module never reads the environment: the configuration contains its variables.
 
 use std::sync::{Arc, OnceLock};
 
@@ -27,11 +26,11 @@ const THREADS: usize = 2;
 /// The client of a store.
 pub struct Connected {
     pub store: Arc<dyn ObjectStore>,
-    /// Finds unfinished uploads, in a store that can be asked for them.
+    /// Finds unfinished uploads, in a store that can list them.
     pub uploads: Option<Uploads>,
 }
 
-/// The client of the store that `url` is in, or why there is none. Nothing is asked of the store.
+/// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends no request.
 pub fn connect(url: &Url, settings: &config::ObjectStore) -> Result<Connected, String> {
     let told = |error: object_store::Error| error.to_string();
     let plain = |inner: Arc<dyn ObjectStore>| Connected { store: Arc::new(Objects { inner }), uploads: None };
@@ -40,7 +39,7 @@ pub fn connect(url: &Url, settings: &config::ObjectStore) -> Result<Connected, S
         "az" | "azure" | "abfs" | "abfss" => Ok(plain(Arc::new(azure(url, settings)?.build().map_err(told)?))),
         _ => {
             let builder = amazon(url, settings)?;
-            // What the client takes where nothing is said.
+            // The client's default.
             let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
             let http = builder.get_config_value(&AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
             let http = http.is_some_and(|allowed| allowed == "true");
@@ -112,7 +111,7 @@ fn azure(url: &Url, settings: &config::ObjectStore) -> Result<MicrosoftAzureBuil
     Ok(builder.with_url(url.as_str()).with_retry(retry(settings)).with_http_connector(connector()?))
 }
 
-/// The variables of one cloud, as the client names them.
+/// Returns the variables of one cloud, by the client's names for them.
 fn variables<'a>(settings: &'a config::ObjectStore, cloud: &'a str) -> impl Iterator<Item = (String, &'a str)> {
     let of_cloud = settings.variables.iter().filter(move |(name, _)| name.starts_with(cloud));
     of_cloud.map(|(name, value)| (name.to_ascii_lowercase(), value.expose()))
@@ -138,7 +137,7 @@ fn connector() -> Result<SpawnedReqwestConnector, String> {
     Ok(SpawnedReqwestConnector::new(runtime()?.clone()))
 }
 
-/// The one runtime of all requests. It lives as long as the process.
+/// Returns the one runtime of all requests. It lives as long as the process.
 pub fn runtime() -> Result<&'static Handle, String> {
     static RUNTIME: OnceLock<Result<Runtime, String>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {

@@ -1,8 +1,9 @@
-//! An object store as the tables need it: entries of logs are votes, segments are durable once put, nothing half is left.
+//! An object store with the guarantees that the tables need: a log entry is put only if its name is free, segments are
+//! durable once put, and nothing half-written is left.
 //!
-//! Promises that a vote whose answer was lost is counted right: what stands under the name tells. Where even that cannot be
-//! told, the error says so, and whoever gets it must not take away what the entry names. Must never put an entry that could
-//! take another's place.
+//! If the answer to a conditional put is lost, the object under the name shows the outcome. If even that is unknown,
+//! the error says so, and the caller must not delete the files that the entry names. No put may replace another
+//! writer's entry.
 
 mod connect;
 mod probe;
@@ -28,25 +29,25 @@ pub use connect::{Connected, SCHEMES, connect, runtime};
 pub use probe::UnfitError;
 pub use unfinished::Uploads;
 
-/// How often a vote is cast again that the store did not answer clearly.
+/// The maximum number of attempts of a conditional put that the store does not answer clearly.
 const VOTES: u32 = 4;
 
-/// How long is waited before the second time; twice that before the third.
+/// The pause before the second attempt; it doubles before each further one.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The store did not say whether it took an entry, and may take it still.
+/// The store did not say whether it accepted an entry, and may accept it later.
 #[derive(Debug, thiserror::Error)]
 #[error("the store did not say whether it took the entry, and may take it still: {0}")]
 pub struct MayLand(#[source] Box<Error>);
 
 impl MayLand {
-    /// Whether that is what lies behind an error.
+    /// Returns true if an error was caused by this one.
     pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
         std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<MayLand>())
     }
 }
 
-/// The store, of whatever cloud. Paths are those from the bucket's root.
+/// The store of any cloud. Paths start at the bucket's root.
 #[derive(Debug, Clone)]
 pub struct Objects {
     inner: Arc<dyn ObjectStore>,
@@ -63,7 +64,7 @@ impl ObjectStore for Objects {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         match opts.mode {
             PutMode::Create if is_log(location) => self.vote(location, &payload, opts).await,
-            // Nobody else writes under a segment's name: put again after a lost answer, it is the same.
+            // No one else writes under a segment's name: a repeated put after a lost answer writes the same bytes.
             PutMode::Create => {
                 let put =
                     self.inner.put_opts(location, payload, PutOptions { mode: PutMode::Overwrite, ..opts }).await?;
@@ -105,19 +106,19 @@ impl ObjectStore for Objects {
     }
 }
 
-/// What stands under a name that was voted on.
+/// The content under a name after a conditional put.
 enum Stands {
-    /// What we put there.
+    /// Our entry.
     Ours,
-    /// What another put there.
+    /// Another writer's entry.
     Anothers,
     /// Nothing.
     Nothing,
 }
 
 impl Objects {
-    /// Puts an entry under a name if nobody has it. Cast again after an answer that is none: under a name that is taken, a
-    /// vote that is still on its way no longer counts.
+    /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once the name is taken,
+    /// an earlier put that is still on its way has no effect.
     async fn vote(&self, location: &Path, payload: &PutPayload, opts: PutOptions) -> Result<PutResult> {
         let mut pause = PAUSE;
         let mut votes = 1;
@@ -137,7 +138,7 @@ impl Objects {
             match self.stands(location, payload).await {
                 Ok(Stands::Ours) => return Ok(PutResult { e_tag: None, version: None }),
                 Ok(Stands::Anothers) => return Err(taken(error)),
-                // Nothing yet: the store was deciding between several, or never got it, or gets it later.
+                // Nothing yet: the store was still deciding, or never received the put, or will receive it later.
                 Ok(Stands::Nothing) | Err(_) if votes < VOTES => {}
                 Ok(Stands::Nothing) | Err(_) => {
                     return Err(Error::Generic { store: "bucket", source: Box::new(MayLand(Box::new(error))) });
@@ -164,7 +165,7 @@ impl Objects {
     }
 }
 
-/// Whether the store said no for good, whatever stands under the name.
+/// Returns true if the store refused the put for good, whatever is stored under the name.
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error,
@@ -177,7 +178,7 @@ fn is_refusal(error: &Error) -> bool {
     )
 }
 
-/// Whether the name of an object there is a vote: a table's log, the control log.
+/// Returns true if a put of an object there is conditional: in a table's log and in the control log.
 fn is_log(location: &Path) -> bool {
     let above = location.parts().rev().nth(1);
     above.is_some_and(|folder| matches!(folder.as_ref(), "_delta_log" | "_controls"))

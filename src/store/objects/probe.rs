@@ -1,7 +1,7 @@
-//! Whether a bucket keeps its word: no old versions of what is gone, and one winner of those who write one name.
+//! Checks that a bucket is fit for tables: it keeps no old versions of deleted objects, and of several writers of one
+//! name only one wins.
 //!
-//! Promises to find out by doing it, with objects of its own that hold nothing and that it takes away. Must never touch another
-//! object.
+//! The check writes empty test objects of its own and deletes them. It never touches another object.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::store::error::StoreError;
 use crate::store::root::Root;
 
-/// How old an object of another probe is, by the store's own clock, before it is one that a crash left.
+/// The age by the store's own clock from which an object of another probe was left by a crash.
 const LEFT: TimeDelta = TimeDelta::hours(1);
 
-/// A bucket that may not hold tables.
+/// A bucket that cannot be used for tables.
 #[derive(Debug, thiserror::Error)]
 pub enum UnfitError {
     /// It keeps old versions of objects.
@@ -40,18 +40,18 @@ pub enum UnfitError {
         /// The root.
         place: String,
     },
-    /// It could not be asked.
+    /// The bucket could not be checked.
     #[error("{place} could not be tried: {why}")]
     Failed {
         /// The root.
         place: String,
-        /// What the store said.
+        /// The answer of the store.
         #[source]
         why: StoreError,
     },
 }
 
-/// What a trial showed.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     Good,
@@ -60,7 +60,8 @@ pub(super) enum Shown {
 }
 
 impl Root {
-    /// Tries whether tables may be here. A folder always will do; a bucket is written to, read and cleaned again.
+    /// Checks whether tables may be stored here. A folder is always fit; in a bucket, test objects are written, read
+    /// and deleted.
     pub async fn check(&self) -> std::result::Result<(), UnfitError> {
         if self.local().is_some() {
             return Ok(());
@@ -70,7 +71,7 @@ impl Root {
             Ok(Shown::Good) => match self.old_versions().await {
                 Ok(false) => Ok(()),
                 Ok(true) => Err(UnfitError::Versioned { place }),
-                // Not everybody who may write may ask for that.
+                // Some accounts may write and not list versions.
                 Err(error) => {
                     tracing::warn!(%error, "the bucket does not say whether it has old versions of what is deleted");
                     Ok(())
@@ -84,11 +85,11 @@ impl Root {
 }
 
 pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Result<Shown> {
-    // Under this folder's name a put is one of a log: a vote.
+    // A put into a folder of this name is a conditional put of a log.
     let at = folder.clone().join("_delta_log").join(Uuid::new_v4().to_string());
     let shown = shown(store.as_ref(), &at).await;
     let there = store.head(&at).await;
-    // Even what could not be tried may have been put.
+    // A put may have succeeded even if the check failed.
     let gone = store.delete(&at).await;
     let shown = shown?;
     gone?;
@@ -105,11 +106,11 @@ async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<Shown> {
         Ok(_) | Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => return Ok(Shown::Unconditional),
         Err(error) => return Err(error),
     }
-    // The client repeats such a put until it has its answer, and with it the version, if there is one.
+    // The client repeats such a put until it has the answer, which contains the version, if there is one.
     let Some(version) = put("third", PutMode::Overwrite).await?.version else { return Ok(Shown::Good) };
     put("fourth", PutMode::Overwrite).await?;
     let options = GetOptions { version: Some(version), ..GetOptions::default() };
-    // Some stores number what they do not keep.
+    // Some stores return versions that they do not keep.
     let kept = match store.get_opts(at, options).await {
         Ok(kept) => kept.bytes().await?,
         Err(Error::NotFound { .. }) => return Ok(Shown::Good),
@@ -118,7 +119,7 @@ async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<Shown> {
     Ok(if kept.as_ref() == b"third" { Shown::Versioned } else { Shown::Good })
 }
 
-/// Takes away what trials left that did not come to their end.
+/// Deletes the objects of checks that did not complete.
 async fn sweep(store: &dyn ObjectStore, folder: &Path, now: &ObjectMeta) -> Result<()> {
     let left: Vec<ObjectMeta> = store.list(Some(folder)).try_collect().await?;
     for object in left.iter().filter(|object| object.last_modified < now.last_modified - LEFT) {

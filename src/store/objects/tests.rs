@@ -11,22 +11,22 @@ use super::probe::{Shown, try_out};
 use super::*;
 use crate::store::testing::between::{Behind, Between};
 
-/// What a store does with a put, and what it answers.
+/// A store's reaction to a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
-    /// It takes it and says so.
+    /// Accepts the put and says so.
     Well,
-    /// It takes it and its answer is lost.
+    /// Accepts the put, but the answer is lost.
     LosesTheAnswer,
-    /// It does not take it and says nothing.
+    /// Does not accept the put and does not answer.
     Nothing,
-    /// It says that the name is being decided on.
+    /// Answers that the name is being decided on.
     Deciding,
-    /// It takes it whatever stands there.
+    /// Accepts the put even if the name is taken.
     Forgets,
 }
 
-/// A store in memory that does badly what it is told to, put for put.
+/// A store in memory that fails as requested, put by put.
 #[derive(Debug, Default)]
 struct Faulty {
     store: InMemory,
@@ -54,7 +54,7 @@ impl Between for Faulty {
     }
 }
 
-/// A bucket that does so with the puts to come, in that order.
+/// Returns a bucket that reacts to the next puts in that way, in that order.
 fn bucket(doings: &[Doing]) -> (Arc<Behind<Faulty>>, Objects) {
     let faulty = Arc::new(Behind(Faulty::default()));
     faulty.0.doings.lock().unwrap().extend(doings.iter().rev());
@@ -114,7 +114,7 @@ async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
     let error = cast(&bucket, "ours").await.unwrap_err();
     assert!(MayLand::is_behind(&error), "{error}");
     assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
-    // Through all that the error is wrapped in on its way up, too.
+    // It is also found through all errors that wrap it on the way up.
     let wrapped = crate::store::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
     assert!(MayLand::is_behind(&wrapped));
     let other = Error::Generic { store: "bucket", source: "no".into() };

@@ -1,7 +1,8 @@
-//! What no listing of objects shows, in stores that speak S3: uploads in parts that a killed writer never ended, and old versions.
+//! Data that no listing of objects shows, in stores that speak S3: multipart uploads that a killed writer never
+//! completed, and old versions.
 //!
-//! Promises to give up no upload that is younger than any writer in flight. The client has no word for listing either, so the
-//! request is made here, signed by its own means.
+//! No upload is aborted that is younger than any writer in flight. The client has no call to list either, so the
+//! request is built here and signed with the client's credentials.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use url::Url;
 
 use crate::store::deletions::Deletions;
 
-/// The most that one answer lists: what is left is asked for again once these are gone.
+/// The maximum number of items that one answer lists. The rest is listed by a later pass, once these are deleted.
 const MOST: usize = 1000;
 
-/// Lists and gives up unfinished uploads.
+/// Lists and aborts unfinished uploads.
 #[derive(Clone)]
 pub struct Uploads {
     pub(super) store: Arc<AmazonS3>,
@@ -48,7 +49,7 @@ impl Uploads {
     /// that cannot be aborted is reported, and the others are aborted.
     pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<Deletions> {
         let mut found = self.list(folder).await?;
-        // MinIO lists those of one object, or of the whole bucket: there, as far as one answer goes.
+        // MinIO lists the uploads of one object or of the whole bucket: list the whole bucket too, up to one answer.
         found.extend(self.list(&Path::default()).await?);
         let ours = |upload: &Unfinished| Path::parse(&upload.path).is_ok_and(|path| path.prefix_matches(folder));
         found.retain(|upload| upload.begun < old && ours(upload));
@@ -66,15 +67,15 @@ impl Uploads {
         Ok(parse(&self.ask("uploads", ("max-uploads", MOST), folder).await?))
     }
 
-    /// Whether what stands below `folder` has an old version, as far as one answer lists.
+    /// Returns true if an object below `folder` has an old version, as far as one answer lists.
     pub async fn old_versions(&self, folder: &Path) -> Result<bool> {
         let answer = self.ask("versions", ("max-keys", MOST), folder).await?;
-        // A mark that something was deleted is none: it has a name and no content.
+        // A delete marker does not count: it has a name and no content.
         let mut versions = answer.split("<Version>").skip(1).filter_map(|version| version.split("</Version>").next());
         Ok(versions.any(|version| version.contains("<IsLatest>false</IsLatest>")))
     }
 
-    /// What the bucket answers to a question for which the client has no word.
+    /// Sends the bucket a request that the client has no call for, and returns the answer.
     async fn ask(&self, what: &str, most: (&str, usize), folder: &Path) -> Result<String> {
         let mut request = HttpRequest::new(HttpRequestBody::empty());
         let object = Path::from("x");
@@ -94,7 +95,7 @@ impl Uploads {
     }
 }
 
-/// The URL of a bucket, made of the one of an object.
+/// Returns the URL of a bucket from that of an object.
 fn of_bucket(mut url: Url, object: &Path) -> Option<Url> {
     url.set_query(None);
     let bucket = url.path().strip_suffix(object.as_ref())?.trim_end_matches('/').to_owned();
@@ -102,14 +103,14 @@ fn of_bucket(mut url: Url, object: &Path) -> Option<Url> {
     Some(url)
 }
 
-/// A bucket's URL with a question about what is below a folder.
+/// Returns a bucket's URL with a query about the objects below a folder.
 fn asking(mut url: Url, what: &str, (name, most): (&str, usize), folder: &Path) -> Url {
     let prefix = if folder.as_ref().is_empty() { String::new() } else { format!("{folder}/") };
     url.query_pairs_mut().append_pair(name, &most.to_string()).append_pair("prefix", &prefix).append_pair(what, "");
     url
 }
 
-/// The uploads that an answer lists. One that says no time, or is of no form that we know, is left alone.
+/// Parses the uploads that an answer lists. Ignores an upload without a time or in an unknown form.
 fn parse(answer: &str) -> Vec<Unfinished> {
     let within = |text: &str, tag: &str| {
         let (_, rest) = text.split_once(&format!("<{tag}>"))?;

@@ -1,7 +1,7 @@
-//! A large object on its way to the store, in parts.
+//! A multipart upload of a large object.
 //!
-//! Promises that what was begun and not finished is given up at the store too, where no listing would ever show it, and that an
-//! object whose last answer was lost is taken for what it is.
+//! An upload that is not completed is also aborted at the store, since no listing of objects would show it. If the
+//! answer to the completion is lost, the stored object shows the outcome.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, Put
 use super::connect;
 use crate::failpoint;
 
-/// An upload that is given up when it is dropped unfinished.
+/// An upload that is aborted if it is dropped unfinished.
 #[derive(Debug)]
 pub struct Watched {
-    /// `None` once it is finished or given up.
+    /// `None` once it is completed or aborted.
     upload: Option<Box<dyn MultipartUpload>>,
     store: Arc<dyn ObjectStore>,
     at: Path,
@@ -23,7 +23,7 @@ pub struct Watched {
 }
 
 impl Watched {
-    /// Watches over an upload of the object at `at`.
+    /// Watches an upload of the object at `at`.
     pub fn new(upload: Box<dyn MultipartUpload>, store: Arc<dyn ObjectStore>, at: Path) -> Watched {
         Watched { upload: Some(upload), store, at, size: 0 }
     }
@@ -46,7 +46,7 @@ impl MultipartUpload for Watched {
         let upload = self.upload.as_mut().ok_or_else(over)?;
         let put = match upload.complete().await {
             Ok(put) => put,
-            // Told twice to finish, a store knows of no such upload any more.
+            // A store that completed an upload no longer knows it, so a repeated completion fails.
             Err(error) => match self.store.head(&self.at).await {
                 Ok(there) if there.size == self.size => PutResult { e_tag: there.e_tag, version: there.version },
                 _ => return Err(error),

@@ -1,6 +1,6 @@
-//! One file, searched in every way that its content asks for: as bytes, unescaped, unpacked, as Parquet.
+//! Searches one file in every way that its content requires: as bytes, unescaped, unpacked, as Parquet.
 //!
-//! Promises to judge a file by its content and not by its name, and that what it cannot open is told.
+//! The content decides how a file is searched, not its name. Anything that cannot be opened is reported.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::store::source::Source;
 /// The first and last bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";
 
-/// Searches the file at `path`, if it could be opened. A file that is not there any more has nothing in it.
+/// Searches the file at `path`, if it could be opened. A file that no longer exists has no findings.
 pub fn search(opened: io::Result<Source>, path: &Path, values: &Arc<Values>, meter: &Meter<'_>) -> FileFound {
     let mut found = FileFound::default();
     match opened {
@@ -69,7 +69,7 @@ fn content(
     Ok(())
 }
 
-/// The bytes as they are, and below every layer of escapes.
+/// Searches the raw bytes, and the text below every layer of escapes.
 fn plain(file: &Source, values: &Values, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
     let mut signs = Signs::default();
     let seen = |bytes: &[u8]| {

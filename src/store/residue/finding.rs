@@ -1,6 +1,6 @@
-//! What a search found and where, and what it could not search.
+//! The findings of a search with their places, and the parts that could not be searched.
 //!
-//! Promises that no value is in it: a value is its line, and every name that is shown has been veiled.
+//! No value is in a result: a value is identified by its line, and every name that is shown is masked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,17 +10,17 @@ use serde::Serialize;
 
 use super::values::{Line, SearchedFor, Values};
 
-/// Kinds of places where a value may stand.
+/// The kinds of places where a value may be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// The name of a file, a folder or what a link names.
+    /// The name of a file or a folder, or the target of a link.
     Name,
-    /// The bytes of a file as they are.
+    /// The raw bytes of a file.
     Bytes,
-    /// Text of a file once its JSON or percent escapes are undone.
+    /// The text of a file after its JSON or percent escapes are decoded.
     Escaped,
-    /// What a packed file (gzip, zstd) holds.
+    /// The content of a compressed file (gzip, zstd).
     Unpacked,
     /// A dictionary page.
     Dictionary,
@@ -34,13 +34,13 @@ pub enum Place {
     Bounds,
     /// The bounds of a column's pages in the column index.
     ColumnIndex,
-    /// A bloom filter that knows more of the values than chance explains and its column holds.
+    /// A bloom filter that answers "maybe" for more of the values than chance and its column explain.
     Bloom,
     /// The footer's key-value metadata.
     KeyValue,
     /// The rest of the footer.
     Footer,
-    /// The bytes of a column that no page of it holds.
+    /// Bytes of a column that are in none of its pages.
     Chunk,
     /// Bytes of a Parquet file that its footer does not name.
     Unnamed,
@@ -71,7 +71,7 @@ impl fmt::Display for Place {
 /// A place within a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Spot {
-    /// Its kind.
+    /// The kind of the place.
     pub place: Place,
     /// The column, in a Parquet file.
     pub column: Option<Arc<str>>,
@@ -85,42 +85,42 @@ impl From<Place> for Spot {
     }
 }
 
-/// How often a value stands in a spot, and where it does first, where that is a place among the file's bytes.
+/// The number of times that a value is in a spot, and its first place there.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
-    /// How often.
+    /// The number of times.
     pub times: u64,
-    /// The first byte of the first.
+    /// The offset of the first occurrence in the file, if the spot is a place among the file's bytes.
     pub at: Option<u64>,
 }
 
-/// What is found in one file, as the search of it goes on.
+/// The findings in one file, collected during the search.
 #[derive(Debug, Default)]
 pub struct FileFound {
-    /// Where which value stands.
+    /// The places of each value.
     pub seen: BTreeMap<(Line, Spot), Seen>,
-    /// What could not be searched, and why.
+    /// The parts that could not be searched, with the reasons.
     pub unsearched: Vec<String>,
-    /// What its bloom filters said.
+    /// The answers of the file's bloom filters.
     pub blooms: Blooms,
-    /// Its bytes.
+    /// The number of bytes of the file.
     pub bytes: u64,
 }
 
 impl FileFound {
-    /// A value stands in a spot.
+    /// Records that a value is in a spot, at offset `at` of the file if that is known.
     pub fn hit(&mut self, line: Line, spot: Spot, at: Option<u64>) {
         let seen = self.seen.entry((line, spot)).or_default();
         seen.times += 1;
         seen.at = seen.at.or(at);
     }
 
-    /// Something could not be searched.
+    /// Records that a part could not be searched, with the reason.
     pub fn missed(&mut self, why: impl Into<String>) {
         self.unsearched.push(why.into());
     }
 
-    /// Leaves out what says the same less well: the raw bytes of what was decoded too.
+    /// Removes findings that a more precise finding replaces: those in raw bytes that were also decoded.
     pub fn settle(&mut self) {
         let told = |place: Place| match place {
             Place::Chunk => [Place::Dictionary, Place::Page, Place::PageBounds, Place::Value].as_slice(),
@@ -142,33 +142,33 @@ impl FileFound {
     }
 }
 
-/// What bloom filters said of the values that their own columns do not hold.
+/// The answers of bloom filters for values that their own columns do not contain.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Blooms {
-    /// Filters that were asked.
+    /// The number of filters that were asked.
     pub filters: u64,
-    /// Times that one said "maybe" of a value that its column does not hold.
+    /// The number of "maybe" answers for a value that the filter's column does not contain.
     pub maybe: u64,
-    /// As many are expected by chance, by how full the filters are.
+    /// The number of such answers that is expected by chance, from how full the filters are.
     pub expected: f64,
 }
 
 impl Blooms {
-    /// Adds another file's.
+    /// Adds the counts of another file.
     pub fn add(&mut self, other: &Blooms) {
         self.filters += other.filters;
         self.maybe += other.maybe;
         self.expected += other.expected;
     }
 
-    /// Whether chance cannot explain how often they said so.
+    /// Returns true if chance cannot explain the number of "maybe" answers.
     #[must_use]
     pub fn beyond_chance(&self) -> bool {
         super::columns::blooms::beyond_chance(self.maybe, self.expected)
     }
 }
 
-/// A value that stands somewhere.
+/// A value that was found, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The value's line.
@@ -181,12 +181,12 @@ pub struct Finding {
     /// The row group, in a Parquet file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub row_group: Option<usize>,
-    /// The file's path from the root, veiled.
+    /// The file's path relative to the root, masked.
     pub file: String,
-    /// The first byte of the first, where that is a place among the file's bytes.
+    /// The offset of the first occurrence, if the place is among the file's bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<u64>,
-    /// How often it stands there.
+    /// The number of times that it was found there.
     pub times: u64,
 }
 
@@ -210,48 +210,48 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Something that could not be searched.
+/// A file, or a part of it, that could not be searched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unsearched {
-    /// Its path from the root, veiled.
+    /// The path relative to the root, masked.
     pub file: String,
-    /// Why, and what of it.
+    /// The part that could not be searched, and the reason.
     pub why: String,
 }
 
-/// What it comes to.
+/// The outcome of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Everything was searched and none of the values found.
+    /// Everything was searched, and none of the values was found.
     Clean,
-    /// Values were found, whether or not everything could be searched.
+    /// Values were found. Some parts may not have been searched.
     Found,
-    /// None was found, and something could not be searched.
+    /// No value was found, but some parts could not be searched.
     Incomplete,
 }
 
 /// The result of a search.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Residue {
-    /// Values that were searched for.
+    /// The number of values that were searched for.
     pub values: u64,
     /// The number of forms that were searched for.
     pub searched_for: SearchedFor,
-    /// Files that were searched.
+    /// The number of files that were searched.
     pub files: u64,
-    /// Their bytes.
+    /// The number of bytes of those files.
     pub bytes: u64,
-    /// Where values stand, by line.
+    /// The places where values were found, sorted by line.
     pub findings: Vec<Finding>,
-    /// What could not be searched.
+    /// The parts that could not be searched.
     pub unsearched: Vec<Unsearched>,
-    /// What bloom filters said.
+    /// The answers of bloom filters.
     pub blooms: Blooms,
 }
 
 impl Residue {
-    /// What it comes to.
+    /// Returns the outcome of the search.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if !self.findings.is_empty() || self.blooms.beyond_chance() {
@@ -263,13 +263,13 @@ impl Residue {
         }
     }
 
-    /// How many of the values were found.
+    /// Returns the number of values that were found.
     #[must_use]
     pub fn found(&self) -> usize {
         self.findings.chunk_by(|a, b| a.line == b.line).count()
     }
 
-    /// Takes what was found in a file, its name veiled.
+    /// Adds the findings of a file, with its name masked.
     pub(super) fn take(&mut self, path: &str, mut found: FileFound, values: &Values) {
         found.settle();
         self.bytes += found.bytes;
@@ -289,7 +289,7 @@ impl Residue {
     }
 }
 
-/// A path with every part of it veiled on its own, and then as a whole.
+/// Returns a path with each of its parts masked separately, and then masked as a whole.
 fn veiled(path: &str, values: &Values) -> String {
     values.veil(&path.split('/').map(|part| values.veil(part)).collect::<Vec<_>>().join("/"))
 }

@@ -1,46 +1,47 @@
-//! Every form in which a value may stand in bytes: as given, canonical, escaped, in base64, as binary.
+//! Every form in which a value may be stored in bytes: as given, canonical, escaped, in base64, as binary.
 //!
-//! Pure. Promises that case does not hide a text, and that what is of a few bytes alone is never a form.
+//! Pure. Text is found in either case. A form of only a few bytes is never searched for.
 
 use super::typed::Numbers;
 use super::values::LEAST_BYTES;
 use crate::tag::canonical_forms;
 
-/// Binary forms shorter than this stand in large files by chance.
+/// The minimum length of a binary form in bytes. Shorter ones occur in large files by chance.
 const LEAST_BINARY: usize = 8;
 
-/// The fewest bytes whose base64, cut at both ends, still tells.
+/// The minimum number of bytes of a value for which its base64, cut at both ends, is still specific.
 const LEAST_BASE64: usize = 8;
 
-/// Bytes to be found. Where it is not `exact`, letters of ASCII match in either case, and it is in lower case itself.
+/// Bytes to search for. Unless `exact`, ASCII letters match in either case, and the pattern is in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pattern {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// Whether case matters.
+    /// True if case matters.
     pub exact: bool,
 }
 
 /// One value's forms.
 #[derive(Debug, Default)]
 pub struct Forms {
-    /// The texts that a column may hold as the whole value.
+    /// The texts that may be a complete value of a column.
     pub texts: Vec<Vec<u8>>,
-    /// The same for binary columns.
+    /// The bytes that may be a complete value of a binary column.
     pub binary: Vec<Vec<u8>>,
-    /// What it is as a number, an instant, a day.
+    /// The value as a number, an instant or a day.
     pub numbers: Numbers,
-    /// What is searched for in bytes.
+    /// The patterns to search for in bytes.
     pub patterns: Vec<Pattern>,
 }
 
 impl Forms {
-    /// The forms of a value. Those of fewer bytes than a value must have are left out unless `allow_short`.
+    /// Returns the forms of a value. Forms shorter than the minimum length of a value are left out unless
+    /// `allow_short`.
     pub fn of(value: &str, allow_short: bool) -> Forms {
         let mut forms = Forms::default();
         let least = if allow_short { 1 } else { LEAST_BYTES };
         let canonical: Vec<String> = canonical_forms(value).into_iter().filter(|form| form.len() >= least).collect();
-        // A number with separators is one by its canonical form alone.
+        // Only the canonical form of a number with separators is a number.
         let read = [value.trim()].into_iter().chain(canonical.iter().map(String::as_str)).map(Numbers::of);
         forms.numbers = read.into_iter().find(|numbers| *numbers != Numbers::default()).unwrap_or_default();
         let texts: Vec<String> =
@@ -64,7 +65,8 @@ impl Forms {
         forms
     }
 
-    /// A text as it is, and as JSON (once and twice, with and without its characters by number) and paths escape it.
+    /// Adds a text as it is and in its escaped forms: in JSON (once and twice, with and without numeric escapes) and in
+    /// paths.
     fn text(&mut self, text: &str) {
         self.texts.push(text.as_bytes().to_vec());
         let once = escaped(text);
@@ -76,8 +78,8 @@ impl Forms {
         }
     }
 
-    /// Base64 of a text that holds the value, wherever it begins in a group of three bytes: without the signs at either
-    /// end that its neighbours change.
+    /// Adds the base64 forms of a text that contains the value at any position in a group of three bytes, without the
+    /// characters at either end that depend on the adjacent bytes.
     fn base64(&mut self, value: &[u8]) {
         if value.len() < LEAST_BASE64 {
             return;
@@ -96,7 +98,7 @@ impl Forms {
     }
 }
 
-/// Without those that hold another: wherever they stand, that stands too.
+/// Removes patterns that contain another pattern: where they match, the shorter one matches too.
 fn without_the_longer(mut patterns: Vec<Pattern>) -> Vec<Pattern> {
     patterns.sort_by_key(|pattern| pattern.bytes.len());
     let mut kept: Vec<Pattern> = Vec::new();
@@ -113,13 +115,13 @@ fn without_the_longer(mut patterns: Vec<Pattern>) -> Vec<Pattern> {
     kept
 }
 
-/// As JSON writes it within quotes.
+/// Returns the text as JSON writes it within quotes.
 fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
 }
 
-/// With every character beyond ASCII by its number, as JSON may write it.
+/// Returns the text with every non-ASCII character as a numeric escape (`\uXXXX`), which JSON allows.
 fn by_number(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -132,7 +134,8 @@ fn by_number(text: &str) -> String {
     out
 }
 
-/// As paths and URLs write it: all but letters, digits and `-_.~` by their bytes.
+/// Returns the text as paths and URLs write it: all characters except letters, digits and `-_.~` as percent-encoded
+/// bytes.
 fn percent(text: &str) -> String {
     let byte = |byte: u8| match byte {
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
@@ -141,7 +144,7 @@ fn percent(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
-/// Base64 without what fills it up at its end.
+/// Returns base64 without the padding at its end.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut coded = String::new();

@@ -1,22 +1,24 @@
-//! What hides a text from a search of bytes without packing it: backslashes (JSON in JSON) and percent signs (paths).
+//! Escapes that hide a text from a search of bytes: backslashes (JSON in JSON) and percent signs (paths).
 //!
-//! Promises to undo them layer by layer, of any bytes at all, in bounded memory; what is no escape stays as it is.
+//! Escapes of arbitrary bytes are decoded layer by layer in bounded memory. Anything that is not an escape stays
+//! unchanged.
 
 use std::io::{self, Cursor, Read};
 
-/// Layers of backslashes that are undone: an entry of the log holds JSON (statistics) in JSON, and once more to be sure.
+/// The number of layers of backslashes that are decoded: an entry of the log contains JSON (statistics) in JSON, and
+/// one more layer for safety.
 const BACKSLASHES: usize = 3;
 
-/// Layers of percent signs: a path is encoded as a folder's name, and then as a URL.
+/// The number of layers of percent signs: a path is encoded as a folder's name, and then as a URL.
 const PERCENTS: usize = 2;
 
-/// The longest escape: a character beyond the first plane, as two of `\uXXXX`.
+/// The length of the longest escape: a character outside the Basic Multilingual Plane, as two of `\uXXXX`.
 const LONGEST: usize = 12;
 
-/// Where the text can be read from its start, as often as it takes.
+/// Opens the text for reading from its start. May be called several times.
 pub type Open<'a> = dyn Fn() -> io::Result<Box<dyn Read + 'a>> + 'a;
 
-/// Tells which signs were seen in what was read.
+/// The escape signs that were seen in the bytes that were read.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Signs {
     backslash: bool,
@@ -24,14 +26,15 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// Looks for them in the bytes that come next.
+    /// Looks for escape signs in the next bytes.
     pub fn see(&mut self, bytes: &[u8]) {
         self.backslash = self.backslash || bytes.contains(&b'\\');
         self.percent = self.percent || bytes.contains(&b'%');
     }
 }
 
-/// Gives every layer below the text itself to `search`, which tells the signs that it saw. `signs` are those of the text.
+/// Passes every layer below the text itself to `search`, which returns the signs that it saw. `signs` are those of the
+/// text.
 pub fn each<'a>(
     open: &Open<'a>,
     signs: Signs,
@@ -56,7 +59,7 @@ pub fn each<'a>(
     Ok(())
 }
 
-/// The same of bytes in memory: what the first layer gives for which `search` gives something.
+/// Passes the layers of bytes in memory to `search`, and returns its first result that is not `None`.
 pub fn search<T>(bytes: &[u8], mut search: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
     let mut signs = Signs::default();
     signs.see(bytes);
@@ -81,11 +84,11 @@ fn below<'a>(open: &Open<'a>, backslashes: usize, percents: usize) -> io::Result
     Ok(read)
 }
 
-/// What is read with one layer of one sign's escapes undone.
+/// A reader that decodes one layer of escapes of one sign.
 struct Undone<R> {
     inner: R,
     sign: u8,
-    /// Read and not undone yet: it may end within an escape.
+    /// Bytes that were read but not decoded yet; they may end within an escape.
     raw: Vec<u8>,
     ended: bool,
     ready: Cursor<Vec<u8>>,
@@ -111,7 +114,7 @@ impl<R: Read> Read for Undone<R> {
     }
 }
 
-/// Undoes what stands at the start of `bytes`; how many of them that took.
+/// Decodes the escape or byte at the start of `bytes`. Returns the number of bytes consumed.
 fn undo(sign: u8, bytes: &[u8], out: &mut Vec<u8>) -> usize {
     match bytes {
         [first, ..] if *first != sign => out.push(*first),
@@ -140,7 +143,7 @@ fn undo(sign: u8, bytes: &[u8], out: &mut Vec<u8>) -> usize {
     1
 }
 
-/// The character by its number behind a `\u`, two numbers where it is beyond the first plane; how many bytes that took.
+/// Decodes the character after a `\u`, from two numbers for a surrogate pair. Returns the number of bytes consumed.
 fn character(rest: &[u8], out: &mut Vec<u8>) -> usize {
     let unit = |at: usize| rest.get(at..at + 4).and_then(number).and_then(|unit| u16::try_from(unit).ok());
     let (first, second) = (unit(0), unit(6).filter(|_| rest.get(4..6) == Some(b"\\u")));

@@ -1,8 +1,9 @@
-//! Whether given values stand anywhere under the root: in any file's bytes, in names, and in what Parquet, JSON, gzip and
-//! zstd hide from a search of bytes.
+//! Searches for given values everywhere under the root: in the bytes of every file, in names, and in content that
+//! Parquet, JSON, gzip and zstd hide from a search of bytes.
 //!
-//! Promises that silence means clean: what could not be searched is part of the result, and what comes or changes meanwhile
-//! is searched again. Changes nothing, and names a value by its line alone.
+//! A result without findings means that everything was searched: parts that could not be searched are in the result,
+//! and files that appear or change meanwhile are searched again. Changes nothing, and identifies a value only by its
+//! line.
 
 mod columns;
 mod file;
@@ -33,37 +34,37 @@ use super::source::Source;
 use crate::ids::Country;
 use crate::tag::FormsMark;
 
-/// How often files that came or changed during the search are searched again, before that is given up.
+/// The maximum number of times that files that appeared or changed during the search are searched again.
 const ROUNDS: usize = 5;
 
-/// Threads at most: reading is soon slower than searching.
+/// The maximum number of threads: with more, reading would be slower than searching.
 const THREADS: usize = 8;
 
-/// How far a search has come.
+/// The progress of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Files that are done.
+    /// The number of files that were searched.
     pub files: u64,
-    /// Files that are known.
+    /// The number of files that were listed.
     pub of_files: u64,
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     pub bytes: u64,
-    /// Bytes that are known.
+    /// The number of bytes of the listed files.
     pub of_bytes: u64,
 }
 
-/// Is told of the progress, from several threads.
+/// A callback for the progress, called from several threads.
 pub type Watch<'a> = dyn Fn(Progress) + Sync + 'a;
 
 /// A root that cannot be searched.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
-    /// There is no such folder, or nothing in it: that proves nothing.
+    /// The folder does not exist or is empty. That proves nothing about the values.
     #[error("there is nothing to search under {0}")]
     Nothing(String),
 }
 
-/// Counts what was read, for whoever watches.
+/// Counts the files and bytes that were read, and reports the progress.
 pub(in crate::store) struct Meter<'a> {
     watch: &'a Watch<'a>,
     files: AtomicU64,
@@ -73,7 +74,7 @@ pub(in crate::store) struct Meter<'a> {
 }
 
 impl Meter<'_> {
-    /// So many more bytes were read.
+    /// Records that `bytes` more bytes were read.
     fn read(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         self.tell();
@@ -86,7 +87,7 @@ impl Meter<'_> {
     }
 }
 
-/// Searches everything under the root for the values. Errors only where there is nothing to search.
+/// Searches everything under the root for the values. Errors only if there is nothing to search.
 pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Residue, SearchError> {
     let meter = Meter {
         watch,
@@ -126,7 +127,7 @@ pub fn default_countries(root: &Root) -> Vec<Country> {
     list(root).iter().filter_map(named).collect::<BTreeSet<Country>>().into_iter().collect()
 }
 
-/// Everything under the root.
+/// Lists everything under the root.
 fn list(root: &Root) -> Vec<Entry> {
     match root.local() {
         Some(folder) => walk::list(folder),
@@ -134,7 +135,7 @@ fn list(root: &Root) -> Vec<Entry> {
     }
 }
 
-/// What was found in everything that the last listing names: what went meanwhile is gone.
+/// Combines the findings in everything that the last listing names. Files that were deleted meanwhile are left out.
 fn sum(
     entries: &[Entry],
     mut done: BTreeMap<PathBuf, (Stamp, FileFound)>,
@@ -160,11 +161,11 @@ fn sum(
     residue
 }
 
-/// What stands in the name of something, and whether it is something that can be searched.
+/// Searches the name of an entry, and reports an entry that cannot be searched.
 fn name(entry: &Entry, values: &Values) -> FileFound {
     let mut lines = BTreeSet::new();
     let path = entry.path.as_os_str().as_bytes();
-    // What ends before the last name is found in the name of a folder above.
+    // A match that ends before the last name is found in the name of a folder above.
     let last = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     values.automaton.search(path, |line, at| lines.extend((at.end > last).then_some(line)));
     let mut missed = None;
@@ -191,7 +192,7 @@ fn name(entry: &Entry, values: &Values) -> FileFound {
     found
 }
 
-/// Searches the files by several threads.
+/// Searches the files in several threads.
 fn search_files(
     root: &Root,
     files: &[(PathBuf, u64, Stamp)],

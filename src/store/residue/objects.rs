@@ -1,6 +1,6 @@
-//! Every object under a root in an object store, and the folders that their names make.
+//! Lists every object under a root in an object store, and the folders that their names imply.
 //!
-//! Promises what the walk through a folder does: to miss none without saying so.
+//! Like the walk through a folder, it never misses an object without reporting it.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,7 +16,7 @@ use crate::store::objects;
 use crate::store::root::Root;
 use crate::store::source::Source;
 
-/// Everything under `root`, its folders before what is in them. Blocks.
+/// Lists everything under `root`, each folder before its contents. Blocks.
 pub fn list(root: &Root) -> Vec<Entry> {
     let unreadable = |why: String| vec![Entry { path: PathBuf::new(), kind: Kind::Unreadable(why) }];
     let runtime = match objects::runtime() {
@@ -43,10 +43,10 @@ fn entries(root: &Path, objects: &[ObjectMeta]) -> Vec<Entry> {
     entries
 }
 
-/// Opens the object at a path from the root. Blocks.
+/// Opens the object at a path relative to the root. Blocks.
 pub fn open(root: &Root, path: &FsPath) -> io::Result<Source> {
     let runtime = objects::runtime().map_err(io::Error::other)?;
-    // As it was listed: what is encoded in a name is not encoded again.
+    // The path as it was listed: encoded characters in a name are not encoded again.
     let at = Path::parse(format!("{}/{}", root.at(), path.display())).map_err(io::Error::other)?;
     let opened = runtime.block_on(async { Source::open(root.store(), at).await });
     opened.map_err(|error| match error {
@@ -55,7 +55,7 @@ pub fn open(root: &Root, path: &FsPath) -> io::Result<Source> {
     })
 }
 
-/// Another content has another tag or another time.
+/// Returns a stamp of the object's content: it changes with the ETag, the size or the time of change.
 fn stamp(object: &ObjectMeta) -> Stamp {
     let mut hasher = DefaultHasher::new();
     object.e_tag.hash(&mut hasher);

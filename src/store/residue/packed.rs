@@ -1,10 +1,10 @@
-//! Files that are packed as a whole: gzip and zstd are opened, others are told apart by their first bytes.
+//! Files that are compressed as a whole: gzip and zstd are opened, other formats are recognised by their first bytes.
 //!
-//! Promises that a packing that cannot be opened is never taken for bytes that were searched.
+//! A file that cannot be opened is never counted as searched bytes.
 
 use std::io::{self, Read};
 
-/// The first bytes of packed and encrypted files.
+/// The first bytes of compressed and encrypted files.
 const STARTS: [(&[u8], Packing); 11] = [
     (&[0x1f, 0x8b], Packing::Gzip),
     (&[0x28, 0xb5, 0x2f, 0xfd], Packing::Zstd),
@@ -19,24 +19,24 @@ const STARTS: [(&[u8], Packing); 11] = [
     (b"ARROW1", Packing::Other("an Arrow file")),
 ];
 
-/// How a file is packed.
+/// The format of a compressed or encrypted file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packing {
-    /// By gzip.
+    /// gzip.
     Gzip,
-    /// By Zstandard.
+    /// Zstandard.
     Zstd,
-    /// By something that is not opened here.
+    /// A format that is not opened here, with its description.
     Other(&'static str),
 }
 
 impl Packing {
-    /// How a file that begins like this is packed, if it is.
+    /// Returns the format of a file that begins with `start`; `None` if it is not packed.
     pub fn of(start: &[u8]) -> Option<Packing> {
         STARTS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, packing)| *packing)
     }
 
-    /// What it holds. `None` where it is not opened here.
+    /// Opens the content. `None` if the format is not opened here.
     pub fn open(self, file: impl Read + 'static) -> io::Result<Option<Box<dyn Read>>> {
         Ok(match self {
             Packing::Gzip => Some(Box::new(flate2::read::MultiGzDecoder::new(io::BufReader::new(file)))),

@@ -1,6 +1,6 @@
-//! One pass over bytes for all patterns at once, however many they are, in a bounded buffer.
+//! Searches bytes for all patterns in one pass, however many there are, in a bounded buffer.
 //!
-//! Promises that what lies across two reads is found, and found once. Knows nothing of files.
+//! A match across two reads is found, and found once. Independent of files.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::forms::Pattern;
 use super::values::Line;
 
-/// Bytes that are read at once; more where a pattern is longer.
+/// The number of bytes of one read; more if a pattern is longer.
 const READ_BYTES: usize = 1 << 20;
 
 /// All patterns, with the lines of the values that they are forms of.
@@ -22,7 +22,7 @@ pub struct Automaton {
 }
 
 impl Automaton {
-    /// Takes the patterns; `None` where they are too many for one machine.
+    /// Builds the automaton. `None` if there are too many patterns for one.
     pub fn build(patterns: HashMap<Pattern, Vec<Line>>) -> Option<Automaton> {
         let mut meanings: Vec<(Pattern, Vec<Line>)> = patterns.into_iter().collect();
         meanings.sort();
@@ -35,7 +35,7 @@ impl Automaton {
         Some(Automaton { machine, meanings, longest })
     }
 
-    /// Tells every match in `bytes`, those that overlap too.
+    /// Calls `hit` with every match in `bytes`, including overlapping ones.
     pub fn search(&self, bytes: &[u8], mut hit: impl FnMut(Line, Range<usize>)) {
         for found in self.machine.find_overlapping_iter(bytes) {
             let (pattern, lines) = &self.meanings[found.pattern().as_usize()];
@@ -45,7 +45,8 @@ impl Automaton {
         }
     }
 
-    /// Tells every match in what `from` reads and where it begins. `read` is told of the bytes as they come.
+    /// Calls `hit` with every match in the bytes of `from` and its offset. Calls `read` with the bytes as they are
+    /// read. Returns the number of bytes.
     pub fn stream(
         &self,
         mut from: impl Read,
@@ -54,7 +55,8 @@ impl Automaton {
     ) -> io::Result<u64> {
         let overlap = self.longest.saturating_sub(1);
         let mut buffer = vec![0; READ_BYTES.max(4 * self.longest)];
-        // What of the buffer was searched already and stays in front, and where in the whole the buffer begins.
+        // The number of already searched bytes that remain at the front of the buffer, and the offset of the buffer in
+        // the whole.
         let (mut kept, mut start) = (0, 0_u64);
         loop {
             let filled = kept + fill(&mut from, &mut buffer[kept..])?;
@@ -63,7 +65,7 @@ impl Automaton {
             }
             read(&buffer[kept..filled]);
             self.search(&buffer[..filled], |line, at| {
-                // What ends in the part that was kept was told before.
+                // A match that ends in the kept part was reported before.
                 if at.end > kept {
                     hit(line, start + at.start as u64);
                 }
@@ -76,7 +78,7 @@ impl Automaton {
     }
 }
 
-/// Reads until the buffer is full or there is no more.
+/// Reads until the buffer is full or the input ends. Returns the number of bytes read.
 fn fill(from: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -130,13 +132,13 @@ mod tests {
             places in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..30),
         ) {
             let values: Vec<String> = values.into_iter().collect();
-            // Bytes that no value has, so that a value stands where it was planted alone.
+            // Bytes that are in no value, so that a value is found only where it was planted.
             let mut bytes = vec![0_u8; 2 * READ_BYTES + 1000];
             let mut free = vec![true; bytes.len()];
             let mut planted = Vec::new();
             for (value, at) in places {
                 let value = value.index(values.len());
-                // Half of them about a read's end.
+                // Half of the values are near the end of a read.
                 let at = if at.index(2) == 0 { at.index(bytes.len()) } else { READ_BYTES - 50 + at.index(100) };
                 let text = values[value].trim();
                 if at + text.len() < bytes.len() && free[at..at + text.len()].iter().all(|free| *free) {

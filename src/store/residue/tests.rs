@@ -1,4 +1,4 @@
-//! Values planted in every kind of place, each found there by its line and never printed; and what is clean stays clean.
+//! Values planted in every kind of place are found there by their line and never printed. Clean data stays clean.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ mod parquet;
 mod plain;
 mod random;
 
-/// What a search for `values`, one a line, finds under `folder`. Fails if any of them stands in the result.
+/// Returns the result of a search for `values`, one per line, under `folder`. Fails if any of them is in the result.
 fn searched(folder: &Path, values: &[&str]) -> Residue {
     let root = Root::parse(folder.to_str().unwrap()).unwrap();
     let residue = search(&root, &Arc::new(Values::of_texts(values, false).unwrap()), &|_| {});
@@ -23,7 +23,7 @@ fn searched(folder: &Path, values: &[&str]) -> Residue {
     residue
 }
 
-/// The lines and places of a result, each once.
+/// Returns the lines and places of a result, each once.
 fn places(residue: &Residue) -> Vec<(u32, Place)> {
     let mut places: Vec<_> = residue.findings.iter().map(|finding| (finding.line.0, finding.place)).collect();
     places.dedup();

@@ -1,6 +1,6 @@
-//! Values that are numbers, instants or days, to be found in columns that hold them as such.
+//! Values that are numbers, instants or days, to be found in columns of those types.
 //!
-//! Pure. Promises that a number of a few digits is not looked for by its worth: it stands in any table by chance.
+//! Pure. A number of only a few digits is not searched for as a number, because it occurs in any table by chance.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::values::Line;
 
-/// The fewest digits of a number that is looked for by its worth.
+/// The minimum number of digits of a number that is searched for as a number.
 const LEAST_DIGITS: usize = 7;
 
-/// Numbers under this are not looked for as eight bytes: most of those would be zero.
+/// The minimum of a number that is searched for as eight bytes: most bytes of smaller ones are zero.
 const LEAST_BINARY: u64 = 1 << 32;
 
-/// A number without its point's trailing zeros: the digits, and how many of them stand behind the point.
+/// A number without trailing zeros after the decimal point: the digits, and how many of them are after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Decimal {
     digits: i128,
@@ -22,7 +22,7 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// The decimal of `digits`, `scale` of them behind the point.
+    /// Creates the decimal of `digits`, `scale` of them after the decimal point.
     pub fn new(mut digits: i128, mut scale: u32) -> Decimal {
         while scale > 0 && digits % 10 == 0 {
             (digits, scale) = (digits / 10, scale - 1);
@@ -31,7 +31,7 @@ impl Decimal {
     }
 }
 
-/// What one value is besides a text.
+/// The meanings of one value other than as a text.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Numbers {
     integer: Option<i64>,
@@ -42,7 +42,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// What a text is.
+    /// Reads a text as a number, an instant or a day.
     pub fn of(text: &str) -> Numbers {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let number =
@@ -59,7 +59,7 @@ impl Numbers {
         numbers
     }
 
-    /// Other texts that say the same: an instant as it is written in logs, and by its count of microseconds.
+    /// Returns other texts of an instant: in the formats of logs, and as a count of microseconds.
     pub fn spelled(&self) -> Vec<String> {
         let Some(at) = self.instant else { return Vec::new() };
         let formats =
@@ -68,7 +68,8 @@ impl Numbers {
         written.chain([at.timestamp_micros().to_string()]).collect()
     }
 
-    /// It as eight bytes, in each way that a column may hold it, where that tells.
+    /// Returns the numbers as eight bytes, in each encoding that a column may use, unless they are too small to be
+    /// specific.
     pub fn binary(&self) -> Vec<Vec<u8>> {
         let counts =
             self.instant.map(|at| [Some(at.timestamp_micros()), Some(at.timestamp_millis()), at.timestamp_nanos_opt()]);
@@ -79,14 +80,14 @@ impl Numbers {
     }
 }
 
-/// Adds a line unless it is the last one of the list: several spellings of one value are one number.
+/// Adds a line unless it is the last one of the list: several spellings of one value may be the same number.
 fn note(lines: &mut Vec<Line>, line: Line) {
     if lines.last() != Some(&line) {
         lines.push(line);
     }
 }
 
-/// All values' numbers with their lines.
+/// The numbers of all values with their lines.
 #[derive(Debug, Default)]
 pub struct Typed {
     integers: HashMap<i64, Vec<Line>>,
@@ -120,42 +121,42 @@ impl Typed {
         }
     }
 
-    /// Whether no value is a number: then no column of numbers need be decoded.
+    /// Returns true if no value is a number. Then no column of numbers needs to be decoded.
     pub fn is_empty(&self) -> bool {
         self.integers.is_empty() && self.instants.is_empty() && self.days.is_empty() && self.reals.is_empty()
     }
 
-    /// The values that are this number.
+    /// Returns the lines of the values that equal a number.
     pub fn integer(&self, number: i64) -> &[Line] {
         self.integers.get(&number).map_or(&[], Vec::as_slice)
     }
 
-    /// The values that are this decimal.
+    /// Returns the lines of the values that equal a decimal.
     pub fn decimal(&self, decimal: Decimal) -> &[Line] {
         self.decimals.get(&decimal).map_or(&[], Vec::as_slice)
     }
 
-    /// The values that are this number.
+    /// Returns the lines of the values that equal a number.
     pub fn real(&self, number: f64) -> &[Line] {
         self.reals.get(&number.to_bits()).map_or(&[], Vec::as_slice)
     }
 
-    /// The values that are this number as far as single precision holds them.
+    /// Returns the lines of the values that equal a number in single precision.
     pub fn single(&self, number: f32) -> &[Line] {
         self.singles.get(&number.to_bits()).map_or(&[], Vec::as_slice)
     }
 
-    /// The values that are the instant so many microseconds after 1970 began.
+    /// Returns the lines of the values that equal an instant in microseconds since 1970-01-01T00:00:00Z.
     pub fn instant(&self, micros: i64) -> &[Line] {
         self.instants.get(&micros).map_or(&[], Vec::as_slice)
     }
 
-    /// The values that are the day so many days after the first of 1970.
+    /// Returns the lines of the values that equal a day in days since 1970-01-01.
     pub fn day(&self, days: i64) -> &[Line] {
         self.days.get(&days).map_or(&[], Vec::as_slice)
     }
 
-    /// Every number that a bloom filter over whole numbers may be asked for.
+    /// Returns every number to ask a bloom filter of an integer column for, with its lines.
     pub fn wholes(&self) -> impl Iterator<Item = (i64, &[Line])> {
         self.integers.iter().chain(&self.instants).map(|(number, lines)| (*number, lines.as_slice()))
     }

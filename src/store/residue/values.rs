@@ -1,6 +1,7 @@
-//! The values that are searched for, made ready once: patterns for bytes, numbers for decoded columns, wholes for blooms.
+//! The values to search for, prepared once: patterns for bytes, numbers for decoded columns, complete values for bloom
+//! filters.
 //!
-//! Promises that a value is only ever named by its line. Must never print one, nor keep one in an error.
+//! A value is identified only by its line. It is never printed, and no error contains it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -16,13 +17,13 @@ use crate::ids::Country;
 use crate::tag::national_forms;
 use crate::value_list::{self, ListError, spellings};
 
-/// Fewer bytes than this stand in any large file by chance.
+/// The minimum length of a value in bytes. Shorter ones occur in any large file by chance.
 pub const LEAST_BYTES: usize = 4;
 
-/// The fewest bytes of a value's beginning that tell of it.
+/// The minimum number of bytes of a value's beginning that is specific to the value.
 const LEAST_START: usize = 16;
 
-/// A value by the line that it stands on, counted from 1.
+/// The line of a value in the list, counted from 1. It identifies the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Line(pub u32);
@@ -39,15 +40,15 @@ pub enum ValuesError {
     /// The list was not understood.
     #[error(transparent)]
     List(#[from] ListError),
-    /// One would be found everywhere.
+    /// A value is too short: it would be found everywhere.
     #[error(
         "line {line} has fewer than {LEAST_BYTES} bytes: that stands in large files by chance; leave it out, or say --allow-short"
     )]
     Short {
-        /// Its line.
+        /// The line of the value.
         line: Line,
     },
-    /// They are too many or too long to be searched for at once.
+    /// The values are too many or too long for one search.
     #[error("these are too many values, or too long ones, for one search: give them in parts")]
     TooMany,
 }
@@ -55,27 +56,27 @@ pub enum ValuesError {
 /// The numbers of values and forms that were searched for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct SearchedFor {
-    /// Distinct values.
+    /// The number of distinct values.
     pub values: u64,
-    /// Lines that repeat a value of an earlier line.
+    /// The number of lines that repeat a value of an earlier line.
     pub repeated: u64,
-    /// Complete texts, in every spelling and canonical form.
+    /// The number of complete texts, in every spelling and canonical form.
     pub texts: u64,
-    /// Texts and bytes that are searched for within other bytes: escaped, encoded, as binary.
+    /// The number of texts and bytes that are searched for within other bytes: escaped, encoded, as binary.
     pub patterns: u64,
-    /// Values that are numbers, instants or days, searched for in columns of those types.
+    /// The number of values that are numbers, instants or days, searched for in columns of those types.
     pub numbers: u64,
 }
 
-/// Values in every form in which they are searched for.
+/// The values in every form in which they are searched for.
 pub struct Values {
     lines: Vec<Line>,
     searched: SearchedFor,
     pub(super) automaton: Automaton,
     pub(super) typed: Typed,
-    /// What a bloom filter is asked for: whole values as bytes.
+    /// Complete values as bytes, to ask bloom filters for.
     pub(super) wholes: Vec<(Vec<u8>, Line)>,
-    /// Texts by their bytes, to find of which of them a cut-off bound is the beginning.
+    /// Texts by their bytes, to find those that begin with a truncated bound.
     texts: BTreeMap<Vec<u8>, Vec<Line>>,
 }
 
@@ -86,9 +87,9 @@ impl fmt::Debug for Values {
 }
 
 impl Values {
-    /// Reads a list of values, one a line ([`value_list`](crate::value_list) describes the lines). National numbers are
-    /// searched for as those of each of `homes` too, the default countries under the root. Errors on a short value,
-    /// unless those are allowed.
+    /// Reads a list of values, one per line ([`value_list`](crate::value_list) describes the lines). National numbers
+    /// are also searched for as numbers of each of `homes`, the default countries under the root. Errors if a value is
+    /// too short, unless `allow_short`.
     pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<Values, ValuesError> {
         let list = value_list::parse(file, homes)?;
         let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
@@ -97,7 +98,8 @@ impl Values {
         Ok(values)
     }
 
-    /// Creates values from texts without parsing them, each named by its number from 1; blank ones are left out.
+    /// Creates values from texts without parsing them. The line of each is its position, from 1. Blank texts are left
+    /// out.
     pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
         let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
         Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
@@ -156,19 +158,20 @@ impl Values {
         self.searched
     }
 
-    /// How many there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there is none; never true, since that is an error.
+    /// Returns true if there are no values. That never happens, because an empty list is an error.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// The values that begin with `start` and go on. Nothing where it is so short that it says little.
+    /// Returns the values that begin with `start` and are longer. Returns nothing if `start` is too short to be
+    /// specific.
     pub(super) fn begun_by(&self, start: &[u8]) -> Vec<Line> {
         if start.len() < LEAST_START {
             return Vec::new();
@@ -178,7 +181,7 @@ impl Values {
         begun.filter(|(text, _)| text.len() > start.len()).flat_map(|(_, lines)| lines.iter().copied()).collect()
     }
 
-    /// The text with every value in it replaced by its line, so that it may be shown.
+    /// Returns the text with every value in it replaced by its line, so that it may be shown.
     #[must_use]
     pub fn veil(&self, text: &str) -> String {
         let mut hits = Vec::new();
@@ -195,7 +198,7 @@ impl Values {
         let (mut shown, mut end) = (String::new(), 0);
         for (at, line) in hits {
             if at.start >= end {
-                // A match may begin or end within a character where a pattern is of bytes.
+                // A match of a byte pattern may begin or end within a character.
                 shown.push_str(&String::from_utf8_lossy(&text.as_bytes()[end..at.start]));
                 shown.push_str(&format!("[value {line}]"));
             }

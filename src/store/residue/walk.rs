@@ -1,40 +1,41 @@
-//! Every file, folder and link under the root, whatever its name.
+//! Lists every file, folder and link under the root, whatever its name.
 //!
-//! Promises to miss none without saying so, and to follow no link. What vanishes while it is listed is gone.
+//! No entry is missed without being reported, and no link is followed. An entry that disappears during the listing is
+//! left out.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Tells a file from what it was before: another content has another stamp.
+/// A stamp of a file's state: it changes with the content.
 pub type Stamp = (u64, u64, u64, i64, i64);
 
-/// One thing under the root.
+/// An entry under the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its path from the root.
+    /// The path relative to the root.
     pub path: PathBuf,
-    /// What it is.
+    /// The kind of the entry.
     pub kind: Kind,
 }
 
-/// What stands under a name.
+/// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
-    /// A file of so many bytes.
+    /// A file, with its size in bytes and its stamp.
     File(u64, Stamp),
     /// A folder.
     Folder,
-    /// A link to somewhere: its target is a name too.
+    /// A link with its target, which is searched as a name too.
     Link(PathBuf),
-    /// A device, a socket, a pipe.
+    /// A device, a socket or a pipe.
     Special,
-    /// It could not be looked at.
+    /// An entry that could not be read, with the reason.
     Unreadable(String),
 }
 
-/// Everything under `root`, its folders before what is in them.
+/// Lists everything under `root`, each folder before its contents.
 pub fn list(root: &Path) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut folders = vec![PathBuf::new()];
@@ -86,7 +87,7 @@ fn stamp(meta: &Metadata) -> Stamp {
     (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
-/// Whether an error says that something is not there any more.
+/// Returns true if an error says that the entry no longer exists.
 pub fn gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }

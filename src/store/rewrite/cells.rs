@@ -1,7 +1,7 @@
-//! Cells as a segment: rows that stand for many records, with nothing else of them.
+//! Writes cells as a segment: rows that stand for many records and contain nothing else of them.
 //!
-//! Promises that only columns that are not personal, and how many records each row stands for, can be written; that the file's
-//! name tells their sum; and that an audit can count them again.
+//! Only columns that are not personal, and the number of records of each row, can be written. The file's name contains
+//! the sum of these numbers, and an audit can count them again.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::store::segment::{Home, RowWriter, Segment};
 use crate::store::spec::Role;
 use crate::store::table::Table;
 
-/// The column that tells how many records a row stands for.
+/// The column with the number of records that a row stands for.
 const RECORDS: &str = "records";
 
 impl Table {
-    /// Writes cells as a segment of that bucket and profile. Commits nothing. Errors on a column that is personal, a tag, or
-    /// not the table's, and where `records` is missing, null or less than one.
+    /// Writes cells as a segment of that bucket and profile. Commits nothing. Errors if a column is personal, a tag, or
+    /// not in the table, or if `records` is missing, null or less than one.
     pub async fn put_cells(
         &self,
         bucket: Bucket,
@@ -42,7 +42,7 @@ impl Table {
         Ok(self.shelf().put_file(home, contents, Bytes::from(bytes)).await?)
     }
 
-    /// The records that the cells stand for.
+    /// Checks the columns of cells and returns the number of records that the cells stand for.
     fn check_cells(&self, cells: &RecordBatch) -> Result<u64, RewriteError> {
         let wrong = |column: &str, why: &str| RewriteError::Column { column: column.to_owned(), why: why.to_owned() };
         for field in cells.schema().fields() {
@@ -62,7 +62,7 @@ impl Table {
     }
 }
 
-/// The records that the cells of the file at `path` stand for, counted in it.
+/// Counts the records that the cells of the file at `path` stand for, by reading it.
 pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, RewriteError> {
     let opened = Opened::open(store, path).await?;
     blocking(move || {
@@ -82,7 +82,7 @@ pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, Rewr
     .await
 }
 
-/// The sum of counts of which none is null or less than one.
+/// Returns the sum of counts; `None` if one is null or less than one, or the sum is too large.
 fn sum(records: &Int64Array) -> Option<u64> {
     if records.null_count() > 0 {
         return None;

@@ -1,4 +1,4 @@
-//! Why a segment could not be rewritten or read.
+//! The errors of rewriting and reading segments.
 
 use parquet::errors::ParquetError;
 
@@ -6,29 +6,29 @@ use crate::store::error::StoreError;
 use crate::store::segment::SegmentError;
 use crate::store::source::Source;
 
-/// A segment could not be rewritten or read. Nothing of the table changed.
+/// A segment could not be rewritten or read. The table did not change.
 #[derive(Debug, thiserror::Error)]
 pub enum RewriteError {
-    /// Its file is gone: it was replaced since the segment was seen. Read the segments anew.
+    /// Its file does not exist: it was replaced since the segment was listed. Read the segments again.
     #[error("segment {path} is gone")]
     Gone {
         /// Its path.
         path: String,
     },
-    /// Its file is not what a segment is.
+    /// Its file is not a valid segment.
     #[error("segment {path} is damaged: {why}")]
     Damaged {
         /// Its path.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// A column is not of the kind that was asked for.
+    /// A column is not of the requested kind.
     #[error("column {column}: {why}")]
     Column {
         /// The column.
         column: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
     /// The new segment could not be encoded.
@@ -40,12 +40,13 @@ pub enum RewriteError {
 }
 
 impl RewriteError {
-    /// What the Parquet reader says of a segment.
+    /// Creates the error for a segment that the Parquet reader rejects.
     pub(in crate::store) fn damaged(path: &str, error: &ParquetError) -> RewriteError {
         RewriteError::Damaged { path: path.to_owned(), why: error.to_string() }
     }
 
-    /// What the Parquet reader says of a segment, or what its store does: then the segment is not to blame.
+    /// Creates the error for a segment that cannot be read: that of the store if the store failed, otherwise that of
+    /// the Parquet reader.
     pub(super) fn read(path: &str, source: &Source, error: &ParquetError) -> RewriteError {
         match source.failure() {
             Some(failed) => RewriteError::store(path, failed),
@@ -53,7 +54,7 @@ impl RewriteError {
         }
     }
 
-    /// What the store says of a segment.
+    /// Creates the error for an error of the store.
     pub(in crate::store) fn store(path: &str, error: object_store::Error) -> RewriteError {
         match error {
             object_store::Error::NotFound { .. } => RewriteError::Gone { path: path.to_owned() },

@@ -1,7 +1,7 @@
-//! Which rows of a segment match a predicate, found by reading as little of it as can be.
+//! Finds the rows of a segment that match a predicate, and reads as little of it as possible.
 //!
-//! Promises to look at bloom filters and bounds first and to read nothing where they say no; then the predicate's columns
-//! alone, of those row groups where they do not.
+//! Bloom filters and bounds are checked first, and nothing is read where they exclude a match; of the other row groups
+//! only the predicate's columns are read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::store::source::Source;
 use crate::store::table::Table;
 use crate::tag::SubjectValue;
 
-/// Rows that are decoded at once.
+/// The number of rows in a decoded batch.
 pub const BATCH_ROWS: usize = 8192;
 
-/// Rows that are decoded at once where text comes as a dictionary, of which a row takes four bytes.
+/// The number of rows in a decoded batch with text as a dictionary, of which a row takes four bytes.
 const CODED_ROWS: usize = 1 << 14;
 
 impl Table {
-    /// How many rows of a segment match.
+    /// Returns the number of rows of a segment that match.
     pub async fn matches(&self, source: &StoredSegment, predicate: &Predicate) -> Result<u64, RewriteError> {
         let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
         let predicate = predicate.clone();
@@ -51,9 +51,9 @@ pub struct Opened {
     batch_rows: usize,
 }
 
-/// The rows of a segment that match.
+/// The matching rows of a segment.
 pub struct Selected {
-    /// For each row group its rows that match; `None` where none does.
+    /// The matching rows of each row group; `None` if no row matches.
     pub groups: Vec<Option<BooleanBuffer>>,
     pub matched: u64,
     pub rows: u64,
@@ -64,7 +64,7 @@ impl Opened {
         let source = Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))?;
         let path = Arc::from(path);
         blocking(move || {
-            // By its Parquet types alone, as the table has them.
+            // By its Parquet types alone, like the table's.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&source, options);
             let metadata = metadata.map_err(|error| RewriteError::read(&path, &source, &error))?;
@@ -73,8 +73,8 @@ impl Opened {
         .await
     }
 
-    /// The same segment, read so that text of one row group comes as a dictionary where all its pages have one. Where some have
-    /// not, making one would cost more than it saves.
+    /// Returns the same segment, read with text of one row group as a dictionary where all pages of its column have
+    /// one. Where some have none, creating one would cost more than it saves.
     pub fn coded(&self, group: usize, columns: &[&str]) -> Result<Opened, RewriteError> {
         let metadata = self.metadata.metadata();
         let chunks = metadata.row_groups().get(group).map_or(&[][..], RowGroupMetaData::columns);
@@ -95,7 +95,7 @@ impl Opened {
         Ok(Opened { metadata, batch_rows: CODED_ROWS, ..self.clone() })
     }
 
-    /// A reader of those row groups and columns; all columns where `columns` is `None`.
+    /// Creates a reader of those row groups and columns; of all columns if `columns` is `None`.
     pub fn reader(&self, groups: Vec<usize>, columns: Option<&[&str]>) -> ParquetRecordBatchReaderBuilder<Source> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
         let mask = match columns {
@@ -109,7 +109,7 @@ impl Opened {
         RewriteError::read(&self.path, &self.source, error)
     }
 
-    /// The rows that match.
+    /// Returns the matching rows.
     pub fn select(&self, predicate: &Predicate) -> Result<Selected, RewriteError> {
         let columns: Vec<&str> = predicate.columns().into_iter().collect();
         let mut selected = Selected { groups: Vec::new(), matched: 0, rows: 0 };
@@ -139,7 +139,7 @@ impl Opened {
     }
 }
 
-/// Whether every page of values of a chunk refers to its dictionary.
+/// Returns true if every page of values of a chunk refers to its dictionary.
 fn of_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     let by_page = chunk.page_encoding_stats().map(|pages| {
         let mut values = pages.iter().filter(|page| page.page_type != PageType::DICTIONARY_PAGE);
@@ -151,7 +151,7 @@ fn of_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
     chunk.dictionary_page_offset().is_some() && by_page.or(by_mask) == Some(true)
 }
 
-/// What the footer and the bloom filters tell of a row group.
+/// The hints of the footer and the bloom filters for a row group.
 struct GroupHints<'a> {
     opened: &'a Opened,
     group: &'a RowGroupMetaData,
@@ -159,7 +159,7 @@ struct GroupHints<'a> {
 }
 
 impl GroupHints<'_> {
-    /// The chunk of a column; `None` where the file lacks it or no row holds anything of it, or it is nested.
+    /// Returns the chunk of a column; `None` if the file lacks it, all its rows are null, or it is nested.
     fn chunk(&self, column: &str) -> Option<&ColumnChunkMetaData> {
         let found = self.group.columns().iter().find(|chunk| chunk.column_path().parts() == [column])?;
         let nulls = found.statistics().and_then(Statistics::null_count_opt);
@@ -195,7 +195,7 @@ impl Hints for GroupHints<'_> {
 
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError> {
         let Some(chunk) = self.chunk(column) else { return Ok(self.is_nested(column)) };
-        // Another engine may count in other units: its bounds say nothing here.
+        // Another engine may use other units: its bounds cannot be compared.
         let kind = chunk.column_descr().logical_type_ref();
         let micros = matches!(kind, Some(LogicalType::Timestamp(of)) if of.unit == TimeUnit::MICROS);
         let bounds = match chunk.statistics() {

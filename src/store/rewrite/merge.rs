@@ -1,8 +1,8 @@
-//! Merge: segments of one bucket, profile and set of tags become one, its rows sorted, none of them changed.
+//! Merge: several segments of one bucket, profile and set of tags become one with sorted rows. No row changes.
 //!
-//! Promises the same rows with the same tags, columns that are gone still gone, bloom filters and page indexes anew, and bounded
-//! memory: what does not fit is sorted in pieces, each spilled to a file without a name, and merged from there. Rows of
-//! cells and rows of records never share a file.
+//! The rows and their tags are the same, dropped columns stay dropped, and bloom filters and page indexes are built
+//! again. Memory is bounded: rows that do not fit are sorted in pieces, each spilled to a file without a name, and
+//! merged from there. Rows of cells and rows of records never share a file.
 
 mod columns;
 mod keys;
@@ -29,41 +29,43 @@ use columns::{Columns, LOT};
 use keys::Keys;
 use spill::{Spill, SpillWriter};
 
-/// Bytes of a page at most, about: a look-up of one subject decodes one page of each column, so that a small one is worth the few
-/// bytes that it costs. Of bytes and not of rows, so that columns of small values have no more pages than they need.
+/// The approximate maximum size of a page in bytes: a look-up of one subject decodes one page of each column, so a
+/// small page is worth the few bytes that it costs. The limit is in bytes and not in rows, so that columns of small
+/// values have no more pages than they need.
 const PAGE_BYTES: usize = 32 << 10;
 
-/// The most bytes that are sorted at once: texts of one piece are addressed with 31 bits.
+/// The maximum number of bytes sorted in one piece: texts of a piece are addressed with 31 bits.
 const LARGEST_PIECE: usize = 1 << 30;
 
-/// Spills that are kept at most: each is an open file.
+/// The maximum number of spills: each is an open file.
 const MOST_SPILLS: usize = 256;
 
-/// Rows that are decoded at once at least.
+/// The minimum number of rows in a decoded batch.
 const LEAST_ROWS: usize = 64;
 
-/// Bytes that a file on its way takes whatever it holds: the parts of its upload, and the pages that are being encoded.
+/// Bytes of memory that any output file takes: the parts of its upload, and the pages that are being encoded.
 const ON_THE_WAY: usize = 32 << 20;
 
-/// The least bytes of a row group that is closed for its size.
+/// The minimum size in bytes at which a row group is closed.
 const LEAST_GROUP: usize = 8 << 20;
 
-/// How segments are made one.
+/// Settings of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merging {
-    /// The columns by which the rows are sorted, the first first; those that the segments lack are passed over, and rows that
-    /// are null in one go last. Without any, rows stay in the order in which they stand.
+    /// The columns by which the rows are sorted, the most significant first. Columns that the segments lack are
+    /// ignored; nulls sort last. If empty, rows keep their order.
     pub sort_by: Vec<String>,
-    /// Bytes that it is to take, rows, encoders and spills' buffers together. Less than 64 MiB are not kept to, and of those some
-    /// 30 MiB more were seen to be taken.
+    /// Memory to use in bytes, for rows, encoders and buffers of spills together. Below 64 MiB the limit is not kept:
+    /// some 30 MiB more were measured at 64 MiB.
     pub memory: usize,
 }
 
 impl Table {
-    /// Makes segments of one bucket, profile, policy version and set of deadlines one. Commits nothing.
+    /// Merges segments of one bucket, profile, policy version and set of deadlines into one. Commits nothing.
     ///
-    /// A column that one of them lacks is null there. Errors if they are not of one kind, hold cells, have columns of one name
-    /// and several types, or if one is gone or damaged; then nothing of the new segment is left.
+    /// A column that a segment lacks is null in its rows. Errors if the segments are not of one kind, contain cells, or
+    /// have columns of one name with several types, or if one is gone or damaged; then nothing of the new segment is
+    /// left.
     pub async fn merge(&self, sources: &[StoredSegment], how: &Merging) -> Result<Segment, RewriteError> {
         let first = alike(sources)?;
         let home = Home::of_all(first, sources);
@@ -89,14 +91,14 @@ impl Table {
         Ok(Segment { path, home, contents, size })
     }
 
-    /// Where spills have their room: the table's folder, on the disk that was chosen for such data, or the machine's folder for
-    /// passing files where the table is in an object store. What is spilled has no name there.
+    /// Returns the folder for spills: the table's folder, on the disk chosen for such data, or the machine's folder for
+    /// temporary files if the table is in an object store. Spills have no name there.
     pub(super) fn spills(&self) -> PathBuf {
         self.log.root_url().to_file_path().unwrap_or_else(|()| std::env::temp_dir())
     }
 }
 
-/// The first of some segments that may become one.
+/// Checks that segments may be merged, and returns the first.
 fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
     let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
     let Some(first) = sources.first() else { return refused("a merge of no segment") };
@@ -114,33 +116,33 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
     Ok(first)
 }
 
-/// In which order rows come.
+/// The order of the output rows.
 pub(super) enum Order {
-    /// Sorted by these columns; as they stand without any that the segments have.
+    /// Sorted by those of these columns that the segments have; unchanged if they have none of them.
     By(Vec<String>),
-    /// Any, drawn by lot.
+    /// Random.
     Chance,
 }
 
 /// One merge, on a thread that may block.
 pub(super) struct Merge {
     pub(super) spec: Arc<TableSpec>,
-    /// The segments, each by its path with the rows that the log tells.
+    /// The path of each segment, and its number of rows by the log.
     pub(super) sources: Vec<(Arc<str>, u64)>,
     pub(super) order: Order,
-    /// The columns that are left out.
+    /// The columns that are dropped.
     pub(super) without: BTreeSet<String>,
-    /// Bytes that it may take.
+    /// Memory to use in bytes.
     pub(super) memory: usize,
-    /// Where spills are.
+    /// The folder for spills.
     pub(super) folder: PathBuf,
 }
 
-/// How a segment is opened.
+/// A function that opens a segment.
 pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Opened, RewriteError>;
 
 impl Merge {
-    /// Writes the new file; what it holds, and its size.
+    /// Writes the new file. Returns its contents and its size in bytes.
     pub(super) fn run(&self, open: Open<'_>, parts: Parts) -> Result<(Contents, u64), RewriteError> {
         let columns = Columns::of(&self.spec, (&self.sources, &self.without), open)?;
         let (columns, sort_by) = match &self.order {
@@ -161,7 +163,7 @@ impl Merge {
                 (Order::By(_), Some(keys)) => keys.names().to_vec(),
                 _ => Vec::new(),
             },
-            // Rows of equal keys stay as they came.
+            // The sort is stable: rows of equal keys keep their order.
             ordered_by: match self.order {
                 Order::By(_) => columns.ordered_by().clone(),
                 Order::Chance => BTreeSet::new(),
@@ -183,7 +185,7 @@ impl Merge {
         Ok((contents, parts.finish().map_err(StoreError::from)?))
     }
 
-    /// All rows, in the order in which they stand.
+    /// Passes on all rows, in their present order.
     fn each(
         &self,
         open: Open<'_>,
@@ -205,20 +207,20 @@ impl Merge {
         Ok(())
     }
 
-    /// The bytes that rows may take on their way. A piece has its keys beside it while it is sorted; spills that are read have a
-    /// row group beside them.
+    /// Returns the bytes that rows in memory may take. While a piece is sorted, its keys are in memory too; while
+    /// spills are read, a row group is.
     fn room(&self) -> usize {
         self.memory.saturating_sub(ON_THE_WAY).max(self.memory / 4)
     }
 
-    /// How many rows of a group are decoded at once: fewer where they are large.
+    /// Returns the number of rows of a group in a decoded batch: fewer if the rows are large.
     fn batch_rows(&self, group: &RowGroupMetaData) -> usize {
         let of = |number: i64| usize::try_from(number).unwrap_or(0).max(1);
         let each = of(group.total_byte_size()).div_ceil(of(group.num_rows()));
         (self.room() / 16 / each).clamp(LEAST_ROWS, BATCH_ROWS)
     }
 
-    /// All rows, sorted.
+    /// Passes on all rows, sorted.
     fn sort(
         &self,
         open: Open<'_>,
@@ -252,7 +254,7 @@ impl Merge {
         ways::merge(keys, spills, write)
     }
 
-    /// Makes the oldest spills one, as many as are merged at once.
+    /// Merges the oldest spills into one, as many as may be merged in one step.
     fn join(&self, columns: &Columns, keys: &Keys, spills: &mut Vec<Spill>) -> Result<(), RewriteError> {
         let oldest: Vec<Spill> = spills.drain(..self.at_once().min(spills.len())).collect();
         spills.push(self.spill(columns, |take| ways::merge(keys, oldest, take))?);
@@ -263,7 +265,7 @@ impl Merge {
         ways::at_once(self.room() / 3)
     }
 
-    /// What `fill` gives, in a file that has no name.
+    /// Writes the rows that `fill` passes on to a file that has no name.
     fn spill(
         &self,
         columns: &Columns,

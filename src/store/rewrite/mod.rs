@@ -1,8 +1,8 @@
-//! What is done to segments once they are stored: columns left out (splice), rows parted (split), segments made one (merge),
-//! tags written anew (retag), columns brought to what the policy names (reform), rows read back, cells put.
+//! Rewrites of stored segments: drop columns (splice), divide rows (split), merge segments (merge), write new tags
+//! (retag), adapt the columns to the policy (reform), read rows back, add cells.
 //!
-//! Promises that the table itself is never changed here: new files are written and made durable, and no reader sees them
-//! before `Table::commit_rewrite`. Must never hold a whole segment in memory.
+//! The table itself is never changed here: new files are written and made durable, and no reader sees them before
+//! `Table::commit_rewrite`. A whole segment is never held in memory.
 
 mod cells;
 mod error;
@@ -34,7 +34,8 @@ use super::segment::{Contents, Home};
 use crate::ids::{Category, Deadline};
 
 impl Home {
-    /// The place of what a segment becomes: the table explains its profile already.
+    /// Returns the location of a segment that replaces `source`. It needs no text form of the profile, because the
+    /// table already has it.
     fn of(source: &StoredSegment) -> Home {
         let cells = source.cells.then_some(source.records);
         let (profile, forms) = (source.profile.clone(), source.forms());
@@ -50,7 +51,7 @@ impl Home {
     }
 }
 
-/// Refuses new segments whose statistics would no longer tell a deadline that the old ones had: nobody would ever see it come.
+/// Refuses new segments whose statistics lack a deadline of the old ones: the expiry would never be noticed.
 fn still_told<'a>(
     path: &str,
     mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
@@ -66,7 +67,7 @@ fn still_told<'a>(
     }
 }
 
-/// Work that may block, on a thread of its own.
+/// Runs blocking work on a separate thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RewriteError> + Send + 'static,
 ) -> Result<T, RewriteError> {

@@ -1,7 +1,7 @@
-//! Which rows are meant: a tree of plain conditions on columns.
+//! Predicates for rows: a tree of simple conditions on columns.
 //!
-//! Promises that a null, and a column that is not there, never match. Pure: looks at a batch, or asks what may be in a part
-//! of a file. Must never print the values that it looks for.
+//! A null and a missing column never match. Predicates do no I/O: they evaluate a batch, or hints about a part of a
+//! file. The values in a predicate must never be printed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,10 +14,10 @@ use chrono::{DateTime, Utc};
 use super::RewriteError;
 use crate::tag::SubjectValue;
 
-/// Rows chosen by what their columns say.
+/// A condition on the columns of a row.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Predicate {
-    /// A text column holds exactly this text.
+    /// A text column contains exactly this text.
     Is {
         /// The column.
         column: String,
@@ -31,22 +31,22 @@ pub enum Predicate {
         /// The subject.
         subject: SubjectValue,
     },
-    /// A column of instants holds one of a range.
+    /// A column of instants contains one of a range.
     Between {
         /// The column.
         column: String,
-        /// The first instant in it; `None`: any.
+        /// The first instant of the range; `None` if it has no start.
         from: Option<DateTime<Utc>>,
-        /// The first instant behind it; `None`: none.
+        /// The first instant after the range; `None` if it has no end.
         to: Option<DateTime<Utc>>,
     },
-    /// All of these hold; every row where there are none.
+    /// All of these match. Every row matches if the list is empty.
     All(Vec<Predicate>),
-    /// At least one of these holds; no row where there are none.
+    /// At least one of these matches. No row matches if the list is empty.
     Any(Vec<Predicate>),
 }
 
-/// The values that it looks for are personal: they are left out.
+/// The values of the conditions are personal: they are left out.
 impl fmt::Debug for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,18 +59,18 @@ impl fmt::Debug for Predicate {
     }
 }
 
-/// What can be told of a part of a file without reading its rows.
+/// Statements about a part of a file that can be made without reading its rows.
 pub(super) trait Hints {
-    /// Whether the text may stand in the column.
+    /// Returns true if the column may contain the text.
     fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError>;
-    /// Returns whether the column may name the subject.
+    /// Returns true if the column may name the subject.
     fn may_name(&mut self, column: &str, subject: &SubjectValue) -> Result<bool, RewriteError>;
-    /// Whether an instant of `from..to`, in microseconds, may stand in the column.
+    /// Returns true if the column may contain an instant of `from..to`, in microseconds.
     fn may_reach(&mut self, column: &str, from: Option<i64>, to: Option<i64>) -> Result<bool, RewriteError>;
 }
 
 impl Predicate {
-    /// The columns that it looks at.
+    /// Returns the columns of its conditions.
     #[must_use]
     pub fn columns(&self) -> BTreeSet<&str> {
         match self {
@@ -81,7 +81,7 @@ impl Predicate {
         }
     }
 
-    /// The rows of a batch that match. Errors on a column of another kind than the condition is about.
+    /// Returns the rows of a batch that match. Errors if a column is not of the kind that its condition needs.
     pub fn evaluate(&self, rows: &RecordBatch) -> Result<BooleanBuffer, RewriteError> {
         let count = rows.num_rows();
         match self {
@@ -117,7 +117,7 @@ impl Predicate {
         }
     }
 
-    /// Whether a row of a part of a file may match, by its hints.
+    /// Returns true if a row of a part of a file may match, by its hints.
     pub(super) fn may_match(&self, hints: &mut impl Hints) -> Result<bool, RewriteError> {
         match self {
             Predicate::Is { column, value } => hints.may_hold(column, value),
@@ -143,7 +143,7 @@ impl Predicate {
     }
 }
 
-/// The first microsecond that is not before an instant: what columns hold has no finer parts.
+/// Returns the first microsecond that is not before an instant: columns have microsecond precision.
 fn micros(at: DateTime<Utc>) -> i64 {
     at.timestamp_micros() + i64::from(!at.timestamp_subsec_nanos().is_multiple_of(1000))
 }

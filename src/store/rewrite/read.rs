@@ -1,7 +1,8 @@
-//! Columns of segments, read back in batches.
+//! Reads columns of segments back in batches.
 //!
-//! Promises bounded memory: a few batches at a time, decoded on a thread of its own that stops when nobody asks on. Each batch
-//! has exactly the columns that were asked for, null where a segment lacks one; texts as dictionaries only where asked.
+//! Memory is bounded: a few batches at a time are decoded on a separate thread, which stops when the receiver is
+//! dropped. Each batch has exactly the requested columns, null where a segment lacks one. Text is a dictionary only on
+//! request.
 
 use std::sync::Arc;
 
@@ -18,26 +19,26 @@ use crate::store::segment::SegmentError;
 use crate::store::spec::TableSpec;
 use crate::store::table::Table;
 
-/// Some rows of one of the segments that were asked for.
+/// Some rows of one of the requested segments.
 #[derive(Debug, Clone)]
 pub struct RowsOf {
-    /// Which of them, by its place among those that were given.
+    /// The index of the segment among the requested ones.
     pub source: usize,
     /// The rows.
     pub rows: RecordBatch,
 }
 
-/// The rows, batch by batch, segment after segment.
+/// The rows, batch by batch, one segment after the other.
 pub struct Rows(Receiver<Result<RowsOf, RewriteError>>);
 
 impl Rows {
-    /// The next batch, never an empty one; `None` behind the last.
+    /// Returns the next batch, never an empty one; `None` after the last.
     pub async fn next(&mut self) -> Option<Result<RowsOf, RewriteError>> {
         self.0.recv().await
     }
 }
 
-/// Reads a table's segments apart from the table, on any thread.
+/// Reads a table's segments without the table, on any thread.
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<dyn ObjectStore>,
@@ -45,7 +46,7 @@ pub struct Reader {
 }
 
 impl Table {
-    /// A reader of this table's segments.
+    /// Returns a reader of this table's segments.
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader { store: self.log.object_store(None), spec: Arc::clone(self.spec()) }
@@ -63,8 +64,8 @@ impl Table {
 }
 
 impl Reader {
-    /// Reads columns of segments: all rows, or those that match. Errors on a column that the table does not have; what goes
-    /// wrong on the way is the last batch.
+    /// Reads columns of segments: all rows, or those that match. Errors on a column that the table does not have. A
+    /// later error is returned as the last batch.
     pub fn read_columns(
         &self,
         sources: &[StoredSegment],
@@ -74,8 +75,8 @@ impl Reader {
         self.read(sources, columns, predicate.cloned(), false)
     }
 
-    /// Reads columns of all rows, as [`Reader::read_columns`] does, but text comes as a dictionary where the file has one: what
-    /// is counted by value need not be looked at row by row.
+    /// Reads columns of all rows like [`Reader::read_columns`], but returns text as a dictionary where the file has
+    /// one: a caller that counts by value need not look at each row.
     pub fn read_coded(&self, sources: &[StoredSegment], columns: &[&str]) -> Result<Rows, RewriteError> {
         self.read(sources, columns, None, true)
     }
@@ -100,7 +101,7 @@ impl Reader {
                 };
                 match read.await {
                     Ok(true) => {}
-                    // Nobody asks on.
+                    // The receiver was dropped.
                     Ok(false) => return,
                     Err(error) => {
                         let _ = sender.send(Err(error)).await;
@@ -118,13 +119,13 @@ struct Reading {
     source: usize,
     opened: Opened,
     wanted: SchemaRef,
-    /// Whether text comes as a dictionary where the file has one.
+    /// True if text is a dictionary where the file has one.
     coded: bool,
     sender: Sender<Result<RowsOf, RewriteError>>,
 }
 
 impl Reading {
-    /// Gives on all rows that match. `Ok(false)` once nobody asks on.
+    /// Sends all rows that match. Returns `Ok(false)` once the receiver was dropped.
     fn all(&self, predicate: Option<&Predicate>) -> Result<bool, RewriteError> {
         let selected = predicate.map(|predicate| self.opened.select(predicate)).transpose()?;
         let columns: Vec<&str> = self.wanted.fields().iter().map(|field| field.name().as_str()).collect();
@@ -157,7 +158,7 @@ impl Reading {
     }
 }
 
-/// Columns of a table, each null on any row.
+/// Returns the schema of columns of a table, all nullable. Errors on a column that the table does not have.
 pub(super) fn wanted(spec: &TableSpec, columns: &[&str]) -> Result<SchemaRef, RewriteError> {
     let wanted = columns.iter().map(|name| match spec.column(name) {
         Some(column) => Ok(Field::new(*name, column.data_type.clone(), true)),
@@ -169,13 +170,14 @@ pub(super) fn wanted(spec: &TableSpec, columns: &[&str]) -> Result<SchemaRef, Re
     Ok(Arc::new(Schema::new(wanted.collect::<Result<Vec<_>, _>>()?)))
 }
 
-/// The batch with exactly the `wanted` columns, of the table's types or dictionaries of them: null where it lacks one.
+/// Returns the batch with exactly the `wanted` columns, of the table's types or dictionaries of them: null where it
+/// lacks one.
 pub(in crate::store) fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Result<RecordBatch, RewriteError> {
     let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
         match rows.column_by_name(field.name()) {
             None => Ok(new_null_array(field.data_type(), rows.num_rows())),
             Some(found) if plain(found.data_type()) == field.data_type() => Ok(found.clone()),
-            // Lists and maps name their parts otherwise in files than in the table.
+            // Nested fields of lists and maps have other names in files than in the table.
             Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
         }
     };
@@ -185,7 +187,7 @@ pub(in crate::store) fn of_table(rows: &RecordBatch, wanted: &SchemaRef) -> Resu
     Ok(rows.map_err(SegmentError::from)?)
 }
 
-/// The columns that were asked for, of the types in which they came.
+/// Returns the schema of the wanted columns with the types that were read.
 fn as_read(wanted: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
     let fields = || wanted.fields().iter().zip(columns);
     if fields().all(|(field, column)| field.data_type() == column.data_type()) {
@@ -195,7 +197,7 @@ fn as_read(wanted: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The type itself, or that of a dictionary's values.
+/// Returns the type itself, or the type of a dictionary's values.
 fn plain(data_type: &DataType) -> &DataType {
     match data_type {
         DataType::Dictionary(_, values) => values,

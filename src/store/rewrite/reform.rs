@@ -1,8 +1,8 @@
-//! Reform: the columns of segments become those of the table as the policy has it now: what it no longer names goes, what it
-//! names otherwise gets its new name.
+//! Reform: the columns of segments become those of the table under the present policy. Columns that the policy no
+//! longer names are dropped, renamed ones get their new names.
 //!
-//! Promises that everything that stays is copied byte for byte, tags among it, and that a column is only renamed where the new
-//! name is free. Must never be done to a row that is held: what goes here is gone.
+//! All other columns, including tags, are copied byte for byte, and a column is renamed only if the new name is free.
+//! Held rows must never be reformed: dropped values cannot be restored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +18,15 @@ use crate::store::index::StoredSegment;
 use crate::store::segment::{Home, Segment, told_order};
 use crate::store::table::Table;
 
-/// What became of segments whose columns were not those of the table. Nothing is committed.
+/// The result of adapting segments whose columns differ from the table's. Nothing is committed.
 #[derive(Debug, Clone, Default)]
 pub struct Reformed {
-    /// The segments that go.
+    /// The segments to remove.
     pub replaced: Vec<StoredSegment>,
-    /// What takes their place.
+    /// The segments that replace them.
     pub segments: Vec<Segment>,
-    /// Fields that the policy does not name any more, and that are gone therefore, as far as it can be told without decoding.
+    /// Fields that the policy no longer names and that were therefore dropped, as far as can be counted without
+    /// decoding.
     pub unclassified: u64,
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
@@ -33,22 +34,23 @@ pub struct Reformed {
     pub bytes_dropped: u64,
 }
 
-/// What of a segment's columns is not as the table has it.
+/// The differences between a segment's columns and the table's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Amiss {
     goes: BTreeSet<String>,
     /// The old name of each column that gets another, by its new one.
     renamed: BTreeMap<String, String>,
     unclassified: u64,
-    /// Whether rows are in the order of what goes.
+    /// True if the rows are sorted by a column that is dropped.
     shuffled: bool,
 }
 
 impl Table {
-    /// Gives segments of one bucket and profile the table's columns; `None` if they have no others. Commits nothing.
+    /// Adapts segments of one bucket and profile to the table's columns. Returns `None` if no column differs. Commits
+    /// nothing.
     ///
-    /// `former` tells the new name of what had another, by the old one. Errors if a segment is gone or damaged; then nothing of
-    /// the new ones is left.
+    /// `former` maps the old name of each renamed column to the new one. Errors if a segment is gone or damaged; then
+    /// nothing of the new ones is left.
     pub async fn reform(
         &self,
         sources: &[StoredSegment],
@@ -72,7 +74,7 @@ impl Table {
 
     async fn reform_one(&self, source: &StoredSegment, amiss: Amiss, done: &mut Reformed) -> Result<(), RewriteError> {
         let Amiss { goes, renamed, unclassified, shuffled } = amiss;
-        // Rows are shuffled by the names that they are read by: names change before that.
+        // A shuffle reads rows by the new names: rename the columns first.
         let (segment, copied) = if shuffled && !renamed.is_empty() {
             let (step, _) = self.reformed(source, &BTreeSet::new(), &renamed).await?;
             let between = StoredSegment { path: step.path().into(), size: step.size(), ..source.clone() };
@@ -92,7 +94,7 @@ impl Table {
         Ok(())
     }
 
-    /// One segment without the columns that go, the others under their new names.
+    /// Writes one segment without the columns to drop, the others under their new names.
     async fn reformed(
         &self,
         source: &StoredSegment,
@@ -127,7 +129,7 @@ impl Table {
     }
 }
 
-/// The rows of a row group that have something of a column, as far as its figures tell.
+/// Returns the number of rows of a row group with a value in a column, as far as its statistics show.
 fn values(group: &RowGroupMetaData, column: &str) -> u64 {
     let mut chunks =
         group.columns().iter().filter(|chunk| chunk.column_path().parts().first().is_some_and(|of| of == column));

@@ -1,8 +1,8 @@
-//! Retag: rows of a segment get new tags, each those of its target: a profile, deadlines, a policy version.
+//! Retag: rows of a segment get the tags of their targets: a profile, deadlines, a policy version.
 //!
-//! Promises that only tags change, and that a segment whose rows all have one target is copied byte for byte with the tags
-//! written anew. Rows of several targets are decoded once for every few of them, so that memory does not grow with their
-//! number. Must never make a deadline for what is no longer in the row, as far as the file tells.
+//! Only tags change. A segment whose rows all have one target is copied byte for byte, with new tags. Rows of several
+//! targets are decoded once for every few of them, so that memory does not grow with their number. No deadline is
+//! written for a category whose data the row no longer has, as far as the file shows.
 
 mod parting;
 mod whole;
@@ -26,30 +26,31 @@ use crate::store::spec::{TableSpec, expires_column};
 use crate::store::table::Table;
 use crate::tag::FormsMark;
 
-/// The tags that rows get. What it does not name stays as it is.
+/// The new tags of rows. Tags that are not listed do not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTags {
     /// The profile.
     pub profile: ProfileId,
     /// The profile's text form.
     pub profile_text: String,
-    /// The deadline of each category that is named; `None`: it is open, or there is none any more.
+    /// The deadline of each listed category; `None` if it is open or the category has none any more.
     pub deadlines: Vec<(Category, Option<Deadline>)>,
-    /// The policy under which they are written; `None`: it stays as it is.
+    /// The policy under which they are written; `None` leaves it unchanged.
     pub policy_version: Option<PolicyVersion>,
     /// The canonical forms of their subjects after the rewrite; `None` leaves them unchanged.
     pub forms: Option<FormsMark>,
 }
 
-/// Which rows get which tags.
+/// Decides the new tags of each row.
 pub trait Retagging: Send + Sync {
-    /// The columns that decide.
+    /// Returns the columns that the decision needs.
     fn columns(&self) -> Vec<&str>;
-    /// The rows beyond which none changes; `None`: any may.
+    /// Returns a predicate that every row with new tags matches; `None` if any row may change.
     fn concerns(&self) -> Option<Predicate>;
-    /// For each row of a batch of those columns, null where a segment lacks one, the number of its target.
+    /// Returns the number of the target of each row of a batch of those columns, which are null where a segment lacks
+    /// one.
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError>;
-    /// The target of a number; `None`: rows that stay as they are. Numbers of equal targets are one target.
+    /// Returns the target of a number; `None` for rows that do not change. Numbers of equal targets are one target.
     fn target(&self, number: u64) -> Option<NewTags>;
     /// Returns true if values of the rows of that number change, apart from their tags.
     fn edits(&self, _number: u64) -> bool {
@@ -61,47 +62,48 @@ pub trait Retagging: Send + Sync {
     }
 }
 
-/// What became of segments whose rows got new tags. Nothing is committed.
+/// The result of retagging segments. Nothing is committed.
 #[derive(Debug, Clone)]
 pub struct Retagged {
-    /// The segments that go: those of which a row changed.
+    /// The segments to remove: those with a changed row.
     pub replaced: Vec<StoredSegment>,
-    /// What takes their place.
+    /// The segments that replace them.
     pub segments: Vec<Segment>,
     /// Rows whose tags changed.
     pub retagged: u64,
-    /// Those whose deadline changed, by category.
+    /// Rows whose deadline changed, by category.
     pub moved: BTreeMap<Category, u64>,
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
 }
 
-/// Segments that are looked into at once: in most of them no row changes, and then a look is waiting for an answer or two.
+/// The number of segments examined concurrently: in most of them no row changes, and examining one mostly waits for the
+/// store.
 const LOOKS: usize = 8;
 
-/// Where all rows of a segment go.
+/// The decision about the rows of a segment.
 enum Course {
-    /// Nowhere.
+    /// No row changes.
     Stays,
-    /// All to one target.
+    /// All rows have one target.
     Whole(NewTags),
-    /// To several; how many rows to each, by number.
+    /// The rows have several targets: the number of rows of each, by the target's number.
     Parted(BTreeMap<u64, u64>),
 }
 
-/// Segments that become one under new tags.
+/// Segments that are merged under new tags.
 struct Alike {
     tags: NewTags,
-    /// Of which of the categories whose tags are written anew the files have a column.
+    /// For each category with a new tag, true if the files have a column of it.
     has: Vec<bool>,
     members: Vec<StoredSegment>,
 }
 
 impl Table {
-    /// Gives rows of segments of one bucket and profile new tags; `None` if none changes. Commits nothing.
+    /// Gives rows of segments of one bucket and profile new tags. Returns `None` if no row changes. Commits nothing.
     ///
-    /// Segments that go to one target whole become one. Errors if they are not of one kind, or if one is gone or damaged; then
-    /// nothing of the new segments is left.
+    /// Segments whose rows all have the same target are merged. Errors if the segments are not of one kind, or if one
+    /// is gone or damaged; then nothing of the new segments is left.
     pub async fn retag(
         &self,
         sources: &[StoredSegment],
@@ -125,7 +127,7 @@ impl Table {
         }
     }
 
-    /// The tags that rows of a segment would get, and how many of them. Writes nothing.
+    /// Returns the tags that rows of a segment would get, with the number of rows of each. Writes nothing.
     pub async fn retag_count(
         &self,
         source: &StoredSegment,
@@ -149,8 +151,8 @@ impl Table {
         done: &mut Retagged,
     ) -> Result<(), RewriteError> {
         let store = self.log.object_store(None);
-        // Segments of unlike deadlines lost categories each for itself: they stay apart, so that a file's tags tell. So do those of
-        // unlike policies: of one file only the least version is told.
+        // Segments with different deadlines lost different categories: they are kept apart, so that the tags of each
+        // file stay exact. So are segments of different policies: a file shows only the least version.
         let mut wholes: Vec<Alike> = Vec::new();
         let (spec, of) = (Arc::clone(self.spec()), Arc::clone(by));
         let look = move |source| look(Arc::clone(&store), Arc::clone(&spec), source, Arc::clone(&of));
@@ -185,7 +187,7 @@ impl Table {
             let Alike { tags, members, .. } = alike;
             done.bytes_copied += written.bytes_copied;
             for (segment, of) in written.segments {
-                // All members have one set of deadlines.
+                // All members have the same deadlines.
                 if let Some(first) = of.first().and_then(|member| members.get(*member)) {
                     Self::note(done, first, Some(&tags), segment)?;
                 }
@@ -195,7 +197,8 @@ impl Table {
         Ok(())
     }
 
-    /// Counts one new segment of `tags` that rows of `source` went to. Errors if its statistics would not tell a deadline.
+    /// Counts one new segment of `tags` with rows of `source`. Errors if its statistics would lack a deadline or have a
+    /// wrong one.
     fn note(
         done: &mut Retagged,
         source: &StoredSegment,
@@ -207,7 +210,7 @@ impl Table {
             tags.iter().flat_map(|tags| &tags.deadlines).map(|(category, at)| (category, at.as_ref())).collect();
         let stay = source.deadlines.iter().filter(|(category, _)| !named.contains_key(category));
         let lost = stay.filter(|(category, at)| told.get(*category) != Some(*at)).map(|(category, _)| category);
-        // Nothing is told of a category that the file holds nothing of.
+        // Statistics have no deadline of a category that the file has no data of.
         let wrong = named.iter().filter(|(category, at)| told.get(**category).is_some_and(|told| Some(told) != **at));
         let missing = lost.chain(wrong.map(|(category, _)| *category)).next().map(Category::to_string);
         if let Some(tags) = tags {
@@ -229,7 +232,8 @@ impl Table {
     }
 }
 
-/// Where the rows of a segment go, by reading the columns that decide, and not even those where bloom filters say no.
+/// Decides the targets of a segment's rows. Reads the columns that the decision needs, or none if bloom filters exclude
+/// a change.
 async fn look(
     store: Arc<dyn ObjectStore>,
     spec: Arc<TableSpec>,
@@ -242,7 +246,7 @@ async fn look(
     Ok((source, opened, course))
 }
 
-/// The same of an opened one that should have `told` rows.
+/// Decides the same for an open segment that should have `told` rows.
 fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> Result<Course, RewriteError> {
     if let Some(concerns) = by.concerns()
         && opened.select(&concerns)?.matched == 0
@@ -269,7 +273,7 @@ fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> R
     })
 }
 
-/// How many rows go to each target, by number.
+/// Returns the number of rows of each target, by the target's number.
 fn counted(opened: &Opened, spec: &TableSpec, by: &dyn Retagging) -> Result<BTreeMap<u64, u64>, RewriteError> {
     let columns = by.columns();
     let wanted = wanted(spec, &columns)?;
@@ -300,7 +304,7 @@ fn alike(sources: &[StoredSegment]) -> Result<(), RewriteError> {
 }
 
 impl NewTags {
-    /// The columns that are written anew, or left out.
+    /// Returns the columns that are written again or left out.
     fn columns(&self) -> BTreeSet<String> {
         let version = self.policy_version.is_some().then(|| "policy_version".to_owned());
         self.deadlines.iter().map(|(category, _)| expires_column(category)).chain(version).collect()

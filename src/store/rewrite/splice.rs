@@ -1,8 +1,9 @@
-//! Splice: segments of one bucket, profile and policy become one, without the columns of what is due.
+//! Splice: segments of one bucket, profile and policy become one, without the columns of due categories.
 //!
-//! Promises that what stays is copied byte for byte, with its bloom filters and page indexes, and that nothing of what goes is
-//! in the new file, footer included. Nothing is decoded, but where rows are sorted by what goes: their order would still tell of
-//! it, so they are shuffled. Memory is that of a few parts and of the footers, whatever the segments' sizes, or that of a merge.
+//! The kept columns are copied byte for byte, with their bloom filters and page indexes. Nothing of the dropped ones is
+//! in the new file, including its footer. Nothing is decoded, unless rows are sorted by a dropped column: their order
+//! would still reveal its values, so the rows are shuffled. Memory is that of a few parts and of the footers, whatever
+//! the size of the segments, or that of a merge.
 
 mod copy;
 mod layout;
@@ -31,35 +32,35 @@ use copy::Sources;
 use layout::Footer;
 pub(super) use layout::{Layout, Written, layouts};
 
-/// Bytes that the shuffling of rows may take which are sorted by what goes.
+/// Memory in bytes for the shuffling of rows that are sorted by a dropped column.
 const SHUFFLE_BYTES: usize = 64 << 20;
 
-/// What became of the segments that were spliced.
+/// The result of a splice.
 #[derive(Debug, Clone)]
 pub struct Spliced {
-    /// What takes their place: a segment for each policy that they were tagged under, or more where two have a column of one
-    /// name and not of one type.
+    /// The segments that replace the old ones: one for each policy of their tags, or more if two have a column of one
+    /// name with different types.
     pub segments: Vec<Segment>,
-    /// Rows of each of them together.
+    /// The number of rows in all of them.
     pub rows: u64,
-    /// Fields that were left out, by category, as far as it can be told without decoding: null ones are counted too where no
-    /// statistics tell them apart.
+    /// Fields that were dropped, by category, as far as can be counted without decoding: nulls are counted too if the
+    /// statistics have no null count.
     pub dropped: BTreeMap<Category, u64>,
     /// Bytes of column chunks that were copied.
     pub bytes_copied: u64,
     /// Bytes of column chunks that were left out.
     pub bytes_dropped: u64,
-    /// Columns that the policy does not name any more. They were kept, since nothing says when they are due: where a policy was
-    /// activated without them, they go by [`Table::reform`].
+    /// Columns that the policy no longer names. They were kept, since their deadline is unknown: after the activation
+    /// of a policy without them, [`Table::reform`] drops them.
     pub unclassified: BTreeSet<String>,
 }
 
 impl Table {
-    /// Leaves the columns of some categories out of segments of one bucket and profile, and writes what stays as one segment of
-    /// each policy that they were tagged under. Commits nothing.
+    /// Drops the columns of some categories from segments of one bucket and profile, and writes the rest as one segment
+    /// for each policy of their tags. Commits nothing.
     ///
-    /// A column that one of them lacks is null there. Rows that are sorted by a column that goes are shuffled. Errors if they are not of one kind, or if one is gone or damaged; then
-    /// nothing of the new segment is left.
+    /// A column that a segment lacks is null in its rows. Rows that are sorted by a dropped column are shuffled. Errors
+    /// if the segments are not of one kind, or if one is gone or damaged; then nothing of the new segment is left.
     pub async fn splice(&self, sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<Spliced, RewriteError> {
         alike(sources, drop)?;
         let due = Arc::new(Due::of(self.spec(), drop));
@@ -116,14 +117,14 @@ impl Table {
         Ok((segment, copied))
     }
 
-    /// What a segment's footer says of what stays.
+    /// Reads from a segment's footer the parts that are kept.
     pub(super) async fn footer(&self, segment: &StoredSegment, due: &Arc<Due>) -> Result<Footer, RewriteError> {
         let source = open(&self.log.object_store(None), &segment.path).await?;
         let (of, due) = (segment.clone(), Arc::clone(due));
         blocking(move || Footer::read(&source, &of, &due)).await
     }
 
-    /// Writes what stays of segments, and the columns that the layout has written anew, as one segment at `home`.
+    /// Writes the kept parts of segments, and the columns that the layout replaces, as one segment at `home`.
     pub(super) async fn copy_whole(
         &self,
         members: &[&StoredSegment],
@@ -161,7 +162,8 @@ impl Table {
     }
 }
 
-/// Writes what stays of segments in an order that tells nothing; what it holds, its size, and what was left out.
+/// Writes the kept parts of segments in random order. Returns the contents, the size in bytes, and the counts of what
+/// was dropped.
 fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Contents, u64, Copied), RewriteError> {
     let mut copied = Copied::default();
     for (path, _) in &merge.sources {
@@ -176,7 +178,7 @@ async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, Rewrit
     Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
 }
 
-/// Refuses segments that may not become one.
+/// Refuses segments that may not be spliced into one.
 fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), RewriteError> {
     let refused = |why: &str| Err(StoreError::Refused(why.to_owned()).into());
     let Some(first) = sources.first() else { return refused("a splice of no segment") };
@@ -193,7 +195,7 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
     Ok(())
 }
 
-/// The columns that go, each with its category; `None` for a tag.
+/// The columns to drop, each with its category; `None` for a tag.
 pub(super) struct Due(BTreeMap<String, Option<Category>>);
 
 impl Due {
@@ -205,7 +207,7 @@ impl Due {
         Due(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
     }
 
-    /// Tags that are written anew or left out.
+    /// Creates a set of tags that are replaced or dropped.
     pub(super) fn tags(columns: impl IntoIterator<Item = String>) -> Due {
         Due(columns.into_iter().map(|column| (column, None)).collect())
     }
@@ -214,7 +216,7 @@ impl Due {
         self.0.contains_key(column)
     }
 
-    /// The category of a column that goes, if it is not a tag.
+    /// Returns the category of a column to drop, if it is not a tag.
     fn category(&self, column: &str) -> Option<&Category> {
         self.0.get(column)?.as_ref()
     }
@@ -225,7 +227,7 @@ fn unclassified(spec: &TableSpec, footers: &[Footer]) -> BTreeSet<String> {
     names.filter(|name| spec.column(name).is_none()).collect()
 }
 
-/// The whole footer of a segment, page indexes too where `indexes` says so.
+/// Reads the whole footer of a segment, with the page indexes if `indexes` is true.
 fn metadata(source: &Source, path: &str, indexes: bool) -> Result<ParquetMetaData, RewriteError> {
     let policy = if indexes { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     ParquetMetaDataReader::new()

@@ -1,7 +1,7 @@
-//! Split: the rows of a segment that match a predicate to one segment, the rest to another.
+//! Split: the rows of a segment that match a predicate go to one new segment, the rest to another.
 //!
-//! Promises that a segment of which all rows match, or none, is not rewritten, and that the two new ones have the old one's
-//! columns and tags. Rows are decoded and encoded a batch at a time; finished row groups are in the store, not in memory.
+//! A segment is not rewritten if all of its rows match, or none. The two new segments have the columns and tags of the
+//! old one. Rows are decoded and encoded batch by batch; finished row groups are in the store, not in memory.
 
 use std::sync::Arc;
 
@@ -20,15 +20,15 @@ use crate::store::segment::{Contents, Expected, Home, RowWriter, Segment, Segmen
 use crate::store::spec::{Role, TableSpec};
 use crate::store::table::Table;
 
-/// What a predicate makes of a segment.
+/// The result of splitting a segment.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub enum Split {
-    /// No row matches: it stays as it is.
+    /// No row matches: the segment does not change.
     None,
-    /// All of its rows match: it stays as it is.
+    /// All of its rows match: the segment does not change.
     All,
-    /// It is parted. Neither of the two is committed.
+    /// The segment was split. Neither of the two new ones is committed.
     Both {
         /// The rows that match.
         matching: Segment,
@@ -38,8 +38,8 @@ pub enum Split {
 }
 
 impl Table {
-    /// Parts a segment by a predicate. Commits nothing. Errors if it is gone or damaged, or on a column of another kind than
-    /// the predicate is about; then nothing of the new segments is left.
+    /// Splits a segment by a predicate. Commits nothing. Errors if the segment is gone or damaged, or if a column is
+    /// not of the kind that the predicate needs; then nothing of the new segments is left.
     pub async fn split(&self, source: &StoredSegment, predicate: &Predicate) -> Result<Split, RewriteError> {
         if source.cells {
             return Err(StoreError::Refused("cells are nobody's rows: they are not split".to_owned()).into());
@@ -82,7 +82,7 @@ impl Table {
     }
 }
 
-/// Reads all rows once and gives each to its half.
+/// Reads all rows once and writes each to its half.
 fn part(
     spec: &Arc<TableSpec>,
     opened: &Opened,
@@ -127,12 +127,12 @@ fn part(
     Ok([matching, rest])
 }
 
-/// A column of the old segment as the new ones have it.
+/// Returns a column of the old segment as it is in the new ones.
 pub(super) fn brought(field: &Field) -> Field {
     Field::new(field.name(), field.data_type().clone(), true)
 }
 
-/// The tags that come as runs: those of which no row of the segment is null.
+/// Returns the tags that are encoded as runs: those without a null in the segment.
 pub(super) fn runs(spec: &TableSpec, file: &ParquetMetaData, fields: &[Field]) -> Vec<String> {
     let varies = |name: &str| matches!(name, "jurisdiction" | "source_offset");
     let is_tag = |name: &str| spec.column(name).is_some_and(|column| column.role == Role::Tag) && !varies(name);

@@ -1,4 +1,4 @@
-//! Which rows of a row group have a tag, as far as its figures tell: nothing is read for it.
+//! Finds out from the statistics of a row group which rows have a tag. Reads nothing.
 
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
@@ -10,7 +10,7 @@ pub enum Tagged {
     NoRow,
     SomeRows,
     EveryRow,
-    /// Nobody counted the nulls.
+    /// The null count is unknown.
     Untold,
 }
 
@@ -28,7 +28,7 @@ impl Tagged {
         }
     }
 
-    /// Whether only reading the rows could tell which of them have the tag.
+    /// Returns true if only reading the rows can show which of them have the tag.
     pub fn differs(self) -> bool {
         matches!(self, Tagged::SomeRows | Tagged::Untold)
     }

@@ -26,7 +26,7 @@ fn categories(names: &[&str]) -> BTreeSet<Category> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-/// A table of `count` segments of 100 rows each.
+/// Returns a table of `count` segments of 100 rows each.
 async fn filled(root: &Root, count: i64) -> (Table, SegmentIndex) {
     let mut table = Table::open(root, spec()).await.unwrap();
     for from in 0..count {
@@ -66,8 +66,8 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Rows like those of other tests, of which each was sent a minute after the one before it, and some lack their recipient or
-/// the time.
+/// Returns rows like those of other tests, each sent a minute after the one before. Some lack their recipient or the
+/// time.
 fn varied(from: i64, next: i64) -> RecordBatch {
     let batch = rows(0, from, next);
     let schema = batch.schema();
@@ -84,7 +84,7 @@ fn varied(from: i64, next: i64) -> RecordBatch {
     RecordBatch::try_new(schema.clone(), columns).unwrap()
 }
 
-/// A written segment of such rows, as the index would tell of it.
+/// Writes a segment of such rows, and returns it as the index describes it.
 async fn stored(table: &Table, rows: &RecordBatch) -> StoredSegment {
     let tags = crate::store::testing::segment_tags();
     let mut writer = SegmentWriter::new(table.spec().clone(), tags.clone(), &[]).unwrap();
@@ -93,7 +93,7 @@ async fn stored(table: &Table, rows: &RecordBatch) -> StoredSegment {
     told(&segment)
 }
 
-/// A segment that is not committed, as the index would tell of it.
+/// Returns a segment that is not committed as the index would describe it.
 fn told(segment: &crate::store::Segment) -> StoredSegment {
     let tags = crate::store::testing::segment_tags();
     StoredSegment {
@@ -109,7 +109,7 @@ fn told(segment: &crate::store::Segment) -> StoredSegment {
     }
 }
 
-/// The target of each customer, by its number; 0: none.
+/// The number of the target of each customer; 0 for none.
 #[derive(Debug, Clone)]
 struct ByCustomer {
     of: Vec<u64>,

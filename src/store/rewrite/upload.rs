@@ -1,7 +1,7 @@
-//! A new segment on its way to the store, in parts: never whole in memory.
+//! The upload of a new segment in parts: it is never whole in memory.
 //!
-//! Promises that the file is durable, folder and all, once it is finished, and that what is not finished is taken away or,
-//! after a crash, an orphan for the janitor. No reader sees it before the commit that adds it.
+//! A finished file is durable, including its folder. An unfinished one is deleted or, after a crash, an orphan for the
+//! janitor. No reader sees the file before the commit that adds it.
 
 use std::hash::Hasher;
 use std::io::{self, Write};
@@ -17,16 +17,16 @@ use super::RewriteError;
 use crate::store::error::StoreError;
 use crate::store::segment::Sink;
 
-/// Bytes of a part: what object stores ask for at the least.
+/// The size of a part in bytes: the minimum of object stores.
 const PART_BYTES: usize = 5 << 20;
 
 enum Message {
     Part(Vec<u8>),
-    /// Every part was sent.
+    /// Ends the file: every part was sent.
     Whole,
 }
 
-/// The parts of one file, written by a thread that may block. Dropped before it is finished, the file goes.
+/// The parts of one file, written by a thread that may block. If it is dropped unfinished, the file is deleted.
 #[derive(Default)]
 pub struct Parts {
     sender: Option<Sender<Message>>,
@@ -35,10 +35,10 @@ pub struct Parts {
     hash: XxHash64,
 }
 
-/// The file that the parts make, still being written.
+/// The file made of the parts, while it is written.
 pub struct Upload(JoinHandle<object_store::Result<bool>>);
 
-/// Begins a new file at `path`.
+/// Starts a new file at `path`.
 pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(Parts, Upload), RewriteError> {
     let upload = store.put_multipart(&Path::from(path)).await.map_err(StoreError::from)?;
     let (sender, receiver) = channel(1);
@@ -46,7 +46,7 @@ pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(Parts, Up
     Ok((Parts { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), ..Parts::default() }, Upload(written)))
 }
 
-/// Whether the file is whole; if not, nothing of it is left.
+/// Writes the parts. Returns true if the file is complete; otherwise nothing of it is left.
 async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message>) -> object_store::Result<bool> {
     let written = async {
         while let Some(message) = parts.recv().await {
@@ -62,7 +62,7 @@ async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message
     };
     let written = written.await;
     if !matches!(written, Ok(true)) {
-        // What cannot be taken away is left to the janitor.
+        // The janitor deletes what cannot be aborted here.
         if let Err(error) = upload.abort().await {
             tracing::debug!(store.error = %error, "an unfinished segment was left to the janitor");
         }
@@ -71,7 +71,7 @@ async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message
 }
 
 impl Parts {
-    /// The file is whole; its size.
+    /// Ends the file and returns its size in bytes.
     pub fn finish(mut self) -> io::Result<u64> {
         self.send_part()?;
         self.send(Message::Whole)?;
@@ -116,15 +116,16 @@ impl Sink for Parts {
 }
 
 impl Upload {
-    /// Waits until the file is durable. `Ok(false)` if its parts were dropped before the last: then nothing of it is left.
+    /// Waits until the file is durable. Returns `Ok(false)` if its parts were dropped before the last: then nothing of
+    /// it is left.
     pub async fn written(self) -> Result<bool, RewriteError> {
         let written = self.0.await.map_err(|error| stopped(&error.to_string()))?;
         Ok(written.map_err(StoreError::from)?)
     }
 }
 
-/// What the work on some files' parts gave, once all of them are durable. Why the store failed goes before what the work says
-/// of it. After an error none of the files is left.
+/// Returns the result of the work that wrote some files, once all of them are durable. An error of the store takes
+/// precedence over that of the work. After an error none of the files is left.
 pub async fn finished<T, const N: usize>(
     store: &dyn ObjectStore,
     uploads: [(&str, Upload); N],
@@ -133,7 +134,7 @@ pub async fn finished<T, const N: usize>(
     all_finished(store, uploads.into(), worked).await
 }
 
-/// The same of any number of files.
+/// Does the same for any number of files.
 pub async fn all_finished<T>(
     store: &dyn ObjectStore,
     uploads: Vec<(&str, Upload)>,

@@ -1,7 +1,7 @@
-//! How each column is encoded: what Parquet is told before the first row group of a segment.
+//! Chooses the encoding of each column: the Parquet settings before the first row group of a segment.
 //!
-//! Promises that the choice depends on the rows and the column's role alone. Numbers that were measured stand beside what
-//! they decide.
+//! The choice depends only on the rows and the column's role. Measured numbers are noted next to the settings that they
+//! justify.
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,48 +15,48 @@ use parquet::schema::types::ColumnPath;
 
 use crate::store::spec::{Role, TableColumn, TableSpec};
 
-/// Zstandard's level: 1, the fastest of its usual ones.
+/// The level of Zstandard: 1, the fastest usual one.
 const ZSTD_LEVEL: i32 = 1;
 
-/// Rows of a row group at most.
+/// The maximum number of rows of a row group.
 pub const ROW_GROUP_ROWS: usize = 1 << 20;
 
-/// Encoded bytes of a row group, after which it is closed.
+/// The number of encoded bytes after which a row group is closed.
 pub const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The share of probes of a bloom filter that may wrongly say "maybe".
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
-/// Distinct values that a bloom filter has room for when its segment is written before its last row is known.
+/// The number of distinct values for which a bloom filter has room if the number of rows is not known in advance.
 const BLOOM_VALUES: u64 = 1 << 18;
 
-/// Rows after which it is looked how large a small page has become.
+/// The number of rows after which the size of a small page is checked.
 const PAGE_STEP: usize = 256;
 
-/// Rows looked at to tell whether a column repeats itself.
+/// The number of rows examined to find out whether a column's values repeat.
 const SAMPLE: usize = 1024;
 
-/// What is known of a file's rows before the first of them is written.
+/// Properties of a file's rows that are known before the first is written.
 #[derive(Debug, Clone, Default)]
 pub struct Expected {
-    /// How many they are.
+    /// The number of rows.
     pub rows: Option<usize>,
-    /// The columns by which they come sorted, the first first.
+    /// The columns by which they are sorted, the most significant first.
     pub sorted_by: Vec<String>,
-    /// The columns whose order some of them are in besides: what they came from was sorted by those.
+    /// Other columns by which some of the rows are sorted, because their source was.
     pub ordered_by: BTreeSet<String>,
-    /// Bytes of a page at most, about, before compression; `None`: the encoder's own bounds.
+    /// The approximate maximum size of a page in bytes before compression; `None` for the encoder's own limits.
     pub page_bytes: Option<usize>,
-    /// Encoded bytes of a row group, after which it is closed; `None`: [`ROW_GROUP_BYTES`].
+    /// The number of encoded bytes after which a row group is closed; `None` for [`ROW_GROUP_BYTES`].
     pub group_bytes: Option<usize>,
 }
 
-/// The properties of a segment's file, whose first rows are `first`.
+/// Returns the properties of a segment's file, whose first rows are `first`.
 pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
-        // Lists and maps by the names that other engines write.
+        // Lists and maps get the nested names that other engines write.
         .set_coerce_types(true)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
@@ -73,17 +73,17 @@ pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) ->
     builder.build()
 }
 
-/// The key under which a footer tells in the order of which columns rows stand, or some of them: whoever leaves one of the columns
-/// out must not leave its order.
+/// The key in a footer for the columns by which all or some rows are sorted: a rewrite that drops one of the columns
+/// must not leave its order.
 const SORTED_BY: &str = "ebbtide.sorted_by";
 
-/// What a footer tells of that; nothing where rows are in no order.
+/// Returns the footer's entry for these columns; `None` if the rows are not sorted.
 pub fn tell_order(columns: &BTreeSet<String>) -> Option<Vec<KeyValue>> {
     let names: Vec<&str> = columns.iter().map(String::as_str).collect();
     (!names.is_empty()).then(|| vec![KeyValue::new(SORTED_BY.to_owned(), names.join(","))])
 }
 
-/// What a footer told of that.
+/// Returns the columns of the footer's entry.
 pub fn told_order(file: &ParquetMetaData) -> BTreeSet<String> {
     let told = file.file_metadata().key_value_metadata().into_iter().flatten();
     let told = told.filter(|pair| pair.key == SORTED_BY).filter_map(|pair| pair.value.as_deref());
@@ -101,8 +101,8 @@ fn of_column(
         return builder;
     }
     let mut builder = builder.set_column_statistics_enabled(path(), statistics(column));
-    // The first rows of a sorted column tell nothing of how often its values repeat; and a dictionary of a million values would
-    // be read whole for one of them.
+    // The first rows of a sorted column do not show how often its values repeat; and a dictionary of a million values
+    // would be read whole for one of them.
     let sorted = expected.sorted_by.first() == Some(&column.name);
     match (&column.data_type, !sorted && repeats(values)) {
         (_, true) | (DataType::Boolean, _) => {}
@@ -123,7 +123,8 @@ fn of_column(
     builder
 }
 
-/// Pages' bounds where a look-up can use them, a chunk's where the log may tell them, none where nobody needs them.
+/// Returns the level of statistics: bounds of pages if a look-up can use them, of chunks if the log may contain them,
+/// none otherwise.
 fn statistics(column: &TableColumn) -> EnabledStatistics {
     let text = matches!(column.data_type, DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_));
     match (&column.role, text) {
@@ -134,7 +135,7 @@ fn statistics(column: &TableColumn) -> EnabledStatistics {
     }
 }
 
-/// Whether a column's first rows hold at most half as many values as rows, so that a dictionary pays.
+/// Returns true if a column's first rows have at most half as many values as rows, so that a dictionary pays.
 fn repeats(values: &dyn Array) -> bool {
     let rows = values.len().min(SAMPLE);
     let mut seen = HashSet::with_capacity(rows);
@@ -152,7 +153,8 @@ fn repeats(values: &dyn Array) -> bool {
         DataType::Timestamp(..) => {
             hashed(&|row, to| values.as_primitive::<TimestampMicrosecondType>().value(row).hash(to));
         }
-        // Narrow types repeat; wide and rare ones are left to the encoder, which gives a dictionary up by itself.
+        // Values of narrow types repeat. Wide and rare types are left to the encoder, which abandons a dictionary that
+        // grows too large.
         _ => return true,
     }
     seen.len() * 2 <= rows

@@ -1,7 +1,7 @@
 //! Segments: one Parquet file of one product, bucket and profile.
 //!
-//! Promises that columns of a category can later be left out by copying the others' bytes: a category's values, min/max,
-//! bloom filter and page index stand in its own column chunks alone, and the footer names no value.
+//! Columns of a category can later be dropped by copying the bytes of the others: a category's values, bounds, bloom
+//! filter and page index are in its own column chunks only, and the footer contains no value.
 
 mod checksum;
 mod encode;
@@ -27,12 +27,12 @@ use uuid::Uuid;
 use crate::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 use crate::tag::FormsMark;
 
-/// What all rows of a segment share.
+/// The tags that all rows of a segment share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentTags {
-    /// The bucket that they are in.
+    /// The bucket of the rows.
     pub bucket: Bucket,
-    /// Their profile.
+    /// The profile of the rows.
     pub profile: ProfileId,
     /// The profile's text form.
     pub profile_text: String,
@@ -42,15 +42,15 @@ pub struct SegmentTags {
     pub policy_version: PolicyVersion,
 }
 
-/// Rows could not be made a segment.
+/// The rows could not be written as a segment.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// The rows are not of the table's columns.
+    /// The rows do not have the table's columns.
     #[error("column {column} of the rows is not what the table has: {why}")]
     Column {
         /// The column.
         column: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
     /// A segment without a row is not written.
@@ -64,38 +64,39 @@ pub enum SegmentError {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
-/// What is known of a file once it is whole.
+/// The properties of a complete file.
 #[derive(Debug, Clone)]
 pub(super) struct Contents {
     /// The names of its columns.
     pub(super) columns: BTreeSet<String>,
     pub(super) rows: u64,
-    /// What the log may tell of it.
+    /// The statistics for the log, as JSON.
     pub(super) stats: String,
     /// The XXH64 of all of its bytes.
     pub(super) xxh64: u64,
 }
 
-/// Where a segment belongs in its table, and what it is there.
+/// The location and the kind of a segment in its table.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
     pub(super) bucket: Bucket,
     pub(super) profile: ProfileId,
-    /// The profile's text form; `None` where the table explains it already.
+    /// The profile's text form; `None` if the table already has it.
     pub(super) profile_text: Option<String>,
-    /// How many records its rows stand for, where they are cells.
+    /// The number of records that its rows stand for, if they are cells.
     pub(super) cells: Option<u64>,
     /// The canonical forms of all its subjects; `None` if some may be in an earlier form.
     pub(super) forms: Option<FormsMark>,
 }
 
-/// What the name of a file of cells begins with; the records that they stand for follow.
+/// The prefix of the name of a file of cells; the number of records that they stand for follows.
 const CELLS: &str = "cells-";
 
 impl Home {
-    /// A new path for a segment of this kind.
+    /// Returns a new path for a segment of this kind.
     pub(super) fn path(&self) -> String {
-        // Some engines read partitions from paths, so the bucket stands there as they parse it: an hour with its zone.
+        // Some engines read partitions from paths, so the bucket is written as they parse it: an hour with its time
+        // zone.
         let (bucket, profile, name) = (&self.bucket, &self.profile, Uuid::new_v4());
         match (self.cells, self.forms) {
             (None, None) => format!("bucket={bucket}/profile={profile}/{name}.parquet"),
@@ -105,7 +106,7 @@ impl Home {
     }
 }
 
-/// How many records the rows of the file at `path` stand for, where its name says that they are cells.
+/// Returns the number of records that the rows of the file at `path` stand for, if its name marks them as cells.
 #[must_use]
 pub(super) fn cell_records(path: &str) -> Option<u64> {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
@@ -118,7 +119,7 @@ pub(super) fn forms_of(path: &str) -> Option<FormsMark> {
     FormsMark::of_name(path.rsplit_once('/').map_or(path, |(_, name)| name))
 }
 
-/// A whole Parquet file in memory, not yet written.
+/// A complete Parquet file in memory, not yet written.
 #[derive(Debug, Clone)]
 pub struct EncodedSegment {
     pub(super) tags: SegmentTags,
@@ -128,25 +129,25 @@ pub struct EncodedSegment {
 }
 
 impl EncodedSegment {
-    /// Its size in bytes.
+    /// Returns its size in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Whether it has no rows; never true, since such a segment is not encoded.
+    /// Returns true if it has no rows; never true, since such a segment is not encoded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.contents.rows == 0
     }
 
-    /// How many rows it has.
+    /// Returns the number of its rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.contents.rows
     }
 
-    /// The file itself.
+    /// Returns the file itself.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -163,43 +164,43 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Its path in the table's folder.
+    /// Returns its path in the table's folder.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// How many rows it has.
+    /// Returns the number of its rows.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.contents.rows
     }
 
-    /// How many records its rows stand for: as many, or more where they are cells.
+    /// Returns the number of records that its rows stand for: equal to the rows, or more if they are cells.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.home.cells.unwrap_or(self.contents.rows)
     }
 
-    /// Whether its rows are cells.
+    /// Returns true if its rows are cells.
     #[must_use]
     pub fn cells(&self) -> bool {
         self.home.cells.is_some()
     }
 
-    /// Its size in bytes.
+    /// Returns its size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The bucket that its rows are in.
+    /// Returns the bucket of its rows.
     #[must_use]
     pub fn bucket(&self) -> Bucket {
         self.home.bucket
     }
 
-    /// The profile of its rows.
+    /// Returns the profile of its rows.
     #[must_use]
     pub fn profile(&self) -> &ProfileId {
         &self.home.profile

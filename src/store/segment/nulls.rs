@@ -1,6 +1,6 @@
-//! A column chunk of nothing but nulls, written without an encoder.
+//! Creates a column chunk that contains only nulls, without an encoder.
 //!
-//! Promises that a column which one of several segments lacks reads as null there once they are one file.
+//! When several segments become one file, a column that one of them lacks reads as null in its rows.
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, PageType, Repetition, Type};
@@ -14,7 +14,8 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::runs::{to_i64, varint};
 
-/// The chunk of a leaf column that is null, at its root, on each of `rows` rows. Errors where the column may not be null.
+/// Returns the chunk of a leaf column that is null, at its root, on each of `rows` rows. Errors if the column is not
+/// nullable.
 pub fn nulls(column: ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResult)> {
     if column.max_def_level() == 0 {
         return Err(ParquetError::General("a column that may not be null".to_owned()));
@@ -23,7 +24,7 @@ pub fn nulls(column: ColumnDescPtr, rows: u32) -> Result<(Bytes, ColumnCloseResu
     for max in [column.max_rep_level(), column.max_def_level()] {
         if max > 0 {
             let mut levels = varint(u64::from(rows) << 1);
-            // One run of zeros, as wide as a level is: levels of tables are below 256.
+            // One run of zeros with the width of a level: levels of tables are below 256.
             levels.push(0);
             data.extend(u32::try_from(levels.len()).unwrap_or(u32::MAX).to_le_bytes());
             data.extend(levels);

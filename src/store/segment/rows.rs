@@ -1,7 +1,7 @@
-//! Encodes rows to a Parquet file: columns that need an encoder first, those of few values as runs behind them.
+//! Encodes rows to a Parquet file: columns that need an encoder first, followed by columns of few values as runs.
 //!
-//! Promises that few rows cost little memory: the encoders are made once enough has gathered, or at the end, one column
-//! after the other. Finished row groups go to the sink at once.
+//! Few rows need little memory: the encoders are created once enough rows are pending, or at the end, one column after
+//! the other. Finished row groups are written to the sink immediately.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -23,16 +23,17 @@ use super::{Contents, SegmentError, stats};
 use crate::failpoint;
 use crate::store::spec::TableSpec;
 
-/// Arrow bytes that gather before the encoders are made.
+/// The number of pending Arrow bytes at which the encoders are created.
 const START_BYTES: usize = 2 << 20;
 
-/// Rows that gather before they are given to the encoders, so that these never work on crumbs.
+/// The number of pending rows at which they are passed to the encoders, so that these never encode a few rows at a
+/// time.
 const FEED_ROWS: usize = 4096;
 
-/// Rows of a batch from which on the encoders take it as it is: fewer are put together with others first.
+/// The number of rows from which on a batch is encoded as it is: smaller ones are concatenated with others first.
 const WHOLE_ROWS: usize = 512;
 
-/// Where a file's bytes go: memory, or the store.
+/// The destination of a file's bytes: memory, or the store.
 pub trait Sink: Write + Send + Default {
     /// Returns the XXH64 of all bytes so far.
     fn xxh64(&self) -> u64;
@@ -47,36 +48,37 @@ impl Sink for Vec<u8> {
 /// Encodes one file.
 pub struct RowWriter<S: Sink> {
     spec: Arc<TableSpec>,
-    /// The columns that rows bring and that are encoded, in the order of the file.
+    /// The columns of the input that are encoded, in the order of the file.
     schema: SchemaRef,
-    /// The columns that rows bring as runs, behind those in the file.
+    /// The columns of the input that are runs, after those in the file.
     run_columns: Vec<Field>,
-    /// The runs of `pending`, beside `run_columns`.
+    /// The runs of `pending`, in the order of `run_columns`.
     pending_runs: Vec<Runs>,
-    /// The columns that are the same on every row, last in the file.
+    /// The columns with the same value on every row, last in the file.
     constants: Vec<(Field, Constant)>,
     expected: Expected,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: usize,
     rows: u64,
-    /// Where the file goes, until the encoder has it.
+    /// The destination of the file, until the encoder has it.
     sink: Option<S>,
     encoder: Option<Encoder<S>>,
 }
 
-/// The open file and the writers of the row group at hand.
+/// The open file and the writers of the current row group.
 struct Encoder<S: Sink> {
     file: SerializedFileWriter<S>,
     factory: ArrowRowGroupWriterFactory,
     columns: Vec<ArrowColumnWriter>,
-    /// The runs of the row group's rows, beside the writer's `run_columns`.
+    /// The runs of the row group's rows, in the order of the writer's `run_columns`.
     runs: Vec<Runs>,
     group_rows: usize,
 }
 
 impl<S: Sink> RowWriter<S> {
-    /// A file of the columns `brought`, of which those that `is_run` names come as runs, and of `constants`.
+    /// Creates a writer of a file with the columns `brought`, of which those selected by `is_run` are runs, and with
+    /// `constants`.
     pub fn new(
         spec: Arc<TableSpec>,
         brought: Vec<Field>,
@@ -102,19 +104,19 @@ impl<S: Sink> RowWriter<S> {
         }
     }
 
-    /// The same, of rows of which something is known before the first.
+    /// Sets the known properties of the rows.
     pub fn expecting(self, expected: Expected) -> Self {
         Self { expected, ..self }
     }
 
-    /// Takes rows that have exactly the columns of the segment, in any order. Errors on a column too few, too many or of
-    /// another type, and then takes none of them.
+    /// Adds rows that have exactly the columns of the segment, in any order. Errors if a column is missing, unknown or
+    /// of another type, and then adds none of them.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), SegmentError> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
         let started = self.encoder.is_some();
-        // What is encoded at once need not be copied first.
+        // Rows that are encoded immediately need not be copied first.
         let at_once = started && self.pending.is_empty() && rows.num_rows() >= WHOLE_ROWS;
         let (rows, runs) = self.ordered(rows, !at_once)?;
         self.pending_runs.iter_mut().zip(runs).for_each(|(pending, runs)| pending.append(runs));
@@ -131,7 +133,7 @@ impl<S: Sink> RowWriter<S> {
         Ok(())
     }
 
-    /// The bytes that it holds besides those given to the sink: rows not yet encoded, and encoders.
+    /// Returns the bytes of memory in use, without the sink: rows not yet encoded, and encoders.
     pub fn memory(&self) -> usize {
         let encoder = self.encoder.as_ref().map_or(0, |encoder| {
             encoder.columns.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
@@ -140,17 +142,17 @@ impl<S: Sink> RowWriter<S> {
         self.pending_bytes + self.pending_runs.iter().map(Runs::memory).sum::<usize>() + encoder
     }
 
-    /// The sink, once it has the first bytes.
+    /// Returns the sink, once it has the first bytes.
     pub fn sink(&self) -> Option<&S> {
         self.encoder.as_ref().map(|encoder| encoder.file.inner())
     }
 
-    /// How many rows it was given.
+    /// Returns the number of rows added so far.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Encodes what is left and closes the file. Errors if no row was given.
+    /// Encodes the pending rows and closes the file. Errors if no row was added.
     pub fn finish(mut self) -> Result<(Contents, S), SegmentError> {
         if self.rows == 0 {
             return Err(SegmentError::Empty);
@@ -169,13 +171,13 @@ impl<S: Sink> RowWriter<S> {
         Ok((Contents { columns, rows: self.rows, stats, xxh64: sink.xxh64() }, sink))
     }
 
-    /// The columns that need no encoder, in the order of the file: behind all others.
+    /// Returns the columns that need no encoder, in the order of the file: after all others.
     fn tail(&self) -> impl Iterator<Item = &Field> {
         self.run_columns.iter().chain(self.constants.iter().map(|(field, _)| field))
     }
 
-    /// The rows' columns in the order of the file, and where `kept` on their own: a few rows do not keep a large batch
-    /// alive. Those that come as runs apart.
+    /// Returns the rows' columns in the order of the file, and separately those that are runs. If `kept`, small slices
+    /// are copied, so that a few rows do not keep a large batch in memory.
     fn ordered(&self, rows: &RecordBatch, kept: bool) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
         let wrong = |column: &str, why: String| SegmentError::Column { column: column.to_owned(), why };
         let is_run = |name: &String| self.run_columns.iter().any(|field| field.name() == name);
@@ -201,7 +203,8 @@ impl<S: Sink> RowWriter<S> {
         Ok((RecordBatch::try_new(self.schema.clone(), columns)?, runs))
     }
 
-    /// Gives what is pending to the encoders, making them first if need be. `all`: the rows of the segment, if known.
+    /// Passes the pending rows to the encoders, which it creates first if necessary. `all` is the number of rows of the
+    /// segment, if known.
     pub fn feed(&mut self, all: Option<usize>) -> Result<(), SegmentError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -211,7 +214,7 @@ impl<S: Sink> RowWriter<S> {
             pending = vec![concat_batches(&self.schema, &pending)?];
         }
         (self.pending_rows, self.pending_bytes) = (0, 0);
-        // The largest tells best what the columns are like.
+        // The largest batch is the best sample of the columns.
         if let Some(sample) = pending.iter().max_by_key(|batch| batch.num_rows())
             && let Some(sink) = self.sink.take()
         {
@@ -223,7 +226,7 @@ impl<S: Sink> RowWriter<S> {
         pending.iter().try_for_each(|batch| self.encode(batch))
     }
 
-    /// Gives the rows to the encoders, and closes row groups as they are full.
+    /// Passes the rows to the encoders, and closes row groups that are full.
     fn encode(&mut self, batch: &RecordBatch) -> Result<(), SegmentError> {
         let mut at = 0;
         while at < batch.num_rows() {
@@ -311,8 +314,8 @@ impl<S: Sink> Encoder<S> {
     }
 }
 
-/// The column itself, or a copy of its rows where they are less than half of what it keeps in memory. Nested columns are
-/// always copied: what their rows use of the parts below cannot be told cheaply.
+/// Returns the column itself, or a copy of its rows if they are less than half of what it keeps in memory. Nested
+/// columns are always copied: the part of the nested arrays that their rows use is expensive to compute.
 fn own(column: &ArrayRef) -> Result<ArrayRef, SegmentError> {
     let data = column.to_data();
     let small = data.get_slice_memory_size().is_ok_and(|slice| slice * 2 < data.get_array_memory_size());

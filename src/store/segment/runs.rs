@@ -1,7 +1,7 @@
 //! Column chunks of few values in long runs, written without an encoder: a dictionary, and one run for each change.
 //!
-//! Promises that their size grows with the changes and not with the rows: a tag that all rows share is one run. The same
-//! bytes serve ingest and the rewrites of what is stored.
+//! Their size grows with the number of changes and not of rows: a tag that all rows share is one run. Ingest and
+//! rewrites write the same bytes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -18,7 +18,7 @@ use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
-/// The value of all rows of a run. Values of one column are all of one kind.
+/// The value of all rows of a run. The values of one column have the same type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Constant {
     /// A small number.
@@ -30,7 +30,7 @@ pub enum Constant {
 }
 
 impl Constant {
-    /// A dictionary entry, in Parquet's plain encoding.
+    /// Returns the dictionary entry, in Parquet's plain encoding.
     fn plain(&self) -> Vec<u8> {
         match self {
             Constant::Text(text) => {
@@ -41,7 +41,7 @@ impl Constant {
         }
     }
 
-    /// The value as a bound of an index.
+    /// Returns the value as a bound of an index.
     fn bound(&self) -> Vec<u8> {
         match self {
             Constant::Int32(value) => value.to_le_bytes().to_vec(),
@@ -80,12 +80,13 @@ fn statistics(least: &Constant, greatest: &Constant) -> Option<Statistics> {
 pub struct Runs(VecDeque<(Constant, u32)>);
 
 impl Runs {
-    /// One value for all of `rows` rows.
+    /// Creates a single run of `rows` rows.
     pub fn one(value: Constant, rows: u32) -> Runs {
         Runs([(value, rows)].into())
     }
 
-    /// The runs of a column of text, of numbers or of instants. `None` where it holds a null or is of another type.
+    /// Returns the runs of a column of text, numbers or instants. `None` if the column contains a null or has another
+    /// type.
     pub fn of(column: &dyn Array) -> Option<Runs> {
         if column.null_count() > 0 {
             return None;
@@ -126,12 +127,12 @@ impl Runs {
         }
     }
 
-    /// Puts `later` behind these.
+    /// Appends `later` after these.
     pub fn append(&mut self, later: Runs) {
         later.0.into_iter().for_each(|(value, rows)| self.push(value, rows));
     }
 
-    /// Takes the first `rows` rows away from these.
+    /// Removes the first `rows` rows and returns their runs.
     pub fn split(&mut self, rows: u32) -> Runs {
         let (mut left, mut first) = (rows, Runs::default());
         while left > 0 {
@@ -145,7 +146,7 @@ impl Runs {
         first
     }
 
-    /// The bytes that they take in memory.
+    /// Returns their size in memory in bytes.
     pub fn memory(&self) -> usize {
         self.0.len() * size_of::<(Constant, u32)>()
     }
@@ -159,7 +160,7 @@ fn length(rows: usize) -> u32 {
     u32::try_from(rows).unwrap_or(u32::MAX)
 }
 
-/// The chunk of an optional, unnested column that has those runs in one row group. Errors if there are none.
+/// Encodes the chunk of an optional, unnested column with those runs in one row group. Errors if there are none.
 pub fn chunk(column: ColumnDescPtr, runs: &Runs) -> Result<(Bytes, ColumnCloseResult)> {
     let (least, greatest) = (runs.0.iter().map(|run| &run.0).min(), runs.0.iter().map(|run| &run.0).max());
     let (Some(least), Some(greatest)) = (least, greatest) else {
@@ -228,7 +229,7 @@ pub fn chunk(column: ColumnDescPtr, runs: &Runs) -> Result<(Bytes, ColumnCloseRe
     Ok((Bytes::from(bytes), close))
 }
 
-/// The distinct values in the order in which they came.
+/// The distinct values in the order of their first appearance.
 #[derive(Default)]
 struct Dictionary<'a> {
     indexes: HashMap<&'a Constant, u32>,
@@ -245,13 +246,14 @@ impl<'a> Dictionary<'a> {
     }
 }
 
-/// The one data page: every row defined, said by one run, then a run of indexes for each change of value.
+/// Encodes the only data page: one run of definition levels, since every row has a value, then a run of indexes for
+/// each change of value.
 fn data_page(rows: u32, values: u32, runs: &[(u32, u32)]) -> Vec<u8> {
     let mut defined = varint(u64::from(rows) << 1);
     defined.push(1);
     let mut page = length(defined.len()).to_le_bytes().to_vec();
     page.extend(defined);
-    // The width of an index in bits: at least one, since some readers stumble over none.
+    // The width of an index in bits: at least one, since some readers fail on zero.
     let width = (u32::BITS - values.saturating_sub(1).leading_zeros()).max(1);
     page.push(u8::try_from(width).unwrap_or(u8::MAX));
     for (index, rows) in runs {

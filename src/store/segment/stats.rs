@@ -1,6 +1,6 @@
-//! What the Delta log may tell of a segment: row count, and bounds of tags and of what is not personal.
+//! The statistics of a segment in the Delta log: row count, and bounds of tags and of columns that are not personal.
 //!
-//! Promises that it is made from an allow-list, never from what a file happens to hold.
+//! They are made from an allow-list, never from whatever a file contains.
 
 use arrow::datatypes::DataType;
 use chrono::DateTime;
@@ -10,10 +10,11 @@ use serde_json::{Map, Value, json};
 
 use crate::store::spec::{TableColumn, TableSpec};
 
-/// Bytes of the longest text that is told, so that no bound is ever a cut one. A policy's version is never longer.
+/// The length in bytes of the longest text in the statistics, so that no bound is ever truncated. A policy's version is
+/// never longer.
 const LONGEST_TEXT: usize = 64;
 
-/// The `stats` of the segment's `add` action.
+/// Returns the `stats` of the segment's `add` action.
 pub fn stats(spec: &TableSpec, file: &ParquetMetaData) -> String {
     let rows: i64 = file.row_groups().iter().map(|group| group.num_rows()).sum();
     let (mut least, mut greatest, mut nulls) = (Map::new(), Map::new(), Map::new());
@@ -46,7 +47,7 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// `None` where the file lacks the column or any row group its counts.
+    /// Returns the bounds; `None` if the file lacks the column or a row group lacks its counts.
     fn of(column: &TableColumn, file: &ParquetMetaData) -> Option<Bounds> {
         let (mut nulls, mut numbers, mut texts) = (0, None::<(i64, i64)>, None::<(String, String)>);
         let mut whole = true;

@@ -76,7 +76,7 @@ fn tags_that_change_within_a_segment_come_back_row_by_row() {
         writer.write(&rows(number, 0, 300)).unwrap();
         writer.feed(None).unwrap();
     }
-    // More values than one byte of index holds, and runs of one row.
+    // More values than fit one byte of index, and runs of one row.
     for number in 0..400 {
         writer.write(&rows(number, 0, 1)).unwrap();
     }

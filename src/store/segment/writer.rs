@@ -1,6 +1,6 @@
-//! Makes rows of one bucket and profile one Parquet file, in memory, as ingest does.
+//! Writes rows of one bucket and profile to one Parquet file in memory, for ingest.
 //!
-//! Promises that the tags that its rows share stand on every row. Must never write a column that the table does not have.
+//! The shared tags are on every row. No column is written that the table does not have.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::ids::{Deadline, PolicyVersion};
 use crate::store::spec::{Role, TableSpec, expires_column};
 use crate::tag::{FormsMark, Group};
 
-/// The tags that a batch's rows share or nearly so: they come as runs and need no encoder.
+/// The tags that are equal, or nearly so, on all rows of a batch: they are written as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
 
 /// Encodes one segment.
@@ -26,7 +26,8 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// A segment with those tags. `absent` names the columns that its rows do not have, since they were already due.
+    /// Creates a writer of a segment with those tags. `absent` lists the columns that its rows lack because they were
+    /// already due.
     pub fn new(spec: Arc<TableSpec>, tags: SegmentTags, absent: &[String]) -> Result<Self, SegmentError> {
         let constants = constants(&spec, &tags);
         let is_constant = |name: &str| name.starts_with("expires_") || name == "policy_version" || name == "records";
@@ -40,8 +41,8 @@ impl SegmentWriter {
         Ok(Self { tags, forms, rows })
     }
 
-    /// The segment that a tagged group begins: with the group's tags, and without the columns that its rows came too late
-    /// for. The rows are still to be written.
+    /// Creates a writer for a tagged group: with the group's tags, and without the columns that were already due in its
+    /// rows. The rows are still to be written.
     pub fn of_group(spec: &Arc<TableSpec>, group: &Group, version: &PolicyVersion) -> Result<Self, SegmentError> {
         let Group { bucket, profile, deadlines, absent, rows } = group;
         let deadline = |(index, deadline): (usize, &Option<Deadline>)| deadline.filter(|_| !absent.contains(&index));
@@ -59,38 +60,38 @@ impl SegmentWriter {
         Self::new(Arc::clone(spec), tags, &lacking)
     }
 
-    /// Takes rows that have exactly the columns of the segment, in any order. Errors on a column too few, too many or of
-    /// another type, and then takes none of them.
+    /// Adds rows that have exactly the columns of the segment, in any order. Errors if a column is missing, unknown or
+    /// of another type, and then adds none of them.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), SegmentError> {
         self.rows.write(rows)
     }
 
-    /// The bytes that it holds, rows not yet encoded and encoders included.
+    /// Returns the bytes of memory in use, including rows not yet encoded and encoders.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.rows.memory() + self.rows.sink().map_or(0, Vec::capacity)
     }
 
-    /// How many rows it was given.
+    /// Returns the number of rows added so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows.rows()
     }
 
-    /// Encodes what is left and closes the file. Errors if no row was given.
+    /// Encodes the pending rows and closes the file. Errors if no row was added.
     pub fn finish(self) -> Result<EncodedSegment, SegmentError> {
         let (contents, bytes) = self.rows.finish()?;
         Ok(EncodedSegment { tags: self.tags, forms: self.forms, contents, bytes: Bytes::from(bytes) })
     }
 
-    /// Gives what is pending to the encoders. `all`: the rows of the segment, if known.
+    /// Passes the pending rows to the encoders. `all` is the number of rows of the segment, if known.
     #[cfg(test)]
     pub(super) fn feed(&mut self, all: Option<usize>) -> Result<(), SegmentError> {
         self.rows.feed(all)
     }
 }
 
-/// The tags that are the same on every row. A deadline that is open has no column: it reads as null.
+/// Returns the tags that are the same on every row. An open deadline has no column: it reads as null.
 fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, Constant)> {
     let deadline = |column: &str| {
         let found = tags.deadlines.iter().find(|(category, _)| expires_column(category) == column);

@@ -1,6 +1,6 @@
-//! What a commit says in the log: its actions, and what of a batch is refused before anything is tried.
+//! The actions of a commit's log entry, and the checks of a batch before any attempt.
 //!
-//! Promises that the evidence is in the same entry as the files and offsets it tells of, and that it agrees with them.
+//! The evidence is in the same entry as its files and offsets, and agrees with them.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::store::log::{Entry, XXH64, app_id, topic_app_id};
 use crate::store::segment::Segment;
 
 impl Table {
-    /// The actions of a change's entry, but for the commit's own.
+    /// Returns the actions of a change's entry, except `commitInfo`.
     pub(super) fn actions(&self, change: &Change<'_>) -> Result<Vec<Action>, StoreError> {
         let mut actions: Vec<Action> = self.new_properties(change)?.map(Action::Metadata).into_iter().collect();
         actions.extend(change.actions.iter().cloned());
@@ -46,7 +46,7 @@ impl Table {
     }
 }
 
-/// The `commitInfo` of a commit against version `read`, with its evidence.
+/// Creates the `commitInfo` of a commit against version `read`, with its evidence.
 pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreError> {
     let mut info = commit_info(&evidence.operation);
     info.timestamp = Some(evidence.at.timestamp_millis());
@@ -58,7 +58,7 @@ pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreErro
     Ok(Action::CommitInfo(info))
 }
 
-/// The `txn` actions of a batch that moves those offsets.
+/// Creates the `txn` actions of a batch that moves those offsets.
 pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
     let txn = |advance: &Advance| {
         let at = Some(at.timestamp_millis());
@@ -89,12 +89,12 @@ pub fn topic_action(partition: &TopicPartition, mark: TopicMark, at: DateTime<Ut
     Action::Txn(Transaction::new_with_last_update(topic_app_id(partition), mark.0, at))
 }
 
-/// Refuses what cannot be right whatever the table is.
+/// Refuses a batch that is invalid for any table.
 pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
     let refused = |why: String| Err(StoreError::Refused(why));
     let mut partitions = HashMap::new();
     for advance in &batch.advances {
-        // One that stays could not be told from one that never landed.
+        // An advance that does not move could not be distinguished from one that never landed.
         if advance.from.map_or(advance.next < Offset::ZERO, |from| advance.next <= from) {
             return refused(format!("{} would not move forwards", advance.partition));
         }
@@ -145,17 +145,17 @@ fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
     }
 }
 
-/// The values of the partition columns, as the log has them.
+/// Returns the values of the partition columns as written in the log.
 pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String, Option<String>> {
     let bucket = match bucket {
         Bucket::Day(day) => day.to_string(),
-        // With its zone: without one, some engines read it in the session's.
+        // With its time zone: without one, some engines assume the session's.
         Bucket::Hour(start) => start.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
     };
     [("bucket".to_owned(), Some(bucket)), ("profile".to_owned(), Some(profile.to_string()))].into()
 }
 
-/// Our own entry, as reading it back would give it.
+/// Returns this process's entry as reading it back would return it.
 pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> Entry {
     let mut entry = Entry {
         version,

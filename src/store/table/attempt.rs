@@ -1,7 +1,8 @@
-//! One attempt to make an entry with evidence the next of a log: what every kind of commit does once it has looked.
+//! One attempt to write an entry with evidence as the next of a log: the part common to all kinds of commit after their
+//! checks.
 //!
-//! Promises that the entry's totals are those of the version before it and its own, and that it follows that very version or
-//! none. Must never try twice: whether it may is for the commit to say, after another look.
+//! The entry's totals are those of the version before it plus its own, and it follows exactly that version or does not
+//! land. An attempt is never repeated here: the commit decides that after another check.
 
 use deltalake_core::kernel::Action;
 use deltalake_core::kernel::transaction::TransactionError;
@@ -13,18 +14,18 @@ use crate::store::error::StoreError;
 use crate::store::evidence::Evidence;
 use crate::store::log::{Log, LogState};
 
-/// How an attempt went.
+/// The outcome of an attempt.
 #[derive(Debug)]
 pub(super) enum Attempt {
-    /// It landed at that version, which the state tells of now.
+    /// It landed at that version, which is now the version of the state.
     Landed(u64),
     /// Another entry was faster.
     Lost,
-    /// The store failed: whether it landed must be looked for.
+    /// The store failed: the log must be searched for the entry.
     Failed(StoreError),
 }
 
-/// Tries to write what `actions` say, with `evidence`, behind the version that `state` tells of. An error: nothing was tried.
+/// Tries to write `actions` with `evidence` as the version after that of `state`. After an error nothing was tried.
 pub(super) async fn attempt(
     log: &Log,
     state: &mut LogState,

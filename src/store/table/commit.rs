@@ -1,7 +1,7 @@
 //! The commit: files and offsets become part of the table in one step, or not at all.
 //!
-//! Promises a pure compare-and-swap: what lands was checked against exactly the version before it. After any error it looks
-//! before it tries again. Must never retry blindly; its cost must not grow with the table.
+//! A commit is a pure compare-and-swap: an entry lands only directly after the version that it was checked against.
+//! After any error the log is checked before another attempt. The cost must not grow with the table.
 
 use deltalake_core::kernel::Action;
 use futures::future::ready;
@@ -24,10 +24,10 @@ use crate::store::objects::MayLand;
 use crate::store::segment::Segment;
 use crate::store::spec::PARTITION_COLUMNS;
 
-/// Files that are looked for at once.
+/// The number of files that are checked concurrently.
 const LOOKING: usize = 16;
 
-/// What a commit makes of the table, whatever kind it is.
+/// A change of the table by a commit of any kind.
 pub(super) struct Change<'a> {
     /// The files that it adds.
     pub(super) segments: &'a [Segment],
@@ -36,23 +36,24 @@ pub(super) struct Change<'a> {
     /// The controls under which it was made.
     pub(super) controls: ControlsVersion,
     pub(super) evidence: &'a Evidence,
-    /// What it says besides its own commit, profiles and files: offsets, or removed files.
+    /// Further actions besides `commitInfo`, profiles and added files: offsets, or removed files.
     pub(super) actions: Vec<Action>,
 }
 
-/// How a kind of commit finds that it landed before, or that the table has moved away from under it.
+/// The check of a commit that finds out whether it landed before, or whether the table moved meanwhile.
 pub(super) enum Place<'a> {
-    /// By the offsets that it moves.
+    /// By the offsets that the commit moves.
     Offsets(&'a [Advance]),
-    /// By the files that it removes.
+    /// By the files that the commit removes.
     Segments(Watch<'a>),
 }
 
 impl Table {
-    /// Makes the batch part of the table and gives the version that it landed at.
+    /// Commits the batch and returns the version at which it landed.
     ///
-    /// Loops by itself on a plainly lost race. Errors if the batch no longer fits the table, or if the store fails. With the
-    /// same batch it may be called again, in another process too: a commit that landed before is found by its id.
+    /// Repeats the attempt if another writer was faster. Errors if the batch no longer fits the table, or if the store
+    /// fails. It may be called again with the same batch, in another process too: a commit that landed before is found
+    /// by its id.
     pub async fn commit(&mut self, batch: IngestCommit) -> Result<u64, CommitError> {
         check(&batch).map_err(CommitError::Store)?;
         let mut actions = offsets(&batch.advances, batch.evidence.at);
@@ -67,7 +68,7 @@ impl Table {
         self.swap(&change, Place::Offsets(&batch.advances)).await
     }
 
-    /// The loop of every commit: look, validate, try, and look again.
+    /// The loop of every commit: check the log, validate, try, and check again.
     pub(super) async fn swap(&mut self, change: &Change<'_>, mut place: Place<'_>) -> Result<u64, CommitError> {
         let mut failed: Option<StoreError> = None;
         loop {
@@ -82,7 +83,7 @@ impl Table {
             if let Some(version) = landed {
                 return Ok(version);
             }
-            // Looked: it is not there.
+            // The log was checked: the commit is not in it.
             if let Some(error) = failed {
                 return Err(not_there(error));
             }
@@ -134,7 +135,7 @@ impl Table {
         Err(CommitError::OffsetsMoved(moved.partition.clone()))
     }
 
-    /// Refuses what was made under another policy than the active one.
+    /// Errors if `policy` is not the active policy.
     pub(super) fn goes_by(&self, policy: &PolicyVersion) -> Result<(), CommitError> {
         match self.policy().filter(|active| *active != policy.as_str()) {
             Some(active) => Err(CommitError::PolicyMoved { active: active.to_owned() }),
@@ -142,7 +143,7 @@ impl Table {
         }
     }
 
-    /// Checks the change against the version that it is about to follow; its place is checked already.
+    /// Checks the change against the version that it would follow; its [`Place`] is checked already.
     fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
         self.goes_by(&change.evidence.policy_version)?;
         if self.controls() != change.controls {
@@ -151,7 +152,7 @@ impl Table {
         let stored = self.state.metadata.parse_schema().map_err(|_| CommitError::SchemaMoved)?;
         let still_fits = |name: &String| match (stored.field(name), self.schema.field(name)) {
             (Some(stored), Some(ours)) => stored.is_nullable() && same_type(stored.data_type(), ours.data_type()),
-            // What an earlier policy named and held rows still have.
+            // A column of an earlier policy that held rows still have.
             (Some(stored), None) => stored.is_nullable(),
             _ => false,
         };
@@ -164,7 +165,8 @@ impl Table {
         }
     }
 
-    /// A process that was frozen for longer than the janitor waits may find its files gone: it must not list them.
+    /// Errors if a file of the change was deleted: a process that was frozen for longer than the janitor waits must not
+    /// commit it.
     async fn still_there(&self, change: &Change<'_>) -> Result<(), CommitError> {
         let store = self.log.object_store(None);
         let looked = change.segments.iter().map(|segment| {
@@ -180,8 +182,8 @@ impl Table {
     }
 }
 
-/// What an error means after which the entry was looked for and not found.
+/// Classifies an error after which the log was searched and the entry was not found.
 pub(super) fn not_there(error: StoreError) -> CommitError {
-    // Of what may land yet the files must stay.
+    // The files of a commit that may still land must be kept.
     if MayLand::is_behind(&error) { CommitError::Unknown(error) } else { CommitError::Store(error) }
 }

@@ -1,7 +1,7 @@
-//! The commit by which a control takes force in a table: it raises the `txn` app id `controls`, and adds and removes nothing.
+//! The commit that puts a control in force in a table: it raises the `txn` app id `controls`, and changes no file.
 //!
-//! Promises that no writer that acted on older controls commits after it. Must never lower a table's controls, and needs no
-//! policy: a table of a product that no policy names any more is held too.
+//! A writer that acted on older controls cannot commit after it. A table's controls are never lowered. No policy is
+//! needed: controls also apply to a table whose product is in no policy.
 
 use deltalake_core::kernel::{Action, Transaction};
 
@@ -15,15 +15,15 @@ use crate::store::log::{CONTROLS_APP, Log, LogState};
 use crate::store::root::Root;
 
 impl Table {
-    /// Raises the table's controls to at least `version` and gives the table version at which they are. Nothing is
-    /// committed if they are that high already. May be called again after any error.
+    /// Raises the table's controls to at least `version` and returns the table version that has them. Commits nothing
+    /// if they are that high already. May be called again after any error.
     pub async fn commit_controls(&mut self, version: ControlsVersion, evidence: Evidence) -> Result<u64, CommitError> {
         raise(&self.log, &mut self.state, version, evidence).await
     }
 }
 
-/// Raises the controls of a product's table as [`Table::commit_controls`] does, without its columns. `None` if there is no
-/// table, or its first entry is not written yet: then whoever makes it reads the control log behind that entry.
+/// Raises the controls of a product's table like [`Table::commit_controls`], without its columns. `None` if there is no
+/// table, or its first entry is not written yet: the process that creates it reads the control log after that entry.
 pub async fn raise_controls(
     root: &Root,
     product: &ProductKey,
@@ -37,7 +37,7 @@ pub async fn raise_controls(
     }
 }
 
-/// The version of the controls of a product's table, by its newest version. `None` as [`raise_controls`].
+/// Returns the version of the controls of a product's table, by its newest version. `None` as in [`raise_controls`].
 pub async fn controls_of(root: &Root, product: &ProductKey) -> Result<Option<ControlsVersion>, StoreError> {
     let state = LogState::load(&Log::of(root, product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
@@ -52,11 +52,11 @@ async fn raise(
     let mut failed: Option<StoreError> = None;
     loop {
         state.read_on(log).await.map_err(CommitError::Unknown)?;
-        // Whoever raised them: that high is in force.
+        // Another process may have raised them: they are in force.
         if state.controls() >= version.0 {
             return Ok(state.version);
         }
-        // Looked: it is not there.
+        // The log was checked: the commit is not in it.
         if let Some(error) = failed {
             return Err(not_there(error));
         }

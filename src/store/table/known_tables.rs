@@ -1,7 +1,7 @@
-//! Which controls are in force in the tables under a root, kept from look to look.
+//! The controls in force in the tables under a root, cached between calls.
 //!
-//! Promises that only the first look at a table reads all that its log says; those after it cost what was committed since. A
-//! table in the place of another is told by its entries, and read anew.
+//! Only the first read of a table reads its whole log; later reads cost as much as the entries committed since. A table
+//! that was replaced by another is recognised by its entries and read again in full.
 
 use std::collections::BTreeMap;
 
@@ -13,41 +13,42 @@ use crate::store::error::StoreError;
 use crate::store::log::{Log, LogState, POLICY_APP, entry_file};
 use crate::store::root::Root;
 
-/// What of the control log is in force in a table.
+/// The controls that are in force in a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TableControls {
     /// The version of its controls.
     pub controls: ControlsVersion,
-    /// The control that activated the policy which is in force there; 0 before the first.
+    /// The control that activated the table's policy; 0 before the first.
     pub policy: ControlsVersion,
 }
 
-/// A table as far as it was read.
+/// A table at the version read last.
 struct Read {
     log: Log,
     state: LogState,
-    /// The file of its newest entry; `None` if that was gone.
+    /// The file of its newest entry; `None` if it did not exist any more.
     newest: Option<ObjectMeta>,
 }
 
-/// The tables under a root, as far as they were read.
+/// The tables under a root that were read.
 pub struct KnownTables {
     root: Root,
     read: BTreeMap<ProductKey, Read>,
 }
 
 impl KnownTables {
-    /// Those of `root`, of which nothing is read yet.
+    /// Creates the cache for `root`. Reads nothing.
     #[must_use]
     pub fn new(root: Root) -> KnownTables {
         KnownTables { root, read: BTreeMap::new() }
     }
 
-    /// How every table stands by its newest version. A table whose first entry is not written yet is none.
+    /// Returns the controls of every table at its newest version. A table whose first entry is not written yet does not
+    /// count.
     pub async fn look(&mut self) -> Result<Vec<(ProductKey, TableControls)>, StoreError> {
         let mut tables: Vec<(ProductKey, TableControls)> = Vec::new();
         for product in self.root.folders().await? {
-            // One that cannot be read on is read from the start by the next look.
+            // A table whose new entries cannot be read is read in full by the next call.
             let before = self.read.remove(&product);
             let Some(read) = self.read(&product, before).await? else { continue };
             let policy = ControlsVersion(read.state.txn(POLICY_APP).unwrap_or(0));
@@ -58,7 +59,8 @@ impl KnownTables {
         Ok(tables)
     }
 
-    /// A table at its newest version: read on if it is the one that was read before. `None` if it has no entry yet.
+    /// Reads a table at its newest version: only the new entries if it is the same table as before. `None` if it has no
+    /// entry yet.
     async fn read(&self, product: &ProductKey, before: Option<Read>) -> Result<Option<Read>, StoreError> {
         let (log, state, newest) = match before {
             Some(Read { log, mut state, newest })

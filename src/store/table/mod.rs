@@ -1,6 +1,6 @@
-//! One product's table in the hands of a writer: what it knows of it, what it writes to it, how it commits.
+//! The writer's view of one product's table: its state, its writes, its commits.
 //!
-//! Promises that what a writer knows is true of some version, and that nothing lands except against that version.
+//! The state is that of one version, and a commit lands only directly after that version.
 
 mod actions;
 mod attempt;
@@ -39,17 +39,17 @@ use super::segment::{Contents, EncodedSegment, Home, Segment};
 use super::spec::TableSpec;
 use crate::ids::{Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
-/// The version of a table's controls: each control that comes into force raises it by its commit. 0 before the first.
+/// The version of a table's controls: the commit of each control in force raises it. 0 before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(transparent)]
 pub struct ControlsVersion(pub i64);
 
-/// How far a batch moves one topic partition.
+/// The offsets of one topic partition before and after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
     /// The partition.
     pub partition: TopicPartition,
-    /// The table's next offset from which the batch was read; `None`: the table had none.
+    /// The table's next offset from which the batch was read; `None` if the table had none.
     pub from: Option<Offset>,
     /// The table's next offset after it.
     pub next: Offset,
@@ -57,20 +57,20 @@ pub struct Advance {
     pub topic: Option<TopicId>,
 }
 
-/// What one ingest commit makes durable: segments, and the offsets that they end at.
+/// The input of one ingest commit: segments, and the offsets at which they end.
 #[derive(Debug, Clone)]
 pub struct IngestCommit {
     /// The files to add, already written.
     pub segments: Vec<Segment>,
-    /// How far each partition of the batch moves.
+    /// The offsets of each partition of the batch.
     pub advances: Vec<Advance>,
     /// The controls under which the batch was made.
     pub controls: ControlsVersion,
-    /// What was done, in counts. Its commit id is how the commit is found again.
+    /// The evidence of the commit. A repeated commit is recognised by the id in it.
     pub evidence: Evidence,
 }
 
-/// Where a table's files are written.
+/// The location of a table's files.
 #[derive(Debug, Clone)]
 pub struct Shelf(Arc<dyn ObjectStore>);
 
@@ -83,7 +83,7 @@ impl Shelf {
         self.put_file(home, contents, bytes).await
     }
 
-    /// Writes a file that is whole in memory to the place where it belongs.
+    /// Writes a file that is complete in memory to its location.
     pub(super) async fn put_file(&self, home: Home, contents: Contents, bytes: Bytes) -> Result<Segment, StoreError> {
         let (path, size) = (home.path(), bytes.len() as u64);
         let options = PutOptions::from(PutMode::Create);
@@ -92,7 +92,7 @@ impl Shelf {
     }
 }
 
-/// One product's table, at the newest version that it has seen. A clone sees what comes for itself.
+/// One product's table, at the newest version that it has seen. A clone is refreshed separately.
 #[derive(Clone)]
 pub struct Table {
     spec: Arc<TableSpec>,
@@ -100,19 +100,20 @@ pub struct Table {
     schema: StructType,
     pub(super) log: Log,
     pub(super) state: LogState,
-    /// Tries of commits that met another's commit at their version.
+    /// The number of attempts that lost their version to another commit.
     lost_races: u64,
-    /// The newest checkpoint that was seen. There may be a newer one; if that one was deleted, the next is made later by as much.
+    /// The newest known checkpoint. There may be a newer one; if that one was deleted, the next checkpoint is delayed
+    /// accordingly.
     pub(super) checkpointed: Option<u64>,
     /// Files that the last pass of maintenance found due.
     pub(super) last_pass: LastPass,
 }
 
 impl Table {
-    /// Tables that are opened at once: while the store answers for one, another is worked on.
+    /// The number of tables opened concurrently: while the store answers for one, another is processed.
     pub const AT_ONCE: usize = 4;
 
-    /// Opens tables as [`Table::open`] does, [`Table::AT_ONCE`] at a time, and gives them in the same order.
+    /// Opens tables like [`Table::open`], [`Table::AT_ONCE`] at a time, and returns them in the same order.
     ///
     /// Errors with the first that cannot be opened.
     pub async fn open_all(root: &Root, specs: Vec<Arc<TableSpec>>) -> Result<Vec<Table>, super::OpenError> {
@@ -125,30 +126,31 @@ impl Table {
         open::open(root, spec).await
     }
 
-    /// A product's table as it stands, for who only reads: nothing is made or changed. `None` if there is none. Errors if it
-    /// could not be given the columns of `spec`.
+    /// Opens a product's table for reading: creates and changes nothing. `None` if there is none. Errors if it could
+    /// not be given the columns of `spec`.
     pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, super::OpenError> {
         open::existing(root, spec).await
     }
 
-    /// Reads what was committed since. Costs what is new, not what the table holds.
+    /// Applies the entries committed since the last call. The cost depends on them and not on the size of the table.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.state.read_on(&self.log).await.map(drop)
     }
 
-    /// How often a commit of this one found its version taken and was tried again at the next, since it was opened.
+    /// Returns the number of attempts that lost their version to another commit and were repeated, since the table was
+    /// opened.
     #[must_use]
     pub fn lost_races(&self) -> u64 {
         self.lost_races
     }
 
-    /// The newest version it has seen.
+    /// Returns the newest version that it has seen.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.state.version
     }
 
-    /// Where to read on in a partition; `None` if the table has nothing of it.
+    /// Returns the next offset to read in a partition; `None` if the table has no records of it.
     #[must_use]
     pub fn next_offset(&self, partition: &TopicPartition) -> Option<Offset> {
         self.state.txn(&app_id(partition)).map(Offset)
@@ -160,7 +162,7 @@ impl Table {
         self.state.txn(&topic_app_id(partition)).map(TopicMark)
     }
 
-    /// Where to read on in every partition that the table has something of, sorted.
+    /// Returns the next offset to read in every partition that the table has records of, sorted.
     #[must_use]
     pub fn next_offsets(&self) -> Vec<(TopicPartition, Offset)> {
         let mut offsets: Vec<_> =
@@ -169,49 +171,49 @@ impl Table {
         offsets
     }
 
-    /// The partitions that it has records of, in order.
+    /// Returns the partitions that it has records of, in order.
     #[must_use]
     pub fn partitions(&self) -> Vec<TopicPartition> {
         self.next_offsets().into_iter().map(|(partition, _)| partition).collect()
     }
 
-    /// The version of the table's controls.
+    /// Returns the version of the table's controls.
     #[must_use]
     pub fn controls(&self) -> ControlsVersion {
         ControlsVersion(self.state.controls())
     }
 
-    /// When the newest commit with evidence was made, by the clock of who made it.
+    /// Returns the time at which the newest commit with evidence was made, by the clock of its writer.
     #[must_use]
     pub fn newest_commit(&self) -> Option<DateTime<Utc>> {
         self.state.made_at
     }
 
-    /// The text form of a profile; `None` if the table does not explain it.
+    /// Returns the text form of a profile; `None` if the table does not have it.
     #[must_use]
     pub fn profile_text(&self, profile: &ProfileId) -> Option<&str> {
         let key = format!("ebbtide.profile.{profile}");
         self.state.metadata.configuration().get(&key).map(String::as_str)
     }
 
-    /// The table's columns.
+    /// Returns the table's columns.
     #[must_use]
     pub fn spec(&self) -> &Arc<TableSpec> {
         &self.spec
     }
 
-    /// Writes a segment's file, as [`Shelf::put`] does.
+    /// Writes a segment's file like [`Shelf::put`].
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
         self.shelf().put(segment).await
     }
 
-    /// Where this table's files are written, for who writes several at once.
+    /// Returns the location of this table's files, for callers that write several concurrently.
     #[must_use]
     pub fn shelf(&self) -> Shelf {
         Shelf(self.log.object_store(None))
     }
 
-    /// Deletes files that were written and never committed. What cannot be deleted is left to the janitor.
+    /// Deletes files that were written and never committed. The janitor deletes those that fail here.
     pub async fn discard(&self, segments: Vec<Segment>) {
         let store = self.log.object_store(None);
         for segment in segments {

@@ -1,7 +1,8 @@
-//! The commit that notes that the tags of all rows tell of the notices so far, so that who starts later need not look again.
+//! The commit that records that the tags of all rows reflect the notices so far, so that a process that starts later
+//! need not check again.
 //!
-//! Promises to stand only where nothing came between what was looked at and it that could make it untrue: rows that come under
-//! another policy. What ingest stores meanwhile knows the notices, since a commit under older controls is refused.
+//! It lands only if no commit since that check could make the record wrong, by adding rows under another policy. Rows
+//! stored by ingest meanwhile reflect the notices, since a commit under older controls is refused.
 
 use deltalake_core::kernel::{Action, Transaction};
 
@@ -12,14 +13,15 @@ use crate::store::evidence::Evidence;
 use crate::store::log::{NOTICES_APP, next_entry};
 
 impl Table {
-    /// The newest notice that the tags of all rows tell of, but for those of an earlier policy; 0 where that is not known.
+    /// Returns the newest notice that the tags of all rows reflect, except those of an earlier policy; 0 if that is not
+    /// known.
     #[must_use]
     pub fn noted(&self) -> ControlsVersion {
         ControlsVersion(self.state.txn(NOTICES_APP).unwrap_or(0))
     }
 
-    /// Notes that the tags of all rows of version `seen_at` tell of the notices up to `newest`. `false`: something came between
-    /// and it must be looked at again, or another was faster. May be called again after any error.
+    /// Records that the tags of all rows of version `seen_at` reflect the notices up to `newest`. Returns false if a
+    /// commit since requires another check, or if another writer was faster. May be called again after any error.
     pub async fn note_notices(
         &mut self,
         newest: ControlsVersion,
@@ -42,7 +44,7 @@ impl Table {
     }
 }
 
-/// The action that notes it.
+/// Creates the action for that record.
 pub(super) fn noted(newest: ControlsVersion) -> Action {
     Action::Txn(Transaction::new(NOTICES_APP.to_owned(), newest.0))
 }

@@ -1,6 +1,6 @@
-//! Opening a table: made if it is not there, given the columns that it lacks, refused if it is another.
+//! Opens a table: creates it if it does not exist, adds missing columns, and refuses a table of another kind.
 //!
-//! Promises that every column of the policy has the type in the table that it has in the policy, or an error that names it.
+//! Every column of the policy has the same type in the table, or the error names it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::store::spec::{PARTITION_COLUMNS, TableSpec};
 /// The property that lists the columns whose bounds any engine may write to the log.
 pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 
-/// How often opening starts again because another process created or changed the table meanwhile.
+/// The number of times that opening starts again because another process created or changed the table meanwhile.
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
@@ -36,7 +36,8 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
     let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
         let loaded = LogState::load(&log).await?;
-        // After the table: who appends a control looks for tables after it, so one of the two sees the other.
+        // Read after the table: a process that appends a control lists the tables afterwards, so one of the two sees
+        // the other.
         let controls = control_log.newest().await?;
         let (version, actions) = match loaded {
             None => (0, creation(&spec, &wanted, controls)?),
@@ -57,7 +58,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
                 }
             },
         };
-        // Won or lost, the next turn reads what stands there: another process may have done the same.
+        // In either case the next iteration reads the log again: another process may have done the same.
         match write_entry(&log, version, &actions).await {
             Ok(()) | Err(TransactionError::VersionAlreadyExists(_)) => {}
             Err(error) => return Err(StoreError::from(error).into()),
@@ -66,7 +67,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
     Err(StoreError::Refused("the table changed under every attempt to open it".to_owned()).into())
 }
 
-/// The table as it stands, with nothing written: `None` if there is none. Errors if it could not be given the columns.
+/// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
     let log = Log::of(root, &spec.product);
     let schema = delta_schema(&spec)?;
@@ -75,13 +76,13 @@ pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>
     Ok(Some(Table { spec, schema, log, state, lost_races: 0, checkpointed: None, last_pass: LastPass::default() }))
 }
 
-/// The columns in Delta's types.
+/// Returns the columns in Delta's types.
 pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
     let schema = spec.arrow().as_ref().try_into_kernel();
     schema.map_err(|error| OpenError::NoDeltaType { table: spec.product.to_string(), why: error.to_string() })
 }
 
-/// Puts an entry under its version if nobody has it: the one vote on what comes next.
+/// Puts an entry under its version if no entry has it: this decides between concurrent writers.
 pub async fn write_entry(log: &Log, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
     let mut bytes = Vec::new();
     for action in actions {
@@ -95,8 +96,8 @@ pub async fn write_entry(log: &Log, version: u64, actions: &[Action]) -> Result<
     log.write_commit_entry(version, CommitOrBytes::LogBytes(bytes.into()), Uuid::new_v4()).await
 }
 
-/// Paths in a log are URIs, in which what stands before a first colon is a scheme (RFC 2396, section 5): the colons of an hour's
-/// bucket are escaped. Every reader undoes that; Spark reads no table without it.
+/// Escapes the colons of an hour's bucket: paths in a log are URIs, in which a part before a first colon is a scheme
+/// (RFC 2396, section 5). Every reader decodes them; Spark reads no table without the escapes.
 fn escape_colons(action: &mut serde_json::Value) {
     for kind in ["add", "remove"] {
         if let Some(serde_json::Value::String(path)) = action.get_mut(kind).and_then(|file| file.get_mut("path"))
@@ -107,12 +108,12 @@ fn escape_colons(action: &mut serde_json::Value) {
     }
 }
 
-/// What every `commitInfo` of ours says besides its evidence.
+/// Creates the `commitInfo` action of a commit of Ebbtide without evidence.
 pub fn info(operation: &str) -> Action {
     Action::CommitInfo(commit_info(operation))
 }
 
-/// The parts of `commitInfo` that every commit of ours has.
+/// Creates the `commitInfo` fields that every commit of Ebbtide has.
 pub fn commit_info(operation: &str) -> CommitInfo {
     CommitInfo {
         operation: Some(operation.to_owned()),
@@ -126,18 +127,18 @@ fn raised(controls: ControlsVersion) -> Action {
     Action::Txn(Transaction::new(CONTROLS_APP.to_owned(), controls.0))
 }
 
-/// A table knows of controls that the log does not have.
+/// Creates the error for a table with controls that the control log does not have.
 fn lost(known: i64, newest: ControlsVersion) -> StoreError {
     unreadable(newest.next().0, &format!("it is missing, and the table knows {known}"))
 }
 
-/// The first entry. A new table begins with every control that there is.
+/// Returns the actions of the first entry. A new table begins with all existing controls.
 pub fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion) -> Result<Vec<Action>, StoreError> {
     let protocol: Protocol = serde_json::from_value(json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
         .map_err(|error| StoreError::Refused(format!("the protocol: {error}")))?;
     let properties = [
         (STATS_COLUMNS, stats_columns(spec)),
-        // For engines that do not know the property above: no bounds at all.
+        // For engines that do not know the property above: no bounds.
         ("delta.dataSkippingNumIndexedCols", "0".to_owned()),
         ("delta.enableChangeDataFeed", "false".to_owned()),
         ("delta.logRetentionDuration", "interval 30 days".to_owned()),
@@ -152,7 +153,7 @@ pub fn creation(spec: &TableSpec, schema: &StructType, controls: ControlsVersion
     Ok(actions)
 }
 
-/// The metadata that the table needs so that it has every column of the policy; `None` if it has.
+/// Returns the metadata with every column of the policy; `None` if the table has them all.
 pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Result<Option<Metadata>, OpenError> {
     let table = || spec.product.to_string();
     let failed = |error: deltalake_core::kernel::Error| StoreError::Delta(Box::new(error.into()));
@@ -188,7 +189,7 @@ pub fn widened(spec: &TableSpec, wanted: &StructType, stored: &Metadata) -> Resu
     Ok(Some(metadata.add_config_key(STATS_COLUMNS.to_owned(), told).map_err(failed)?))
 }
 
-/// Whether two types hold the same values; whether parts of them may be null is not part of it.
+/// Returns true if two types have the same values; the nullability of nested fields is ignored.
 pub fn same_type(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
         (DataType::Array(a), DataType::Array(b)) => same_type(a.element_type(), b.element_type()),
@@ -205,7 +206,7 @@ pub fn same_type(a: &DataType, b: &DataType) -> bool {
     }
 }
 
-/// What that property says of the columns.
+/// Returns the value of [`STATS_COLUMNS`].
 pub fn stats_columns(spec: &TableSpec) -> String {
     let told = spec.stored().filter(|column| spec.told_in_log(column));
     told.map(|column| column.name.as_str()).collect::<Vec<_>>().join(",")

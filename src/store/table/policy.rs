@@ -1,8 +1,8 @@
-//! The commit by which a policy takes force in a table: it names the policy, gives the table the columns that it lacks and
+//! The commit that puts a policy in force in a table: it names the policy, adds the columns that the table lacks and
 //! raises the controls, in one step.
 //!
-//! Promises that no commit made under another policy lands after it: every commit of records or rewrites is held against the
-//! policy that the table names. Must never put an older activation in the place of a newer one.
+//! No commit made under another policy lands after it: every commit of records or rewrites is checked against the
+//! policy that the table names. An older activation never replaces a newer one.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::store::spec::TableSpec;
 /// The property that names the active policy.
 const POLICY: &str = "ebbtide.policy";
 
-/// A policy that takes force.
+/// A policy to put in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TakesForce {
     /// The version of its control.
@@ -34,7 +34,8 @@ pub struct TakesForce {
 }
 
 impl Table {
-    /// The version of the policy that the table takes commits of; `None` while it takes those of any.
+    /// Returns the version of the only policy whose commits the table accepts; `None` if it accepts those of any
+    /// policy.
     #[must_use]
     pub fn policy(&self) -> Option<&str> {
         self.state.policy()
@@ -42,15 +43,15 @@ impl Table {
 }
 
 impl LogState {
-    /// The version of the active policy.
+    /// Returns the version of the active policy.
     pub fn policy(&self) -> Option<&str> {
         self.metadata.configuration().get(POLICY).map(String::as_str)
     }
 }
 
-/// Puts a policy in force in the table of a product, which has the columns `spec` under it: `None` where it has no records of
-/// the product. The table is made if the policy has records and there is none. `true` if it was not in force; after a later
-/// policy it is never put in force. May be called again after any error.
+/// Puts a policy in force in the table of a product. `spec` has the table's columns under the policy; `None` if the
+/// policy has no records of the product. Creates the table if the policy has records and there is none. Returns true if
+/// the policy was not in force before; a policy never replaces a later one. May be called again after any error.
 pub async fn take_force(
     root: &Root,
     (product, spec): (&ProductKey, Option<Arc<TableSpec>>),
@@ -66,7 +67,7 @@ pub async fn take_force(
         if state.as_ref().is_some_and(|state| state.txn(POLICY_APP).is_some_and(|at| at >= taking.control.0)) {
             return Ok(false);
         }
-        // Looked: it is not there.
+        // The log was checked: the commit is not in it.
         if let Some(error) = failed {
             return Err(CommitError::Store(error));
         }
@@ -95,7 +96,7 @@ fn refused(error: OpenError) -> CommitError {
 }
 
 fn txns(taking: &TakesForce, controls: i64) -> [Action; 3] {
-    // By its words, notices may concern rows that they did not.
+    // Under the new policy's terms, notices may apply to rows that they did not apply to before.
     [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls)), (NOTICES_APP, 0)]
         .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
@@ -119,7 +120,7 @@ fn change(
     let mut metadata = state.metadata.clone();
     if let Some((spec, schema)) = columns {
         metadata = widened(spec, schema, &metadata).map_err(refused)?.unwrap_or(metadata);
-        // A column that became personal is told of no longer.
+        // The bounds of a column that became personal are no longer written to the log.
         let told = metadata.add_config_key(STATS_COLUMNS.to_owned(), stats_columns(spec));
         metadata = told.map_err(|error| CommitError::Store(StoreError::Delta(Box::new(error.into()))))?;
     }
@@ -131,7 +132,7 @@ fn change(
     Ok([info, Action::Metadata(metadata)].into_iter().chain(txns(taking, state.controls())).collect())
 }
 
-/// The first entry of a table that begins under the policy.
+/// Creates the first entry of a table that begins under the policy.
 fn made(spec: &TableSpec, schema: &StructType, taking: &TakesForce) -> Result<Vec<Action>, CommitError> {
     let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;
     let mut actions = Vec::with_capacity(made.len() + 3);

@@ -1,7 +1,7 @@
-//! The commit of a rewrite: segments go and others take their place in one step, with the evidence of what was done.
+//! The commit of a rewrite: it replaces segments by others in one step, with the evidence of the rewrite.
 //!
-//! Promises the same compare-and-swap as ingest's. That the removed segments are still active is told by the entries since
-//! the version at which the caller saw them, so that its cost does not grow with the table.
+//! It is the same compare-and-swap as that of ingest. The entries since the version at which the caller listed the
+//! segments show whether these are still active, so that the cost does not grow with the table.
 
 use std::collections::HashSet;
 
@@ -18,30 +18,30 @@ use crate::store::index::StoredSegment;
 use crate::store::log::{Log, files, next_entry};
 use crate::store::segment::Segment;
 
-/// What one rewrite makes of the table.
+/// The input of one rewrite commit.
 #[derive(Debug, Clone)]
 pub struct RewriteCommit {
-    /// The segments that go.
+    /// The segments to remove.
     pub removes: Vec<StoredSegment>,
-    /// The version at which they were active: that of the index which gave them.
+    /// The version at which they were active: that of the index that returned them.
     pub seen_at: u64,
-    /// The segments that take their place, already written. None where nothing of the old ones stays.
+    /// The segments that replace them, already written. Empty if nothing of the old ones is kept.
     pub adds: Vec<Segment>,
     /// The controls under which the rewrite was made.
     pub controls: ControlsVersion,
-    /// Whether its rows come under another policy, by whose terms notices may concern them that did not: what was noted of the
-    /// notices that tags tell of holds no longer.
+    /// True if its rows come under another policy, by whose terms notices may apply to them that did not apply before:
+    /// the table's record of the notices that its tags reflect is reset.
     pub renewed: bool,
-    /// What was done, in counts. Its commit id is how the commit is found again.
+    /// The evidence of the commit. A repeated commit is recognised by the id in it.
     pub evidence: Evidence,
 }
 
 impl Table {
-    /// Replaces segments by others in one step and gives the version that it landed at.
+    /// Replaces segments by others in one step and returns the version at which the commit landed.
     ///
-    /// Loops by itself on a plainly lost race. Errors if one of the segments is no longer in the table, if the controls moved
-    /// or the columns, or if the store fails. With the same rewrite it may be called again, in another process too: a commit
-    /// that landed before is found by its id.
+    /// Repeats the attempt if another writer was faster. Errors if one of the segments is no longer in the table, if
+    /// the controls or the columns changed, or if the store fails. It may be called again with the same rewrite, in
+    /// another process too: a commit that landed before is found by its id.
     pub async fn commit_rewrite(&mut self, rewrite: RewriteCommit) -> Result<u64, CommitError> {
         check(&rewrite).map_err(CommitError::Store)?;
         let at = rewrite.evidence.at.timestamp_millis();
@@ -58,11 +58,11 @@ impl Table {
     }
 }
 
-/// Follows the log from where a rewrite began.
+/// Reads the log from the version at which a rewrite began.
 pub(super) struct Watch<'a> {
     commit: Uuid,
     removes: HashSet<&'a str>,
-    /// The version up to which it has looked.
+    /// The version up to which the log was read.
     at: u64,
 }
 
@@ -72,7 +72,8 @@ impl<'a> Watch<'a> {
         Self { commit: rewrite.evidence.commit, removes, at: rewrite.seen_at }
     }
 
-    /// Looks on to `newest`: the version at which this rewrite landed, if it did. Errors if another commit took a segment.
+    /// Reads the log up to `newest`. Returns the version at which this rewrite landed, if it did. Errors if another
+    /// commit removed one of its segments.
     pub(super) async fn look(&mut self, log: &Log, newest: u64) -> Result<Option<u64>, CommitError> {
         while self.at < newest {
             let version = self.at + 1;
@@ -106,7 +107,7 @@ fn remove(segment: &StoredSegment, at: i64, data_change: bool) -> Remove {
     }
 }
 
-/// Refuses what cannot be right whatever the table is.
+/// Refuses a rewrite that is invalid for any table.
 fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
     let refused = |why: String| Err(StoreError::Refused(why));
     let Some(did) = &rewrite.evidence.rewrite else {
@@ -136,7 +137,7 @@ fn check(rewrite: &RewriteCommit) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Whether the evidence tells of these very segments.
+/// Returns true if the evidence has the rows and records of these segments.
 fn agrees(did: &RewriteEvidence, rewrite: &RewriteCommit) -> bool {
     let removed = (
         rewrite.removes.iter().map(|segment| segment.rows).sum::<u64>(),

@@ -24,8 +24,8 @@ use crate::store::testing::between::{Behind, Between};
 use crate::store::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
 use crate::store::{CommitError, ControlsVersion, OpenError, Plan, Root, StoreError, Table, Upkeep, audit};
 
-/// What a store does to log entries: 0 all is well, 1 writes and then says it failed, 2 fails and writes nothing, 3 like 1
-/// and can then not be read either.
+/// A store that fails on log entries, by mode: 0 never fails, 1 writes and then reports a failure, 2 fails and writes
+/// nothing, 3 like 1, and reads fail too.
 #[derive(Debug, Default)]
 struct Faulty {
     inner: DurableFs,
@@ -149,7 +149,7 @@ async fn a_commit_of_unknown_outcome_is_looked_for_before_it_is_tried_again() {
     assert!(matches!(table.commit(next.clone()).await, Err(CommitError::Unknown(_))));
     assert!(matches!(table.commit(next.clone()).await, Err(CommitError::Unknown(_))));
     mode.store(0, Ordering::SeqCst);
-    // Even if another call reads past it first, others commit after it, and the table was opened anew.
+    // Also after another call reads past it, others commit after it, and the table is opened again.
     table.refresh().await.unwrap();
     for (number, from) in [(1, None), (0, Some(100)), (1, Some(110))] {
         let more = batch(&table, number, from, from.unwrap_or(100) + 10).await;
@@ -266,7 +266,7 @@ async fn a_table_opens_at_any_time_beside_busy_writers() {
     let (_folder, root) = root();
     let writing = tokio::spawn(eight_writers(root.clone()));
     while !writing.is_finished() {
-        // A listing of the log that races with its writers may lack an entry and have a later one.
+        // A listing of the log that runs in parallel with its writers may miss an entry and show a later one.
         Table::open(&root, spec()).await.unwrap();
     }
     writing.await.unwrap();
@@ -324,7 +324,7 @@ async fn no_personal_value_stands_in_the_log_nor_in_a_checkpoint() {
     let log = log_bytes(&root);
     let found = |needle: &str| log.windows(needle.len()).any(|window| window == needle.as_bytes());
     assert!(found("numRecords") && found("expires_content") && found("jurisdiction"));
-    // Values of personal columns, of text that is not personal, and what links to the message.
+    // Values of personal columns, of text that is not personal, and of columns that link to the message.
     for absent in [MARKER, "hello 1", "customer-", "\"source_offset\\\":", "sent_at\\\":"] {
         assert!(!found(absent), "{absent} stands in the log");
     }
@@ -357,7 +357,7 @@ async fn a_new_column_is_added_and_old_segments_stay() {
     let table = Table::open(&root, wider.clone()).await.unwrap();
     assert_eq!(table.version(), 2);
     assert!(table.state.columns().unwrap().contains(&"carrier".to_owned()));
-    // A policy that no longer names a column leaves it in the table; nothing is written for it.
+    // A column that the policy no longer names stays in the table; nothing is written for it.
     assert_eq!(Table::open(&root, spec()).await.unwrap().version(), 2);
     assert_eq!(Table::open(&root, wider).await.unwrap().version(), 2);
 }
@@ -444,7 +444,7 @@ fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
     sends(|root, _| async move { crate::store::show(root, &"sms".parse().unwrap(), noon()).await });
 }
 
-/// Keeps a copy of the tables for a look with other engines, where the environment names a folder.
+/// Keeps a copy of the tables for inspection with other engines, if the environment variable names a folder.
 #[allow(clippy::disallowed_methods, reason = "for a look by hand")]
 fn keep(root: &Root, name: &str) {
     if let Ok(folder) = std::env::var("EBBTIDE_TEST_KEEP") {

@@ -1,4 +1,4 @@
-//! Columns of every type that tables have, of random values.
+//! Columns of every type that tables have, with random values.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field};
 use parquet::data_type::AsBytes;
 use proptest::prelude::*;
 
-/// A column of some type, `rows` long, its values drawn from `seeds`.
+/// Returns a column of the type `kind`, with one value for each of `seeds`.
 pub fn array(kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
     let text = |seed: u16| format!("{}{}", "x".repeat(usize::from(seed % 40)), seed % 97);
     let distinct = |seed: u16| format!("{:x}", u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -50,7 +50,7 @@ pub fn array(kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
             }
             Arc::new(map.finish())
         }
-        // Text of which no two seeds give the same, and a nested column of such text.
+        // Text that differs for different seeds, and a nested column of such text.
         12 => Arc::new(StringArray::from_iter(seeds.iter().map(|seed| seed.map(distinct)))),
         _ => {
             let mut list = ListBuilder::new(StringBuilder::new());
@@ -70,10 +70,10 @@ pub fn array(kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
     }
 }
 
-/// Columns: kind, whether it is not personal, and the seeds of its values.
+/// Columns: kind, true if not personal, and the seeds of its values.
 pub type Columns = Vec<(u8, bool, Vec<Option<u16>>)>;
 
-/// Some columns of one length, and some of its rows' numbers.
+/// Generates columns of one length, and some of the numbers of their rows.
 pub fn columns() -> impl Strategy<Value = (Columns, Vec<usize>)> {
     (1usize..400).prop_flat_map(|rows| {
         let seeds = prop::collection::vec(prop::option::weighted(0.9, 0u16..2000), rows);

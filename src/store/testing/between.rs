@@ -1,4 +1,4 @@
-//! A store that hands calls on but for those that a test does otherwise: to fail, to count, to let something happen between.
+//! A store that forwards calls, except those that a test replaces: to fail, to count, or to run an action in between.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,13 +13,13 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
-/// What stands between a store and who calls it.
+/// The calls of a store that a test may replace.
 #[async_trait]
 pub trait Between: fmt::Debug + Send + Sync + 'static {
-    /// The store that calls are handed on to.
+    /// Returns the store that calls are forwarded to.
     fn inner(&self) -> &dyn ObjectStore;
 
-    /// Takes bytes.
+    /// Writes an object.
     async fn put(&self, to: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.inner().put_opts(to, payload, options).await
     }
@@ -38,13 +38,13 @@ pub trait Between: fmt::Debug + Send + Sync + 'static {
         try_join_all(ranges.iter().cloned().map(of_one)).await
     }
 
-    /// Lists what there is.
+    /// Lists the objects.
     fn listed(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         self.inner().list(prefix)
     }
 }
 
-/// The store with that between.
+/// The store whose calls go through `B`.
 #[derive(Debug)]
 pub struct Behind<B>(pub B);
 

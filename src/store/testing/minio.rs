@@ -1,7 +1,7 @@
-//! A real object store (MinIO) for tests of this floor, started once for the whole binary, and a door in front of it that does
-//! badly what it is told to.
+//! A real object store (MinIO) for tests of this layer, started once for the whole binary, and a proxy in front of it
+//! that fails as requested.
 //!
-//! Promises that it ends with the test process, however that ends: its guard holds the other end of a pipe.
+//! The store ends with the test process, however that ends: a guard kills the store when its pipe closes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -18,13 +18,13 @@ use crate::store::Root;
 
 const KEY: &str = "ebbtide-tests";
 
-/// A store that answers.
+/// A running store.
 struct Minio {
     port: u16,
     _guard: Child,
 }
 
-/// The one store of this process, with a bucket `plain`.
+/// Returns the one store of this process, with a bucket `plain`.
 fn shared() -> &'static Minio {
     static SHARED: OnceLock<Minio> = OnceLock::new();
     SHARED.get_or_init(start)
@@ -41,7 +41,7 @@ fn start() -> Minio {
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let log = || std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    // The folder goes after the store: nothing of this process is run at its end.
+    // The guard deletes the folder after the store ends: the test process runs no code at its end.
     let until_we_end = "\"$0\" \"$1/pid\" \"$2\" server --quiet --address 127.0.0.1:$3 \"$1/data\"; rm -rf \"$1\"";
     let guard = Command::new("sh")
         .args(["-c", until_we_end])
@@ -87,7 +87,7 @@ fn settings(port: u16) -> ObjectStore {
     }
 }
 
-/// A root in a bucket that no other test has.
+/// Returns a root in a bucket, under a prefix that no other test has.
 pub fn root() -> Root {
     Root::open(&place("plain"), &settings(shared().port)).unwrap()
 }
@@ -97,12 +97,12 @@ fn place(bucket: &str) -> String {
     format!("s3://{bucket}/it/{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What another process needs to be told to open a root of this one.
+/// Returns the text from which another process can open a root of this one.
 pub fn told(root: &Root) -> String {
     if root.local().is_some() { root.to_string() } else { format!("{}|{root}", shared().port) }
 }
 
-/// Opens a root that the test which runs this process told of.
+/// Opens the root described by the test that started this process.
 pub fn open(told: &str) -> Root {
     match told.split_once('|') {
         Some((port, root)) => Root::open(root, &settings(port.parse().unwrap())).unwrap(),
@@ -110,18 +110,18 @@ pub fn open(told: &str) -> Root {
     }
 }
 
-/// The same root behind a door.
+/// Returns the same root through a proxy.
 pub fn behind(root: &Root, door: &Door) -> Root {
     Root::open(&root.to_string(), &settings(door.port)).unwrap()
 }
 
-/// A root in a bucket of its own that keeps versions.
+/// Returns a root in a separate bucket that keeps versions.
 pub fn versioned() -> Root {
     versioning("versioned", "Enabled");
     Root::open(&place("versioned"), &settings(shared().port)).unwrap()
 }
 
-/// A root in a bucket of its own that kept versions once, and has one of an object that is there no more.
+/// Returns a root in a separate bucket that kept versions before, and has an old version of a deleted object.
 pub fn suspended() -> Root {
     let root = Root::open(&place("suspended"), &settings(shared().port)).unwrap();
     let object = format!("{}/old", root.to_string().replace("s3://", ""));
@@ -137,14 +137,14 @@ fn versioning(bucket: &str, status: &str) {
     asked("PUT", &format!("{bucket}?versioning="), &body);
 }
 
-/// How many uploads of the plain bucket are begun and not finished below a root.
+/// Returns the number of unfinished uploads below a root in the plain bucket.
 pub fn unfinished(root: &Root) -> usize {
     let prefix = root.to_string().replace("s3://plain/", "");
-    // It lists those of one object, or of the whole bucket.
+    // MinIO lists the uploads of one object, or of the whole bucket.
     asked("GET", "plain?uploads=", "").matches(&format!("<Key>{prefix}/")).count()
 }
 
-/// The answer to a signed request that the store's client has no word for.
+/// Returns the answer to a signed request that the store's client has no call for.
 fn asked(method: &str, what: &str, body: &str) -> String {
     let url = format!("http://127.0.0.1:{}/{what}", shared().port);
     let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -159,30 +159,30 @@ fn asked(method: &str, what: &str, body: &str) -> String {
     text
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is answered.
     Answered,
-    /// It is turned away with 503 SlowDown.
+    /// It is refused with 503 SlowDown.
     Throttled,
-    /// The store does it, and the answer is lost.
+    /// The store processes it, and the answer is lost.
     AnswerLost,
-    /// It never comes to the store.
+    /// It never reaches the store.
     Lost,
 }
 
-/// Says what becomes of a request, by its method and its path with what is asked.
+/// Decides the outcome of a request by its method and its path with the query.
 pub type Judge = dyn Fn(&str, &str) -> Fate + Send + Sync;
 
-/// A door in front of the store.
+/// A proxy in front of the store.
 pub struct Door {
     port: u16,
     judge: Arc<Mutex<Arc<Judge>>>,
 }
 
 impl Door {
-    /// A door that lets everything through.
+    /// Creates a proxy that forwards everything.
     pub fn ajar() -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -198,13 +198,13 @@ impl Door {
         Door { port, judge }
     }
 
-    /// From now on requests fare as `judge` says.
+    /// Lets `judge` decide the outcome of all further requests.
     pub fn judge(&self, judge: impl Fn(&str, &str) -> Fate + Send + Sync + 'static) {
         *self.judge.lock().unwrap() = Arc::new(judge);
     }
 }
 
-/// Passes one connection's requests on, each by a connection of its own.
+/// Forwards the requests of one connection, each by a separate connection.
 fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<Judge>>) -> Option<()> {
     while let Some(request) = message(&mut client) {
         let line = String::from_utf8_lossy(&request).lines().next()?.to_owned();
@@ -231,7 +231,7 @@ fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<Judge>>) -> Optio
     client.shutdown(Shutdown::Both).ok()
 }
 
-/// One message with its body, whose length its head tells.
+/// Reads one message with its body, whose length is in its head.
 fn message(from: &mut TcpStream) -> Option<Vec<u8>> {
     let mut bytes = head(from)?;
     let length = header(&bytes, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);

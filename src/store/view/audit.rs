@@ -1,8 +1,8 @@
-//! Whether a table's books balance: every record read is stored, expired or a dead letter, every one stored is in a file,
-//! removed or suppressed, and every file is there.
+//! Audits a table: every record read is stored, expired, skipped or a dead letter, every stored record is in a file,
+//! removed or suppressed, and every file exists.
 //!
-//! Promises to check the log against itself and against the files, and to say what it could not see. Where old entries are
-//! gone it begins at the running totals of the oldest that is left.
+//! The audit checks the log against itself and against the files, and reports what it could not check. If old entries
+//! were deleted, it begins at the running totals of the oldest entry that still exists.
 
 mod books;
 mod contents;
@@ -26,38 +26,38 @@ use crate::store::rewrite::count_cells;
 use crate::store::root::Root;
 use crate::store::segment::cell_records;
 
-/// How many files are looked for at once.
+/// The number of files that are checked concurrently.
 const LOOKING: usize = 16;
 /// The number of files that are read concurrently.
 const READING: usize = 4;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// The product.
     pub product: ProductKey,
     /// The version that was audited.
     pub version: u64,
-    /// The oldest version whose entry is left. What came before is known by its totals only.
+    /// The oldest version whose entry still exists. Earlier commits are known only by their totals.
     pub oldest_entry: u64,
     /// Commits whose evidence was checked.
     pub commits: u64,
-    /// Commits of other engines that were seen.
+    /// Commits of other engines.
     pub foreign_commits: u64,
-    /// Rows that other engines ever added, where they said so.
+    /// Rows that other engines ever added, if their commits state it.
     pub foreign_rows: u64,
-    /// The sums over all commits of the table, those before the oldest entry included; `None` if there is no evidence.
+    /// The sums over all commits of the table, including those before the oldest entry; `None` if there is no evidence.
     pub totals: Option<Totals>,
-    /// Records that the files which the table lists stand for.
+    /// Records that the listed files stand for.
     pub records: u64,
-    /// Those files.
+    /// The number of listed files.
     pub segments: u64,
-    /// Their bytes.
+    /// The size of these files in bytes.
     pub bytes: u64,
     /// The checks of the files' contents, if they were requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<AuditedContents>,
-    /// Everything that does not hold.
+    /// All violations that were found.
     pub broken: Vec<Break>,
 }
 
@@ -77,7 +77,7 @@ pub struct AuditedContents {
 /// The fix for a damaged file.
 const RESTORE: &str = "restore it from a backup or a copy of the table";
 
-/// One thing that does not hold.
+/// One violation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Break {
@@ -88,10 +88,10 @@ pub enum Break {
         version: u64,
         /// Records read.
         read: u64,
-        /// Stored, expired and dead letters together.
+        /// Stored, expired, skipped and dead letters together.
         accounted: u64,
     },
-    /// A commit's files hold more or fewer rows than its evidence says were stored.
+    /// A commit's files have more or fewer rows than its evidence says were stored.
     #[error("version {version}: its evidence stored {stored}, its files hold {rows}")]
     Rows {
         /// The version.
@@ -101,17 +101,17 @@ pub enum Break {
         /// Rows of the files that the commit added.
         rows: u64,
     },
-    /// A rewrite ended more or fewer records than it took out and did not put back.
+    /// A rewrite accounts for more or fewer records than it removed.
     #[error("version {version}: of {records} records rewritten, {accounted} are accounted for")]
     Ended {
         /// The version.
         version: u64,
-        /// Records that its evidence took out.
+        /// Records removed by its evidence.
         records: u64,
-        /// Records put back, removed and suppressed together.
+        /// Records added again, removed for good and suppressed together.
         accounted: u64,
     },
-    /// A rewrite's evidence took out another number of records than the files held that it removed.
+    /// A rewrite's evidence removes another number of records than the removed files had.
     #[error("version {version}: its evidence took out {told} records, the files it removed held {found}")]
     TakenOut {
         /// The version.
@@ -121,7 +121,7 @@ pub enum Break {
         /// Records of the files.
         found: u64,
     },
-    /// A rewrite's evidence put back another number of records than the files hold that it added.
+    /// A rewrite's evidence adds another number of records than the added files have.
     #[error("version {version}: its evidence put back {told} records, the files it added hold {found}")]
     PutBack {
         /// The version.
@@ -131,22 +131,22 @@ pub enum Break {
         /// Records of the files.
         found: u64,
     },
-    /// A commit's totals are not those of the commit before it and its own.
+    /// A commit's totals are not the sum of the totals of the commit before it and its own counts.
     #[error("version {version}: its running totals do not follow from the commit before it")]
     Totals {
         /// The version.
         version: u64,
     },
-    /// A commit began at another offset than the one before it ended at.
+    /// A commit began at another offset than the one at which the commit before it ended.
     #[error("version {version}: {partition} goes on at {from}, and the table had come to {expected}")]
     Chain {
         /// The version.
         version: u64,
         /// The partition.
         partition: String,
-        /// Where the commit began.
+        /// The offset at which the commit began.
         from: String,
-        /// Where the commit before it had ended.
+        /// The offset at which the commit before it ended.
         expected: String,
     },
     /// A commit did not move an offset forwards, or skipped another number of offsets than its decision about losses
@@ -164,17 +164,17 @@ pub enum Break {
         /// The partition's offset after the commit.
         next: Offset,
     },
-    /// A commit's `txn` is not the offset that its evidence says.
+    /// A commit's `txn` is not the offset in its evidence.
     #[error("the table reads on in {partition} at {stored}, and its evidence ends at {told}")]
     Offset {
         /// The partition.
         partition: String,
         /// The `txn`.
         stored: Offset,
-        /// The evidence's.
+        /// The offset in the evidence.
         told: Offset,
     },
-    /// The table holds more or fewer records than were stored and have not ended.
+    /// The table has more or fewer records than were stored and neither removed nor suppressed.
     #[error("{kept} records were stored and have not ended, and the table's files hold {records}")]
     Conservation {
         /// Records stored and neither removed nor suppressed, and rows that other engines added.
@@ -182,23 +182,23 @@ pub enum Break {
         /// Records in the files.
         records: u64,
     },
-    /// A file that the table lists is not there.
+    /// A file that the table lists does not exist.
     #[error("file {path} is missing; {RESTORE}")]
     Missing {
         /// Its path in the table's folder.
         path: String,
     },
-    /// A file has another size than the table says.
+    /// A file has another size than in the log.
     #[error("file {path} has {found} bytes, and the table says {listed}; {RESTORE}")]
     Size {
         /// Its path in the table's folder.
         path: String,
-        /// Its size by the table.
+        /// Its size in the log.
         listed: u64,
         /// Its size.
         found: u64,
     },
-    /// The cells of a file stand for more or fewer records than its name says.
+    /// The cells of a file stand for more or fewer records than its name states.
     #[error("file {path} is named for {named} records, and its cells stand for {found}")]
     Cells {
         /// Its path in the table's folder.
@@ -213,7 +213,7 @@ pub enum Break {
     Unreadable {
         /// Its path in the table's folder.
         path: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The bytes of a file are not those that were written.
@@ -230,7 +230,7 @@ pub enum Break {
         /// The file, its damage and the fix.
         what: String,
     },
-    /// A file's rows are not told in the log.
+    /// The log does not have the number of a file's rows.
     #[error("the log does not tell how many rows file {path} has")]
     Uncounted {
         /// Its path in the table's folder.
@@ -239,14 +239,15 @@ pub enum Break {
 }
 
 impl Audit {
-    /// Whether everything holds.
+    /// Returns true if no violation was found.
     #[must_use]
     pub fn holds(&self) -> bool {
         self.broken.is_empty()
     }
 }
 
-/// Audits a product's table at its newest version. Errors only if it cannot be read; what does not hold is in the result.
+/// Audits a product's table at its newest version. Errors only if the table cannot be read; violations are in the
+/// result.
 pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
     let view = View::open(root, product).await?;
     let mut books = Books::default();
@@ -254,7 +255,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
     for version in oldest..=view.state.version {
         match read_entry(&view.log, version).await {
             Ok(Some(entry)) => books.enter(&entry),
-            // Cleaned up since it was listed: its totals are in the entries that follow.
+            // Deleted since it was listed: its totals are in the entries that follow.
             Ok(None) => {}
             Err(error @ StoreError::Damaged { .. }) => books.skip(error.to_string()),
             Err(error) => return Err(error.into()),
@@ -267,7 +268,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         commits: books.commits,
         foreign_commits: books.foreign_commits,
         foreign_rows: view.state.totals.map_or(0, |totals| totals.foreign),
-        // Of the newest evidence, and what other engines added since.
+        // Those of the newest evidence, with the rows that other engines added since.
         totals: view.state.totals,
         records: 0,
         segments: 0,
@@ -291,7 +292,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
     Ok(audit)
 }
 
-/// Audits a product's table as [`audit`] does, and reads every byte of its files.
+/// Audits a product's table like [`audit`], and reads every byte of its files.
 pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
     let mut audit = audit(root, product).await?;
     let view = View::open(root, product).await?;
@@ -335,7 +336,7 @@ async fn check_checkpoints(view: &View, audit: &mut Audit) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The oldest version from which every entry up to the newest is there.
+/// Returns the oldest version from which on every entry up to the newest exists.
 pub(super) async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
     let listed = files::list(&view.log).await?;
     let mut entries: Vec<u64> = listed

@@ -1,7 +1,7 @@
-//! What was done to a table, commit by commit, as the log's evidence tells it: oldest first.
+//! The history of a table, commit by commit, from the evidence in the log, oldest first.
 //!
-//! Promises one entry in memory at a time, and of another engine's commit nothing but that it was made: what such an engine
-//! says of itself may hold personal values.
+//! One entry is in memory at a time. Of another engine's commit only its existence is reported: the texts of such an
+//! engine may contain personal values.
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt, stream};
@@ -14,16 +14,16 @@ use crate::store::evidence::Evidence;
 use crate::store::log::{Entry, read_entry};
 use crate::store::root::Root;
 
-/// Which commits are wanted; every part that is given narrows it.
+/// A filter for commits. Each given field restricts it further.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Only those of this operation: `ingest`, `drop`, ...
+    /// Only commits of this operation: `ingest`, `drop`, ...
     pub operation: Option<String>,
-    /// Only those made at this instant or later.
+    /// Only commits made at this instant or later.
     pub since: Option<DateTime<Utc>>,
-    /// Only those made before this instant.
+    /// Only commits made before this instant.
     pub until: Option<DateTime<Utc>>,
-    /// Only those that touched this bucket.
+    /// Only commits that touched this bucket.
     pub bucket: Option<Bucket>,
 }
 
@@ -36,36 +36,36 @@ pub struct Happening {
     pub added: usize,
     /// Files that it removed.
     pub removed: usize,
-    /// What it did.
+    /// The content of the commit.
     #[serde(flatten)]
     pub did: Happened,
 }
 
-/// What a commit did.
+/// The content of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Happened {
-    /// What its evidence says.
+    /// The evidence of the commit.
     Evidence(Box<Evidence>),
-    /// It was not ours, or came before there was anything to tell.
+    /// The commit has no evidence: it is of another engine, or one that only changed the table's metadata.
     Untold {
-        /// Whether it changed the table's files.
+        /// True if it changed the table's files.
         foreign: bool,
     },
 }
 
-/// Where a table's history begins and ends.
+/// The range of versions of a table's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct History {
-    /// The oldest version whose entry is left.
+    /// The oldest version whose entry still exists.
     pub oldest_entry: u64,
     /// The newest version.
     pub version: u64,
 }
 
 impl Wanted {
-    /// Whether an entry is wanted. What another engine did has no time and no operation that we would repeat, so it is
-    /// wanted only where nothing asks for either.
+    /// Returns true if an entry passes the filter. Another engine's commit has no time and no operation that could be
+    /// reported, so it passes only if the filter has neither.
     fn takes(&self, entry: &Entry) -> bool {
         let paths =
             || entry.added.iter().map(|file| file.path.as_str()).chain(entry.removed.iter().map(String::as_str));
@@ -85,7 +85,8 @@ impl Wanted {
     }
 }
 
-/// The commits of a product's table that are wanted, one by one, and where its history begins and ends. Errors if there is no table.
+/// Returns the commits of a product's table that pass the filter, one by one, and the range of its history. Errors if
+/// there is no table.
 pub async fn history(
     root: &Root,
     product: &ProductKey,
@@ -97,7 +98,7 @@ pub async fn history(
     let log = view.log;
     let entries = stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {
         let log = log.clone();
-        // Cleaned away since it was listed: it is before the history now.
+        // Deleted since it was listed: the history now begins after it.
         async move { Ok(read_entry(&log, version).await?) }
     });
     let wanted = entries.try_filter_map(move |entry: Entry| {

@@ -1,6 +1,6 @@
-//! Tables as people ask about them: which there are, what one holds, whether its books balance. Reads only.
+//! Read-only views of tables for people: the list of tables, the content of one, and its audit.
 //!
-//! Promises to change nothing and to tell nothing of any record: counts, places and instants.
+//! The views change nothing and show nothing of any record but counts, locations and instants.
 
 mod audit;
 mod history;
@@ -32,7 +32,7 @@ use super::root::Root;
 use super::segment::cell_records;
 use crate::ids::{Bucket, BucketUnit, ProductKey};
 
-/// A table could not be looked at.
+/// A table could not be read for a view.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// There is no table of that product.
@@ -64,16 +64,16 @@ pub enum ViewError {
     /// A segment could not be read.
     #[error(transparent)]
     Segment(#[from] RewriteError),
-    /// The store failed, or holds what this version does not understand.
+    /// The store failed, or contains something that this version does not understand.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The products that have a table under the root, sorted. A root that is not there has none.
+/// Returns the products that have a table under the root, sorted. A root that does not exist has none.
 pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
     let mut products = Vec::new();
     for product in root.folders().await? {
-        // Of whatever else stands there a table is told by its log.
+        // Other folders may be there: a table is recognised by its log.
         if has_log(root, &product).await? {
             products.push(product);
         }
@@ -81,7 +81,7 @@ pub async fn products(root: &Root) -> Result<Vec<ProductKey>, StoreError> {
     Ok(products)
 }
 
-/// Whether a product's table has anything of a log.
+/// Returns true if there is any file in the log of a product's table.
 async fn has_log(root: &Root, product: &ProductKey) -> Result<bool, StoreError> {
     let log = root.table(product).0.join("_delta_log");
     match root.store().list(Some(&log)).next().await {
@@ -105,7 +105,7 @@ struct ListedFile {
     stats: FileStats,
 }
 
-/// What a file's statistics tell, as far as we ask.
+/// The parts of a file's statistics that the views need.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct FileStats {
@@ -123,12 +123,12 @@ impl View {
         Ok(View { log, state, snapshot })
     }
 
-    /// Refuses a bucket that the table can never have: the answer would be empty whatever the table holds.
+    /// Refuses a bucket that the table can never have: the answer would be empty in any case.
     fn check_bucket(&self, product: &ProductKey, bucket: Bucket) -> Result<(), ViewError> {
         let why = match (self.state.bucket_unit()?, bucket) {
             (Some(BucketUnit::Day), Bucket::Hour(_)) => "its buckets are days; write one as 2026-11-24",
             (Some(BucketUnit::Hour), Bucket::Day(_)) => "its buckets are hours; write one as 2026-11-24T13:00:00Z",
-            // An hour of any zone begins at a quarter of an hour.
+            // An hour of any time zone begins at a full quarter of an hour in UTC.
             (_, Bucket::Hour(start))
                 if start.timestamp().rem_euclid(900) != 0 || start.timestamp_subsec_nanos() != 0 =>
             {
@@ -139,7 +139,7 @@ impl View {
         Err(ViewError::NoBucket { product: product.to_string(), bucket, why })
     }
 
-    /// The files of the version, one by one, so that memory does not grow with the table.
+    /// Returns the files of the version, one by one, so that memory does not grow with the table.
     fn files(&self) -> impl Stream<Item = Result<ListedFile, StoreError>> {
         self.snapshot.file_views(self.log.as_ref(), None).map(|file| {
             let file = file?;
@@ -153,21 +153,21 @@ impl View {
 }
 
 impl ListedFile {
-    /// The records that its rows stand for; `None` where nothing tells.
+    /// Returns the number of records that its rows stand for; `None` if neither its name nor its statistics have it.
     fn records(&self) -> Option<u64> {
         cell_records(&self.path).or(self.stats.num_records)
     }
 }
 
 impl FileStats {
-    /// The least instant of a column.
+    /// Returns the minimum of a column of instants.
     fn instant(&self, column: &str) -> Option<DateTime<Utc>> {
         let text = self.min_values.get(column)?.as_str()?;
         DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
     }
 }
 
-/// The paths of the files that a table lists, in its folder.
+/// Returns the paths of the files that a table lists, relative to its folder.
 #[cfg(test)]
 pub async fn paths(root: &Root, product: &ProductKey) -> Result<Vec<String>, ViewError> {
     let view = View::open(root, product).await?;

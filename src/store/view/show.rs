@@ -1,4 +1,5 @@
-//! What a table holds: version, records, segments, bytes, the deadlines ahead, and where each partition reads on.
+//! The content of a table: version, records, segments, bytes, the deadlines ahead, and the next offset of each
+//! partition.
 
 use std::collections::BTreeMap;
 
@@ -18,21 +19,21 @@ pub struct Overview {
     pub product: ProductKey,
     /// The table's version.
     pub version: u64,
-    /// Records in it.
+    /// The number of records.
     pub records: u64,
-    /// Files in it.
+    /// The number of files.
     pub segments: u64,
-    /// Their bytes.
+    /// The size of the files in bytes.
     pub bytes: u64,
     /// The version of its controls.
     pub controls: i64,
     /// The deadlines ahead, by category.
     pub deadlines: Vec<Ahead>,
-    /// Where each partition reads on.
+    /// The next offset to read in each partition.
     pub partitions: Vec<NextOffset>,
 }
 
-/// How many records have a category due by when.
+/// The numbers of records of a category by the time until their deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ahead {
     /// The category.
@@ -53,7 +54,7 @@ pub struct Ahead {
     pub open: u64,
 }
 
-/// Where a partition reads on.
+/// The next offset to read in a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NextOffset {
     /// The partition.
@@ -63,7 +64,7 @@ pub struct NextOffset {
     pub next: Offset,
 }
 
-/// What a product's table holds at `now`. Errors if there is none.
+/// Returns the content of a product's table at `now`. Errors if there is none.
 pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Overview, ViewError> {
     let view = View::open(root, product).await?;
     let mut deadlines: BTreeMap<Category, Ahead> = BTreeMap::new();

@@ -19,7 +19,7 @@ async fn two_commits(root: &Root) -> Table {
     table
 }
 
-/// Rewrites an entry of the log as a vandal would.
+/// Changes an entry of the log in place.
 fn tamper(root: &Root, version: u64, change: impl Fn(&mut Value)) {
     let path = root.table_folder(&sms()).join(format!("_delta_log/{version:020}.json"));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -187,7 +187,7 @@ async fn evidence_from_before_there_were_rewrites_is_read() {
     assert_eq!((found.commits, found.totals.unwrap().kept()), (2, 200));
 }
 
-/// Adds 50 rows as another engine would.
+/// Adds 50 rows like another engine.
 async fn append(root: &Root, table: &Table, version: u64) {
     let added = segment(table, 7, 0, 50).await;
     let (path, size) = (added.path(), added.size());

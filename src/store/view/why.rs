@@ -1,7 +1,9 @@
-//! Why a record's data is here, or is not: which categories stand until when, and which commit took what is gone.
+//! Explains why a record's data is in the table or not: which categories are stored and until when, and which commit
+//! removed the others.
 //!
-//! Promises to answer from the evidence and from the record's own tags, and to say where neither can tell. Must never give a
-//! personal value, and reads only segments that may hold the record, of these the columns that tell.
+//! The answers come from the evidence and from the record's own tags, and say what neither of them shows. They never
+//! contain a personal value. Only segments that may contain the record are read, and of these only the necessary
+//! columns.
 
 mod covered;
 mod find;
@@ -25,20 +27,20 @@ use trail::Trail;
 pub use covered::takes_in;
 pub(super) use trail::bucket_of;
 
-/// Records that are told of at most where a value is looked for.
+/// The maximum number of records reported for a value.
 const MOST: usize = 20;
 
-/// Which record is meant.
+/// The record to look for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Sought {
-    /// The one of that offset.
+    /// The record at an offset.
     Source {
         /// Its partition.
         partition: TopicPartition,
         /// Its offset.
         offset: Offset,
     },
-    /// Those that hold a value.
+    /// The records that contain a value.
     Value {
         /// The column.
         column: String,
@@ -47,42 +49,42 @@ pub enum Sought {
     },
 }
 
-/// What the caller knows beside the table.
+/// The caller's knowledge besides the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The bucket to look in; `None`: all of them.
+    /// The bucket to search; `None` for all of them.
     pub bucket: Option<Bucket>,
-    /// The column that names the tenant.
+    /// The column with the tenant.
     pub tenant: Option<String>,
-    /// The columns of each category, by the policy. Without them a category without a deadline may be open or gone.
+    /// The columns of each category, by the policy. Without them a category without a deadline may be open or deleted.
     pub fields: BTreeMap<Category, BTreeSet<String>>,
 }
 
-/// One record's story.
+/// The history of one record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Story {
-    /// Where it came from; `None` where a row does not tell any more.
+    /// The partition it was read from; `None` if its row no longer contains it.
     #[serde(flatten)]
     pub partition: Option<TopicPartition>,
     /// Its offset.
     pub offset: Option<Offset>,
-    /// The commit that read it; `None` where its entry is cleaned away.
+    /// The commit that read it; `None` if its entry was deleted.
     pub ingest: Option<Step>,
-    /// What became of it.
+    /// The present state of the record.
     pub fate: Fate,
 }
 
-/// What became of a record.
+/// The present state of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Fate {
-    /// It stands in the table.
+    /// It is in the table.
     Here(Box<Place>),
-    /// It stands no more.
+    /// It is no longer in the table.
     Gone {
-        /// The commits that ended records where it stood; the one that ended it is among them.
+        /// The commits that removed records from the record's files; the one that removed it is among them.
         by: Vec<Step>,
-        /// Whether it may never have been stored: its commit counted records that were not.
+        /// True if it may never have been stored: its commit counted records that were not.
         perhaps_never_stored: bool,
     },
     /// It was read and not stored.
@@ -94,22 +96,22 @@ pub enum Fate {
         /// Records of its commit that are in the dead letters, by reason code.
         dead_letters: BTreeMap<String, u64>,
     },
-    /// The table has not come to it.
+    /// The table has not read that offset yet.
     NotRead {
-        /// Where its partition reads on; `None` if the table has nothing of it.
+        /// The next offset to read in its partition; `None` if the table has no records of it.
         next: Option<Offset>,
     },
-    /// It is not in the table, and the entry that would tell more is cleaned away.
+    /// It is not in the table, and the entry that would show more was deleted.
     Untold {
-        /// The oldest version whose entry is left.
+        /// The oldest version whose entry still exists.
         oldest_entry: u64,
     },
 }
 
-/// Where a record stands.
+/// The location and the tags of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Place {
-    /// Its segment, in the table's folder.
+    /// Its segment, relative to the table's folder.
     pub path: String,
     /// Its bucket.
     pub bucket: Option<Bucketed>,
@@ -119,7 +121,7 @@ pub struct Place {
     pub policy_version: Option<PolicyVersion>,
     /// The country whose rules apply.
     pub jurisdiction: Option<Country>,
-    /// Its tenant, where the caller named the column. For finding the rule, not for telling.
+    /// Its tenant, if the caller named the column. Needed to find the rule, not shown.
     #[serde(skip)]
     pub tenant: Option<String>,
     /// Its categories, by name.
@@ -136,44 +138,44 @@ impl Serialize for Bucketed {
     }
 }
 
-/// One category of a record that stands.
+/// One category of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Standing {
     /// The category.
     pub category: Category,
-    /// Whether it is here.
+    /// The state of the category.
     #[serde(flatten)]
     pub state: State,
 }
 
-/// Whether a category of a record that stands is here.
+/// The state of a category of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum State {
-    /// It is here.
+    /// It is stored.
     Here {
-        /// Until when; `None` while that is open.
+        /// The deadline; `None` while it is open.
         until: Option<Deadline>,
     },
-    /// It is gone.
+    /// It was deleted.
     Gone {
-        /// By which commit; `None` where its entry is cleaned away.
+        /// The commit that deleted it; `None` if its entry was deleted.
         by: Option<Step>,
     },
-    /// It was due when the record arrived, and was never stored.
+    /// It was already due when the record arrived, and was never stored.
     LeftOut,
-    /// It has no deadline: it is open, or was never there. The policy would tell.
+    /// It has no deadline: it is open, or was never there. The policy is needed to decide.
     Unsure,
 }
 
-/// A commit, as a story tells of it.
+/// A commit in the history of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The version that it made.
     pub version: u64,
-    /// What kind of commit it was; `None` for another engine's.
+    /// The kind of the commit; `None` for another engine's.
     pub operation: Option<String>,
-    /// When it was made.
+    /// The time of the commit.
     pub at: Option<DateTime<Utc>>,
     /// Its id in the evidence.
     pub commit: Option<Uuid>,
@@ -191,8 +193,8 @@ impl Step {
     }
 }
 
-/// Tells the story of a record, or of the records that hold a value: of up to twenty, of none if none does. Errors if there is no
-/// table, or no such column.
+/// Returns the history of a record, or of up to twenty records that contain a value; an empty list if no record does.
+/// Errors if there is no table, or no such column.
 pub async fn why(root: &Root, product: &ProductKey, sought: &Sought, known: &Known) -> Result<Vec<Story>, ViewError> {
     let view = View::open(root, product).await?;
     known.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
@@ -222,7 +224,7 @@ pub async fn why(root: &Root, product: &ProductKey, sought: &Sought, known: &Kno
     }
 }
 
-/// The categories that the table has columns for.
+/// Returns the categories that the table has columns for.
 fn categories(view: &View) -> Result<Vec<Category>, ViewError> {
     let columns = view.state.columns()?;
     let named = columns.iter().filter_map(|column| column.strip_prefix("expires_"));
@@ -231,7 +233,7 @@ fn categories(view: &View) -> Result<Vec<Category>, ViewError> {
     Ok(categories)
 }
 
-/// A search under way.
+/// A search in progress.
 struct Looking<'a> {
     view: &'a View,
     known: &'a Known,
@@ -244,7 +246,7 @@ impl Looking<'_> {
         self.known.bucket.is_none_or(|bucket| bucket_of(path) == Some(bucket))
     }
 
-    /// The story of the record of an offset.
+    /// Returns the history of the record at an offset.
     async fn story(&self, partition: &TopicPartition, offset: Offset) -> Result<Story, ViewError> {
         let story = |ingest, fate| Story { partition: Some(partition.clone()), offset: Some(offset), ingest, fate };
         let next = self.view.state.txn(&app_id(partition)).map(Offset);
@@ -283,7 +285,7 @@ impl Looking<'_> {
         Ok(story(Some(Step::of(&entry)), fate))
     }
 
-    /// The story of a record whose row was found.
+    /// Returns the history of a record whose row was found.
     async fn of_row(&self, found: Found) -> Result<Story, ViewError> {
         let (partition, offset) = (found.partition.clone(), found.offset);
         let ingest = match (&partition, offset) {
@@ -310,7 +312,7 @@ impl Looking<'_> {
             }
             match trail.map(|trail| trail.took(&found.path, category)) {
                 Some(Some(by)) => State::Gone { by: Some(by) },
-                // No commit since took it. Without the columns' names it may be open as well.
+                // No later commit removed it. Without the columns' names it may be open as well.
                 Some(None) if fields.is_some() => State::LeftOut,
                 None if fields.is_some() => State::Gone { by: None },
                 _ => State::Unsure,

@@ -1,4 +1,4 @@
-//! The table against the crate that it was made of.
+//! Compares the table with the crate from which it was generated.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ fn the_table_is_what_its_generator_prints() {
     );
 }
 
-/// Some text that the pattern matches.
+/// Appends a random text that the pattern matches.
 fn sample(hir: &Hir, random: &mut SmallRng, to: &mut String) {
     match hir.kind() {
         HirKind::Literal(literal) => to.push_str(std::str::from_utf8(&literal.0).unwrap()),
@@ -46,8 +46,9 @@ fn sample(hir: &Hir, random: &mut SmallRng, to: &mut String) {
     }
 }
 
-/// The region by all digits of the national number, as the crate's check of validity finds it. Its `country()` looks at
-/// the number without leading zeros, and so finds none for the fixed lines of Italy, which it does call valid.
+/// Returns the region by all digits of the national number, as the crate's validation finds it. The crate's `country()`
+/// uses the number without leading zeros, and so finds no region for the fixed lines of Italy, although it considers
+/// them valid.
 fn region(code: u16, national: &str) -> Option<&'static str> {
     let regions = DATABASE.region(&code)?;
     let valid = |region: &&&str| {
@@ -62,7 +63,7 @@ fn region(code: u16, national: &str) -> Option<&'static str> {
     first.filter(valid).map(|region| DATABASE.by_id(*region).unwrap().id())
 }
 
-/// Random numbers of every kind of every region, each with its calling code's length in front of it.
+/// Calls `then` with random numbers of every kind of every region: the number, its calling code, and its national part.
 fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
     let mut random = SmallRng::seed_from_u64(20_261_124);
     let mut metas: Vec<_> = DATABASE.iter().collect();
@@ -76,7 +77,8 @@ fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
                 number.push_str(&format!("+{}", meta.country_code()));
                 let code = number.len();
                 sample(&pattern, &mut random, &mut number);
-                // To the crate a pattern is one of the number's beginning: a longer one of a possible length is valid.
+                // For the crate a pattern matches the beginning of a number: a longer number of a possible length is
+                // valid.
                 let length = kind.possible_length()[random.random_range(0..kind.possible_length().len())];
                 while number.len() < code + usize::from(length) {
                     number.push(char::from(b'0' + random.random_range(0..10)));
@@ -89,12 +91,12 @@ fn numbers(each: u32, mut then: impl FnMut(&str, u16, &str)) {
 
 #[test]
 fn a_million_random_valid_numbers_have_the_country_that_the_crate_tells() {
-    // The crate compiles a pattern anew whenever more than 100 others were used since.
+    // The crate compiles a pattern again if more than 100 others were used since.
     DATABASE.cache().lock().unwrap().set_capacity(100_000);
     let kinds: usize = DATABASE.iter().map(|meta| generator::kinds(meta).count()).sum();
     let (mut valid, mut told) = (0_u32, BTreeSet::new());
     numbers(1_070_000 / kinds as u32, |number, code, national| {
-        // It cannot hold all numbers of 17 digits.
+        // The crate cannot represent all numbers of 17 digits.
         let Ok(parsed) = phonenumber::parse(None, number) else { return };
         let by_crate = parsed.is_valid().then(|| parsed.country().id()).flatten();
         let region = match by_crate {

@@ -1,4 +1,4 @@
-//! Telephone numbers in the spellings of the field, against a table and against the `phonenumber` crate.
+//! Compares telephone numbers in usual spellings with a table and with the `phonenumber` crate.
 
 use phonenumber::metadata::DATABASE;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn home(country: &str) -> PhoneForm {
     PhoneForm::new(Some(Country::new(country).unwrap()))
 }
 
-/// True if the text becomes a number, and not text.
+/// Returns true if the text is read as a number.
 fn is_number(form: &PhoneForm, text: &str) -> bool {
     form.write(text, &mut Vec::new())
 }
@@ -90,7 +90,7 @@ fn a_national_prefix_behind_the_calling_code_is_left_out() {
         ("310612345678", "31612345678"),
         ("tel:0612345678;phone-context=+31", "31612345678"),
         ("+7 8 916 123-45-67", "79161234567"),
-        // Numbers of these countries begin with it.
+        // Numbers of these countries begin with the zero.
         ("+390612345678", "390612345678"),
         ("+2250712345678", "2250712345678"),
     ];
@@ -170,7 +170,7 @@ fn national_numbers_are_read_by_the_default_country() {
         ("RU", "8 10 31 612345678", "31612345678"),
         ("RU", "8 10 1 212 555 0123", "12125550123"),
         ("RU", "8101 2125550123", "12125550123"),
-        // Behind 00 these countries dial the digits of a carrier, and the rest is no number of any country.
+        // After 00 these countries dial the digits of a carrier, and the rest is not a number of any country.
         ("BR", "0021 31 6 12345678", "002131612345678"),
         ("KR", "001 31 612345678", "00131612345678"),
         ("SG", "001 31 612345678", "00131612345678"),
@@ -188,7 +188,7 @@ fn national_numbers_are_read_by_the_default_country() {
         ("NL", "0612345678/type=plmn", "31612345678"),
         ("NL", "Tel. 06-12345678", "31612345678"),
         ("NL", "Mob.: 06 12 34 56 78", "31612345678"),
-        // A short code is one in every country.
+        // A short code is a short code in every country.
         ("DE", "01600", "01600"),
         ("NL", "12345", "12345"),
         ("US", "ACME", "ACME"),
@@ -233,7 +233,7 @@ fn a_foreign_number_that_reads_like_a_national_one_keeps_its_plus() {
     assert_eq!(stored("3212345678"), "+3212345678", "what is stored was E.164");
 }
 
-/// How the crate reads a text in a country; `None` where it is not valid to it.
+/// Returns a text as the crate reads it in a country; `None` if the crate considers it invalid.
 fn by_crate(country: &str, text: &str) -> Option<String> {
     let parsed = phonenumber::parse(Some(country.parse().unwrap()), text).ok()?;
     parsed.is_valid().then(|| parsed.format().mode(phonenumber::Mode::E164).to_string()[1..].to_owned())

@@ -1,4 +1,4 @@
-//! What tagging must give, worked out one record at a time with no care for speed.
+//! The expected result of tagging, computed one record at a time without regard to speed.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub struct Outcome {
     pub expired: u64,
 }
 
-/// A tagged batch as an outcome; each group's rows must stand in the order of their offsets.
+/// Returns a tagged batch as an outcome. The rows of each group must be in the order of their offsets.
 pub fn outcome(tagged: &Tagged) -> Outcome {
     let mut outcome = Outcome {
         faults: tagged.faults.clone(),
@@ -64,7 +64,7 @@ pub fn outcome(tagged: &Tagged) -> Outcome {
     outcome
 }
 
-/// The rows of a batch as text.
+/// Returns the rows of a batch as text.
 pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
     let options = FormatOptions::default();
     let schema = rows.schema();
@@ -77,17 +77,18 @@ pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
     (0..rows.num_rows()).map(|row| (0..rows.num_columns()).map(|column| cell(row, column)).collect()).collect()
 }
 
-/// What is known of triggers, as a list of what was told.
+/// The known triggers, as lists.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// A tenant whose contract ended, and when.
+    /// The tenants whose contracts ended, and when.
     pub ends: Vec<(String, Bucket)>,
-    /// Who withdrew, by the column and the canonical form, from whom, and when.
+    /// The subjects that withdrew consent, by the column and the canonical form, the tenant from which they withdrew it
+    /// (`None` for all), and when.
     pub withdrawals: Vec<(String, String, Option<String>, Bucket)>,
 }
 
 impl Told {
-    /// The same as the tagger is told it.
+    /// Returns the triggers in the tagger's form.
     pub fn triggers(&self) -> Triggers {
         let mut triggers = Triggers::default();
         self.ends.iter().for_each(|(tenant, at)| triggers.end(tenant, *at));
@@ -102,7 +103,7 @@ impl Told {
         let tenant = records.tenant.as_ref().and(row.customer_id.as_ref());
         let ended = self.ends.iter().rfind(|(of, _)| Some(of) == tenant).map(|(_, at)| *at);
         let withdrew = self.withdrawals.iter().filter(|(column, who, from, at)| {
-            // What happens later is another consent's.
+            // A record of a later bucket belongs to another consent.
             *at >= bucket
                 && canonical(policy, column, raw).as_ref() == Some(who)
                 && from.as_ref().is_none_or(|from| Some(from) == tenant)
@@ -111,7 +112,7 @@ impl Told {
     }
 }
 
-/// What `rows`, whose offsets are `10 * row`, must become.
+/// Returns the expected outcome for `rows`, whose offsets are `10 * row`.
 pub fn oracle(
     policy: &Policy,
     rows: &[Row],

@@ -1,4 +1,4 @@
-//! Each rule of tagging by example.
+//! Tests each rule of tagging by example.
 
 use arrow::array::{Array, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -138,7 +138,7 @@ fn event_times_that_no_deadline_can_be_counted_from_are_faults() {
     let mut open = at_most(6);
     open.trigger = Trigger::ContractEnd;
     for (sent_at, wanted) in table {
-        // Good neighbours before and behind it are stored whatever it is.
+        // Good rows before and after it are stored in any case.
         let rows = [row(arrival), Row { sent_at, ..row(arrival) }, row(arrival)];
         let tagged = tag(&by(vec![open.clone()]), &rows, at(arrival), TOLERANCE);
         let stored: usize = tagged.groups.iter().map(|group| group.rows.num_rows()).sum();

@@ -1,4 +1,4 @@
-//! The shipped policy: a batch of every product goes through.
+//! Tests that a batch of every product of the shipped policy can be tagged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl SchemaSource for Shipped {
     }
 }
 
-/// Two records: one with a time and every text filled in, one with nothing but a time.
+/// Returns two records: one with a time and all texts, one with a time only.
 fn batch(tagger: &Tagger, records: &Records) -> RecordBatch {
     let columns = records.schema.columns.iter().filter(|column| tagger.columns().contains(&column.name));
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns

@@ -22,7 +22,7 @@ fn by(zone: Tz, unit: BucketUnit, clocks: Tz, boundary: Boundary) -> Policy {
     policy(zone, unit, records, vec![rule("only", Keep::Hours(KEEP as u32), boundary)])
 }
 
-/// Returns the wall-clock time of the zone at an instant, as messages hold it.
+/// Returns the wall-clock time of the zone at an instant, as in messages.
 fn shown(zone: Tz, at: DateTime<Utc>) -> Row {
     Row {
         sent_at: Some(at.with_timezone(&zone).naive_local().and_utc().timestamp_micros()),
@@ -60,7 +60,7 @@ fn wall_clock_events_are_stored_as_instants_in_their_bucket() {
 fn a_ceiling_takes_the_earlier_reading_and_a_minimum_the_later() {
     let amsterdam = Tz::Europe__Amsterdam;
     for (wall, earliest, latest, arrival) in [
-        // A time that is shown twice; the arrival's own clock is slightly behind.
+        // A time that is shown twice; the clock of the arrival is slightly slow.
         ("2026-10-25T02:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z", "2026-10-25T00:55:00Z"),
         ("2026-10-25T02:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T02:00:00Z", "2026-10-25T02:10:00Z"),
         // A time that is never shown: the clock was not set.

@@ -43,7 +43,7 @@ pub struct Row {
     pub country: Option<String>,
 }
 
-/// A row with an event at `sent_at` and otherwise plain values.
+/// Returns a row with an event at `sent_at` and otherwise plain values.
 pub fn row(sent_at: &str) -> Row {
     Row {
         recipient: Some("+31612345678".into()),
@@ -58,12 +58,12 @@ pub fn row(sent_at: &str) -> Row {
     }
 }
 
-/// An instant, as RFC 3339 writes it.
+/// Returns an instant in RFC 3339 format.
 pub fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().with_timezone(&Utc)
 }
 
-/// The batch of `rows`, with a column `extra` that no policy names.
+/// Returns a batch of `rows`, with a column `extra` that the policy does not name.
 pub fn batch(rows: &[Row]) -> RecordBatch {
     let text = |of: fn(&Row) -> &Option<String>| -> ArrayRef {
         Arc::new(StringArray::from_iter(rows.iter().map(|row| of(row).as_deref())))
@@ -99,7 +99,7 @@ pub fn source() -> TopicPartition {
     TopicPartition { topic: Topic::new("traffic.sms").unwrap(), partition: Partition(3) }
 }
 
-/// A rule for everything.
+/// Returns a rule for everything.
 pub fn rule(id: &str, keep: Keep, boundary: Boundary) -> Rule {
     Rule {
         id: RuleId::new(id).unwrap(),
@@ -125,7 +125,7 @@ pub fn country(code: &str) -> Country {
     Country::new(code).unwrap()
 }
 
-/// What the tests' records are; `extra` is not named, and so must never come out.
+/// Returns the definition of the tests' records; `extra` is not named, so it must never be in the output.
 pub fn records() -> Records {
     let personal = |name: &str| Class::Personal(category(name));
     let fields = [
@@ -168,7 +168,7 @@ pub fn records() -> Records {
     }
 }
 
-/// A policy of one product.
+/// Returns a policy of one product.
 pub fn policy(zone: Tz, bucket: BucketUnit, records: Records, rules: Vec<Rule>) -> Policy {
     let product = Product { key: sms(), title: None, records: Some(records) };
     Policy {

@@ -1,4 +1,4 @@
-//! Text in lower case.
+//! Tests of text in lower case.
 
 use super::{lower, written};
 

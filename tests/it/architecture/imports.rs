@@ -1,19 +1,19 @@
-//! What a file reaches for: every path of it that starts at the crate's root, at `super` or at another crate.
+//! The imports of a file: every path in it that starts at the crate's root, at `super` or at another crate.
 //!
-//! Promises absolute paths (`super` resolved, groups of a `use` taken apart), each with its line.
+//! Paths are absolute (`super` is resolved, groups of a `use` are expanded), each with its line.
 
 use super::tokens::Token;
 
 /// A path that a file names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
-    /// Where the path leads.
+    /// The target of the path.
     pub to: Target,
-    /// The line on which its name stands.
+    /// The line that has its name.
     pub line: usize,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// The first name below this crate's root.
@@ -22,7 +22,7 @@ pub enum Target {
     Foreign(String),
 }
 
-/// All paths in `tokens` of the file whose own module is `module` (`["tag", "number"]`).
+/// Returns all paths in `tokens` of the file whose own module is `module` (`["tag", "number"]`).
 pub fn imports(module: &[String], tokens: &[Token<'_>]) -> Vec<Import> {
     let mut scan = Scan { tokens, scopes: vec![module.to_vec()], braces: Vec::new(), found: Vec::new() };
     let mut at = 0;
@@ -34,9 +34,9 @@ pub fn imports(module: &[String], tokens: &[Token<'_>]) -> Vec<Import> {
 
 struct Scan<'a> {
     tokens: &'a [Token<'a>],
-    /// The module in which the scan stands, and those around it within the file.
+    /// The module that the scan is in, and the modules around it within the file.
     scopes: Vec<Vec<String>>,
-    /// For each open brace, whether it opened an inline module.
+    /// For each open brace, true if it opened an inline module.
     braces: Vec<bool>,
     found: Vec<Import>,
 }
@@ -50,7 +50,7 @@ impl<'a> Scan<'a> {
         self.scopes.last().cloned().unwrap_or_default()
     }
 
-    /// Handles the token at `at`; returns where to go on.
+    /// Handles the token at `at`. Returns the position to continue at.
     fn step(&mut self, at: usize) -> usize {
         match self.text(at) {
             "mod" if self.text(at + 2) == "{" => {
@@ -76,18 +76,19 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A name with `::` behind it and none in front of it.
+    /// Returns true if the token is a name that is followed by `::` and not preceded by it.
     fn starts_path(&self, at: usize) -> bool {
         let word = self.text(at).starts_with(|c: char| c.is_alphabetic() || c == '_');
         word && self.text(at + 1) == "::" && (at == 0 || self.text(at - 1) != "::")
     }
 
-    /// A path outside a `use`.
+    /// Handles a path outside a `use`. Returns the position to continue at.
     fn path(&mut self, at: usize) -> usize {
         self.tree(at, None)
     }
 
-    /// A use-tree at `at`, below `base`: `None` where the path has not begun. Returns where to go on.
+    /// Handles a use-tree at `at`, below `base`, which is `None` before the path begins. Returns the position to
+    /// continue at.
     fn tree(&mut self, mut at: usize, base: Option<Vec<String>>) -> usize {
         let mut base = base;
         loop {
@@ -128,7 +129,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The branches of a group up to its closing brace.
+    /// Handles the branches of a group up to its closing brace. Returns the position to continue at.
     fn group(&mut self, mut at: usize, base: Option<Vec<String>>) -> usize {
         while at < self.tokens.len() {
             match self.text(at) {
@@ -142,7 +143,7 @@ impl<'a> Scan<'a> {
         at
     }
 
-    /// Passes the rest of a foreign path, its groups too: what it names below its crate does not matter.
+    /// Skips the rest of a foreign path and its groups: the names below its crate do not matter.
     fn foreign(&self, mut at: usize) -> usize {
         while self.text(at) == "::" {
             at += 1;

@@ -1,5 +1,6 @@
-//! The house's rules, read from the sources: imports go down the floors, each crate with one user has that user,
-//! clocks and the environment have one reader, printing has one room, files are short and say what they are.
+//! The rules of the repository, checked in the sources: imports go from upper to lower floors, some crates have only
+//! one user, clocks and the environment have one reader, only one module prints, files are short and have a head
+//! comment.
 //!
 //! A wrong import fails here like a wrong result, with its file and line.
 
@@ -15,7 +16,7 @@ fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file below `folder` of the repository whose name ends with `suffix`, by its path from the repository.
+/// Returns every file below `folder` of the repository whose name ends with `suffix`: path from the repository, text.
 fn files(folder: &str, suffix: &str) -> Vec<(String, String)> {
     let found = walkdir::WalkDir::new(repo().join(folder)).sort_by_file_name().into_iter().filter_map(Result::ok);
     let named = found.map(|entry| entry.into_path()).filter(|p| p.is_file() && p.to_string_lossy().ends_with(suffix));
@@ -60,7 +61,7 @@ fn every_file_is_under_500_lines_and_says_what_it_is() {
 
 #[test]
 fn no_file_names_a_path_of_somebodys_machine() {
-    // Put together here, so that this file does not name one itself.
+    // Built here, so that this file does not contain such a path itself.
     let homes = ["work", "root", "home", "Users"].map(|home| format!("/{home}/"));
     let folders = ["src", "tests", "benches", "docs", "config", "schemas", "tools", ".ci"];
     let tops = ["Makefile", "README.md", "CONTRIBUTING.md", "Cargo.toml", "clippy.toml", "rustfmt.toml"];
@@ -76,7 +77,7 @@ fn no_file_names_a_path_of_somebodys_machine() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether `line` holds `home` as the start of an absolute path, with a name behind it.
+/// Returns true if `line` contains `home` as the start of an absolute path that a name follows.
 fn names_a_place(line: &str, home: &str) -> bool {
     line.match_indices(home).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -1,11 +1,11 @@
-//! The rules of the house as data, and the check of one file against them.
+//! The rules of the repository as data, and the check of one file against them.
 //!
-//! Promises a message with file and line for each breach. Knows sources as text: it must never need them to compile.
+//! Each breach is reported with file and line. Sources are read as text: they need not compile.
 
 use super::imports::{Target, imports};
 use super::tokens::{Token, tokens};
 
-/// The floors from the top. A file may import floors below its own; where `inner` is true also others of its floor.
+/// The floors from the top. A file may import floors below its own; if `inner` is true, also others of its floor.
 const FLOORS: [(&[&str], bool); 13] = [
     (&["cli"], false),
     (&["demo"], false),
@@ -22,7 +22,7 @@ const FLOORS: [(&[&str], bool); 13] = [
     (&["record", "ids", "clock", "config", "metrics", "telemetry", "health", "problem", "yaml", "failpoint"], true),
 ];
 
-/// Crates that have one user, and the floors that it is.
+/// Crates that only some floors may use, and these floors.
 const FENCED: [(&str, &[&str]); 6] = [
     ("rdkafka", &["ingest", "demo"]),
     ("rdkafka_sys", &["ingest", "demo"]),
@@ -32,7 +32,7 @@ const FENCED: [(&str, &[&str]); 6] = [
     ("object_store", &["store"]),
 ];
 
-/// Reading time or the environment, and the one floor that may.
+/// Calls that read the time or the environment, and the one floor that may make them.
 const ROOMS: [(&str, &str, &str); 7] = [
     ("Utc", "now", "clock"),
     ("Local", "now", "clock"),
@@ -50,7 +50,7 @@ pub struct File<'a> {
 }
 
 impl File<'_> {
-    /// Its module below the crate's root: `["tag", "number"]`; empty for `lib.rs` and `main.rs`.
+    /// Returns its module below the crate's root: `["tag", "number"]`; empty for `lib.rs` and `main.rs`.
     fn module(&self) -> Vec<String> {
         let path = self.path.trim_start_matches("src/").trim_end_matches(".rs");
         let mut names: Vec<String> = path.split('/').map(str::to_owned).collect();
@@ -69,7 +69,7 @@ fn floor(name: &str) -> Option<usize> {
     FLOORS.iter().position(|(names, _)| names.contains(&name))
 }
 
-/// Every breach of the rules in `file`, as `path:line: what`.
+/// Returns every breach of the rules in `file`, as `path:line: what`.
 pub fn breaches(file: &File<'_>) -> Vec<String> {
     let module = file.module();
     let top = module.first().map_or("", String::as_str);
@@ -109,7 +109,7 @@ pub fn breaches(file: &File<'_>) -> Vec<String> {
     found
 }
 
-/// Why `from` may not import `to`, if so.
+/// Returns the reason why `from` may not import `to`; `None` if it may.
 fn wrong_way(from: &str, to: &str) -> Option<&'static str> {
     let (Some(own), Some(other)) = (floor(from), floor(to)) else {
         return Some("it is on no floor");
@@ -123,7 +123,7 @@ fn wrong_way(from: &str, to: &str) -> Option<&'static str> {
     }
 }
 
-/// Clocks, the environment and printing outside their rooms, above the file's own tests.
+/// Returns the reads of clocks and the environment and the printing outside their floors, above the file's own tests.
 fn misplaced(top: &str, tokens: &[Token<'_>]) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for window in tokens.windows(3) {

@@ -1,8 +1,9 @@
-//! A Rust file cut into words and signs with their lines, without comments, strings and characters.
+//! Splits a Rust file into words and signs with their lines, without comments, strings and characters.
 //!
-//! Promises no more than the architecture test needs: names, `::` and single signs. Must never report text of a comment as code.
+//! Knows only what the architecture test needs: names, `::` and single signs. Must never report text of a comment as
+//! code.
 
-/// One word, `::`, or sign, and the line (from 1) on which it stands.
+/// One word, `::`, or sign, and its line (from 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token<'a> {
     pub text: &'a str,
@@ -61,7 +62,7 @@ impl<'a> Cutter<'a> {
     }
 }
 
-/// The length of the block comment (they nest) that `text` begins with.
+/// Returns the length of the block comment (they nest) that `text` begins with.
 fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at < text.len() {
@@ -81,7 +82,7 @@ fn block_comment(text: &str) -> usize {
     at
 }
 
-/// The length of the raw string (`r"…"`, `br#"…"#`) that `text` begins with.
+/// Returns the length of the raw string (`r"…"`, `br#"…"#`) that `text` begins with.
 fn raw_string(text: &str) -> Option<usize> {
     let body = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let hashes = body.len() - body.trim_start_matches('#').len();
@@ -91,7 +92,7 @@ fn raw_string(text: &str) -> Option<usize> {
     Some(text.len() - inner.len() + end)
 }
 
-/// The length up to and with the first `close` that no backslash guards.
+/// Returns the length up to and including the first `close` that no backslash escapes.
 fn until_close(text: &str, close: char) -> usize {
     let mut guarded = false;
     for (at, c) in text.char_indices() {
@@ -106,7 +107,7 @@ fn until_close(text: &str, close: char) -> usize {
     text.len()
 }
 
-/// The length of the character literal at the start of `text`; 1 where the quote begins a lifetime.
+/// Returns the length of the character literal at the start of `text`; 1 if the quote begins a lifetime.
 fn character(text: &str) -> usize {
     let mut inner = text[1..].char_indices();
     match inner.next() {

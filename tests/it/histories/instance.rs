@@ -1,4 +1,5 @@
-//! One instance: a clock of its own, a policy that it was started with, a sweeper and a writer that live until they are dropped.
+//! One instance: its own clock, the policy that it was started with, and a sweeper and a writer that live until
+//! dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use ebbtide::store::Root;
 use super::records::Record;
 use super::writer::{Stored, Writer};
 
-/// A clock that is always so far ahead of another, or behind.
+/// A clock that is always ahead of another by a fixed difference, which may be negative.
 struct Apart {
     of: Arc<ManualClock>,
     by: TimeDelta,
@@ -37,16 +38,16 @@ pub struct Instance {
     root: Root,
     policy: Arc<Policy>,
     clock: Arc<Apart>,
-    /// Its partition, by number.
+    /// The number of its partition.
     number: i32,
-    /// Whether it is the only one.
+    /// True if it is the only instance.
     alone: bool,
     sweeper: Option<Sweeper>,
     writer: Option<Writer>,
 }
 
 impl Instance {
-    /// One that has done nothing yet, whose clock is `by` ahead.
+    /// Creates an instance that has done nothing yet, whose clock is `by` ahead.
     pub fn new(
         (root, policy): (&Root, &Arc<Policy>),
         clock: &Arc<ManualClock>,
@@ -57,23 +58,23 @@ impl Instance {
         Instance { root, policy, clock, number, alone: false, sweeper: None, writer: None }
     }
 
-    /// It is the only one: everything is its to sweep.
+    /// Makes it the only instance, which sweeps everything.
     pub fn alone(self) -> Instance {
         Instance { alone: true, ..self }
     }
 
-    /// Ends and is started with that policy.
+    /// Ends it and starts it with that policy.
     pub fn restart(&mut self, policy: &Arc<Policy>) {
         self.policy = Arc::clone(policy);
         (self.sweeper, self.writer) = (None, None);
     }
 
-    /// Its sweeper ends: the next one knows nothing.
+    /// Drops its sweeper: the next one starts without state.
     pub fn forget(&mut self) {
         self.sweeper = None;
     }
 
-    /// Whether it goes by that policy.
+    /// Returns true if it runs under that policy.
     pub fn is_of(&self, policy: &Policy) -> bool {
         self.policy.version == policy.version
     }
@@ -101,16 +102,16 @@ impl Instance {
         self.sweeper.as_mut().unwrap()
     }
 
-    /// One round of its sweep, of so many steps at most.
+    /// Runs one round of its sweep, of at most `steps` steps.
     pub async fn round(&mut self, steps: usize) -> Round {
         self.sweeper().await.round(None, steps).await
     }
 
-    /// What one that has watched its clock from now on sweeps once that is `off`.
+    /// Sweeps once by a clock that becomes wrong by `off` after a new sweeper has looked at it.
     pub async fn round_by_wrong_clock(&mut self, off: TimeDelta) -> Round {
         let clock = Arc::clone(&self.clock.of);
         let right = clock.now();
-        // One that begins here: the longer it has watched, the more it takes for a clock that is being disciplined.
+        // A new sweeper: the longer one has watched, the larger the step that it accepts as a correction of the clock.
         self.forget();
         let sweeper = self.sweeper().await;
         sweeper.look_at_clock();
@@ -121,7 +122,7 @@ impl Instance {
         round
     }
 
-    /// Makes all segments of closed buckets one that may become so, by spills of a batch each.
+    /// Merges all segments of closed buckets that may be merged, with spills of one batch each.
     pub async fn compact(&mut self) -> Compacted {
         let compacting = Compacting {
             rule: Rule { target: 1 << 30, segments: 100, works: 100 },

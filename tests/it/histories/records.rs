@@ -1,4 +1,4 @@
-//! Records as decoding gives them, made of what a history tells.
+//! Records in the form that decoding gives them, built from the records of a history.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 /// One record: the value of each field of its schema.
 pub type Record = Map<String, Value>;
 
-/// The one product.
+/// Returns the one product.
 pub fn sms() -> ProductKey {
     "sms".parse().unwrap()
 }
 
-/// The records in the types of the policy's schema; a field that they lack is null.
+/// Returns the records in the types of the policy's schema; a field that they lack is null.
 pub fn batch(policy: &Policy, records: &[Record]) -> RecordBatch {
     let schema = &policy.products[&sms()].records.as_ref().unwrap().schema;
     let columns =

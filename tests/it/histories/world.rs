@@ -1,4 +1,4 @@
-//! One table, the instances that work on it, and those who give orders: carries out what a history says.
+//! One table, the instances that work on it, and those who give orders: carries out the steps of a history.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use super::instance::Instance;
 use super::records::{Record, sms};
 use super::writer::Stored;
 
-/// What a history wants done.
+/// A step of a history.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Step {
-    /// An empty table; for each instance how many microseconds its clock is ahead.
+    /// Opens an empty table; `ahead` is the lead of each instance's clock in microseconds.
     Open { folder: PathBuf, policy: PathBuf, now: i64, ahead: Vec<i64> },
     /// Instance `by` stores records from that offset of its partition.
     Ingest { by: usize, records: Vec<Record>, offset: i64 },
-    /// The instances take turns: whose turn it is and how many steps it makes; then all until nothing is left.
+    /// The instances take turns: each turn has an instance and a number of steps. Then all sweep until nothing is left.
     Sweep { turns: Vec<(usize, usize)> },
-    /// An instance's sweeper ends, or all of it.
+    /// The sweeper of an instance ends, or the whole instance.
     Drop { by: usize, whole: bool },
     /// An instance compacts.
     Compact { by: usize },
-    /// An instance sweeps by a wall clock that is so far off.
+    /// An instance sweeps by a wall clock that is wrong by `micros`.
     Wall { by: usize, micros: i64 },
     /// A hold is placed.
     Hold(Held),
@@ -44,17 +44,17 @@ pub enum Step {
     ContractEnd { tenant: String, at: i64, reason: Option<String> },
     /// Consent is withdrawn.
     Withdraw { subject: String, tenant: Option<String>, at: i64 },
-    /// A policy takes the place of the one before.
+    /// A policy replaces the active one.
     Activate { policy: PathBuf },
     /// Time passes.
     Pass { micros: i64 },
-    /// The books are looked at.
+    /// The table is audited.
     Audit,
-    /// That was the last history.
+    /// The last history has ended.
     End { histories: u64 },
 }
 
-/// What is held.
+/// The order of a hold.
 #[derive(Deserialize)]
 pub struct Held {
     until: i64,
@@ -64,7 +64,7 @@ pub struct Held {
     to: Option<i64>,
 }
 
-/// An instant of a history.
+/// Returns an instant of a history.
 pub fn instant(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap()
 }
@@ -83,10 +83,10 @@ fn read(path: &Path) -> Result<Checked, String> {
     if checked.policy.is_some() { Ok(checked) } else { Err(format!("{:?}", checked.problems)) }
 }
 
-/// A table and who works on it.
+/// A table and the instances that work on it.
 pub struct World {
     root: Root,
-    /// The policy that was activated last, or began.
+    /// The policy that was activated last, or the first one.
     checked: Checked,
     policy: Arc<Policy>,
     clock: Arc<ManualClock>,
@@ -112,7 +112,7 @@ impl World {
         Ok(World { root, checked, policy, clock, instances })
     }
 
-    /// Does a step; what came of it.
+    /// Carries out a step, and returns its result.
     pub async fn carry_out(&mut self, step: Step) -> Value {
         match step {
             Step::Ingest { by, records, offset } => self.ingest(by, &records, offset).await,
@@ -178,8 +178,8 @@ impl World {
         }
     }
 
-    /// One round of an instance; whether it had anything to do. One of an earlier policy does nothing, and is started with the
-    /// active one.
+    /// Runs one round of an instance; returns true if it had anything to do. An instance of an earlier policy does
+    /// nothing and is restarted with the active one.
     async fn round(&mut self, by: usize, steps: usize) -> bool {
         let round = self.instances[by].round(steps).await;
         if !self.instances[by].is_of(&self.policy) {
@@ -192,7 +192,7 @@ impl World {
         round.works > 0 || round.stale > 0
     }
 
-    /// Sweeps in turns, and then until nothing is due for anybody.
+    /// Sweeps in turns, and then until nothing is due for any instance.
     async fn sweep(&mut self, turns: Vec<(usize, usize)>) {
         for (by, steps) in turns {
             self.round(by, steps).await;
@@ -238,7 +238,7 @@ impl World {
         }})
     }
 
-    /// Activates a policy as the command does; why not, otherwise.
+    /// Activates a policy as the command does; otherwise returns the reasons why not.
     async fn activate(&mut self, path: &Path) -> Vec<String> {
         let new = match read(path) {
             Ok(new) => new,
@@ -258,7 +258,7 @@ impl World {
         Vec::new()
     }
 
-    /// What does not balance in the table's books.
+    /// Returns what the audit of the table finds broken.
     async fn broken(&self) -> Vec<String> {
         let found = audit(&self.root, &sms()).await.unwrap();
         found.broken.iter().map(|broken| format!("{broken:?}")).collect()

@@ -1,4 +1,4 @@
-//! One that ingests, as a lane does: it keeps its table and what it knows of triggers until a commit is refused.
+//! A writer that ingests as a lane does: it keeps its table and its triggers until a commit is refused.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use uuid::Uuid;
 
 use super::records::{Record, batch, sms};
 
-/// What became of records.
+/// The result of storing records.
 pub enum Stored {
-    /// They are in the table, but for so many that were past all their deadlines.
+    /// The records are in the table, except this number of records that were past all their deadlines.
     Yes(u64),
     /// Nothing was stored: another policy is active.
     PolicyMoved,
 }
 
-/// One that stores the records of one partition.
+/// A writer that stores the records of one partition.
 pub struct Writer {
     controls: SharedControls,
     policy: Arc<Policy>,
@@ -32,7 +32,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins where the table says that the partition stands.
+    /// Opens the table, at the partition's next offset in it.
     pub async fn open(root: &Root, policy: &Arc<Policy>, partition: i32) -> Writer {
         let spec = Arc::new(TableSpec::of(policy, &sms()).unwrap());
         let table = Table::open(root, spec).await.unwrap();
@@ -44,14 +44,14 @@ impl Writer {
         writer
     }
 
-    /// Goes by the controls that its table is under.
+    /// Loads the controls that its table is under.
     async fn know(&mut self) {
         let controls = self.controls.newest(self.table.controls()).await.unwrap();
         let notices = Notices::of(&controls, &sms(), self.tagger.calendar());
         self.tagger.know(notices.triggers(self.tagger.records()));
     }
 
-    /// Stores records that arrive now, made anew where a control says so.
+    /// Stores records that arrive now, and writes them again if a control changes them.
     pub async fn ingest(&mut self, records: &[Record], offset: i64, now: DateTime<Utc>) -> Stored {
         loop {
             let mut batch = self.write(records, offset, now).await;

@@ -1,4 +1,4 @@
-//! What must be true at the end of a life, and was at every look during it.
+//! The conditions that must be true at the end of a life, and at every look during it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::support::ebbtide::program;
 use crate::support::python::run;
 use crate::support::quoted;
 
-/// The most segments that a closed bucket and profile may have at a look: a few hours' commits that compaction has not met yet.
+/// The most segments of a closed bucket and profile at a look: a few hours' commits that are not compacted yet.
 const MOST_SEGMENTS: u64 = 24;
 
-/// Asks the judge about every record that was acknowledged, or about the held ones alone; what it counted.
+/// Asks the judge about every acknowledged record, or only about the held ones. Returns its counts.
 pub fn judge(stage: &Stage, (since, until): (i64, i64), held_only: bool) -> Value {
     let at = |name: &str| stage.scene.scratch.join(name).display().to_string();
     let mut arguments = args![
@@ -42,7 +42,7 @@ pub fn judge(stage: &Stage, (since, until): (i64, i64), held_only: bool) -> Valu
     serde_json::from_str(&run("life_judge.py", &arguments)).unwrap()
 }
 
-/// Every look found nothing overdue, and segments few; the looks.
+/// Asserts that at every look nothing was overdue and segments were few. Returns the looks.
 pub fn looks(stage: &Stage) -> Vec<Value> {
     let lines = fs::read_to_string(stage.samples()).unwrap();
     let looks: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -56,24 +56,24 @@ pub fn looks(stage: &Stage) -> Vec<Value> {
     looks
 }
 
-/// No planted value that was due stands in any byte, and those that live are found.
+/// Asserts that no byte contains a planted value that was due, and that the values that are not due are found.
 pub fn residue(stage: &Stage) {
     let (due, living) = (stage.scene.scratch.join("due.txt"), stage.scene.scratch.join("living.txt"));
     let (left, said) = found(stage, &due);
     assert_eq!(left, [], "residue: {said}");
-    // Who withdrew is remembered for a while, in the control log alone.
+    // A person who withdrew consent is remembered for some time, in the control log only.
     let (left, said) = found(stage, &stage.scene.scratch.join("due.txt.remembered"));
     assert!(left.iter().all(|(_, file)| file.starts_with("_controls/")), "residue: {said}");
     let (left, _) = found(stage, &living);
     let (left, count): (BTreeSet<u64>, usize) =
         (left.into_iter().map(|(line, _)| line).collect(), fs::read_to_string(&living).unwrap().lines().count());
     assert!(count > 100 && left.len() == count, "{} of {count} living values are found", left.len());
-    // Uncompressed bytes by a program that shares nothing with ours.
+    // A program that shares no code with Ebbtide searches the uncompressed bytes.
     let grep = Command::new("grep").env("LC_ALL", "C").arg("-rlaFf").arg(&due).arg(&stage.scene.root).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "values that were due stand in these files");
 }
 
-/// The findings, each a line of `values` and a file, and all that was said.
+/// Returns the findings, each a line of `values` and a file, and all output.
 fn found(stage: &Stage, values: &Path) -> (Vec<(u64, String)>, String) {
     let said = stage.says(args![
         "residue",

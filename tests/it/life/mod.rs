@@ -1,8 +1,9 @@
-//! A whole retention life on a clock that goes 28,800 times as fast as the machine's (a day is three seconds), against real Kafka: traffic of all products,
-//! changes of policy, holds, contract ends and withdrawals, three instances of which one is killed every week. Nothing is overdue at any look, nothing of what
-//! was due is left in any byte, the books are right, every record is accounted for, segments stay few.
+//! A whole retention life with a clock that runs 28,800 times as fast as the machine's (a day is three seconds),
+//! against real Kafka: traffic of all products, changes of policy, holds, contract ends and withdrawals, and three
+//! instances, of which one is killed every week. Nothing is overdue at any look, no byte of expired data is left, the
+//! audit finds no error, every record is accounted for, and segments stay few.
 //!
-//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there, of which `make life` draws `docs/life.svg`.
+//! `LIFE_KEEP=DIR` in the environment keeps the looks and events there; `make life` draws `docs/life.svg` from them.
 
 mod end;
 mod stage;
@@ -14,20 +15,20 @@ use end::{judge, looks, residue};
 use serde_json::json;
 use stage::Stage;
 
-/// What happens on a day.
+/// An event of a day.
 enum Act {
     Contract(&'static str),
     Withdrawal,
     /// A hold on a tenant's SMS and calls.
     HoldTenant(&'static str),
-    /// A hold on those of a person, which stays.
+    /// A hold on the SMS and calls of a person, which stays.
     HoldPerson,
-    /// The tenant's hold is over.
+    /// The tenant's hold is released.
     Release,
     Policy(usize),
 }
 
-/// Lives so many days; each act on its day.
+/// Lives for `days` days, with each act on its day.
 fn live(days: f64, acts: &[(f64, Act)]) {
     let mut stage = Stage::new();
     let (mut week, mut next, mut held) = (1.0, 0, String::new());

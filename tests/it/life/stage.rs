@@ -1,6 +1,7 @@
-//! The stage of a life: a clock that all processes share, three instances of which one dies now and then, what officers do meanwhile.
+//! The stage of a life: a clock that all processes share, three instances of which one is killed from time to time, and
+//! the orders that people give meanwhile.
 //!
-//! Promises that whatever happened stands in the file of events before it happens, with the time that it was by the fast clock.
+//! Every event is in the file of events before it happens, with its time by the fast clock.
 
 use std::fs;
 use std::io::Write;
@@ -19,16 +20,16 @@ use crate::support::scene::Scene;
 use crate::support::swept::Said;
 use crate::support::{kafka, registry, repo};
 
-/// How many times as fast as the machine's the clock goes: a day is three seconds.
+/// The speed of the clock as a multiple of the machine's: a day is three seconds.
 pub const SPEED: u32 = 28_800;
-/// Records a second of the machine's, over all products.
+/// Records per second of the machine's clock, over all products.
 const RATE: u32 = 100;
-/// Instances of the group.
+/// The number of instances of the group.
 const INSTANCES: usize = 3;
 
 pub struct Stage {
     pub scene: Scene<'static>,
-    /// When both clocks agree.
+    /// The time at which both clocks agree.
     anchor: DateTime<Utc>,
     pub instances: Vec<Ebbtide>,
     traffic: Process,
@@ -42,8 +43,9 @@ impl Stage {
     pub fn new() -> Self {
         let rules = repo().join("tests/fixtures/life.yaml");
         let mut scene = Scene::ruled(kafka::shared(), registry::shared().base(), &rules, 2);
-        // By the machine's clock: a commit every three seconds, a look for what is due too (no wait by a fast clock is shorter), a
-        // takeover and the readers' grace after three. Files have the machine's times: nothing may be judged by them.
+        // By the machine's clock: a commit every three seconds, a look for due data as often (no wait by a fast clock
+        // is shorter), a takeover and the readers' grace after three seconds. Files have the machine's times: nothing
+        // may be decided by them.
         scene.session = 1500;
         scene.set("commit_age", "24h");
         scene.set("lanes", "1");
@@ -65,12 +67,12 @@ impl Stage {
         stage
     }
 
-    /// The time by the fast clock.
+    /// Returns the time by the fast clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.anchor + (Utc::now() - self.anchor) * i32::try_from(SPEED).unwrap()
     }
 
-    /// Days since the life began.
+    /// Returns the days since the life began.
     pub fn day(&self) -> f64 {
         (self.now() - self.anchor).as_seconds_f64() / 86_400.0
     }
@@ -79,7 +81,7 @@ impl Stage {
         [("CLOCK_FROM", self.anchor.to_rfc3339()), ("CLOCK_SPEED", SPEED.to_string())]
     }
 
-    /// Starts as many instances as are missing.
+    /// Starts the instances that are missing.
     pub fn refill(&mut self) {
         let environment = self.environment();
         let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -93,7 +95,7 @@ impl Stage {
         fs::rename(new, self.scene.scratch.join("ports.json")).unwrap();
     }
 
-    /// No process may end by itself.
+    /// Asserts that no process has ended.
     pub fn all_run(&mut self) {
         for process in
             self.instances.iter_mut().map(|one| &mut one.process).chain([&mut self.traffic, &mut self.sampler])
@@ -102,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// The oldest instance dies; for half a day it is missed.
+    /// Kills the oldest instance; a new one starts half a day later.
     pub fn kill(&mut self) {
         self.event("kill", json!({}));
         self.instances.remove(0).process.kill();
@@ -111,7 +113,7 @@ impl Stage {
         self.refill();
     }
 
-    /// Another policy takes force, and the instances are started with it.
+    /// Activates another policy, and restarts the instances with it.
     pub fn activate(&mut self, nth: usize) {
         let new = self.scene.scratch.join(format!("policy-{nth}.yaml"));
         let config = self.scene.config();
@@ -124,13 +126,13 @@ impl Stage {
         self.refill();
     }
 
-    /// A tenant's contract ends now.
+    /// Ends a tenant's contract now.
     pub fn contract_ends(&self, tenant: &str) {
         let (config, at) = (self.scene.config(), self.event("contract", json!({"tenant": tenant})));
         self.done(args!["contract", "end", tenant, "--at", at, "--config", config.display()]);
     }
 
-    /// Somebody who was written to withdraws consent now.
+    /// Withdraws the consent of a recipient now.
     pub fn consent_is_withdrawn(&self) {
         let person = self.somebody("marketing", "email_address").to_lowercase();
         let (config, at) = (self.scene.config(), self.event("withdraw", json!({"subject": person})));
@@ -138,7 +140,7 @@ impl Stage {
         self.done(args!["consent", "withdraw", "--subject", subject, "--at", at, "--config", config.display()]);
     }
 
-    /// Holds what `selector` names of SMS and calls; the hold's id.
+    /// Holds the SMS and calls that `selector` names. Returns the hold's id.
     pub fn hold(&self, case: &str, selector: (&str, &str), told: Value) -> String {
         let config = self.scene.config();
         let (name, value) = selector;
@@ -164,7 +166,8 @@ impl Stage {
         ];
         let said: Value = serde_json::from_str(&self.done(order).out).unwrap();
         let id = said["id"].as_str().unwrap().to_owned();
-        // It was in force before this is written: nothing of what it covers can have gone in between that was not due before.
+        // The hold is in force before this line is written: until then, only data that was due before can have been
+        // deleted.
         let mut event = told;
         event["hold"] = json!(id);
         event["products"] = json!(["sms", "voice"]);
@@ -172,14 +175,14 @@ impl Stage {
         id
     }
 
-    /// A hold is over.
+    /// Releases a hold.
     pub fn release(&self, id: &str) {
         let config = self.scene.config();
         self.event("release", json!({"hold": id, "products": ["sms", "voice"]}));
         self.done(args!["hold", "release", id, "--config", config.display()]);
     }
 
-    /// A planted person of the last records.
+    /// Returns a planted person of the newest records.
     pub fn somebody(&self, product: &str, column: &str) -> String {
         let lines = fs::read_to_string(self.acked()).unwrap();
         let of = |line: &str| {
@@ -190,7 +193,7 @@ impl Stage {
         lines.lines().rev().skip(50).find_map(of).expect("somebody was planted")
     }
 
-    /// Notes what happens; when, as the command line takes it.
+    /// Records an event. Returns its time as the command line accepts it.
     fn event(&self, what: &str, mut event: Value) -> String {
         let now = self.now();
         event["what"] = json!(what);
@@ -208,7 +211,7 @@ impl Stage {
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Runs one that must succeed.
+    /// Runs a subcommand that must succeed.
     pub fn done(&self, args: &[String]) -> Said {
         let said = self.says(args);
         assert_eq!(said.code, 0, "{args:?}: {}{}", said.out, said.err);
@@ -234,7 +237,7 @@ impl Stage {
         assert!(status.success(), "the traffic failed:\n{}", self.traffic.tail());
         let began = Instant::now();
         let mut quiet = 0;
-        // A lag that is none several times over: the gauges are set as records come.
+        // The lag must be zero several times: the gauges are set when records arrive.
         while quiet < 6 {
             let lag: f64 = self.instances.iter().map(|one| one.metric("ebbtide_ingest_lag_records")).sum();
             quiet = if lag == 0.0 { quiet + 1 } else { 0 };
@@ -249,8 +252,8 @@ impl Stage {
         }
     }
 
-    /// Sweeps until nothing is left that was due when this began; then no file stays that no version lists. When it began
-    /// and ended, in microseconds.
+    /// Sweeps until nothing is left that was due when this began, and no file exists that no version lists. Returns the
+    /// begin and the end of it, in microseconds.
     pub fn settle(&mut self) -> (i64, i64) {
         let since = DateTime::from_timestamp(self.now().timestamp(), 0).unwrap();
         let config = self.scene.config();
@@ -321,7 +324,7 @@ fn start_sampler(scene: &Scene<'_>, anchor: DateTime<Utc>) -> Process {
 }
 
 impl Scene<'_> {
-    /// The later policies of a life, beside its first.
+    /// Writes the later policies of a life, next to its first.
     fn policies_of_a_life(&self) {
         let at = |nth| self.scratch.join(format!("policy-{nth}.yaml"));
         run("life_policies.py", args![self.policy.display(), at(2).display(), at(3).display()]);

@@ -1,4 +1,4 @@
-//! The emulator of Azure's object store, in the stead of one that no test can reach: Azurite, which is Microsoft's own.
+//! Azurite, Microsoft's emulator of Azure's object store, in place of a real one, which no test can reach.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::python::{part, run};
 use super::{Scratch, free_port, listens};
 use crate::args;
 
-/// The account that Azurite has, and its key: both are in its documentation.
+/// The account of Azurite and its key, from its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
 const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -20,7 +20,7 @@ pub struct Azurite {
 }
 
 impl Azurite {
-    /// Starts it.
+    /// Starts the store.
     pub fn start() -> Self {
         let (scratch, port) = (Scratch::of_the_process(), free_port());
         let program = part("azurite").join("node_modules/.bin/azurite-blob");
@@ -41,7 +41,7 @@ impl Azurite {
         Self { endpoint, _process: process, _scratch: scratch }
     }
 
-    /// Its one place.
+    /// Returns its one place.
     pub fn bucket(&self) -> Bucket {
         let account = [("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT), ("AZURE_STORAGE_ACCOUNT_KEY", KEY)];
         let account = account.map(|(name, value)| (name, value.to_owned()));

@@ -1,4 +1,4 @@
-//! A place in an object store, and what a program must be told to reach it.
+//! A place in an object store, and the settings that a program needs to reach it.
 
 /// One place, for one test.
 pub struct Bucket {
@@ -6,10 +6,10 @@ pub struct Bucket {
     pub place: String,
     /// The section `store` of a configuration that uses it.
     pub section: String,
-    /// The variables that the program needs beside it.
+    /// The variables that the program needs in addition.
     pub environment: Vec<(&'static str, String)>,
     /// The variables that other engines need.
     pub readers: Vec<(&'static str, String)>,
-    /// What is never to be told.
+    /// The secret, which must never be shown.
     pub secret: &'static str,
 }

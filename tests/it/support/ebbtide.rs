@@ -8,7 +8,7 @@ use super::swept::MAX_STEP;
 use super::{eventually, free_port, http_get};
 use crate::args;
 
-/// The program's own file.
+/// Returns the path of the program.
 pub fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_ebbtide").into()
 }
@@ -20,12 +20,12 @@ pub struct Ebbtide {
 }
 
 impl Ebbtide {
-    /// Starts an instance from `config`, on an operations port of its own; its log goes to the end of `log`.
+    /// Starts an instance from `config`, on its own operations port; its log is appended to `log`.
     pub fn start(config: &Path, log: &Path, environment: &[(&str, &str)]) -> Self {
         Self::start_by(&program(), args!["run", "--config", config.display()], log, environment)
     }
 
-    /// Starts an instance by a command around it.
+    /// Starts an instance through a command that runs it.
     pub fn start_by(command: &Path, args: &[String], log: &Path, environment: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut variables = vec![("EBBTIDE_HTTP_LISTEN".to_owned(), format!("127.0.0.1:{port}"))];
@@ -36,17 +36,17 @@ impl Ebbtide {
         Self { process: Process::start(command, args, &variables, log), port }
     }
 
-    /// The operations port.
+    /// Returns the operations port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// An answer of the operations port.
+    /// Returns the status and body of an answer of the operations port.
     pub fn ask(&self, path: &str) -> Option<(u16, String)> {
         http_get(&format!("http://127.0.0.1:{}{path}", self.port))
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until the instance is ready.
     pub fn ready(&mut self) {
         eventually("ebbtide is ready", Duration::from_secs(60), || {
             assert!(self.process.ended().is_none(), "ebbtide ended:\n{}", self.process.tail());
@@ -54,14 +54,14 @@ impl Ebbtide {
         });
     }
 
-    /// The sum of a metric over all its labels.
+    /// Returns the sum of a metric over all its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.ask("/metrics").unwrap_or_default();
         let of = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         body.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Asks it to stop and waits: it must exit 0 within its bound.
+    /// Sends SIGTERM and waits. Asserts that the instance exits with 0 in time.
     pub fn stop(&mut self) {
         self.process.signal("TERM");
         let status = self.process.wait(Duration::from_secs(40));

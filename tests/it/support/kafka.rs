@@ -1,4 +1,4 @@
-//! A real Kafka broker: one node in KRaft mode, in a folder of its own, on free ports of 127.0.0.1.
+//! A real Kafka broker: one node in KRaft mode, in its own folder, on free ports of 127.0.0.1.
 //!
 //! One broker is shared by the whole binary ([`shared`]); a test that stops its broker starts a private one.
 
@@ -22,14 +22,14 @@ pub struct Kafka {
     running: Mutex<Option<Process>>,
 }
 
-/// The broker that all tests share, each with topics of its own.
+/// Returns the broker that all tests share, each with its own topics.
 pub fn shared() -> &'static Kafka {
     static SHARED: OnceLock<Kafka> = OnceLock::new();
     SHARED.get_or_init(|| Kafka::start_in(Scratch::of_the_process()))
 }
 
 impl Kafka {
-    /// Starts a broker of one test's own and waits until it answers.
+    /// Starts a separate broker for one test, and waits until it answers.
     pub fn start() -> Self {
         Self::start_in(Scratch::new())
     }
@@ -49,7 +49,7 @@ impl Kafka {
         run("broker.py", args!["allow", "--bootstrap", self.bootstrap(), topic]);
     }
 
-    /// Denies everyone an operation on a topic, and allows the others: `read`, `describe`, `describe_configs`.
+    /// Denies everyone an operation on a topic (`read`, `describe` or `describe_configs`), and allows the others.
     pub fn deny(&self, topic: &str, operation: &str) {
         run("broker.py", args!["deny", "--bootstrap", self.bootstrap(), "--operation", operation, topic]);
     }
@@ -115,7 +115,7 @@ impl Kafka {
         *self.running.lock().unwrap() = Some(process);
     }
 
-    /// Kills the broker; its data stay.
+    /// Kills the broker; its data stays.
     pub fn kill(&self) {
         if let Some(mut process) = self.running.lock().unwrap().take() {
             process.kill();
@@ -136,7 +136,7 @@ impl Kafka {
         run("broker.py", &arguments);
     }
 
-    /// Deletes topics with all that they hold.
+    /// Deletes topics with all their records.
     pub fn delete(&self, topics: &[String]) {
         run("broker.py", &[args!["delete", "--bootstrap", self.bootstrap()], topics].concat());
     }
@@ -148,7 +148,7 @@ impl Kafka {
         run("broker.py", &[asked.as_slice(), args![topic]].concat());
     }
 
-    /// For each topic the next offset of each partition, from 0.
+    /// Returns for each topic the next offset of each partition, from 0.
     pub fn ends(&self, topics: &[String]) -> Vec<(String, Vec<i64>)> {
         let mut arguments = args!["ends", "--bootstrap", self.bootstrap()].to_vec();
         arguments.extend_from_slice(topics);
@@ -159,7 +159,7 @@ impl Kafka {
         ends.iter().map(|(topic, value)| (topic.clone(), offsets(value))).collect()
     }
 
-    /// Every message of a topic: one JSON object each, as `broker.py` says.
+    /// Returns every message of a topic: one JSON object each, as `broker.py` prints it.
     pub fn dump(&self, topic: &str) -> Vec<serde_json::Value> {
         let lines = run("broker.py", args!["dump", "--bootstrap", self.bootstrap(), topic]);
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

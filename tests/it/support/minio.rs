@@ -10,7 +10,7 @@ use super::python::part;
 use super::{Scratch, free_port, http_get};
 use crate::args;
 
-/// The user and the password, which are long enough for it.
+/// The user and the password; MinIO accepts no shorter password.
 const KEY: &str = "ebbtide-tests";
 
 /// One store, with a bucket `plain`.
@@ -20,7 +20,7 @@ pub struct Minio {
     _scratch: Scratch,
 }
 
-/// The store that all tests share.
+/// Returns the store that all tests share.
 pub fn shared() -> &'static Minio {
     static SHARED: OnceLock<Minio> = OnceLock::new();
     SHARED.get_or_init(Minio::start)
@@ -43,7 +43,7 @@ impl Minio {
         Self { port, _process: process, _scratch: scratch }
     }
 
-    /// A place in it.
+    /// Returns a new place in the bucket.
     pub fn bucket(&self) -> Bucket {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let endpoint = format!("http://127.0.0.1:{}", self.port);

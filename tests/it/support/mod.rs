@@ -1,6 +1,6 @@
-//! What every test shares: real servers, the program under test, the independent producer and readers.
+//! Common helpers of the tests: real servers, the program under test, the independent producer and readers.
 //!
-//! Promises that nothing started here outlives the test process, and that what a failed test wrote stays to be looked at.
+//! Nothing started here outlives the test process. Files of a failed test stay for inspection.
 
 pub mod azurite;
 pub mod bucket;
@@ -25,10 +25,10 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A folder of one test's own. It goes with the test, unless the test fails: then it stays and its place is printed.
+/// A folder of one test. It is deleted with the test, unless the test fails: then it stays and its path is printed.
 pub struct Scratch {
     path: PathBuf,
-    /// What removes it; `None` where a process of its own does.
+    /// Deletes the folder on drop; `None` if another process deletes it.
     own: Option<tempfile::TempDir>,
 }
 
@@ -38,10 +38,10 @@ impl Scratch {
         Self { path: own.path().to_owned(), own: Some(own) }
     }
 
-    /// A folder that all tests share: it goes once this process has ended, however it ends, since nothing drops it.
+    /// Creates a folder that all tests share. It is deleted after this process has ended, in any way: nothing drops it.
     pub fn of_the_process() -> Self {
         let path = tempfile::Builder::new().prefix("ebbtide-shared-").tempdir().unwrap().keep();
-        // Its input closes with us; then the servers in the folder are killed by their guards.
+        // Its input closes when this process ends; then the guards kill the servers in the folder.
         let remover = Command::new("sh")
             .args(["-c", "cat; sleep 2; rm -rf \"$0\""])
             .arg(&path)
@@ -72,7 +72,7 @@ impl Drop for Scratch {
     }
 }
 
-/// A port of 127.0.0.1 that nothing listens on, below the range from which the system takes its own.
+/// Returns a port of 127.0.0.1 that nothing listens on, below the range that the system assigns ports from.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Processes that start one after the other begin 601 ports apart.
@@ -86,7 +86,7 @@ pub fn free_port() -> u16 {
     panic!("no free port between 20000 and 32000");
 }
 
-/// Waits until `done` gives something, looking five times a second.
+/// Waits until `done` returns a value, and calls it five times a second.
 pub fn eventually<T>(what: &str, patience: Duration, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -98,7 +98,8 @@ pub fn eventually<T>(what: &str, patience: Duration, mut done: impl FnMut() -> O
     }
 }
 
-/// Writes a list of values, one a line, in double quotes: each is searched for as the text that it is. Returns the file.
+/// Writes a list of values in double quotes, one per line, so that each is searched exactly as written. Returns the
+/// file.
 pub fn quoted(values: &std::path::Path) -> std::path::PathBuf {
     let list = std::fs::read_to_string(values).unwrap();
     let quoted = values.with_extension("quoted.txt");
@@ -107,7 +108,7 @@ pub fn quoted(values: &std::path::Path) -> std::path::PathBuf {
     quoted
 }
 
-/// Whether something listens on `port` of 127.0.0.1.
+/// Returns true if something listens on `port` of 127.0.0.1.
 pub fn listens(port: u16) -> bool {
     std::net::TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
 }
@@ -116,7 +117,7 @@ pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Asks an `http://` URL once: the status and the body. `None` if nobody answers.
+/// Sends one GET request to an `http://` URL. Returns the status and the body; `None` if nothing answers.
 pub fn http_get(url: &str) -> Option<(u16, String)> {
     let (host, path) = url.strip_prefix("http://")?.split_once('/')?;
     let mut stream = std::net::TcpStream::connect(host).ok()?;

@@ -1,7 +1,7 @@
 //! One process that a test started, under `tests/servers/guard`.
 //!
-//! Promises that it ends with its value, by a panic too, and with the test process, killed or not. Only its own process id
-//! is ever signalled.
+//! It ends when its value is dropped, also by a panic, and with the test process, even if that is killed. Only its own
+//! process id is ever signalled.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program` with `args`; its output goes to the end of `log`.
+    /// Starts `program` with `args`; its output is appended to `log`.
     pub fn start(program: &Path, args: &[String], environment: &[(String, String)], log: &Path) -> Self {
         let open = || File::options().create(true).append(true).open(log).unwrap();
         static STARTED: AtomicU32 = AtomicU32::new(0);
@@ -57,12 +57,12 @@ impl Process {
         }
     }
 
-    /// How it ended, if it did. Killed by signal N reads as exit code 128 + N.
+    /// Returns its exit status if it ended. A process killed by signal N has exit code 128 + N.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.guard.try_wait().unwrap()
     }
 
-    /// Waits until it answers, by what `answers` gives. Fails at once if it ended.
+    /// Waits until `answers` returns a value. Fails immediately if the process ended.
     pub fn until_it_answers<T>(&mut self, what: &str, patience: Duration, mut answers: impl FnMut() -> Option<T>) -> T {
         eventually(&format!("{what} answers"), patience, || {
             assert!(self.ended().is_none(), "{what} ended:\n{}", self.tail());
@@ -70,7 +70,7 @@ impl Process {
         })
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and returns the exit status.
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -82,13 +82,13 @@ impl Process {
         }
     }
 
-    /// Kills it hard and waits.
+    /// Sends SIGKILL and waits.
     pub fn kill(&mut self) {
         self.signal("KILL");
         self.wait(Duration::from_secs(20));
     }
 
-    /// The end of its output, for the message of a failure.
+    /// Returns the end of its output, for the message of a failure.
     pub fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<String> = log.lines().map(|line| line.chars().take(400).collect()).collect();
@@ -99,7 +99,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.signal("KILL");
-        // The guard ends when its child did, or when its input closes.
+        // The guard ends when its child ends, or when its input closes.
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }

@@ -7,7 +7,7 @@ use super::process::Process;
 use super::python::{interpreter, script};
 use crate::args;
 
-/// What is to be produced.
+/// The options of a producer.
 pub struct Order<'a> {
     pub bootstrap: String,
     /// The registry's base URL.
@@ -16,14 +16,14 @@ pub struct Order<'a> {
     /// Keys of products; empty for all of the policy.
     pub products: &'a [&'a str],
     pub count: usize,
-    /// Records a second; 0 for as fast as it goes.
+    /// Records per second; 0 for as fast as possible.
     pub rate: usize,
     pub partitions: u32,
-    /// After every so many records one without a value; 0 for none.
+    /// The number of records after which one without a value follows; 0 for none.
     pub tombstones: usize,
-    /// Whether some records are months and years late.
+    /// True if some records are months and years late.
     pub ages: bool,
-    /// A file that says how many seconds ahead the events are.
+    /// A file with the number of seconds that the events are ahead.
     pub ahead: Option<&'a Path>,
     /// `commit`, `abort`, or `open`: one transaction around all records, which the last commits when it is stopped.
     pub transaction: Option<&'a str>,
@@ -32,7 +32,7 @@ pub struct Order<'a> {
     pub seed: &'a str,
 }
 
-/// A running producer. What it had acknowledged is whole once it has ended.
+/// A running producer. Its file of acknowledged records is complete once it has ended.
 pub struct Producer {
     process: Process,
     stop: PathBuf,
@@ -40,7 +40,7 @@ pub struct Producer {
 }
 
 impl Producer {
-    /// Starts it; what is acknowledged goes to a file in `folder`.
+    /// Starts the producer; acknowledged records are written to a file in `folder`.
     pub fn start(order: &Order<'_>, folder: &Path) -> Self {
         let acked = folder.join(format!("acked-{}.jsonl", order.seed));
         let stop = folder.join(format!("stop-{}", order.seed));
@@ -88,13 +88,13 @@ impl Producer {
         Self { process: Process::start(&interpreter(), &arguments, &[], &log), stop, acked }
     }
 
-    /// Lets it produce no more, and waits until what it has produced is acknowledged.
+    /// Stops producing, and waits until everything produced is acknowledged.
     pub fn stop(&mut self, patience: Duration) -> PathBuf {
         std::fs::write(&self.stop, "").unwrap();
         self.finish(patience)
     }
 
-    /// Waits until everything is acknowledged.
+    /// Waits until everything is acknowledged. Returns the file of acknowledged records.
     pub fn finish(&mut self, patience: Duration) -> PathBuf {
         let status = self.process.wait(patience);
         assert!(status.success(), "the producer failed:\n{}", self.process.tail());

@@ -1,13 +1,13 @@
-//! A door in front of a server: open it passes bytes both ways, shut it refuses and cuts every connection.
+//! A proxy in front of a server: open, it passes bytes both ways; shut, it refuses and cuts every connection.
 //!
-//! Stands for a server that is down, without harm to the other tests that use it.
+//! It simulates a server that is down, without harm to the other tests that use the server.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The door.
+/// The proxy.
 pub struct Proxy {
     port: u16,
     open: Arc<AtomicBool>,
@@ -15,7 +15,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// An open door to `target`, a port of 127.0.0.1.
+    /// Starts an open proxy to `target`, a port of 127.0.0.1.
     pub fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();

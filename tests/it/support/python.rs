@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::repo;
 
-/// The folder of a part that `tools/servers` fetches (`kafka`, `registry`, `python`); fetched now if it is not there.
+/// Returns the folder of a part that `tools/servers` fetches (`kafka`, `registry`, `python`); fetches it if missing.
 pub fn part(name: &str) -> PathBuf {
     let output = Command::new(repo().join("tools/servers")).arg(name).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -14,14 +14,14 @@ pub fn part(name: &str) -> PathBuf {
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// A `java` of at least `version`.
+/// Returns a `java` of at least `version`.
 pub fn java(version: &str) -> PathBuf {
     let output = Command::new(repo().join("tools/java")).arg(version).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().into()
 }
 
-/// The interpreter of the pinned environment.
+/// Returns the interpreter of the pinned environment.
 pub fn interpreter() -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| part("python")).join("bin/python")
@@ -31,12 +31,12 @@ pub fn script(name: &str) -> String {
     repo().join("tests/python").join(name).to_string_lossy().into_owned()
 }
 
-/// Runs a script to its end, whatever that is.
+/// Runs a script to its end, and returns its output, even if it failed.
 pub fn try_run(name: &str, args: &[String]) -> Output {
     Command::new(interpreter()).arg("-B").arg(script(name)).args(args).output().unwrap()
 }
 
-/// Runs a script that must succeed; its output.
+/// Runs a script that must succeed, and returns its output.
 pub fn run(name: &str, args: &[String]) -> String {
     let output = try_run(name, args);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -44,7 +44,7 @@ pub fn run(name: &str, args: &[String]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Arguments from anything that prints.
+/// Makes arguments from any printable values.
 #[macro_export]
 macro_rules! args {
     ($($arg:expr),* $(,)?) => { &[$($arg.to_string()),*] };

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use super::python::try_run;
 use crate::args;
 
-/// The three readers that start at once.
+/// The three readers that start immediately.
 pub const ALL: &str = "duckdb,polars,deltalake";
 
 /// All readers: Spark takes some ten seconds to start.
 pub const WITH_SPARK: &str = "duckdb,polars,deltalake,spark";
 
-/// What is compared.
+/// The inputs of a comparison.
 pub struct Comparison<'a> {
     pub root: &'a Path,
     pub policy: &'a Path,
-    /// What producers had acknowledged.
+    /// The files of acknowledged records.
     pub acked: &'a [PathBuf],
     /// A dump of the dead letters.
     pub dead: Option<&'a Path>,
@@ -23,7 +23,8 @@ pub struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Every acknowledged record stands exactly once, with the oracle's tags; the counts. Fails with the differences.
+    /// Asserts that every acknowledged record is stored exactly once, with the oracle's tags. Returns the counts; fails
+    /// with the differences.
     pub fn check(&self) -> serde_json::Value {
         let mut arguments = args!["--root", self.root.display(), "--policy", self.policy.display()].to_vec();
         arguments.extend_from_slice(args!["--readers", self.readers, "--acked"]);

@@ -15,7 +15,7 @@ pub struct Registry {
     _scratch: Scratch,
 }
 
-/// The registry that all tests share.
+/// Returns the registry that all tests share.
 pub fn shared() -> &'static Registry {
     static SHARED: OnceLock<Registry> = OnceLock::new();
     SHARED.get_or_init(Registry::start)
@@ -46,7 +46,7 @@ impl Registry {
         Self { port, _process: process, _scratch: scratch }
     }
 
-    /// Its base, for producers: `http://127.0.0.1:PORT`.
+    /// Returns its base URL, for producers: `http://127.0.0.1:PORT`.
     pub fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The answers that the front gives by itself.
+/// The front's own answers.
 #[derive(Default)]
 pub struct Answers {
     /// Schemas of its own, by id.
@@ -22,7 +22,7 @@ pub struct Answers {
     pub delay: Duration,
 }
 
-/// The front.
+/// A registry in front of another one.
 pub struct RegistryFront {
     port: u16,
     answers: Arc<Mutex<Answers>>,
@@ -52,7 +52,7 @@ impl RegistryFront {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Sets the answers that it gives by itself.
+    /// Sets the front's own answers.
     pub fn set(&self, answers: Answers) {
         *self.answers.lock().unwrap() = answers;
     }
@@ -77,7 +77,7 @@ fn serve(mut client: TcpStream, port: u16, answers: &Mutex<Answers>, asked: &Ask
         );
     }
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
-    // One request a connection, so that each is inspected.
+    // One request per connection, so that each is inspected.
     let closing = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     server.write_all(closing.as_bytes())?;
     let mut answer = Vec::new();

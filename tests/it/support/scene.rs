@@ -1,4 +1,4 @@
-//! What one test plays in: topics of its own on a broker, a policy that reads them, a configuration, an empty store.
+//! The environment of one test: its own topics on a broker, a policy that reads them, a configuration, an empty store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,26 +14,26 @@ use super::readers::Comparison;
 use super::{Scratch, eventually, registry, repo};
 use crate::args;
 
-/// How long a broker may wait for members that were killed while their group came together: `max.poll.interval.ms`, five minutes,
-/// and the time to catch up.
+/// The time that a broker may wait for members that were killed while their group was formed (`max.poll.interval.ms`,
+/// five minutes), plus the time to catch up.
 pub const KILLED_IN_BETWEEN: Duration = Duration::from_secs(360);
 
-/// The stage of one test.
+/// The environment of one test.
 pub struct Scene<'a> {
     pub scratch: Scratch,
     pub kafka: &'a Kafka,
-    /// The registry's base URL, as ebbtide is told it.
+    /// The registry's base URL, as the configuration has it.
     pub registry: String,
     pub policy: PathBuf,
     pub topics: Vec<String>,
     pub dead_letters: String,
     pub root: PathBuf,
-    /// Where this process sees the store: its root, unless that lies on a disk of its own.
+    /// The path of the store for this process: the root, unless the store is on its own disk.
     pub seen: PathBuf,
     pub partitions: u32,
     /// The consumers' session time-out in milliseconds.
     pub session: u32,
-    /// What to do about a topic that keeps its records for too long: `refuse` or `warn`.
+    /// The reaction to a topic that keeps its records for too long: `refuse` or `warn`.
     pub retention_check: &'static str,
     pub log_level: &'static str,
     /// The longest time that records wait for a schema that the registry does not know.
@@ -48,7 +48,7 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Topics and a policy for `products` of the shipped policy (all without any) on `kafka`.
+    /// Creates topics and a policy on `kafka` for `products` of the shipped policy; for all if `products` is empty.
     pub fn new(kafka: &'a Kafka, registry: String, products: &[&str], partitions: u32) -> Self {
         Self::derived(
             kafka,
@@ -58,15 +58,15 @@ impl<'a> Scene<'a> {
         )
     }
 
-    /// SMS and calls under rules of hours: content goes after 3, or 5 in Italy, locations after 4, the record after 6.
-    /// Its topics keep their records for longer than that, which is warned of.
+    /// Creates SMS and calls with retention in hours: content 3, or 5 in Italy, locations 4, the record 6. The topics
+    /// keep their records for longer, which is only a warning.
     pub fn short(kafka: &'a Kafka, registry: String, partitions: u32) -> Self {
         let rules = repo().join("tests/fixtures/short.yaml");
         let arguments = args!["--products", "sms,voice", "--rules", rules.display()];
         Self { retention_check: "warn", ..Self::derived(kafka, registry, partitions, arguments) }
     }
 
-    /// All products under the rules of a file, which may be shorter than their topics' retention.
+    /// Creates all products with the rules of a file, whose retention may be shorter than that of the topics.
     pub fn ruled(kafka: &'a Kafka, registry: String, rules: &Path, partitions: u32) -> Self {
         Self {
             retention_check: "warn",
@@ -86,7 +86,7 @@ impl<'a> Scene<'a> {
         Self::with_policy(kafka, registry, scratch, (policy, topics), (prefix, partitions))
     }
 
-    /// Topics for a policy that a test wrote by itself.
+    /// Creates topics for a policy that a test wrote.
     pub fn with_policy(
         kafka: &'a Kafka,
         registry: String,
@@ -131,7 +131,7 @@ impl<'a> Scene<'a> {
         self.properties.push((key, value.to_owned()));
     }
 
-    /// Writes the configuration anew and says where it is.
+    /// Writes the configuration again, and returns its path.
     pub fn config(&self) -> PathBuf {
         let ingest: String = self.settings.iter().map(|(key, value)| format!("  {key}: {value}\n")).collect();
         let mut properties: String =
@@ -162,7 +162,7 @@ impl<'a> Scene<'a> {
         path
     }
 
-    /// Starts an instance; `name` is its log's.
+    /// Starts an instance; its log is `name.log`.
     pub fn start(&self, name: &str, environment: &[(&str, &str)]) -> Ebbtide {
         Ebbtide::start(&self.config(), &self.scratch.join(format!("{name}.log")), environment)
     }
@@ -172,7 +172,7 @@ impl<'a> Scene<'a> {
         self.produce_of(false, count, rate, seed)
     }
 
-    /// Starts the independent producer; some of its records are months and years late, where `ages` is true.
+    /// Starts the independent producer; if `ages` is true, some of its records are months and years late.
     pub fn produce_of(&self, ages: bool, count: usize, rate: usize, seed: &str) -> Producer {
         let order = Order {
             bootstrap: self.kafka.bootstrap(),
@@ -230,7 +230,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Starts the independent producer; its records are of the last hours of a clock that is as far ahead as the file says.
+    /// Starts the independent producer; its records are of the last hours of a clock whose lead in seconds is in a
+    /// file.
     pub fn produce_ahead(&self, ahead: &Path, rate: usize, seed: &str) -> Producer {
         let order = Order {
             bootstrap: self.kafka.bootstrap(),
@@ -250,7 +251,7 @@ impl<'a> Scene<'a> {
         Producer::start(&order, self.scratch.path())
     }
 
-    /// For a partition the next offset that its table has committed, read from the table's own log.
+    /// Returns the next offset of a partition that its table has committed, read from the table's own log.
     pub fn committed(&self, topic: &str, partition: usize) -> i64 {
         let app = format!("ebbtide/{topic}/{partition}");
         let logs = walkdir::WalkDir::new(&self.seen).into_iter().filter_map(Result::ok).map(|entry| entry.into_path());
@@ -288,7 +289,7 @@ impl<'a> Scene<'a> {
         });
     }
 
-    /// What stands in the dead-letter topic; also written to a file.
+    /// Returns the records of the dead-letter topic, and a file of them.
     pub fn dead_letters(&self) -> (Vec<serde_json::Value>, PathBuf) {
         let letters = self.kafka.dump(&self.dead_letters);
         let path = self.scratch.join("dead.jsonl");
@@ -296,7 +297,7 @@ impl<'a> Scene<'a> {
         (letters, path)
     }
 
-    /// Everything acknowledged stands exactly once, as `readers` see it; the counts.
+    /// Asserts that every acknowledged record is stored exactly once, as `readers` see it. Returns the counts.
     pub fn check(&self, acked: &[PathBuf], readers: &str) -> serde_json::Value {
         let (_, dead) = self.dead_letters();
         let compared = Comparison { root: &self.root, policy: &self.policy, acked, dead: Some(&dead), readers };
@@ -324,7 +325,7 @@ impl<'a> Scene<'a> {
         shown["records"].as_u64().unwrap()
     }
 
-    /// `ebbtide table audit` finds nothing wrong with any table.
+    /// Asserts that `ebbtide table audit` finds no error in any table.
     pub fn audit(&self) {
         let tables = fs::read_dir(self.root.join("tables")).unwrap();
         for table in tables.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
@@ -339,7 +340,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// A prefix that no other test's topics have.
+/// Returns a prefix that no other test's topics have.
 pub fn next_prefix() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("it{}", NEXT.fetch_add(1, Ordering::Relaxed))

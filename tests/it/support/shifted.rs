@@ -30,7 +30,7 @@ impl ShiftedClock {
         clock
     }
 
-    /// Makes the clock wrong by that many days, in all processes that use it.
+    /// Sets the error of the clock in days, for all processes that use it.
     pub fn set(&self, days: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, (days * DAY).to_string()).unwrap();

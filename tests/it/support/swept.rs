@@ -1,5 +1,5 @@
-//! What is due is made to go while a test watches: `ebbtide sweep` and its like with a clock that is ahead, and the judge of
-//! what must be left, `tests/python/swept.py`.
+//! Deletes expired data during a test: `ebbtide sweep` and similar commands with a clock that is ahead, and the check
+//! of what must be left, `tests/python/swept.py`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,13 +12,13 @@ use super::python::try_run;
 use super::scene::Scene;
 use crate::args;
 
-/// Microseconds since 1970, `ahead` seconds from now.
+/// Returns the microseconds since 1970, `ahead` seconds from now.
 pub fn micros(ahead: u64) -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
     i64::try_from(now).unwrap() + i64::try_from(ahead * 1_000_000).unwrap()
 }
 
-/// What a subcommand ended with, and what it said on both outputs.
+/// The exit code of a subcommand, and both of its outputs.
 pub struct Said {
     pub code: i32,
     pub out: String,
@@ -48,12 +48,12 @@ pub fn ebbtide_with(environment: impl IntoIterator<Item = (&'static str, String)
 /// The variable that lets the clock be years ahead of the last trusted time.
 pub const MAX_STEP: (&str, &str) = ("EBBTIDE_SWEEP_CLOCK_MAX_STEP", "3650d");
 
-/// The variable that lets an instance live `ahead` seconds ahead.
+/// Returns the variable that makes the clock of an instance `ahead` seconds ahead.
 pub fn living(ahead: u64) -> (&'static str, String) {
     ("CLOCK_AHEAD", ahead.to_string())
 }
 
-/// Sweeps everything once, as it is `ahead` seconds from now: nothing due may be left. What was done.
+/// Sweeps everything once, `ahead` seconds from now. Asserts that nothing due is left. Returns the report.
 pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
     let said = ebbtide(ahead, args!["sweep", "--output", "json", "--config", config.display()]);
@@ -64,7 +64,7 @@ pub fn sweep(scene: &Scene<'_>, ahead: u64) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
-/// Compacts everything, as it is `ahead` seconds from now: nothing may be left that becomes one. What was done.
+/// Compacts everything, `ahead` seconds from now. Asserts that nothing is left to merge. Returns the report.
 pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
     let config = scene.config();
     let said = ebbtide(ahead, args!["compact", "--output", "json", "--config", config.display()]);
@@ -75,21 +75,21 @@ pub fn compact(scene: &Scene<'_>, ahead: u64) -> Value {
     serde_json::from_str(&said.out).unwrap()
 }
 
-/// What is compared after a sweep.
+/// The inputs of the comparison after a sweep.
 pub struct Swept<'a> {
     pub scene: &'a Scene<'a>,
     pub acked: &'a [PathBuf],
-    /// Before and after the last sweep, in microseconds.
+    /// The times before and after the last sweep, in microseconds.
     pub at: (i64, i64),
-    /// A tenant whose records are held, and since when.
+    /// A tenant whose records are held, and the time since which they are.
     pub held: Option<(&'a str, i64)>,
-    /// Whether no file may be left but what a version lists.
+    /// True if only files that a version lists may be left.
     pub settled: bool,
     pub readers: &'a str,
 }
 
 impl Swept<'_> {
-    /// Everything stands that should, and nothing that should not; the counts.
+    /// Asserts that everything is stored that should be, and nothing else. Returns the counts.
     pub fn check(&self) -> Value {
         let (_, dead) = self.scene.dead_letters();
         let mut arguments = args![

@@ -1,6 +1,6 @@
-//! A small disk for one store: a tmpfs in a mount namespace of its own, which can be made full, read-only and larger.
+//! A small disk for one store: a tmpfs in its own mount namespace, which can be made full, read-only and larger.
 //!
-//! Needs no root where user namespaces are allowed, and touches no mount of the machine: it goes with its holder process.
+//! Needs no root if user namespaces are allowed, and changes no mount of the machine: it ends with its holder process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,14 +12,14 @@ use super::process::Process;
 use super::scene::Scene;
 use crate::args;
 
-/// The disk, held by a process that sleeps in its namespace.
+/// The disk; a process that sleeps in its namespace keeps it.
 pub struct Volume {
     holder: Process,
     at: PathBuf,
 }
 
 impl Volume {
-    /// Mounts a disk of `size` (`1m`) where the scene has its store, and lets the scene look into it.
+    /// Mounts a disk of `size` (`1m`) at the scene's root, and sets the path where the scene sees it.
     pub fn mount(scene: &mut Scene<'_>, size: &str) -> Self {
         let at = scene.root.clone();
         std::fs::create_dir_all(&at).unwrap();
@@ -49,7 +49,7 @@ impl Volume {
         Ebbtide::start_by(Path::new("nsenter"), &arguments, &scene.scratch.join(format!("{name}.log")), &[])
     }
 
-    /// Changes the disk: `ro`, `rw`, `size=400m`. Waits while a file that is being written forbids it.
+    /// Changes the disk: `ro`, `rw`, `size=400m`. Waits while an open file prevents it.
     pub fn remount(&self, option: &str) {
         eventually("the disk is remounted", Duration::from_secs(30), || {
             let mount = args!["mount", "-o", format!("remount,{option}"), self.at.display()].to_vec();
@@ -58,7 +58,7 @@ impl Volume {
         });
     }
 
-    /// Copies what it holds to where the store is for everybody else, and ends it.
+    /// Copies its files to the scene's root outside the namespace, and ends it.
     pub fn unload(self, scene: &mut Scene<'_>) {
         let from = scene.seen.join(".");
         let status = Command::new("cp").arg("-a").arg(from).arg(&scene.root).status().unwrap();

@@ -1,4 +1,4 @@
-//! A new policy and notices over one table: what is known of triggers outlives the policy that it was known under.
+//! A new policy and notices over one table: known triggers stay known after the policy under which they came.
 
 use chrono::TimeDelta;
 
@@ -46,7 +46,7 @@ async fn a_policy_and_a_notice_that_nobody_swept_between_are_both_carried_out_an
     let (works, more) = world.sweeper().await.plan(world.clock.now()).await.unwrap();
     let actions: Vec<_> = works.iter().map(|planned| planned.work.action.clone()).collect();
     assert_eq!((actions, more), (vec![Action::Retag], false));
-    // By the policy, then by the notice.
+    // First by the policy, then by the notice.
     assert_eq!(swept(&world).await.did.retagged, 40);
     watch.look().await;
     assert_eq!(stale(), 0);
@@ -59,7 +59,7 @@ async fn a_policy_and_a_notice_that_nobody_swept_between_are_both_carried_out_an
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_of_two_policies_stay_apart_when_a_notice_retags_both() {
     let mut world = world().await;
-    // Nothing of these rows changes by it: they keep the version that they were tagged under.
+    // The new policy changes nothing of these rows: they keep the version that they were tagged under.
     take(&mut world, (&kept("test-1", 2), &kept("test-2", 2))).await;
     world.ingest(&texts(start(), 20)).await;
     world.contract_end("acme", start()).await;

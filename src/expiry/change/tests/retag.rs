@@ -1,4 +1,4 @@
-//! A new policy over a real table: tags come up to date, and what goes and stays is what it says.
+//! A new policy over a real table: tags are brought up to date, and it decides what is deleted and what stays.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::policy::{Calendar, Checked, Policy, Resolver};
 use crate::store::testing::rewrite;
 use crate::store::{SegmentIndex, StoredSegment};
 
-/// The first policy in another version, with words replaced.
+/// Returns the text of the first policy with another version and some words replaced.
 fn edited(words: &[(&str, &str)]) -> String {
     words.iter().fold(policy_text("remove").replace("test-1", "test-2"), |text, (from, to)| {
         assert!(text.contains(from), "nothing to replace: {from}");
@@ -33,7 +33,7 @@ fn first() -> Checked {
     read(&policy_text("remove"))
 }
 
-/// Activates a policy, and goes on under it.
+/// Activates a policy and continues under it.
 pub(super) async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
     let policy = new.policy.clone().unwrap();
     let by = Signature { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
@@ -41,7 +41,7 @@ pub(super) async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
     world.adopt(policy);
 }
 
-/// All values of a column, sorted; `None` where the row lacks it.
+/// Returns all values of a column, sorted; `None` for a row that lacks it.
 pub(super) async fn column(world: &World, name: &str) -> Vec<Option<String>> {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -58,7 +58,7 @@ pub(super) async fn column(world: &World, name: &str) -> Vec<Option<String>> {
     all
 }
 
-/// Whether any byte of the table's listed files has that text; small values are not compressed away.
+/// Returns true if a listed file of the table contains that text; small values are not compressed.
 async fn names(world: &World, column: &str) -> bool {
     let table = world.table().await;
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -102,7 +102,7 @@ async fn nothing_goes_by_its_old_tag_once_it_is_kept_longer() {
     let mut world = world().await;
     world.pass(TimeDelta::days(6));
     take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 20 days")])))).await;
-    // Nobody swept since: the old tags say that it is due.
+    // No sweep has run since: the old tags say that it is due.
     world.pass(TimeDelta::days(3));
     let round = swept(&world).await;
     assert_eq!((round.did.retagged, round.did.dropped.len()), (20, 0));
@@ -132,7 +132,7 @@ async fn what_no_rule_changes_is_not_rewritten() {
     let other = "  - { id: fr, jurisdictions: [FR], keep: 5 days, bases: [eu-gdpr:A6-1-b] }\n";
     take(&mut world, (&first(), &read(&(edited(&[]) + other)))).await;
     let round = swept(&world).await;
-    // It was looked into, since the old profile does not tell the country; no row is French.
+    // The segment was checked, since the old profile does not contain the country; no row is French.
     assert_eq!((round.commits, round.did.retagged), (0, 0));
     assert_eq!(world.sweep().await.commits, 0);
 }
@@ -163,8 +163,8 @@ async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
     }
 }
 
-/// 20 records under a policy that does not name `status`, and 20 under one that does, which rules alike; with the latter, and
-/// with the former in a new version.
+/// Creates 20 records under a policy that does not name `status`, and 20 under one that does and has the same rules.
+/// Returns also the latter policy, and the former with a new version.
 async fn under_two() -> (World, [Checked; 2]) {
     let words = policy_text("remove").replace("      status: none\n", "");
     let (without, again) = (read(&words), read(&words.replace("test-1", "test-3")));
@@ -208,14 +208,14 @@ async fn a_file_of_rows_of_two_policies_is_brought_up_to_date() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_which_nothing_is_left_in_care_ends_at_the_last_deadline_of_its_profile() {
-    // Numbers go first here.
+    // In this policy, numbers expire first.
     let first = policy_text("remove").replace("keep: 30 days", "keep: 5 days").replace("keep: 7 days", "keep: 20 days");
     let first = read(&first);
     let mut world = World::of(tempfile::tempdir().unwrap(), first.policy.clone().unwrap());
     world.ingest(&texts(start(), 20)).await;
     world.pass(TimeDelta::days(6));
     swept(&world).await;
-    // Content is stored no more, and numbers for 30 days; these are gone.
+    // Content is no longer stored, and numbers are kept for 30 days; these are already deleted.
     take(&mut world, (&first, &read(&edited(&[("      body: content\n", "")])))).await;
     swept(&world).await;
     assert_eq!(column(&world, "expires_phone_number").await, vec![None; 20], "nothing comes back");
@@ -256,7 +256,7 @@ async fn what_went_with_its_old_category_does_not_come_back_in_the_new_one() {
     let mut world = world().await;
     world.pass(TimeDelta::days(8));
     swept(&world).await;
-    // All of the content's fields come to a category that lives on.
+    // All fields of content move to a category that remains.
     let new = edited(&[
         ("body: content", "body: phone_number"),
         ("  content: { term: pd:Communication }\n", ""),
@@ -342,7 +342,7 @@ async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_da
     assert_eq!((overdue(&world), stale(&world)), (0, 0));
 }
 
-/// Whether every row has the tags that ingest would give it under `policy`, by resolving it by hand.
+/// Checks that every row has the tags that ingest would give it under `policy`, by resolving each row.
 async fn tagged_by_hand(world: &World, policy: &Policy) {
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let resolver = Resolver::new(policy, &sms()).unwrap();

@@ -109,7 +109,7 @@ async fn a_default_country_reads_national_numbers_that_are_stored() {
             .unwrap();
     assert_eq!(effects.products[0].reformed, 2);
     take(&mut world, (&old, &new)).await;
-    // Before the sweep, a hold finds both spellings; the new form is found in the records that hold it.
+    // Before the sweep, a hold finds both spellings; the new form is found in the records that contain it.
     world.ingest(&sent(&["0612345678"])).await;
     let held = world.hold(person("phone:+31612345678")).await;
     world.release(&held).await;

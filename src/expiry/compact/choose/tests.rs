@@ -48,7 +48,7 @@ fn what_a_bucket_gathered_becomes_one_at_once() {
 fn a_large_segment_is_not_written_again_for_a_few_small_ones() {
     assert_eq!(chosen(&[1000, 10, 10, 10]), [[10, 10, 10]]);
     assert_eq!(chosen(&[1000, 30]), [[0; 0]; 0]);
-    // Until the small ones are half as much as it is.
+    // It is rewritten only once the small ones together are half as large.
     assert_eq!(chosen(&[1000, 499]), [[0; 0]; 0]);
     assert_eq!(chosen(&[1000, 249, 250]), [[249, 250]]);
     assert_eq!(chosen(&[1000, 250, 250]), [[250, 250, 1000]]);
@@ -89,12 +89,12 @@ fn unlike_segments_cells_and_what_is_not_ready_stay_apart() {
     assert_eq!(choose(&all, &rule(), |segment| &*segment.path != "e").works.len(), 1);
 }
 
-/// A table's bucket through its life: what arrives between two looks, and how a merge changes a size.
+/// One bucket over its life: segments arrive between two plans, and merges replace them.
 struct Life {
     segments: Vec<StoredSegment>,
-    /// Of each segment that stands, the first segments whose bytes are in it.
+    /// For each stored segment, the first segments whose bytes it contains.
     holds: BTreeMap<Arc<str>, Vec<usize>>,
-    /// Of each first segment its size, and how often its bytes were written again.
+    /// The size of each first segment, and how often its bytes were rewritten.
     first: Vec<(u64, u32)>,
     named: usize,
 }
@@ -112,7 +112,7 @@ impl Life {
         Arc::from(format!("{:06}", self.named))
     }
 
-    /// Merges until nothing becomes one.
+    /// Merges until no segments can be merged.
     fn settle(&mut self) {
         loop {
             let merges = choose(&self.segments, &rule(), |_| true);
@@ -134,7 +134,7 @@ impl Life {
     }
 }
 
-/// How often a segment of that size can grow by half, or become so many times as large, before it is larger than the target.
+/// Returns how often a segment of that size can grow by the factor `growth` before it is larger than the target.
 fn times(size: u64, growth: f64) -> u32 {
     let mut times = 0;
     let mut at = size as f64;
@@ -154,7 +154,7 @@ proptest! {
         let mut life = Life { segments: Vec::new(), holds: BTreeMap::new(), first: Vec::new(), named: 0 };
         for arrived in looks {
             for size in arrived {
-                // Of every scale, for late ones are small.
+                // Of every scale, since late segments are small.
                 life.arrive((size >> (size % u64::from(small + 1))).max(1));
             }
             life.settle();
@@ -167,7 +167,8 @@ proptest! {
         }
         let least = life.first.iter().map(|(size, _)| *size).min().unwrap();
         prop_assert!(written <= stored * u64::from(times(least, 1.5) + 1));
-        // What is left: a chain of sizes of which each is thrice the one before it, and those that have no room for another.
+        // The segments that are left: a chain in which each size is three times the one before it, and those that
+        // have no room for another.
         let left = life.segments.len() as u64;
         prop_assert!(left <= u64::from(times(least, 3.0)) + 2 + 3 * stored.div_ceil(TARGET), "{} are left", left);
         prop_assert_eq!(life.segments.iter().map(|segment| segment.size).sum::<u64>(), stored);
@@ -177,7 +178,7 @@ proptest! {
     fn a_bucket_that_was_closed_before_its_first_look_is_written_once(
         sizes in prop::collection::vec(1000u64..2000, 2..100),
     ) {
-        // All of one scale, and room for all.
+        // All have one scale, and fit into one together.
         let merges = chosen(&sizes);
         prop_assert_eq!(merges.len(), 1);
         prop_assert_eq!(merges[0].len(), sizes.len());

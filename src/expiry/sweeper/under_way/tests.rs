@@ -36,7 +36,7 @@ fn what_begins_is_the_longest_overdue_of_a_free_table_and_one_ending_at_a_time()
     }
 }
 
-/// Worlds of one table each, in which something of two buckets is due: content, and nothing else.
+/// Creates worlds of one table each, in which the content of two buckets is due, and nothing else.
 async fn worlds() -> Vec<World> {
     let mut worlds = vec![World::new("remove"), World::new("remove")];
     for world in &mut worlds {
@@ -49,8 +49,8 @@ async fn worlds() -> Vec<World> {
     worlds
 }
 
-/// Carries out what is due in all of the worlds, where the clock says that each time it is looked at; what it said last, and how
-/// many pieces were done and failed.
+/// Carries out what is due in all of the worlds, with a clock whose verdicts are `said` in turn. Returns its last
+/// verdict, and the number of pieces that were done and that failed.
 async fn carry_out(worlds: &[World], said: &[Verdict]) -> (Verdict, usize, usize) {
     let (mut products, mut held, mut todo) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (index, world) in worlds.iter().enumerate() {
@@ -77,7 +77,7 @@ async fn carry_out(worlds: &[World], said: &[Verdict]) -> (Verdict, usize, usize
     (verdict, done, failed)
 }
 
-/// The pieces that are still to be done.
+/// Returns the number of pieces that are still to be done.
 async fn left(worlds: &[World]) -> usize {
     let mut left = 0;
     for world in worlds {

@@ -1,7 +1,7 @@
-//! An actor: work on a thread of its own that stops at named steps until it is told to go on, or to die there.
+//! An actor: work on its own thread that stops at named steps until it is instructed to continue, or to die there.
 //!
-//! Promises that it runs only between being told to and the next step, so that who runs when is its caller's to say. Death
-//! unwinds it: what it had written stays, what it held in memory is gone.
+//! It runs only between that instruction and the next step, so the caller decides who runs when. Death unwinds the
+//! thread: what it had written stays, what it had in memory is lost.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,16 +12,16 @@ use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
 
-/// The steps of the program itself at which an actor stops.
+/// The failpoints of the program at which an actor stops.
 const STEPS: [&str; 3] = ["control-appended", "before-commit", "after-commit"];
 
-/// What an actor says.
+/// A report of an actor.
 pub enum Said<T> {
-    /// It stands at a step.
+    /// It stopped at a step.
     Stops(&'static str),
-    /// It came to its end.
+    /// It finished.
     Done(T),
-    /// It died, as it was told to.
+    /// It died, as instructed.
     Died,
     /// It panicked.
     Failed,
@@ -42,21 +42,21 @@ thread_local! {
     static STOP: RefCell<Option<Stop>> = const { RefCell::new(None) };
 }
 
-/// Stops the actor whose thread this is. Nothing on any other thread.
+/// Stops the actor that runs on this thread. Does nothing on any other thread.
 pub fn stop(step: &'static str) {
     if let Some(stop) = STOP.with_borrow(Clone::clone) {
         stop(step);
     }
 }
 
-/// Lets actors stop at the program's own steps.
+/// Makes actors stop at the program's failpoints.
 pub fn watch_steps() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| STEPS.iter().for_each(|step| fail::cfg_callback(*step, || stop(step)).unwrap()));
 }
 
 impl<T: Send + 'static> Actor<T> {
-    /// Begins; gives the first word of it too.
+    /// Starts an actor. Returns it with its first report.
     pub fn start(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> (Self, Said<T>) {
         let (go, going) = channel();
         let (say, said) = channel();
@@ -76,7 +76,7 @@ impl<T: Send + 'static> Actor<T> {
                 Err(why) if why.is::<Death>() => Said::Died,
                 Err(_) => Said::Failed,
             };
-            // Nobody hears it where the scheduler itself has failed.
+            // No one receives it if the scheduler itself has failed.
             let _ = say.send(last);
         });
         let mut actor = Self { go, said, thread: Some(thread) };
@@ -84,7 +84,7 @@ impl<T: Send + 'static> Actor<T> {
         (actor, first)
     }
 
-    /// Lets it go on to its next step, or die where it stands.
+    /// Lets it continue to its next step, or die where it stopped. Returns its report.
     pub fn go(&mut self, on: bool) -> Said<T> {
         self.go.send(on).unwrap();
         self.hear()

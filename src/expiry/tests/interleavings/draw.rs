@@ -1,6 +1,6 @@
-//! What comes into an interleaving from outside, drawn at random: records, notices, holds, policies.
+//! The random inputs of an interleaving: records, notices, holds, policies.
 //!
-//! Promises that what is drawn is noted where the model needs it, before any actor has it.
+//! An input that the model needs is recorded for it before any actor gets the input.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::expiry::testing::{ANONYMIZE, Sms, number, read};
 use crate::policy::Checked;
 
 impl Interleaving {
-    /// Records on time and late.
+    /// Produces records, on time or late.
     pub(super) fn produce(&mut self) {
         let mut topic = self.shared.topic.lock().unwrap();
         let now = self.world.clock.now();
@@ -30,7 +30,7 @@ impl Interleaving {
         }
     }
 
-    /// The end of a contract, now and then one that ends it later; or who withdrew.
+    /// Returns the end of a contract, sometimes with a reason that allows a later end, or a withdrawal.
     pub(super) fn notice(&mut self) -> Notice {
         let ago = TimeDelta::hours(self.random.random_range(0..30 * 24));
         if self.random.random_bool(if self.counts_consent() { 1.0 } else { 0.2 }) {
@@ -48,12 +48,13 @@ impl Interleaving {
         Notice::ContractEnd { tenant, ended_at: self.now() - ago + ahead, reason, products: vec![] }
     }
 
-    /// Whether some policy counts from withdrawals.
+    /// Returns true if some policy counts from withdrawals.
     fn counts_consent(&self) -> bool {
         self.policies.values().chain([&self.first]).any(|rules| rules.counted == Counted::Consent)
     }
 
-    /// A new policy: other windows, and where records do not become cells now and then another trigger.
+    /// Returns a new policy with other retention periods and, if records do not become cells, sometimes another
+    /// trigger.
     pub(super) fn policy(&mut self) -> Arc<Checked> {
         let cells = self.end == ANONYMIZE;
         let counted = match self.random.random_range(0..6) {

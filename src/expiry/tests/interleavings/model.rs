@@ -1,6 +1,7 @@
-//! Plain rows, and what may become of them between two looks at the table.
+//! A model of plain rows, and the changes that are allowed between two checks of the table.
 //!
-//! Promises to know nothing of segments, plans or commits: a record, its two deadlines, the words of the holds and the notices.
+//! It does not use segments, plans or commits: only a record, its two deadlines, and the contents of the holds and
+//! the notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,30 +12,30 @@ use crate::expiry::testing::{Sms, policy_text_of};
 use crate::ids::PolicyVersion;
 use crate::store::ControlsVersion;
 
-/// What content counts from.
+/// The start of the retention period of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
     /// The event.
     Event,
     /// The end of the contract.
     Contract,
-    /// The event, or the withdrawal if that comes first: then it is due at once.
+    /// The event, or a withdrawal before the deadline: then content is due immediately.
     Consent,
 }
 
-/// How long a policy keeps what.
+/// The retention periods of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// What content counts from.
+    /// The start of the retention period of content.
     pub counted: Counted,
-    /// For how many days it stays from there on.
+    /// The number of days for which content is kept from there on.
     pub content: u64,
-    /// For how many days a number stays from the event on.
+    /// The number of days for which a number is kept from the event on.
     pub number: u64,
 }
 
 impl Rules {
-    /// Those of the first policy.
+    /// Returns the rules of the first policy.
     pub fn first(counted: Counted) -> Rules {
         let content = match counted {
             Counted::Event => 7,
@@ -44,7 +45,7 @@ impl Rules {
         Rules { counted, content, number: 30 }
     }
 
-    /// The policy that says so.
+    /// Returns the text of the policy with these rules.
     pub fn text(self, version: &str, end: &str) -> String {
         let trigger = match self.counted {
             Counted::Event => "event",
@@ -57,7 +58,7 @@ impl Rules {
     }
 }
 
-/// What a table goes by: the policy, and what is known of triggers.
+/// The inputs of a table's deadlines: the policy, and the known triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     pub rules: Rules,
@@ -66,12 +67,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// Before any control.
+    /// Returns the state before any control.
     pub fn nothing(rules: Rules) -> Told {
         Told { rules, ends: BTreeMap::new(), withdrawals: Vec::new() }
     }
 
-    /// By the controls up to one of them. `policies` are the rules of each policy by its version, `first` those before.
+    /// Returns the state after the controls up to `until`. `policies` has the rules of each policy by its version;
+    /// `first` are the rules before them.
     pub fn by(
         controls: &Controls,
         until: ControlsVersion,
@@ -93,12 +95,12 @@ impl Told {
         told
     }
 
-    /// When a record's number is due.
+    /// Returns the deadline of a record's number.
     pub fn number_due(&self, record: &Sms) -> DateTime<Utc> {
         day(record.sent_at) + Days::new(self.rules.number)
     }
 
-    /// When its content is due; `None` while that is open.
+    /// Returns the deadline of its content; `None` while that is open.
     pub fn content_due(&self, record: &Sms) -> Option<DateTime<Utc>> {
         let (of, keep) = (day(record.sent_at), Days::new(self.rules.content));
         match self.rules.counted {
@@ -112,7 +114,7 @@ impl Told {
     }
 }
 
-/// The first instant of the day.
+/// Returns the first instant of the day.
 fn day(at: DateTime<Utc>) -> DateTime<Utc> {
     at.date_naive().and_time(NaiveTime::MIN).and_utc()
 }
@@ -135,28 +137,30 @@ impl Ordered {
     }
 }
 
-/// What stands of a record: its number, its content.
+/// The fields of a record that are still stored: its number, its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub number: bool,
     pub content: bool,
 }
 
-/// What a look finds.
+/// The result of one check of the table.
 #[derive(Clone)]
 pub struct Moment {
     pub at: DateTime<Utc>,
-    /// Records that stand, by offset.
+    /// Stored records, by offset.
     pub rows: BTreeMap<i64, Standing>,
     /// The next offset of the table.
     pub next: i64,
     /// Records that a hold in force covers.
     pub held: BTreeSet<i64>,
-    /// What the table knew of triggers, and after each notice that is recorded and not in force in it.
+    /// The state of policy and triggers that the table was under, and the state after each recorded control that is
+    /// not yet in force in it.
     pub told: Vec<Told>,
 }
 
-/// The records that some hold covers: one that the table is under, that nobody began to release and whose end has not come.
+/// Returns the records that some hold covers. A hold counts if the table is under it, its release has not begun and
+/// it has not ended.
 pub fn held(
     topic: &[Sms],
     orders: &[Ordered],
@@ -179,14 +183,14 @@ pub fn held(
     covered.map(|(offset, _)| i64::try_from(offset).unwrap()).collect()
 }
 
-/// Judges what happened between two looks; what was stored meanwhile arrived at `arrived`.
+/// Checks the changes between two checks of the table. Records that were stored meanwhile arrived at `arrived`.
 pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTime<Utc>) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
-    // Whoever acts has seen all that the table knows, and perhaps more.
+    // An actor has read everything that the table knows, and perhaps more.
     let told = || before.told.iter().chain(&after.told);
     for (offset, had) in &before.rows {
         let record = of(offset);
-        // A hold names the record by its number, where it stands.
+        // A hold finds a record by its number, if that is still stored.
         let held = had.number && before.held.contains(offset) && after.held.contains(offset);
         let number_came = || told().any(|told| told.number_due(record) <= after.at);
         let content_came = || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
@@ -218,7 +222,7 @@ pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTi
     }
 }
 
-/// Judges the table behind sweeps that found nothing more to do: what is due and free is gone.
+/// Checks the table after sweeps that found nothing more to do: data that is due and not held must be deleted.
 pub fn judge_dry(topic: &[Sms], now: &Moment) {
     let told = now.told.last().unwrap();
     for (offset, has) in now.rows.iter().filter(|(offset, has)| !(has.number && now.held.contains(offset))) {
@@ -227,7 +231,7 @@ pub fn judge_dry(topic: &[Sms], now: &Moment) {
             !has.number || now.at < told.number_due(record),
             "the number of record {offset} is free, due, and stays"
         );
-        // Whose number is gone cannot be known to have withdrawn, nor to be held.
+        // Without the number of a record, neither a withdrawal nor a hold can be matched to it.
         let nothing = Told::nothing(told.rules);
         let told = if told.rules.counted == Counted::Consent && !has.number { &nothing } else { told };
         let due = told.content_due(record);

@@ -1,4 +1,5 @@
-//! What actors do: each the work of one process as the program does it, with stops where another may come between.
+//! The work of actors: each does the work of one process as the program does it, with stops at which other actors may
+//! run.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +17,7 @@ use crate::expiry::{Bounds, By, Compacting, HeldBy, Product, Rule};
 use crate::policy::{Checked, Policy};
 use crate::store::{CommitError, ControlsVersion, Root, Table, TableSpec, Upkeep};
 
-/// How the table is kept: everything goes soon, little at a time.
+/// Returns the settings of the janitor: short periods, and few files per pass.
 pub fn upkeep() -> Upkeep {
     Upkeep {
         checkpoint_every: 3,
@@ -27,14 +28,14 @@ pub fn upkeep() -> Upkeep {
     }
 }
 
-/// What the processes share.
+/// The state that the processes share.
 #[derive(Clone)]
 pub struct Shared {
     pub root: Root,
-    /// Every policy that somebody may have, the first one first.
+    /// Every policy that a process may have, the first one first.
     pub policies: Arc<Mutex<Vec<Arc<Checked>>>>,
     pub clock: Arc<ManualClock>,
-    /// What was produced, by offset.
+    /// The produced records, by offset.
     pub topic: Arc<Mutex<Vec<Sms>>>,
 }
 
@@ -45,7 +46,7 @@ pub struct Sweeping {
 }
 
 impl Shared {
-    /// What a process begins with that does as it should: the active policy.
+    /// Returns the active policy, with which a correct process starts.
     async fn active(&self) -> Arc<Checked> {
         let controls = Controls::load(&self.root, ControlsVersion(0)).await.unwrap();
         let policies = self.policies.lock().unwrap();
@@ -86,7 +87,7 @@ impl Shared {
 }
 
 impl Sweeping {
-    /// Reads on; what is held. `None`: another policy is active.
+    /// Reads new commits and returns the holds; `None` if another policy is active.
     async fn refresh(&mut self, shared: &Shared) -> Option<HeldBy> {
         self.product.refresh().await.unwrap();
         let version = self.product.table.controls();
@@ -98,7 +99,7 @@ impl Sweeping {
     }
 }
 
-/// Stores at most so many of the records that the table does not have.
+/// Stores at most `most` of the records that the table does not have.
 pub async fn ingest(shared: Shared, most: usize) {
     let (policy, mut table) = (shared.policy().await, shared.table().await);
     let from = table.next_offset(&source()).map(|offset| offset.0);
@@ -125,7 +126,7 @@ pub async fn ingest(shared: Shared, most: usize) {
                 if since != Since::Stands {
                     return table.discard(batch.segments).await;
                 }
-                // Holds: ingest does nothing otherwise under them.
+                // The new controls, such as holds, do not change what ingest does.
                 batch.controls = newest;
             }
             Err(CommitError::OffsetsMoved(_) | CommitError::SegmentGone | CommitError::PolicyMoved { .. }) => {
@@ -136,7 +137,8 @@ pub async fn ingest(shared: Shared, most: usize) {
     }
 }
 
-/// Plans as a sweep does and carries out the plan, however old it is by then. One that began under another policy begins anew.
+/// Plans like a sweep and carries out the plan, however old it is by then. A sweep that began under another policy
+/// restarts.
 pub async fn sweep(shared: Shared, known: Option<Box<Sweeping>>, works: usize) -> Box<Sweeping> {
     let mut known = match known {
         Some(known) => known,
@@ -169,7 +171,7 @@ pub async fn sweep(shared: Shared, known: Option<Box<Sweeping>>, works: usize) -
     known
 }
 
-/// Plans as a compaction does and carries out the plan, however old it is by then.
+/// Plans like a compaction and carries out the plan, however old it is by then.
 pub async fn compact(shared: Shared, works: usize) {
     let mut known = shared.sweeping().await;
     let held = known.refresh(&shared).await.unwrap();
@@ -206,7 +208,7 @@ pub async fn sweep_dry(shared: Shared) {
     panic!("the sweeps find no end");
 }
 
-/// Makes a policy the active one, in the place of the one that is when this begins.
+/// Activates a policy in place of the one that is active when this begins.
 pub async fn take(shared: Shared, new: Arc<Checked>) {
     let old = shared.active().await;
     match activate(&shared.root, (&old, &new), &shared.signature().await).await {
@@ -215,7 +217,7 @@ pub async fn take(shared: Shared, new: Arc<Checked>) {
     }
 }
 
-/// Takes a notice, or not.
+/// Applies a notice, which may be refused.
 pub async fn note(shared: Shared, notice: Notice) {
     notify(&shared.root, &*shared.policy().await, vec![notice], &shared.signature().await).await.unwrap();
 }
@@ -237,18 +239,18 @@ pub async fn free(shared: Shared, which: usize) {
     }
 }
 
-/// Finishes what others began.
+/// Puts controls in force that other processes recorded and did not finish.
 pub async fn finish(shared: Shared) {
     settle(&shared.root, &shared.signature().await).await.unwrap();
 }
 
-/// One pass of the janitor.
+/// Runs one pass of the janitor.
 pub async fn upkeep_pass(shared: Shared) {
     forget(&shared.root, shared.now()).await.unwrap();
     shared.table().await.maintain(shared.now(), &upkeep()).await.unwrap();
 }
 
-/// Passes until nothing is left to delete.
+/// Runs the janitor until nothing is left to delete.
 pub async fn keep_to_the_end(shared: &Shared) {
     let (mut table, upkeep) = (shared.table().await, Upkeep { limit: 1000, ..upkeep() });
     while table.maintain(shared.now(), &upkeep).await.unwrap().deleted.more {}

@@ -1,9 +1,9 @@
-//! The search for the schemas of one partition against a registry that takes its time.
+//! The search for the schemas of one partition against a slow registry.
 
 use super::*;
 use crate::ingest::schema_search::SchemaSearch;
 
-/// Longer than one answer takes, and much shorter than all of a flood.
+/// Longer than one answer takes, and much shorter than all answers of a flood take.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The registry behind TLS: a server whose certificate is trusted through the configured authorities, and only so.
+//! The registry with TLS: a server whose certificate is trusted only through the configured authorities.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ fn certificate(name: &str, serial: u32, key: &PKey<Private>) -> X509Builder {
     builder
 }
 
-/// An authority in PEM, and the URL of a registry on 127.0.0.1 whose certificate it signed for `name`.
+/// Returns an authority in PEM, and the URL of a registry on 127.0.0.1 whose certificate it signed for `name`.
 fn registry_for(name: &str) -> (Vec<u8>, String) {
     let authority_key = key();
     let mut authority = certificate("test authority", 1, &authority_key);

@@ -1,4 +1,4 @@
-//! What is committed while the folder is listed is no orphan.
+//! A file that is committed while the folder is listed is not an orphan.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::store::testing::between::{Behind, Between};
 use crate::store::testing::{batch, noon, root, spec};
 use crate::store::{Plan, Table, Upkeep};
 
-/// Something happens behind the first list of a table's whole folder.
+/// A store that runs an action after the first listing of a table's whole folder.
 struct Chance {
     inner: DurableFs,
     happens: Mutex<Option<BoxFuture<'static, ()>>>,
@@ -60,7 +60,7 @@ async fn what_is_committed_while_the_folder_is_listed_is_no_orphan() {
     let store = Behind(Chance { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) });
     let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
     table.log = table.log.with(store);
-    // By a clock for which the file has been in flight for too long.
+    // By a clock that shows the file as in flight for too long.
     let late = noon() + chrono::TimeDelta::days(36_500);
     assert_eq!(table.plan(late, &Upkeep::default()).await.unwrap(), Plan::default());
     assert_eq!(table.version(), 1, "it was committed");

@@ -1,6 +1,6 @@
 //! The `add` actions of a checkpoint's batch.
 //!
-//! Promises one row's worth of memory: each action is given on before the next is made.
+//! Memory is bounded by one row: each action is passed on before the next is created.
 
 use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray};
 use arrow::datatypes::Int64Type;
@@ -8,7 +8,8 @@ use arrow::datatypes::Int64Type;
 use crate::store::log::entry::digest;
 use crate::store::log::{Added, XXH64};
 
-/// Gives each `add` action of the batch to `give`. What a checkpoint may not lack and lacks is passed over.
+/// Passes each `add` action of the batch to `give`. Skips columns and values that a checkpoint must have and that are
+/// missing.
 pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
     let Some(adds) = batch.column_by_name("add").and_then(|column| column.as_struct_opt()) else { return };
     let text = |name: &str| adds.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
@@ -35,7 +36,7 @@ fn tag(tags: &[(String, Option<String>)]) -> Option<&str> {
     tags.iter().find(|(key, _)| key == XXH64)?.1.as_deref()
 }
 
-/// The key-value pairs of one row of a map of texts.
+/// Returns the key-value pairs of one row of a map of texts.
 fn pairs(map: &MapArray, row: usize) -> Vec<(String, Option<String>)> {
     let entries = map.value(row);
     let texts = |column: usize| entries.column(column).as_string_opt::<i32>();

@@ -1,4 +1,4 @@
-//! What a look-up reads: it must not grow with what it does not need.
+//! The number of bytes that a look-up reads must not grow with data that it does not need.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -12,10 +12,10 @@ use crate::store::lookup::{AnyOf, Filter, Finder};
 use crate::store::testing::{root, rows, segment_tags, spec};
 use crate::store::{SegmentWriter, StoredSegment, Table};
 
-/// Rows of a segment.
+/// The number of rows of a segment.
 const ROWS: i64 = 60_000;
 
-/// Segments of many people, each person's rows behind one another if `sorted`.
+/// Returns segments of many people; each person's rows are adjacent if `sorted`.
 async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment> {
     let mut stored = Vec::new();
     for number in 0..count {
@@ -56,7 +56,7 @@ async fn of_somebody_who_is_not_there_a_block_of_each_bloom_filter_is_read_and_n
     let table = Table::open(&root, spec()).await.unwrap();
     let segments = segments(&table, 4, false).await;
     let size: u64 = segments.iter().map(|segment| segment.size).sum();
-    // Within everybody's bounds, and in no bloom filter: the filters say maybe of one in a hundred.
+    // Within the bounds of all segments, and in no bloom filter: the filters answer maybe for one in a hundred.
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for number in 0..20 {
         let (files, counting) = files(&root, 64 << 20);
@@ -69,7 +69,7 @@ async fn of_somebody_who_is_not_there_a_block_of_each_bloom_filter_is_read_and_n
     }
     cold.sort_unstable();
     warm.sort_unstable();
-    // The bounds leave one segment: the tail of each file, one header of a bloom filter and one block of it.
+    // The bounds leave one segment. Read are the tail of each file, one header of a bloom filter and one block of it.
     assert!(cold[10] <= 4 * (32 << 10) + 64, "{cold:?} of {size}");
     assert_eq!(warm[10], 32, "{warm:?}");
 }
@@ -88,7 +88,7 @@ async fn of_a_sorted_segment_only_the_pages_with_somebody_are_read() {
     let again = found(&root, &files, looks(&segments, &person), columns).await.unwrap();
     assert_eq!(rows, again);
     let read = counting.take();
-    // A page in three or so of each column, whose rows are not of one size.
+    // About one page in three of each column; the rows differ in size.
     assert!(read < segments[0].size * 2 / 3, "{read} of {}", segments[0].size);
 }
 

@@ -1,4 +1,4 @@
-//! A store that counts what is read from it.
+//! A store that counts the bytes that are read from it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use object_store::{GetOptions, GetResult, ObjectStore, Result};
 
 use crate::store::testing::between::Between;
 
-/// Counts the bytes of ranges.
+/// Counts the bytes of ranges that are read.
 #[derive(Debug, Clone)]
 pub struct Counting {
     inner: Arc<dyn ObjectStore>,
@@ -23,7 +23,7 @@ impl Counting {
         Self { inner, bytes: Arc::default() }
     }
 
-    /// Bytes that were read since the last call.
+    /// Returns the number of bytes that were read since the last call.
     pub fn take(&self) -> u64 {
         self.bytes.swap(0, Ordering::SeqCst)
     }

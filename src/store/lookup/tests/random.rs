@@ -1,4 +1,4 @@
-//! Look-up against reading everything, over random files of every style that Parquet has.
+//! Compares a look-up with reading everything, over random files written in every Parquet style.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::store::testing::arbitrary::array;
 use crate::store::testing::{put, root};
 use crate::store::{StoredSegment, Table};
 
-/// How a file is written.
+/// The style in which a file is written.
 #[derive(Debug, Clone)]
 struct Style {
     compressed: bool,
@@ -31,21 +31,21 @@ struct Style {
     blooms: bool,
     offsets: bool,
     sorted: bool,
-    /// Whether all rows are of one person, tenant and time.
+    /// True if all rows are of one person, tenant and time.
     alike: bool,
     statistics: u8,
     truncated: bool,
-    /// Rows of a row group, and of a page.
+    /// The numbers of rows of a row group and of a page.
     pages: (usize, usize),
 }
 
-/// A row: two people, a tenant, a time, and what the rest is made of.
+/// A row: two people, a tenant, a time, and the seed of the other columns.
 type Row = (Option<u8>, Option<u8>, u8, Option<u16>, Option<u16>);
 
-/// A file: how it is written, its rows, and which columns it has.
+/// A file: its style, its rows, and the columns that it has.
 type File = (Style, Vec<Row>, [bool; 5]);
 
-/// What is looked for: people by columns, a tenant, a range of times, and whether rows without one are in it.
+/// The searched rows: people by columns, a tenant, a range of times, and true if rows without a time are in the range.
 type Sought = (Option<(u8, u8)>, Option<u8>, Option<(Option<u16>, Option<u16>, bool)>);
 
 fn cases() -> impl Strategy<Value = (Vec<File>, Vec<Sought>)> {
@@ -86,7 +86,7 @@ fn spec() -> Arc<TableSpec> {
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
-/// Long ones too, of which bounds are cut, and that differ at their ends alone.
+/// Returns a person's text. Some are long, so that their bounds are truncated, and differ only at their ends.
 fn person(number: u8) -> String {
     match number % 4 {
         0 => format!("{}{number:03}", "4915".repeat(20)),
@@ -177,7 +177,7 @@ fn moment(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap()
 }
 
-/// Row by row, by the words of it.
+/// Returns true if a row matches, evaluated one row at a time.
 fn matches(rows: &RecordBatch, row: usize, (subject, tenant, range): &Sought) -> bool {
     let text = |column: &str| {
         let texts = rows.column_by_name(column).unwrap().as_string::<i32>();
@@ -198,7 +198,7 @@ fn matches(rows: &RecordBatch, row: usize, (subject, tenant, range): &Sought) ->
     subject && tenant && range
 }
 
-/// All rows of the segments, by the reader that reads everything.
+/// Returns all rows of the segments, from the reader that reads everything.
 async fn everything(table: &Table, segments: &[StoredSegment], columns: &SchemaRef) -> RecordBatch {
     let names: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).collect();
     let mut rows = table.read_columns(segments, &names, None).unwrap();
@@ -232,7 +232,7 @@ proptest! {
             let columns = Arc::new(all.project(&stored).unwrap());
             let everything = everything(&table, &segments, &columns).await;
             let files = if local { near(&root, memory) } else { files(&root, memory).0 };
-            // All at once, and each again once footers are known.
+            // Run all concurrently, and each again when the footers are known.
             let mut answers = BTreeMap::new();
             for round in 0..2 {
                 let asked = sought.iter().enumerate().map(|(number, sought)| {
@@ -251,7 +251,7 @@ proptest! {
                 let expected = filter_record_batch(&everything, &chosen).unwrap();
                 assert_eq!(rows, &expected, "{:?}", sought[*number]);
             }
-            // And with the partition columns, in another order.
+            // Read also with the partition columns, in another order.
             let mut order: Vec<usize> = (0..all.fields().len()).collect();
             order.reverse();
             let turned = Arc::new(all.project(&order).unwrap());

@@ -1,4 +1,4 @@
-//! The tables in a real object store, and what becomes of them where it throttles, loses requests and loses answers.
+//! Tables in a real object store, also one that throttles, loses requests and loses answers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     (index, segments)
 }
 
-/// The records of the one table, if its books balance.
+/// Returns the number of records of the one table. Panics if its audit fails.
 async fn records(root: &Root) -> u64 {
     let found = audit(root, &"sms".parse().unwrap()).await.unwrap();
     assert!(found.holds(), "{:?}", found.broken);
@@ -33,13 +33,13 @@ async fn objects(root: &Root) -> BTreeSet<String> {
     listed.into_iter().map(|object| object.location.to_string()).collect()
 }
 
-/// Whether any byte under the root tells a value.
+/// Searches all bytes under the root for a value.
 async fn told(root: &Root, value: &str) -> Verdict {
     let (root, values) = (root.clone(), Arc::new(Values::of_texts(&[value], false).unwrap()));
     tokio::task::spawn_blocking(move || search(&root, &values, &|_| {}).unwrap().verdict()).await.unwrap()
 }
 
-/// Upkeep that waits for nothing.
+/// Returns an upkeep that keeps nothing.
 fn at_once() -> Upkeep {
     Upkeep {
         checkpoint_every: 1,
@@ -67,13 +67,13 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
     assert_eq!(records(&root).await, 300);
     let later = noon() + TimeDelta::days(36_500);
     let done = table.maintain(later, &at_once()).await.unwrap();
-    // By the store's clock they were removed so long ago that the checkpoint names them no more.
+    // By the store's clock they were removed so long ago that the checkpoint no longer names them.
     assert_eq!((done.checkpoint, done.deleted.replaced.len() + done.deleted.orphans.len()), (Some(4), 3));
     table.maintain(later, &at_once()).await.unwrap();
     assert_eq!(told(&root, &body).await, Verdict::Clean);
     assert_eq!(unfinished(&root), 0);
 
-    // From the checkpoint alone, by whoever comes new.
+    // A new reader sees the table from the checkpoint alone.
     let mut anew = Table::open(&root, spec()).await.unwrap();
     let (_, left) = index(&anew).await;
     let mut rows = anew.read_columns(&left, &["recipient", "source_offset", "body"], None).unwrap();
@@ -122,7 +122,7 @@ async fn a_put_whose_answer_is_lost_lands_once() {
     let (root, door) = (root(), Door::ajar());
     let lost = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&lost);
-    // Every put that is done: of segments, of entries, of parts and of the end of an upload.
+    // Every completed write: of segments, of entries, of parts and of the end of an upload.
     door.judge(move |method, _| {
         let done = matches!(method, "PUT" | "POST");
         if done && counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
@@ -134,7 +134,7 @@ async fn a_put_whose_answer_is_lost_lands_once() {
     let mut table = filled(&behind(&root, &door), 3).await;
     assert_eq!((table.version(), records(&root).await), (3, 300));
     let (index, old) = index(&table).await;
-    // An upload that cannot be begun or ended is an error, and may be done again.
+    // An upload that cannot be started or completed is an error, and may be repeated.
     let content: crate::ids::Category = "content".parse().unwrap();
     let mut tries = 0;
     let spliced = loop {

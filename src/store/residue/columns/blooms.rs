@@ -1,7 +1,7 @@
-//! Bloom filters: what they say of values that their own column does not hold.
+//! Bloom filters: their answers for values that their own column does not contain.
 //!
-//! A filter says "maybe" of some values by chance, and how often is told by how full it is. Promises to call it a finding
-//! only where chance is out of the question, and to count the rest.
+//! A filter answers "maybe" for some values by chance, at a rate that follows from how full it is. Only a number of
+//! answers that chance cannot explain is a finding; the other answers are counted.
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ use super::super::values::{Line, Values};
 use super::chunk::Chunk;
 use super::spot;
 
-/// Odds under which chance is out of the question, although thousands of filters are asked.
+/// The probability below which chance is excluded as an explanation, although thousands of filters are asked.
 const OUT_OF_THE_QUESTION: f64 = 1e-9;
 
-/// Bytes of a filter's block.
+/// The size of a filter's block in bytes.
 const BLOCK: usize = 32;
 
-/// Asks a column's filter for all values but those that the column holds.
+/// Asks a column's filter for all values except those that the column contains.
 pub fn search(chunk: &Chunk<'_>, held: &HashSet<Line>, values: &Values, found: &mut FileFound) -> Result<()> {
     let Some(filter) = Sbbf::read_from_column_chunk(chunk.meta, chunk.file.as_ref())? else { return Ok(()) };
     let odds = odds(&filter)?;
@@ -56,8 +56,8 @@ pub fn search(chunk: &Chunk<'_>, held: &HashSet<Line>, values: &Values, found: &
     Ok(())
 }
 
-/// The odds that a filter says "maybe" of a value that was never put in: each of eight words of one block must have the
-/// one bit set that the value's hash chooses.
+/// Returns the probability that a filter answers "maybe" for a value that was never inserted: in one block, each of the
+/// eight words must have the one bit set that the value's hash selects.
 fn odds(filter: &Sbbf) -> Result<f64> {
     let mut bits = Vec::new();
     filter.write_bitset(&mut bits)?;
@@ -70,8 +70,8 @@ fn odds(filter: &Sbbf) -> Result<f64> {
     Ok(blocks.map(block).sum::<f64>() / all)
 }
 
-/// Whether something that is expected `expected` times cannot by chance have come `times` times or more often: what is
-/// rare and independent comes as Poisson has it.
+/// Returns true if `times` or more occurrences of an event that is expected `expected` times cannot be explained by
+/// chance. Rare and independent events follow a Poisson distribution.
 pub fn beyond_chance(times: u64, expected: f64) -> bool {
     let count = |times: u64| f64::from(u32::try_from(times).unwrap_or(u32::MAX));
     if times == 0 || count(times) <= expected {

@@ -1,7 +1,7 @@
-//! One column of one row group: every page unpacked, and every value decoded, in one pass.
+//! One column of one row group: every page is unpacked and every value is decoded, in one pass.
 //!
-//! Promises that pages are searched whole, a dictionary's unused entries too, and that where values cannot be decoded
-//! the pages still are searched. Holds a page and a few rows in memory.
+//! Pages are searched whole, including unused entries of a dictionary, even if their values cannot be decoded. Only one
+//! page and a few rows are in memory at a time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,26 +22,26 @@ use super::kind::{Kind, micros};
 use super::{blooms, guarded, spot};
 use crate::store::source::Source;
 
-/// Rows that are decoded at once.
+/// The maximum number of rows that are decoded in one step.
 const ROWS: usize = 1024;
 
 /// One column of one row group.
 pub struct Chunk<'a> {
-    /// The file that it is in.
+    /// The file that contains the column.
     pub file: &'a Arc<Source>,
-    /// What the footer tells of it.
+    /// The footer's metadata of the column.
     pub meta: &'a ColumnChunkMetaData,
-    /// The column.
+    /// The path of the column.
     pub name: Arc<str>,
     /// The row group.
     pub row_group: usize,
-    /// Its rows.
+    /// The number of rows of the row group.
     pub rows: usize,
     kind: Kind,
 }
 
 impl<'a> Chunk<'a> {
-    /// The column of that row group, which has so many rows.
+    /// Creates a column of a row group of `rows` rows.
     pub fn of(file: &'a Arc<Source>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> Chunk<'a> {
         let (name, kind) = (meta.column_path().string().into(), Kind::of(meta.column_descr()));
         Chunk { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
@@ -54,7 +54,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Searches a column's pages, values and bloom filter. `cuts` are what its bounds begin, as the footer tells.
+/// Searches a column's pages, values and bloom filter. `cuts` are the beginnings of searched values in the column's
+/// bounds in the footer.
 pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found: &mut FileFound) {
     let hits = Arc::new(Mutex::new(Hits::default()));
     let place =
@@ -65,7 +66,7 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found
         if let Some(Err(why)) = decoded {
             found.missed(place("the values", why));
         }
-        // Every page all the same, those behind the one that could not be decoded too.
+        // Read every page anyway, also those after the one that could not be decoded.
         let seen = locked(&hits).pages;
         let drained = guarded(|| {
             let mut pages = chunk.pages(values, &hits, seen)?;
@@ -89,13 +90,13 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found
     }
 }
 
-/// The pages of a column from its first to its last, as they follow one another in the file.
+/// Returns the pages of a column, in the order of the file.
 pub fn pages(file: &Arc<Source>, meta: &ColumnChunkMetaData, rows: usize) -> Result<SerializedPageReader<Source>> {
     let properties = ReaderProperties::builder().set_read_page_statistics(true).build();
     SerializedPageReader::new_with_properties(Arc::clone(file), meta, rows, None, Arc::new(properties))
 }
 
-/// What was found in a column so far.
+/// The findings in a column so far.
 #[derive(Default)]
 struct Hits {
     lines: BTreeMap<(Line, Place), u64>,
@@ -113,14 +114,14 @@ fn locked(hits: &Mutex<Hits>) -> MutexGuard<'_, Hits> {
     hits.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Pages that are searched as they pass.
+/// A page reader that searches the pages that it returns.
 struct Watched {
     pages: SerializedPageReader<Source>,
     values: Arc<Values>,
     hits: Arc<Mutex<Hits>>,
     kind: Kind,
     physical: Type,
-    /// Pages that were searched before.
+    /// The number of pages at the start that were searched before.
     skip: usize,
 }
 
@@ -158,7 +159,7 @@ impl PageReader for Watched {
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        // Nobody skips here; were it asked for, the page must be searched all the same.
+        // No caller skips pages. If one did, the page would still have to be searched.
         self.get_next_page().map(drop)
     }
 
@@ -196,7 +197,7 @@ fn decode(chunk: &Chunk<'_>, pages: Watched, values: &Values, hits: &Mutex<Hits>
     }
 }
 
-/// Tells every value that is not null.
+/// Calls `see` with every value that is not null.
 pub fn each<T: DataType>(mut reader: ColumnReaderImpl<T>, mut see: impl FnMut(&T::T)) -> Result<()> {
     let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
     loop {

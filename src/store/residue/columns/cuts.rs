@@ -1,6 +1,6 @@
-//! Bounds that are cut off to keep them short: only the beginning of a value stands there, and many values share one.
+//! Truncated bounds: they contain only the beginning of a value, which many values may share.
 //!
-//! Promises that such a beginning is a finding only where no value that the column still holds begins like it.
+//! Such a beginning is a finding only if no value that the column still contains begins with it.
 
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, get_column_reader};
@@ -11,7 +11,7 @@ use super::super::values::{Line, Values};
 use super::chunk::{Chunk, each, pages};
 use super::{guarded, spot};
 
-/// The beginning of some of the values, in the bounds of a column.
+/// The beginning of some of the searched values, in the bounds of a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cut {
     start: Vec<u8>,
@@ -20,8 +20,8 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// What a bound begins. An upper bound that is cut off has its last byte or character raised, so that what stands before
-    /// it is the value's own.
+    /// Returns the searched values that begin with a bound. A truncated upper bound has its last byte or character
+    /// incremented, so only the part before that is also the beginning of the value.
     pub fn of(physical: Type, bound: &[u8], upper: bool, place: Place, values: &Values) -> Vec<Cut> {
         if !matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) {
             return Vec::new();
@@ -36,14 +36,14 @@ impl Cut {
     }
 }
 
-/// Reports those of a column's cut-off bounds that no value of it explains.
+/// Reports the cuts of a column that no value of the column explains.
 pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, found: &mut FileFound) {
     cuts.sort_unstable();
     cuts.dedup();
     if cuts.is_empty() {
         return;
     }
-    // Where values cannot be decoded, that was told, and nothing more can be known.
+    // If the values cannot be decoded, that is already reported, and the bounds cannot be explained.
     if guarded(|| explain(chunk, &mut cuts)).is_ok() {
         for cut in cuts {
             cut.lines.iter().for_each(|line| found.hit(*line, spot(cut.place, &chunk.name, chunk.row_group), None));
@@ -51,7 +51,7 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, found: &mut FileFound) {
     }
 }
 
-/// Leaves out the cuts that a value of the column begins with.
+/// Removes the cuts that a value of the column begins with.
 fn explain(chunk: &Chunk<'_>, cuts: &mut Vec<Cut>) -> Result<()> {
     let pages = Box::new(pages(chunk.file, chunk.meta, chunk.rows)?);
     let mut see = |value: &[u8]| cuts.retain(|cut| !value.starts_with(&cut.start));

@@ -1,6 +1,6 @@
-//! The footer and the column indexes: bounds, also cut off, and key-value metadata.
+//! The footer and the column indexes: bounds, also truncated ones, and key-value metadata.
 //!
-//! Promises to search what is decoded here; the same parts are searched as bytes too.
+//! Searches the decoded forms; the bytes of the same parts are searched elsewhere.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use super::cuts::Cut;
 use super::kind::Kind;
 use super::spot;
 
-/// What the bounds of each column begin, by row group and column.
+/// The beginnings of searched values in the bounds of each column, by row group and column.
 pub type Cuts = HashMap<(usize, usize), Vec<Cut>>;
 
-/// Searches columns' bounds and the key-value metadata.
+/// Searches the bounds of columns and the key-value metadata. Returns the beginnings of searched values among the
+/// bounds.
 pub fn search(meta: &ParquetMetaData, values: &Values, found: &mut FileFound) -> Cuts {
     for pair in meta.file_metadata().key_value_metadata().into_iter().flatten() {
         for text in [Some(&pair.key), pair.value.as_ref()].into_iter().flatten() {
@@ -43,7 +44,7 @@ pub fn search(meta: &ParquetMetaData, values: &Values, found: &mut FileFound) ->
     cuts
 }
 
-/// Searches pages' bounds in the column indexes.
+/// Searches the bounds of pages in the column indexes. Adds the beginnings of searched values among them to `cuts`.
 pub fn search_indexes(meta: &ParquetMetaData, values: &Values, cuts: &mut Cuts, found: &mut FileFound) {
     let indexes = meta.column_index().into_iter().flatten();
     for (number, (group, indexes)) in meta.row_groups().iter().zip(indexes).enumerate() {
@@ -58,7 +59,7 @@ pub fn search_indexes(meta: &ParquetMetaData, values: &Values, cuts: &mut Cuts, 
                 ColumnIndexMetaData::INT64(pages) => bounds.see_all(pages, found),
                 ColumnIndexMetaData::FLOAT(pages) => bounds.see_all(pages, found),
                 ColumnIndexMetaData::DOUBLE(pages) => bounds.see_all(pages, found),
-                // No value is yes or no, and nobody writes bounds for the oldest form of instants.
+                // No searched value is a boolean, and no writer writes bounds for INT96.
                 ColumnIndexMetaData::NONE | ColumnIndexMetaData::BOOLEAN(_) | ColumnIndexMetaData::INT96(_) => {}
             }
             cuts.entry((number, at)).or_default().extend(bounds.cuts);
@@ -66,7 +67,7 @@ pub fn search_indexes(meta: &ParquetMetaData, values: &Values, cuts: &mut Cuts, 
     }
 }
 
-/// The bounds of one column, in one kind of place.
+/// The bounds of one column in one kind of place.
 struct Bounds<'a> {
     kind: Kind,
     physical: Type,

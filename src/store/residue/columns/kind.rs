@@ -1,6 +1,6 @@
-//! What the numbers and bytes of a column are, and which values they are.
+//! The types of a column's numbers and bytes, and the searched values that they match.
 //!
-//! Promises the same answer for a decoded value and for a bound of a column, whose bytes are as in `PLAIN`.
+//! A decoded value and a bound of a column, whose bytes are in `PLAIN` encoding, give the same result.
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::data_type::Int96;
@@ -10,29 +10,29 @@ use super::super::layers;
 use super::super::typed::Decimal;
 use super::super::values::{Line, Values};
 
-/// What a column holds.
+/// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Texts, bytes.
+    /// Text or bytes.
     Bytes,
-    /// Numbers.
+    /// Integers and floating-point numbers.
     Integer,
-    /// Numbers with that many digits behind the point.
+    /// Decimals, with the number of digits after the decimal point.
     Decimal(u32),
-    /// Instants in thousandths of a second.
+    /// Instants in milliseconds.
     Millis,
-    /// Instants in millionths.
+    /// Instants in microseconds.
     Micros,
-    /// Instants in billionths.
+    /// Instants in nanoseconds.
     Nanos,
-    /// Days.
+    /// Days since 1970-01-01.
     Day,
-    /// Yes or no: nothing that a value could be.
+    /// Booleans, which match no searched value.
     Boolean,
 }
 
 impl Kind {
-    /// What a column of that description holds.
+    /// Returns the type of a column's values from its descriptor.
     pub fn of(column: &ColumnDescriptor) -> Kind {
         let scale = || u32::try_from(column.type_scale()).unwrap_or(0);
         match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
@@ -51,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// Whether a column of this kind can hold any of the values.
+    /// Returns true if a column of this kind can contain any of the values.
     pub fn may_hold(self, values: &Values) -> bool {
         match self {
             Kind::Bytes => true,
@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// Tells the values that a whole number is.
+    /// Calls `hit` with each value that equals an integer.
     pub fn integer(self, number: i64, values: &Values, mut hit: impl FnMut(Line)) {
         let typed = &values.typed;
         let lines = match self {
@@ -78,7 +78,7 @@ impl Kind {
         lines.iter().for_each(|line| hit(*line));
     }
 
-    /// Tells the values that stand in bytes.
+    /// Calls `hit` with each value that is in the bytes.
     pub fn bytes(self, bytes: &[u8], values: &Values, mut hit: impl FnMut(Line)) {
         if let (Kind::Decimal(scale), 1..=16) = (self, bytes.len()) {
             let start: i128 = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
@@ -92,7 +92,7 @@ impl Kind {
         });
     }
 
-    /// The values that a bound is or holds.
+    /// Returns the values that a bound equals or contains.
     pub fn bound(self, physical: Type, bytes: &[u8], values: &Values) -> Vec<Line> {
         let mut lines = Vec::new();
         let hit = |line| lines.push(line);
@@ -116,7 +116,7 @@ impl Kind {
     }
 }
 
-/// An instant of the oldest form, in microseconds.
+/// Returns an INT96 instant in microseconds.
 pub fn micros(at: &Int96) -> i64 {
     at.to_micros()
 }

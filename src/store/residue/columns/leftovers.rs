@@ -1,7 +1,8 @@
-//! Bytes of a Parquet file that its footer does not name: a column whose mention alone was taken away would stand there.
+//! Bytes of a Parquet file that its footer does not name. A column that was removed from the footer only would still be
+//! there.
 //!
-//! Promises that they are unpacked where they are pages of any codec, and told where they are neither that, nor metadata
-//! that some writers repeat, nor empty.
+//! Pages of any codec are unpacked. Bytes are reported if they are not pages, not metadata that some writers repeat,
+//! and not empty.
 
 use std::io;
 use std::ops::Range;
@@ -22,10 +23,10 @@ use super::regions::Regions;
 use crate::store::source::Source;
 use crate::store::thrift::is_structs;
 
-/// The most bytes between columns that are taken for metadata.
+/// The maximum number of bytes between columns that are considered metadata.
 const MOST_METADATA: u64 = 1 << 20;
 
-/// Searches what the footer does not name.
+/// Searches the bytes that the footer does not name.
 pub fn search(file: &Arc<Source>, regions: &Regions, values: &Values, found: &mut FileFound) -> io::Result<()> {
     for gap in regions.unnamed() {
         if empty(file, &gap)? {
@@ -46,7 +47,7 @@ pub fn search(file: &Arc<Source>, regions: &Regions, values: &Values, found: &mu
     Ok(())
 }
 
-/// Those that tell by themselves whether they fit come first.
+/// Returns the codecs to try. Codecs that detect bytes of another codec come first.
 fn codecs() -> [Compression; 7] {
     [
         Compression::ZSTD(Default::default()),
@@ -59,7 +60,7 @@ fn codecs() -> [Compression; 7] {
     ]
 }
 
-/// Searches a range as pages of that codec; whether it is nothing but such pages.
+/// Searches a range as pages of a codec. Returns true if it contains nothing but such pages.
 fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &Values, found: &mut FileFound) -> bool {
     let read = guarded(|| {
         let schema = Arc::new(parse_message_type("message leftover { optional binary column; }")?);
@@ -77,7 +78,8 @@ fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &V
     read.is_ok()
 }
 
-/// Whether there is nothing but metadata, such as some writers repeat behind a column: its texts were searched as they are.
+/// Returns true if a range contains only metadata, which some writers repeat after a column. Its text was already
+/// searched as bytes.
 fn repeats_metadata(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
     if gap.end - gap.start > MOST_METADATA {
         return Ok(false);
@@ -87,7 +89,7 @@ fn repeats_metadata(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
     Ok(is_structs(&bytes))
 }
 
-/// Whether there are zeros alone: some writers fill up with them.
+/// Returns true if a range contains only zeros, which some writers use as padding.
 fn empty(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let mut at = gap.start;

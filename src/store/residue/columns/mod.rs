@@ -1,7 +1,7 @@
-//! A Parquet file, searched in every part: its bytes, and what its codecs, encodings, footer and filters hold.
+//! Searches every part of a Parquet file: its bytes, and the contents of its codecs, encodings, footer and filters.
 //!
-//! Promises that each part is searched although another is damaged, and that a damaged one is told. Any file may stand
-//! here, so a library that gives up on one must not end the search.
+//! Each part is searched even if another is damaged, and a damaged part is reported. The file may come from any source,
+//! so a library that panics on it must not end the search.
 
 pub(super) mod blooms;
 mod chunk;
@@ -58,7 +58,7 @@ pub fn search(
     leftovers::search(&file, &regions, values, found)
 }
 
-/// The bytes as they are; what stands where, as the footer tells.
+/// Searches the raw bytes. Labels each hit with the part that the footer names at that place.
 fn bytes(
     file: &Source,
     regions: &Regions,
@@ -81,7 +81,7 @@ fn with_indexes(meta: &ParquetMetaData, file: &Arc<Source>) -> Result<ParquetMet
     reader.finish()
 }
 
-/// What `work` gives, or why it does not: an error, or a library that gave up on bytes that it did not expect.
+/// Returns the result of `work`, or the reason why it failed: an error, or a panic of a library on unexpected bytes.
 fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
@@ -90,7 +90,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Strin
     }
 }
 
-/// A spot of a column in a row group.
+/// Creates a spot of a column in a row group.
 fn spot(place: Place, column: &Arc<str>, row_group: usize) -> Spot {
     Spot { place, column: Some(Arc::clone(column)), row_group: Some(row_group) }
 }

@@ -1,6 +1,6 @@
-//! Which bytes of a Parquet file are what, as its footer tells, and which bytes it does not name.
+//! The parts of a Parquet file that its footer names, and the ranges that it does not name.
 //!
-//! Promises no judgement of what is in them.
+//! The contents of the parts are not examined here.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::super::finding::{Place, Spot};
 use super::spot;
 use crate::store::source::Source;
 
-/// The parts of a file, in order.
+/// The named parts of a file, in order of their start.
 #[derive(Debug, Default)]
 pub struct Regions {
     named: Vec<(Range<u64>, Spot)>,
 }
 
 impl Regions {
-    /// Those that a footer names.
+    /// Creates the parts that a footer names.
     pub fn of(meta: &ParquetMetaData, file: &Source, length: u64) -> Regions {
         let mut named = vec![(0..4, Spot::from(Place::Footer))];
         for (number, group) in meta.row_groups().iter().enumerate() {
@@ -33,7 +33,7 @@ impl Regions {
                 };
                 let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
                 add(Place::Chunk, Some(start), Some(column.compressed_size()));
-                // Without its length a filter ends where the next part begins, at the latest: that is filled in below.
+                // A filter without a length ends at the start of the next part at the latest: that is filled in below.
                 let bloom = column.bloom_filter_length().map_or(0, i64::from);
                 add(Place::Bytes, column.bloom_filter_offset(), Some(bloom));
                 add(Place::ColumnIndex, column.column_index_offset(), column.column_index_length().map(i64::from));
@@ -54,18 +54,18 @@ impl Regions {
         Regions { named }
     }
 
-    /// The part that a byte is in.
+    /// Returns the part that contains a byte.
     pub fn at(&self, byte: u64) -> Option<&Spot> {
         let behind = self.named.partition_point(|(at, _)| at.start <= byte);
         self.named[..behind].iter().rev().find(|(at, _)| at.contains(&byte)).map(|(_, spot)| spot)
     }
 
-    /// What a byte is that is in none.
+    /// Returns the kind of place of a byte that is in no part.
     pub fn elsewhere(&self) -> Place {
         if self.named.is_empty() { Place::Bytes } else { Place::Unnamed }
     }
 
-    /// The ranges that are in none.
+    /// Returns the ranges that are in no part.
     pub fn unnamed(&self) -> Vec<Range<u64>> {
         let (mut gaps, mut end) = (Vec::new(), 0);
         for (at, _) in &self.named {

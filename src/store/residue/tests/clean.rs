@@ -1,4 +1,4 @@
-//! A table as Ebbtide writes it: what stands in it is found, what does not is not, and its log tells of nobody.
+//! A table as Ebbtide writes it: only stored values are found, and its log contains no personal value.
 
 use super::*;
 use crate::store::Table;
@@ -26,7 +26,7 @@ async fn what_a_table_does_not_hold_is_not_found_in_it() {
         (residue.verdict(), &residue.unsearched[..], &residue.findings[..]),
         (Verdict::Clean, [].as_slice(), [].as_slice())
     );
-    // Three segments, a version each and the first two, a checkpoint and the hint at it.
+    // Three segments; four versions of the log; a checkpoint and its hint file.
     assert_eq!((residue.values, residue.files), (2000, 3 + 4 + 2));
     assert_eq!(residue.blooms.filters, 3 * 2);
 }

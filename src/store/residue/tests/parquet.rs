@@ -1,4 +1,4 @@
-//! Every part of a Parquet file that can hold a value.
+//! Tests of every part of a Parquet file that can contain a value.
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ pub const CODECS: [fn() -> Compression; 7] = [
     || Compression::ZSTD(ZstdLevel::default()),
 ];
 
-/// A writer's choices without any that leave a value outside its pages.
+/// Returns writer properties that leave no value outside the pages.
 pub fn bare() -> WriterPropertiesBuilder {
     WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).set_dictionary_enabled(false)
 }
 
-/// A file of those columns.
+/// Returns a file with the columns.
 pub fn encoded(columns: Vec<(&str, ArrayRef)>, properties: WriterPropertiesBuilder) -> Vec<u8> {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties.build())).unwrap();
@@ -44,7 +44,7 @@ pub fn encoded(columns: Vec<(&str, ArrayRef)>, properties: WriterPropertiesBuild
     writer.into_inner().unwrap()
 }
 
-/// Texts among which `planted` stand: neighbours share what begins them.
+/// Returns a column of texts that contains `planted`; adjacent texts share a prefix.
 pub fn texts(planted: &[&str]) -> ArrayRef {
     let others = (0..300 - planted.len()).map(|number| format!("someone-{number:06}"));
     let mut all: Vec<String> = others.chain(planted.iter().map(|text| (*text).to_owned())).collect();
@@ -185,7 +185,7 @@ fn a_value_in_key_value_metadata_or_a_columns_name_is_found_and_veiled() {
     assert_eq!(veiled.map(|finding| finding.line.0).collect::<Vec<_>>(), [3]);
 }
 
-/// A file whose one column holds nothing, and of which `tell` says something else.
+/// Returns a file whose only column contains nothing, with its metadata changed by `tell`.
 fn outlived(tell: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 100]));
     let empty = Bytes::from(encoded(vec![("name", nulls)], bare()));
@@ -204,7 +204,7 @@ fn outlived(tell: impl FnOnce(&mut ColumnCloseResult)) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// A file whose one column holds nothing, and whose bloom filter knows `values`.
+/// Returns a file whose only column contains nothing, with a bloom filter of `values`.
 fn only_a_bloom(values: &[String]) -> Vec<u8> {
     let mut filter = Sbbf::new_with_ndv_fpp(values.len() as u64, 0.01).unwrap();
     values.iter().for_each(|value| filter.insert(value.as_str()));
@@ -226,7 +226,7 @@ fn a_bloom_that_outlived_its_column_is_found_and_chance_is_not() {
     let residue = found(&bytes, &strangers);
     assert!(residue.blooms.maybe > 0 && residue.blooms.expected > 1.0, "{:?}", residue.blooms);
     assert_eq!((residue.verdict(), residue.findings.len()), (Verdict::Clean, 0));
-    // A filter that is nearly empty says nothing by chance: one value is enough.
+    // A nearly empty filter does not answer "maybe" by chance: one value is enough.
     let bytes = only_a_bloom(&["canary-7".to_owned()]);
     assert_eq!(places(&found(&bytes, &["CANARY-x", "canary-7"])), [(2, Place::Bloom)]);
 }
@@ -239,7 +239,8 @@ fn a_bloom_of_what_its_column_holds_is_no_finding_of_its_own() {
     assert_eq!((residue.blooms.filters, residue.blooms.maybe), (1, 0));
 }
 
-/// The file with the last column's mention taken out of its footer, and its bytes made what `gap` says.
+/// Returns the file with the last column removed from its footer, and the bytes of that column replaced by the result
+/// of `gap`.
 fn without_the_last_column(bytes: &[u8], gap: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let whole = Bytes::copy_from_slice(bytes);
     let meta = ParquetMetaDataReader::new().parse_and_finish(&whole).unwrap();

@@ -1,4 +1,4 @@
-//! Random values at random places of random files: every one is found, whatever its neighbours.
+//! Random values at random places of random files are all found, whatever is next to them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::parquet::{CODECS, bare, encoded};
 use super::*;
 
-/// How a value is hidden.
+/// The way in which a value is hidden.
 #[derive(Debug, Clone)]
 enum Hiding {
     Bytes(usize),

@@ -1,7 +1,7 @@
-//! The columns that segments have between them, and rows of one segment in the form of all.
+//! The columns of several segments together, and the conversion of one segment's rows to them.
 //!
-//! Promises that no value is changed on the way: columns of one name and of types that differ in more than the names of their
-//! parts are refused. Where rows are to be shuffled each has its lot in a column of its own, which no file ever gets.
+//! No value is changed: columns of one name are refused if their types differ in more than the names of nested fields.
+//! To shuffle rows, each gets a random number in an extra column, which is never written to a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use super::Open;
 use crate::store::segment::{SegmentError, told_order};
 use crate::store::spec::{Role, TableSpec};
 
-/// The column of lots. No column of a table has that name.
+/// The column of random numbers. No column of a table has that name.
 pub const LOT: &str = "";
 
-/// What the segments have between them.
+/// The columns of several segments together.
 pub struct Columns {
     /// The columns of the new file.
     schema: SchemaRef,
-    /// The same, and the lots behind them where there are any.
+    /// The same, followed by the column of random numbers if there is one.
     rows_schema: SchemaRef,
-    /// The tags that come as runs: those that all rows of a group share, of which none is null.
+    /// The tags that are encoded as runs: those that all rows of a group share, without nulls.
     runs: Vec<String>,
     rows: u64,
-    /// The columns in whose order rows of some segment are.
+    /// The columns by which the rows of some segment are sorted.
     ordered_by: BTreeSet<String>,
 }
 
-/// One column in the segments that were looked at.
+/// One column of the segments checked so far.
 struct Seen {
     field: Field,
-    /// In how many of them no row is null in it.
+    /// The number of segments in which the column has no null.
     whole: usize,
 }
 
 impl Columns {
-    /// Looks at the segments' footers, and passes over the columns that `without` names. Errors where one does not hold the rows that the log tells, or has a column of another
-    /// type than one before it.
+    /// Reads the segments' footers, and ignores the columns in `without`. Errors if a segment's number of rows differs
+    /// from the log's, or if a column has another type than in an earlier segment.
     pub fn of(
         spec: &TableSpec,
         (sources, without): (&[(Arc<str>, u64)], &BTreeSet<String>),
@@ -79,13 +79,13 @@ impl Columns {
                 }
             }
         }
-        // As the table has them; behind those, what no policy names any more.
+        // In the table's order, followed by columns that no policy names any more.
         let place = |name: &String| spec.columns.iter().position(|column| column.name == *name).unwrap_or(usize::MAX);
         order.sort_by_key(place);
         let runs = seen.values().filter(|seen| seen.whole == sources.len() && shared(spec, &seen.field));
         let mut runs: Vec<String> = runs.map(|seen| seen.field.name().clone()).collect();
         if runs.len() == order.len() {
-            // The encoders must have something, be it the tags alone.
+            // The encoders need at least one column, even if all are tags.
             runs.clear();
         }
         let fields: Vec<Field> = order.iter().filter_map(|name| Some(seen.get(name)?.field.clone())).collect();
@@ -93,45 +93,45 @@ impl Columns {
         Ok(Columns { rows_schema: schema.clone(), schema, runs, rows, ordered_by })
     }
 
-    /// The same, of rows that are to be shuffled.
+    /// Adds the column of random numbers, for rows that are to be shuffled.
     pub fn with_lots(self) -> Columns {
         let lot = Arc::new(Field::new(LOT, DataType::UInt64, true));
         let fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().chain([lot]).collect();
         Columns { rows_schema: Arc::new(Schema::new(fields)), ..self }
     }
 
-    /// The columns, in the order of the new file.
+    /// Returns the columns, in the order of the new file.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The columns of rows on their way: those of the new file, and perhaps the lots.
+    /// Returns the columns of rows in memory: those of the new file, and the random numbers if there are any.
     pub fn rows_schema(&self) -> &SchemaRef {
         &self.rows_schema
     }
 
-    /// Rows as the new file has them.
+    /// Returns rows without the random numbers, as in the new file.
     pub fn without_lots(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         let columns: Vec<usize> = (0..self.schema.fields().len()).collect();
         Ok(rows.project(&columns).map_err(SegmentError::from)?)
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The columns in whose order rows of some segment are.
+    /// Returns the columns by which the rows of some segment are sorted.
     pub fn ordered_by(&self) -> &BTreeSet<String> {
         &self.ordered_by
     }
 
-    /// Whether a column comes as runs.
+    /// Returns true if a column is encoded as runs.
     pub fn is_run(&self, name: &str) -> bool {
         self.runs.iter().any(|run| run == name)
     }
 
-    /// Rows of one segment with all columns, null in those that it lacks.
+    /// Returns rows of one segment with all columns, null in those that it lacks.
     pub fn conform(&self, rows: &RecordBatch) -> Result<RecordBatch, RewriteError> {
         let column = |field: &Arc<Field>| -> Result<ArrayRef, RewriteError> {
             if field.name() == LOT {
@@ -141,7 +141,7 @@ impl Columns {
             match rows.column_by_name(field.name()) {
                 None => Ok(new_null_array(field.data_type(), rows.num_rows())),
                 Some(found) if found.data_type() == field.data_type() => Ok(found.clone()),
-                // Of the same type, which was looked at: only the names of its parts differ.
+                // The types were compared: only the names of nested fields differ.
                 Some(found) => Ok(cast(found, field.data_type()).map_err(SegmentError::from)?),
             }
         };
@@ -152,7 +152,7 @@ impl Columns {
     }
 }
 
-/// Whether a tag is the same, or nearly so, on all rows of a bucket, profile and policy, in whatever order they come.
+/// Returns true if a tag is the same, or nearly so, on all rows of a bucket, profile and policy, in any order.
 fn shared(spec: &TableSpec, field: &Field) -> bool {
     let name = field.name().as_str();
     let is_tag = spec.column(name).is_some_and(|column| column.role == Role::Tag);

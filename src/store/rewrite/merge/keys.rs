@@ -1,7 +1,7 @@
-//! By what rows are sorted, and the sorting of as many as fit into memory.
+//! The sort keys of rows, and the sorting of a piece that fits into memory.
 //!
-//! Promises the order of the columns' own bytes, as bounds of pages and other engines have it, nulls last; rows of equal keys stay
-//! in the order in which they came.
+//! Rows are in the order of the columns' own bytes, like the bounds of pages and in other engines, nulls last. Rows of
+//! equal keys keep their order.
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortOptions, interleave_record_batch};
@@ -13,7 +13,7 @@ use super::super::matching::BATCH_ROWS;
 use super::spill::BATCH_BYTES;
 use crate::store::segment::SegmentError;
 
-/// The columns that rows are sorted by.
+/// The columns by which rows are sorted.
 pub struct Keys {
     names: Vec<String>,
     at: Vec<usize>,
@@ -21,7 +21,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Those of `names` that the rows have and that have an order. `None` if there is none.
+    /// Selects those of `names` that the rows have and that have an order. Returns `None` if there are none.
     pub fn of(schema: &SchemaRef, names: &[String]) -> Result<Option<Keys>, RewriteError> {
         let options = SortOptions { descending: false, nulls_first: false };
         let (mut kept, mut at, mut fields) = (Vec::new(), Vec::new(), Vec::new());
@@ -42,18 +42,18 @@ impl Keys {
         Ok(Some(Keys { names: kept, at, converter }))
     }
 
-    /// The columns, the first first.
+    /// Returns the columns, the most significant first.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The rows' keys, which compare as bytes.
+    /// Returns the keys of the rows, which compare as bytes.
     pub fn rows(&self, batch: &RecordBatch) -> Result<Rows, RewriteError> {
         let columns: Vec<_> = self.at.iter().map(|index| batch.column(*index).clone()).collect();
         Ok(self.converter.convert_columns(&columns).map_err(SegmentError::from)?)
     }
 
-    /// Gives the rows of all batches, sorted, some at a time.
+    /// Passes the rows of all batches to `take`, sorted, in batches.
     pub fn sorted(
         &self,
         batches: &[RecordBatch],

@@ -1,7 +1,7 @@
-//! Sorted rows that wait on the disk for their merge.
+//! Sorted rows on the disk that wait for their merge.
 //!
-//! Promises that nothing of them outlives the process: the file has lost its name before its first byte is written, so the file
-//! system frees it whatever the end. A crash between the two leaves an empty orphan, which the janitor deletes.
+//! They do not outlive the process: the file loses its name before its first byte is written, so the file system frees
+//! it however the process ends. A crash between the two leaves an empty orphan, which the janitor deletes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -19,25 +19,25 @@ use crate::failpoint;
 use crate::store::error::StoreError;
 use crate::store::segment::SegmentError;
 
-/// Bytes of the rows that are written and read back at once.
+/// The approximate size in bytes of a written batch.
 pub const BATCH_BYTES: usize = 256 << 10;
 
-/// Zstandard's level: the fastest of its usual ones. Rows take about the room that they take in segments.
+/// The level of Zstandard: the fastest usual one. Rows take about the same space as in segments.
 const LEVEL: i32 = 1;
 
 /// Sorted rows in a file that has no name.
 pub struct Spill(File);
 
-/// Writes one.
+/// Writes a spill.
 pub struct SpillWriter(StreamWriter<zstd::Encoder<'static, BufWriter<File>>>);
 
-/// Reads one, batch after batch.
+/// Reads a spill, batch by batch.
 pub struct SpillReader(StreamReader<BufReader<zstd::Decoder<'static, BufReader<File>>>>);
 
 impl SpillWriter {
-    /// A new file under `folder`, without a name.
+    /// Creates a new file in `folder`, without a name.
     pub fn create(folder: &Path, schema: &SchemaRef) -> Result<SpillWriter, RewriteError> {
-        // By this name the janitor would know it for an orphan.
+        // The janitor recognises an orphan by this name.
         let path = folder.join(format!("{}.parquet", Uuid::new_v4()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(StoreError::from)?;
         std::fs::remove_file(&path).map_err(StoreError::from)?;
@@ -45,12 +45,12 @@ impl SpillWriter {
         Ok(SpillWriter(StreamWriter::try_new(packed, schema).map_err(failed)?))
     }
 
-    /// Takes rows behind those before them.
+    /// Appends rows.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), RewriteError> {
         self.0.write(rows).map_err(failed)
     }
 
-    /// Nothing more comes.
+    /// Ends the file.
     pub fn finish(self) -> Result<Spill, RewriteError> {
         let packed = self.0.into_inner().map_err(failed)?;
         let mut buffered = packed.finish().map_err(StoreError::from)?;
@@ -62,7 +62,7 @@ impl SpillWriter {
 }
 
 impl Spill {
-    /// Reads it from its beginning.
+    /// Starts to read the file from its beginning.
     pub fn read(self) -> Result<SpillReader, RewriteError> {
         let Spill(mut file) = self;
         file.seek(SeekFrom::Start(0)).map_err(StoreError::from)?;
@@ -72,7 +72,7 @@ impl Spill {
 }
 
 impl SpillReader {
-    /// The next rows, never none; `None` behind the last.
+    /// Returns the next rows, never an empty batch; `None` after the last.
     pub fn next(&mut self) -> Result<Option<RecordBatch>, RewriteError> {
         loop {
             match self.0.next().transpose().map_err(failed)? {
@@ -83,7 +83,7 @@ impl SpillReader {
     }
 }
 
-/// A full disk is the store's fault, anything else the rows'.
+/// Classifies an error: a full disk is an error of the store, anything else an error of the rows.
 fn failed(error: ArrowError) -> RewriteError {
     match error {
         ArrowError::IoError(_, error) => StoreError::from(error).into(),

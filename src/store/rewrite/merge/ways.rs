@@ -1,6 +1,6 @@
-//! Many sorted spills become one sorted sequence of rows.
+//! Merges many sorted spills into one sorted sequence of rows.
 //!
-//! Promises that of each spill little more than one batch is in memory, however long it is.
+//! Little more than one batch of each spill is in memory, however long it is.
 
 use std::cmp::Ordering;
 
@@ -14,30 +14,30 @@ use super::keys::Keys;
 use super::spill::{Spill, SpillReader};
 use crate::store::segment::SegmentError;
 
-/// What one spill takes in memory while it is read: a batch or two with their keys, the decoder's window and buffers.
+/// Memory in bytes of one spill while it is read: one or two batches with their keys, the decoder's window and buffers.
 const WAY_BYTES: usize = 2 << 20;
 
-/// Batches that are read before the rows picked from them are given on.
+/// The number of batches that are read before the picked rows are passed on.
 const MOST_READ: usize = 8;
 
-/// The most spills that are ever merged at once: each keeps a file open.
+/// The maximum number of spills merged in one step: each keeps a file open.
 const MOST_WAYS: usize = 64;
 
-/// How many spills are merged at once within that memory.
+/// Returns the number of spills to merge in one step within that memory.
 pub fn at_once(memory: usize) -> usize {
     (memory / WAY_BYTES).clamp(2, MOST_WAYS)
 }
 
-/// A spill, and the row that is its next.
+/// A spill, and the position of its next row.
 struct Way {
     reader: SpillReader,
-    /// The place of its batch among those that are held.
+    /// The index of its batch in `Merging::held`.
     held: usize,
     keys: Rows,
     at: usize,
 }
 
-/// Gives the rows of all spills, sorted, some at a time.
+/// Passes the rows of all spills to `take`, sorted, in batches.
 pub fn merge(
     keys: &Keys,
     spills: Vec<Spill>,
@@ -64,18 +64,18 @@ pub fn merge(
     merging.give(take)
 }
 
-/// A heap of ways, that with the least next row first.
+/// A heap of spills by their next row, the least first.
 struct Merging<'k> {
     keys: &'k Keys,
     ways: Vec<Way>,
-    /// The ways' batches, and those that rows were picked from and not given yet.
+    /// The current batches of the spills, and earlier ones of which picked rows are not passed on yet.
     held: Vec<RecordBatch>,
-    /// Rows of them, in order.
+    /// The picked rows in order, each by its batch and row.
     picked: Vec<(usize, usize)>,
 }
 
 impl Merging<'_> {
-    /// Picks the least row of all. False once there is none.
+    /// Picks the least row of all spills. Returns false if there are no more.
     fn pick(&mut self) -> Result<bool, RewriteError> {
         let Some(first) = self.ways.first_mut() else { return Ok(false) };
         self.picked.push((first.held, first.at));
@@ -93,7 +93,7 @@ impl Merging<'_> {
         Ok(true)
     }
 
-    /// Lets the way at `place` sink to where it belongs.
+    /// Moves the spill at `place` down the heap to its position.
     fn sink(&mut self, mut place: usize) {
         loop {
             let mut least = place;
@@ -115,7 +115,7 @@ impl Merging<'_> {
         next(one).cmp(&next(other))
     }
 
-    /// Gives what was picked, and lets go of the batches that no way stands in any more.
+    /// Passes on the picked rows, and drops the batches that no spill uses any more.
     fn give(&mut self, take: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>) -> Result<(), RewriteError> {
         if self.picked.is_empty() {
             return Ok(());

@@ -1,7 +1,8 @@
-//! Rows of a segment go to several targets: they are decoded, given their tags, and encoded to a segment for each.
+//! Divides the rows of a segment among several targets: they are decoded, tagged, and encoded to one segment for each
+//! target.
 //!
-//! Promises bounded memory: a few targets at a time, the rows being read once for each few. A row whose deadline of a category
-//! is null beside others that have one has lost the category, and gets no deadline for it.
+//! Memory is bounded: a few targets at a time, and the rows are read once for each few. If a category's deadline is
+//! null on some rows and set on others, the rows with null have lost the category and get no deadline for it.
 
 use std::sync::Arc;
 
@@ -24,14 +25,14 @@ use crate::store::segment::{Constant, Contents, Home, RowWriter, Segment, Segmen
 use crate::store::spec::TableSpec;
 use crate::store::table::Table;
 
-/// Targets that rows are written to at once: each has a row group in memory.
+/// The number of targets written in one pass: each has a row group in memory.
 const AT_ONCE: usize = 4;
 
-/// A target with the numbers of its rows; `None`: they stay as they are.
+/// A target with the numbers of its rows; `None` for rows that do not change.
 type Target = (Option<NewTags>, Vec<u64>);
 
 impl Table {
-    /// Parts the rows of a segment by their targets. Nothing of the new segments is left after an error.
+    /// Divides the rows of a segment by their targets. After an error nothing of the new segments is left.
     pub(super) async fn retag_parted(
         &self,
         opened: &Opened,
@@ -94,12 +95,12 @@ impl Table {
     }
 }
 
-/// One target's rows on their way to its segment.
+/// The output of one target.
 struct Part {
     numbers: Vec<u64>,
-    /// The old file's columns that go.
+    /// The old file's columns that are dropped.
     goes: Vec<String>,
-    /// The deadlines that differ from row to row: a row keeps its null.
+    /// The deadlines, in microseconds, of columns that are null on some rows only: those rows stay null.
     masked: Vec<(String, i64)>,
     writer: RowWriter<Parts>,
 }
@@ -162,7 +163,7 @@ fn begin(
     Ok(Part { numbers, goes, masked, writer })
 }
 
-/// Whether a column is null on some rows of the file and not on others.
+/// Returns true if a column is null on some rows of the file and not on others.
 fn some_are_null(opened: &Opened, column: &str) -> bool {
     let groups = opened.metadata.metadata().row_groups();
     let mut tagged = groups.iter().map(|group| Tagged::of(group, column));

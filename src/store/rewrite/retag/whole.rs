@@ -1,6 +1,6 @@
-//! All rows of segments get the same tags: everything else is copied byte for byte.
+//! Gives all rows of segments the same tags and copies everything else byte for byte.
 //!
-//! Promises that nothing is decoded, and that a row group which lost a category gets no deadline for it.
+//! Nothing is decoded. A row group that lost a category gets no deadline for it.
 
 use std::sync::Arc;
 
@@ -19,22 +19,22 @@ use crate::store::segment::{Constant, Home, Segment, SegmentError};
 use crate::store::spec::{Role, TableColumn, TableSpec, expires_column, instant};
 use crate::store::table::Table;
 
-/// The new segments, each with the numbers of the old ones that it is made of.
+/// The new segments, each with the indexes of the old ones that it was made of.
 pub struct Copied {
     pub segments: Vec<(Segment, Vec<usize>)>,
     pub bytes_copied: u64,
 }
 
-/// Whether some rows of a row group have a deadline that is written anew and others have not: those lost the category, and
-/// one value for all of them would be a lie.
+/// Returns true if a row group has rows with and rows without a deadline that is to be replaced: the rows without it
+/// lost the category, so one value for all of them would be wrong.
 pub fn is_mixed(opened: &Opened, tags: &NewTags) -> bool {
     let groups = opened.metadata.metadata().row_groups();
     let columns: Vec<String> = tags.deadlines.iter().map(|(category, _)| expires_column(category)).collect();
     groups.iter().any(|group| columns.iter().any(|column| Tagged::of(group, column).differs()))
 }
 
-/// Which of the categories that are written anew a file has a column of, be it null: of those that were open the tag does not
-/// tell who lost them, but the file does.
+/// Returns, for each category with a new tag, true if the file has a column of it, even if it is all null. The tag of
+/// an open deadline does not show whether the category was dropped, but the file does.
 pub fn has(opened: &Opened, spec: &TableSpec, tags: &NewTags) -> Vec<bool> {
     let there = |column: &&TableColumn| opened.metadata.schema().column_with_name(&column.name).is_some();
     let has = |category: &Category| {
@@ -44,8 +44,8 @@ pub fn has(opened: &Opened, spec: &TableSpec, tags: &NewTags) -> Vec<bool> {
     tags.deadlines.iter().map(|(category, _)| has(category)).collect()
 }
 
-/// The tags that are written anew to a file that `has` columns of some of their categories, each with its type in the file. Of
-/// a category without any it holds nothing, whatever the old tag tells: the columns went before it.
+/// Returns the new tags, with their types, for a file that has columns of the categories marked in `has`. A file
+/// without a column of a category has no data of it, whatever the old tag says: its columns were dropped earlier.
 pub fn written(tags: &NewTags, has: &[bool]) -> Vec<(Field, Written)> {
     let there = tags.deadlines.iter().zip(has).filter(|(_, has)| **has);
     let deadlines = there.filter_map(|((category, at), _)| {
@@ -63,7 +63,7 @@ pub fn written(tags: &NewTags, has: &[bool]) -> Vec<(Field, Written)> {
 }
 
 impl Table {
-    /// Copies segments that get the same tags to as few files as they can share.
+    /// Copies segments that get the same tags to as few files as possible.
     pub(super) async fn retag_whole(&self, alike: &Alike) -> Result<Copied, RewriteError> {
         let Alike { tags, has, members } = alike;
         let due = Arc::new(Due::tags(tags.columns()));
@@ -98,7 +98,7 @@ impl Table {
     }
 }
 
-/// A column as a segment's file has it.
+/// Returns the Parquet type of a column in a segment's file.
 fn in_file(field: &Field) -> Result<TypePtr, RewriteError> {
     let schema = Schema::new(vec![field.clone()]);
     let parquet = ArrowSchemaConverter::new().with_coerce_types(true).convert(&schema).map_err(SegmentError::from)?;

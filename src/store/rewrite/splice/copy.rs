@@ -1,6 +1,6 @@
-//! The copy itself: chunk after chunk of what stays, and the footer anew.
+//! Copies the kept column chunks one after the other, and writes a new footer.
 //!
-//! Promises that the footer is made of what stays alone: of the old one nothing is carried but the chunks' own figures.
+//! The footer describes only the kept chunks: nothing of the old footer is carried over but their own metadata.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +26,7 @@ use crate::store::segment::{Contents, Runs, Sink, chunk_of_runs, nulls, stats, t
 use crate::store::source::{Chunks, Source};
 use crate::store::spec::TableSpec;
 
-/// What was copied, and what was not.
+/// The counts of a copy.
 #[derive(Debug, Default)]
 pub struct Copied {
     pub bytes_copied: u64,
@@ -34,13 +34,13 @@ pub struct Copied {
     pub dropped: BTreeMap<Category, u64>,
 }
 
-/// The segments that are copied from, each by its path with the rows that the log tells, and how one is opened.
+/// The segments to copy from, each with its path and its number of rows by the log, and the function that opens one.
 pub struct Sources<F> {
     pub old: Vec<(Arc<str>, u64)>,
     pub open: F,
 }
 
-/// Copies what stays of the segments to a new file; what it holds, its size, and what was done.
+/// Copies the kept columns of the segments to a new file. Returns its contents, its size in bytes, and the counts.
 pub fn copy(
     spec: &TableSpec,
     layout: &Layout,
@@ -52,9 +52,9 @@ pub fn copy(
     let schema = Type::group_type_builder("segment").with_fields(layout.fields.clone()).build().map_err(failed)?;
     let properties = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
-        // The bloom filters of a row group behind it, so that they need not be kept.
+        // The bloom filters follow their row group, so that they need not be kept in memory.
         .set_offset_index_disabled(!layout.indexed)
-        // What stays is in its old order, which whoever leaves more out must know.
+        // The copied rows keep their order, which a later drop of columns must know.
         .set_key_value_metadata(tell_order(&layout.ordered_by))
         .build();
     let mut file = SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
@@ -87,13 +87,13 @@ pub fn copy(
     Ok((Contents { columns, rows, stats: stats(spec, &metadata), xxh64 }, size, copied))
 }
 
-/// A segment that is copied from.
+/// A segment to copy from.
 struct Old<'a> {
     source: Source,
     metadata: ParquetMetaData,
     layout: &'a Layout,
-    /// The tags written anew of which it tells by the old one which of its row groups had what they are about. Of the others it
-    /// tells nothing: those were open, and every row has them, as on arrival.
+    /// The replaced tags whose old values show which row groups had the category. The others were open: their old
+    /// values show nothing, and every row gets the tag, as on arrival.
     told: BTreeSet<&'a str>,
 }
 
@@ -143,7 +143,7 @@ impl Old<'_> {
         Ok(())
     }
 
-    /// Where a column of the new file stands in the old one.
+    /// Returns the path in the old file of a column of the new one.
     fn old_parts(&self, leaf: &ColumnDescPtr) -> Vec<String> {
         let mut parts = leaf.path().parts().to_vec();
         if let Some(root) = parts.first_mut()
@@ -154,7 +154,7 @@ impl Old<'_> {
         parts
     }
 
-    /// The chunk's indexes only where the file has them for all chunks.
+    /// Removes the chunk's indexes unless the file has them for all chunks.
     fn indexed(&self, mut close: ColumnCloseResult) -> ColumnCloseResult {
         if !self.layout.indexed {
             (close.column_index, close.offset_index) = (None, None);
@@ -162,7 +162,7 @@ impl Old<'_> {
         close
     }
 
-    /// What the writer is told of a chunk: that which it would know had it written the chunk itself.
+    /// Creates the description of a chunk that the writer would have if it had written the chunk itself.
     fn close(
         &self,
         group: usize,
@@ -173,7 +173,7 @@ impl Old<'_> {
         let rows = self.metadata.row_group(group).num_rows();
         let mut metadata = chunk.clone().into_builder();
         if chunk.dictionary_page_offset().and_then(|offset| u64::try_from(offset).ok()) != Some(start) {
-            // Some writers set it to nothing that means anything.
+            // Some writers set it to a meaningless value.
             metadata = metadata.set_dictionary_page_offset(None);
         }
         let (column_index, offset_index) = if self.layout.indexed { self.indexes(group, at)? } else { (None, None) };
@@ -198,7 +198,7 @@ impl Old<'_> {
 type Indexes = (Option<ColumnIndexMetaData>, Option<parquet::file::page_index::offset_index::OffsetIndexMetaData>);
 
 impl Copied {
-    /// Counts what of a row group stays behind.
+    /// Counts the parts of a row group that are dropped.
     pub fn leave_out(&mut self, group: &RowGroupMetaData, due: &Due) {
         let mut seen = BTreeSet::new();
         for chunk in group.columns() {
@@ -217,7 +217,7 @@ impl Copied {
     }
 }
 
-/// The figures of a chunk as those of a column of another name.
+/// Returns the metadata of a chunk as that of a column of another name.
 fn under(chunk: &ColumnChunkMetaData, leaf: &ColumnDescPtr) -> Result<ColumnChunkMetaData, ParquetError> {
     let mut to = ColumnChunkMetaData::builder(leaf.clone())
         .set_encodings_mask(*chunk.encodings_mask())
@@ -245,7 +245,7 @@ fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {
     u32::try_from(group.num_rows()).map_err(|_| wrong("too many rows in a row group"))
 }
 
-/// Where a chunk begins and how long it is, if that is within the file.
+/// Returns the offset of a chunk and its length in bytes. Errors if it is not within the file.
 fn within(chunk: &ColumnChunkMetaData, source: &Source) -> Result<(u64, u64), ParquetError> {
     let size = parquet::file::reader::Length::len(source);
     let begins = chunk.dictionary_page_offset().filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());

@@ -1,8 +1,8 @@
-//! Which columns the new file has, and which segments can share one.
+//! Decides the columns of the new files, and which segments can share one.
 //!
-//! Promises that segments of unlike columns read in one file as they read apart: a column that one lacks must be able to be
-//! null, and columns of one name are of one type. Must never make one file of what two policies tagged: columns that only one
-//! of them names would be there, and the log would not tell which policy that was.
+//! Segments with different columns read the same in one file as before: a column that one lacks must be nullable, and
+//! columns of one name must have one type. Segments of two policies must never share a file: it would have columns that
+//! only one policy names, and the log would not show which policy that was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,25 +17,25 @@ use crate::store::index::StoredSegment;
 use crate::store::segment::{Constant, told_order};
 use crate::store::source::Source;
 
-/// Row groups of a file at most; the format numbers them with 15 bits.
+/// The maximum number of row groups of a file; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
 
-/// What a segment's footer says of what stays.
+/// The parts of a segment's footer that are kept.
 pub struct Footer {
-    /// The policy under which its rows are tagged, where the log tells it.
+    /// The policy under which its rows are tagged, if the log has it.
     pub policy_version: Option<PolicyVersion>,
-    /// The columns that stay, in the order of the file.
+    /// The columns that are kept, in the order of the file.
     pub fields: Vec<TypePtr>,
-    /// Its row groups.
+    /// The number of its row groups.
     pub groups: usize,
-    /// Whether every chunk has an offset index: a file has one for all of its chunks or for none.
+    /// True if every chunk has an offset index: a file has one for all of its chunks or for none.
     pub indexed: bool,
-    /// The columns in whose order some rows are.
+    /// The columns by which some rows are sorted.
     pub ordered_by: BTreeSet<String>,
 }
 
 impl Footer {
-    /// Reads what is needed of a segment's footer.
+    /// Reads the needed parts of a segment's footer.
     pub fn read(source: &Source, segment: &StoredSegment, due: &Due) -> Result<Footer, RewriteError> {
         let metadata = metadata(source, &segment.path, false)?;
         let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
@@ -56,30 +56,30 @@ impl Footer {
     }
 }
 
-/// One new file: its columns, and the segments that it is made of, by their numbers.
+/// One new file: its columns, and the indexes of the segments that it is made of.
 pub struct Layout {
     policy_version: Option<PolicyVersion>,
     pub fields: Vec<TypePtr>,
     pub members: Vec<usize>,
     pub indexed: bool,
-    /// The columns in whose order some rows are.
+    /// The columns by which some rows are sorted.
     pub ordered_by: BTreeSet<String>,
-    /// Those of the columns that are written anew, and not copied.
+    /// The columns that are written again instead of copied.
     pub written: Vec<Written>,
-    /// The name in the old file of each column that gets another, by its new one.
+    /// The old name of each renamed column, by its new one.
     pub renamed: BTreeMap<String, String>,
     groups: usize,
 }
 
-/// A tag that is written anew, the same on every row: but null in a row group where it was null beside others of its file that
-/// had it.
+/// A tag that is written again with the same value on every row. It stays null in a row group where it was null if
+/// other row groups of the file had it.
 #[derive(Debug, Clone)]
 pub struct Written {
     pub column: String,
     pub value: Constant,
 }
 
-/// As few files as the segments can share.
+/// Assigns the segments to as few files as possible.
 pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
     let mut layouts: Vec<Layout> = Vec::new();
     for (number, footer) in footers.into_iter().enumerate() {
@@ -92,7 +92,7 @@ pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
 }
 
 impl Layout {
-    /// The file of one segment alone.
+    /// Creates the layout of a file made of one segment.
     pub fn of(footer: Footer) -> Layout {
         Layout {
             policy_version: footer.policy_version,
@@ -106,13 +106,13 @@ impl Layout {
         }
     }
 
-    /// Adds a column behind the others that is written anew.
+    /// Appends a column that is written again.
     pub fn write(&mut self, field: TypePtr, written: Written) {
         self.fields.push(field);
         self.written.push(written);
     }
 
-    /// Gives columns new names; `renamed` tells the old name of each by its new one.
+    /// Renames columns; `renamed` maps the new name of each to the old one.
     pub fn rename(&mut self, renamed: &BTreeMap<String, String>) -> Result<(), ParquetError> {
         for (new, old) in renamed {
             if let Some(field) = self.fields.iter_mut().find(|field| field.name() == old) {
@@ -148,7 +148,7 @@ impl Layout {
     }
 }
 
-/// The same type under another name.
+/// Returns the same type under another name.
 fn named(of: &Type, name: &str) -> Result<Type, ParquetError> {
     let info = of.get_basic_info();
     let (repetition, logical, converted) = (info.repetition(), info.logical_type_ref().cloned(), info.converted_type());

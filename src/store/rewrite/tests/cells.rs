@@ -1,4 +1,4 @@
-//! Cells put in the place of records: what they may hold, and that the books balance.
+//! Cells that replace records: their permitted columns, and the sums of the audit.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The memory of a splice and of a merge, each measured in a process of its own: this test binary runs itself.
+//! The memory of a splice and of a merge, each measured in a separate process: this test binary starts itself.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::store::{Merging, Root, StoredSegment, Table};
 
 const CHILD: &str = "store::rewrite::tests::memory::a_splice_that_a_test_runs_and_measures";
 
-/// Splices the one file that it finds and prints by how much its memory grew at the most, in KiB.
+/// Splices the one file of the table and prints the maximum growth of the process's memory, in KiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_splice_that_a_test_runs_and_measures() {
@@ -26,7 +26,7 @@ async fn a_splice_that_a_test_runs_and_measures() {
     println!("spliced {} grew {}", spliced.bytes_copied, status("VmHWM:") - before);
 }
 
-/// The segment that a line names by path and rows.
+/// Returns the segment that a line names by path and rows.
 fn found(line: &str) -> StoredSegment {
     let tags = crate::store::testing::segment_tags();
     let (path, rows) = line.split_once('|').unwrap();
@@ -46,13 +46,14 @@ fn found(line: &str) -> StoredSegment {
 
 const MERGER: &str = "store::rewrite::tests::memory::a_merge_that_a_test_runs_and_measures";
 
-/// Memory that the measured merge is given.
+/// The memory limit of the measured merge, in bytes.
 const GIVEN: usize = 64 << 20;
 
-/// The program's own pages that it touches for the first time, and what the allocator keeps: 16 to 34 MiB were seen.
+/// Bytes for the program's own pages that it touches first, and for what the allocator keeps: 16 to 34 MiB were
+/// measured.
 const BESIDE: usize = 64 << 20;
 
-/// Merges the files that it finds and prints by how much its memory grew at the most, in KiB.
+/// Merges the files of the table and prints the maximum growth of the process's memory, in KiB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_merge_that_a_test_runs_and_measures() {
@@ -68,14 +69,14 @@ async fn a_merge_that_a_test_runs_and_measures() {
     println!("merged {} grew {}", merged.size(), status("VmHWM:") - before);
 }
 
-/// A figure of this process's memory, in KiB.
+/// Returns a value of this process's memory statistics, in KiB.
 fn status(of: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(of)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Rows whose recipients are long and random, so that no encoding makes them small.
+/// Returns rows whose recipients are long and random, so that no encoding makes them small.
 fn bulky(seed: &mut u64, from: i64) -> RecordBatch {
     let batch = rows(0, from, from + 4000);
     let mut random = || {
@@ -93,7 +94,7 @@ fn bulky(seed: &mut u64, from: i64) -> RecordBatch {
     RecordBatch::try_new(schema.clone(), columns).unwrap()
 }
 
-/// Six segments of some 20 MB each.
+/// Writes six segments of some 20 MB each.
 async fn bulk(table: &Table) -> Vec<StoredSegment> {
     let mut seed = 7;
     let mut sources = Vec::new();
@@ -105,11 +106,12 @@ async fn bulk(table: &Table) -> Vec<StoredSegment> {
     sources
 }
 
-/// What a child's test of that name says behind `word`: two numbers.
+/// Runs a test in a child process and returns the two numbers that it prints after `word`.
 fn measured((test, variable): (&str, &str), line: String, word: &str) -> (u64, u64) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", test, "--nocapture"]);
-    // What is freed is given back, so that what is measured is what is held: the tests have not the program's allocator.
+    // The allocator returns freed memory, so that only memory in use is measured: the tests do not use the program's
+    // allocator.
     child.envs([("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "2")]);
     let output = child.env(variable, line).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

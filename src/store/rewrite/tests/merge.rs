@@ -1,4 +1,4 @@
-//! Merges of segments: the same rows in another order, found by few pages, and nothing else left.
+//! Merges of segments: the same rows in another order, a look-up decodes few pages, and no other files are left.
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
@@ -11,7 +11,7 @@ fn by(columns: &[&str]) -> Merging {
     Merging { sort_by: columns.iter().map(|name| (*name).to_owned()).collect(), memory: 64 << 20 }
 }
 
-/// Pieces of one batch each, spilled and merged two at a time.
+/// A merge in pieces of one batch each, spilled and merged two in a step.
 fn tight(columns: &[&str]) -> Merging {
     Merging { memory: 1, ..by(columns) }
 }
@@ -20,7 +20,7 @@ fn merged(root: &Root, segment: &Segment) -> RecordBatch {
     read(bytes(root, segment.path()))
 }
 
-/// Every row of a batch as texts, by the columns' names, in order.
+/// Returns every row of a batch as text, with the columns in the order of their names, in the order of the rows.
 fn lines(rows: &RecordBatch) -> Vec<String> {
     let schema = rows.schema();
     let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
@@ -41,7 +41,7 @@ fn metadata(root: &Root, path: &str) -> ParquetMetaData {
     ParquetMetaData::clone(metadata.metadata())
 }
 
-/// All files in the table's folder but its log.
+/// Returns all files in the table's folder outside its log.
 fn files(root: &Root) -> Vec<String> {
     let table = root.table_folder(&"sms".parse().unwrap());
     let all = walkdir::WalkDir::new(table).into_iter().map(|entry| entry.unwrap());
@@ -121,10 +121,10 @@ async fn one_subject_is_found_by_bloom_bounds_and_one_small_page() {
     assert_eq!((sorting.len(), sorting[0].column_idx, sorting[0].descending), (1, i32::try_from(at).unwrap(), false));
     let index = &file.column_index().unwrap()[0][at];
     let pages = &file.offset_index().unwrap()[0][at].page_locations;
-    // A page ends behind the rows that were encoded at once.
+    // A page ends after a whole number of written batches.
     let bytes = usize::try_from(group.column(at).uncompressed_size()).unwrap();
     assert!(bytes > 500_000 && pages.len() >= bytes / (40 << 10), "{} pages of {bytes} bytes", pages.len());
-    // The pages' bounds follow one another, so that a value lies in one page or in neighbours.
+    // The pages' bounds ascend, so that a value is in one page or in neighbours.
     assert_eq!(index.get_boundary_order(), Some(parquet::basic::BoundaryOrder::ASCENDING));
     for chunk in group.columns() {
         let name = chunk.column_path().string();
@@ -169,12 +169,12 @@ async fn no_order_is_left_of_a_subject_that_goes() {
     let before = column(&read(bytes(&root, &sorted_one.path)), "source_offset");
     let marked = |path: &str| holds(&bytes(&root, path), b"ebbtide.sorted_by");
     assert!(marked(&sorted_one.path));
-    // While the subject stays so does its order, copied byte for byte, and so does the mark.
+    // While the subject is kept, its order is kept too, copied byte for byte, and so is the mark.
     let spliced = table.splice(std::slice::from_ref(&sorted_one), &categories(&["content"])).await.unwrap();
     let path = spliced.segments[0].path();
     assert_eq!(column(&read(bytes(&root, path)), "source_offset"), before);
     assert!(marked(path));
-    // It goes, and something personal stays.
+    // The subject is dropped, and another personal column is kept.
     let left = StoredSegment {
         deadlines: Arc::new(
             sorted_one
@@ -186,7 +186,7 @@ async fn no_order_is_left_of_a_subject_that_goes() {
         ),
         ..told(&spliced.segments[0])
     };
-    // A split leaves each half in its order, and each half says so.
+    // A split keeps the order in each half, and the mark too.
     let is = crate::store::Predicate::Is { column: "customer_id".to_owned(), value: "customer-3".to_owned() };
     let crate::store::Split::Both { matching, rest } = table.split(&sorted_one, &is).await.unwrap() else {
         panic!("no split")
@@ -205,13 +205,13 @@ async fn no_order_is_left_of_a_subject_that_goes() {
         let after = column(&rows, "source_offset");
         assert_ne!(after, before);
         assert_eq!(sorted(after.clone()), sorted(before.clone()));
-        // As far from the old order as chance is: of some 3,000 neighbours only a few are still such.
+        // The order is random: of some 3,000 pairs of neighbours only a few remain.
         let pairs: std::collections::HashSet<_> = before.windows(2).collect();
         assert!(after.windows(2).filter(|pair| pairs.contains(pair)).count() < 20);
         assert!(!marked(path) && !holds(&bytes(&root, path), b"recipient"));
         assert_eq!(rows.column_by_name("body").is_some(), whole);
         assert!(metadata(&root, path).row_groups().iter().all(|group| group.sorting_columns().is_none()));
-        // 3,000 sent at a time and, but for every eleventh, to somebody: null ones are told apart by their statistics.
+        // All 3,000 have a time and all but every eleventh a recipient: the statistics have the null counts.
         assert!(spliced.dropped.values().sum::<u64>() > 5000, "{:?}", spliced.dropped);
         assert_eq!((spliced.rows, spliced.bytes_copied), (3000, 0));
         assert!(spliced.bytes_dropped > 0);
@@ -242,7 +242,7 @@ async fn unlike_segments_cells_and_damaged_ones_are_refused_and_nothing_is_left(
     assert!(table.merge(&[], &by(&["recipient"])).await.is_err());
     let gone = table.merge(&with(&|of| of.path = "gone.parquet".into()), &by(&["recipient"])).await;
     assert!(matches!(gone, Err(RewriteError::Gone { .. })), "{gone:?}");
-    // Damaged where only the rows are, so that its footer still reads.
+    // The damage is in the rows only, so that the footer can be read.
     let path = root.table_folder(&"sms".parse().unwrap()).join(&*other.path);
     let mut damaged = std::fs::read(&path).unwrap();
     damaged[100..400].fill(0xa5);

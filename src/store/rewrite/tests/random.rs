@@ -1,4 +1,5 @@
-//! Splice and merge against random schemas, encodings and drop sets: what stays is equal, what goes is in no byte.
+//! Splice and merge of random schemas, encodings and sets of categories: kept values are equal, no byte of dropped ones
+//! is left.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::store::testing::arbitrary::array;
 use crate::store::testing::{noon, put, root};
 use crate::store::{Merging, StoredSegment, Table};
 
-/// How a file is written.
+/// The style in which a file is written.
 #[derive(Debug, Clone)]
 struct Style {
     compressed: bool,
@@ -32,10 +33,10 @@ struct Style {
     page_bytes: usize,
 }
 
-/// One file: its style, its rows' seeds, and which columns it has.
+/// One file: its style, the seeds of its rows, and for each column whether it has it.
 type File = (Style, Vec<Option<u16>>, Vec<bool>);
 
-/// The kinds of the columns with the categories that they are of, and the files.
+/// The kind and the category of each column, and the files.
 type Case = (Vec<(u8, u8)>, Vec<File>);
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -54,7 +55,7 @@ fn name(number: usize) -> String {
     format!("column_number_{number}")
 }
 
-/// The column's values: no two columns have one in common, where their kind allows it.
+/// Returns the column's values: no two columns share a value, if their kind allows it.
 fn values(number: usize, kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
     let salt = u16::try_from(number).unwrap() * 2000;
     array(kind, &seeds.iter().map(|seed| seed.map(|seed| seed + salt)).collect::<Vec<_>>())
@@ -81,7 +82,7 @@ fn spec(columns: &[(u8, u8)]) -> Arc<TableSpec> {
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns: all, forms: None })
 }
 
-/// The rows of a file, and the file itself.
+/// Returns the rows of a file, and the file itself.
 fn written(columns: &[(u8, u8)], (style, seeds, has): &File) -> (RecordBatch, Vec<u8>) {
     let instant = |value: i64| -> ArrayRef {
         Arc::new(TimestampMicrosecondArray::from(vec![value; seeds.len()]).with_timezone("UTC"))
@@ -117,12 +118,13 @@ fn written(columns: &[(u8, u8)], (style, seeds, has): &File) -> (RecordBatch, Ve
 
 const WINDOW: usize = 16;
 
-/// Every sequence of bytes of some length that could not be there by chance.
+/// Returns every sequence of [`WINDOW`] bytes that is unlikely to occur by chance.
 fn windows(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.windows(WINDOW).filter(|window| window.iter().collect::<HashSet<_>>().len() >= WINDOW / 2)
 }
 
-/// The bytes of a file's chunks, bloom filters and column indexes: of the columns that go, and of those that stay.
+/// Returns the bytes of a file's chunks, bloom filters and column indexes: of the dropped columns, and of the kept
+/// ones.
 fn parts<'a>(file: &'a [u8], metadata: &ParquetMetaData, goes: &BTreeSet<String>) -> [Vec<&'a [u8]>; 2] {
     let mut parts = [Vec::new(), Vec::new()];
     for chunk in metadata.row_groups().iter().flat_map(|group| group.columns()) {
@@ -142,7 +144,7 @@ fn parts<'a>(file: &'a [u8], metadata: &ParquetMetaData, goes: &BTreeSet<String>
     parts
 }
 
-/// A sequence of bytes of a column that goes, and of none that stays, that is in `new`.
+/// Returns a sequence of bytes in `new` that belongs to a dropped column and to no kept one.
 fn left<'a>(new: &[u8], old: impl Iterator<Item = &'a [u8]>, goes: &BTreeSet<String>) -> Option<&'a [u8]> {
     let new: HashSet<&[u8]> = windows(new).collect();
     let (mut gone, mut stayed) = (HashSet::new(), HashSet::new());
@@ -155,7 +157,7 @@ fn left<'a>(new: &[u8], old: impl Iterator<Item = &'a [u8]>, goes: &BTreeSet<Str
     gone.into_iter().find(|window| new.contains(window) && !stayed.contains(window))
 }
 
-/// Writes the case's files, splices them, and looks at what came of it.
+/// Writes the case's files, splices them, and checks the result.
 fn check((columns, files): &Case) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (_folder, root) = root();
@@ -199,7 +201,8 @@ fn check((columns, files): &Case) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Writes the case's files, and reads every column of them as dictionaries and plainly: the rows, and how many came as either.
+/// Writes the case's files and reads every column with and without dictionaries: the values are equal. Returns the
+/// number of arrays that came plain and as dictionaries.
 fn read_both(runtime: &Runtime, (columns, files): &Case) -> Result<[usize; 2], TestCaseError> {
     let (_folder, root) = root();
     let table = runtime.block_on(Table::open(&root, spec(columns))).unwrap();
@@ -257,8 +260,8 @@ fn a_column_that_is_still_there_is_found_whatever_its_encoding() {
     }
 }
 
-/// Writes the case's files and merges them by some of their columns: the same rows, as plain texts, in the order that arrow's
-/// own sort gives their keys.
+/// Writes the case's files and merges them by some of their columns: the same rows, as plain texts, in the order of
+/// arrow's own sort of their keys.
 fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(), TestCaseError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (_folder, root) = root();
@@ -333,7 +336,7 @@ proptest! {
     fn dictionaries_that_are_read_as_they_are_say_the_same(case in cases()) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let [_, coded] = read_both(&runtime, &case)?;
-        // Few enough values, so that no page is without the dictionary.
+        // The values are few enough for every page to use the dictionary.
         let some = case.1.iter().any(|(style, _, has)| style.dictionary && case.0.iter().zip(has).any(|((kind, _), has)| *kind == 0 && *has));
         prop_assert!(coded > 0 || !some);
     }

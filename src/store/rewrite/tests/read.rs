@@ -1,4 +1,4 @@
-//! Columns read back: whole, filtered, and where a segment lacks them or is gone.
+//! Columns read back: whole, filtered, and from segments that lack them or are gone.
 
 use super::{all, categories, column, filled};
 use crate::store::testing::{rewrite, root};

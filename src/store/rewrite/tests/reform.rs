@@ -1,4 +1,4 @@
-//! Columns of segments become those of the table: renamed, gone, and the rest byte for byte.
+//! Columns of segments are adapted to the table: renamed or dropped, and the rest copied byte for byte.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ async fn rows(table: &Table, segments: &[StoredSegment], column: &str) -> Vec<St
     all
 }
 
-/// The same table under a policy of other columns.
+/// Opens the same table under a policy with other columns.
 async fn with_columns(root: &Root, other: impl Fn(&TableColumn) -> Option<TableColumn>) -> Table {
     let columns = spec().columns.iter().filter_map(other).collect();
     Table::open(root, Arc::new(TableSpec { columns, ..TableSpec::clone(&spec()) })).await.unwrap()
 }
 
-/// Commits under the version that the segments were given: a version of a policy has one list of columns.
+/// Commits under the policy version of the segments: a version of a policy has one list of columns.
 async fn commit(table: &mut Table, index: &mut SegmentIndex, done: Reformed) {
     let mut work = rewrite(index, done.replaced, done.segments);
     work.evidence.policy_version = "2026-10-01".parse().unwrap();
@@ -62,7 +62,7 @@ async fn plain_and_nested_columns_get_their_new_names_and_what_is_not_named_is_g
         old.iter().map(|segment| &segment.deadlines).collect::<Vec<_>>()
     );
     assert_eq!((rows(&table, &new, "files").await, rows(&table, &new, "person").await), (media, people.clone()));
-    // The bloom filter came along: it finds who is there.
+    // The bloom filter was kept: it finds the person.
     let is = Predicate::Is { column: "person".to_owned(), value: people[0].clone() };
     assert!(table.matches(&new[0], &is).await.unwrap() > 0);
     let folder = root.table_folder(&table.spec().product);
@@ -110,7 +110,7 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
     let folder = root.table_folder(&table.spec().product);
     let bytes = std::fs::read(folder.join(&*new[0].path)).unwrap();
     assert!(!bytes.windows(9).any(|at| at == b"recipient"));
-    // Nothing is left of the step on the way: what was read, what was merged of it, and what came of that.
+    // The intermediate step leaves no file: only the segment that was read, the merged one and the result are left.
     let files = walkdir::WalkDir::new(folder).into_iter().filter_map(Result::ok);
     assert_eq!(files.filter(|file| file.path().extension().is_some_and(|of| of == "parquet")).count(), 3);
 }
@@ -119,7 +119,7 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
 async fn where_the_last_column_of_a_category_goes_its_deadline_goes_with_the_new_tags() {
     let (_folder, root) = root();
     let (_, mut index) = filled(&root, 2).await;
-    // The table still has a column of the category, and the files do not: it is another one.
+    // The table still has a column of the category that the files do not have: it is another one.
     let other = |column: &TableColumn| match column.name.as_str() {
         "media" => None,
         "body" => Some(TableColumn { name: "text".to_owned(), ..column.clone() }),

@@ -1,4 +1,4 @@
-//! Retag on real tables, and against new tags given row by row.
+//! Retag on real tables, and compared with new tags assigned row by row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ async fn rows_of_one_customer_get_new_tags_in_one_commit_and_the_books_still_bal
         assert_eq!(segment.deadlines.len(), 2);
     }
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
-    // Done once it is done.
+    // A second retag changes nothing.
     let rest: Vec<_> = index.iter().filter(|segment| segment.profile != new.profile).cloned().collect();
     assert!(table.retag(&rest, by).await.unwrap().is_none());
 }
@@ -81,7 +81,7 @@ async fn cells_and_segments_of_two_kinds_are_refused() {
     assert!(matches!(table.retag(&old[1..], by).await, Err(RewriteError::Store(_))));
 }
 
-/// Two segments whose phone numbers are open: one with some, one where all are null.
+/// Writes two segments whose phone numbers have an open deadline: one with values, one with nulls only.
 async fn open_and_null(table: &Table) -> [StoredSegment; 2] {
     let mut tags = segment_tags();
     tags.deadlines[1].1 = None;
@@ -141,14 +141,14 @@ async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
     assert_eq!(deadlines.collect::<Vec<_>>(), [0, 20]);
 }
 
-/// A segment with its rows as they were, and whether its rows lost their content one by one.
+/// A segment with its original rows; `mixed` is true if only some of its rows lost their content.
 struct Known {
     segment: StoredSegment,
     rows: RecordBatch,
     mixed: bool,
 }
 
-/// One segment as ingest writes it, one without content, and one in which some rows lost theirs.
+/// Writes one segment as ingest does, one without content, and one in which some rows lost theirs.
 async fn segments(root: &Root, table: &Table) -> Vec<Known> {
     let plain = stored(table, &varied(0, 150)).await;
     let lost = |from, next| async move {
@@ -173,7 +173,7 @@ fn instant(at: Deadline) -> String {
     texts(&column).remove(0)
 }
 
-/// Every row as text, with the columns of the table in order.
+/// Returns every row as texts, with the columns of the table in order.
 fn rows_of(names: &[String], rows: &RecordBatch) -> Vec<Vec<String>> {
     let columns: Vec<Vec<String>> = names
         .iter()
@@ -182,7 +182,7 @@ fn rows_of(names: &[String], rows: &RecordBatch) -> Vec<Vec<String>> {
     (0..rows.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
 }
 
-/// The obvious way: row by row. The rows of each profile; `None` for those that stay.
+/// Computes the expected rows of each profile one by one; `None` stands for unchanged rows.
 fn expected(names: &[String], known: &[Known], by: &ByCustomer) -> BTreeMap<Option<ProfileId>, Vec<Vec<String>>> {
     let mut rows: BTreeMap<Option<ProfileId>, Vec<Vec<String>>> = BTreeMap::new();
     for of in known {

@@ -1,4 +1,4 @@
-//! Splice on real tables: values, indexes, merging, refusals, and that nothing is left after an error.
+//! Splice on real tables: values, indexes, merging, refusals, and no leftovers after an error.
 
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
@@ -107,7 +107,7 @@ async fn a_column_that_one_segment_lacks_is_null_there() {
     let rows = read(bytes(&root, one.segments[0].path()));
     let nulls = |name: &str| rows.column_by_name(name).unwrap().null_count();
     assert_eq!((rows.num_rows(), nulls("body"), nulls("expires_content"), nulls("records")), (200, 100, 100, 0));
-    // Rows 0, 5, ... have no list; those of one segment none at all.
+    // Rows 0, 5, ... have no list; the rows of one segment have none at all.
     assert_eq!(nulls("media"), 120);
     table.commit_rewrite(rewrite(&index, mixed, one.segments)).await.unwrap();
     let index = SegmentIndex::load(&table).await.unwrap();
@@ -147,7 +147,7 @@ async fn segments_of_several_kinds_and_gone_or_damaged_ones_are_refused_and_leav
     deadlines.insert("phone_number".parse().unwrap(), crate::ids::Deadline(noon()));
     later[1].deadlines = deadlines.into();
     assert!(refused(table.splice(&later, &due).await.map(|_| ())));
-    // What goes may differ.
+    // Deadlines of dropped categories may differ.
     assert!(table.splice(&later, &categories(&["phone_number"])).await.is_ok());
 
     let folder = root.table_folder(&"sms".parse().unwrap());

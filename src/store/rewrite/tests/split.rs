@@ -1,4 +1,4 @@
-//! Split on real tables, and against a filter row by row.
+//! Split on real tables, and compared with a filter row by row.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ async fn rows_that_match_go_to_a_segment_of_their_own_with_every_value() {
     table.commit_rewrite(rewrite(&index, old, vec![matching, rest])).await.unwrap();
     index.refresh().await.unwrap();
     assert!(index.iter().all(|segment| segment.deadlines == deadlines));
-    // What was split off is found by its own bloom filters, and can be spliced.
+    // The split-off segment is found by its own bloom filters, and can be spliced.
     let held = index.get(&path).unwrap().clone();
     assert!(matches!(table.split(&held, &customer).await.unwrap(), Split::All));
     assert!(matches!(table.split(&held, &is("customer_id", "customer-4")).await.unwrap(), Split::None));
@@ -52,7 +52,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
     let (_folder, root) = root();
     let (table, index) = filled(&root, 1).await;
     let segment = &all(&index)[0];
-    // The rows are spoilt: whoever reads a page of them stumbles. The footer and the bloom filters stay.
+    // The rows are damaged, so reading a page fails. The footer and the bloom filters are intact.
     let path = root.table_folder(&"sms".parse().unwrap()).join(&*segment.path);
     let mut file = std::fs::read(&path).unwrap();
     let metadata = parquet::file::metadata::ParquetMetaDataReader::new().parse_and_finish(&bytes(&root, &segment.path));
@@ -121,7 +121,7 @@ async fn a_segment_of_several_row_groups_and_of_nulls_is_parted_like_any() {
     assert_eq!((nulls(&held, "expires_content"), nulls(&free, "expires_content")), (50, 50));
 }
 
-/// The obvious way: row by row.
+/// Evaluates a predicate on one row.
 fn matches(predicate: &Predicate, rows: &RecordBatch, row: usize) -> bool {
     match predicate {
         Predicate::Is { column, value } => {

@@ -1,11 +1,11 @@
-//! A process that was away for longer than the log's entries are kept: asleep, frozen, cut off.
+//! A process that was away for longer than the log's entries are kept: asleep, frozen, or disconnected.
 
 use chrono::TimeDelta;
 
 use crate::store::testing::{batch, noon, rewrite, root, segment, spec};
 use crate::store::{CommitError, Root, SegmentIndex, Table, Upkeep, audit};
 
-/// Four more commits, then a clean-up that leaves the entry of the last alone.
+/// Makes four more commits, then a clean-up that keeps only the entry of the last.
 async fn go_on_without_them(root: &Root) -> Table {
     let mut table = Table::open(root, spec()).await.unwrap();
     for from in [100, 200, 300, 400] {

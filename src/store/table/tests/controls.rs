@@ -1,4 +1,4 @@
-//! The commit by which a control takes force in a table, and how a new table begins with the controls that there are.
+//! The commit that puts a control in force in a table, and the controls of a new table.
 
 use serde_json::json;
 use uuid::Uuid;

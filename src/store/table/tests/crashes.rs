@@ -1,4 +1,4 @@
-//! Kills a writer at each named step of a commit: this test binary runs itself as the writer.
+//! Kills a writer at each named step of a commit: this test binary starts itself as the writer.
 
 use std::process::{Command, ExitStatus};
 
@@ -13,7 +13,7 @@ use crate::store::{Root, Table, Upkeep, audit};
 const CHILD: &str = "store::table::tests::crashes::a_writer_that_a_test_runs_and_kills";
 const ROOT: &str = "EBBTIDE_TEST_ROOT";
 
-/// Reads on from the table's own offset and commits ten records.
+/// Continues from the table's own offset and commits ten records.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_writer_that_a_test_runs_and_kills() {
@@ -25,7 +25,7 @@ async fn a_writer_that_a_test_runs_and_kills() {
     table.commit(work).await.unwrap();
 }
 
-/// Runs the test of that name as a process that finds the root in the variable, and dies at a step unless it is empty.
+/// Runs the test of that name in a process that gets the root in the variable, and ends at a step unless it is empty.
 pub(super) fn run_child((test, variable): (&str, &str), root: &Root, die_at: &str) -> ExitStatus {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", test, "--nocapture"]).env(variable, minio::told(root));
@@ -39,7 +39,7 @@ fn write_once(root: &Root, die_at: &str) -> ExitStatus {
     run_child((CHILD, ROOT), root, die_at)
 }
 
-/// The offsets of every row that the table lists, sorted.
+/// Returns the offsets of every row that the table lists, sorted.
 pub(super) async fn offsets(root: &Root) -> Vec<i64> {
     let product = "sms".parse().unwrap();
     let paths = crate::store::view::paths(root, &product).await.unwrap();
@@ -70,7 +70,7 @@ async fn a_writer_killed_at_any_step_loses_nothing_and_doubles_nothing() {
         assert_eq!(offsets(&root).await, (0..expected + 10).collect::<Vec<_>>(), "on going on after {step}");
         let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
         assert!(found.holds(), "{step}: {:?}", found.broken);
-        // What the dead writer left behind is found, and nothing that the table needs.
+        // Finds the files that the killed writer left, and none that the table needs.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
         let plan = table.plan(later, &Upkeep::default()).await.unwrap();

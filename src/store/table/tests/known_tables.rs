@@ -1,4 +1,4 @@
-//! What is in force in the tables under a root is read on, not read again.
+//! Later reads of the controls in force under a root read only the new entries.
 
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ async fn a_table_that_went_is_known_no_longer_and_one_of_its_name_is_another() {
     assert_eq!(controls(&mut known).await, [0]);
     raise(&root, 4).await;
     assert_eq!(controls(&mut known).await, [4]);
-    // Between two looks, by another process, and of as many versions.
+    // Between two calls another process replaces the table by one with as many versions.
     std::fs::remove_dir_all(root.table_folder(&sms())).unwrap();
     let elsewhere = Root::parse(folder.path().to_str().unwrap()).unwrap();
     let mut table = Table::open(&elsewhere, spec()).await.unwrap();

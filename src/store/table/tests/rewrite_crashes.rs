@@ -1,4 +1,4 @@
-//! Kills a process at each named step of a rewrite: this test binary runs itself as the rewriter.
+//! Kills a process at each named step of a rewrite: this test binary starts itself as the rewriter.
 
 use std::process::ExitStatus;
 
@@ -12,7 +12,7 @@ use crate::store::{COMPACT, Merging, Plan, Root, SegmentIndex, Table, Upkeep, au
 const CHILD: &str = "store::table::tests::rewrite_crashes::a_rewriter_that_a_test_runs_and_kills";
 const ROOT: &str = "EBBTIDE_TEST_REWRITE";
 
-/// Leaves the content out of all segments that have some.
+/// Drops the content from all segments that have some.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_rewriter_that_a_test_runs_and_kills() {
@@ -33,7 +33,7 @@ fn rewrite_once(root: &Root, die_at: &str) -> ExitStatus {
     run_child((CHILD, ROOT), root, die_at)
 }
 
-/// How many of the table's files have content.
+/// Returns the number of the table's files that have content.
 async fn with_content(root: &Root) -> usize {
     let product = "sms".parse().unwrap();
     let mut found = 0;
@@ -64,11 +64,11 @@ async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
         assert_eq!(offsets(&root).await, (0..20).collect::<Vec<_>>(), "on going on after {step}");
         let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
         assert!(found.holds() && found.segments == 1, "{step}: {:?}", found.broken);
-        // What the dead rewriter left behind is found, and nothing that the log names.
+        // Finds the files that the killed rewriter left, and none that the log names.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
         let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;
-        // In a bucket what is half written has no name yet.
+        // In a bucket an unfinished object has no name yet.
         let unfinished = if root.local().is_none() { minio::unfinished(&root) } else { 0 };
         assert_eq!(orphans.len() + unfinished, usize::from(!landed), "{step}: {orphans:?}");
         table.maintain(later, &Upkeep::default()).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
 const COMPACTOR: &str = "store::table::tests::rewrite_crashes::a_compactor_that_a_test_runs_and_kills";
 const COMPACTED: &str = "EBBTIDE_TEST_COMPACT";
 
-/// Makes all segments one, with spills on the way.
+/// Merges all segments into one, with spills.
 #[tokio::test(flavor = "multi_thread")]
 #[allow(clippy::disallowed_methods, reason = "the parent test tells this process what to do")]
 async fn a_compactor_that_a_test_runs_and_kills() {
@@ -121,7 +121,7 @@ async fn a_compaction_killed_at_any_step_leaves_the_old_or_the_new_and_no_spill(
         assert_eq!(offsets(&root).await, (0..30).collect::<Vec<_>>(), "on going on after {step}");
         let found = audit(&root, &"sms".parse().unwrap()).await.unwrap();
         assert!(found.holds() && found.segments == 1, "{step}: {:?}", found.broken);
-        // Of the dead one's files only the one that it was writing is left: its spills never had a name that lasts.
+        // Of the killed process's files only its output is left: its spills have no names.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
         let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;

@@ -1,4 +1,4 @@
-//! The commit of a rewrite: races, controls, errors of unknown outcome, and what is refused.
+//! The commit of a rewrite: races, controls, errors of unknown outcome, and refusals.
 
 use deltalake_core::kernel::{Action, Remove, Transaction};
 
@@ -35,7 +35,7 @@ async fn segments_are_replaced_in_one_step() {
     assert_eq!(index.iter().map(|segment| segment.path.to_string()).collect::<Vec<_>>(), left);
     assert_eq!(records(&root).await, 300);
     assert_eq!(table.state.totals.unwrap().removed, 0);
-    // The partitions read on where they did, and the offsets' own evidence is still found.
+    // The partitions continue at their offsets, and the evidence of the offsets is still found.
     assert_eq!(table.next_offset(&partition(0)).unwrap().0, 300);
     let more = batch(&table, 0, Some(300), 310).await;
     assert_eq!(table.commit(more).await.unwrap(), 5);
@@ -172,7 +172,7 @@ async fn a_compaction_says_that_no_data_changed_and_every_other_rewrite_that_it_
             .map(|action| action.get("add").or(action.get("remove")).unwrap()["dataChange"].as_bool().unwrap())
             .collect();
         assert_eq!(told, [changes; 3], "{operation}");
-        // Its files count all the same.
+        // An audit counts its files nevertheless.
         assert_eq!(records(&root).await, 200);
     }
 }

@@ -1,6 +1,6 @@
-//! What a table's entries add up to, one after the other, and where one does not follow from those before it.
+//! The sums over a table's entries in order, and the violations where an entry does not follow from those before it.
 //!
-//! Promises to judge from the log alone; what the files hold is looked at apart.
+//! Only the log is read; the contents of the files are checked elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,29 +10,30 @@ use crate::store::evidence::{Evidence, Loss, LossCause, PartitionProgress, Rewri
 use crate::store::log::{Added, Entry};
 use crate::store::segment::cell_records;
 
-/// What the entries add up to, one after the other.
+/// The sums over the entries in order.
 #[derive(Default)]
 pub(super) struct Books {
     pub(super) commits: u64,
     pub(super) foreign_commits: u64,
-    /// Rows that other engines added behind the newest commit of ours.
+    /// Rows that other engines added after the newest commit of Ebbtide.
     pub(super) foreign_rows: u64,
     pub(super) totals: Option<Totals>,
     pub(super) ends: BTreeMap<TopicPartition, Offset>,
     pub(super) broken: Vec<Break>,
-    /// The records of each active file whose entry was seen.
+    /// The records of each active file whose entry was read.
     files: HashMap<String, u64>,
 }
 
 impl Books {
-    /// Takes the next entry into the sums.
+    /// Adds the next entry to the sums.
     pub(super) fn enter(&mut self, entry: &Entry) {
         let removed: Vec<Option<u64>> = entry.removed.iter().map(|path| self.files.remove(path)).collect();
         self.files.extend(entry.added.iter().filter_map(|file| Some((file.path.clone(), records(file)?))));
         let changed = || entry.added.iter().filter(|file| file.data_change);
         let rows: u64 = changed().filter_map(Added::rows).sum();
         let Some(evidence) = &entry.evidence else {
-            // Our own first entry and those that change columns add no file and have no evidence.
+            // The first entry and those that change columns add no file and have no evidence, although they are of
+            // Ebbtide.
             if !entry.added.is_empty() || !entry.removed.is_empty() {
                 self.foreign_commits += 1;
                 self.foreign_rows += entry.foreign_rows();
@@ -43,7 +44,7 @@ impl Books {
         match &evidence.rewrite {
             None => self.balance(entry.version, evidence, rows),
             Some(did) => {
-                // A compaction's files too, which change nothing and yet must hold all of it.
+                // Includes the files of a compaction, which changes no row and must have all records.
                 let added = entry.added.iter().filter_map(records).sum();
                 self.rewritten(entry.version, did, removed.into_iter().sum(), added);
             }
@@ -85,7 +86,8 @@ impl Books {
         }
     }
 
-    /// `removed`: the records of the files that went, unless an entry is gone that told of one.
+    /// Checks the counts of a rewrite. `removed` is the number of records of the removed files, if all of them are
+    /// known.
     fn rewritten(&mut self, version: u64, did: &RewriteEvidence, removed: Option<u64>, added: u64) {
         if !did.conserves() {
             let accounted = did.records_out + did.removed + did.suppressed;
@@ -124,7 +126,7 @@ fn is_explained(moved: &PartitionProgress, loss: Option<&Loss>) -> bool {
     }
 }
 
-/// The records that a file's rows stand for, as the log tells it.
+/// Returns the number of records that a file's rows stand for, by the log.
 fn records(file: &Added) -> Option<u64> {
     cell_records(&file.path).or_else(|| file.rows())
 }

@@ -67,7 +67,7 @@ fn check(source: &Arc<Source>, digest: Option<u64>) -> CheckedContents {
         Err(_) => Some("the reader gave up on it".to_owned()),
     };
     let whole = check_digest(source, digest, &mut checked);
-    // The damage of a page says more than that the digest of the file differs.
+    // The damage of a page is more specific than a different digest of the file.
     checked.wrong = wrong.or(whole.err().map(|error| error.to_string()));
     checked
 }

@@ -156,7 +156,7 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
         let mut again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
         assert_eq!((again.version(), listed(&again).await.1.len()), (newest, 3));
 
-        // Entries that the damaged checkpoint made needless are kept, however old they are.
+        // Entries that the damaged checkpoint made unnecessary are kept, however old they are.
         let old = noon() + chrono::TimeDelta::days(10_000);
         let plan = again.plan(old, &upkeep).await.unwrap();
         let gone: Vec<&String> = plan.log.iter().filter(|path| path.as_str() >= entry(older + 1).as_str()).collect();
@@ -198,7 +198,7 @@ async fn checkpoint_that_was_moved_away_as_told_is_not_needed() {
         }
         assert_eq!(said(&root).await, [""; 0], "{hint}");
         assert_eq!(paths(&root).await.into_iter().collect::<BTreeSet<_>>(), before, "{hint}");
-        // Nor the older one, where every entry is there.
+        // Likewise without the older checkpoint, since every entry exists.
         std::fs::remove_file(file(&root, &checkpoint_file(older))).unwrap();
         assert_eq!(said(&root).await, [""; 0], "{hint}");
         let mut again = Table::open(&root, crate::store::testing::spec()).await.unwrap();
@@ -214,7 +214,7 @@ async fn checkpoint_that_was_moved_away_as_told_is_not_needed() {
     }
 }
 
-/// Writes a checkpoint with other texts in the place of some of the same length.
+/// Writes a checkpoint again with some texts replaced by others of the same length.
 fn overwrite_text(path: &std::path::Path, text: &str, other: &str) {
     use arrow::array::{Array, ArrayRef, StringArray, StructArray};
     use parquet::arrow::ArrowWriter;

@@ -1,6 +1,6 @@
-//! Whether predicates take in one record's row: how a record's story is told which holds keep it.
+//! Checks which predicates match one record's row, to show which holds keep the record.
 //!
-//! Promises to read the predicate's columns of that one segment alone, and to give no value of them.
+//! Only the predicates' columns of that one segment are read, and none of their values is returned.
 
 use super::{ViewError, find};
 use crate::ids::{Offset, ProductKey, TopicPartition};
@@ -8,8 +8,8 @@ use crate::store::log::Log;
 use crate::store::rewrite::{Opened, Predicate, blocking};
 use crate::store::root::Root;
 
-/// Of each predicate, whether it takes in the record of `source` in the segment at `path`. Where the row does not tell its
-/// source, whether it takes in any row of the segment: rather too much than too little.
+/// Returns for each predicate whether it matches the record of `source` in the segment at `path`. Without a source,
+/// returns whether it matches any row of the segment, so that no hold is missed.
 pub async fn takes_in(
     root: &Root,
     product: &ProductKey,

@@ -1,7 +1,7 @@
 //! Finds a record's row in a segment, and reads its tags.
 //!
-//! Promises to look at bounds and bloom filters first, and to read only the columns that tell: never a personal one but that
-//! which the caller names.
+//! Bounds and bloom filters are checked first. Only the necessary columns are read: no personal column except the one
+//! that the caller names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ use crate::store::spec::SOURCE_COLUMNS;
 /// A record's row.
 pub(super) struct Found {
     pub(super) path: String,
-    /// The columns that its segment has.
+    /// The columns of its segment.
     pub(super) columns: BTreeSet<String>,
     pub(super) partition: Option<TopicPartition>,
     pub(super) offset: Option<Offset>,
@@ -32,7 +32,7 @@ pub(super) struct Found {
     pub(super) tenant: Option<String>,
 }
 
-/// The row of an offset.
+/// Returns the row of an offset.
 pub(super) async fn by_source(
     log: &Log,
     path: &str,
@@ -52,7 +52,7 @@ pub(super) async fn by_source(
     .await
 }
 
-/// Of each predicate, whether it takes in the row of an offset; without an offset, whether it takes in any row.
+/// Returns for each predicate whether it matches the row of an offset or, without an offset, any row.
 pub(super) fn takes_in(
     opened: &Opened,
     record: Option<(&TopicPartition, Offset)>,
@@ -73,7 +73,7 @@ pub(super) fn takes_in(
     predicates.iter().map(takes).collect()
 }
 
-/// Up to `most` rows that hold a value.
+/// Returns up to `most` rows that contain a value.
 pub(super) async fn by_value(
     log: &Log,
     path: &str,
@@ -116,7 +116,7 @@ pub(super) async fn by_value(
     .await
 }
 
-/// Whether a row group may hold an offset, by its bounds.
+/// Returns true if a row group may contain an offset, by its bounds.
 fn may_hold(group: &RowGroupMetaData, offset: Offset) -> bool {
     let column = group.columns().iter().find(|chunk| chunk.column_path().string() == "source_offset");
     match column.map(|column| column.statistics()) {
@@ -128,14 +128,14 @@ fn may_hold(group: &RowGroupMetaData, offset: Offset) -> bool {
     }
 }
 
-/// A segment that is being looked through.
+/// A segment that is being searched.
 struct Reading<'a> {
     opened: &'a Opened,
     tenant: Option<&'a str>,
 }
 
 impl Reading<'_> {
-    /// The row group of an offset, and its row in that.
+    /// Returns the row group of an offset, and its row in the group.
     fn row_of(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<(usize, usize)>, RewriteError> {
         for (number, group) in self.opened.metadata.metadata().row_groups().iter().enumerate() {
             if !may_hold(group, offset) {
@@ -149,7 +149,7 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    /// The first rows of a row group of which `is_it` holds, which looks at those columns.
+    /// Returns the first `most` rows of a row group for which `is_it` returns true. It gets these columns.
     fn rows(
         &self,
         group: usize,
@@ -171,7 +171,7 @@ impl Reading<'_> {
         Ok(found)
     }
 
-    /// The tags of one row.
+    /// Returns the tags of one row.
     fn found(&self, group: usize, row: usize) -> Result<Found, RewriteError> {
         let schema = self.opened.metadata.schema();
         let columns: BTreeSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -212,7 +212,7 @@ impl Reading<'_> {
     }
 }
 
-/// Where a row came from.
+/// Returns the source of a row.
 fn source(rows: &RecordBatch, row: usize) -> (Option<TopicPartition>, Option<Offset>) {
     let found = || {
         let [topic, partition, offset] = SOURCE_COLUMNS.map(|name| rows.column_by_name(name));

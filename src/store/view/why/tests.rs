@@ -15,7 +15,7 @@ fn category(name: &str) -> Category {
     name.parse().unwrap()
 }
 
-/// What a policy would know of the product.
+/// Returns the knowledge of the product that a policy gives.
 fn known() -> Known {
     let mut known = Known { tenant: Some("customer_id".to_owned()), ..Known::default() };
     for column in &spec().columns {
@@ -26,7 +26,7 @@ fn known() -> Known {
     known
 }
 
-/// Makes one segment of all, without what is of `content`, and commits that.
+/// Splices all segments into one without `content`, and commits that.
 async fn drop_content(table: &mut Table) -> u64 {
     let index = SegmentIndex::load(table).await.unwrap();
     let sources: Vec<_> = index.iter().cloned().collect();

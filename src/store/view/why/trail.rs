@@ -1,7 +1,7 @@
-//! The way of one ingest commit's records through the log: the files that it added, and those that took their place.
+//! Follows the records of one ingest commit through the log: the files that it added, and those that replaced them.
 //!
-//! Promises that the record's file is among those that it leads to, if it stands. A rewrite of several segments at once is
-//! followed within each bucket, which no rewrite ever changes.
+//! If the record is stored, its file is among those that are found. A rewrite of several segments is followed within
+//! each bucket, since no rewrite changes the bucket of a row.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,38 +14,38 @@ use crate::store::evidence::{Evidence, RewriteEvidence};
 use crate::store::log::{Entry, Log, files, read_entry};
 use crate::store::spec::expires_column;
 
-/// A path of the log as the store knows it.
+/// Returns the store's path for a path of the log.
 fn decoded(path: &str) -> String {
     files::decode(path).unwrap_or_else(|| path.to_owned())
 }
 
-/// What a path says of a partition column.
+/// Returns the value of a partition column in a path.
 fn partition_value(path: &str, column: &str) -> Option<String> {
     let path = decoded(path);
-    // A value may itself be encoded, in the path's own way.
+    // A value may itself be encoded like the path.
     let value = path.split('/').find_map(|part| part.strip_prefix(column)?.strip_prefix('='))?;
     Some(decoded(value))
 }
 
-/// The bucket of the rows of a file, by its path.
+/// Returns the bucket of the rows of a file, by its path.
 pub(in crate::store::view) fn bucket_of(path: &str) -> Option<Bucket> {
     partition_value(path, "bucket")?.parse().ok()
 }
 
-/// The profile of the rows of a file, by its path.
+/// Returns the profile of the rows of a file, by its path.
 pub(super) fn profile_of(path: &str) -> Option<ProfileId> {
     partition_value(path, "profile")?.parse().ok()
 }
 
-/// The entry of the commit that read an offset, among those of versions `oldest..=newest`; `None` if it is not among them.
-/// Halves the versions at each turn: a partition only moves forwards.
+/// Returns the entry of the commit that read an offset, among those of versions `oldest..=newest`; `None` if it is not
+/// among them. Uses a binary search: a partition only moves forwards.
 pub(super) async fn ingest(
     log: &Log,
     (oldest, newest): (u64, u64),
     partition: &TopicPartition,
     offset: Offset,
 ) -> Result<Option<Entry>, StoreError> {
-    // The entry is of a version `from..until`, if of any.
+    // The entry, if any, is of a version in `from..until`.
     let (mut from, mut until) = (oldest, newest + 1);
     while from < until {
         let middle = from + (until - from) / 2;
@@ -77,20 +77,20 @@ fn moved(evidence: &Evidence, partition: &TopicPartition) -> Option<(Offset, Off
     Some((moved.from.unwrap_or(Offset::ZERO), moved.next))
 }
 
-/// The files that the records of one commit came to stand in, and the commits that made them.
+/// The files that contained the records of one commit, and the commits that added them.
 pub(super) struct Trail {
-    /// Every file on the way, those that are gone too.
+    /// Every file found, including those that were removed later.
     files: HashMap<String, File>,
-    /// The commits that removed files on the way, with these.
+    /// The commits that removed such files, with the files.
     rewrites: Vec<(Step, Option<RewriteEvidence>, Vec<String>)>,
 }
 
 struct File {
-    /// By which commit it came.
+    /// The commit that added it.
     made: Step,
-    /// The files that it took the place of.
+    /// The files that it replaced.
     from: Vec<String>,
-    /// What the log tells of its least values.
+    /// The minimum values in its statistics.
     least: BTreeMap<String, Value>,
 }
 
@@ -116,7 +116,7 @@ impl Trail {
         let before = |path: &str| {
             let (bucket, profile) = (bucket_of(path), profile_of(path));
             let from: Vec<String> = removed.iter().filter(|removed| bucket_of(removed) == bucket).cloned().collect();
-            // Only where rows change their profile do they come from files of another.
+            // A file has rows of another profile's files only if their profile changed.
             let alike: Vec<String> = from.iter().filter(|from| profile_of(from) == profile).cloned().collect();
             let from = if alike.is_empty() { from } else { alike };
             (!from.is_empty()).then_some(from)
@@ -136,12 +136,12 @@ impl Trail {
         }
     }
 
-    /// Whether the record may stand in the file.
+    /// Returns true if the record may be in the file.
     pub(super) fn leads_to(&self, path: &str) -> bool {
         self.files.contains_key(path)
     }
 
-    /// The commit that took a category from the file's rows; `None` if no commit on the way did.
+    /// Returns the commit that removed a category from the file's rows; `None` if none of the followed commits did.
     pub(super) fn took(&self, path: &str, category: &Category) -> Option<Step> {
         let column = expires_column(category);
         let mut at = path;
@@ -152,13 +152,13 @@ impl Trail {
             });
             match had {
                 Some(_) => return Some(file.made.clone()),
-                // None of them had it: it went before, or was never there.
+                // None of them had it: it was removed earlier, or was never there.
                 None => at = file.from.first()?,
             }
         }
     }
 
-    /// The commits that ended records on the way, of files that `looked` takes.
+    /// Returns the followed commits that removed records from files that `looked` accepts.
     pub(super) fn ends(&self, looked: impl Fn(&str) -> bool) -> Vec<Step> {
         let ended = self.rewrites.iter().filter(|(_, did, removed)| {
             let ends = did.as_ref().is_none_or(|did| did.removed + did.suppressed + did.cell_records > 0);
