@@ -23,10 +23,11 @@ pub struct Failures {
 
 impl Failures {
     /// Records that work on `segments` failed at `now`, in the time that the process has run. If the error names a
-    /// segment, only that one waits, since the others can be processed without it. Returns true if there are such
-    /// others.
+    /// segment of them, only that one waits, since the others can be processed without it. Returns true if there are
+    /// such others.
     pub fn note(&mut self, segments: &[StoredSegment], error: &SweepError, now: Duration) -> bool {
-        let culprit = culprit(error);
+        // A damaged part that the work itself wrote is none of them.
+        let culprit = culprit(error).filter(|path| segments.iter().any(|segment| segment.path[..] == path[..]));
         let others = segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in segments {
             if culprit.is_none_or(|path| path == &*segment.path) {
@@ -65,5 +66,40 @@ fn culprit(error: &SweepError) -> Option<&String> {
             RewriteError::Gone { path } | RewriteError::Damaged { path, .. },
         )) => Some(path),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(path: &str) -> StoredSegment {
+        StoredSegment {
+            path: path.into(),
+            bucket: "2026-11-24".parse().unwrap(),
+            profile: "0123456789ab".parse().unwrap(),
+            rows: 1,
+            records: 1,
+            size: 1,
+            deadlines: Arc::default(),
+            policy_version: None,
+            cells: false,
+        }
+    }
+
+    #[test]
+    fn segment_that_is_named_waits_alone_and_all_wait_if_none_of_them_is_named() {
+        let segments = [segment("a"), segment("b")];
+        let damaged =
+            |path: &str| SweepError::Rewrite(RewriteError::Damaged { path: path.to_owned(), why: "bytes".to_owned() });
+        let now = Duration::from_secs(100);
+        for (path, others, waiting) in
+            [("a", true, [true, false]), ("b", true, [false, true]), ("part", false, [true, true])]
+        {
+            let mut failures = Failures::default();
+            assert_eq!(failures.note(&segments, &damaged(path), now), others, "{path}");
+            assert_eq!(["a", "b"].map(|of| failures.waits(of, now)), waiting, "{path}");
+            assert!(!failures.waits("a", now + FIRST), "{path}");
+        }
     }
 }
