@@ -36,7 +36,7 @@ fn each_kind_of_bad_input_is_a_dead_letter_under_its_code_and_its_neighbours_are
     assert!(bad.len() >= 20, "{} kinds", bad.len());
 
     let mut ebbtide = scene.start("ebbtide", &[]);
-    scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
     let metrics = ebbtide.ask("/metrics").unwrap().1;
     ebbtide.stop();
 

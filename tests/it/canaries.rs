@@ -158,10 +158,10 @@ fn every_planted_value_is_found_by_both_searches_while_it_lives_and_not_in_any_b
     every_personal_field_is_planted(&scene, &canaries);
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
-    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
     // More records in the same buckets, in a commit of their own: buckets of one commit have nothing to merge.
     let beside = scene.produce(2000, 0, "beside").finish(Duration::from_secs(60));
-    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     scene.check(&[acked, beside], "duckdb");
     judge(&scene, &canaries, |_| false);

@@ -172,7 +172,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     // A running instance reports that there is a file that it does not sweep.
     let (name, value) = living(ahead);
     let mut instance = scene.start("ebbtide", &[(name, &value)]);
-    eventually("the unswept file shows", Duration::from_secs(30), || {
+    eventually("the unswept file shows", Duration::from_secs(90), || {
         (instance.metric("ebbtide_unswept_files") == 1.0).then_some(())
     });
     instance.stop();

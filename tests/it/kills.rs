@@ -55,13 +55,13 @@ fn killed_at_every_named_step_of_a_commit() {
         // Once at the first pass of the step, and once after the instance has made commits.
         for failpoints in [format!("{step}=return"), format!("{step}=3*off->return")] {
             let mut ebbtide = scene.start("ebbtide", &[("FAILPOINTS", &failpoints)]);
-            let status = ebbtide.process.wait(Duration::from_secs(60));
+            let status = ebbtide.process.wait(KILLED_IN_BETWEEN);
             assert_eq!(status.code(), Some(128 + 6), "{failpoints} must abort it:\n{}", ebbtide.process.tail());
         }
     }
     let mut ebbtide = scene.start("ebbtide", &[]);
     let acked = producer.stop(Duration::from_secs(60));
-    scene.caught_up(Duration::from_secs(60), &mut [&mut ebbtide.process]);
+    scene.caught_up(KILLED_IN_BETWEEN, &mut [&mut ebbtide.process]);
     ebbtide.stop();
     println!("{}", scene.check(&[acked], "duckdb"));
 }

@@ -2,7 +2,7 @@
 //! store.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::ebbtide::Ebbtide;
 use crate::support::proxy::Proxy;
@@ -14,16 +14,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asserts that the lag in seconds grows with the clock between two readings, and that records are buffered.
 fn grows(ebbtide: &mut Ebbtide) {
-    eventually("the gauge shows that records wait", Duration::from_secs(30), || {
+    eventually("the gauges show that records wait", PATIENCE, || {
         assert!(ebbtide.process.ended().is_none(), "{}", ebbtide.process.tail());
-        (ebbtide.metric("ebbtide_ingest_lag_seconds") >= 2.0).then_some(())
+        let of = |name| ebbtide.metric(name);
+        (of("ebbtide_ingest_lag_seconds") >= 2.0 && of("ebbtide_ingest_lag_records") >= 1.0).then_some(())
     });
-    let (seconds, records) =
-        (ebbtide.metric("ebbtide_ingest_lag_seconds"), ebbtide.metric("ebbtide_ingest_lag_records"));
-    assert!(records >= 1.0, "{records}");
-    sleep(Duration::from_secs(6));
-    let later = ebbtide.metric("ebbtide_ingest_lag_seconds");
-    assert!((5.0..=8.0).contains(&(later - seconds)), "{seconds} s, and 6 s later {later} s");
+    // A reading that comes late on a busy machine is taken again.
+    eventually("the lag grows with the clock", PATIENCE, || {
+        let (began, seconds) = (Instant::now(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
+        sleep(Duration::from_secs(6));
+        let grown = ebbtide.metric("ebbtide_ingest_lag_seconds") - seconds;
+        ((grown - began.elapsed().as_secs_f64()).abs() <= 2.0).then_some(())
+    });
 }
 
 fn returns_to_zero(ebbtide: &mut Ebbtide) {
@@ -43,7 +45,7 @@ fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
     grows(&mut ebbtide);
     assert!(ebbtide.metric("ebbtide_buffered_bytes") > 0.0);
     scene.produce_in("commit", 30, "more").finish(PATIENCE);
-    eventually("the new records are counted", Duration::from_secs(10), || {
+    eventually("the new records are counted", PATIENCE, || {
         (ebbtide.metric("ebbtide_ingest_lag_records") >= 40.0).then_some(())
     });
     grows(&mut ebbtide);

@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::scene::Scene;
+use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::{eventually, kafka, registry};
 
 fn churn(property: &'static str, value: &str) {
@@ -30,7 +30,7 @@ fn churn(property: &'static str, value: &str) {
     first.process.kill();
     sleep(Duration::from_secs(3));
     let acked = producer.stop(Duration::from_secs(60));
-    scene.caught_up(Duration::from_secs(90), &mut [&mut second.process, &mut fourth.process]);
+    scene.caught_up(KILLED_IN_BETWEEN, &mut [&mut second.process, &mut fourth.process]);
     second.stop();
     fourth.stop();
     println!("{}", scene.check(&[acked], "duckdb"));

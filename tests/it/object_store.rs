@@ -13,7 +13,7 @@ use crate::support::azurite::Azurite;
 use crate::support::bucket::Bucket;
 use crate::support::ebbtide::Ebbtide;
 use crate::support::python::{interpreter, script};
-use crate::support::scene::Scene;
+use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::swept::{Said, ebbtide_with, living};
 use crate::support::{eventually, kafka, minio, quoted, registry};
 
@@ -102,7 +102,7 @@ fn land_and_go(bucket: Bucket, readers: &str) {
     killed.process.kill();
     let acked = producer.finish(Duration::from_secs(60));
     let mut instance = stage.start("ebbtide");
-    eventually("all is committed", Duration::from_secs(90), || {
+    eventually("all is committed", KILLED_IN_BETWEEN, || {
         assert!(instance.process.ended().is_none(), "ebbtide ended:\n{}", instance.process.tail());
         stage.caught_up().then_some(())
     });

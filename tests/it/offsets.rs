@@ -128,7 +128,7 @@ fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record(
     let mut first = scene.start("first", &[]);
     scene.caught_up(PATIENCE, &mut [&mut first.process]);
     first.stop();
-    scene.set("commit_age", "20s");
+    scene.set("commit_age", "40s");
     let mut first = scene.start("first", &[]);
     first.ready();
     sleep(Duration::from_secs(4));
@@ -140,7 +140,7 @@ fn a_lane_that_goes_back_to_the_offset_of_a_marker_goes_on_with_the_next_record(
     scene.set("commit_age", "500ms");
     let mut second = scene.start("second", &[]);
     eventually("the first goes back", PATIENCE, || first.process.log().contains("going back").then_some(()));
-    scene.caught_up(PATIENCE, &mut [&mut first.process, &mut second.process]);
+    scene.caught_up(Duration::from_secs(120), &mut [&mut first.process, &mut second.process]);
     is_idle(&mut first);
     is_idle(&mut second);
     first.stop();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::kafka::{self, Kafka};
 use crate::support::proxy::Proxy;
 use crate::support::readers::Comparison;
-use crate::support::scene::Scene;
+use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
 use crate::support::volume::Volume;
 use crate::support::{eventually, registry};
 
@@ -20,7 +20,7 @@ fn a_registry_that_is_down_is_waited_for_and_makes_no_dead_letter() {
     let scene = Scene::new(kafka::shared(), door.base(), &PRODUCTS, 2);
     let acked = scene.produce(500, 0, "registry").finish(Duration::from_secs(60));
     let mut ebbtide = scene.start("ebbtide", &[]);
-    eventually("it asked the registry in vain", Duration::from_secs(30), || {
+    eventually("it asked the registry in vain", Duration::from_secs(90), || {
         assert!(ebbtide.process.ended().is_none(), "it must wait:\n{}", ebbtide.process.tail());
         (ebbtide.ask("/readyz")?.0 == 503 && ebbtide.metric("ebbtide_schema_fetches_total") >= 1.0).then_some(())
     });
@@ -73,9 +73,9 @@ fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
     let volume = Volume::mount(&mut scene, "1m");
     let mut producer = scene.produce(usize::MAX / 2, 400, "disk");
     let mut ebbtide = volume.start(&scene, "ebbtide");
-    eventually("commits fail on the full disk", Duration::from_secs(60), || {
+    eventually("commits fail on the full disk", Duration::from_secs(120), || {
         assert!(ebbtide.process.ended().is_none(), "it must wait:\n{}", ebbtide.process.tail());
-        (ebbtide.ask("/readyz")?.0 == 503).then_some(())
+        ebbtide.ask("/readyz")?.1.contains("\"table/").then_some(())
     });
     sleep(Duration::from_secs(3));
     ebbtide.process.kill();
@@ -83,7 +83,7 @@ fn a_full_disk_is_waited_for_and_a_kill_on_it_loses_nothing() {
     sleep(Duration::from_secs(4));
     volume.remount("size=400m");
     let acked = producer.stop(Duration::from_secs(90));
-    scene.caught_up(Duration::from_secs(90), &mut [&mut ebbtide.process]);
+    scene.caught_up(KILLED_IN_BETWEEN, &mut [&mut ebbtide.process]);
     ebbtide.stop();
     volume.unload(&mut scene);
     println!("{}", scene.check(&[acked], "duckdb"));
@@ -99,7 +99,7 @@ fn a_store_that_is_read_only_for_a_while_is_waited_for() {
         (ebbtide.metric("ebbtide_records_total") > 300.0).then_some(())
     });
     volume.remount("ro");
-    eventually("it says that it is not ready", Duration::from_secs(30), || {
+    eventually("it says that it is not ready", Duration::from_secs(90), || {
         (ebbtide.ask("/readyz")?.0 == 503).then_some(())
     });
     sleep(Duration::from_secs(5));

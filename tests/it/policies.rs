@@ -47,7 +47,7 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
 
     // The next commit of the old instance fails because of it.
     let after = scene.produce(1500, 0, "after").finish(Duration::from_secs(60));
-    eventually("the old instance says that its policy is over", Duration::from_secs(30), || {
+    eventually("the old instance says that its policy is over", Duration::from_secs(90), || {
         assert!(old.process.ended().is_none(), "it ended:\n{}", old.process.tail());
         let (code, body) = old.ask("/readyz")?;
         (code != 200 && body.contains("is no longer active")).then_some(())
@@ -58,7 +58,7 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
     scene.policy = new;
     let mut fresh = scene.start("fresh", &[("EBBTIDE_SWEEP_EVERY", "1s")]);
     scene.caught_up(Duration::from_secs(90), &mut [&mut fresh.process]);
-    eventually("every tag is up to date", Duration::from_secs(60), || {
+    eventually("every tag is up to date", Duration::from_secs(180), || {
         (fresh.metric("ebbtide_retagged_records_total") > 0.0 && fresh.metric("ebbtide_stale_tag_records") == 0.0)
             .then_some(())
     });

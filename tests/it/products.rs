@@ -12,7 +12,7 @@ fn every_product_is_read_back_row_for_row_by_three_readers_with_the_oracles_tags
     let acked = scene.produce_of(true, 5200, 0, "all").finish(Duration::from_secs(120));
     let mut ebbtide = scene.start("ebbtide", &[]);
     ebbtide.ready();
-    scene.caught_up(Duration::from_secs(120), &mut [&mut ebbtide.process]);
+    scene.caught_up(Duration::from_secs(300), &mut [&mut ebbtide.process]);
     ebbtide.stop();
     let counts = scene.check(&[acked], ALL);
     let stored = counts["stored"].as_object().unwrap();

@@ -15,7 +15,7 @@ settings = {
     "bootstrap.servers": args.bootstrap,
     "group.id": args.group,
     "partition.assignment.strategy": args.strategy,
-    "session.timeout.ms": 6000,
+    "session.timeout.ms": 20000,
     "enable.auto.commit": False,
 }
 member = Consumer(settings)

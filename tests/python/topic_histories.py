@@ -24,7 +24,7 @@ from topic_servers import Broker, Instance, LaggingRegistry, frame
 PARTITIONS = 2
 # The limit of the dead-letter topic in groups where it refuses large letters, and the size of a large record.
 LETTER_LIMIT, LARGE = 2_000, 6_000
-PATIENCE = 90
+PATIENCE = 300
 
 SCHEMA = {
     "type": "record", "name": "Call", "namespace": "histories",
@@ -81,6 +81,7 @@ schemas:
     url: {registry}
 ingest:
   commit_age: 200ms
+  lanes: 2
 sweep:
   every: 1h
 log:

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import pathlib
+import random
 import re
 import socket
 import struct
@@ -24,9 +25,12 @@ GUARD = pathlib.Path(__file__).parent.parent / "servers" / "guard"
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Returns a port that nothing listens on, below the range from which the system takes its own."""
+    for port in random.sample(range(20_000, 32_000), 1000):
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)):
+                return port
+    raise RuntimeError("no free port between 20000 and 32000")
 
 
 class LaggingRegistry:
@@ -214,7 +218,7 @@ class Broker:
         })
         messages, open_ones = [], set(range(partitions))
         consumer.assign([TopicPartition(topic, partition, 0) for partition in open_ones])
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while open_ones and time.monotonic() < until:
             message = consumer.poll(1)
             if message is None:
@@ -255,7 +259,7 @@ class Instance:
     def end(self, name):
         """Ends it by a signal and waits."""
         self.signal(name)
-        self.guard.wait(60)
+        self.guard.wait(120)
 
     def has_ended(self):
         return self.guard.poll() is not None

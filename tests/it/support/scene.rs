@@ -115,7 +115,7 @@ impl<'a> Scene<'a> {
             tombstones: 50,
             sections: String::new(),
             prefix,
-            settings: vec![("commit_age", "500ms".to_owned())],
+            settings: vec![("commit_age", "500ms".to_owned()), ("lanes", "2".to_owned())],
             properties: Vec::new(),
         }
     }
