@@ -19,13 +19,10 @@ fn grows(ebbtide: &mut Ebbtide) {
         let of = |name| ebbtide.metric(name);
         (of("ebbtide_ingest_lag_seconds") >= 2.0 && of("ebbtide_ingest_lag_records") >= 1.0).then_some(())
     });
-    // A reading that comes late on a busy machine is taken again.
-    eventually("the lag grows with the clock", PATIENCE, || {
-        let (began, seconds) = (Instant::now(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
-        sleep(Duration::from_secs(6));
-        let grown = ebbtide.metric("ebbtide_ingest_lag_seconds") - seconds;
-        ((grown - began.elapsed().as_secs_f64()).abs() <= 2.0).then_some(())
-    });
+    let (began, seconds) = (Instant::now(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
+    sleep(Duration::from_secs(6));
+    let (passed, later) = (began.elapsed().as_secs_f64(), ebbtide.metric("ebbtide_ingest_lag_seconds"));
+    assert!((-1.0..=2.0).contains(&(later - seconds - passed)), "{seconds} s, and {passed} s later {later} s");
 }
 
 fn returns_to_zero(ebbtide: &mut Ebbtide) {
@@ -45,7 +42,7 @@ fn lag_grows_while_the_registry_is_down_and_counts_what_comes_meanwhile() {
     grows(&mut ebbtide);
     assert!(ebbtide.metric("ebbtide_buffered_bytes") > 0.0);
     scene.produce_in("commit", 30, "more").finish(PATIENCE);
-    eventually("the new records are counted", PATIENCE, || {
+    eventually("the new records are counted", Duration::from_secs(10), || {
         (ebbtide.metric("ebbtide_ingest_lag_records") >= 40.0).then_some(())
     });
     grows(&mut ebbtide);

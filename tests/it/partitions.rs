@@ -157,9 +157,7 @@ fn records_that_are_deleted_while_the_lane_waits_are_refused_and_the_rest_goes_o
     door.shut();
     scene.produce(1000, 0, "fetched").finish(PATIENCE);
     let mut ebbtide = scene.start("ebbtide", &[]);
-    eventually("it waits for the registry", PATIENCE, || {
-        ebbtide.ask("/readyz")?.1.contains("\"registry\"").then_some(())
-    });
+    eventually("it waits for the registry", PATIENCE, || ebbtide.has_trouble("registry").then_some(()));
     std::thread::sleep(Duration::from_secs(4));
     scene.produce(1000, 0, "unread").finish(PATIENCE);
     let ends = scene.kafka.ends(&scene.topics)[0].1.clone();

@@ -47,7 +47,7 @@ fn a_policy_changes_under_a_running_instance_and_every_record_is_stored_once_and
 
     // The next commit of the old instance fails because of it.
     let after = scene.produce(1500, 0, "after").finish(Duration::from_secs(60));
-    eventually("the old instance says that its policy is over", Duration::from_secs(90), || {
+    eventually("the old instance says that its policy is over", Duration::from_secs(30), || {
         assert!(old.process.ended().is_none(), "it ended:\n{}", old.process.tail());
         let (code, body) = old.ask("/readyz")?;
         (code != 200 && body.contains("is no longer active")).then_some(())

@@ -268,9 +268,7 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     let mut answers = Answers::default();
     let mut late = own(&mut answers, sms(&json!({}), &[json!({"name": "a", "type": "int"})]), "02");
     let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
-    // The late schema is unknown until the test says otherwise.
-    let registered = answers.own.clone();
-    answers.late.insert(u32::try_from(late["id"].as_u64().unwrap()).unwrap(), Duration::MAX);
+    answers.late.insert(u32::try_from(late["id"].as_u64().unwrap()).unwrap(), Duration::from_secs(16));
     stage.front.set(answers);
     let mut ebbtide = stage.scene.start("ebbtide", &[]);
     let ready = || ebbtide.ask("/readyz").filter(|answer| answer.0 == 200);
@@ -287,6 +285,8 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
     let plan = vec![good(0), late.clone(), good(0), late, good(1), never.clone(), good(2), never, good(1)];
     let began = Instant::now();
     let (acked, sent) = stage.produce(&plan, "late");
+    // What must happen soon is measured from here, without the time that the producer takes to start.
+    let produced = began.elapsed();
     let committed = |partition: usize, offset: i64| {
         let topic = stage.scene.topics[0].clone();
         let scene = &stage.scene;
@@ -295,27 +295,22 @@ fn schemas_that_the_registry_learns_of_later_cost_no_record_and_hold_nothing_els
         });
         began.elapsed()
     };
-    committed(1, 2);
-    let waits = stage.scene.committed(&stage.scene.topics[0], 0);
-    assert!(waits < 4, "partition 1 waited for the late schema, which partition 0 waits for: {waits}");
-    // It is asked for several times.
-    std::thread::sleep(Duration::from_secs(5));
-    stage.front.set(Answers { own: registered, ..Answers::default() });
+    let apart = committed(1, 2) - produced;
     let waited = committed(0, 4);
-    assert!(waited < Duration::from_secs(28), "it was given up before it was registered: {waited:?}");
     let given_up = committed(2, 3);
-    // Two waits, one after the other, would take 60 s.
-    assert!(given_up >= Duration::from_secs(29) && given_up < Duration::from_secs(55), "{given_up:?}");
+    assert!(apart < Duration::from_secs(11), "a partition that waits for nothing waited {apart:?}");
+    assert!(waited >= Duration::from_secs(11) && waited - produced < Duration::from_secs(28), "{waited:?}");
+    assert!(given_up >= Duration::from_secs(29) && given_up - produced < Duration::from_secs(45), "{given_up:?}");
 
     // The id was given up: its next records do not wait any more, and neither do other records.
-    let began = Instant::now();
     let again = vec![json!({ "id": 999_999_999, "partition": 2, "expect": "unknown_schema" }), good(2)];
     let (more, sent_again) = stage.produce(&again, "again");
+    let began = Instant::now();
     let topic = stage.scene.topics[0].clone();
     eventually("the second is committed", Duration::from_secs(60), || {
         (stage.scene.committed(&topic, 2) >= 5).then_some(())
     });
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     ebbtide.stop();
     let plan = [plan, again].concat();
     let shifted = sent_again.into_iter().map(|mut sent| {
@@ -359,13 +354,13 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
             (stage.scene.committed(&topic, partition) >= offset).then_some(())
         });
     };
-    committed(1, 1, 60);
+    committed(1, 1, 20);
     status(&ebbtide, 503);
     // Long after the first failure, known schemas are stored immediately and a new one soon.
     std::thread::sleep(Duration::from_secs(15));
     let (second, _) = stage.produce(&[at(&known, 1), at(&known, 2)], "second");
-    committed(1, 2, 30);
-    committed(2, 1, 30);
+    committed(1, 2, 5);
+    committed(2, 1, 5);
     let (third, _) = stage.produce(&[at(&new, 2)], "third");
     committed(2, 2, 60);
     assert_eq!((stage.scene.committed(&topic, 0), sent.len()), (0, 2));
@@ -381,7 +376,7 @@ fn registry_that_fails_for_one_id_holds_no_partition_of_known_schemas() {
 fn thousands_of_unknown_ids_hold_no_other_partition_and_are_reported_together() {
     let mut stage = Stage::new("", 2);
     stage.scene.set("lanes", "1");
-    let mut answers = Answers { delay: Duration::from_millis(60), ..Answers::default() };
+    let mut answers = Answers { delay: Duration::from_millis(40), ..Answers::default() };
     let known = own(&mut answers, sms(&json!({}), &[json!({"name": "b", "type": "int"})]), "02");
     let new = own(&mut answers, sms(&json!({}), &[json!({"name": "c", "type": "int"})]), "02");
     stage.front.set(answers);
@@ -391,11 +386,11 @@ fn thousands_of_unknown_ids_hold_no_other_partition_and_are_reported_together() 
     let plan: Vec<Value> = (0..1_000).map(garbage).chain([at(&known, 0), at(&known, 1)]).collect();
     let (acked, sent) = stage.produce(&plan, "garbage");
     let topic = stage.scene.topics[0].clone();
-    eventually("the other partition is committed", Duration::from_secs(30), || {
+    eventually("the other partition is committed", Duration::from_secs(10), || {
         (stage.scene.committed(&topic, 1) >= 1).then_some(())
     });
     let (more, _) = stage.produce(&[at(&new, 1)], "new");
-    eventually("a new schema is found", Duration::from_secs(30), || {
+    eventually("a new schema is found", Duration::from_secs(10), || {
         (stage.scene.committed(&topic, 1) >= 2).then_some(())
     });
     assert!(stage.scene.committed(&topic, 0) < 1_001, "the test asks for too few ids");

@@ -54,6 +54,11 @@ impl Ebbtide {
         });
     }
 
+    /// Returns true if `/readyz` shows a trouble of a part whose name begins with `part`.
+    pub fn has_trouble(&self, part: &str) -> bool {
+        self.ask("/readyz").is_some_and(|(_, shown)| shown.contains(&format!("{{\"part\":\"{part}")))
+    }
+
     /// Returns the sum of a metric over all its labels.
     pub fn metric(&self, name: &str) -> f64 {
         let (_, body) = self.ask("/metrics").unwrap_or_default();
