@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::ebbtide::Ebbtide;
 use crate::support::scene::Scene;
 use crate::support::shifted::ShiftedClock;
-use crate::support::swept::micros;
+use crate::support::swept::{HOUR, micros};
 use crate::support::{eventually, kafka, registry};
 
 /// Creates records that are due in hours, stored by an instance whose clock was right.
@@ -119,9 +119,9 @@ fn instance_that_starts_by_a_wrong_clock_reads_and_deletes_nothing() {
 #[test]
 fn jump_of_a_running_instance_stays_distrusted_after_a_restart() {
     // A deadline between the start and the kill would rightly change the files.
-    let left = 3600 - micros(0) / 1_000_000 % 3600;
+    let left = HOUR - u64::try_from(micros(0) / 1_000_000).unwrap() % HOUR;
     if left < 180 {
-        std::thread::sleep(Duration::from_secs(left as u64 + 5));
+        std::thread::sleep(Duration::from_secs(left + 5));
     }
     let scene = filled("jump");
     let clock = ShiftedClock::new(&scene);

@@ -8,10 +8,8 @@ use serde_json::Value;
 use crate::args;
 use crate::support::readers::{ALL, WITH_SPARK};
 use crate::support::scene::Scene;
-use crate::support::swept::{compact, ebbtide, living};
+use crate::support::swept::{HOUR, compact, ebbtide, living};
 use crate::support::{eventually, kafka, registry};
-
-const HOUR: u64 = 3600;
 
 /// Returns the number of files that the tables list.
 fn segments(scene: &Scene<'_>) -> u64 {

@@ -11,16 +11,8 @@ use serde_json::Value;
 use crate::args;
 use crate::support::python::{interpreter, run, script};
 use crate::support::scene::Scene;
-use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
+use crate::support::swept::{HOUR, Swept, ebbtide, living, micros, past_the_hour, sweep};
 use crate::support::{eventually, kafka, readers, registry};
-
-const HOUR: u64 = 3600;
-
-/// Returns the seconds until ten minutes past the hour, `hours` hours ahead: no deadline passes while the test runs.
-fn past_the_hour(hours: u64) -> u64 {
-    let now = u64::try_from(micros(0) / 1_000_000).unwrap();
-    hours * HOUR + (HOUR + 600 - now % HOUR) % HOUR
-}
 
 fn sections(grace: &str, checkpoint_every: u32, log_retention: &str) -> String {
     format!(
@@ -83,7 +75,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     };
 
     // Columns are dropped by byte copy.
-    let mut ahead = past_the_hour(1);
+    let mut ahead = past_the_hour(HOUR);
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
     let since = micros(ahead);
     let did = sweep(&scene, ahead);
@@ -94,7 +86,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     // Held records are split off.
     let held = Some(("tenant-0003", micros(ahead)));
     let placed = hold(&scene, ahead, "place --case 1 --basis court-order --until 2100-01-01 --tenant tenant-0003");
-    ahead = past_the_hour(3);
+    ahead = past_the_hour(3 * HOUR);
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
     let since = micros(ahead);
     let did = sweep(&scene, ahead);
@@ -103,7 +95,7 @@ fn foreign_readers_read_the_tables_after_every_kind_of_rewrite_and_an_older_vers
     check(&scene, since, ahead, held);
 
     // SMS end as cells, calls by removal; held records stay.
-    ahead = past_the_hour(8);
+    ahead = past_the_hour(8 * HOUR);
     let patient = ["sms", "voice"].map(|product| Patient::open(&scene, product));
     let since = micros(ahead);
     let did = sweep(&scene, ahead);
@@ -150,13 +142,13 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
 
     let appended = engine(&scene, "append")["files"].clone();
     assert_eq!(appended.as_array().unwrap().len(), 1);
-    let mut ahead = past_the_hour(1);
+    let mut ahead = past_the_hour(HOUR);
     let since = micros(ahead);
     sweep(&scene, ahead);
     check(&scene, since, ahead, false);
 
     engine(&scene, "checkpoint");
-    ahead = past_the_hour(2);
+    ahead = past_the_hour(2 * HOUR);
     let since = micros(ahead);
     sweep(&scene, ahead);
     check(&scene, since, ahead, false);
@@ -164,7 +156,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     // Deletes replaced files before the readers' grace is over. Ebbtide finds them missing and continues.
     let vacuumed = engine(&scene, "vacuum");
     assert!(vacuumed["deleted"].as_u64().unwrap() > 0, "{vacuumed}");
-    ahead = past_the_hour(4);
+    ahead = past_the_hour(4 * HOUR);
     let since = micros(ahead);
     sweep(&scene, ahead);
     check(&scene, since, ahead, false);
@@ -180,7 +172,7 @@ fn beside_other_engines_nothing_is_lost_nothing_is_left_and_the_audit_says_what_
     engine(&scene, "checkpoint");
     // The entries stay: only the entry of another engine shows how many rows it added, and the audit needs it.
     scene.sections = sections("0s", 1, "3650d");
-    ahead = past_the_hour(9);
+    ahead = past_the_hour(9 * HOUR);
     let since = micros(ahead);
     sweep(&scene, ahead);
     sweep(&scene, ahead);

@@ -14,7 +14,7 @@ use crate::args;
 use crate::support::ebbtide::{Ebbtide, program};
 use crate::support::process::Process;
 use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::swept::{Swept, ebbtide, living, micros, sweep};
+use crate::support::swept::{Swept, ebbtide, living, micros, past_the_hour, sweep};
 use crate::support::{kafka, readers, registry};
 
 /// The seconds that the clock advances for each life: in every other one, a bucket of an hour reaches a deadline.
@@ -64,8 +64,7 @@ fn live_and_die(scene: &Scene<'_>, life: usize, ahead: u64, random: &mut StdRng)
 
 /// Asserts that after a sweep nothing is due, only files that a version lists exist, and every record is accounted for.
 fn settle(scene: &mut Scene<'_>, acked: &std::path::Path, ahead: u64) {
-    // Ten minutes past the hour: no deadline comes between the sweep and the look at what is due.
-    let ahead = ahead + (3600 + 600 - (micros(ahead) / 1_000_000) as u64 % 3600) % 3600;
+    let ahead = past_the_hour(ahead);
     let since = micros(ahead);
     println!("the last sweep: {}", sweep(scene, ahead)["did"]);
     // Killed processes left files that no commit names. No one writes now, so they may be deleted immediately.

@@ -14,10 +14,9 @@ use crate::support::bucket::Bucket;
 use crate::support::ebbtide::Ebbtide;
 use crate::support::python::{interpreter, script};
 use crate::support::scene::{KILLED_IN_BETWEEN, Scene};
-use crate::support::swept::{Said, ebbtide_with, living};
+use crate::support::swept::{HOUR, Said, ebbtide_with, living};
 use crate::support::{eventually, kafka, minio, quoted, registry};
 
-const HOUR: u64 = 3600;
 const PRODUCTS: [&str; 2] = ["sms", "voice"];
 
 /// A scene whose tables are in a bucket.

@@ -18,6 +18,16 @@ pub fn micros(ahead: u64) -> i64 {
     i64::try_from(now).unwrap() + i64::try_from(ahead * 1_000_000).unwrap()
 }
 
+/// An hour, in seconds.
+pub const HOUR: u64 = 3600;
+
+/// Returns the seconds until ten minutes past the first full hour that is `ahead` seconds away or more: no deadline
+/// passes while the test runs.
+pub fn past_the_hour(ahead: u64) -> u64 {
+    let at = u64::try_from(micros(ahead) / 1_000_000).unwrap();
+    ahead + (HOUR + 600 - at % HOUR) % HOUR
+}
+
 /// The exit code of a subcommand, and both of its outputs.
 pub struct Said {
     pub code: i32,
