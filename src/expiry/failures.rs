@@ -26,7 +26,7 @@ impl Failures {
     /// segment of them, only that one waits, since the others can be processed without it. Returns true if there are
     /// such others.
     pub fn note(&mut self, segments: &[StoredSegment], error: &SweepError, now: Duration) -> bool {
-        // A damaged part that the work itself wrote is none of them.
+        // The error may also name a part that the work itself wrote.
         let culprit = culprit(error).filter(|path| segments.iter().any(|segment| segment.path[..] == path[..]));
         let others = segments.iter().any(|segment| culprit.is_some_and(|path| path != &*segment.path));
         for segment in segments {
@@ -72,24 +72,11 @@ fn culprit(error: &SweepError) -> Option<&String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn segment(path: &str) -> StoredSegment {
-        StoredSegment {
-            path: path.into(),
-            bucket: "2026-11-24".parse().unwrap(),
-            profile: "0123456789ab".parse().unwrap(),
-            rows: 1,
-            records: 1,
-            size: 1,
-            deadlines: Arc::default(),
-            policy_version: None,
-            cells: false,
-        }
-    }
+    use crate::store::testing::stored_segment;
 
     #[test]
     fn segment_that_is_named_waits_alone_and_all_wait_if_none_of_them_is_named() {
-        let segments = [segment("a"), segment("b")];
+        let segments = ["a", "b"].map(stored_segment);
         let damaged =
             |path: &str| SweepError::Rewrite(RewriteError::Damaged { path: path.to_owned(), why: "bytes".to_owned() });
         let now = Duration::from_secs(100);

@@ -29,6 +29,21 @@ pub fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_790_000_000, 0).unwrap()
 }
 
+/// Returns a segment of one row as a log lists it, without deadlines; no file is written.
+pub fn stored_segment(path: &str) -> StoredSegment {
+    StoredSegment {
+        path: path.into(),
+        bucket: Bucket::Day(NaiveDate::from_ymd_opt(2026, 11, 24).unwrap()),
+        profile: "0123456789ab".parse().unwrap(),
+        rows: 1,
+        records: 1,
+        size: 1,
+        deadlines: Arc::default(),
+        policy_version: None,
+        cells: false,
+    }
+}
+
 /// Returns a product with two categories, a tenant, a plain number, a list and the tags.
 pub fn spec() -> Arc<TableSpec> {
     let (phone, content) = (Category::new("phone_number").unwrap(), Category::new("content").unwrap());

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::expiry::testing::{Sms, World, policy_text, read, sms, start, with_rules};
 use crate::ids::{Category, Country};
 use crate::policy::{Calendar, Checked, FieldDiff, Policy, Resolver, Triggered};
+use crate::store::testing::stored_segment;
 use crate::store::{SegmentIndex, StoredSegment};
 
 const CATEGORIES: [&str; 2] = ["content", "phone_number"];
@@ -234,15 +235,10 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
     let open = passage.pairs.before(passage.kind(Some("NL"), None)).unwrap();
     let profile = open.with_triggered(ended, passage.calendar(), bucket);
     let segment = StoredSegment {
-        path: "s3-one".into(),
         bucket,
         profile: profile.id.clone(),
-        rows: 1,
-        records: 1,
-        size: 1,
-        deadlines: std::sync::Arc::default(),
         policy_version: Some("1".parse().unwrap()),
-        cells: false,
+        ..stored_segment("s3-one")
     };
     let promised = Promised::new(&segment, Some(&profile.text));
     let Answer::One(now) = passage.answer(&promised) else { panic!("all of its rows are of one kind") };

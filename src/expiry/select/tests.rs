@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::testing::noon;
+use crate::store::testing::{noon, stored_segment};
 
 fn segment(bucket: u32, number: u32, deadlines: &[(&str, i64)]) -> StoredSegment {
     let day = chrono::NaiveDate::from_ymd_opt(2026, 1, 1).unwrap() + chrono::Days::new(u64::from(bucket));
@@ -15,15 +15,12 @@ fn segment(bucket: u32, number: u32, deadlines: &[(&str, i64)]) -> StoredSegment
         .map(|(name, hours)| (name.parse().unwrap(), Deadline(noon() + TimeDelta::hours(*hours))))
         .collect();
     StoredSegment {
-        path: format!("bucket={day}/profile=0123456789ab/{number}.parquet").into(),
         bucket: Bucket::Day(day),
-        profile: "0123456789ab".parse().unwrap(),
         rows: 10,
         records: 10,
         size: 100,
         deadlines: Arc::new(deadlines),
-        policy_version: None,
-        cells: false,
+        ..stored_segment(&format!("bucket={day}/profile=0123456789ab/{number}.parquet"))
     }
 }
 

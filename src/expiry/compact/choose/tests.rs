@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate};
+use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::testing::stored_segment;
 
 const TARGET: u64 = 1 << 20;
 
@@ -14,9 +15,6 @@ fn rule() -> Rule {
 
 fn segment(name: &str, size: u64) -> StoredSegment {
     StoredSegment {
-        path: Arc::from(name),
-        bucket: Bucket::Day(NaiveDate::from_ymd_opt(2026, 11, 24).unwrap()),
-        profile: "0123456789ab".parse().unwrap(),
         rows: size,
         records: size,
         size,
@@ -24,7 +22,7 @@ fn segment(name: &str, size: u64) -> StoredSegment {
             [("content".parse().unwrap(), Deadline(DateTime::from_timestamp(2_000_000_000, 0).unwrap()))].into(),
         ),
         policy_version: Some("v1".parse().unwrap()),
-        cells: false,
+        ..stored_segment(name)
     }
 }
 
