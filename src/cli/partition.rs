@@ -252,9 +252,7 @@ impl Decision {
 
 fn list_text(reports: &[PartitionReport]) -> Result<String, fmt::Error> {
     if reports.is_empty() {
-        return Ok("No partition that could be read is refused.
-"
-        .to_owned());
+        return Ok("No partition that could be read is refused.\n".to_owned());
     }
     let offset = |offset: Option<Offset>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
     let mut lines = vec![["partition", "table", "first", "end"].map(str::to_owned)];

@@ -102,14 +102,14 @@ fn peeled<'t>(text: &'t str, layers: &mut Layers) -> Option<&'t str> {
         let behind = behind.trim();
         return (behind.is_empty() || behind.starts_with(';')).then_some(inner);
     }
-    let scheme = text.split_once(':');
-    let is_scheme = |schemes: &[&str]| {
-        scheme.is_some_and(|(name, _)| schemes.iter().any(|known| name.trim().eq_ignore_ascii_case(known)))
-    };
-    layers.account |= is_scheme(&ACCOUNT_SCHEMES);
-    if let Some((_, rest)) = scheme.filter(|_| is_scheme(&ACCOUNT_SCHEMES) || is_scheme(&NUMBER_SCHEMES)) {
-        layers.scheme = true;
-        return Some(rest.strip_prefix("//").unwrap_or(rest));
+    if let Some((scheme, rest)) = text.split_once(':') {
+        let is = |known: &&str| scheme.trim().eq_ignore_ascii_case(known);
+        let is_account = ACCOUNT_SCHEMES.iter().any(is);
+        if is_account || NUMBER_SCHEMES.iter().any(is) {
+            layers.account |= is_account;
+            layers.scheme = true;
+            return Some(rest.strip_prefix("//").unwrap_or(rest));
+        }
     }
     // In a URI the label is a part of the user's name.
     let number = after_label(text).filter(|_| !layers.scheme);
