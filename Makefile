@@ -17,16 +17,15 @@ build: ## Builds the release program
 	@tools/setup build
 	cargo build --release --locked
 
-# The example brings the tests' dependencies into the build, so that demo and tests share one.
 demo: ## Synthetic traffic through the whole of Ebbtide, in the terminal; needs no Java and no Python (DEMO="--seconds 20")
 	@tools/setup build
-	cargo build --locked $(CHECKED) --bin ebbtide --example country_prefixes
-	$(CARGO_TARGET_DIR)/debug/ebbtide demo $(DEMO)
+	cargo build --locked -p ebbtide-demo
+	$(CARGO_TARGET_DIR)/debug/ebbtide-demo $(DEMO)
 
 lint: ## Formatting and lints, warnings as errors
 	@tools/setup build
-	cargo fmt --check
-	cargo clippy --locked $(CHECKED) --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked $(CHECKED) --workspace --all-targets -- -D warnings
 
 test: lint ## Lints, then all tests with a real Kafka, a real schema registry, an object store and four foreign readers
 	@tools/setup test
@@ -52,7 +51,7 @@ bench: ## Each stage, then Kafka to durable commit against a bare consumer, then
 
 soak: ## The crash tests for long: 200 kills under load, 300 while it sweeps too (SOAK_KILLS=N, SOAK_SWEEP_KILLS=N for other numbers); 10,000 orders of works and crashes, 5,000 histories (SOAK_HISTORIES=N, SOAK_HISTORIES_FROM=SEED) and 5,000 of Kafka topics (SOAK_TOPICS=N, SOAK_TOPICS_FROM=SEED); a retention life of eight months
 	@tools/setup test
-	cargo test --release --locked $(CHECKED) --lib -- --ignored --nocapture interleavings::
+	cargo test --release --locked -p ebbtide-maintenance --lib -- --ignored --nocapture interleavings::
 	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture histories::
 	cargo test --release --locked $(CHECKED) --test it -- --ignored --nocapture topics::
 	SOAK_KILLS=$(or $(SOAK_KILLS),200) SOAK_SWEEP_KILLS=$(or $(SOAK_SWEEP_KILLS),300) \

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use ebbtide::expiry::{Rule, choose};
-use ebbtide::ids::Bucket;
-use ebbtide::store::StoredSegment;
+use ebbtide_base::ids::Bucket;
+use ebbtide_maintenance::{Rule, choose};
+use ebbtide_table::StoredSegment;
 
 use crate::bucket;
 

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ebbtide::store::{COMPACT, Evidence, Merging, RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
+use ebbtide_table::{COMPACT, Evidence, Merging, RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};

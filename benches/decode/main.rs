@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use arrow_avro::reader::ReaderBuilder;
 use arrow_avro::schema::{AvroSchema, Fingerprint, SchemaStore};
-use ebbtide::clock::{Clock, SystemClock};
-use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
-use ebbtide::ids::{ProductKey, Topic};
-use ebbtide::schema::{Decoder, Frame, Schema, WriterSchema, frame};
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_base::ids::{ProductKey, Topic};
+use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_policy::schema::{Decoder, Frame, Schema, WriterSchema, frame};
 
 const BATCH: usize = 8192;
 const ROUNDS: usize = 5;

@@ -5,15 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::app::read_policy;
-use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
-use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
-use ebbtide::policy::Policy;
-use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
-use ebbtide::store::{
+use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_policy::Policy;
+use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
+use ebbtide_policy::tag::{Arrivals, Tagger};
+use ebbtide_services::app::read_policy;
+use ebbtide_table::{
     Advance, Evidence, IngestCommit, PartitionProgress, Root, Segment, SegmentWriter, Table, TableSpec,
 };
-use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
 /// The number of records that are decoded together.

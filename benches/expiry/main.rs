@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::clock::{Clock, ManualClock, SharedClock, SystemClock};
-use ebbtide::expiry::{Bounds, HeldBoard, Parts, Settings, Share, Sweeper};
-use ebbtide::metrics::Metrics;
-use ebbtide::policy::{End, Policy};
-use ebbtide::store::{Root, SegmentIndex, StoredSegment, Table};
+use ebbtide_base::clock::{Clock, ManualClock, SharedClock, SystemClock};
+use ebbtide_base::metrics::Metrics;
+use ebbtide_maintenance::{Bounds, HeldBoard, Parts, Settings, Share, Sweeper};
+use ebbtide_policy::{End, Policy};
+use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -137,7 +137,7 @@ async fn grown(parent: &Path, records: usize) {
 
 /// Returns the first moment after `now` at which something is due.
 async fn first_drop(root: &Root, policy: &Policy, now: DateTime<Utc>) -> DateTime<Utc> {
-    let spec = ebbtide::store::TableSpec::of(policy, &filled::sms()).expect("a product with records");
+    let spec = ebbtide_table::TableSpec::of(policy, &filled::sms()).expect("a product with records");
     let table = Table::open(root, Arc::new(spec)).await.expect("a table");
     let index = SegmentIndex::load(&table).await.expect("the segments");
     let due = index.iter().flat_map(|segment| segment.deadlines.values().map(|deadline| deadline.0));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::clock::{Clock, SystemClock};
-use ebbtide::store::{Table, TableSpec, Upkeep};
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_table::{Table, TableSpec, Upkeep};
 
 use crate::{filled, root, sweeper};
 

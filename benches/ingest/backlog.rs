@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use chrono::TimeDelta;
-use ebbtide::clock::{Clock, SystemClock};
-use ebbtide::store::Root;
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_table::Root;
 
 use crate::filled;
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ebbtide::app::read_policy;
-use ebbtide::clock::{Clock, SystemClock};
-use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
-use ebbtide::ids::{ProductKey, Topic};
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_base::ids::{ProductKey, Topic};
+use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_services::app::read_policy;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;

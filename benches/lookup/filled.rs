@@ -11,8 +11,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::ids::{Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition};
-use ebbtide::store::{
+use ebbtide_base::ids::{Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition};
+use ebbtide_table::{
     Advance, COMPACT, Evidence, IngestCommit, Merging, PartitionProgress, RewriteCommit, RewriteEvidence, Role, Root,
     SegmentIndex, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec, Upkeep,
 };

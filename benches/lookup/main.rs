@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use ebbtide::store::{AnyOf, Filter, Finder, Look, Root, Table};
+use ebbtide_query::{AnyOf, Filter, Finder, Look};
+use ebbtide_table::{Root, Table};
 use filled::Size;
 
 /// The allocator of the program.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
-use ebbtide::store::{
+use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
+use ebbtide_table::{
     Advance, Evidence, IngestCommit, PartitionProgress, Role, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;

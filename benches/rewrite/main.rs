@@ -14,8 +14,8 @@ mod rivals;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ebbtide::ids::Category;
-use ebbtide::store::{Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table};
+use ebbtide_base::ids::Category;
+use ebbtide_table::{Evidence, RewriteCommit, RewriteEvidence, Root, Segment, SegmentIndex, StoredSegment, Table};
 use uuid::Uuid;
 
 /// The size of a segment in bytes.

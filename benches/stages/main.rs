@@ -12,14 +12,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::app::read_policy;
-use ebbtide::clock::{Clock, SystemClock};
-use ebbtide::demo::traffic::{Framing, Habits, Source, Traffic};
-use ebbtide::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
-use ebbtide::policy::Policy;
-use ebbtide::schema::{Decoder, Frame, WriterSchema, frame};
-use ebbtide::store::{Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentWriter, Table, TableSpec};
-use ebbtide::tag::{Arrivals, Tagger};
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_policy::Policy;
+use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
+use ebbtide_policy::tag::{Arrivals, Tagger};
+use ebbtide_services::app::read_policy;
+use ebbtide_table::{Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentWriter, Table, TableSpec};
 use uuid::Uuid;
 
 /// The number of messages that a lane decodes together.
@@ -94,7 +94,7 @@ impl Bench {
         }
     }
 
-    fn schema(&self) -> &Arc<ebbtide::schema::Schema> {
+    fn schema(&self) -> &Arc<ebbtide_policy::schema::Schema> {
         &self.policy.products[&self.product].records.as_ref().expect("records").schema
     }
 
@@ -168,7 +168,7 @@ impl Bench {
             let mut evidence = Evidence::ingest(Uuid::new_v4(), self.now, self.policy.version.clone());
             (evidence.read, evidence.stored) = (records as u64, records as u64);
             let next = Offset(records as i64);
-            evidence.partitions = vec![ebbtide::store::PartitionProgress {
+            evidence.partitions = vec![ebbtide_table::PartitionProgress {
                 partition: self.source.clone(),
                 from: None,
                 next,

@@ -19,11 +19,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ebbtide::config::ObjectStore;
-use ebbtide::ids::{Offset, Partition, TopicPartition};
-use ebbtide::store::{
-    Advance, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, audit,
-};
+use ebbtide_base::ids::{Offset, Partition, TopicPartition};
+use ebbtide_config::ObjectStore;
+use ebbtide_query::audit;
+use ebbtide_table::{Advance, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;

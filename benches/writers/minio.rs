@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ebbtide::config::{ObjectStore, Secret};
+use ebbtide_config::{ObjectStore, Secret};
 
 /// The user and the password. Both are long enough for MinIO.
 const KEY: &str = "ebbtide-bench";

@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 
 pub use operations::operations;
 
-use crate::health::Health;
-use crate::metrics::Metrics;
+use ebbtide_base::health::Health;
+use ebbtide_base::metrics::Metrics;
 
 /// The reason why the operations port does not answer.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::health::Health;
-use crate::metrics::Metrics;
+use ebbtide_base::health::Health;
+use ebbtide_base::metrics::Metrics;
 
 #[derive(Clone)]
 struct Operations {

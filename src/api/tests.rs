@@ -6,8 +6,8 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use super::*;
-use crate::clock::ManualClock;
-use crate::health::Part;
+use ebbtide_base::clock::ManualClock;
+use ebbtide_base::health::Part;
 
 struct Running {
     base: String,

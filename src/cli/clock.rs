@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::commit_clock::{CommitClockError, look};
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::expiry::{TimeSources, TrustedClock, Verdict};
-use crate::store::{Confirmation, Root, StoreError};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_maintenance::{TimeSources, TrustedClock, Verdict};
+use ebbtide_table::{Confirmation, Root, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

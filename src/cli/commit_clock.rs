@@ -5,11 +5,12 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::Outcome;
-use crate::clock::SharedClock;
-use crate::config::Sweep;
-use crate::expiry::TrustedClock;
-use crate::metrics::{Metrics, MetricsError};
-use crate::store::{Root, StoreError, newest_commit};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::metrics::{Metrics, MetricsError};
+use ebbtide_config::Sweep;
+use ebbtide_maintenance::TrustedClock;
+use ebbtide_query::newest_commit;
+use ebbtide_table::{Root, StoreError};
 
 /// The exit code of a command that did nothing, or only a part, because the clock is not trusted. Running the command
 /// again does not help.

@@ -14,15 +14,15 @@ use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::config::Config;
-use crate::expiry::{
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_base::metrics::{Metrics, MetricsError};
+use ebbtide_config::Config;
+use ebbtide_maintenance::{
     Compacted, Compacting, Compaction, HeldBoard, OpenProductError, Parts, PlannedMerge, Settings, Share, SweepError,
     Sweeper, TrustedClock,
 };
-use crate::ids::ProductKey;
-use crate::metrics::{Metrics, MetricsError};
-use crate::policy::LoadedPolicy;
+use ebbtide_policy::LoadedPolicy;
 
 /// The exit code if more is left to merge.
 const MORE_LEFT: u8 = 3;

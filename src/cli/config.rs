@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Outcome, Output, report};
-use crate::app::{PolicyInUse, check_clients, check_settings, read_policy};
-use crate::config::{Checked, Config, Origin, Surroundings};
-use crate::problem::{Problem, Severity};
+use ebbtide_base::problem::{Problem, Severity};
+use ebbtide_config::{Checked, Config, Origin, Surroundings};
+use ebbtide_services::app::{PolicyInUse, check_clients, check_settings, read_policy};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -5,10 +5,10 @@ use clap::Subcommand;
 use super::hold::value_of_stdin;
 use super::notice::{Common, Given, NoticeCliError, at, sorted};
 use super::{Outcome, clock};
-use crate::clock::SharedClock;
-use crate::controls::{Notice, Subject};
-use crate::ids::ProductKey;
-use crate::policy::Trigger;
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_controls::{Notice, Subject};
+use ebbtide_policy::Trigger;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -60,7 +60,7 @@ enum Command {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
+        let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 

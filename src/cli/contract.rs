@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::notice::{Common, Given, NoticeCliError, at, instant, sorted};
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::controls::{Control, Controls, Notice, standing};
-use crate::ids::ProductKey;
-use crate::policy::{Calendar, Trigger};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_controls::{Control, Controls, Notice, standing};
+use ebbtide_policy::{Calendar, Trigger};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -86,7 +86,7 @@ struct Listed {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
+        let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 

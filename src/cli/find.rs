@@ -30,12 +30,12 @@ use super::hold::{StdinError, value_of_stdin};
 use super::place::{Place, PlaceError};
 use super::when::{When, WhenError};
 use super::{Outcome, clock};
-use crate::app::{UnreadablePolicy, read_policy};
-use crate::controls::{Subject, SubjectError, TimeRange};
-use crate::disclosure::{Desk, FindError, Inquiry, Passed, Piece, Progress, Tables};
-use crate::ids::{Country, ProductKey};
-use crate::policy::Policy;
-use crate::store::TableSpec;
+use ebbtide_base::ids::{Country, ProductKey};
+use ebbtide_controls::{Subject, SubjectError, TimeRange};
+use ebbtide_policy::Policy;
+use ebbtide_services::app::{UnreadablePolicy, read_policy};
+use ebbtide_services::record_search::{Desk, FindError, Inquiry, Passed, Piece, Progress, Tables};
+use ebbtide_table::TableSpec;
 use sheet::{Sheet, SheetError};
 use told::{PassedBy, TableTold, Told};
 
@@ -340,7 +340,7 @@ impl Args {
             }
             if left == 0 {
                 told.more = true;
-                let summary = crate::disclosure::Summary { records, ..Default::default() };
+                let summary = ebbtide_services::record_search::Summary { records, ..Default::default() };
                 if told.tables.last().is_none_or(|last| last.product != *product) {
                     told.tables.push(TableTold::new(product, version, summary));
                 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::place::settings;
-use crate::app::{UnreadablePolicy, read_policy};
-use crate::config::{Config, NoticeLimits, Sweep};
-use crate::controls::Controls;
-use crate::policy::{LoadedPolicy, Policy};
-use crate::store::{ControlsVersion, Root, RootError, StoreError};
+use ebbtide_config::{Config, NoticeLimits, Sweep};
+use ebbtide_controls::Controls;
+use ebbtide_policy::{LoadedPolicy, Policy};
+use ebbtide_services::app::{UnreadablePolicy, read_policy};
+use ebbtide_table::{ControlsVersion, Root, RootError, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Grounds {

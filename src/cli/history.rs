@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, json};
-use crate::ids::{Bucket, ProductKey};
-use crate::problem::nearest;
-use crate::store::{Happened, Happening, History, OPERATIONS, ViewError, Wanted, history};
+use ebbtide_base::ids::{Bucket, ProductKey};
+use ebbtide_base::problem::nearest;
+use ebbtide_query::{Happened, Happening, History, ViewError, Wanted, history};
+use ebbtide_table::OPERATIONS;
 
 /// Show what was done to a table, commit by commit, newest last.
 ///

@@ -17,15 +17,16 @@ use super::commit_clock::{CLOCK_NOT_TRUSTED, CommitClockError, UrgentTime, commi
 use super::grounds::{Grounds, GroundsError};
 use super::when::WhenError;
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::controls::{
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::{IdError, PolicyVersion, ProductKey};
+use ebbtide_base::metrics::{Metrics, MetricsError};
+use ebbtide_controls::{
     HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
 };
-use crate::expiry::{TrustedClock, Verdict};
-use crate::ids::{IdError, PolicyVersion, ProductKey};
-use crate::metrics::{Metrics, MetricsError};
-use crate::store::{Root, StoreError, newest_commit};
-use crate::value_list::{ListError, parse_one};
+use ebbtide_maintenance::{TrustedClock, Verdict};
+use ebbtide_policy::value_list::{ListError, parse_one};
+use ebbtide_query::newest_commit;
+use ebbtide_table::{Root, StoreError};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -141,7 +142,7 @@ impl HoldError {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
+        let _watched = ebbtide_base::failpoint::watch();
         self.outcome(&clock())
     }
 

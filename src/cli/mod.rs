@@ -11,7 +11,6 @@ mod compact;
 mod config;
 mod consent;
 mod contract;
-mod demo;
 mod find;
 mod grounds;
 mod history;
@@ -40,8 +39,8 @@ use chrono::TimeDelta;
 use clap::{Parser, Subcommand, ValueEnum};
 
 #[cfg(feature = "failpoints")]
-use crate::clock::ScaledClock;
-use crate::clock::{SharedClock, SystemClock};
+use ebbtide_base::clock::ScaledClock;
+use ebbtide_base::clock::{SharedClock, SystemClock};
 
 /// Store communications records from Kafka in Delta Lake tables exactly once, and delete their personal data on time.
 ///
@@ -82,7 +81,6 @@ enum Command {
     History(history::Args),
     Why(why::Args),
     Residue(residue::Args),
-    Demo(demo::Args),
 }
 
 impl Command {
@@ -104,7 +102,6 @@ impl Command {
             Command::History(args) => args.run(),
             Command::Why(args) => args.run(),
             Command::Residue(args) => args.run(),
-            Command::Demo(args) => args.run(),
         }
     }
 }
@@ -169,12 +166,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Returns the machine's clock. In builds for tests, the environment can ask for a clock that is ahead of it or faster.
 fn clock() -> SharedClock {
     #[cfg(feature = "failpoints")]
-    if let Some((from, speed)) = crate::config::clock_fast() {
+    if let Some((from, speed)) = ebbtide_config::clock_fast() {
         tracing::warn!(clock.from = %from, clock.speed = speed, "this is a rehearsal: the clock goes faster than the machine's");
         return Arc::new(ScaledClock::anchored(from, speed));
     }
     #[cfg(feature = "failpoints")]
-    if let Some(ahead) = crate::config::clock_ahead() {
+    if let Some(ahead) = ebbtide_config::clock_ahead() {
         return Arc::new(ScaledClock::ahead(TimeDelta::from_std(ahead).unwrap_or(TimeDelta::MAX), 1));
     }
     Arc::new(SystemClock::new())

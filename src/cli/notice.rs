@@ -15,16 +15,17 @@ use super::grounds::{Grounds, GroundsError};
 use super::hold::StdinError;
 use super::when::utc_and_local;
 use super::{Outcome, Output, json};
-use crate::clock::SharedClock;
-use crate::controls::{
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
+use ebbtide_base::problem::nearest;
+use ebbtide_controls::{
     ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, Preview, PreviewError,
     RecordCounts, Screened, Screening, SharedControls, Signature, SubjectError, TableEffect, consider, notify_screened,
     require_active,
 };
-use crate::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
-use crate::policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
-use crate::problem::nearest;
-use crate::store::{Root, StoreError, products};
+use ebbtide_policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
+use ebbtide_query::products;
+use ebbtide_table::{Root, StoreError};
 
 /// The options that every such command has.
 #[derive(Debug, clap::Args)]
@@ -389,11 +390,11 @@ pub(super) mod testing {
     use chrono::TimeDelta;
 
     use super::{NoticeCliError, Outcome};
-    use crate::clock::{ManualClock, SharedClock};
-    use crate::controls::testing::{order, signature, two_tables};
-    use crate::controls::{Scope, place};
-    use crate::store::Root;
-    use crate::store::testing::noon;
+    use ebbtide_base::clock::{ManualClock, SharedClock};
+    use ebbtide_controls::testing::{order, signature, two_tables};
+    use ebbtide_controls::{Scope, place};
+    use ebbtide_table::Root;
+    use ebbtide_table::testing::noon;
 
     /// Returns a clock that shows `days` after noon.
     pub fn clock(days: i64) -> SharedClock {

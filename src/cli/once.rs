@@ -5,17 +5,17 @@
 use std::path::{Path, PathBuf};
 
 use super::Outcome;
-use crate::app::{PolicyInUse, UnreadablePolicy, check_grace, read_policy};
-use crate::config::Config;
 use chrono::{DateTime, Utc};
+use ebbtide_config::Config;
+use ebbtide_services::app::{PolicyInUse, UnreadablePolicy, check_grace, read_policy};
 use uuid::Uuid;
 
-use crate::controls::{ActiveError, SharedControls, Signature, record_active, require_active};
-use crate::ids::ProductKey;
-use crate::policy::LoadedPolicy;
-use crate::problem::{Problem, Severity};
-use crate::store::{Root, RootError, UnfitError};
-use crate::telemetry;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_base::problem::{Problem, Severity};
+use ebbtide_controls::{ActiveError, SharedControls, Signature, record_active, require_active};
+use ebbtide_policy::LoadedPolicy;
+use ebbtide_services::telemetry;
+use ebbtide_table::{Root, RootError, UnfitError};
 
 /// The reason why the work cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ impl OnceError {
 /// Runs `command` with the log that the configuration asks for. The reasons of failures are only in the log.
 pub(super) fn logged(config: &Path, command: impl FnOnce() -> Outcome) -> Outcome {
     #[cfg(feature = "failpoints")]
-    let _watched = crate::failpoint::watch();
+    let _watched = ebbtide_base::failpoint::watch();
     // Without a configuration there is nothing to do, and the command reports it.
     if let Some(config) = Config::load(config).config
         && let Err(error) = telemetry::init(&config.log)

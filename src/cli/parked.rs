@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::commit_clock::commit_time;
 use super::notice::{Common, NoticeCliError, effect_text, instant};
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::controls::{
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_controls::{
     Controls, DecideError, Decision, KnownParked, Notice, ParkedState, Preview, Signature, TableEffect, confirm, reject,
 };
-use crate::ids::ProductKey;
-use crate::policy::Policy;
-use crate::store::{ControlsVersion, Root};
+use ebbtide_policy::Policy;
+use ebbtide_table::{ControlsVersion, Root};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -109,7 +109,7 @@ struct Shown {
 impl Args {
     pub(super) fn run(self) -> Outcome {
         #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
+        let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 

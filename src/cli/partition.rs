@@ -12,13 +12,13 @@ use serde::Serialize;
 use super::commit_clock::{CommitClockError, commit_time};
 use super::once::{self, OnceError};
 use super::{Outcome, Output, clock, json};
-use crate::clock::SharedClock;
-use crate::config::Config;
-use crate::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
-use crate::ingest::kafka::{RefusedProperty, refused_properties};
-use crate::ingest::partitions::{LossCase, PartitionClient, PartitionReport, PartitionsError, accept_loss};
-use crate::policy::{LoadedPolicy, Policy};
-use crate::store::{LossCause, OpenError, Root, Table, TableSpec};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide_config::Config;
+use ebbtide_ingest::kafka::{RefusedProperty, refused_properties};
+use ebbtide_ingest::partitions::{LossCase, PartitionClient, PartitionReport, PartitionsError, accept_loss};
+use ebbtide_policy::{LoadedPolicy, Policy};
+use ebbtide_table::{LossCause, OpenError, Root, Table, TableSpec};
 
 /// Show partitions that are not read because records would be skipped, and accept a loss.
 #[derive(Debug, clap::Args)]
@@ -174,7 +174,7 @@ impl Args {
         clock: Option<&SharedClock>,
     ) -> Result<Outcome, PartitionError> {
         let policy = &loaded.policy;
-        let reads = |product: &&crate::policy::Product| {
+        let reads = |product: &&ebbtide_policy::Product| {
             product.records.as_ref().is_some_and(|records| records.topics.contains(&partition.topic))
         };
         let product = policy.products.values().find(reads);

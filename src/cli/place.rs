@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ObjectStore, Surroundings, Sweep};
-use crate::store::{Root, RootError};
+use ebbtide_config::{Config, ObjectStore, Surroundings, Sweep};
+use ebbtide_table::{Root, RootError};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Place {

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::{Outcome, Output, clock, json, report};
-use crate::app::read_policy;
-use crate::clock::SharedClock;
-use crate::ids::Country;
-use crate::policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::Country;
+use ebbtide_policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
+use ebbtide_services::app::read_policy;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -84,7 +84,7 @@ impl Args {
 
     fn run_by(self, clock: &SharedClock) -> Outcome {
         #[cfg(feature = "failpoints")]
-        let _watched = crate::failpoint::watch();
+        let _watched = ebbtide_base::failpoint::watch();
         match self.command {
             Command::Check { file, output } => check(&file, output),
             Command::Explain { product, country, tenant, field, policy, output } => {

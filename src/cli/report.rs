@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Outcome, Output, json};
-use crate::controls::Subject;
-use crate::problem::{Problem, Severity};
+use ebbtide_base::problem::{Problem, Severity};
+use ebbtide_controls::Subject;
 
 #[derive(Serialize)]
 struct Report<'a> {

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::place::{Place, PlaceError};
 use super::report::counted;
 use super::{Outcome, Output, json};
-use crate::clock::{Clock, SystemClock};
-use crate::store::residue::{
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_query::residue::{
     Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, default_countries, search,
 };
 

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 
 use super::{Outcome, clock};
 use crate::api::Port;
-use crate::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
-use crate::config::Config;
-use crate::health::Health;
-use crate::metrics::Metrics;
-use crate::policy::LoadedPolicy;
-use crate::problem::{Problem, Severity};
-use crate::telemetry;
+use ebbtide_base::health::Health;
+use ebbtide_base::metrics::Metrics;
+use ebbtide_base::problem::{Problem, Severity};
+use ebbtide_config::Config;
+use ebbtide_policy::LoadedPolicy;
+use ebbtide_services::app::{App, PolicyInUse, check_clients, check_settings, read_policy};
+use ebbtide_services::telemetry;
 
 /// Read records from Kafka into the tables, and delete expired data, until SIGTERM or Ctrl-C.
 ///
@@ -83,7 +83,7 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
         clock,
     };
     #[cfg(feature = "failpoints")]
-    let _watched = crate::failpoint::watch();
+    let _watched = ebbtide_base::failpoint::watch();
     let runtime = super::runtime()?;
     runtime.block_on(async {
         let (ask, asked) = watch::channel(false);

@@ -15,17 +15,17 @@ use super::commit_clock::CLOCK_NOT_TRUSTED;
 use super::once::{self, OnceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
-use crate::app::upkeep;
-use crate::clock::SharedClock;
-use crate::config::{Config, Sweep};
-use crate::expiry::{
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::{Deadline, ProductKey};
+use ebbtide_base::metrics::{Metrics, MetricsError};
+use ebbtide_config::{Config, Sweep};
+use ebbtide_maintenance::{
     Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
     TrustedClock, Verdict,
 };
-use crate::ids::{Deadline, ProductKey};
-use crate::metrics::{Metrics, MetricsError};
-use crate::policy::{LoadedPolicy, Policy};
-use crate::store::{DeleteFailures, OpenError, Root, Table, TableSpec};
+use ebbtide_policy::{LoadedPolicy, Policy};
+use ebbtide_services::app::upkeep;
+use ebbtide_table::{DeleteFailures, OpenError, Root, Table, TableSpec};
 
 /// The exit code if more is due.
 const MORE_LEFT: u8 = 3;

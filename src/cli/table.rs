@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::place::{Place, PlaceError};
 use super::report::counted;
 use super::{Outcome, Output, clock, json};
-use crate::app::upkeep;
-use crate::ids::ProductKey;
-use crate::store::{
-    Audit, AuditedContents, Leftovers, Overview, StoreError, Upkeep, ViewError, audit, audit_contents, leftovers,
-    products, show,
+use ebbtide_base::ids::ProductKey;
+use ebbtide_query::{
+    Audit, AuditedContents, Leftovers, Overview, ViewError, audit, audit_contents, leftovers, products, show,
 };
+use ebbtide_services::app::upkeep;
+use ebbtide_table::{StoreError, Upkeep};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {

@@ -5,10 +5,10 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::Outcome;
-use crate::app::read_policy;
-use crate::clock::Clock;
-use crate::controls::{Signature, activate};
-use crate::expiry::testing::{SCHEMA, World, policy_text, texts};
+use ebbtide_base::clock::Clock;
+use ebbtide_controls::{Signature, activate};
+use ebbtide_maintenance::testing::{SCHEMA, World, policy_text, texts};
+use ebbtide_services::app::read_policy;
 
 /// A function that runs the command line of a subcommand with a configuration, at a time.
 type Run = fn(&[&str], &Path, DateTime<Utc>) -> Outcome;

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 
 use super::policy::{check, explain_file};
 use super::*;
-use crate::policy::Ask;
+use ebbtide_policy::Ask;
 
 const SHIPPED: &str = "config/policy.yaml";
 

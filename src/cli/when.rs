@@ -5,8 +5,8 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use crate::ids::{Bucket, BucketUnit};
-use crate::policy::{Calendar, Policy};
+use ebbtide_base::ids::{Bucket, BucketUnit};
+use ebbtide_policy::{Calendar, Policy};
 
 /// A text that is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use super::place::{Place, PlaceError};
 use super::{Outcome, Output, clock, json, report};
-use crate::app::{UnreadablePolicy, read_policy};
-use crate::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
-use crate::policy::{Answer, Policy, Question, resolve};
-use crate::store::{Fate, Known, Sought, State, Step, StoreError, Story, ViewError, why};
+use ebbtide_base::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
+use ebbtide_policy::{Answer, Policy, Question, resolve};
+use ebbtide_query::{Fate, Known, Sought, State, Step, Story, ViewError, why};
+use ebbtide_services::app::{UnreadablePolicy, read_policy};
+use ebbtide_table::StoreError;
 use held::{Held, holds};
 
 /// Show what is stored of a record, until when and under which rule, or when and by which commit it was deleted.

@@ -5,18 +5,18 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods)] // A program for the terminal, run by the clock.
 
-#[path = "../../src/schema/tests/differential.rs"]
+#[path = "../../crates/policy/src/schema/tests/differential.rs"]
 mod differential;
-#[path = "../../src/schema/tests/oracle.rs"]
+#[path = "../../crates/policy/src/schema/tests/oracle.rs"]
 mod oracle;
-#[path = "../../src/schema/tests/random.rs"]
+#[path = "../../crates/policy/src/schema/tests/random.rs"]
 mod random;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use ebbtide::schema;
+use ebbtide_policy::schema;
 
 const USAGE: &str = "usage: fuzz [--seconds N] [--seed S] [--cases N]";
 const BODIES: usize = 48;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use ebbtide::failpoint::COMMIT;
+use ebbtide_base::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

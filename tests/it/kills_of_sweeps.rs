@@ -6,7 +6,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use ebbtide::failpoint::COMMIT;
+use ebbtide_base::failpoint::COMMIT;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

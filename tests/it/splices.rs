@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field};
-use ebbtide::ids::{BucketUnit, Category};
-use ebbtide::store::{Role, Root, StoredSegment, Table, TableColumn, TableSpec};
+use ebbtide_base::ids::{BucketUnit, Category};
+use ebbtide_table::{Role, Root, StoredSegment, Table, TableColumn, TableSpec};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};

@@ -5,8 +5,8 @@ use clap::{CommandFactory, Parser};
 
 use super::Args;
 use crate::cli::Outcome;
-use crate::clock::{Clock, ManualClock};
-use crate::expiry::testing::{World, start, texts};
+use ebbtide_base::clock::{Clock, ManualClock};
+use ebbtide_maintenance::testing::{World, start, texts};
 
 #[derive(Parser)]
 #[command(name = "ebbtide clock")]

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{CommitClockError, UrgentTime, commit_time};
-use crate::clock::{ManualClock, SharedClock};
-use crate::config::Sweep;
-use crate::expiry::testing::{World, start, texts};
-use crate::store::{Root, TrustedTime, newest_commit};
+use ebbtide_base::clock::{ManualClock, SharedClock};
+use ebbtide_config::Sweep;
+use ebbtide_maintenance::testing::{World, start, texts};
+use ebbtide_query::newest_commit;
+use ebbtide_table::{Root, TrustedTime};
 
 /// Creates a root whose only commit is dated `at`.
 async fn committed(at: DateTime<Utc>) -> World {

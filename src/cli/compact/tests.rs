@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser};
 use super::Args;
 use crate::cli::Outcome;
 use crate::cli::testing::Place;
-use crate::clock::ManualClock;
-use crate::expiry::testing::ANONYMIZE;
+use ebbtide_base::clock::ManualClock;
+use ebbtide_maintenance::testing::ANONYMIZE;
 
 #[derive(Parser)]
 #[command(name = "ebbtide compact")]
@@ -36,7 +36,7 @@ fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
 
 /// Returns the number of files of rows that the table lists.
 fn segments(place: &Place) -> u64 {
-    let found = place.runtime.block_on(crate::store::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
+    let found = place.runtime.block_on(ebbtide_query::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
     assert!(found.holds(), "{:?}", found.broken);
     found.segments
 }

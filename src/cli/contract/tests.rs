@@ -2,8 +2,8 @@ use clap::Parser;
 
 use super::Args;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, files, held_tables, outcome_text, words};
-use crate::controls::testing::two_tables;
-use crate::store::Root;
+use ebbtide_controls::testing::two_tables;
+use ebbtide_table::Root;
 
 #[derive(Parser)]
 #[command(name = "ebbtide contract")]

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use arrow::array::RecordBatch;
 
 use super::sheet::SheetError;
-use crate::ids::ProductKey;
-use crate::store::{ExportError, ParquetFile};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_query::{ExportError, ParquetFile};
 
 pub(super) struct Columnar {
     to: PathBuf,

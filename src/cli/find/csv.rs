@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 
 use super::values;
-use crate::ids::ProductKey;
+use ebbtide_base::ids::ProductKey;
 
 pub(super) struct Csv<'w> {
     to: &'w mut dyn Write,

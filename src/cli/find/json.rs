@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::told::Told;
 use super::values;
-use crate::ids::ProductKey;
+use ebbtide_base::ids::ProductKey;
 
 pub(super) struct Json<'w> {
     to: &'w mut dyn Write,

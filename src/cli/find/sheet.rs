@@ -10,8 +10,8 @@ use super::csv::Csv;
 use super::json::Json;
 use super::text::Text;
 use super::told::Told;
-use crate::ids::ProductKey;
-use crate::store::ExportError;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_query::ExportError;
 
 /// Found records could not be written.
 #[derive(Debug, thiserror::Error)]

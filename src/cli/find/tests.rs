@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::Args;
 use crate::cli::Outcome;
-use crate::clock::Clock;
-use crate::controls::testing::{order, signature};
-use crate::controls::{Order, Scope, place};
-use crate::expiry::testing::{ANONYMIZE, SCHEMA, Sms, World, number, policy_text, start, texts};
-use crate::store::testing::{filled, noon, root};
-use crate::store::{Root, SegmentIndex, Table};
+use ebbtide_base::clock::Clock;
+use ebbtide_controls::testing::{order, signature};
+use ebbtide_controls::{Order, Scope, place};
+use ebbtide_maintenance::testing::{ANONYMIZE, SCHEMA, Sms, World, number, policy_text, start, texts};
+use ebbtide_table::testing::{filled, noon, root};
+use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
 struct Line {
@@ -52,7 +52,7 @@ fn store() -> (tempfile::TempDir, Root) {
             old.extend((first == "0").then(|| segment.clone()));
         }
         let spliced = table.splice(&old, &BTreeSet::from(["content".parse().unwrap()])).await.unwrap();
-        table.commit_rewrite(crate::store::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+        table.commit_rewrite(ebbtide_table::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
         let scope = Scope { tenant: Some("customer-2".to_owned()), ..Scope::default() };
         let until = noon() + TimeDelta::days(400);
         place(&root, Order { until, ..order(scope) }, &signature()).await.unwrap();
@@ -177,7 +177,7 @@ fn a_file_is_new_and_whole_or_not_there() {
     assert!(several.join("sms.parquet").exists());
 
     // If a table cannot be read, no file remains.
-    let listed = runtime().block_on(crate::store::testing::paths(&root));
+    let listed = runtime().block_on(ebbtide_table::testing::paths(&root));
     std::fs::remove_file(root.table_folder(&"sms".parse().unwrap()).join(listed.last().unwrap())).unwrap();
     for (output, name) in [("json", "broken.json"), ("csv", "broken.csv"), ("parquet", "broken.parquet")] {
         let broken = path(name);
@@ -193,7 +193,7 @@ fn a_file_is_new_and_whole_or_not_there() {
 fn a_table_that_the_policy_does_not_know_keeps_nothing_found_from_meaning_nothing_there() {
     let (_folder, root) = store();
     runtime().block_on(async {
-        Table::open(&root, crate::controls::testing::spec_of("fax")).await.unwrap();
+        Table::open(&root, ebbtide_controls::testing::spec_of("fax")).await.unwrap();
     });
     let nobody = ["--subject", "phone:+4915112345678", "--policy", "config/policy.yaml"];
     let (_, outcome) = find(&root, &nobody, noon());

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::sheet::line;
 use super::values;
-use crate::disclosure::HELD_BY;
-use crate::ids::{Category, ProductKey};
-use crate::store::{Role, TableSpec};
+use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_services::record_search::HELD_BY;
+use ebbtide_table::{Role, TableSpec};
 
 pub(super) struct Text<'w> {
     pub(super) to: &'w mut dyn Write,

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::cli::report::{counted, national_note};
-use crate::disclosure::{Inquiry, Summary};
-use crate::ids::{Category, ProductKey};
+use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_services::record_search::{Inquiry, Summary};
 
 /// The report about one table, once its answer is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

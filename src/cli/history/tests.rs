@@ -2,8 +2,8 @@ use clap::Parser;
 
 use super::Args;
 use crate::cli::Outcome;
-use crate::store::testing::{batch, root, spec};
-use crate::store::{RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
+use ebbtide_table::testing::{batch, root, spec};
+use ebbtide_table::{RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
 
 #[derive(Parser)]
 struct Line {
@@ -29,12 +29,12 @@ fn filled() -> (tempfile::TempDir, Root) {
         let told = &mut work.evidence;
         (told.read, told.stored, told.expired) = (10, 7, 1);
         told.dead_letters = [("corrupt".to_owned(), 2)].into();
-        work.segments = vec![crate::store::testing::segment(&table, 1, 0, 7).await];
+        work.segments = vec![ebbtide_table::testing::segment(&table, 1, 0, 7).await];
         table.commit(work).await.unwrap();
         let index = SegmentIndex::load(&table).await.unwrap();
         let old: Vec<_> = index.iter().filter(|segment| segment.rows == 100).cloned().collect();
-        let new = crate::store::testing::segment(&table, 0, 0, 40).await;
-        let mut did: RewriteCommit = crate::store::testing::rewrite(&index, old, vec![new]);
+        let new = ebbtide_table::testing::segment(&table, 0, 0, 40).await;
+        let mut did: RewriteCommit = ebbtide_table::testing::rewrite(&index, old, vec![new]);
         let dropped = [("content".parse().unwrap(), 40)].into();
         did.evidence.rewrite = did.evidence.rewrite.map(|did| RewriteEvidence { dropped, ..did });
         table.commit_rewrite(did).await.unwrap();

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::HoldError;
 use crate::cli::{Outcome, Output, json};
-use crate::controls::{Controls, HoldState, KnownHold, Scope, standing};
-use crate::ids::ProductKey;
-use crate::store::{ControlsVersion, Root};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_controls::{Controls, HoldState, KnownHold, Scope, standing};
+use ebbtide_table::{ControlsVersion, Root};
 
 /// A hold as it is listed.
 #[derive(Serialize)]

@@ -10,11 +10,12 @@ use crate::cli::commit_clock::UrgentTime;
 use crate::cli::report::national_note;
 use crate::cli::when::{When, utc_and_local};
 use crate::cli::{Outcome, Output, json};
-use crate::controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
-use crate::ids::ProductKey;
-use crate::policy::{Policy, Records};
-use crate::problem::nearest;
-use crate::store::{Root, products};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_base::problem::nearest;
+use ebbtide_controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
+use ebbtide_policy::{Policy, Records};
+use ebbtide_query::products;
+use ebbtide_table::Root;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -2,10 +2,10 @@ use clap::{CommandFactory, Parser};
 
 use super::Args;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
-use crate::controls::testing::{naming, signature, two_tables};
-use crate::ids::ProductKey;
-use crate::store::testing::{noon, root};
-use crate::store::{ControlsVersion, Root, raise_controls};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_controls::testing::{naming, signature, two_tables};
+use ebbtide_table::testing::{noon, root};
+use ebbtide_table::{ControlsVersion, Root, raise_controls};
 
 #[derive(Parser)]
 #[command(name = "ebbtide hold")]
@@ -32,7 +32,7 @@ fn answer_at(root: &Root, line: &str, days: i64) -> (u8, String) {
 /// Records that the time is `days` after the first.
 fn confirm_clock(root: &Root, days: i64) {
     let (id, at) = ("confirmed".to_owned(), noon() + chrono::TimeDelta::days(days));
-    let confirmation = crate::store::Confirmation { id, at, by: None, newest_commit: None, ahead_of_store: None };
+    let confirmation = ebbtide_table::Confirmation { id, at, by: None, newest_commit: None, ahead_of_store: None };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(root.record_confirmation(&confirmation)).unwrap();
 }
@@ -103,13 +103,13 @@ fn a_hold_that_is_not_in_force_everywhere_is_told_and_repaired() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         // As if the command had been killed after the first of its two tables.
-        let log = crate::store::ControlLog::open(&root);
+        let log = ebbtide_table::ControlLog::open(&root);
         let (_, mut control) = log.load_from(ControlsVersion(1)).await.unwrap().remove(0);
         control["id"] = "hold-00000001".into();
         control["scope"]["products"] = serde_json::json!(["sms", "voice"]);
         log.append(ControlsVersion(2), &control).await.unwrap();
         let sms: ProductKey = "sms".parse().unwrap();
-        let evidence = crate::store::Evidence::control("hold", signature().writer, noon(), signature().policy_version);
+        let evidence = ebbtide_table::Evidence::control("hold", signature().writer, noon(), signature().policy_version);
         raise_controls(&root, &sms, ControlsVersion(2), evidence).await.unwrap();
     });
     let (code, text) = answer(&root, "list");
@@ -209,7 +209,7 @@ fn hold_is_placed_by_a_wrong_clock_and_dated_by_the_newest_commit() {
         assert_eq!(shown["placed"], true, "{days}");
         let warning = format!("warning: the clock is not trusted ({verdict}), so the commit is dated 2026-");
         assert!(outcome.err.starts_with(&warning), "{days}: {}", outcome.err);
-        let newest = runtime.block_on(crate::store::newest_commit(&root)).unwrap();
+        let newest = runtime.block_on(ebbtide_query::newest_commit(&root)).unwrap();
         assert_eq!(newest, Some(noon()), "{days}: the right clock stays trusted");
     }
     let (code, text) = answer_at(&root, &format!("{ORDER} --tenant t"), 2);
@@ -246,7 +246,7 @@ fn repair_by_a_wrong_clock_dates_its_commits_by_the_newest() {
     let (_folder, root, _) = runtime.block_on(held_tables());
     runtime.block_on(async {
         // As if the command had been killed before its first table.
-        let log = crate::store::ControlLog::open(&root);
+        let log = ebbtide_table::ControlLog::open(&root);
         let (_, mut control) = log.load_from(ControlsVersion(1)).await.unwrap().remove(0);
         control["id"] = "hold-00000001".into();
         log.append(ControlsVersion(2), &control).await.unwrap();
@@ -254,5 +254,5 @@ fn repair_by_a_wrong_clock_dates_its_commits_by_the_newest() {
     let (code, text) = answer_at(&root, "list --repair", 400);
     assert!(code == 4 && text.contains("(ahead): every control is in force"), "{text}");
     assert_eq!(answer(&root, "list").0, 0, "the hold is in force in every table");
-    assert_eq!(runtime.block_on(crate::store::newest_commit(&root)).unwrap(), Some(noon()));
+    assert_eq!(runtime.block_on(ebbtide_query::newest_commit(&root)).unwrap(), Some(noon()));
 }

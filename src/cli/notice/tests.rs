@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{NoticeCliError, at, reading};
-use crate::controls::Notice;
-use crate::expiry::testing::{policy_text_of, read, sms};
-use crate::policy::{Policy, Trigger};
+use ebbtide_controls::Notice;
+use ebbtide_maintenance::testing::{policy_text_of, read, sms};
+use ebbtide_policy::{Policy, Trigger};
 
 const NOW: &str = "2026-11-26T12:00:00Z";
 
@@ -37,10 +37,10 @@ fn a_contracts_last_day_lasts_to_its_end_where_records_are_kept_at_least_so_long
     let mut policy = policy("hour", "keep: 2 days, trigger: contract_end");
     let asked = |policy: &Policy| at(policy, "2026-11-24", (Trigger::ContractEnd, instant(NOW)));
     let rule = policy.rules.iter_mut().find(|rule| rule.trigger == Trigger::ContractEnd).unwrap();
-    rule.boundary = crate::policy::Boundary::AtLeast;
+    rule.boundary = ebbtide_policy::Boundary::AtLeast;
     assert_eq!(asked(&policy).unwrap(), instant("2026-11-24T23:59:59Z"));
     let mut ceiling = policy.rules.iter().find(|rule| rule.trigger == Trigger::ContractEnd).unwrap().clone();
-    ceiling.boundary = crate::policy::Boundary::AtMost;
+    ceiling.boundary = ebbtide_policy::Boundary::AtMost;
     policy.rules.push(ceiling);
     assert!(matches!(asked(&policy), Err(NoticeCliError::WholeDay(_))));
 }

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::Args;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words};
-use crate::controls::testing::two_tables;
-use crate::store::testing::noon;
-use crate::store::{ControlLog, ControlsVersion, Root};
+use ebbtide_controls::testing::two_tables;
+use ebbtide_table::testing::noon;
+use ebbtide_table::{ControlLog, ControlsVersion, Root};
 
 #[derive(Parser)]
 #[command(name = "ebbtide notice")]

@@ -10,12 +10,13 @@ use super::planning::{plan, told};
 use super::standing::{ChangeError, Standing, read_new};
 use crate::cli::commit_clock::commit_time;
 use crate::cli::{Outcome, Output, json, runtime};
-use crate::clock::SharedClock;
-use crate::controls::{Controls, SharedControls, Signature, activate, record_active};
-use crate::expiry::{Effects, examine};
-use crate::ids::{PolicyVersion, ProductKey};
-use crate::policy::Checked;
-use crate::store::{ControlsVersion, Root, products};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::ids::{PolicyVersion, ProductKey};
+use ebbtide_controls::{Controls, SharedControls, Signature, activate, record_active};
+use ebbtide_maintenance::{Effects, examine};
+use ebbtide_policy::Checked;
+use ebbtide_query::products;
+use ebbtide_table::{ControlsVersion, Root};
 
 /// Put a new policy in force: record it with its schemas, and commit it in every table.
 ///

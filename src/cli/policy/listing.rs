@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::standing::ChangeError;
 use crate::cli::place::Place;
 use crate::cli::{Outcome, Output, json, runtime};
-use crate::controls::Controls;
-use crate::ids::PolicyVersion;
-use crate::policy::PolicyDigest;
-use crate::store::ControlsVersion;
+use ebbtide_base::ids::PolicyVersion;
+use ebbtide_controls::Controls;
+use ebbtide_policy::PolicyDigest;
+use ebbtide_table::ControlsVersion;
 
 /// List the policies that were activated, oldest first, with the digest of their texts.
 #[derive(Debug, clap::Args)]

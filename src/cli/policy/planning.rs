@@ -9,10 +9,10 @@ use serde::Serialize;
 use super::standing::{ChangeError, Standing, read_new};
 use crate::cli::report::counted;
 use crate::cli::{Outcome, Output, json, runtime};
-use crate::expiry::{ColumnEffect, Effect, Effects, MovedFields, Movement, Progress, survey};
-use crate::ids::Country;
-use crate::policy::{Checked, Presence, ProductDiff, countries};
-use crate::problem::Problem;
+use ebbtide_base::ids::Country;
+use ebbtide_base::problem::Problem;
+use ebbtide_maintenance::{ColumnEffect, Effect, Effects, MovedFields, Movement, Progress, survey};
+use ebbtide_policy::{Checked, Presence, ProductDiff, countries};
 
 /// Show what a new policy does to stored data. Changes nothing.
 ///

@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::app::{UnreadablePolicy, read_policy};
 use crate::cli::commit_clock::CommitClockError;
 use crate::cli::place::{Place, PlaceError};
 use crate::cli::{Outcome, Output, report};
-use crate::controls::{ActivateError, ActiveError, Controls};
-use crate::expiry::SurveyError;
-use crate::policy::Checked;
-use crate::store::{ControlsVersion, Root, StoreError};
+use ebbtide_controls::{ActivateError, ActiveError, Controls};
+use ebbtide_maintenance::SurveyError;
+use ebbtide_policy::Checked;
+use ebbtide_services::app::{UnreadablePolicy, read_policy};
+use ebbtide_table::{ControlsVersion, Root, StoreError};
 
 /// The root, and the policy in use where none is active yet.
 #[derive(Debug, clap::Args)]

@@ -7,10 +7,10 @@ use clap::Parser;
 use super::Args;
 use crate::cli::Outcome;
 use crate::cli::testing::Place;
-use crate::clock::{Clock, ManualClock, SharedClock};
-use crate::controls::Controls;
-use crate::expiry::testing::policy_text;
-use crate::store::ControlsVersion;
+use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
+use ebbtide_controls::Controls;
+use ebbtide_maintenance::testing::policy_text;
+use ebbtide_table::ControlsVersion;
 
 #[derive(Parser)]
 #[command(name = "ebbtide policy")]

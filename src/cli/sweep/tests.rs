@@ -7,9 +7,9 @@ use clap::{CommandFactory, Parser};
 use super::Args;
 use crate::cli::Outcome;
 use crate::cli::testing::{Place, plain};
-use crate::clock::{Clock, ManualClock};
-use crate::controls::Scope;
-use crate::expiry::testing::{ANONYMIZE, number};
+use ebbtide_base::clock::{Clock, ManualClock};
+use ebbtide_controls::Scope;
+use ebbtide_maintenance::testing::{ANONYMIZE, number};
 
 #[derive(Parser)]
 #[command(name = "ebbtide sweep")]
@@ -226,7 +226,7 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
 
 /// Returns the policy of the place with words replaced.
 fn edited(end: &str, from: &str, to: &str) -> String {
-    let text = crate::expiry::testing::policy_text(end);
+    let text = ebbtide_maintenance::testing::policy_text(end);
     assert!(text.contains(from), "nothing to replace: {from}");
     text.replace(from, to)
 }
@@ -261,12 +261,12 @@ fn first_sweep_records_its_policy_and_any_other_text_is_refused() {
     let (code, text) = place.says("");
     assert!(code == 2 && text.contains("policy test-2 is not activated; test-1 is active"), "{text}");
     place.write("policy.yaml", &edited("remove", "test-1", "test-1"));
-    let schema = crate::expiry::testing::SCHEMA.replace("\"int\"", "\"long\"");
+    let schema = ebbtide_maintenance::testing::SCHEMA.replace("\"int\"", "\"long\"");
     place.write("sms.avsc", &schema);
     let (code, text) = place.says("");
     assert!(code == 2 && text.contains("line 7 of schema sms.avsc"), "{text}");
     assert_eq!(segments(&place), before, "nothing was deleted");
-    place.write("sms.avsc", crate::expiry::testing::SCHEMA);
+    place.write("sms.avsc", ebbtide_maintenance::testing::SCHEMA);
     let (code, text) = place.says("");
     assert!(code == 0 && text.contains("20 fields dropped"), "{text}");
 }

@@ -1,8 +1,8 @@
 use clap::Parser;
 
 use super::Args;
-use crate::store::testing::{batch, noon, rewrite, root, segment, spec};
-use crate::store::{Root, SegmentIndex, Table};
+use ebbtide_table::testing::{batch, noon, rewrite, root, segment, spec};
+use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
 struct Line {

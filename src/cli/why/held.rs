@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::WhyError;
-use crate::controls::{Controls, Holds, SegmentView};
-use crate::ids::{Category, ProductKey};
-use crate::policy::{Calendar, Class, Policy};
-use crate::store::{Fate, Place, Root, State, Story, controls_of, takes_in};
+use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_controls::{Controls, Holds, SegmentView};
+use ebbtide_policy::{Calendar, Class, Policy};
+use ebbtide_query::{Fate, Place, State, Story, takes_in};
+use ebbtide_table::{Root, controls_of};
 
 /// The holds on a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

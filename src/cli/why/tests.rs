@@ -4,11 +4,12 @@ use clap::Parser;
 
 use super::{Args, Record};
 use crate::cli::Outcome;
-use crate::clock::{Clock, SystemClock};
-use crate::controls::testing::{order, signature};
-use crate::controls::{Order, Scope, Signature, place, release};
-use crate::store::testing::{batch, partition, root, spec};
-use crate::store::{Fate, Root, SegmentIndex, Story, Table};
+use ebbtide_base::clock::{Clock, SystemClock};
+use ebbtide_controls::testing::{order, signature};
+use ebbtide_controls::{Order, Scope, Signature, place, release};
+use ebbtide_query::{Fate, Story};
+use ebbtide_table::testing::{batch, partition, root, spec};
+use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
 struct Line {
@@ -35,7 +36,7 @@ fn filled() -> (tempfile::TempDir, Root) {
         let index = SegmentIndex::load(&table).await.unwrap();
         let old: Vec<_> = index.iter().cloned().collect();
         let spliced = table.splice(&old, &BTreeSet::from(["content".parse().unwrap()])).await.unwrap();
-        table.commit_rewrite(crate::store::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
+        table.commit_rewrite(ebbtide_table::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
         let work = batch(&table, 0, Some(200), 210).await;
         table.commit(work).await.unwrap();
     });
@@ -98,12 +99,12 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
     let subject = |number: &str| Some(format!("phone:+{number}").parse().unwrap());
     let tenant = |number: i64| Scope { tenant: Some(format!("customer-{}", number % 7)), ..Scope::default() };
     let (one, two) = (held(tenant(150)), held(tenant(205)));
-    let other = held(Scope { subject: subject(crate::controls::testing::HELD), ..Scope::default() });
+    let other = held(Scope { subject: subject(ebbtide_controls::testing::HELD), ..Scope::default() });
     let gone = held(tenant(150));
     runtime.block_on(release(&root, &gone, &signature())).unwrap();
     let told = answer(&root, &format!("{AT} 150 --policy config/policy.yaml"));
     assert!(told.out.ends_with(&format!("  held by     {one}\n")), "{}{}", told.out, told.err);
-    assert!(!told.out.contains(other.as_str()) && !told.out.contains(crate::controls::testing::HELD));
+    assert!(!told.out.contains(other.as_str()) && !told.out.contains(ebbtide_controls::testing::HELD));
     let told = answer(&root, &format!("{AT} 205 --policy config/policy.yaml --output json"));
     let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["records"][0]["held_by"], serde_json::json!([two.as_str()]));
@@ -116,7 +117,7 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
 #[test]
 fn the_holds_of_a_record_are_told() {
     let fate = Fate::NotRead { next: None };
-    let story = Story { partition: Some(partition(0)), offset: Some(crate::ids::Offset(1)), ingest: None, fate };
+    let story = Story { partition: Some(partition(0)), offset: Some(ebbtide_base::ids::Offset(1)), ingest: None, fate };
     let held = super::Held { by: vec!["hold-7".to_owned(), "hold-9".to_owned()], untold: false };
     let record = Record::of(&story, &"sms".parse().unwrap(), None, held);
     let mut text = String::new();

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::clock::{Clock, ManualClock, SharedClock};
-use ebbtide::expiry::{
+use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
+use ebbtide_base::ids::{Partition, TopicPartition};
+use ebbtide_base::metrics::Metrics;
+use ebbtide_maintenance::{
     Bounds, Compacted, Compacting, Compaction, HeldBoard, Owned, Parts, Round, Rule, Settings, Share, Sweeper,
 };
-use ebbtide::ids::{Partition, TopicPartition};
-use ebbtide::metrics::Metrics;
-use ebbtide::policy::Policy;
-use ebbtide::store::Root;
+use ebbtide_policy::Policy;
+use ebbtide_table::Root;
 
 use super::records::Record;
 use super::writer::{Stored, Writer};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field, Schema};
-use ebbtide::ids::ProductKey;
-use ebbtide::policy::Policy;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_policy::Policy;
 use serde_json::{Map, Value};
 
 /// One record: the value of each field of its schema.

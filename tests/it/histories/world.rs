@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::clock::{Clock, ManualClock};
-use ebbtide::controls::{
+use ebbtide_base::clock::{Clock, ManualClock};
+use ebbtide_controls::{
     Noted, Notice, Order, Scope, SharedControls, Signature, TimeRange, activate, notify, place, record_active, release,
 };
-use ebbtide::expiry::examine;
-use ebbtide::policy::{Checked, Policy, SchemaSource, parse};
-use ebbtide::store::{Root, audit};
+use ebbtide_maintenance::examine;
+use ebbtide_policy::{Checked, Policy, SchemaSource, parse};
+use ebbtide_query::audit;
+use ebbtide_table::Root;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;

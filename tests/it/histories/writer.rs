@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use ebbtide::controls::{Notices, SharedControls, Since, changes_ingest};
-use ebbtide::ids::{Offset, Partition, TopicPartition};
-use ebbtide::policy::Policy;
-use ebbtide::store::{
+use ebbtide_base::ids::{Offset, Partition, TopicPartition};
+use ebbtide_controls::{Notices, SharedControls, Since, changes_ingest};
+use ebbtide_policy::Policy;
+use ebbtide_policy::tag::{Arrivals, Tagger};
+use ebbtide_table::{
     Advance, CommitError, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec,
 };
-use ebbtide::tag::{Arrivals, Tagger};
 use uuid::Uuid;
 
 use super::records::{Record, batch, sms};

@@ -1,0 +1,134 @@
+//! Activates a policy: appends it to the control log, then commits it in every table.
+//!
+//! Invariants: no table accepts a commit under another policy once this returns. An interrupted call is finished by the
+//! next call or by [`settle`](super::settle()). A policy that the caller has not seen is never replaced.
+
+use super::activation::PolicyActivation;
+use super::control::Control;
+use super::log::Controls;
+use super::service::Signature;
+use super::settle::{NotInForce, SettleError, put_in_force};
+use super::stored::{StoredOtherwise, check_terms};
+use ebbtide_base::failpoint;
+use ebbtide_base::ids::{PolicyVersion, ProductKey};
+use ebbtide_policy::{Checked, Policy, PolicyText};
+use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Root, StoreError};
+
+/// A policy that is active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activated {
+    /// Its version.
+    pub version: PolicyVersion,
+    /// The version of its control.
+    pub control: ControlsVersion,
+    /// The tables in which it is in force.
+    pub tables: Vec<ProductKey>,
+}
+
+/// The reason why a policy is not active.
+#[derive(Debug, thiserror::Error)]
+pub enum ActivateError {
+    /// The policy has errors.
+    #[error("the policy has errors; see `ebbtide policy check`")]
+    Faulty,
+    /// The version of the policy was active before.
+    #[error("version {0} was active before; going back is a new version: give it one")]
+    Used(PolicyVersion),
+    /// Another policy became active since the caller looked.
+    #[error("policy {0} became active meanwhile; look at `ebbtide policy plan` again")]
+    Moved(PolicyVersion),
+    /// The tables were written under a policy that is neither of the two.
+    #[error(transparent)]
+    Stored(#[from] StoredOtherwise),
+    /// The control log cannot be read or written. `policy history` shows if the policy is in it.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The policy is in the log, but is not in force in every table.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+impl From<SettleError> for ActivateError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Log(error) => ActivateError::Log(error),
+            SettleError::NotInForce(error) => ActivateError::NotInForce(error),
+        }
+    }
+}
+
+/// Activates `new` in place of `old`, which the caller compared it with. May be called again after any error.
+pub async fn activate(
+    root: &Root,
+    (old, new): (&Checked, &Checked),
+    by: &Signature,
+) -> Result<Activated, ActivateError> {
+    let (Some(before), Some(policy)) = (&old.policy, &new.policy) else { return Err(ActivateError::Faulty) };
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    if controls.active().is_none() {
+        check_terms::<ActivateError>(root, &[before, policy]).await?;
+    }
+    let activation = PolicyActivation { instead_of: Some(old.text.clone()), ..activation(policy, &new.text, by) };
+    let (version, control) = append_activation(root, &mut controls, activation, |controls| {
+        unused(controls, before, policy)?;
+        match controls.active() {
+            Some((_, active)) if active.version != before.version => Err(ActivateError::Moved(active.version.clone())),
+            _ => Ok(()),
+        }
+    })
+    .await?;
+    failpoint::reach("control-appended");
+    let tables = put_in_force(root, version, &control, by).await?;
+    Ok(Activated { version: policy.version.clone(), control: version, tables })
+}
+
+/// Appends an activation to the control log, unless it is the newest activation already: an interrupted call may have
+/// appended it, or this call before an error. `check` may refuse it, given all controls so far. The policy that it
+/// replaces is left out if a control has it.
+pub(super) async fn append_activation<E: From<StoreError>>(
+    root: &Root,
+    controls: &mut Controls,
+    activation: PolicyActivation,
+    check: impl Fn(&Controls) -> Result<(), E>,
+) -> Result<(ControlsVersion, Control), E> {
+    let log = ControlLog::open(root);
+    let mut failed: Option<StoreError> = None;
+    loop {
+        if let Some((version, active)) = controls.active()
+            && (&active.version, &active.sha256) == (&activation.version, &activation.sha256)
+        {
+            return Ok((version, Control::PolicyActivation(active.clone())));
+        }
+        if let Some(error) = failed.take() {
+            return Err(error.into());
+        }
+        check(controls)?;
+        let instead_of = activation.instead_of.clone().filter(|_| controls.active().is_none());
+        let control = Control::PolicyActivation(PolicyActivation { instead_of, ..activation.clone() });
+        match log.append(controls.version().next(), &control.to_value()?).await {
+            Ok(version) => return Ok((version, control)),
+            Err(AppendError::Lost) => {}
+            Err(AppendError::Store(error)) => failed = Some(error),
+        }
+        controls.refresh(root, ControlsVersion(0)).await?;
+    }
+}
+
+/// Returns the activation of a policy.
+pub(super) fn activation(policy: &Policy, text: &PolicyText, by: &Signature) -> PolicyActivation {
+    PolicyActivation {
+        version: policy.version.clone(),
+        sha256: policy.digest.clone(),
+        activated_at: by.at,
+        text: text.clone(),
+        instead_of: None,
+    }
+}
+
+/// Refuses a version that was active before.
+fn unused(controls: &Controls, before: &Policy, new: &Policy) -> Result<(), ActivateError> {
+    match before.version == new.version || controls.was_active(&new.version) {
+        true => Err(ActivateError::Used(new.version.clone())),
+        false => Ok(()),
+    }
+}

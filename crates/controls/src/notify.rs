@@ -1,0 +1,404 @@
+//! Notices of triggers: screened, appended to the control log, then in force by one commit in every table.
+//!
+//! Once this returns, the accepted notices are in force in every table that they cover. A repeated notice changes
+//! nothing. A call that was cut short is finished by the next or by [`settle`](super::settle()).
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::control::Control;
+use super::log::Controls;
+use super::notice::{AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, over_after};
+use super::parked::{Decision, ParkedNotice, ParkedState, TriggerNotice};
+use super::plausible::screen_date;
+use super::preview::{Preview, PreviewError, TableEffect};
+use super::recent::RecordCounts;
+use super::service::{Signature, append, same};
+use super::settle::{SettleError, settle};
+use ebbtide_base::failpoint;
+use ebbtide_config::NoticeLimits;
+use ebbtide_policy::Policy;
+use ebbtide_table::{ControlsVersion, Root, StoreError};
+
+/// The outcome of one notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Noted {
+    /// The notice is a control that is in force in every table that it covers.
+    Taken {
+        /// The control's version.
+        version: ControlsVersion,
+        /// True if the control existed before.
+        known: bool,
+    },
+    /// The notice was refused; nothing changed.
+    Refused(NoticeError),
+}
+
+/// The outcome of one notice that was screened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screened {
+    /// It passed the screening.
+    Passed(Noted),
+    /// It waits for a person; nothing is in force.
+    Parked {
+        /// The version of the control that records it.
+        version: ControlsVersion,
+        /// True if it was parked before.
+        known: bool,
+    },
+    /// It was not accepted because of the number of records that would be due immediately, in this table first; nothing
+    /// changed.
+    TooMuch(TableEffect),
+}
+
+/// The screening of notices before they take effect.
+#[derive(Debug, Clone, Copy)]
+pub struct Screening {
+    limits: Option<NoticeLimits>,
+    parks: bool,
+}
+
+impl Screening {
+    /// Returns no screening: a person has confirmed the notices.
+    #[must_use]
+    pub fn none() -> Screening {
+        Screening { limits: None, parks: false }
+    }
+
+    /// Returns a screening that parks notices that would make too many records due immediately.
+    #[must_use]
+    pub fn parking(limits: NoticeLimits) -> Screening {
+        Screening { limits: Some(limits), parks: true }
+    }
+
+    /// Returns a screening that refuses notices that would make too many records due immediately.
+    #[must_use]
+    pub fn refusing(limits: NoticeLimits) -> Screening {
+        Screening { limits: Some(limits), parks: false }
+    }
+}
+
+/// The reason why notices are not in force. The next call puts those that were appended in force.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// The control log cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The notices are in the log, but are not in force in every table.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
+    /// The number of records that they would make due immediately is unknown, so none was accepted.
+    #[error(transparent)]
+    Preview(#[from] PreviewError),
+}
+
+/// The state of a notice in the control log.
+enum Judged {
+    /// It is a control already.
+    Known(ControlsVersion),
+    /// It was parked.
+    Parked(ControlsVersion),
+    /// It would be this control.
+    New(TriggerNotice),
+}
+
+/// Applies notices that a person has confirmed, in order, and returns the outcome of each.
+pub async fn notify(
+    root: &Root,
+    policy: &Policy,
+    notices: Vec<Notice>,
+    by: &Signature,
+) -> Result<Vec<Noted>, NotifyError> {
+    let screened = notify_screened(root, policy, notices, by, &Screening::none()).await?;
+    let passed = screened.into_iter().filter_map(|screened| match screened {
+        Screened::Passed(noted) => Some(noted),
+        // Without limits no notice is held back.
+        Screened::Parked { .. } | Screened::TooMuch(_) => None,
+    });
+    Ok(passed.collect())
+}
+
+/// Applies notices that pass the screening, in order, and returns the outcome of each.
+pub async fn notify_screened(
+    root: &Root,
+    policy: &Policy,
+    notices: Vec<Notice>,
+    by: &Signature,
+    screening: &Screening,
+) -> Result<Vec<Screened>, NotifyError> {
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let mut judged = Vec::with_capacity(notices.len());
+    for notice in &notices {
+        judged.push(judge(&controls, policy, notice, by.at, screening));
+    }
+    let recent = controls.made_due_recently(by.at);
+    let mut large = Large::of(root, policy, (judged, recent), (by.at, screening)).await?;
+    let mut noted = Vec::with_capacity(notices.len());
+    let mut any = false;
+    for (place, notice) in notices.iter().enumerate() {
+        // The notices before it may be controls by now.
+        noted.push(match judge(&controls, policy, notice, by.at, screening) {
+            Err(refused) => Screened::Passed(Noted::Refused(refused)),
+            Ok(Judged::Known(version)) => Screened::Passed(Noted::Taken { version, known: true }),
+            Ok(Judged::Parked(version)) => Screened::Parked { version, known: true },
+            Ok(Judged::New(new)) => match large.of_one(place, &new, by.at).await? {
+                Some(effect) if screening.parks => {
+                    let TableEffect { product, due, records, before, .. } = effect;
+                    let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records, before };
+                    let version = append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
+                    failpoint::reach("notice-parked");
+                    Screened::Parked { version, known: false }
+                }
+                Some(effect) => Screened::TooMuch(effect),
+                None => {
+                    let new = new.with_made_due(large.take_made_due());
+                    let version = append_one(root, &mut controls, &new.control()).await?;
+                    failpoint::reach("control-appended");
+                    Screened::Passed(Noted::Taken { version, known: false })
+                }
+            },
+        });
+        any |= matches!(noted.last(), Some(Screened::Passed(Noted::Taken { .. })));
+    }
+    // The call that appended a known notice may have been interrupted before it was in force everywhere.
+    if any {
+        settle(root, by).await?;
+    }
+    Ok(noted)
+}
+
+async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> Result<ControlsVersion, StoreError> {
+    let version = append(root, controls, control).await?;
+    controls.refresh(root, version).await?;
+    Ok(version)
+}
+
+/// The notices of a batch that would make too many records due immediately, together with those before them that pass.
+struct Large {
+    /// `None` if there are no limits: nothing is counted then.
+    counting: Option<(Box<Preview>, NoticeLimits)>,
+    /// The notices that pass.
+    passed: Vec<Control>,
+    /// The notices that were counted, by their index in the batch, with the first table in which they would make too
+    /// many records due.
+    seen: HashMap<usize, Option<TableEffect>>,
+    /// The records that the passing notices make due.
+    made_due: RecordCounts,
+    /// The part of them that no control records yet.
+    unrecorded: RecordCounts,
+}
+
+impl Large {
+    async fn of(
+        root: &Root,
+        policy: &Policy,
+        (judged, recent): (Vec<Result<Judged, NoticeError>>, RecordCounts),
+        (now, screening): (DateTime<Utc>, &Screening),
+    ) -> Result<Large, PreviewError> {
+        let new = judged.into_iter().enumerate().filter_map(|(place, judged)| match judged {
+            Ok(Judged::New(new)) => Some((place, new.control())),
+            _ => None,
+        });
+        let new: Vec<(usize, Control)> = new.collect();
+        let limits = screening.limits.filter(|limits| limits.max_share < 1.0 && !new.is_empty());
+        let counting = match limits {
+            Some(limits) => Some((Box::new(Preview::open(root, policy, recent).await?), limits)),
+            None => None,
+        };
+        let mut large = Large {
+            counting,
+            passed: Vec::new(),
+            seen: HashMap::new(),
+            made_due: RecordCounts::new(),
+            unrecorded: RecordCounts::new(),
+        };
+        large.search(&new, now).await?;
+        Ok(large)
+    }
+
+    /// Counts notices together. Counts them in halves only if that is too much: most batches need one count.
+    async fn search(&mut self, notices: &[(usize, Control)], now: DateTime<Utc>) -> Result<(), PreviewError> {
+        let mut open = vec![notices];
+        while let Some(some) = open.pop() {
+            let Some((preview, limits)) = &mut self.counting else { return Ok(()) };
+            let together: Vec<&Control> = self.passed.iter().chain(some.iter().map(|(_, control)| control)).collect();
+            let effects = preview.due(&together, now, limits).await?;
+            let too_much = effects.iter().find(|effect| effect.is_too_much(limits)).cloned();
+            match (too_much, some) {
+                (None, some) => {
+                    self.seen.extend(some.iter().map(|(place, _)| (*place, None)));
+                    self.passed.extend(some.iter().map(|(_, control)| control.clone()));
+                    self.record(&effects);
+                }
+                (Some(effect), [(place, _)]) => {
+                    self.seen.insert(*place, Some(effect));
+                }
+                (Some(_), some) => {
+                    let (first, second) = some.split_at(some.len() / 2);
+                    open.extend([second, first]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the records that all passing notices make due.
+    fn record(&mut self, effects: &[TableEffect]) {
+        for effect in effects.iter().filter(|effect| effect.due > 0) {
+            let before = self.made_due.insert(effect.product.clone(), effect.due).unwrap_or_default();
+            *self.unrecorded.entry(effect.product.clone()).or_default() += effect.due.saturating_sub(before);
+        }
+    }
+
+    /// Takes the records that the next control must record: together, the controls of a batch record all of them.
+    fn take_made_due(&mut self) -> RecordCounts {
+        std::mem::take(&mut self.unrecorded)
+    }
+
+    /// Returns the first table in which the notice at that index would make too many records due.
+    async fn of_one(
+        &mut self,
+        place: usize,
+        notice: &TriggerNotice,
+        now: DateTime<Utc>,
+    ) -> Result<Option<TableEffect>, PreviewError> {
+        if !self.seen.contains_key(&place) {
+            // It may pass only because a notice before it was applied.
+            self.search(&[(place, notice.control())], now).await?;
+        }
+        Ok(self.seen.get(&place).cloned().flatten())
+    }
+}
+
+/// The control that a notice would be, and its effects.
+#[derive(Debug)]
+pub struct Considered {
+    /// The control that it would be, or is.
+    pub control: Control,
+    /// The version of that control, if it is one already.
+    pub known: Option<ControlsVersion>,
+    /// The records that it would make due immediately, by table. Empty if it is a control already.
+    pub effects: Vec<TableEffect>,
+}
+
+/// Returns the effects of a notice without applying it.
+pub async fn consider(
+    root: &Root,
+    policy: &Policy,
+    notice: &Notice,
+    at: DateTime<Utc>,
+    screening: &Screening,
+) -> Result<Result<Considered, NoticeError>, NotifyError> {
+    let controls = Controls::load(root, ControlsVersion(0)).await?;
+    let (control, known) = match judge(&controls, policy, notice, at, screening) {
+        Err(refused) => return Ok(Err(refused)),
+        Ok(Judged::Known(version)) => {
+            let known = controls.iter().find(|(of, _)| *of == version).map(|(_, control)| control.clone());
+            (known, Some(version))
+        }
+        Ok(Judged::Parked(version)) => {
+            let parked = controls.parked(at).into_iter().find(|known| known.version == version);
+            (parked.map(|known| known.notice.notice.control()), None)
+        }
+        Ok(Judged::New(new)) => (Some(new.control()), None),
+    };
+    let Some(control) = control else { return Ok(Err(NoticeError::Over)) };
+    let effects = match known {
+        Some(_) => Vec::new(),
+        None => {
+            let recent = controls.made_due_recently(at);
+            Preview::open(root, policy, recent).await?.effects(&[&control], at).await?
+        }
+    };
+    Ok(Ok(Considered { control, known, effects }))
+}
+
+/// Returns the state of a notice in the control log, or the reason why it may not be applied.
+fn judge(
+    controls: &Controls,
+    policy: &Policy,
+    notice: &Notice,
+    at: DateTime<Utc>,
+    screening: &Screening,
+) -> Result<Judged, NoticeError> {
+    if notice.tenant().is_some_and(|tenant| tenant.trim().is_empty()) {
+        return Err(NoticeError::NoTenant);
+    }
+    let mut new = trigger_notice(notice.clone(), at);
+    let control = new.control();
+    if let Some((version, _)) = controls.iter().find(|(_, other)| same(&control, other)) {
+        return Ok(Judged::Known(*version));
+    }
+    if let Some(limits) = &screening.limits {
+        let parked = controls.parked(at).into_iter().find(|known| known.notice.notice.same(&new));
+        match parked.map(|known| (known.version, known.state)) {
+            Some((version, ParkedState::Decided(Decision::Rejected))) => return Err(NoticeError::Rejected(version)),
+            Some((version, ParkedState::Waiting)) => return Ok(Judged::Parked(version)),
+            Some((_, ParkedState::Decided(Decision::Confirmed) | ParkedState::Over)) | None => {}
+        }
+        let (trigger, of) = notice.trigger();
+        screen_date(trigger, of, at, limits).map_err(NoticeError::Implausible)?;
+    }
+    match &mut new {
+        TriggerNotice::ContractEnd(end) => {
+            if end.reason.is_none()
+                && let Some(known) = lengthened(controls, end)
+            {
+                return Err(NoticeError::Lengthens { known });
+            }
+        }
+        TriggerNotice::ConsentWithdrawal(withdrawal) => {
+            if withdrawal.withdrawn_at > at + AHEAD {
+                return Err(NoticeError::Future(withdrawal.withdrawn_at));
+            }
+            withdrawal.until = over_after(policy, withdrawal.withdrawn_at).ok_or(NoticeError::NoRule)?;
+            if withdrawal.until <= at {
+                return Err(NoticeError::Over);
+            }
+        }
+    }
+    Ok(Judged::New(new))
+}
+
+/// Converts a notice to a control that is recorded at `at`. The `until` of a withdrawal is not known yet.
+fn trigger_notice(notice: Notice, at: DateTime<Utc>) -> TriggerNotice {
+    match notice {
+        Notice::ContractEnd { tenant, ended_at, reason, products } => {
+            let made_due = RecordCounts::new();
+            TriggerNotice::ContractEnd(ContractEnd { tenant, ended_at, recorded_at: at, reason, products, made_due })
+        }
+        Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products } => {
+            let (recorded_at, until) = (at, DateTime::<Utc>::MAX_UTC);
+            TriggerNotice::ConsentWithdrawal(ConsentWithdrawal {
+                subject,
+                tenant,
+                withdrawn_at,
+                recorded_at,
+                until,
+                products,
+                made_due: RecordCounts::new(),
+            })
+        }
+    }
+}
+
+/// Returns the end in force that a notice would postpone, in any product. If there are several, returns the latest.
+fn lengthened(controls: &Controls, end: &ContractEnd) -> Option<DateTime<Utc>> {
+    let meets = |other: &ContractEnd| {
+        end.products.is_empty() || other.products.is_empty() || other.products.iter().any(|of| end.covers(of))
+    };
+    let ends = controls.iter().rev().filter_map(|(_, control)| match control {
+        Control::ContractEnd(other) if other.tenant == end.tenant && meets(other) => Some(other),
+        _ => None,
+    });
+    // From the newest notice to the oldest: a notice that covers all products of `end` replaces all notices before it.
+    let mut known = None;
+    for other in ends {
+        known = known.max(Some(other.ended_at).filter(|at| *at < end.ended_at));
+        if other.products.is_empty() || (!end.products.is_empty() && end.products.iter().all(|of| other.covers(of))) {
+            break;
+        }
+    }
+    known
+}

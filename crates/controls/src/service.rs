@@ -1,0 +1,211 @@
+//! Places and releases holds: appends a control to the control log, then commits it in every table that it covers.
+//!
+//! Invariants: a call succeeds only if the control is in force in all of these tables. An interrupted call is finished
+//! by the next call or by [`settle`](super::settle()). A control is never appended twice.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::control::{Control, Release};
+use super::forget::forget_released;
+use super::hold::{Hold, HoldId, Scope, ScopeError};
+use super::log::{Controls, HoldState};
+use super::settle::{NotInForce, SettleError, put_in_force};
+use ebbtide_base::failpoint;
+use ebbtide_base::ids::{PolicyVersion, ProductKey};
+use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Evidence, Root, StoreError};
+
+/// The order of an officer to hold data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The case that it belongs to, by its reference in another system.
+    pub case: String,
+    /// The legal basis.
+    pub basis: String,
+    /// The first instant at which it is no longer in force.
+    pub until: DateTime<Utc>,
+    /// The person who orders it, if known.
+    pub placed_by: Option<String>,
+    /// The records that it covers.
+    pub scope: Scope,
+}
+
+/// The process that makes commits, the time, and the policy in use: the content of the commits' evidence besides
+/// counts.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    /// The random id of the process.
+    pub writer: Uuid,
+    /// The current time.
+    pub at: DateTime<Utc>,
+    /// The version of the policy in use.
+    pub policy_version: PolicyVersion,
+}
+
+/// A hold that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its name.
+    pub id: HoldId,
+    /// The version of its control.
+    pub version: ControlsVersion,
+    /// The tables in which it is in force.
+    pub tables: Vec<ProductKey>,
+}
+
+/// A hold that is no longer in force in any table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// Its name.
+    pub id: HoldId,
+    /// The version of the control that released it.
+    pub version: ControlsVersion,
+    /// The tables in which it was in force.
+    pub tables: Vec<ProductKey>,
+}
+
+/// The reason why a hold is not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The scope is refused.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// Its end has passed.
+    #[error("the hold would end at {0}, which has passed")]
+    Over(DateTime<Utc>),
+    /// The control log cannot be read or written. `hold list` shows if the hold is in it.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The hold is in the log, but is not in force in every table.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+/// The reason why a hold is not released.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// There is no such hold.
+    #[error("there is no hold {0}; `ebbtide hold list` shows them")]
+    Unknown(HoldId),
+    /// The hold has already ended.
+    #[error("{0} ended by itself, so there is nothing to release")]
+    Ended(HoldId),
+    /// The control log cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] StoreError),
+    /// The release is in the log, but is not in force in every table.
+    #[error(transparent)]
+    NotInForce(#[from] NotInForce),
+}
+
+impl From<SettleError> for PlaceError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Log(error) => PlaceError::Log(error),
+            SettleError::NotInForce(error) => PlaceError::NotInForce(error),
+        }
+    }
+}
+
+impl From<SettleError> for ReleaseError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Log(error) => ReleaseError::Log(error),
+            SettleError::NotInForce(error) => ReleaseError::NotInForce(error),
+        }
+    }
+}
+
+impl Signature {
+    /// Returns the evidence of a commit.
+    pub(super) fn evidence(&self, operation: &str) -> Evidence {
+        Evidence::control(operation, self.writer, self.at, self.policy_version.clone())
+    }
+}
+
+/// Places a hold. Once this returns, the hold is in force in every table that it covers. Tables that are created later
+/// are covered too.
+pub async fn place(root: &Root, order: Order, by: &Signature) -> Result<Placed, PlaceError> {
+    order.scope.check()?;
+    if order.until <= by.at {
+        return Err(PlaceError::Over(order.until));
+    }
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let taken: Vec<HoldId> = controls.holds(by.at).iter().map(|known| known.id().clone()).collect();
+    let id = draw(&taken);
+    let Order { case, basis, until, placed_by, scope } = order;
+    let hold = Hold { id: id.clone(), case, basis, placed_at: by.at, placed_by, until, scope };
+    let control = Control::Hold(hold);
+    let version = append(root, &mut controls, &control).await?;
+    failpoint::reach("control-appended");
+    let tables = put_in_force(root, version, &control, by).await?;
+    Ok(Placed { id, version, tables })
+}
+
+/// Releases a hold, and forgets what it covered once it is in force in no table. May be called again after any error.
+pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Released, ReleaseError> {
+    let mut controls = Controls::load(root, ControlsVersion(0)).await?;
+    let known = controls.holds(by.at).into_iter().find(|known| known.id() == id);
+    let known = known.ok_or_else(|| ReleaseError::Unknown(id.clone()))?;
+    if known.state == HoldState::Ended {
+        return Err(ReleaseError::Ended(id.clone()));
+    }
+    let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
+    let control = Control::Release(Release { hold: id.clone(), released_at: by.at, products });
+    let version = append(root, &mut controls, &control).await?;
+    failpoint::reach("control-appended");
+    let tables = put_in_force(root, version, &control, by).await?;
+    forget_released(root, by.at).await?;
+    Ok(Released { id: id.clone(), version, tables })
+}
+
+/// Appends a control after all others, unless it is in the log already, and returns its version. After an error it
+/// first reads the log again, to find out if the control was appended.
+pub(super) async fn append(
+    root: &Root,
+    controls: &mut Controls,
+    control: &Control,
+) -> Result<ControlsVersion, StoreError> {
+    let log = ControlLog::open(root);
+    let value = control.to_value()?;
+    let mut failed = None;
+    loop {
+        let there = controls.iter().find(|(_, other)| same(control, other)).map(|(version, _)| *version);
+        match (there, failed.take()) {
+            (Some(version), _) => return Ok(version),
+            (None, Some(error)) => return Err(error),
+            (None, None) => {}
+        }
+        match log.append(controls.version().next(), &value).await {
+            Ok(version) => return Ok(version),
+            Err(AppendError::Lost) => {}
+            Err(AppendError::Store(error)) => failed = Some(error),
+        }
+        controls.refresh(root, ControlsVersion(0)).await?;
+    }
+}
+
+/// Returns true if two controls are the same order. A hold has a name of its own, a hold is released once, and repeated
+/// notices with the same content are one control.
+pub(super) fn same(one: &Control, other: &Control) -> bool {
+    match (one, other) {
+        (Control::Hold(one), Control::Hold(other)) => one.id == other.id,
+        (Control::Release(one), Control::Release(other)) => one.hold == other.hold,
+        (Control::ContractEnd(one), Control::ContractEnd(other)) => one.same(other),
+        (Control::ConsentWithdrawal(one), Control::ConsentWithdrawal(other)) => one.same(other),
+        (Control::ParkedNotice(one), Control::ParkedNotice(other)) => one.notice.same(&other.notice),
+        (Control::NoticeDecision(one), Control::NoticeDecision(other)) => one.parked == other.parked,
+        _ => false,
+    }
+}
+
+/// Returns a name that no hold has. Two holds that are placed at the same time get the same name in one of four
+/// thousand million cases.
+fn draw(taken: &[HoldId]) -> HoldId {
+    loop {
+        let id = HoldId::of(rand::random());
+        if !taken.contains(&id) {
+            return id;
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Ingest: from Kafka to the commit, exactly once. `docs/architecture.md` describes the path of one record.
+//!
+//! An instance runs the configured number of lanes. Each is a member of the consumer group and works independently.
+
+pub mod backoff;
+mod brokers;
+pub mod dead_letters;
+mod decode;
+mod evidence;
+mod gathering;
+mod intake;
+pub mod kafka;
+mod lag;
+mod lane;
+mod notices;
+pub mod partitions;
+mod pending;
+pub mod position;
+pub mod preflight;
+mod schema_search;
+mod source;
+mod tables;
+mod topics;
+mod watch;
+mod work;
+pub mod writers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
+
+use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
+use crate::decode::{Decoders, ReadAs};
+use crate::lane::{Lane, Owning, RejoinKind, Shared};
+use crate::pending::Hold;
+use crate::source::Context;
+use crate::tables::Tables;
+use crate::topics::TopicWatch;
+use crate::watch::LaneWatch;
+use crate::work::{Pace, Work};
+use crate::writers::WriterSchemas;
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::health::{Health, Part};
+use ebbtide_base::ids::{IdError, Topic};
+use ebbtide_base::metrics::Metrics;
+use ebbtide_config::Config;
+use ebbtide_controls::{Screening, SharedControls};
+use ebbtide_policy::Policy;
+use ebbtide_policy::tag::Tagger;
+use ebbtide_table::{ControlsVersion, OpenError, Quarantine, Root, StoreError, Table, TableSpec};
+
+pub use kafka::{ClientRole, client_config};
+
+/// The dependencies of ingest.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The policy by which records are tagged.
+    pub policy: Arc<Policy>,
+    /// The root of the tables.
+    pub root: Root,
+    /// The open tables of the policy's products. Each lane starts with these.
+    pub tables: Vec<Table>,
+    /// The controls of the root.
+    pub controls: SharedControls,
+    /// The source of time.
+    pub clock: SharedClock,
+    /// The metrics in which everything is counted.
+    pub metrics: Metrics,
+    /// The current problems, for `/readyz`.
+    pub health: Arc<Health>,
+    /// The source of the producers' schemas.
+    pub writers: Arc<WriterSchemas>,
+    /// Set when the instance is to stop.
+    pub stop: Arc<AtomicBool>,
+    /// Is called for each partition that this instance gains or loses.
+    pub owning: Owning,
+}
+
+/// The reason why ingest cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The client library refuses the configuration.
+    #[error("librdkafka refuses the configuration: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A topic's name is illegal.
+    #[error(transparent)]
+    Topic(#[from] IdError),
+    /// A table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The controls cannot be read: it is not known which data may be stored.
+    #[error("nothing is stored while the controls cannot be read: {0}")]
+    Controls(#[from] StoreError),
+    /// The operating system does not create a thread.
+    #[error("no thread for a lane: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// Returns true if no later attempt can succeed: the client library refuses the configuration, or a topic's name is
+    /// illegal.
+    fn is_final(&self) -> bool {
+        match self {
+            StartError::Kafka(error) => is_final(error),
+            StartError::Topic(_) => true,
+            StartError::Open(_) | StartError::Controls(_) | StartError::Thread(_) => false,
+        }
+    }
+}
+
+/// Returns true if the client library refuses the configuration.
+fn is_final(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::ClientConfig(..) | KafkaError::ClientCreation(_) | KafkaError::Subscription(_))
+}
+
+/// Starts the lanes and the reader of notices. Each runs until `stop` is set, and joins the group again after a
+/// transient error. It ends with an error when it can never run.
+///
+/// Must be called within a tokio runtime. Errors with the reason why the first lane cannot begin.
+pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>, StartError> {
+    let dead_letters = Arc::new(dead_letters(&parts)?);
+    let notices = notices(&parts, &dead_letters)?;
+    let shared = Arc::new(Shared {
+        settings: parts.config.ingest.clone(),
+        lane_memory: size(parts.config.ingest.memory) / parts.config.ingest.lanes.max(1),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+        health: Arc::clone(&parts.health),
+        topics: TopicWatch::new(Arc::clone(&parts.health), &parts.policy),
+        dead_letters,
+        pending_limit: parts.config.maintain.orphan_age / 2,
+        runtime: Handle::current(),
+        stop: Arc::clone(&parts.stop),
+        instance: uuid::Uuid::new_v4(),
+        owning: Arc::clone(&parts.owning),
+    });
+    let tables = std::mem::take(&mut parts.tables);
+    let parts = Arc::new(parts);
+    let mut lanes = Vec::new();
+    for number in 0..parts.config.ingest.lanes {
+        let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
+        let watch = Arc::new(watch(&parts, Part::Lane(number)));
+        let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
+            // The lanes of an instance write to one log.
+            let _lane = tracing::error_span!("lane", number).entered();
+            supervise(&parts, &shared, &watch, number, tables)
+        })?;
+        lanes.push(lane);
+    }
+    if let Some(notices) = notices {
+        lanes.push(std::thread::Builder::new().name("notices".to_owned()).spawn(move || notices.run())?);
+    }
+    Ok(lanes)
+}
+
+fn dead_letters(parts: &Parts) -> Result<DeadLetters, StartError> {
+    let config = client_config(&parts.config.kafka, ClientRole::DeadLetters);
+    let deps = LetterDeps {
+        quarantine: Quarantine::new(parts.root.clone()),
+        terms: QuarantineTerms::new(parts.config.maintain.quarantine_retention, &parts.policy),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+    };
+    Ok(DeadLetters::new(config, Topic::new(&parts.config.kafka.dead_letter_topic)?, deps)?)
+}
+
+fn watch(parts: &Parts, part: Part) -> LaneWatch {
+    LaneWatch::new(part, Arc::clone(&parts.clock), Arc::clone(&parts.health), parts.metrics.clone())
+}
+
+/// Creates the reader of notices, if a notice topic is configured.
+fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<notices::Reader>, StartError> {
+    let topics = notices::topics(&parts.config.notices)?;
+    if topics.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(notices::Reader {
+        dead_letters: Arc::clone(dead_letters),
+        watch: watch(parts, Part::Notices),
+        client: client_config(&parts.config.kafka, ClientRole::Notices),
+        topics,
+        screening: Screening::parking(parts.config.notices.limits),
+        policy: Arc::clone(&parts.policy),
+        root: parts.root.clone(),
+        clock: Arc::clone(&parts.clock),
+        metrics: parts.metrics.clone(),
+        runtime: Handle::current(),
+        stop: Arc::clone(&parts.stop),
+    }))
+}
+
+/// Runs one lane after another until the instance is to stop. The first uses the given open tables.
+///
+/// Errors if no lane can ever run.
+fn supervise(
+    parts: &Parts,
+    shared: &Arc<Shared>,
+    watch: &Arc<LaneWatch>,
+    number: usize,
+    tables: Vec<Table>,
+) -> Result<(), StartError> {
+    let mut opened = Some(tables);
+    while !shared.stop.load(Ordering::Relaxed) {
+        watch.begin();
+        let why = match lane(parts, shared, watch, number, opened.take()) {
+            Ok(mut lane) => {
+                let ran = lane.run();
+                lane.own_nothing();
+                match ran {
+                    Ok(()) => return Ok(()),
+                    Err(rejoin) if rejoin.kind == RejoinKind::ForGood => {
+                        // Uncommitted records are dropped and the lane leaves the group: its partitions move to a
+                        // member that may store them.
+                        drop(lane);
+                        rest(parts, &rejoin.why);
+                        return Ok(());
+                    }
+                    Err(rejoin) if rejoin.kind == RejoinKind::Wanted => {
+                        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+                        tracing::info!("a lane joins the group again: {}", rejoin.why);
+                        continue;
+                    }
+                    Err(rejoin) => rejoin.why,
+                }
+            }
+            Err(error) if error.is_final() => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
+        tracing::error!("a lane drops what is uncommitted and joins the group again: {why}");
+        let until = shared.clock.monotonic() + watch.fail(&why);
+        while shared.clock.monotonic() < until && !shared.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}
+
+/// Stores nothing any more, and reports the reason, until the instance is to stop.
+fn rest(parts: &Parts, why: &str) {
+    if parts.health.trouble(Part::Process, why) {
+        tracing::error!("nothing is stored any more: {why}");
+    }
+    while !parts.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Creates the lane of that number with open tables, or opens them again.
+fn lane(
+    parts: &Parts,
+    shared: &Arc<Shared>,
+    watch: &Arc<LaneWatch>,
+    number: usize,
+    opened: Option<Vec<Table>>,
+) -> Result<Lane, StartError> {
+    let opened = match opened {
+        Some(opened) => opened,
+        None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
+    };
+    let (mut works, mut fed) = (Vec::with_capacity(opened.len()), Vec::with_capacity(opened.len()));
+    for table in opened {
+        let Some(work) = work(parts, table.spec()) else { continue };
+        fed.push((table, work.topics.clone()));
+        works.push(work);
+    }
+    let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), fed));
+    // Read once for all products, because each read lists the log of controls.
+    let controls = tables.newest_controls()?;
+    for work in &mut works {
+        work.act_on(tables.controls(&work.product), &controls);
+    }
+    let topics: Vec<Topic> = works.iter().flat_map(|work| work.topics.iter().cloned()).collect();
+    let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
+    let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
+    let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
+    Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, Arc::new(consumer), works))
+}
+
+/// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a product without records.
+fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
+    let settings = &parts.config.ingest;
+    let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
+    let tagger = Tagger::new(&parts.policy, &spec.product)?;
+    let read_as =
+        ReadAs { schema: Arc::clone(&records.schema), keep: tagger.columns().clone(), others: records.others };
+    let most = size(settings.max_message_bytes);
+    let decoders = Decoders::new(spec.product.clone(), read_as, Arc::clone(&parts.writers), most);
+    let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
+    pace.jitter();
+    Some(Work {
+        product: spec.product.clone(),
+        topics: records.topics.clone(),
+        spec: Arc::clone(spec),
+        version: parts.policy.version.clone(),
+        decoders,
+        tagger,
+        gathering: Default::default(),
+        in_flight: Default::default(),
+        controls: ControlsVersion::default(),
+        pending: None,
+        hold: Hold::default(),
+        pace,
+    })
+}
+
+/// Converts a configured number of bytes to a size in memory.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,439 @@
+//! Tests of the sources of schemas against a simulated registry that is right, wrong, slow or silent, and counts its
+//! requests.
+
+mod failures;
+mod references;
+mod search;
+mod servers;
+mod tls;
+mod waits;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use chrono::DateTime;
+
+use super::*;
+use ebbtide_base::clock::ManualClock;
+use ebbtide_base::ids::{BucketUnit, PolicyVersion, Topic};
+use ebbtide_config::{Auth, Registry as Config, Secret};
+use ebbtide_policy::schema::Schema;
+use ebbtide_policy::{End, Jurisdiction, OtherRecords, Product, Records};
+
+const SMS: &str = include_str!("../../../../schemas/sms.avsc");
+const OTHER: &str = r#"{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]}"#;
+const NOT_FOUND: &str = r#"{"error_code":40403,"message":"Schema 9 not found"}"#;
+
+type Reply = dyn Fn(&str, usize) -> Response + Send + Sync;
+
+/// A simulated registry that counts its requests. Its answers may depend on the path and the number of earlier
+/// requests.
+struct Played {
+    url: String,
+    requests: Arc<AtomicUsize>,
+    headers: Arc<Mutex<HeaderMap>>,
+}
+
+impl Played {
+    async fn new(reply: impl Fn(u32, usize) -> Response + Send + Sync + 'static) -> Self {
+        let of_path = move |path: &str, before| {
+            let id = path.strip_prefix("schemas/ids/").and_then(|id| id.parse().ok());
+            id.map_or_else(|| status(404, "no such path"), |id| reply(id, before))
+        };
+        Self::of_paths(of_path).await
+    }
+
+    /// Starts a registry that answers by `reply`, given the path under its base, encoded as it was received.
+    async fn of_paths(reply: impl Fn(&str, usize) -> Response + Send + Sync + 'static) -> Self {
+        let reply: Arc<Reply> = Arc::new(reply);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let headers = Arc::new(Mutex::new(HeaderMap::new()));
+        let (count, seen) = (requests.clone(), headers.clone());
+        let routes = Router::new().fallback(move |uri: Uri, headers: HeaderMap| async move {
+            *seen.lock().unwrap() = headers;
+            let before = count.fetch_add(1, Ordering::SeqCst);
+            // Long enough for concurrent callers to overlap.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let path = uri.path().strip_prefix("/base/").unwrap_or_default();
+            if path.ends_with(&format!("/{SLOW}")) {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+            }
+            reply(path, before)
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/base/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Self { url, requests, headers }
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        Some(self.headers.lock().unwrap().get(name)?.to_str().unwrap().to_owned())
+    }
+}
+
+/// The id that a simulated registry never answers in time.
+const SLOW: u32 = 99;
+
+struct Tried {
+    schemas: WriterSchemas,
+    clock: Arc<ManualClock>,
+    around: Around,
+}
+
+impl Tried {
+    async fn look_up(&self, id: u32) -> Result<Lookup, LookupDelay> {
+        self.schemas.get(&ProductKey::new("sms").unwrap(), SchemaRef::Id(id)).await
+    }
+
+    async fn get(&self, schema: SchemaRef) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
+        match self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await {
+            Ok(Lookup::Schema(found)) => Ok(Some(found)),
+            Ok(Lookup::Unknown(_)) => Ok(None),
+            Err(LookupDelay::Registry(error)) => Err(error),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn unusable(&self, id: u32) -> String {
+        match self.look_up(id).await {
+            Ok(Lookup::Unusable(why)) => why.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn id(&self, id: u32) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
+        self.get(SchemaRef::Id(id)).await
+    }
+
+    async fn silence(&self, id: u32) -> Silence {
+        self.id(id).await.map(|found| found.is_some()).unwrap_err().why
+    }
+
+    fn fetches(&self, outcome: &str) -> u64 {
+        self.around.metrics.schema_fetches.with_label_values(&[outcome]).get()
+    }
+}
+
+fn policy() -> Policy {
+    let key = ProductKey::new("sms").unwrap();
+    let records = Records {
+        topics: vec![Topic::new("traffic.sms").unwrap()],
+        schema: Arc::new(Schema::parse(SMS).unwrap()),
+        event_time: "sent_at".to_owned(),
+        event_time_zone: None,
+        tenant: None,
+        jurisdiction: Jurisdiction::Unknown,
+        subjects: Vec::new(),
+        default_country: None,
+        fields: BTreeMap::new(),
+        derive: Vec::new(),
+        end: End::Remove,
+        others: OtherRecords::default(),
+    };
+    let product = Product { key: key.clone(), title: None, records: Some(records) };
+    Policy {
+        version: PolicyVersion::new("1").unwrap(),
+        digest: ebbtide_policy::PolicyText::default().digest(),
+        zone: chrono_tz::UTC,
+        bucket: BucketUnit::Day,
+        categories: BTreeMap::new(),
+        products: BTreeMap::from([(key, product)]),
+        rules: Vec::new(),
+    }
+}
+
+fn config(url: &str, auth: Auth) -> Config {
+    Config {
+        urls: url.split(',').map(|url| url::Url::parse(url).unwrap()).collect(),
+        auth,
+        ca: None,
+        timeout: Duration::from_millis(500),
+        unknown_schema_wait: Duration::ZERO,
+    }
+}
+
+fn make(registry: Option<Config>, folder: Option<PathBuf>) -> Result<Tried, WritersError> {
+    let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
+    let health = Arc::new(Health::starting(clock.clone()));
+    health.over(&Part::Process);
+    let around = Around { metrics: Metrics::new().unwrap(), health, clock: clock.clone() };
+    let schemas = WriterSchemas::new(&SchemasSource { registry, folder }, &policy(), around.clone())?;
+    Ok(Tried { schemas, clock, around })
+}
+
+fn with(played: &Played) -> Tried {
+    make(Some(config(&played.url, Auth::None)), None).unwrap()
+}
+
+fn schema(text: &str) -> Response {
+    serde_json::json!({ "schema": text }).to_string().into_response()
+}
+
+fn status(status: u16, body: &'static str) -> Response {
+    (StatusCode::from_u16(status).unwrap(), body).into_response()
+}
+
+#[tokio::test]
+async fn a_schema_is_fetched_once_however_many_ask_at_once() {
+    let played = Played::new(|_, _| schema(OTHER)).await;
+    let tried = with(&played);
+    let all = futures::future::join_all((0..20).map(|_| tried.id(7))).await;
+    let expected = WriterSchema::parse(OTHER).unwrap().fingerprint();
+    for found in all {
+        assert_eq!(found.unwrap().unwrap().fingerprint(), expected);
+    }
+    tried.clock.advance(Duration::from_secs(1_000_000));
+    tried.id(7).await.unwrap().unwrap();
+    assert_eq!((played.requests(), tried.fetches("found")), (1, 1));
+}
+
+#[tokio::test]
+async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while() {
+    let played = Played::new(|_, before| if before == 0 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let tried = with(&played);
+    for _ in 0..50 {
+        assert!(tried.id(9).await.unwrap().is_none());
+    }
+    assert_eq!((played.requests(), tried.fetches("unknown")), (1, 1));
+    assert!(tried.around.health.readiness().ready, "the registry is well");
+    tried.clock.advance(unknown_ids::ASK_AGAIN);
+    assert!(tried.id(9).await.unwrap().is_some(), "it was registered meanwhile");
+}
+
+#[tokio::test]
+async fn a_404_that_is_not_the_registrys_own_makes_no_record_a_dead_letter() {
+    for body in ["", "<html>no such page</html>", r#"{"error_code":404}"#, r#"{"message":"nothing here"}"#] {
+        let played = Played::new(move |_, _| status(404, body)).await;
+        assert_eq!(with(&played).silence(9).await, Silence::WrongPlace, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn every_other_answer_is_silence_to_be_waited_out() {
+    let wrong: [(u16, &str, Silence); 9] = [
+        (500, "", Silence::Status(500)),
+        (503, NOT_FOUND, Silence::Status(503)),
+        (429, "", Silence::Status(429)),
+        (302, "", Silence::Status(302)),
+        (400, "", Silence::Status(400)),
+        (401, "", Silence::Refused(401)),
+        (403, "", Silence::Refused(403)),
+        (200, "<html>sign in</html>", Silence::Malformed("it holds no schema")),
+        (200, r#"{"schema":7}"#, Silence::Malformed("it holds no schema")),
+    ];
+    for (code, body, why) in wrong {
+        let played = Played::new(move |_, _| status(code, body)).await;
+        let tried = with(&played);
+        assert_eq!(tried.silence(1).await, why);
+        assert_eq!(tried.fetches("unavailable"), 1);
+        assert_eq!(tried.around.health.readiness().troubles[0].reason, why.to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_too_large_for_a_schema_is_not_read_to_its_end() {
+    let played = Played::new(|_, _| "x".repeat(9 << 20).into_response()).await;
+    assert_eq!(with(&played).silence(1).await, Silence::Malformed("it is too large"));
+}
+
+#[tokio::test]
+async fn a_slow_registry_is_given_up_after_the_timeout_and_those_who_wait_for_it_too() {
+    let played = Played::new(|_, _| schema(OTHER)).await;
+    let tried = with(&played);
+    let within = Duration::from_millis(1_500);
+    let (slow, other) =
+        tokio::time::timeout(within, async { tokio::join!(tried.id(SLOW), tried.id(1)) }).await.expect("too late");
+    assert_eq!(slow.unwrap_err().why, Silence::TimedOut);
+    assert!(matches!(other.unwrap_err().why, Silence::Busy | Silence::TimedOut));
+}
+
+#[tokio::test]
+async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
+    let played = Played::new(|_, before| if before < 2 { status(503, "") } else { schema(OTHER) }).await;
+    let tried = with(&played);
+    let first = tried.id(1).await.unwrap_err();
+    for id in 0..100 {
+        let again = tried.id(id).await.unwrap_err();
+        assert_eq!((again.why, again.retry_after), (Silence::Status(503), first.retry_after));
+    }
+    assert_eq!(played.requests(), 1, "it is not asked before its time");
+    assert!(!tried.around.health.readiness().ready);
+
+    tried.clock.advance(first.retry_after);
+    let second = tried.id(1).await.unwrap_err();
+    assert!(second.retry_after >= backoff::LEAST, "the second wait is longer");
+
+    tried.clock.advance(second.retry_after);
+    assert!(tried.id(1).await.unwrap().is_some());
+    assert_eq!(played.requests(), 3);
+    assert!(tried.around.health.readiness().ready);
+}
+
+#[tokio::test]
+async fn the_wait_that_the_registry_asks_for_is_kept() {
+    let busy = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")]).into_response();
+    let played = Played::new(move |_, _| busy()).await;
+    assert_eq!(with(&played).id(1).await.unwrap_err().retry_after, Duration::from_secs(7));
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_connections_is_silent_and_the_reason_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let tried = make(Some(config(&url, Auth::None)), None).unwrap();
+    let why = tried.silence(1).await.to_string();
+    assert!(why.starts_with("it cannot be reached (Connection refused"), "{why}");
+}
+
+#[tokio::test]
+async fn a_registry_that_does_not_speak_tls_where_it_should_is_silent() {
+    let played = Played::new(|_, _| schema(OTHER)).await;
+    let tried = make(Some(config(&played.url.replace("http:", "https:"), Auth::None)), None).unwrap();
+    assert!(matches!(tried.silence(1).await, Silence::Unreachable(_)));
+    assert_eq!(played.requests(), 0);
+}
+
+#[tokio::test]
+async fn credentials_reach_the_registry_and_nothing_else() {
+    let played = Played::new(|_, _| status(401, "")).await;
+    let basic = Auth::Basic { user: "me".to_owned(), password: Secret::new("hunter2") };
+    for (auth, header) in [(basic, "Basic bWU6aHVudGVyMg=="), (Auth::Bearer(Secret::new("hunter2")), "Bearer hunter2")]
+    {
+        let tried = make(Some(config(&played.url, auth)), None).unwrap();
+        let error = tried.id(1).await.unwrap_err();
+        assert_eq!(played.header("authorization").unwrap(), header);
+        let said = format!("{error} {error:?} {:?}", tried.around.health);
+        assert!(!said.contains("hunter2") && !said.contains("bWU6"), "{said}");
+        assert!(said.contains("refuses the credentials"), "{said}");
+    }
+    let tried = make(Some(config(&played.url, Auth::None)), None).unwrap();
+    tried.silence(1).await;
+    assert_eq!(played.header("authorization"), None);
+    assert!(played.header("user-agent").unwrap().starts_with("ebbtide/"));
+}
+
+#[test]
+fn a_token_with_a_line_break_is_told_before_anything_starts() {
+    let registry = config("https://r", Auth::Bearer(Secret::new("a\nb")));
+    assert!(matches!(make(Some(registry), None), Err(WritersError::Credential)));
+}
+
+#[test]
+fn an_authorities_file_that_is_missing_or_holds_no_certificate_is_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut registry = config("https://r", Auth::None);
+    for text in [None, Some("nothing")] {
+        let file = folder.path().join("ca.pem");
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        registry.ca = Some(file);
+        let error = make(Some(registry.clone()), None).err().unwrap();
+        assert!(error.to_string().contains("ca.pem"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_once() {
+    let answers = [
+        (r#"{"schema":"{}","schemaType":"JSON"}"#, "of the type JSON"),
+        (r#"{"schema":"{"}"#, "not an Avro schema: EOF"),
+        (r#"{"schema":"{\"type\":\"nonsense\"}"}"#, "`nonsense` is not defined"),
+    ];
+    for (body, part) in answers {
+        let played = Played::new(move |_, _| status(200, body)).await;
+        let tried = with(&played);
+        for _ in 0..3 {
+            let why = tried.unusable(1).await;
+            assert!(why.contains(part), "{why}");
+        }
+        assert_eq!((played.requests(), tried.fetches("unreadable")), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let played = Played::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
+    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    tried.unusable(6).await;
+    std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
+    tried.clock.advance(LOOK_AGAIN_AFTER);
+    assert!(tried.id(6).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_products_own_schema_is_known_by_its_fingerprint_without_any_source() {
+    let tried = make(None, None).unwrap();
+    let own = WriterSchema::parse(SMS).unwrap().fingerprint();
+    assert!(tried.get(SchemaRef::Fingerprint(own)).await.unwrap().is_some());
+    assert!(tried.get(SchemaRef::Fingerprint(own ^ 1)).await.unwrap().is_none());
+    assert!(tried.id(1).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and_sees_new_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("deep")).unwrap();
+    std::fs::write(folder.path().join("deep/other.v2.41.avsc"), OTHER).unwrap();
+    std::fs::write(folder.path().join("42.avsc"), OTHER).unwrap();
+    std::fs::write(folder.path().join("README"), "not a schema").unwrap();
+    let tried = make(None, Some(folder.path().to_path_buf())).unwrap();
+    let other = WriterSchema::parse(OTHER).unwrap().fingerprint();
+    assert!(tried.get(SchemaRef::Fingerprint(other)).await.unwrap().is_some());
+    assert!(tried.id(41).await.unwrap().is_some());
+    assert!(tried.id(42).await.unwrap().is_some());
+    assert!(tried.id(2).await.unwrap().is_none());
+
+    std::fs::write(folder.path().join("new.43.avsc"), OTHER).unwrap();
+    assert!(tried.id(43).await.unwrap().is_none(), "it does not look at every miss");
+    tried.clock.advance(LOOK_AGAIN_AFTER);
+    assert!(tried.id(43).await.unwrap().is_some());
+
+    std::fs::write(folder.path().join("bad.44.avsc"), "{").unwrap();
+    std::fs::write(folder.path().join("later.45.avsc"), OTHER).unwrap();
+    std::fs::remove_file(folder.path().join("42.avsc")).unwrap();
+    tried.clock.advance(LOOK_AGAIN_AFTER);
+    assert!(tried.id(44).await.unwrap().is_none(), "a bad file that appears later is a warning");
+    assert!(tried.id(45).await.unwrap().is_some(), "and hides no other");
+    assert!(tried.id(42).await.unwrap().is_some(), "a schema once read stays");
+}
+
+#[tokio::test]
+async fn the_folder_wins_over_the_registry_so_that_known_ids_need_none() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("5.avsc"), OTHER).unwrap();
+    let played = Played::new(|_, _| status(503, "")).await;
+    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    assert!(tried.id(5).await.unwrap().is_some());
+    assert_eq!(played.requests(), 0);
+}
+
+#[test]
+fn a_folder_that_is_missing_or_holds_a_bad_or_contradictory_schema_is_told_by_file() {
+    let gone = make(None, Some(PathBuf::from("/nowhere/schemas"))).err().unwrap();
+    assert!(gone.to_string().contains("/nowhere/schemas"), "{gone}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.1.avsc"), OTHER).unwrap();
+    std::fs::write(folder.path().join("b.1.avsc"), SMS).unwrap();
+    let two = make(None, Some(folder.path().to_path_buf())).err().unwrap();
+    assert!(matches!(two, WritersError::TwoForOneId { id: 1, .. }), "{two}");
+    std::fs::write(folder.path().join("a.1.avsc"), "{").unwrap();
+    let bad = make(None, Some(folder.path().to_path_buf())).err().unwrap();
+    assert!(bad.to_string().contains("a.1.avsc"), "{bad}");
+}
+
+#[test]
+fn the_shipped_folder_of_schemas_is_good() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas"));
+    make(None, Some(folder)).unwrap();
+}

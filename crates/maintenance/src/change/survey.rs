@@ -1,0 +1,157 @@
+//! Predicts the effect of a new policy on stored records, from the tables themselves. Reads only.
+//!
+//! The counts are exact at the table versions that were read, memory is bounded, and no segment is opened whose rows
+//! all get the same result.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::effect::{Effect, Lot};
+use super::lots::lots;
+use super::passage::{Answer, Need, Passage, Promised};
+use ebbtide_base::ids::ProductKey;
+use ebbtide_policy::{Diff, Policy, Refusal, Spot, diff};
+use ebbtide_query::products;
+use ebbtide_table::{OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec};
+
+/// The effect of a new policy.
+#[derive(Debug, Serialize)]
+pub struct Effects {
+    /// The differences between the policies.
+    pub diff: Diff,
+    /// The effect on the records of each product that has a table.
+    pub products: Vec<Effect>,
+}
+
+/// The reason why the effect cannot be predicted.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// A table cannot be read, or cannot have the new policy's columns.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A segment could not be read.
+    #[error(transparent)]
+    Segment(#[from] RewriteError),
+}
+
+/// The progress of a survey.
+#[derive(Debug, Clone)]
+pub struct Progress {
+    /// The product that is being read.
+    pub product: ProductKey,
+    /// The number of segments that are done.
+    pub done: usize,
+    /// The number of segments of the product.
+    pub of: usize,
+}
+
+/// Returns what `new` changes of `old`, and what of it cannot be carried out on the data stored under `root`. Lists
+/// the tables' segments and opens none.
+pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, SurveyError> {
+    let mut diff = diff(old, new);
+    for product in products(root).await? {
+        if let Some(spec) = TableSpec::of(new, &product) {
+            // An error names the column that the table cannot have.
+            Table::existing(root, Arc::new(spec)).await?;
+        } else if let Some(spec) = TableSpec::of(old, &product)
+            && let Some(table) = Table::existing(root, Arc::new(spec)).await?
+        {
+            let index = SegmentIndex::load(&table).await?;
+            let records: u64 = index.iter().filter(|segment| !segment.cells).map(|segment| segment.records).sum();
+            diff.refused.extend((records > 0).then(|| left(&product, records)));
+        }
+    }
+    Ok(diff)
+}
+
+/// Returns the effect of `new` on everything under `root` that `old` has stored, at `now`. Calls `seen` after every
+/// segment.
+pub async fn survey(
+    root: &Root,
+    (old, new): (&Policy, &Policy),
+    now: DateTime<Utc>,
+    mut seen: impl FnMut(&Progress),
+) -> Result<Effects, SurveyError> {
+    let mut effects = Effects { diff: examine(root, old, new).await?, products: Vec::new() };
+    for product in products(root).await? {
+        let Some(passage) = Passage::new(old, new, &product) else { continue };
+        // The columns have their stored names, if the old policy has the product.
+        let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };
+        let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
+        let index = SegmentIndex::load(&table).await?;
+        let surveyed = Surveyed { table: &table, index: &index, passage: &passage, now };
+        effects.products.push(surveyed.all(&mut seen).await?);
+    }
+    Ok(effects)
+}
+
+/// Returns the refusal of a policy that leaves out a product with stored records.
+fn left(product: &ProductKey, records: u64) -> Refusal {
+    Refusal {
+        spot: Spot::Key(vec!["products".to_owned(), product.to_string()]),
+        what: format!(
+            "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
+        ),
+        mend:
+            "keep it until they are gone; to be rid of them sooner, activate a version that keeps them less long first"
+                .to_owned(),
+    }
+}
+
+/// A table that is surveyed.
+struct Surveyed<'s> {
+    table: &'s Table,
+    index: &'s SegmentIndex,
+    passage: &'s Passage,
+    now: DateTime<Utc>,
+}
+
+impl Surveyed<'_> {
+    async fn all(&self, seen: &mut impl FnMut(&Progress)) -> Result<Effect, SurveyError> {
+        let product = &self.table.spec().product;
+        let mut effect = Effect::of(product);
+        effect.unknown_files = self.index.unknown().count() as u64;
+        let of = self.index.len();
+        for (done, segment) in self.index.iter().enumerate() {
+            if !segment.cells {
+                self.one(segment, &mut effect).await?;
+            }
+            seen(&Progress { product: product.clone(), done: done + 1, of });
+        }
+        Ok(effect.finish(self.passage))
+    }
+
+    async fn one(&self, segment: &StoredSegment, effect: &mut Effect) -> Result<(), SurveyError> {
+        let promised = Promised::new(segment, self.table.profile_text(&segment.profile));
+        let kinds = self.passage.kinds(&promised);
+        let lots = match self.passage.answer(&promised) {
+            Answer::One(profile) => {
+                let first = kinds.first().copied();
+                // Deadlines that move are counted by jurisdiction.
+                match profile.id == segment.profile
+                    || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
+                {
+                    true => first
+                        .map(|kind| Lot { kind, late: promised.profile.late, edited: false, rows: segment.rows })
+                        .into_iter()
+                        .collect(),
+                    false => self.read(&promised, self.passage.need(false), effect).await?,
+                }
+            }
+            Answer::Rows(need) => self.read(&promised, need, effect).await?,
+        };
+        effect.count(self.passage, &promised, &lots, self.now);
+        Ok(())
+    }
+
+    /// Reads the rows of a segment and groups them by what decides their profile.
+    async fn read(&self, promised: &Promised<'_>, need: Need, effect: &mut Effect) -> Result<Vec<Lot>, RewriteError> {
+        effect.opened += 1;
+        lots(self.table, promised, self.passage, need).await
+    }
+}

@@ -1,0 +1,49 @@
+//! The errors of due work that could not be done. No error contains a value of a record.
+
+use ebbtide_controls::NotActive;
+use ebbtide_policy::anonymize::{CellsError, PlanError};
+use ebbtide_table::{CommitError, RewriteError, StoreError};
+
+/// The reason why a piece of work was not done. Earlier commits of the work remain; the failed step changed nothing,
+/// unless the outcome of its commit is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// A segment could not be read or rewritten.
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+    /// The commit was not made, or its outcome is unknown.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The records could not be aggregated into cells.
+    #[error(transparent)]
+    Cells(#[from] CellsError<RewriteError>),
+    /// The policy's `anonymize` does not fit the table.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The active policy is not the policy of this instance: nothing may be done under the old one.
+    #[error(transparent)]
+    NotActive(#[from] NotActive),
+    /// The table cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SweepError {
+    /// Returns true if another instance was faster or the controls moved. Then the work is planned again; it is not a
+    /// failure.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        matches!(
+            self,
+            SweepError::Rewrite(RewriteError::Gone { .. })
+                | SweepError::Cells(CellsError::Source(RewriteError::Gone { .. }))
+                | SweepError::Commit(
+                    CommitError::ControlsMoved
+                        | CommitError::SchemaMoved
+                        | CommitError::SegmentMoved(_)
+                        | CommitError::SegmentGone
+                        | CommitError::PolicyMoved { .. }
+                )
+        )
+    }
+}

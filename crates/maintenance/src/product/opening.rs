@@ -1,0 +1,93 @@
+//! Opens products: their tables and segments, without any further state.
+//!
+//! Products come in the policy's order, and a few are opened concurrently. Opening one reads its whole log, so a
+//! caller that needs one twice clones it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, future, stream};
+
+use super::{Ending, Product};
+use crate::error::SweepError;
+use crate::stale::Stale;
+use ebbtide_base::ids::ProductKey;
+use ebbtide_policy::anonymize::{CellPlan, PlanError};
+use ebbtide_policy::{Calendar, End, Policy};
+use ebbtide_table::{OpenError, Root, SegmentIndex, StoreError, Table, TableSpec};
+
+/// The reason why a product's table cannot be swept.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenProductError {
+    /// The table cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its segments cannot be listed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policy's `anonymize` does not fit it.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+}
+
+impl From<OpenProductError> for SweepError {
+    fn from(error: OpenProductError) -> Self {
+        match error {
+            OpenProductError::Store(error) => SweepError::Store(error),
+            OpenProductError::Plan(error) => SweepError::Plan(error),
+            OpenProductError::Open(error) => SweepError::Store(StoreError::Refused(error.to_string())),
+        }
+    }
+}
+
+impl Product {
+    /// Opens the tables of a policy's products under `root`, or of the `wanted` one.
+    pub async fn open(
+        root: &Root,
+        policy: &Policy,
+        wanted: Option<&ProductKey>,
+    ) -> Result<Vec<Product>, OpenProductError> {
+        let specs = TableSpec::all(policy).filter(|spec| wanted.is_none_or(|wanted| *wanted == spec.product));
+        Self::of(Table::open_all(root, specs.collect()).await?, policy).await
+    }
+
+    /// Creates the products of tables that are open.
+    pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<Product>, OpenProductError> {
+        let products = stream::iter(tables).map(|table| Self::of_one(table, policy)).buffered(Table::AT_ONCE);
+        products.try_filter_map(future::ok).try_collect().await
+    }
+
+    /// Creates the product of one table; `None` if the product has no records.
+    async fn of_one(table: Table, policy: &Policy) -> Result<Option<Product>, OpenProductError> {
+        let key = table.spec().product.clone();
+        let Some(records) = policy.products.get(&key).and_then(|product| product.records.clone()) else {
+            return Ok(None);
+        };
+        let ending = match &records.end {
+            End::Remove => Ending::Remove,
+            End::Anonymize(anonymize) => Ending::Anonymize(CellPlan::new(anonymize, |name| {
+                table.spec().column(name).map(|column| column.data_type.clone())
+            })?),
+        };
+        let categories = records.fields.values().filter_map(|class| class.category().cloned()).collect();
+        let mut index = SegmentIndex::load(&table).await?;
+        index.follow_ingest();
+        let floor = table.controls();
+        let calendar = Calendar::new(policy.zone, policy.bucket);
+        let (held, controls, stale) = (HashMap::new(), Arc::default(), Stale::new());
+        Ok(Some(Product {
+            key,
+            table,
+            index,
+            ending,
+            categories,
+            records,
+            calendar,
+            held,
+            outdated: None,
+            controls,
+            stale,
+            floor,
+        }))
+    }
+}

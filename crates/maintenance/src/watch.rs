@@ -1,0 +1,288 @@
+//! The watch: counts overdue, due and held fields from the tables alone, whether a sweep runs or not.
+//!
+//! A sweep that died is noticed: nothing that a sweep reports about itself makes a field less overdue, except the
+//! results of its checks of segments: which are entirely held (used only if holds in force may cover them), which of
+//! earlier policies need no change, and whose tags are true.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
+use super::product::{HeldBy, Product};
+use super::stale::{Seen, StaleRows, Suspect};
+use ebbtide_base::clock::SharedClock;
+use ebbtide_base::health::{Health, Part};
+use ebbtide_base::ids::{Category, ProductKey};
+use ebbtide_base::metrics::Metrics;
+use ebbtide_controls::{NotActive, ParkedState, SharedControls};
+use ebbtide_policy::Policy;
+use ebbtide_table::{ControlsVersion, RewriteError, StoreError, StoredSegment};
+
+/// The time that a process has to check segments that holds may cover, before they count as not held.
+const FIRST_LOOK: Duration = Duration::from_secs(10 * 60);
+
+/// The maximum number of segments of a product that one count checks for stale tags. It is small, since the sweep
+/// checks each segment too and reports the result.
+const LOOKS: usize = 16;
+
+/// The board on which a sweep reports the segments that are entirely held, and those that need no change after a new
+/// policy or notices.
+#[derive(Debug, Clone, Default)]
+pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, Known>>>);
+
+/// The results of a sweep's checks of a product's segments, by path.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// Segments that are entirely held.
+    pub held: BTreeSet<Arc<str>>,
+    /// Segments of earlier policies that were checked and need no change.
+    pub settled: BTreeSet<Arc<str>>,
+    /// Segments whose tags are true, with the newest notice for which they were checked.
+    pub seen: Arc<Seen>,
+}
+
+impl HeldBoard {
+    /// Replaces the results for a product's segments.
+    pub fn tell(&self, product: &ProductKey, known: Known) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), known);
+    }
+
+    /// Takes the reported segments whose tags are true.
+    fn take_seen(&self, product: &ProductKey) -> Arc<Seen> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
+    }
+
+    fn is_settled(&self, product: &ProductKey, path: &str) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(product).is_some_and(|known| known.settled.contains(path))
+    }
+
+    fn has(&self, product: &ProductKey, path: &str) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(product)
+            .is_some_and(|known| known.held.contains(path))
+    }
+}
+
+/// The task that counts fields and stale records for the metrics.
+pub struct Watch {
+    controls: SharedControls,
+    policy: Policy,
+    clock: SharedClock,
+    metrics: Metrics,
+    board: HeldBoard,
+    health: Option<Arc<Health>>,
+    products: Vec<Watched>,
+    since: Duration,
+}
+
+/// The newest notice when a segment was checked, and its rows whose tags are stale, by path.
+type Looked = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
+
+/// The result of the count of one product.
+enum Look {
+    Counted(Overdue),
+    /// The policy of this instance is not the active one.
+    NotActive(NotActive),
+}
+
+/// One product as the watch sees it.
+struct Watched {
+    product: Product,
+    graces: BTreeMap<Category, TimeDelta>,
+    /// The segments that were checked and have stale tags.
+    stale: Looked,
+}
+
+impl Watch {
+    /// Creates a watch over products with their active policy and the controls of their root.
+    #[must_use]
+    pub fn of(
+        products: Vec<Product>,
+        (policy, controls): (&Policy, SharedControls),
+        clock: SharedClock,
+        metrics: Metrics,
+        board: HeldBoard,
+    ) -> Watch {
+        let watched = |product: Product| {
+            let grace = |category: &Category| (category.clone(), least_grace(policy, &product.key, category));
+            let graces = product.categories.iter().map(grace).collect();
+            Watched { product, graces, stale: HashMap::new() }
+        };
+        let products = products.into_iter().map(watched).collect();
+        let since = clock.monotonic();
+        Watch { controls, policy: policy.clone(), clock, metrics, board, health: None, products, since }
+    }
+
+    /// Makes the instance not ready while its policy is not active, whether or not it has records to commit.
+    #[must_use]
+    pub fn with_health(self, health: Arc<Health>) -> Watch {
+        Watch { health: Some(health), ..self }
+    }
+
+    /// Counts once and updates the metrics.
+    pub async fn look(&mut self) {
+        let mut oldest = TimeDelta::zero();
+        for index in 0..self.products.len() {
+            match self.count(index).await {
+                Ok(Look::Counted(found)) => {
+                    oldest = oldest.max(found.oldest);
+                    self.tell(&self.products[index].product, &found);
+                }
+                Ok(Look::NotActive(why)) => self.not_active(&self.products[index].product, &why),
+                Err(error) => {
+                    let product = &self.products[index].product.key;
+                    tracing::error!(%product, %error, "what is overdue in the table is not known");
+                    self.metrics.sweep_failures.with_label_values(&[product.as_str()]).inc();
+                }
+            }
+        }
+        self.metrics.oldest_overdue_seconds.set(oldest.num_seconds());
+        self.count_parked().await;
+    }
+
+    /// Counts the notices that wait for a person. If the control log cannot be read, the last count is kept.
+    async fn count_parked(&self) {
+        match self.controls.newest(ControlsVersion(0)).await {
+            Ok(controls) => {
+                let parked = controls.parked(self.clock.now());
+                let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
+                self.metrics.parked_notices.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            }
+            Err(error) => tracing::error!(%error, "the notices that wait for a decision are not known"),
+        }
+    }
+
+    /// Reports that the policy of this instance is not active. Other instances count what is overdue under the active
+    /// one.
+    fn not_active(&self, product: &Product, why: &NotActive) {
+        for category in &product.categories {
+            // An error means that the series does not exist.
+            let _ = self.metrics.overdue_fields.remove_label_values(&[product.key.as_str(), category.as_str()]);
+        }
+        let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Part::Process, why.to_string()));
+        if is_new {
+            tracing::error!("nothing is swept any more: {why}");
+        }
+    }
+
+    async fn count(&mut self, index: usize) -> Result<Look, StoreError> {
+        let (now, running) = (self.clock.now(), self.clock.monotonic());
+        let Watched { product, graces, stale } = &mut self.products[index];
+        product.refresh().await?;
+        let version = product.table.controls();
+        let controls = product.controls(&self.controls).await?;
+        if let Err(why) = controls.check_active(&self.policy) {
+            return Ok(Look::NotActive(why));
+        }
+        let held = HeldBy::at(controls, now, version);
+        product.note_policies(&self.policy);
+        product.take_seen(&self.board.take_seen(&product.key));
+        let stale = count_stale(product, &self.board, stale).await?;
+        let early = running.saturating_sub(self.since) < FIRST_LOOK;
+        let grace = |category: &Category| graces.get(category).copied().unwrap_or_else(TimeDelta::zero);
+        let told: BTreeMap<Arc<str>, BTreeMap<Category, DateTime<Utc>>> = product.told_at_all();
+        let told = |segment: &StoredSegment| told.get(&segment.path).cloned().unwrap_or_default();
+        let (product, board) = (&*product, &self.board);
+        let is_held = |segment: &StoredSegment| {
+            product.predicate(segment, &held).is_some() && (early || board.has(&product.key, &segment.path))
+        };
+        let is_outdated =
+            |segment: &&StoredSegment| product.is_outdated(segment) && !board.is_settled(&product.key, &segment.path);
+        let outdated: u64 = product.index.iter().filter(is_outdated).map(|segment| segment.records).sum();
+        let seen: Vec<Cow<'_, StoredSegment>> = match outdated {
+            0 => Vec::new(),
+            _ => product.index.iter().map(|segment| product.as_due(segment)).collect(),
+        };
+        // By the active policy, whatever the tags still say.
+        let mut found = match outdated {
+            0 => overdue(product.index.iter(), now, grace, (is_held, told)),
+            _ => overdue(seen.iter().map(AsRef::as_ref), now, grace, (is_held, told)),
+        };
+        found.stale = outdated;
+        for StaleRows { records, due } in &stale {
+            found.stale += records;
+            for (category, at) in due {
+                found.add_stale(category, *records, (now - at.0) - grace(category));
+            }
+        }
+        Ok(Look::Counted(found))
+    }
+
+    fn tell(&self, product: &Product, found: &Overdue) {
+        let none = Counts::default();
+        let key = product.key.as_str();
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for category in &product.categories {
+            let counts = found.counts.get(category).unwrap_or(&none);
+            let labels = [key, category.as_str()];
+            self.metrics.overdue_fields.with_label_values(&labels).set(gauge(counts.overdue));
+            self.metrics.held_fields.with_label_values(&labels).set(gauge(counts.held));
+            for (soon, (horizon, _)) in counts.soon.iter().zip(HORIZONS) {
+                let labels = [key, category.as_str(), horizon];
+                self.metrics.due_fields.with_label_values(&labels).set(gauge(*soon));
+            }
+        }
+        self.metrics.stale_tag_records.with_label_values(&[key]).set(gauge(found.stale));
+        self.metrics.unswept_files.with_label_values(&[key]).set(gauge(product.index.unknown().count() as u64));
+    }
+}
+
+/// Returns the records whose tags are stale after notices, with their deadlines. Outdated segments are skipped, since
+/// they are counted as outdated. Reads at most `LOOKS` segments that are not known yet, starting with the longest
+/// due; the next call continues.
+async fn count_stale(
+    product: &mut Product,
+    board: &HeldBoard,
+    known: &mut Looked,
+) -> Result<Vec<StaleRows>, StoreError> {
+    let newest = product.newest_notice();
+    let (mut looks, mut stale) = (0, Vec::new());
+    known.retain(|path, _| product.index.get(path).is_some());
+    let mut suspects = product.suspected();
+    suspects.sort_by_key(Suspect::first_due);
+    for suspect in suspects {
+        let path = suspect.segment.path.clone();
+        if product.is_outdated(&suspect.segment) && !board.is_settled(&product.key, &path) {
+            continue;
+        }
+        let rows = match known.get(&path) {
+            Some((version, rows)) if *version == newest => rows.clone(),
+            _ if looks >= LOOKS => continue,
+            _ => {
+                looks += 1;
+                match product.stale_rows(&suspect).await {
+                    Ok(rows) => rows,
+                    // It was rewritten meanwhile.
+                    Err(RewriteError::Gone { .. }) => continue,
+                    Err(RewriteError::Store(error)) => return Err(error),
+                    // It cannot be read: the notices may apply to all of its records.
+                    Err(_) => {
+                        stale.push(StaleRows { records: suspect.segment.records, due: suspect.due });
+                        continue;
+                    }
+                }
+            }
+        };
+        if !rows.is_empty() {
+            known.insert(path, (newest, rows.clone()));
+            stale.extend(rows);
+        }
+    }
+    Ok(stale)
+}
+
+/// Counts at intervals of `every`, until dropped.
+pub async fn run(mut watch: Watch, every: Duration) {
+    loop {
+        watch.look().await;
+        tokio::time::sleep(every).await;
+    }
+}

@@ -1,0 +1,230 @@
+//! Refuses changes that cannot be applied to stored data, each with the place in the new policy and the fix.
+//!
+//! Invariants: a change that is not refused can be applied by dropping columns and rewriting tags, which is all that is
+//! ever done to stored rows. Stored data is kept longer only by a rule that names a legal basis.
+
+use std::collections::BTreeSet;
+
+use super::fields::Moved;
+use super::model::Refusal;
+use super::terms::Pairs;
+use super::windows::{Windows, same};
+use crate::model::{Class, Derived, End, Jurisdiction, Platform, Policy, Records, Subject, SubjectKind};
+use crate::profile::Term;
+use crate::text::Spot;
+use ebbtide_base::ids::{Category, ProductKey};
+
+/// Refuses changes that affect every product.
+pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<Refusal>) {
+    if old.version == new.version && old.digest != new.digest {
+        let what = format!("another policy has the version `{}` already", new.version);
+        refused.push(Refusal::key(["version"], what, "give the new one a version of its own"));
+    }
+    if old.zone != new.zone {
+        let what = format!("the days of what is stored were counted in {}, not in {}", old.zone, new.zone);
+        refused.push(Refusal::key(["zone"], what, "keep the zone; begin another root for records of another zone"));
+    }
+    if old.bucket != new.bucket {
+        let what = "what is stored lies in buckets of another length";
+        refused.push(Refusal::key(["bucket"], what, "keep the bucket; begin another root for another one"));
+    }
+}
+
+/// Refuses changes of a product's columns that stored rows cannot follow.
+pub(super) fn columns(
+    product: &ProductKey,
+    (old, new): (&Records, &Records),
+    moved: &Moved,
+    refused: &mut Vec<Refusal>,
+) {
+    let key = product.as_str();
+    if moved.now(&old.event_time) != new.event_time {
+        let what = format!("what is stored lies in the buckets of `{}`, not of `{}`", old.event_time, new.event_time);
+        let mend = "keep the event time, or give the records that have another a product of their own";
+        refused.push(Refusal::key(["products", key, "event_time"], what, mend));
+    }
+    if let (Some(was), Some(is)) = (old.event_time_zone, new.event_time_zone)
+        && was != is
+    {
+        let what = format!("the event times of what is stored were read by the clocks of {was}, not of {is}");
+        let mend = "keep the zone, or give the records of another zone a product of their own";
+        refused.push(Refusal::key(["products", key, "event_time_zone"], what, mend));
+    }
+    if mapped(&old.jurisdiction, moved) != new.jurisdiction {
+        let what = "the jurisdiction of what is stored was told in another way";
+        let mend = "keep it, or give the records that tell it otherwise a product of their own";
+        refused.push(Refusal::key(["products", key, "jurisdiction"], what, mend));
+    }
+    let tenant = old.tenant.as_deref().map(|column| moved.now(column));
+    if tenant.is_some() && tenant != new.tenant.as_deref() {
+        let what = "the tenant of what is stored stands in another column";
+        let mend = "keep it, or give the records that name it elsewhere a product of their own";
+        refused.push(Refusal::key(["products", key, "tenant"], what, mend));
+    }
+    for (was, now, from, to) in moved.kept() {
+        let spot = ["products", key, "fields", now];
+        let types = (old.schema.column(was), new.schema.column(now));
+        if let (Some(was), Some(is)) = types
+            && was.local != is.local
+            && now != new.event_time
+            && old.fields.contains_key(&was.name)
+            && new.fields.contains_key(&is.name)
+        {
+            let word = |local| if local { "wall-clock times" } else { "instants" };
+            let what = format!("`{now}` is stored as {} and would be {}", word(was.local), word(is.local));
+            let mend = "give the field of the new type a name of its own, without an alias";
+            refused.push(Refusal::key(spot, what, mend));
+        }
+        if let (Some(was), Some(is)) = types
+            && was.data_type != is.data_type
+            && old.fields.contains_key(&was.name)
+            && new.fields.contains_key(&is.name)
+        {
+            let what = format!("`{now}` is stored as {} and would be {}", was.data_type, is.data_type);
+            refused.push(Refusal::key(
+                spot,
+                what,
+                "give the field of the new type a name of its own, without an alias",
+            ));
+        }
+        if old.fields.contains_key(was) != new.fields.contains_key(now) {
+            let what = format!("`{now}` was derived and would be a field, or the other way round");
+            refused.push(Refusal::key(["products", key, "derive", now], what, "give the new column a name of its own"));
+        }
+        if let (Class::Personal(category), Class::NotPersonal) = (from, to) {
+            let what = format!("`{now}` is {category} in what is stored, and would be kept for ever as not personal");
+            let mend = "keep its category, or leave the field out and give a new one that is not personal another name";
+            refused.push(Refusal::key(spot, what, mend));
+        }
+        if let (Class::NotPersonal, Class::Personal(_)) = (from, to)
+            && in_cells(was, &old.end)
+        {
+            let what = format!("`{now}` becomes personal, and cells that were made already show it");
+            let mend = "leave it out of the cells in a version of its own first, and remove the cells that show it";
+            refused.push(Refusal::key(spot, what, mend));
+        }
+    }
+    for derived in &new.derive {
+        let before = old.derive.iter().find(|before| before.name == derived.name);
+        if before.is_some_and(|before| remade(before, moved) != *derived) {
+            let what = format!("`{}` of what is stored was derived in another way", derived.name);
+            let mend = "give the new column a name of its own";
+            refused.push(Refusal::key(["products", key, "derive", &derived.name], what, mend));
+        }
+    }
+    let stored: BTreeSet<&str> = old.fields.keys().map(|column| moved.now(column)).collect();
+    for subject in new.subjects.iter().filter(|subject| stored.contains(subject.column.as_str())) {
+        if !old.subjects.iter().any(|before| renamed(before, moved) == *subject) {
+            let what = format!("`{}` is not stored in the form in which people are found", subject.column);
+            let mend = "give the field that names a person a name of its own, and leave the old one out";
+            refused.push(Refusal::key(["products", key, "subjects", &subject.column], what, mend));
+        }
+    }
+}
+
+/// Refuses terms that depend on the tenant if stored rows may no longer contain their tenant.
+pub(super) fn tenants(
+    product: &ProductKey,
+    (old, new): (&Records, &Records),
+    pairs: &Pairs,
+    refused: &mut Vec<Refusal>,
+) {
+    let class = |records: &Records| {
+        records.tenant.as_ref().and_then(|tenant| records.fields.get(tenant)).and_then(Class::category).cloned()
+    };
+    let Some(category) = class(old).or_else(|| class(new)) else { return };
+    let unsure = pairs.all().any(|kind| {
+        let other = super::terms::Kind { tenant: 0, ..kind };
+        pairs.after(kind).map(|profile| &profile.id) != pairs.after(other).map(|profile| &profile.id)
+    });
+    if unsure {
+        let what =
+            format!("rules name tenants, and the tenant is {category}, which goes before the rest of the record");
+        let mend = "classify the tenant `none`, or let no rule name a tenant";
+        refused.push(Refusal::key(["products", product.as_str(), "tenant"], what, mend));
+    }
+}
+
+/// Refuses rules that keep stored data longer and name no legal basis.
+pub(super) fn lengthened(
+    new: &Policy,
+    pairs: &Pairs,
+    moved: &Moved,
+    (windows, refused): (&mut Windows, &mut Vec<Refusal>),
+) {
+    let mut told: BTreeSet<(String, Category)> = BTreeSet::new();
+    for kind in pairs.all() {
+        let (Some(before), Some(after)) = (pairs.before(kind), pairs.after(kind)) else { continue };
+        let term =
+            |terms: &'_ [Term], category: &Category| terms.iter().find(|term| term.category == *category).cloned();
+        let mut compare: Vec<(Term, Term)> = Vec::new();
+        // Columns that keep their category, and columns that change to another.
+        for (_, _, from, to) in moved.kept() {
+            let (Some(from), Some(to)) = (from.category(), to.category()) else { continue };
+            compare.extend(term(&before.terms, from).zip(term(&after.terms, to)));
+        }
+        for (before, after) in compare {
+            let is_same = same(&before, &after);
+            if is_same || !windows.change(&before, &after).may_lengthen() {
+                continue;
+            }
+            let Some(rule) = new.rules.iter().find(|rule| after.rule.as_ref() == Some(&rule.id)) else { continue };
+            if rule.bases.is_empty() && told.insert((rule.id.to_string(), before.category.clone())) {
+                let what = format!(
+                    "it keeps {} of {} stored records longer ({} instead of {}) and names no legal basis",
+                    before.category,
+                    told_product(pairs, kind),
+                    words(&after),
+                    words(&before)
+                );
+                let mend = "name the basis that allows it: `bases: [eu-gdpr:A6-1-c]`, or another that holds";
+                refused.push(Refusal { spot: Spot::Rule(rule.id.clone()), what, mend: mend.to_owned() });
+            }
+        }
+    }
+}
+
+/// Returns in words the records of the product that are meant, if the rules distinguish them.
+fn told_product(pairs: &Pairs, kind: super::terms::Kind) -> String {
+    let countries = pairs.jurisdictions(kind);
+    match countries.first() {
+        Some(first) if countries.len() == 1 => first.to_string(),
+        Some(first) => format!("{first} and {} more countries'", countries.len() - 1),
+        None => "the".to_owned(),
+    }
+}
+
+fn words(term: &Term) -> String {
+    format!("{} {} from {}", term.boundary, term.keep, term.trigger)
+}
+
+/// Returns a jurisdiction of the old policy with the column names of the new one.
+fn mapped(of: &Jurisdiction, moved: &Moved) -> Jurisdiction {
+    match of {
+        Jurisdiction::CountryOf(column) => Jurisdiction::CountryOf(moved.now(column).to_owned()),
+        Jurisdiction::Column(column) => Jurisdiction::Column(moved.now(column).to_owned()),
+        Jurisdiction::Fixed(country) => Jurisdiction::Fixed(*country),
+        Jurisdiction::Unknown => Jurisdiction::Unknown,
+    }
+}
+
+fn remade(derived: &Derived, moved: &Moved) -> Derived {
+    Derived { of: moved.now(&derived.of).to_owned(), ..derived.clone() }
+}
+
+fn renamed(subject: &Subject, moved: &Moved) -> Subject {
+    let kind = match &subject.kind {
+        SubjectKind::Channel(Platform::Column(column)) => {
+            SubjectKind::Channel(Platform::Column(moved.now(column).to_owned()))
+        }
+        kind => kind.clone(),
+    };
+    Subject { column: moved.now(&subject.column).to_owned(), kind }
+}
+
+fn in_cells(column: &str, end: &End) -> bool {
+    match end {
+        End::Remove => false,
+        End::Anonymize(of) => of.cell.iter().chain(&of.sum).any(|cell| cell == column),
+    }
+}

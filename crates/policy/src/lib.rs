@@ -1,0 +1,39 @@
+//! The policy and what applies it: parsed, checked, resolved and counted in calendar time; schemas of records, tagging
+//! and anonymisation. Pure: no I/O, no clock, no async runtime.
+
+pub mod anonymize;
+mod calendar;
+mod check;
+mod countries;
+mod deadline;
+mod diff;
+mod explain;
+mod model;
+mod parse;
+mod profile;
+mod resolve;
+pub mod schema;
+pub mod tag;
+mod tags;
+mod text;
+pub mod value_list;
+
+pub use calendar::Calendar;
+pub use deadline::deadline;
+pub use diff::{
+    Change, Diff, FieldDiff, Kind, Moved, Pairs, Presence, ProductDiff, Refusal, TermDiff, Told, countries, diff,
+    differences,
+};
+pub use explain::{Ask, ExplainError, Explained, Explanation, Lost, explain};
+pub use model::*;
+pub use parse::{Checked, SchemaSource, parse};
+pub use profile::{Profile, Term, Triggered};
+pub use resolve::{Answer, Question, Resolver, TenantClass, resolve};
+pub use tags::{EXPIRES, TAGS, is_tag};
+pub use text::{LoadedPolicy, PolicyDigest, PolicyText, Spot};
+
+/// The JSON Schema (draft 2020-12) of a policy file, for editors.
+pub const JSON_SCHEMA: &str = include_str!("../../../config/policy.schema.json");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! The columns of one product, and the check that a name in the policy means a column that exists, is stored and has
+//! the right type.
+//!
+//! Invariant: a wrong name is reported once, and a column whose class could not be read causes no further problem.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+
+use super::super::model::Class;
+use super::super::tags::is_tag;
+use super::DraftCategory;
+use super::reading::{Reading, did_you_mean};
+use crate::schema::{Column, Schema};
+use ebbtide_base::ids::Category;
+use ebbtide_base::problem::At;
+use ebbtide_base::yaml::{Node, join};
+
+/// The type that a column must have for its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text.
+    Text,
+    /// An instant.
+    Time,
+    /// An instant, or a wall-clock time.
+    Clock,
+    /// A number.
+    Number,
+    /// One value, not a list or a map.
+    Single,
+}
+
+impl Kind {
+    /// Returns true if `column` has this role; `converted` states that its wall-clock times become instants.
+    fn fits(self, column: &Column, converted: bool) -> bool {
+        let data_type = &column.data_type;
+        match self {
+            Kind::Text => *data_type == DataType::Utf8,
+            Kind::Time => matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local),
+            Kind::Clock => matches!(data_type, DataType::Timestamp(_, Some(_))),
+            Kind::Number => data_type.is_numeric(),
+            Kind::Single => !data_type.is_nested() && !data_type.is_binary(),
+        }
+    }
+
+    /// Returns the actual type of `column`, and the fix.
+    fn words(self, column: &Column) -> (&'static str, &'static str) {
+        const INSTANT: &str = "name a column of the Avro type timestamp-millis or timestamp-micros";
+        match self {
+            Kind::Time if column.local => (
+                "what a clock on the wall shows (a local-timestamp), and no zone says which instant that is",
+                "send it as timestamp-millis; for an event time you may name the zone of its clocks instead: \
+                 `event_time_zone: Europe/Amsterdam`",
+            ),
+            Kind::Time | Kind::Clock if column.data_type == DataType::Date32 => ("a day without a time", INSTANT),
+            Kind::Time | Kind::Clock => ("no instant", INSTANT),
+            Kind::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
+            Kind::Number => ("no number", "name a column of an Avro number or decimal"),
+            Kind::Single => ("a list, a map or bytes", "name a column of one value"),
+        }
+    }
+}
+
+/// The columns of one product.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// The schema, if it could be read.
+    pub(super) schema: Option<Arc<Schema>>,
+    /// The class of each column, if it could be read.
+    pub(super) fields: BTreeMap<String, Class>,
+    /// Every column that the policy names, even if its class could not be read.
+    named: BTreeSet<String>,
+    /// The column whose wall-clock times become instants before they are used.
+    pub(super) converted: Option<String>,
+}
+
+impl Columns {
+    /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the policy names the
+    /// schema. Also returns the first column of each personal category, with its position.
+    pub(super) fn read(
+        node: Option<&Node>,
+        schema: Option<Arc<Schema>>,
+        categories: &BTreeMap<Category, DraftCategory>,
+        (product_path, schema_at): (&str, At),
+        reading: &mut Reading<'_>,
+    ) -> (Self, BTreeMap<Category, (String, At)>) {
+        let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new(), converted: None };
+        let mut personal = BTreeMap::new();
+        let Some(node) = node else { return (columns, personal) };
+        let path = join(product_path, "fields");
+        for entry in reading.entries(node, &path, "{ recipient: phone_number, status: none }") {
+            let path = join(&path, &entry.key);
+            columns.named.insert(entry.key.clone());
+            columns.check_named(&entry.key, (entry.at, &path), reading);
+            let class = match reading.text(&entry.value, &path, "none") {
+                Some("none") => Class::NotPersonal,
+                Some(text) => match Category::new(text).ok().filter(|category| categories.contains_key(category)) {
+                    Some(category) => {
+                        personal.entry(category.clone()).or_insert_with(|| (entry.key.clone(), entry.at));
+                        Class::Personal(category)
+                    }
+                    None => {
+                        let known: Vec<&str> = categories.keys().map(Category::as_str).chain(["none"]).collect();
+                        let what = format!("there is no category `{text}`");
+                        reading.problems.error(entry.value.at, &path, what, did_you_mean(text, &known));
+                        continue;
+                    }
+                },
+                None => continue,
+            };
+            columns.fields.insert(entry.key.clone(), class);
+        }
+        columns.check_unnamed((product_path, schema_at), reading);
+        (columns, personal)
+    }
+
+    fn check_named(&self, name: &str, (at, path): (At, &str), reading: &mut Reading<'_>) {
+        let Some(schema) = &self.schema else { return };
+        if schema.column(name).is_some() {
+            return;
+        }
+        let by_path = schema.columns.iter().find(|column| column.path.join(".") == name);
+        let mend = match by_path {
+            Some(column) => format!("nested fields are named by their column: write `{}`", column.name),
+            None => did_you_mean(name, &names(&schema.columns)),
+        };
+        reading.problems.error(at, path, format!("the schema has no column `{name}`"), mend);
+    }
+
+    fn check_unnamed(&self, (path, at): (&str, At), reading: &mut Reading<'_>) {
+        let Some(schema) = &self.schema else { return };
+        for column in &schema.columns {
+            let name = &column.name;
+            if is_tag(name) {
+                let product = path.rsplit('.').next().unwrap_or_default();
+                let field = column.path.join(".");
+                let other = format!("{product}_{}", name.to_ascii_lowercase());
+                let what = format!("the schema's field `{field}` has the name of a tag column, `{name}`");
+                let mend = format!(
+                    "rename it in the schema, for instance to `{other}`, with `{}` among its aliases",
+                    column.path.last().map_or("", String::as_str)
+                );
+                reading.problems.error(at, &join(path, "schema"), what, mend);
+            } else if !self.named.contains(name) {
+                let what = format!("the schema's field `{name}` is not classified and will not be stored");
+                let mend =
+                    format!("write `{name}: <category>` or `{name}: none` under fields, or leave it out on purpose");
+                reading.problems.warning(at, &join(path, "fields"), what, mend);
+            }
+        }
+    }
+
+    /// Returns the column that `node` names, if it is stored and of `kind`, and reports an error otherwise. `role` is
+    /// the use of the column: `the event time`.
+    pub(super) fn want(
+        &self,
+        node: &Node,
+        path: &str,
+        (role, kind): (&str, Kind),
+        reading: &mut Reading<'_>,
+    ) -> Option<String> {
+        let name = reading.text(node, path, "a column's name")?;
+        self.want_named(name, (node.at, path), (role, kind), reading)
+    }
+
+    /// Does the same as [`Columns::want`] for a name at a position.
+    pub(super) fn want_named(
+        &self,
+        name: &str,
+        (at, path): (At, &str),
+        (role, kind): (&str, Kind),
+        reading: &mut Reading<'_>,
+    ) -> Option<String> {
+        let column = self.schema.as_ref().map(|schema| schema.column(name));
+        match column {
+            Some(None) => {
+                let schema = self.schema.as_ref().map(|schema| names(&schema.columns)).unwrap_or_default();
+                let what = format!("{role} is to come from `{name}`, but the schema has no such column");
+                reading.problems.error(at, path, what, did_you_mean(name, &schema));
+                return None;
+            }
+            Some(Some(column)) if !kind.fits(column, self.converted.as_deref() == Some(name)) => {
+                let (is, mend) = kind.words(column);
+                reading.problems.error(at, path, format!("{role} cannot come from `{name}`: it is {is}"), mend);
+                return None;
+            }
+            _ => {}
+        }
+        if !self.named.contains(name) {
+            let what = format!("{role} is to come from `{name}`, which is not under fields and so is never stored");
+            reading.problems.error(at, path, what, format!("classify `{name}` under fields"));
+            return None;
+        }
+        Some(name.to_owned())
+    }
+
+    /// Returns the category of a column, if it is personal.
+    pub(super) fn category(&self, name: &str) -> Option<&Category> {
+        self.fields.get(name)?.category()
+    }
+}
+
+fn names(columns: &[Column]) -> Vec<&str> {
+    columns.iter().map(|column| column.name.as_str()).collect()
+}

@@ -1,0 +1,253 @@
+//! Tags a batch of one product: each record gets its bucket, profile, jurisdiction, canonical subjects and derived
+//! columns.
+//!
+//! Every row of the input is in exactly one group, or counted as expired, or in the faults. No clock is read: the time
+//! of arrival is an argument.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::buckets::Buckets;
+use super::error::TagError;
+use super::groups::Groups;
+use super::input::{texts, times};
+use super::output::Output;
+use super::phone::PhoneForm;
+use super::triggers::Triggers;
+use super::wall::Instants;
+use crate::{Calendar, Class, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
+use ebbtide_base::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
+use ebbtide_base::record::Fault;
+
+/// Tags the records of one product by one policy.
+#[derive(Debug)]
+pub struct Tagger {
+    pub(super) records: Records,
+    pub(super) calendar: Calendar,
+    columns: BTreeSet<String>,
+    resolver: Resolver,
+    /// Every profile that records can have, each once.
+    profiles: Vec<Arc<Profile>>,
+    /// The index of the profile of each of the resolver's kinds.
+    profile_of_kind: Vec<u32>,
+    /// The known triggers, other than events.
+    triggers: Triggers,
+}
+
+/// The source of a batch's rows, and the time when they were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrivals<'a> {
+    /// The topic partition.
+    pub source: &'a TopicPartition,
+    /// The offset of each row.
+    pub offsets: &'a [i64],
+    /// The time when the rows were read.
+    pub at: DateTime<Utc>,
+}
+
+/// A tagged batch.
+#[derive(Debug)]
+pub struct Tagged {
+    /// The records to store. No group is empty, and no two have the same bucket and profile.
+    pub groups: Vec<Group>,
+    /// The rows of the input that cannot be stored, with the reasons; in the order of the input.
+    pub faults: Vec<(usize, Fault)>,
+    /// The number of fields of stored records that are left out because they are already due, by category. A column of
+    /// a record counts as one.
+    pub late_fields: BTreeMap<Category, u64>,
+    /// The number of records whose deadlines have all passed. They are not stored.
+    pub expired: u64,
+    /// The number of values in phone columns of stored records that are not numbers and therefore remain text.
+    pub unparsed: u64,
+}
+
+/// Records of one bucket and one profile: they share every deadline.
+#[derive(Debug)]
+pub struct Group {
+    /// The bucket of the earlier of event and arrival.
+    pub bucket: Bucket,
+    /// The profile, with its `late`.
+    pub profile: Arc<Profile>,
+    /// The deadline of each of the profile's terms; `None` while it is open.
+    pub deadlines: Vec<Option<Deadline>>,
+    /// Indexes of the profile's terms that are already due: the rows have no column of their categories.
+    pub absent: Vec<usize>,
+    /// The policy's fields in the schema's order, derived columns, `jurisdiction`, `ingested_at`, `source_topic`,
+    /// `source_partition`, `source_offset`.
+    pub rows: RecordBatch,
+}
+
+impl Tagger {
+    /// Creates a tagger for the records of `product`; `None` if the policy lacks the product or it has no records.
+    #[must_use]
+    pub fn new(policy: &Policy, product: &ProductKey) -> Option<Tagger> {
+        let records = policy.products.get(product)?.records.clone()?;
+        let resolver = Resolver::new(policy, product)?;
+        let calendar = Calendar::new(policy.zone, policy.bucket);
+        let (mut profiles, mut by_id) = (Vec::new(), HashMap::<ProfileId, u32>::new());
+        let mut number = |profile: &Arc<Profile>| {
+            *by_id.entry(profile.id.clone()).or_insert_with(|| {
+                profiles.push(Arc::clone(profile));
+                profiles.len() as u32 - 1
+            })
+        };
+        let profile_of_kind = resolver.profiles().map(&mut number).collect();
+        let columns = columns(&records);
+        let triggers = Triggers::default();
+        Some(Tagger { records, calendar, columns, resolver, profiles, profile_of_kind, triggers })
+    }
+
+    /// Replaces the triggers that are used for tagging.
+    pub fn know(&mut self, triggers: Triggers) {
+        self.triggers = triggers;
+    }
+
+    /// Returns the definition of the product's records.
+    #[must_use]
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Returns the calendar of the buckets.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Returns the columns that [`Tagger::tag`] needs: the policy's fields, and the other columns that it reads.
+    #[must_use]
+    pub fn columns(&self) -> &BTreeSet<String> {
+        &self.columns
+    }
+
+    /// Tags `rows`, which have at least [`Tagger::columns`]. An event up to `future_tolerance` after the arrival is
+    /// accepted: its clock may be ahead.
+    pub fn tag(
+        &self,
+        rows: &RecordBatch,
+        from: &Arrivals<'_>,
+        future_tolerance: TimeDelta,
+    ) -> Result<Tagged, TagError> {
+        let count = rows.num_rows();
+        if from.offsets.len() != count {
+            return Err(TagError::Offsets { offsets: from.offsets.len(), rows: count });
+        }
+        if u32::try_from(count).is_err() {
+            return Err(TagError::TooLarge);
+        }
+        let walls = self.records.event_time_zone.map(|zone| Instants::of(rows, &self.records.event_time, zone));
+        let walls = walls.transpose()?;
+        let rows = walls.as_ref().map_or(rows, |walls| &walls.rows);
+        let mut spreads = walls.as_ref().map(|walls| walls.spreads.iter().peekable());
+        let countries = self.countries(rows)?;
+        let mut buckets = Buckets::new(&self.calendar, from.at, future_tolerance).ok_or(TagError::Arrival)?;
+        let mut groups = Groups::new(&self.calendar, from.at, &self.profiles, count);
+        let events: &TimestampMicrosecondArray = times(rows, &self.records.event_time)?;
+        let tenants: Option<&StringArray> = self.records.tenant.as_ref().map(|name| texts(rows, name)).transpose()?;
+        let mut triggers = self.triggers.arriving(&self.records, rows)?;
+        for row in 0..count {
+            if events.is_null(row) {
+                groups.fault(Fault::MissingEventTime);
+                continue;
+            }
+            let spread = spreads.as_mut().and_then(|spreads| spreads.next_if(|(of, _)| *of == row));
+            let place = match spread {
+                None => buckets.place(events.value(row)),
+                Some((_, latest)) => buckets.place_between(events.value(row), *latest),
+            };
+            match place {
+                Ok(place) => {
+                    let tenant = tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
+                    let kind = self.resolver.kind(countries.of(row), self.resolver.tenant_class(tenant));
+                    let bucket = buckets.places[place as usize].bucket;
+                    let triggered = triggers.as_mut().map(|triggers| triggers.of(row, bucket)).unwrap_or_default();
+                    groups.row(&buckets, place, (self.profile_of_kind[kind] as usize, triggered));
+                }
+                Err(fault) => groups.fault(fault),
+            }
+        }
+        let order = groups.order();
+        let output = Output::build(self, rows, &countries, from, &order)?;
+        let mut tagged = Tagged {
+            groups: Vec::new(),
+            faults: groups.faults,
+            late_fields: BTreeMap::new(),
+            expired: groups.expired,
+            unparsed: 0,
+        };
+        output.divide(groups.kinds, &mut tagged)?;
+        Ok(tagged)
+    }
+
+    fn countries(&self, rows: &RecordBatch) -> Result<Countries, TagError> {
+        let phone = PhoneForm::new(self.records.default_country);
+        Ok(match &self.records.jurisdiction {
+            Jurisdiction::Unknown => Countries::One(Country::UNKNOWN),
+            Jurisdiction::Fixed(country) => Countries::One(*country),
+            Jurisdiction::CountryOf(name) => Countries::each(texts(rows, name)?, |number| phone.country(number)),
+            Jurisdiction::Column(name) => Countries::each(texts(rows, name)?, country_of_code),
+        })
+    }
+}
+
+/// The jurisdictions of a batch.
+pub(super) enum Countries {
+    /// The jurisdiction of all rows.
+    One(Country),
+    /// The jurisdiction of each row.
+    Each(Vec<Country>),
+}
+
+impl Countries {
+    /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
+    pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
+        let tell = |row| if of.is_valid(row) { country(of.value(row)) } else { Country::UNKNOWN };
+        Self::Each((0..of.len()).map(tell).collect())
+    }
+
+    /// Returns the jurisdiction of a row.
+    pub(super) fn of(&self, row: usize) -> Country {
+        match self {
+            Self::One(country) => *country,
+            Self::Each(countries) => countries[row],
+        }
+    }
+}
+
+/// Returns the country of an ISO 3166-1 alpha-2 code in either case.
+fn country_of_code(code: &str) -> Country {
+    let [first, second] = code.trim().as_bytes() else { return Country::UNKNOWN };
+    let letters = [first.to_ascii_uppercase(), second.to_ascii_uppercase()];
+    std::str::from_utf8(&letters).ok().and_then(|code| Country::new(code).ok()).unwrap_or(Country::UNKNOWN)
+}
+
+/// Returns every column that tagging reads or outputs.
+fn columns(records: &Records) -> BTreeSet<String> {
+    let mut columns: BTreeSet<String> = records.fields.keys().cloned().collect();
+    columns.insert(records.event_time.clone());
+    columns.extend(records.tenant.clone());
+    if let Jurisdiction::CountryOf(name) | Jurisdiction::Column(name) = &records.jurisdiction {
+        columns.insert(name.clone());
+    }
+    for subject in &records.subjects {
+        columns.insert(subject.column.clone());
+        if let SubjectKind::Channel(Platform::Column(name)) = &subject.kind {
+            columns.insert(name.clone());
+        }
+    }
+    columns.extend(records.derive.iter().map(|derived| derived.of.clone()));
+    columns
+}
+
+impl Tagger {
+    /// Returns the category of a column, if the policy names it and it is personal.
+    pub(super) fn category(&self, column: &str) -> Option<&Category> {
+        match self.records.fields.get(column) {
+            Some(Class::Personal(category)) => Some(category),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reads the matching rows of a part with the requested columns.
+//!
+//! The filter's columns are decoded first, only in the pages that may match. Of the other columns only the pages with
+//! matching rows are decoded, and none of columns whose values are known. A few thousand rows are sent at a time.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use chrono::NaiveDate;
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicate, ArrowPredicateFn, RowFilter, RowSelection};
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::errors::ParquetError;
+use tokio::sync::mpsc::Sender;
+
+use super::constant::Constant;
+use super::files::Files;
+use super::filter::Filter;
+use super::footers::Footer;
+use super::prune::Part;
+use super::{Found, Look};
+use ebbtide_base::ids::Bucket;
+use ebbtide_table::rewrite::{BATCH_ROWS, RewriteError, of_table};
+use ebbtide_table::segment::SegmentError;
+use ebbtide_table::spec::PARTITION_COLUMNS;
+
+/// The number of bytes of a filter's columns that a decoder keeps instead of decoding them again.
+const KEPT: usize = 8 << 20;
+
+/// Reads a part and sends its rows until the receiver is dropped.
+pub(super) async fn read(
+    files: Files,
+    look: Arc<Look>,
+    part: Part,
+    columns: SchemaRef,
+    to: Sender<Result<Found, RewriteError>>,
+) {
+    let read = async {
+        let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
+        let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
+        let constants = Constant::among(&wanted, &part);
+        let varying = wanted.into_iter().filter(|name| constants.iter().all(|constant| constant.field.name() != name));
+        let mut rest = Some(decoder(&look, &part, varying)?);
+        while let Some(decoder) = rest {
+            let path = Arc::clone(&look.segment.path);
+            let decoded;
+            (decoded, rest) = files.in_a_row(move |files| decode(files, path, decoder)).await?;
+            for rows in decoded.iter().filter(|rows| rows.num_rows() > 0) {
+                let rows = whole(rows, &look, &constants, &columns)?;
+                if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = read.await {
+        // The receiver may have been dropped.
+        let _ = to.send(Err(error)).await;
+    }
+}
+
+/// Continues to read and decode. Returns the next rows, and the decoder unless these were the last.
+async fn decode(
+    files: Files,
+    path: Arc<str>,
+    mut decoder: ParquetPushDecoder,
+) -> Result<(Vec<RecordBatch>, Option<ParquetPushDecoder>), RewriteError> {
+    let (mut decoded, mut count) = (Vec::new(), 0);
+    while count < BATCH_ROWS {
+        let of = Arc::clone(&path);
+        let stepped = files.work(move || {
+            let step = decoder.try_decode().map_err(|error| RewriteError::damaged(&of, &error))?;
+            Ok((decoder, step))
+        });
+        let step;
+        (decoder, step) = stepped.await?;
+        match step {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes = files.ranges(&path, &ranges).await?;
+                decoder.push_ranges(ranges, bytes).map_err(|error| RewriteError::damaged(&path, &error))?;
+            }
+            DecodeResult::Data(rows) => {
+                count += rows.num_rows();
+                decoded.push(rows);
+            }
+            DecodeResult::Finished => return Ok((decoded, None)),
+        }
+    }
+    Ok((decoded, Some(decoder)))
+}
+
+fn decoder<'c>(
+    look: &Look,
+    part: &Part,
+    columns: impl Iterator<Item = &'c str>,
+) -> Result<ParquetPushDecoder, RewriteError> {
+    let file = part.footer.metadata.parquet_schema();
+    let group = part.footer.metadata.metadata().row_groups().get(part.group);
+    let rows = group.map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
+    let builder = ParquetPushDecoderBuilder::new_with_metadata(part.footer.metadata.clone())
+        .with_batch_size(BATCH_ROWS)
+        .with_row_groups(vec![part.group])
+        .with_projection(ProjectionMask::columns(file, columns))
+        .with_row_selection(RowSelection::from_consecutive_ranges(part.rows.clone().into_iter(), rows))
+        .with_row_filter(RowFilter::new(stages(&part.filter, &part.footer)))
+        .with_max_predicate_cache_size(KEPT);
+    builder.build().map_err(|error: ParquetError| RewriteError::damaged(&look.segment.path, &error))
+}
+
+/// Returns the conditions in order: each reads only the rows for which the previous ones are true.
+fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
+    let file = footer.metadata.parquet_schema();
+    let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
+    for text in &filter.texts {
+        let text = text.clone();
+        let mask = ProjectionMask::columns(file, text.columns.iter().map(String::as_str));
+        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(text.rows(&rows), None));
+        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
+    }
+    if let Some(within) = filter.within.clone().filter(|within| footer.leaf(&within.column).is_some()) {
+        let mask = ProjectionMask::columns(file, [within.column.as_str()]);
+        let holds = move |rows: RecordBatch| Ok(BooleanArray::new(within.rows(&rows), None));
+        stages.push(Box::new(ArrowPredicateFn::new(mask, holds)));
+    }
+    stages
+}
+
+/// Returns the rows with exactly the requested columns, in the table's types.
+fn whole(
+    rows: &RecordBatch,
+    look: &Look,
+    constants: &[Constant],
+    columns: &SchemaRef,
+) -> Result<RecordBatch, RewriteError> {
+    let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
+    let mut arrays: Vec<ArrayRef> = rows.columns().to_vec();
+    for constant in constants {
+        fields.push(Arc::clone(&constant.field));
+        arrays.push(constant.of_rows(rows.num_rows()).map_err(SegmentError::from)?);
+    }
+    let (bucket, profile) = partition(look, rows.num_rows());
+    for (name, array) in PARTITION_COLUMNS.into_iter().zip([bucket, profile]) {
+        fields.push(Arc::new(Field::new(name, array.data_type().clone(), true)));
+        arrays.push(array);
+    }
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays);
+    of_table(&rows.map_err(SegmentError::from)?, columns)
+}
+
+/// Returns columns of a segment's bucket and profile, with `rows` rows each.
+fn partition(look: &Look, rows: usize) -> (ArrayRef, ArrayRef) {
+    let bucket: ArrayRef = match look.segment.bucket {
+        Bucket::Day(day) => {
+            let days = day.signed_duration_since(NaiveDate::default()).num_days();
+            Arc::new(Date32Array::from(vec![i32::try_from(days).unwrap_or(i32::MAX); rows]))
+        }
+        Bucket::Hour(at) => {
+            Arc::new(TimestampMicrosecondArray::from(vec![at.timestamp_micros(); rows]).with_timezone("UTC"))
+        }
+    };
+    (bucket, Arc::new(StringArray::from_iter_values(std::iter::repeat_n(look.segment.profile.as_str(), rows))))
+}

@@ -1,0 +1,143 @@
+mod bytes;
+mod counting;
+mod random;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use tokio::sync::Semaphore;
+
+use super::files::Files;
+use super::footers::Footers;
+use super::{Filter, Finder, Look};
+use counting::Counting;
+use ebbtide_table::durable::DurableFs;
+use ebbtide_table::rewrite::RewriteError;
+use ebbtide_table::testing::between::Behind;
+use ebbtide_table::testing::root;
+use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
+
+/// Returns the files of the only table, read through a store that counts.
+fn files(root: &Root, memory: usize) -> (Files, Counting) {
+    let folder = Path::from_absolute_path(root.table_folder(&"sms".parse().unwrap())).unwrap();
+    let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
+    let store: Arc<dyn ObjectStore> = Arc::new(Behind(counting.clone()));
+    let footers = Arc::new(Footers::new(memory));
+    (Files { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
+}
+
+/// Returns the same files, read as files of a table in the local file system.
+fn near(root: &Root, memory: usize) -> Files {
+    let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
+    Files { folder, ..files(root, memory).0 }
+}
+
+/// Returns a table of `count` segments of a hundred rows each, and the segments.
+async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
+    let table = ebbtide_table::testing::filled(root, count).await;
+    let index = SegmentIndex::load(&table).await.unwrap();
+    let segments = index.iter().cloned().collect();
+    (table, segments)
+}
+
+fn looks(segments: &[StoredSegment], filter: &Filter) -> Vec<Look> {
+    let look = |segment: &StoredSegment| Look { segment: Arc::new(segment.clone()), filter: filter.clone() };
+    segments.iter().map(look).collect()
+}
+
+/// Returns all rows that are found, batch by batch.
+async fn found(
+    root: &Root,
+    files: &Files,
+    looks: Vec<Look>,
+    columns: SchemaRef,
+) -> Result<Vec<RecordBatch>, RewriteError> {
+    let finder = Finder::new(root.clone(), 0);
+    let (looked, count) = (Arc::new(AtomicU64::new(0)), looks.len() as u64);
+    let mut rows = finder.find_in(files.clone(), looks, columns, Arc::clone(&looked));
+    let mut all = Vec::new();
+    while let Some(found) = rows.next().await {
+        let found = found?.rows;
+        assert!(found.num_rows() > 0, "an empty batch is given");
+        all.push(found);
+    }
+    assert_eq!(looked.load(std::sync::atomic::Ordering::Relaxed), count);
+    Ok(all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
+    let (_folder, root) = root();
+    let (table, segments) = filled(&root, 3).await;
+    let (files, _) = files(&root, 1 << 20);
+    let columns = table.spec().arrow();
+    let every = Filter::default();
+    let all = found(&root, &files, looks(&segments, &every), columns.clone()).await.unwrap();
+    assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
+
+    let file = root.table_folder(&"sms".parse().unwrap()).join(&*segments[1].path);
+    let whole = std::fs::read(&file).unwrap();
+    let known = near(&root, 1 << 20);
+    found(&root, &known, looks(&segments, &every), columns.clone()).await.unwrap();
+    // If the footer is known, only the pages are read, which are at the file's beginning.
+    for (files, left) in [(self::files(&root, 1 << 20).0, 2), (near(&root, 1 << 20), 2), (known.clone(), 100)] {
+        std::fs::write(&file, &whole[..whole.len() / left]).unwrap();
+        let cut = found(&root, &files, looks(&segments, &every), columns.clone()).await;
+        assert!(
+            matches!(cut, Err(RewriteError::Damaged { .. })),
+            "a part of a file is not read as a whole one: {cut:?}"
+        );
+    }
+    std::fs::remove_file(&file).unwrap();
+    for files in [files, self::files(&root, 0).0, known, near(&root, 0)] {
+        let gone = found(&root, &files, looks(&segments, &every), columns.clone()).await;
+        let Err(RewriteError::Gone { path }) = gone else { panic!("{gone:?}") };
+        assert_eq!(*path, *segments[1].path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
+    let (_folder, root) = root();
+    let (table, segments) = filled(&root, 1).await;
+    let (files, _) = files(&root, 1 << 20);
+    for column in ["segments", "media", "sent_at"] {
+        let text = super::AnyOf { columns: vec![column.to_owned()], value: "secret".to_owned(), subject: None };
+        let filter = Filter { texts: vec![text], within: None };
+        let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
+        assert!(matches!(&refused, Err(RewriteError::Column { column: named, .. }) if named == column), "{refused:?}");
+        assert!(!format!("{refused:?}{filter:?}").contains("secret"));
+    }
+    let within = super::Within { column: "segments".to_owned(), from: None, to: None, nulls: false };
+    let filter = Filter { texts: Vec::new(), within: Some(within) };
+    let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
+    assert!(matches!(refused, Err(RewriteError::Column { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version() {
+    let (_folder, root) = root();
+    let product = "sms".parse().unwrap();
+    let finder = Finder::new(root.clone(), 1 << 20);
+    assert!(finder.table(&product).await.unwrap().is_none());
+    let mut table = ebbtide_table::testing::filled(&root, 3).await;
+    assert_eq!(finder.table(&product).await.unwrap().unwrap().segments().len(), 3);
+    for from in [300, 400] {
+        let work = ebbtide_table::testing::batch(&table, 0, Some(from), from + 100).await;
+        table.commit(work).await.unwrap();
+    }
+    let upkeep =
+        ebbtide_table::Upkeep { checkpoint_every: 1, keep_log: chrono::TimeDelta::zero(), ..Default::default() };
+    let later = ebbtide_table::testing::noon() + chrono::TimeDelta::days(3650);
+    let done = table.maintain(later, &upkeep).await.unwrap();
+    assert!(done.deleted.log.len() > 3, "{done:?}");
+    for _ in 0..2 {
+        let known = finder.table(&product).await.unwrap().unwrap();
+        assert_eq!((known.version(), known.segments().len()), (table.version(), 5));
+    }
+}

@@ -1,0 +1,213 @@
+//! One column of one row group: every page is unpacked and every value is decoded, in one pass.
+//!
+//! Pages are searched whole, including unused entries of a dictionary, even if their values cannot be decoded. Only one
+//! page and a few rows are in memory at a time.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parquet::basic::Type;
+use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use parquet::data_type::DataType;
+use parquet::errors::Result;
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::properties::ReaderProperties;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::super::finding::{FileFound, Place};
+use super::super::values::{Line, Values};
+use super::cuts::{self, Cut};
+use super::kind::{Kind, micros};
+use super::{blooms, guarded, spot};
+use ebbtide_table::source::Source;
+
+/// The maximum number of rows that are decoded in one step.
+const ROWS: usize = 1024;
+
+/// One column of one row group.
+pub struct Chunk<'a> {
+    /// The file that contains the column.
+    pub file: &'a Arc<Source>,
+    /// The footer's metadata of the column.
+    pub meta: &'a ColumnChunkMetaData,
+    /// The path of the column.
+    pub name: Arc<str>,
+    /// The row group.
+    pub row_group: usize,
+    /// The number of rows of the row group.
+    pub rows: usize,
+    kind: Kind,
+}
+
+impl<'a> Chunk<'a> {
+    /// Creates a column of a row group of `rows` rows.
+    pub fn of(file: &'a Arc<Source>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> Chunk<'a> {
+        let (name, kind) = (meta.column_path().string().into(), Kind::of(meta.column_descr()));
+        Chunk { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
+    }
+
+    fn pages(&self, values: &Arc<Values>, hits: &Arc<Mutex<Hits>>, skip: usize) -> Result<Watched> {
+        let pages = pages(self.file, self.meta, self.rows)?;
+        let (values, hits) = (Arc::clone(values), Arc::clone(hits));
+        Ok(Watched { pages, values, hits, kind: self.kind, physical: self.meta.column_type(), skip })
+    }
+}
+
+/// Searches a column's pages, values and bloom filter. `cuts` are the beginnings of searched values in the column's
+/// bounds in the footer.
+pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found: &mut FileFound) {
+    let hits = Arc::new(Mutex::new(Hits::default()));
+    let place =
+        |what: &str, why: String| format!("row group {}: {what} of column {}: {why}", chunk.row_group, chunk.name);
+    let decoded =
+        chunk.kind.may_hold(values).then(|| guarded(|| decode(chunk, chunk.pages(values, &hits, 0)?, values, &hits)));
+    if decoded != Some(Ok(())) {
+        if let Some(Err(why)) = decoded {
+            found.missed(place("the values", why));
+        }
+        // Read every page anyway, also those after the one that could not be decoded.
+        let seen = locked(&hits).pages;
+        let drained = guarded(|| {
+            let mut pages = chunk.pages(values, &hits, seen)?;
+            while pages.get_next_page()?.is_some() {}
+            Ok(())
+        });
+        if let Err(why) = drained {
+            found.missed(place("the pages", why));
+        }
+    }
+    let hits = std::mem::take(&mut *locked(&hits));
+    let held: HashSet<Line> =
+        hits.lines.keys().filter(|(_, place)| *place != Place::PageBounds).map(|(line, _)| *line).collect();
+    for ((line, place), times) in hits.lines {
+        found.seen.entry((line, spot(place, &chunk.name, chunk.row_group))).or_default().times += times;
+    }
+    cuts.extend(hits.cuts);
+    cuts::search(chunk, cuts, found);
+    if let Err(why) = guarded(|| blooms::search(chunk, &held, values, found)) {
+        found.missed(place("the bloom filter", why));
+    }
+}
+
+/// Returns the pages of a column, in the order of the file.
+pub fn pages(file: &Arc<Source>, meta: &ColumnChunkMetaData, rows: usize) -> Result<SerializedPageReader<Source>> {
+    let properties = ReaderProperties::builder().set_read_page_statistics(true).build();
+    SerializedPageReader::new_with_properties(Arc::clone(file), meta, rows, None, Arc::new(properties))
+}
+
+/// The findings in a column so far.
+#[derive(Default)]
+struct Hits {
+    lines: BTreeMap<(Line, Place), u64>,
+    pages: usize,
+    cuts: Vec<Cut>,
+}
+
+impl Hits {
+    fn hit(&mut self, line: Line, place: Place) {
+        *self.lines.entry((line, place)).or_default() += 1;
+    }
+}
+
+fn locked(hits: &Mutex<Hits>) -> MutexGuard<'_, Hits> {
+    hits.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A page reader that searches the pages that it returns.
+struct Watched {
+    pages: SerializedPageReader<Source>,
+    values: Arc<Values>,
+    hits: Arc<Mutex<Hits>>,
+    kind: Kind,
+    physical: Type,
+    /// The number of pages at the start that were searched before.
+    skip: usize,
+}
+
+impl Watched {
+    fn see(&mut self, page: &Page) {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return;
+        }
+        let mut hits = locked(&self.hits);
+        hits.pages += 1;
+        let place = if page.is_dictionary_page() { Place::Dictionary } else { Place::Page };
+        self.values.automaton.search(page.buffer(), |line, _| hits.hit(line, place));
+        let Some(bounds) = page.statistics() else { return };
+        for (bytes, upper) in [(bounds.min_bytes_opt(), false), (bounds.max_bytes_opt(), true)] {
+            let Some(bytes) = bytes else { continue };
+            let lines = self.kind.bound(self.physical, bytes, &self.values);
+            lines.into_iter().for_each(|line| hits.hit(line, Place::PageBounds));
+            hits.cuts.extend(Cut::of(self.physical, bytes, upper, Place::PageBounds, &self.values));
+        }
+    }
+}
+
+impl PageReader for Watched {
+    fn get_next_page(&mut self) -> Result<Option<Page>> {
+        let page = self.pages.get_next_page()?;
+        if let Some(page) = &page {
+            self.see(page);
+        }
+        Ok(page)
+    }
+
+    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+        self.pages.peek_next_page()
+    }
+
+    fn skip_next_page(&mut self) -> Result<()> {
+        // No caller skips pages. If one did, the page would still have to be searched.
+        self.get_next_page().map(drop)
+    }
+
+    fn at_record_boundary(&mut self) -> Result<bool> {
+        self.pages.at_record_boundary()
+    }
+}
+
+impl Iterator for Watched {
+    type Item = Result<Page>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.get_next_page().transpose()
+    }
+}
+
+fn decode(chunk: &Chunk<'_>, pages: Watched, values: &Values, hits: &Mutex<Hits>) -> Result<()> {
+    let kind = chunk.kind;
+    let hit = |line| locked(hits).hit(line, Place::Value);
+    match get_column_reader(chunk.meta.column_descr_ptr(), Box::new(pages)) {
+        ColumnReader::BoolColumnReader(reader) => each(reader, |_| {}),
+        ColumnReader::Int32ColumnReader(reader) => each(reader, |number| kind.integer((*number).into(), values, hit)),
+        ColumnReader::Int64ColumnReader(reader) => each(reader, |number| kind.integer(*number, values, hit)),
+        ColumnReader::Int96ColumnReader(reader) => each(reader, |at| kind.integer(micros(at), values, hit)),
+        ColumnReader::FloatColumnReader(reader) => {
+            each(reader, |number| values.typed.single(*number).iter().copied().for_each(hit))
+        }
+        ColumnReader::DoubleColumnReader(reader) => {
+            each(reader, |number| values.typed.real(*number).iter().copied().for_each(hit))
+        }
+        ColumnReader::ByteArrayColumnReader(reader) => each(reader, |bytes| kind.bytes(bytes.data(), values, hit)),
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            each(reader, |bytes| kind.bytes(bytes.data(), values, hit))
+        }
+    }
+}
+
+/// Calls `see` with every value that is not null.
+pub fn each<T: DataType>(mut reader: ColumnReaderImpl<T>, mut see: impl FnMut(&T::T)) -> Result<()> {
+    let (mut definitions, mut repetitions, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        definitions.clear();
+        repetitions.clear();
+        values.clear();
+        let (rows, ..) = reader.read_records(ROWS, Some(&mut definitions), Some(&mut repetitions), &mut values)?;
+        values.iter().for_each(&mut see);
+        if rows == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The values to search for, prepared once: patterns for bytes, numbers for decoded columns, complete values for bloom
+//! filters.
+//!
+//! A value is identified only by its line. It is never printed, and no error contains it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::ops::Bound;
+
+use serde::Serialize;
+
+use super::forms::{Forms, Pattern};
+use super::layers;
+use super::scan::Automaton;
+use super::typed::{Numbers, Typed};
+use ebbtide_base::ids::Country;
+use ebbtide_policy::tag::national_forms;
+use ebbtide_policy::value_list::{self, ListError, spellings};
+
+/// The minimum length of a value in bytes. Shorter ones occur in any large file by chance.
+pub const LEAST_BYTES: usize = 4;
+
+/// The minimum number of bytes of a value's beginning that is specific to the value.
+const LEAST_START: usize = 16;
+
+/// The line of a value in the list, counted from 1. It identifies the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Line(pub u32);
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// Values that cannot be searched for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValuesError {
+    /// The list was not understood.
+    #[error(transparent)]
+    List(#[from] ListError),
+    /// A value is too short: it would be found everywhere.
+    #[error(
+        "line {line} has fewer than {LEAST_BYTES} bytes: that stands in large files by chance; leave it out, or say --allow-short"
+    )]
+    Short {
+        /// The line of the value.
+        line: Line,
+    },
+    /// The values are too many or too long for one search.
+    #[error("these are too many values, or too long ones, for one search: give them in parts")]
+    TooMany,
+}
+
+/// The numbers of values and forms that were searched for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct SearchedFor {
+    /// The number of distinct values.
+    pub values: u64,
+    /// The number of lines that repeat a value of an earlier line.
+    pub repeated: u64,
+    /// The number of complete texts, in every spelling and canonical form.
+    pub texts: u64,
+    /// The number of texts and bytes that are searched for within other bytes: escaped, encoded, as binary.
+    pub patterns: u64,
+    /// The number of values that are numbers, instants or days, searched for in columns of those types.
+    pub numbers: u64,
+}
+
+/// The values in every form in which they are searched for.
+pub struct Values {
+    lines: Vec<Line>,
+    searched: SearchedFor,
+    pub(super) automaton: Automaton,
+    pub(super) typed: Typed,
+    /// Complete values as bytes, to ask bloom filters for.
+    pub(super) wholes: Vec<(Vec<u8>, Line)>,
+    /// Texts by their bytes, to find those that begin with a truncated bound.
+    texts: BTreeMap<Vec<u8>, Vec<Line>>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Values({} of them)", self.lines.len())
+    }
+}
+
+impl Values {
+    /// Reads a list of values, one per line ([`value_list`](ebbtide_policy::value_list) describes the lines). National numbers
+    /// are also searched for as numbers of each of `homes`, the default countries under the root. Errors if a value is
+    /// too short, unless `allow_short`.
+    pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<Values, ValuesError> {
+        let list = value_list::parse(file, homes)?;
+        let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
+        let mut values = Values::build(values, allow_short, homes)?;
+        values.searched.repeated = list.repeated as u64;
+        Ok(values)
+    }
+
+    /// Creates values from texts without parsing them. The line of each is its position, from 1. Blank texts are left
+    /// out.
+    pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
+        let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
+        Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
+    }
+
+    fn build<'t>(
+        listed: impl Iterator<Item = (Line, &'t str)>,
+        allow_short: bool,
+        homes: &[Country],
+    ) -> Result<Values, ValuesError> {
+        let mut lines = Vec::new();
+        let mut patterns: HashMap<Pattern, BTreeSet<Line>> = HashMap::new();
+        let mut typed = Typed::default();
+        let mut wholes: BTreeSet<(Line, Vec<u8>)> = BTreeSet::new();
+        let mut texts = BTreeMap::<Vec<u8>, BTreeSet<Line>>::new();
+        let mut numbers = 0;
+        for (line, text) in listed {
+            if text.trim().len() < LEAST_BYTES && !allow_short {
+                return Err(ValuesError::Short { line });
+            }
+            lines.push(line);
+            let given = spellings(text).into_iter().chain(national_forms(text, homes));
+            let is_long = |spelling: &String| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES;
+            let mut is_number = false;
+            for spelling in given.filter(is_long) {
+                let forms = Forms::of(&spelling, allow_short);
+                is_number |= forms.numbers != Numbers::default();
+                typed.add(&forms.numbers, line);
+                for text in forms.texts {
+                    wholes.insert((line, text.clone()));
+                    texts.entry(text).or_default().insert(line);
+                }
+                wholes.extend(forms.binary.into_iter().map(|bytes| (line, bytes)));
+                for pattern in forms.patterns {
+                    patterns.entry(pattern).or_default().insert(line);
+                }
+            }
+            numbers += u64::from(is_number);
+        }
+        if lines.is_empty() {
+            return Err(ListError::Empty.into());
+        }
+        let (values, patterns_of) = (lines.len() as u64, patterns.len() as u64);
+        let searched = SearchedFor { values, repeated: 0, texts: texts.len() as u64, patterns: patterns_of, numbers };
+        let all = |lines: BTreeSet<Line>| lines.into_iter().collect::<Vec<Line>>();
+        let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines)));
+        let automaton = Automaton::build(patterns.collect()).ok_or(ValuesError::TooMany)?;
+        let wholes = wholes.into_iter().map(|(line, bytes)| (bytes, line)).collect();
+        let texts = texts.into_iter().map(|(text, lines)| (text, all(lines))).collect();
+        Ok(Values { lines, searched, automaton, typed, wholes, texts })
+    }
+
+    /// Returns the numbers of values and forms that are searched for.
+    #[must_use]
+    pub fn searched_for(&self) -> SearchedFor {
+        self.searched
+    }
+
+    /// Returns the number of values.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Returns true if there are no values. That never happens, because an empty list is an error.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Returns the values that begin with `start` and are longer. Returns nothing if `start` is too short to be
+    /// specific.
+    pub(super) fn begun_by(&self, start: &[u8]) -> Vec<Line> {
+        if start.len() < LEAST_START {
+            return Vec::new();
+        }
+        let from = self.texts.range::<[u8], _>((Bound::Included(start), Bound::Unbounded));
+        let begun = from.take_while(|(text, _)| text.starts_with(start));
+        begun.filter(|(text, _)| text.len() > start.len()).flat_map(|(_, lines)| lines.iter().copied()).collect()
+    }
+
+    /// Returns the text with every value in it replaced by its line, so that it may be shown.
+    #[must_use]
+    pub fn veil(&self, text: &str) -> String {
+        let mut hits = Vec::new();
+        self.automaton.search(text.as_bytes(), |line, at| hits.push((at, line)));
+        let hidden = layers::search(text.as_bytes(), |layer| {
+            let mut found = None;
+            self.automaton.search(layer, |line, _| found = Some(line));
+            found
+        });
+        if let (true, Some(line)) = (hits.is_empty(), hidden) {
+            return format!("[value {line}]");
+        }
+        hits.sort_by_key(|(at, _)| (at.start, std::cmp::Reverse(at.end)));
+        let (mut shown, mut end) = (String::new(), 0);
+        for (at, line) in hits {
+            if at.start >= end {
+                // A match of a byte pattern may begin or end within a character.
+                shown.push_str(&String::from_utf8_lossy(&text.as_bytes()[end..at.start]));
+                shown.push_str(&format!("[value {line}]"));
+            }
+            end = end.max(at.end);
+        }
+        shown + &String::from_utf8_lossy(&text.as_bytes()[end..])
+    }
+}

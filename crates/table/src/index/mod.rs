@@ -1,0 +1,168 @@
+//! All active segments of a table by its log, kept in memory and updated from new entries alone.
+//!
+//! The index contains exactly the segments that the table lists at its version, in bounded memory: shared values are
+//! stored once. Files that cannot be read as segments (of another engine, without statistics) are counted, and nothing
+//! about them is guessed.
+
+mod intern;
+mod stored;
+
+pub(super) use intern::{told_deadlines, told_policy};
+pub use stored::StoredSegment;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::evidence::Evidence;
+use super::log::{Added, Entry, Log, checkpoint, files, next_entry, still_has};
+use super::table::Table;
+use intern::Interner;
+
+/// All active segments of a table at one version.
+#[derive(Clone)]
+pub struct SegmentIndex {
+    log: Log,
+    version: u64,
+    files: Files,
+    /// True if the table's segments can have deadlines.
+    has_deadlines: bool,
+}
+
+/// The segments, and the state needed to parse more of them.
+#[derive(Clone, Default)]
+struct Files {
+    segments: BTreeMap<Arc<str>, StoredSegment>,
+    /// Paths of active files that this version does not understand as segments.
+    unknown: BTreeSet<String>,
+    interner: Interner,
+    /// Paths of segments that ingest added since the last call of `take_ingested`; `None` if nothing follows ingest.
+    ingested: Option<Vec<Arc<str>>>,
+}
+
+impl SegmentIndex {
+    /// Loads the segments of the table's newest version: from the newest checkpoint, and the entries after it.
+    pub async fn load(table: &Table) -> Result<SegmentIndex, StoreError> {
+        let has_deadlines = table.spec().columns.iter().any(|column| column.name.starts_with("expires_"));
+        Self::at(&table.log, table.state.version, has_deadlines).await
+    }
+
+    /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if segments can have
+    /// deadlines.
+    pub async fn at(log: &Log, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
+        let mut index = SegmentIndex { log: log.clone(), version, files: Files::default(), has_deadlines };
+        index.begin(version).await?;
+        index.refresh().await?;
+        Ok(index)
+    }
+
+    /// Reads the entries committed since the last call. The cost depends only on the new entries. Starts again from a
+    /// newer version if the log has deleted entries that are needed.
+    pub async fn refresh(&mut self) -> Result<(), StoreError> {
+        self.read_on().await?;
+        if !still_has(&self.log, self.version).await? {
+            let newest = files::newest(&files::list(&self.log).await?).filter(|newest| *newest >= self.version);
+            let newest = newest.ok_or_else(|| self.log.cut_short(self.version))?;
+            self.begin(newest).await?;
+            self.read_on().await?;
+        }
+        Ok(())
+    }
+
+    async fn read_on(&mut self) -> Result<(), StoreError> {
+        while let Some(entry) = next_entry(&self.log, self.version + 1).await? {
+            self.version = entry.version;
+            self.files.enter(&entry);
+        }
+        Ok(())
+    }
+
+    /// Starts to collect paths for [`SegmentIndex::take_ingested`].
+    pub fn follow_ingest(&mut self) {
+        self.files.ingested.get_or_insert_default();
+    }
+
+    /// Returns the paths of segments that ingest commits added, among the entries read since the last call. Some of
+    /// them may be removed again. The collection starts empty again if the index had to start again.
+    pub fn take_ingested(&mut self) -> Vec<Arc<str>> {
+        self.files.ingested.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Replaces all segments by those of a version.
+    async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
+        let follows = self.files.ingested.is_some();
+        let empty = Files { interner: Interner::new(self.has_deadlines), ..Files::default() };
+        let listed = files::list(&self.log).await?;
+        let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, Files::add).await?;
+        (self.files, self.version) = (files, version);
+        tail.iter().for_each(|entry| self.files.enter(entry));
+        self.files.ingested = follows.then(Vec::new);
+        Ok(())
+    }
+
+    /// Returns the version of the table that the index shows.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns the segments, sorted by path: those of one bucket and profile together.
+    pub fn iter(&self) -> impl Iterator<Item = &StoredSegment> {
+        self.files.segments.values()
+    }
+
+    /// Returns the segment at that path, if the table lists it.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&StoredSegment> {
+        self.files.segments.get(path)
+    }
+
+    /// Returns the number of segments.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.segments.len()
+    }
+
+    /// Returns true if there are no segments.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.segments.is_empty()
+    }
+
+    /// Returns the active files that are not segments: another engine wrote them without the statistics or partitions
+    /// that show which data in them is due. Their data is never swept, so they must be reported.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.files.unknown.iter().map(String::as_str)
+    }
+}
+
+impl Files {
+    fn enter(&mut self, entry: &Entry) {
+        for path in &entry.removed {
+            let path = stored::decoded(path);
+            if self.segments.remove(path.as_ref()).is_none() {
+                self.unknown.remove(path.as_ref());
+            }
+        }
+        entry.added.iter().for_each(|added| self.add(added));
+        if let Some(ingested) = &mut self.ingested
+            && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
+        {
+            ingested.extend(entry.added.iter().map(|added| Arc::from(stored::decoded(&added.path))));
+        }
+    }
+
+    fn add(&mut self, added: &Added) {
+        match stored::parse(added, &mut self.interner) {
+            Some(segment) => {
+                self.segments.insert(segment.path.clone(), segment);
+            }
+            None => {
+                self.unknown.insert(stored::decoded(&added.path).into_owned());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,50 @@
+//! The tables: one Delta Lake table for each product, its segments, and the commit that makes records durable exactly
+//! once.
+//!
+//! A commit lands whole or not at all, on exactly the version that it was checked against. No personal value is stored
+//! outside data pages. This is the only layer that uses the Delta, Parquet and object-store crates.
+
+mod clock_records;
+mod controls;
+mod deletions;
+pub mod durable;
+pub mod error;
+pub mod evidence;
+pub mod index;
+pub mod janitor;
+pub mod log;
+pub mod objects;
+mod quarantine;
+#[cfg(test)]
+mod reports;
+pub mod rewrite;
+pub mod root;
+pub mod segment;
+pub mod source;
+pub mod spec;
+pub mod table;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod thrift;
+
+pub use clock_records::{ClockJump, ClockRecords, Confirmation, TrustedTime};
+pub use controls::{AppendError, ControlLog};
+pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
+pub use error::{CommitError, OpenError, StoreError};
+pub use evidence::{
+    ACCEPT_LOSS, COMPACT, Evidence, Loss, LossCause, OPERATIONS, PartitionProgress, RewriteEvidence, Totals,
+};
+pub use index::{SegmentIndex, StoredSegment};
+pub use janitor::{Maintained, Plan, Upkeep};
+pub use objects::UnfitError;
+pub use quarantine::{Quarantine, QuarantinePass};
+pub use rewrite::{
+    Merging, NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
+};
+pub use root::{Root, RootError};
+pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
+pub use spec::{Role, TableColumn, TableSpec};
+pub use table::{
+    AcceptLossError, Advance, ControlsVersion, IngestCommit, KnownTables, LossDecision, RewriteCommit, Shelf, Table,
+    TableControls, TakesForce, controls_of, raise_controls, take_force,
+};

@@ -1,0 +1,150 @@
+//! Reads the Delta log: single entries, the state that results from all of them, and the checkpoint to begin with.
+//!
+//! Everything that another engine may write is either understood or reported as unsupported. The cost of reading on
+//! depends only on the new entries.
+
+pub mod checkpoint;
+mod damage;
+mod entry;
+mod escaped;
+pub mod files;
+mod hiding;
+mod recent;
+mod state;
+
+pub use entry::{Added, Entry};
+use hiding::{Hidden, HidingStore};
+pub use recent::Recent;
+pub use state::LogState;
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+
+use self::escaped::EscapedListings;
+use super::error::StoreError;
+use super::root::Root;
+use ebbtide_base::ids::{ProductKey, TopicPartition};
+
+/// The `txn` app id of the controls: its version is that of the newest control in force.
+pub const CONTROLS_APP: &str = "controls";
+
+/// The `txn` app id of the active policy: its version is that of the control that activated it.
+pub const POLICY_APP: &str = "policy";
+
+/// The `txn` app id of the notices that all tags of the table reflect: its version is that of the newest of them.
+pub const NOTICES_APP: &str = "notices";
+
+/// The tag of an added file that holds the XXH64 of its bytes, in 16 hexadecimal digits.
+pub const XXH64: &str = "ebbtide.xxh64";
+
+/// Returns the `txn` app id of a topic partition: its version is the next offset to read.
+pub fn app_id(partition: &TopicPartition) -> String {
+    format!("ebbtide/{}/{}", partition.topic, partition.partition)
+}
+
+/// Returns the topic partition of a `txn` app id, if it is one.
+pub fn partition_of(app_id: &str) -> Option<TopicPartition> {
+    let (topic, partition) = app_id.strip_prefix("ebbtide/")?.rsplit_once('/')?;
+    Some(TopicPartition {
+        topic: topic.parse().ok()?,
+        partition: ebbtide_base::ids::Partition(partition.parse().ok()?),
+    })
+}
+
+/// Returns the `txn` app id of the topic that a partition's offsets belong to: its version is the mark of the topic's
+/// id.
+pub fn topic_app_id(partition: &TopicPartition) -> String {
+    format!("ebbtide-topic/{}/{}", partition.topic, partition.partition)
+}
+
+/// The log of one product's table.
+#[derive(Clone)]
+pub struct Log {
+    product: ProductKey,
+    store: LogStoreRef,
+    /// The table's folder, in the root's store.
+    at: Path,
+    recent: Arc<Recent>,
+    /// The checkpoints that cannot be read, which every reader of this log skips.
+    hidden: Hidden,
+    /// The version of the checkpoint that was last read completely; `u64::MAX` before that.
+    readable: Arc<AtomicU64>,
+}
+
+impl Log {
+    /// Creates the log of a product's table, through the root's own store, whose writes are durable.
+    pub fn of(root: &Root, product: &ProductKey) -> Log {
+        let (path, url) = root.table(product);
+        let (hidden, readable) = (Hidden::default(), Arc::new(AtomicU64::new(u64::MAX)));
+        let shown: Arc<dyn ObjectStore> = Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
+        let mut whole = Arc::clone(&shown);
+        if path.as_ref().contains('%') {
+            whole = Arc::new(EscapedListings(whole));
+        }
+        let table = Arc::new(PrefixStore::new(shown, path.clone()));
+        let store = default_logstore(table, whole, &url, &StorageConfig::default());
+        Log { product: product.clone(), store, at: path, recent: Arc::clone(root.recent()), hidden, readable }
+    }
+}
+
+#[cfg(test)]
+impl Log {
+    /// Returns the same log through another store.
+    pub fn with(&self, store: LogStoreRef) -> Log {
+        Log { store, ..self.clone() }
+    }
+}
+
+impl Deref for Log {
+    type Target = LogStoreRef;
+
+    fn deref(&self) -> &LogStoreRef {
+        &self.store
+    }
+}
+
+/// Returns true if the log still has the entry of a version that was read before.
+///
+/// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it was never written. If
+/// it does not exist, the reader was away for longer than entries are kept, and must start again: a commit after a
+/// version that only seems to be the newest would be stored where no one reads it.
+pub async fn still_has(log: &Log, version: u64) -> Result<bool, StoreError> {
+    Ok(entry_file(log, version).await?.is_some())
+}
+
+/// Returns the file of an entry without reading it; `None` if that version has no entry.
+pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
+    let path = log.log_path().clone().join(format!("{version:020}.json"));
+    match log.object_store(None).head(&path).await {
+        Ok(file) => Ok(Some(file)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads one entry of the log; `None` if that version has no entry.
+pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreError> {
+    match log.read_commit_entry(version).await? {
+        Some(bytes) => Ok(Some(log.parse(version, &bytes)?)),
+        None => Ok(None),
+    }
+}
+
+/// Returns the entry of the next version for a reader that follows a log; `None` if there is none. Another reader of
+/// this process may have read it already.
+pub async fn next_entry(log: &Log, version: u64) -> Result<Option<Arc<Entry>>, StoreError> {
+    let key = (log.product.clone(), version);
+    if let Some(known) = log.recent.get(&key) {
+        return Ok(Some(known));
+    }
+    let Some(bytes) = log.read_commit_entry(version).await? else { return Ok(None) };
+    let entry = Arc::new(log.parse(version, &bytes)?);
+    log.recent.keep(key, Arc::clone(&entry), bytes.len());
+    Ok(Some(entry))
+}

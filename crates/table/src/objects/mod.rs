@@ -1,0 +1,188 @@
+//! An object store with the guarantees that the tables need: a log entry is put only if its name is free, segments are
+//! durable once put, and nothing half-written is left.
+//!
+//! If the answer to a conditional put is lost, the object under the name shows the outcome. If even that is unknown,
+//! the error says so, and the caller must not delete the files that the entry names. No put may replace another
+//! writer's entry.
+
+mod connect;
+mod probe;
+mod unfinished;
+mod upload;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+use self::upload::Watched;
+use ebbtide_base::failpoint;
+
+pub use connect::{Connected, SCHEMES, connect, runtime};
+pub use probe::UnfitError;
+pub use unfinished::Uploads;
+
+/// The maximum number of attempts of a conditional put that the store does not answer clearly.
+const VOTES: u32 = 4;
+
+/// The pause before the second attempt; it doubles before each further one.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The store did not say whether it accepted an entry, and may accept it later.
+#[derive(Debug, thiserror::Error)]
+#[error("the store did not say whether it took the entry, and may take it still: {0}")]
+pub struct MayLand(#[source] Box<Error>);
+
+impl MayLand {
+    /// Returns true if an error was caused by this one.
+    pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
+        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<MayLand>())
+    }
+}
+
+/// The store of any cloud. Paths start at the bucket's root.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    inner: Arc<dyn ObjectStore>,
+}
+
+impl fmt::Display for Objects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Objects {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        match opts.mode {
+            PutMode::Create if is_log(location) => self.vote(location, &payload, opts).await,
+            // No one else writes under a segment's name: a repeated put after a lost answer writes the same bytes.
+            PutMode::Create => {
+                let put =
+                    self.inner.put_opts(location, payload, PutOptions { mode: PutMode::Overwrite, ..opts }).await?;
+                failpoint::reach("segment-written");
+                failpoint::reach("segment-synced");
+                Ok(put)
+            }
+            _ => self.inner.put_opts(location, payload, opts).await,
+        }
+    }
+
+    async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let upload = self.inner.put_multipart_opts(at, opts).await?;
+        Ok(Box::new(Watched::new(upload, Arc::clone(&self.inner), at.clone())))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// The content under a name after a conditional put.
+enum Stands {
+    /// Our entry.
+    Ours,
+    /// Another writer's entry.
+    Anothers,
+    /// Nothing.
+    Nothing,
+}
+
+impl Objects {
+    /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once the name is taken,
+    /// an earlier put that is still on its way has no effect.
+    async fn vote(&self, location: &Path, payload: &PutPayload, opts: PutOptions) -> Result<PutResult> {
+        let mut pause = PAUSE;
+        let mut votes = 1;
+        loop {
+            let error = match self.inner.put_opts(location, payload.clone(), opts.clone()).await {
+                Ok(put) => {
+                    failpoint::reach("commit-written");
+                    failpoint::reach("commit-synced");
+                    return Ok(put);
+                }
+                Err(error) => error,
+            };
+            if is_refusal(&error) {
+                return Err(error);
+            }
+            let taken = |source: Error| Error::AlreadyExists { path: location.to_string(), source: Box::new(source) };
+            match self.stands(location, payload).await {
+                Ok(Stands::Ours) => return Ok(PutResult { e_tag: None, version: None }),
+                Ok(Stands::Anothers) => return Err(taken(error)),
+                // Nothing yet: the store was still deciding, or never received the put, or will receive it later.
+                Ok(Stands::Nothing) | Err(_) if votes < VOTES => {}
+                Ok(Stands::Nothing) | Err(_) => {
+                    return Err(Error::Generic { store: "bucket", source: Box::new(MayLand(Box::new(error))) });
+                }
+            }
+            votes += 1;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    async fn stands(&self, location: &Path, payload: &PutPayload) -> Result<Stands> {
+        let there = match self.inner.get(location).await {
+            Ok(there) => there,
+            Err(Error::NotFound { .. }) => return Ok(Stands::Nothing),
+            Err(error) => return Err(error),
+        };
+        if there.meta.size != payload.content_length() as u64 {
+            return Ok(Stands::Anothers);
+        }
+        let bytes = there.bytes().await?;
+        let ours = payload.iter().flat_map(|part| part.iter());
+        Ok(if bytes.iter().eq(ours) { Stands::Ours } else { Stands::Anothers })
+    }
+}
+
+/// Returns true if the store refused the put for good, whatever is stored under the name.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotImplemented { .. }
+            | Error::NotSupported { .. }
+            | Error::InvalidPath { .. }
+            | Error::UnknownConfigurationKey { .. }
+    )
+}
+
+/// Returns true if a put of an object there is conditional: in a table's log and in the control log.
+fn is_log(location: &Path) -> bool {
+    let above = location.parts().rev().nth(1);
+    above.is_some_and(|folder| matches!(folder.as_ref(), "_delta_log" | "_controls"))
+}
+
+#[cfg(test)]
+mod tests;

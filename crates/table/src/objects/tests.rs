@@ -1,0 +1,139 @@
+mod minio;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use object_store::memory::InMemory;
+
+use super::probe::{Shown, try_out};
+use super::*;
+use crate::testing::between::{Behind, Between};
+
+/// A store's reaction to a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Accepts the put and says so.
+    Well,
+    /// Accepts the put, but the answer is lost.
+    LosesTheAnswer,
+    /// Does not accept the put and does not answer.
+    Nothing,
+    /// Answers that the name is being decided on.
+    Deciding,
+    /// Accepts the put even if the name is taken.
+    Forgets,
+}
+
+/// A store in memory that fails as requested, put by put.
+#[derive(Debug, Default)]
+struct Faulty {
+    store: InMemory,
+    doings: Mutex<Vec<Doing>>,
+    puts: AtomicUsize,
+}
+
+#[async_trait]
+impl Between for Faulty {
+    fn inner(&self) -> &dyn ObjectStore {
+        &self.store
+    }
+
+    async fn put(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        let doing = self.doings.lock().unwrap().pop().unwrap_or(Doing::Well);
+        let lost = || Error::Generic { store: "faulty", source: "timed out".into() };
+        match doing {
+            Doing::Well => self.store.put_opts(at, payload, opts).await,
+            Doing::LosesTheAnswer => self.store.put_opts(at, payload, opts).await.and(Err(lost())),
+            Doing::Nothing => Err(lost()),
+            Doing::Forgets => self.store.put_opts(at, payload, PutOptions::default()).await,
+            Doing::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
+        }
+    }
+}
+
+/// Returns a bucket that reacts to the next puts in that way, in that order.
+fn bucket(doings: &[Doing]) -> (Arc<Behind<Faulty>>, Objects) {
+    let faulty = Arc::new(Behind(Faulty::default()));
+    faulty.0.doings.lock().unwrap().extend(doings.iter().rev());
+    (Arc::clone(&faulty), Objects { inner: faulty })
+}
+
+fn entry() -> Path {
+    Path::from("eu/tables/sms/_delta_log/00000000000000000007.json")
+}
+
+async fn cast(bucket: &Objects, text: &str) -> Result<PutResult> {
+    let payload = PutPayload::from(text.as_bytes().to_vec());
+    bucket.put_opts(&entry(), payload, PutOptions::from(PutMode::Create)).await
+}
+
+async fn stands(bucket: &Objects) -> Option<Vec<u8>> {
+    match bucket.get(&entry()).await {
+        Ok(there) => Some(there.bytes().await.unwrap().to_vec()),
+        Err(_) => None,
+    }
+}
+
+#[tokio::test]
+async fn a_vote_counts_once_whatever_became_of_its_answer() {
+    use Doing::{Deciding, LosesTheAnswer, Nothing, Well};
+    let histories: BTreeMap<&str, &[Doing]> = BTreeMap::from([
+        ("at once", &[Well][..]),
+        ("its answer was lost", &[LosesTheAnswer]),
+        ("it was lost itself, then taken", &[Nothing, Well]),
+        ("it was lost, taken, and the answer lost", &[Nothing, LosesTheAnswer]),
+        ("two were cast at once and none was taken", &[Deciding, Deciding, Well]),
+    ]);
+    for (what, doings) in histories {
+        let (_, bucket) = bucket(doings);
+        cast(&bucket, "ours").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
+        assert!(matches!(cast(&bucket, "late").await, Err(Error::AlreadyExists { .. })), "{what}");
+        assert_eq!(stands(&bucket).await.unwrap(), b"ours", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
+    for doings in [&[Doing::Well][..], &[Doing::LosesTheAnswer], &[Doing::Nothing], &[Doing::Deciding]] {
+        let (faulty, bucket) = bucket(&[Doing::Well]);
+        // Of the same length.
+        cast(&bucket, "them").await.unwrap();
+        faulty.0.doings.lock().unwrap().extend(doings);
+        assert!(matches!(cast(&bucket, "ours").await, Err(Error::AlreadyExists { .. })), "{doings:?}");
+        assert_eq!(stands(&bucket).await.unwrap(), b"them");
+    }
+}
+
+#[tokio::test]
+async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
+    let (faulty, bucket) = bucket(&[Doing::Nothing; 100]);
+    let error = cast(&bucket, "ours").await.unwrap_err();
+    assert!(MayLand::is_behind(&error), "{error}");
+    assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
+    // It is also found through all errors that wrap it on the way up.
+    let wrapped = crate::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
+    assert!(MayLand::is_behind(&wrapped));
+    let other = Error::Generic { store: "bucket", source: "no".into() };
+    assert!(!MayLand::is_behind(&crate::StoreError::from(other)));
+}
+
+#[tokio::test]
+async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
+    for (doings, shown) in [(&[][..], Shown::Good), (&[Doing::Forgets, Doing::Forgets], Shown::Unconditional)] {
+        let (faulty, bucket) = bucket(doings);
+        let store: Arc<dyn ObjectStore> = Arc::new(bucket);
+        assert_eq!(try_out(&store, &Path::from("eu/_probe")).await.unwrap(), shown);
+        assert_eq!(faulty.list(None).count().await, 0);
+    }
+}
+
+#[test]
+fn what_is_a_vote_is_told_by_the_folder_that_it_is_in() {
+    let is = |text: &str| is_log(&Path::from(text));
+    assert!(is("tables/sms/_delta_log/00000000000000000000.json") && is("eu/_controls/00000000000000000001.json"));
+    assert!(!is("tables/sms/bucket=2026-09-21/profile=0123456789ab/1.parquet") && !is("_delta_log"));
+}

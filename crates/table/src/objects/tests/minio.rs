@@ -1,0 +1,199 @@
+//! Tables in a real object store, also one that throttles, loses requests and loses answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::TimeDelta;
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+
+use crate::reports::residue::{Values, Verdict, search};
+use crate::reports::{audit, from_above};
+use crate::testing::minio::{Door, Fate, behind, root, suspended, unfinished, versioned};
+use crate::testing::{MARKER, batch, filled, noon, rewrite, spec};
+use crate::{CommitError, RewriteError, Root, RowsOf, SegmentIndex, StoredSegment, Table, UnfitError, Upkeep};
+
+async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
+    let index = SegmentIndex::load(table).await.unwrap();
+    let segments = index.iter().cloned().collect();
+    (index, segments)
+}
+
+/// Returns the number of records of the one table. Panics if its audit fails.
+async fn records(root: &Root) -> u64 {
+    let found = audit(root, &"sms".parse().unwrap()).await.unwrap();
+    assert!(found.holds(), "{:?}", found.broken);
+    found.records
+}
+
+async fn objects(root: &Root) -> BTreeSet<String> {
+    let listed: Vec<_> = root.store().list(Some(root.at())).try_collect().await.unwrap();
+    listed.into_iter().map(|object| object.location.to_string()).collect()
+}
+
+/// Searches all bytes under the root for a value.
+async fn told(root: &Root, value: &str) -> Verdict {
+    let (root, values) = (root.clone(), Arc::new(Values::of_texts(&[value], false).unwrap()));
+    tokio::task::spawn_blocking(move || search(&from_above(&root), &values, &|_| {}).unwrap().verdict()).await.unwrap()
+}
+
+/// Returns an upkeep that keeps nothing.
+fn at_once() -> Upkeep {
+    Upkeep {
+        checkpoint_every: 1,
+        keep_log: TimeDelta::zero(),
+        keep_orphans: TimeDelta::zero(),
+        readers_grace: TimeDelta::zero(),
+        ..Upkeep::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be_read() {
+    let root = root();
+    root.check().await.unwrap();
+    assert_eq!(objects(&root).await, BTreeSet::new(), "the trial left something");
+    let mut table = filled(&root, 3).await;
+    assert_eq!(ebbtide_query::products(&from_above(&root)).await.unwrap(), vec!["sms".parse().unwrap()]);
+    let body = format!("{MARKER} hello 250");
+    assert_eq!(told(&root, &body).await, Verdict::Found);
+
+    let (index_before, old) = index(&table).await;
+    let content = "content".parse().unwrap();
+    let spliced = table.splice(&old, &[content].into()).await.unwrap();
+    table.commit_rewrite(rewrite(&index_before, old, spliced.segments)).await.unwrap();
+    assert_eq!(records(&root).await, 300);
+    let later = noon() + TimeDelta::days(36_500);
+    let done = table.maintain(later, &at_once()).await.unwrap();
+    // By the store's clock they were removed so long ago that the checkpoint no longer names them.
+    assert_eq!((done.checkpoint, done.deleted.replaced.len() + done.deleted.orphans.len()), (Some(4), 3));
+    table.maintain(later, &at_once()).await.unwrap();
+    assert_eq!(told(&root, &body).await, Verdict::Clean);
+    assert_eq!(unfinished(&root), 0);
+
+    // A new reader sees the table from the checkpoint alone.
+    let mut anew = Table::open(&root, spec()).await.unwrap();
+    let (_, left) = index(&anew).await;
+    let mut rows = anew.read_columns(&left, &["recipient", "source_offset", "body"], None).unwrap();
+    let mut read = 0;
+    while let Some(batch) = rows.next().await {
+        let RowsOf { rows, .. } = batch.unwrap();
+        read += rows.num_rows();
+        assert_eq!(rows.column_by_name("body").unwrap().null_count(), rows.num_rows());
+        assert_eq!(rows.column_by_name("recipient").unwrap().null_count(), 0);
+    }
+    assert_eq!(read, 300);
+    let more = batch(&anew, 0, Some(300), 310).await;
+    anew.commit(more).await.unwrap();
+    assert_eq!(records(&root).await, 310);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_keeps_old_versions_is_refused_with_the_mend() {
+    let root = versioned();
+    let error = root.check().await.unwrap_err();
+    assert!(matches!(error, UnfitError::Versioned { .. }), "{error}");
+    assert!(error.to_string().contains("switch the bucket's versioning off"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_has_old_versions_from_before_its_versioning_was_suspended_is_refused() {
+    let error = suspended().check().await.unwrap_err();
+    assert!(matches!(error, UnfitError::Versioned { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
+    let (root, door) = (root(), Door::ajar());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    door.judge(move |_, _| {
+        if counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) { Fate::Throttled } else { Fate::Answered }
+    });
+    let table = filled(&behind(&root, &door), 3).await;
+    assert_eq!((table.version(), records(&root).await), (3, 300));
+    assert!(seen.load(Ordering::Relaxed) > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_whose_answer_is_lost_lands_once() {
+    let (root, door) = (root(), Door::ajar());
+    let lost = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lost);
+    // Every completed write: of segments, of entries, of parts and of the end of an upload.
+    door.judge(move |method, _| {
+        let done = matches!(method, "PUT" | "POST");
+        if done && counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            Fate::AnswerLost
+        } else {
+            Fate::Answered
+        }
+    });
+    let mut table = filled(&behind(&root, &door), 3).await;
+    assert_eq!((table.version(), records(&root).await), (3, 300));
+    let (index, old) = index(&table).await;
+    // An upload that cannot be started or completed is an error, and may be repeated.
+    let content: ebbtide_base::ids::Category = "content".parse().unwrap();
+    let mut tries = 0;
+    let spliced = loop {
+        match table.splice(&old, &[content.clone()].into()).await {
+            Ok(spliced) => break spliced,
+            Err(error) => {
+                tries += 1;
+                assert!(matches!(error, RewriteError::Store(_)) && tries < 5, "{error}");
+            }
+        }
+    };
+    table.commit_rewrite(rewrite(&index, old, spliced.segments)).await.unwrap();
+    assert_eq!((table.version(), records(&root).await), (4, 300));
+    assert!(lost.load(Ordering::Relaxed) > 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_or_lands() {
+    let (root, door) = (root(), Door::ajar());
+    let mut table = filled(&behind(&root, &door), 1).await;
+    let work = batch(&table, 0, Some(100), 200).await;
+    let path = work.segments[0].path().to_owned();
+    door.judge(|method, path| if method == "PUT" && path.contains("_delta_log") { Fate::Lost } else { Fate::Answered });
+    let error = table.commit(work.clone()).await.unwrap_err();
+    assert!(matches!(error, CommitError::Unknown(_)), "{error}");
+    assert!(objects(&root).await.iter().any(|object| object.ends_with(&path)));
+    door.judge(|_, _| Fate::Answered);
+    assert_eq!(table.commit(work.clone()).await.unwrap(), 2);
+    assert_eq!(table.commit(work).await.unwrap(), 2);
+    assert_eq!(records(&root).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
+    let (root, door) = (root(), Door::ajar());
+    let table = filled(&behind(&root, &door), 2).await;
+    let before = objects(&root).await;
+    door.judge(|_, path| if path.contains("partNumber=") { Fate::Lost } else { Fate::Answered });
+    let (_, old) = index(&table).await;
+    let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
+    assert!(matches!(error, RewriteError::Store(_)), "{error}");
+    assert_eq!(objects(&root).await, before);
+    assert_eq!(unfinished(&root), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damaged_segment() {
+    let (root, door) = (root(), Door::ajar());
+    let table = filled(&behind(&root, &door), 1).await;
+    let (_, old) = index(&table).await;
+    door.judge(|method, path| if method == "GET" && path.contains(".parquet") { Fate::Lost } else { Fate::Answered });
+    let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
+    assert!(matches!(error, RewriteError::Store(_)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bucket_says_its_own_time() {
+    let root = root();
+    let first = root.store_time().await.unwrap().unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let second = root.store_time().await.unwrap().unwrap();
+    assert!(second > first && second - first < TimeDelta::minutes(1), "{first} {second}");
+}

@@ -1,0 +1,43 @@
+//! The reports of the crate above about what the tests of this crate wrote: they open the same root anew, through the
+//! library as other crates see it.
+
+use chrono::{DateTime, Utc};
+
+use ebbtide_base::ids::ProductKey;
+pub use ebbtide_query::residue;
+use ebbtide_query::{Audit, Leftovers, Overview, ViewError};
+
+use crate::testing::minio;
+use crate::{Root, Upkeep};
+
+/// Returns the same root with the types of the library, which the crate above takes.
+pub fn from_above(root: &Root) -> ebbtide_table::Root {
+    ebbtide_table::testing::minio::open(&minio::told(root))
+}
+
+/// Returns the audit of a product's table.
+pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
+    ebbtide_query::audit(&from_above(root), product).await
+}
+
+/// Returns the overview of a product's table.
+pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Overview, ViewError> {
+    ebbtide_query::show(&from_above(root), product, now).await
+}
+
+/// Returns the files that upkeep should have deleted.
+pub async fn leftovers(
+    root: &Root,
+    product: &ProductKey,
+    now: DateTime<Utc>,
+    upkeep: &Upkeep,
+) -> Result<Leftovers, ViewError> {
+    let upkeep = ebbtide_table::Upkeep {
+        checkpoint_every: upkeep.checkpoint_every,
+        keep_log: upkeep.keep_log,
+        keep_orphans: upkeep.keep_orphans,
+        readers_grace: upkeep.readers_grace,
+        limit: upkeep.limit,
+    };
+    ebbtide_query::leftovers(&from_above(root), product, now, &upkeep).await
+}

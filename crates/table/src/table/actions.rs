@@ -1,0 +1,178 @@
+//! The actions of a commit's log entry, and the checks of a batch before any attempt.
+//!
+//! The evidence is in the same entry as its files and offsets, and agrees with them.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
+
+use super::commit::Change;
+use super::open::commit_info;
+use super::{Advance, IngestCommit, Table};
+use crate::error::StoreError;
+use crate::evidence::Evidence;
+use crate::log::{Entry, XXH64, app_id, topic_app_id};
+use crate::segment::Segment;
+use ebbtide_base::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
+
+impl Table {
+    /// Returns the actions of a change's entry, except `commitInfo`.
+    pub(super) fn actions(&self, change: &Change<'_>) -> Result<Vec<Action>, StoreError> {
+        let mut actions: Vec<Action> = self.new_properties(change)?.map(Action::Metadata).into_iter().collect();
+        actions.extend(change.actions.iter().cloned());
+        let (at, changes) = (change.evidence.at.timestamp_millis(), change.evidence.changes_data());
+        actions.extend(change.segments.iter().map(|segment| Action::Add(add(segment, at, changes))));
+        Ok(actions)
+    }
+
+    /// Returns the table's metadata with the missing texts of profiles, and with the columns of the policy under which
+    /// the change is made; `None` if it has them all.
+    fn new_properties(&self, change: &Change<'_>) -> Result<Option<Metadata>, StoreError> {
+        let mut changed = match change.segments {
+            [] => None,
+            _ => self.with_columns(&self.state.metadata, &change.evidence.policy_version)?,
+        };
+        for home in change.segments.iter().map(|segment| &segment.home) {
+            let Some(text) = &home.profile_text else { continue };
+            let key = format!("ebbtide.profile.{}", home.profile);
+            let now = changed.as_ref().unwrap_or(&self.state.metadata);
+            if !now.configuration().contains_key(&key) {
+                let with = now.clone().add_config_key(key, text.clone());
+                changed = Some(with.map_err(|error| StoreError::Delta(Box::new(error.into())))?);
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// Creates the `commitInfo` of a commit against version `read`, with its evidence.
+pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreError> {
+    let mut info = commit_info(&evidence.operation);
+    info.timestamp = Some(evidence.at.timestamp_millis());
+    info.is_blind_append = Some(false);
+    info.read_version = Some(read);
+    let json = serde_json::to_value(evidence)
+        .map_err(|error| StoreError::Refused(format!("the evidence is no JSON: {error}")))?;
+    info.info.insert("ebbtide".to_owned(), json);
+    Ok(Action::CommitInfo(info))
+}
+
+/// Creates the `txn` actions of a batch that moves those offsets.
+pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
+    let txn = |advance: &Advance| {
+        let at = Some(at.timestamp_millis());
+        Action::Txn(Transaction::new_with_last_update(app_id(&advance.partition), advance.next.0, at))
+    };
+    advances.iter().map(txn).collect()
+}
+
+/// Returns the `txn` actions that record the topics of those advances that `recorded` does not have yet.
+pub fn topics(
+    advances: &[Advance],
+    at: DateTime<Utc>,
+    recorded: impl Fn(&TopicPartition) -> Option<TopicMark>,
+) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for advance in advances {
+        let Some(mark) = advance.topic.map(TopicId::mark) else { continue };
+        if recorded(&advance.partition) != Some(mark) {
+            actions.push(topic_action(&advance.partition, mark, at));
+        }
+    }
+    actions
+}
+
+/// Returns the `txn` action that records the topic of a partition's offsets.
+pub fn topic_action(partition: &TopicPartition, mark: TopicMark, at: DateTime<Utc>) -> Action {
+    let at = Some(at.timestamp_millis());
+    Action::Txn(Transaction::new_with_last_update(topic_app_id(partition), mark.0, at))
+}
+
+/// Refuses a batch that is invalid for any table.
+pub fn check(batch: &IngestCommit) -> Result<(), StoreError> {
+    let refused = |why: String| Err(StoreError::Refused(why));
+    let mut partitions = HashMap::new();
+    for advance in &batch.advances {
+        // An advance that does not move could not be distinguished from one that never landed.
+        if advance.from.map_or(advance.next < Offset::ZERO, |from| advance.next <= from) {
+            return refused(format!("{} would not move forwards", advance.partition));
+        }
+        if partitions.insert(&advance.partition, (advance.from, advance.next)).is_some() {
+            return refused(format!("{} moves twice", advance.partition));
+        }
+    }
+    if partitions.is_empty() {
+        return refused("a commit that moves no offset could come twice".to_owned());
+    }
+    let evidence = &batch.evidence;
+    for told in &evidence.partitions {
+        let span = told.next.0.saturating_sub(told.from.unwrap_or(Offset::ZERO).0);
+        if i64::try_from(told.records).map_or(true, |records| records > span) {
+            return refused(format!("{} read more records than offsets", told.partition));
+        }
+        if partitions.remove(&told.partition) != Some((told.from, told.next)) {
+            return refused(format!("the evidence moves {} otherwise than the commit", told.partition));
+        }
+    }
+    if let Some(partition) = partitions.keys().next() {
+        return refused(format!("the evidence does not tell of {partition}"));
+    }
+    let rows: u64 = batch.segments.iter().map(Segment::rows).sum();
+    if !evidence.conserves() || evidence.stored != rows {
+        return refused(format!(
+            "read {} is not stored {} (in {rows} rows) + expired {} + skipped {} + dead letters {}",
+            evidence.read,
+            evidence.stored,
+            evidence.expired,
+            evidence.skipped,
+            evidence.dead()
+        ));
+    }
+    Ok(())
+}
+
+fn add(segment: &Segment, at: i64, data_change: bool) -> Add {
+    Add {
+        path: segment.path.clone(),
+        partition_values: partition_values(&segment.home.bucket, &segment.home.profile),
+        size: i64::try_from(segment.size).unwrap_or(i64::MAX),
+        modification_time: at,
+        data_change,
+        stats: Some(segment.contents.stats.clone()),
+        tags: Some([(XXH64.to_owned(), Some(format!("{:016x}", segment.contents.xxh64)))].into()),
+        ..Add::default()
+    }
+}
+
+/// Returns the values of the partition columns as written in the log.
+pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String, Option<String>> {
+    let bucket = match bucket {
+        Bucket::Day(day) => day.to_string(),
+        // With its time zone: without one, some engines assume the session's.
+        Bucket::Hour(start) => start.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+    };
+    [("bucket".to_owned(), Some(bucket)), ("profile".to_owned(), Some(profile.to_string()))].into()
+}
+
+/// Returns this process's entry as reading it back would return it.
+pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> Entry {
+    let mut entry = Entry {
+        version,
+        evidence: Some(evidence),
+        txns: Vec::new(),
+        metadata: None,
+        protocol: None,
+        added: Vec::new(),
+        removed: Vec::new(),
+        removed_at: None,
+    };
+    for action in actions {
+        match action {
+            Action::Txn(txn) => entry.txns.push((txn.app_id, txn.version)),
+            Action::Metadata(metadata) => entry.metadata = Some(metadata),
+            _ => {}
+        }
+    }
+    entry
+}

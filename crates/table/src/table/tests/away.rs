@@ -1,0 +1,74 @@
+//! A process that was away for longer than the log's entries are kept: asleep, frozen, or disconnected.
+
+use chrono::TimeDelta;
+
+use crate::reports::audit;
+use crate::testing::{batch, noon, rewrite, root, segment, spec};
+use crate::{CommitError, Root, SegmentIndex, Table, Upkeep};
+
+/// Makes four more commits, then a clean-up that keeps only the entry of the last.
+async fn go_on_without_them(root: &Root) -> Table {
+    let mut table = Table::open(root, spec()).await.unwrap();
+    for from in [100, 200, 300, 400] {
+        let more = batch(&table, 0, Some(from), from + 100).await;
+        table.commit(more).await.unwrap();
+    }
+    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
+    table
+}
+
+fn entries(root: &Root) -> Vec<String> {
+    let log = root.table_folder(&"sms".parse().unwrap()).join("_delta_log");
+    let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut entries: Vec<String> = names.filter(|name| name.len() == 25 && name.ends_with(".json")).collect();
+    entries.sort();
+    entries
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_was_away_writes_nothing_behind_the_newest_version() {
+    let (_folder, root) = root();
+    let mut away = Table::open(&root, spec()).await.unwrap();
+    let first = batch(&away, 0, None, 100).await;
+    away.commit(first).await.unwrap();
+    let index = SegmentIndex::load(&away).await.unwrap();
+    let again = batch(&away, 0, Some(100), 150).await;
+    let part = segment(&away, 0, 0, 100).await;
+    let rewritten = rewrite(&index, index.iter().cloned().collect(), vec![part]);
+    let table = go_on_without_them(&root).await;
+    let before = entries(&root);
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert!(matches!(away.commit(again).await, Err(CommitError::OffsetsMoved(_))));
+    assert!(matches!(away.commit_rewrite(rewritten).await, Err(CommitError::Unknown(_))));
+    assert_eq!((entries(&root), away.version()), (before, table.version()));
+    assert_eq!(away.next_offsets(), table.next_offsets());
+    let more = batch(&away, 0, Some(500), 510).await;
+    assert_eq!(away.commit(more).await.unwrap(), table.version() + 1);
+    assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_segments_that_was_away_is_read_anew() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let first = batch(&table, 0, None, 100).await;
+    table.commit(first).await.unwrap();
+    let mut away = SegmentIndex::load(&table).await.unwrap();
+    let table = go_on_without_them(&root).await;
+    away.refresh().await.unwrap();
+    let fresh = SegmentIndex::load(&table).await.unwrap();
+    assert_eq!((away.version(), away.len()), (fresh.version(), 5));
+    assert!(away.iter().eq(fresh.iter()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_gone_is_told_and_not_begun_anew() {
+    let (_folder, root) = root();
+    let mut table = Table::open(&root, spec()).await.unwrap();
+    let first = batch(&table, 0, None, 100).await;
+    table.commit(first).await.unwrap();
+    std::fs::remove_dir_all(root.table_folder(&"sms".parse().unwrap()).join("_delta_log")).unwrap();
+    let told = table.refresh().await.unwrap_err().to_string();
+    assert!(told.contains("it was read before and is missing"), "{told}");
+}
