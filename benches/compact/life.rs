@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use ebbtide_base::ids::Bucket;
-use ebbtide_maintenance::{Rule, choose};
+use ebbtide_maintenance::{CompactionRule, choose};
 use ebbtide_table::StoredSegment;
 
 use crate::bucket;
@@ -38,7 +38,7 @@ pub fn tell() {
 
 /// Returns the bytes stored, the bytes that merges wrote, and the number of segments left.
 fn live(looks: Vec<Vec<u64>>) -> (u64, u64, usize) {
-    let rule = Rule { target: 1 << 30, segments: 1000, works: 64 };
+    let rule = CompactionRule { target: 1 << 30, segments: 1000, works: 64 };
     let (mut segments, mut named) = (Vec::new(), 0_u64);
     let mut segment = |size: u64| {
         named += 1;

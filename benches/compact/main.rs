@@ -16,7 +16,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ebbtide_table::{COMPACT, Evidence, Merging, RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
+use ebbtide_table::{COMPACT, Evidence, MergeSettings, RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
@@ -72,12 +72,12 @@ async fn run(folder: &tempfile::TempDir, bytes: u64, memory: u64) -> ([Duration;
     let memory = usize::try_from(memory).expect("a size");
 
     let started = Instant::now();
-    let plain = table.merge(&old, &Merging { sort_by: Vec::new(), memory }).await.expect("a merge");
+    let plain = table.merge(&old, &MergeSettings { sort_by: Vec::new(), memory }).await.expect("a merge");
     let unsorted = started.elapsed();
     table.discard(vec![plain]).await;
 
     let started = Instant::now();
-    let how = Merging { sort_by: vec![bucket::CATEGORIES[0].to_owned()], memory };
+    let how = MergeSettings { sort_by: vec![bucket::CATEGORIES[0].to_owned()], memory };
     let merged = table.merge(&old, &how).await.expect("a merge");
     let (rows, size) = (merged.rows(), merged.size());
     let records = old.iter().map(|segment| segment.records).sum();

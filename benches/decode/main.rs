@@ -15,7 +15,7 @@ use arrow_avro::reader::ReaderBuilder;
 use arrow_avro::schema::{AvroSchema, Fingerprint, SchemaStore};
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_base::ids::{ProductKey, Topic};
-use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::schema::{Decoder, Frame, Schema, WriterSchema, frame};
 
 const BATCH: usize = 8192;
@@ -43,8 +43,8 @@ fn main() {
 fn messages(schema: &str, records: usize) -> Vec<Vec<u8>> {
     let product = ProductKey::new("sms").expect("a product");
     let topic = Topic::new("traffic.sms").expect("a topic");
-    let source = Source { product, topic, schema: schema.to_owned(), framing: Framing::SingleObject };
-    let mut traffic = Traffic::new(7, Habits::STEADY, &[source]).expect("traffic");
+    let source = TrafficSource { product, topic, schema: schema.to_owned(), framing: Framing::SingleObject };
+    let mut traffic = Traffic::new(7, TrafficSettings::STEADY, &[source]).expect("traffic");
     let now = SystemClock::new().now();
     let mut one = || {
         let mut value = Vec::with_capacity(256);

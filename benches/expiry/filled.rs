@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
-use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_services::app::read_policy;
 use ebbtide_table::{
-    Advance, Evidence, IngestCommit, PartitionProgress, Root, Segment, SegmentWriter, Table, TableSpec,
+    Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, Segment, SegmentWriter, Table, TableSpec,
 };
 use uuid::Uuid;
 
@@ -44,13 +44,13 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
     let tagger = Tagger::new(policy, &sms()).expect("a product with records");
     let writer = WriterSchema::parse(schema.text()).expect("the shipped schema");
     let mut decoder = Decoder::new(&writer, schema, tagger.columns()).expect("it reads itself");
-    let of = Source {
+    let of = TrafficSource {
         product: sms(),
         topic: source().topic,
         schema: schema.text().to_owned(),
         framing: Framing::SingleObject,
     };
-    let mut traffic = Traffic::new(7, Habits::STEADY, &[of]).expect("traffic");
+    let mut traffic = Traffic::new(7, TrafficSettings::STEADY, &[of]).expect("traffic");
     let (mut open, mut written, mut stored) = (BTreeMap::new(), Vec::<Segment>::new(), 0);
     let from = table.next_offset(&source());
     let first = from.map_or(0, |offset| offset.0);
@@ -90,8 +90,8 @@ pub async fn fill(root: &Root, policy: &Policy, at: DateTime<Utc>, records: usiz
     let next = Offset(first + records as i64);
     let mut evidence = Evidence::ingest(Uuid::new_v4(), at, policy.version.clone());
     (evidence.read, evidence.stored, evidence.expired) = (records as u64, stored, records as u64 - stored);
-    evidence.partitions = vec![PartitionProgress { partition: source(), from, next, records: records as u64 }];
-    let advances = vec![Advance { partition: source(), from, next, topic: None }];
+    evidence.partitions = vec![PartitionEvidence { partition: source(), from, next, records: records as u64 }];
+    let advances = vec![OffsetAdvance { partition: source(), from, next, topic: None }];
     let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
     table.commit(batch).await.expect("a commit");
     table

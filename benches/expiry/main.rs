@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock, SystemClock};
 use ebbtide_base::metrics::Metrics;
-use ebbtide_maintenance::{Bounds, HeldBoard, Parts, Settings, Share, Sweeper};
-use ebbtide_policy::{End, Policy};
+use ebbtide_maintenance::{PlanBounds, ReviewCache, SweepSettings, Sweeper, SweeperDeps, WorkShare};
+use ebbtide_policy::{EndRule, Policy};
 use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
 
 #[global_allocator]
@@ -48,19 +48,19 @@ pub fn root(parent: &Path) -> (tempfile::TempDir, Root) {
 
 /// Returns a sweeper of everything, at a fixed time.
 pub async fn sweeper(root: &Root, policy: &Arc<Policy>, at: DateTime<Utc>) -> Sweeper {
-    let parts = Parts {
+    let parts = SweeperDeps {
         root: root.clone(),
         policy: Arc::clone(policy),
         clock: Arc::new(ManualClock::at(at)) as SharedClock,
         metrics: Metrics::new().expect("metrics"),
-        settings: Settings {
-            bounds: Bounds { works: 1000, ..Bounds::default() },
+        settings: SweepSettings {
+            bounds: PlanBounds { works: 1000, ..PlanBounds::default() },
             memory: 128 << 20,
             clock_tolerance: Duration::from_secs(300),
             clock_settle: Duration::from_secs(600),
         },
-        share: Share::All,
-        board: HeldBoard::default(),
+        share: WorkShare::All,
+        board: ReviewCache::default(),
     };
     Sweeper::open(parts, Some(&filled::sms())).await.expect("a sweeper")
 }
@@ -98,7 +98,7 @@ async fn end(parent: &Path, records: usize) {
 /// Returns the time to read the cell, sum and subject columns.
 async fn read(table: &Table, policy: &Policy, segments: &[StoredSegment]) -> Duration {
     let records = policy.products[&filled::sms()].records.as_ref().expect("records");
-    let End::Anonymize(anonymize) = &records.end else { panic!("the shipped policy anonymizes SMS") };
+    let EndRule::Anonymize(anonymize) = &records.end else { panic!("the shipped policy anonymizes SMS") };
     let columns: Vec<&str> =
         anonymize.cell.iter().chain([&anonymize.of]).chain(&anonymize.sum).map(String::as_str).collect();
     let started = Instant::now();

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::clock::{Clock, SystemClock};
-use ebbtide_table::{Table, TableSpec, Upkeep};
+use ebbtide_table::{MaintenanceSettings, Table, TableSpec};
 
 use crate::{filled, root, sweeper};
 
@@ -24,7 +24,10 @@ pub async fn select(parent: &Path, segments: usize) {
     let add = model.lines().find(|line| line.starts_with("{\"add\"")).expect("an add");
     std::fs::write(log.join("00000000000000000002.json"), many(add, segments, now)).expect("a log entry");
     let mut table = Table::open(&root, Arc::clone(&spec)).await.expect("the table");
-    table.maintain(now, &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.expect("a checkpoint");
+    table
+        .maintain(now, &MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() })
+        .await
+        .expect("a checkpoint");
     let before = allocated();
     let started = Instant::now();
     let mut sweeper = sweeper(&root, &policy, now).await;

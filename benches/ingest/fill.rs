@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_base::ids::{ProductKey, Topic};
-use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_services::app::read_policy;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -43,9 +43,9 @@ const PRODUCTS: [&str; 13] = [
 /// Produces `records` records of SMS, or of all products.
 pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) -> Filled {
     let products = if all_products { &PRODUCTS[..] } else { &PRODUCTS[..1] };
-    let sources: Vec<Source> = products
+    let sources: Vec<TrafficSource> = products
         .iter()
-        .map(|product| Source {
+        .map(|product| TrafficSource {
             product: ProductKey::new(product).expect("a product"),
             topic: topic(product),
             schema: schema(product),
@@ -61,7 +61,7 @@ pub fn fill(bootstrap: &str, records: u64, partitions: i32, all_products: bool) 
         .set("queue.buffering.max.messages", "500000")
         .create()
         .expect("a producer");
-    let mut traffic = Traffic::new(7, Habits::STEADY, &sources).expect("traffic");
+    let mut traffic = Traffic::new(7, TrafficSettings::STEADY, &sources).expect("traffic");
     let now = SystemClock::new().now();
     let (mut bytes, mut value) = (0, Vec::new());
     for number in 0..records {

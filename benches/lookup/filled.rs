@@ -13,8 +13,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{Bucket, BucketUnit, Deadline, Offset, Partition, PolicyVersion, ProductKey, TopicPartition};
 use ebbtide_table::{
-    Advance, COMPACT, Evidence, IngestCommit, Merging, PartitionProgress, RewriteCommit, RewriteEvidence, Role, Root,
-    SegmentIndex, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec, Upkeep,
+    COMPACT, ColumnRole, Evidence, IngestCommit, MaintenanceSettings, MergeSettings, OffsetAdvance, PartitionEvidence,
+    RewriteCommit, RewriteEvidence, Root, SegmentIndex, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -96,28 +96,28 @@ fn person(number: u64) -> String {
 /// Returns the specification of the table.
 pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let column = |name: &str, data_type: DataType, role: Role, bloom: bool| {
+    let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
         let name = name.to_owned();
         TableColumn { name, data_type, role, doc: None, bloom }
     };
-    let personal = |name: &str| Role::Personal(name.parse().expect("a category"));
+    let personal = |name: &str| ColumnRole::Personal(name.parse().expect("a category"));
     let columns = vec![
         column("message_id", DataType::Utf8, personal("traffic_data"), false),
         column("recipient", DataType::Utf8, personal("phone_number"), true),
         column("body", DataType::Utf8, personal("content"), false),
         column("sent_at", instant(), personal("traffic_data"), false),
-        column("customer_id", DataType::Utf8, Role::Plain, true),
-        column("segments", DataType::Int32, Role::Plain, false),
-        column("expires_content", instant(), Role::Tag, false),
-        column("expires_phone_number", instant(), Role::Tag, false),
-        column("expires_traffic_data", instant(), Role::Tag, false),
-        column("jurisdiction", DataType::Utf8, Role::Tag, false),
-        column("policy_version", DataType::Utf8, Role::Tag, false),
-        column("ingested_at", instant(), Role::Tag, false),
-        column("records", DataType::Int64, Role::Tag, false),
-        column("source_offset", DataType::Int64, Role::Tag, false),
-        column("bucket", DataType::Date32, Role::Tag, false),
-        column("profile", DataType::Utf8, Role::Tag, false),
+        column("customer_id", DataType::Utf8, ColumnRole::Plain, true),
+        column("segments", DataType::Int32, ColumnRole::Plain, false),
+        column("expires_content", instant(), ColumnRole::Tag, false),
+        column("expires_phone_number", instant(), ColumnRole::Tag, false),
+        column("expires_traffic_data", instant(), ColumnRole::Tag, false),
+        column("jurisdiction", DataType::Utf8, ColumnRole::Tag, false),
+        column("policy_version", DataType::Utf8, ColumnRole::Tag, false),
+        column("ingested_at", instant(), ColumnRole::Tag, false),
+        column("records", DataType::Int64, ColumnRole::Tag, false),
+        column("source_offset", DataType::Int64, ColumnRole::Tag, false),
+        column("bucket", DataType::Date32, ColumnRole::Tag, false),
+        column("profile", DataType::Utf8, ColumnRole::Tag, false),
     ];
     Arc::new(TableSpec { product: product(), unit: BucketUnit::Day, columns, forms: None })
 }
@@ -134,7 +134,7 @@ pub async fn grow(table: &mut Table, root: &Root, (size, days): (Size, u64), com
         }
     }
     // Writes checkpoints as the janitor does.
-    table.maintain(day(), &Upkeep::default()).await.expect("an upkept table");
+    table.maintain(day(), &MaintenanceSettings::default()).await.expect("an upkept table");
 }
 
 fn day_at(number: u64) -> DateTime<Utc> {
@@ -158,8 +158,8 @@ async fn put(table: &mut Table, size: Size, day_number: u64, at: DateTime<Utc>) 
     let (before, after, records) = ((from > 0).then(|| offset_of(from)), offset_of(next), size.rows);
     let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
     (evidence.read, evidence.stored) = (records, records);
-    evidence.partitions = vec![PartitionProgress { partition: partition.clone(), from: before, next: after, records }];
-    let advances = vec![Advance { partition, from: before, next: after, topic: None }];
+    evidence.partitions = vec![PartitionEvidence { partition: partition.clone(), from: before, next: after, records }];
+    let advances = vec![OffsetAdvance { partition, from: before, next: after, topic: None }];
     let commit = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
     table.commit(commit).await.expect("a commit");
 }
@@ -169,7 +169,7 @@ async fn compact(table: &mut Table, root: &Root, at: DateTime<Utc>) {
     let index = SegmentIndex::load(table).await.expect("the segments");
     let bucket = Bucket::Day(at.date_naive());
     let old: Vec<_> = index.iter().filter(|segment| segment.bucket == bucket).cloned().collect();
-    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: MEMORY };
+    let how = MergeSettings { sort_by: vec!["recipient".to_owned()], memory: MEMORY };
     let merged = table.merge(&old, &how).await.expect("a merge");
     let rows = merged.rows();
     let did = RewriteEvidence {

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use ebbtide_query::{AnyOf, Filter, Finder, Look};
+use ebbtide_query::{RecordFilter, RecordFinder, SegmentScan, TextCondition};
 use ebbtide_table::{Root, Table};
 use filled::Size;
 
@@ -108,7 +108,7 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
         bytes >> 20,
         started.elapsed().as_secs_f64()
     );
-    let known = Arc::new(Finder::new(root.clone(), FOOTERS));
+    let known = Arc::new(RecordFinder::new(root.clone(), FOOTERS));
     // Warm: it has answered other look-ups before.
     for number in 0..3 {
         look_up(&known, &size.guest(1_000_003 * number)).await;
@@ -118,7 +118,7 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
     for (who, asked) in asked {
         let (mut opened, mut cold, mut warm, mut answers) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for person in asked {
-            let fresh = Finder::new(root.clone(), FOOTERS);
+            let fresh = RecordFinder::new(root.clone(), FOOTERS);
             let started = Instant::now();
             fresh.table(&filled::product()).await.expect("a table");
             opened.push(started.elapsed());
@@ -147,7 +147,7 @@ async fn at(folder: &Path, (size, days): (Size, u64), compacted: bool, asked: &[
 }
 
 /// Returns the look-ups per second, with `AT_ONCE` of them concurrent.
-async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
+async fn at_once(finder: &Arc<RecordFinder>, asked: &[String]) -> f64 {
     let started = Instant::now();
     let works = (0..AT_ONCE).map(|_| {
         let (finder, asked) = (Arc::clone(finder), asked.to_vec());
@@ -164,13 +164,14 @@ async fn at_once(finder: &Arc<Finder>, asked: &[String]) -> f64 {
 }
 
 /// Reads all columns of a person's rows, from the newest version.
-async fn look_up(finder: &Finder, person: &str) -> Answer {
+async fn look_up(finder: &RecordFinder, person: &str) -> Answer {
     let table = finder.table(&filled::product()).await.expect("a table").expect("the table");
-    let filter = Filter {
-        texts: vec![AnyOf { columns: vec!["recipient".to_owned()], value: person.to_owned(), subject: None }],
+    let filter = RecordFilter {
+        texts: vec![TextCondition { columns: vec!["recipient".to_owned()], value: person.to_owned(), subject: None }],
         within: None,
     };
-    let looks = table.segments().iter().map(|segment| Look { segment: Arc::clone(segment), filter: filter.clone() });
+    let looks =
+        table.segments().iter().map(|segment| SegmentScan { segment: Arc::clone(segment), filter: filter.clone() });
     let looks = looks.collect();
     let mut rows = finder.find(&table, looks, filled::spec().arrow(), Arc::new(AtomicU64::new(0)));
     let mut answer = (0, 0);

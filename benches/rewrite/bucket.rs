@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
 use ebbtide_table::{
-    Advance, Evidence, IngestCommit, PartitionProgress, Role, SegmentTags, SegmentWriter, Table, TableColumn, TableSpec,
+    ColumnRole, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, SegmentTags, SegmentWriter, Table,
+    TableColumn, TableSpec,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,17 +33,17 @@ pub fn policy() -> PolicyVersion {
 /// Returns the specification of the table: one column per category, a plain column, and the tags.
 pub fn spec() -> Arc<TableSpec> {
     let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-    let column = |name: &str, data_type: DataType, role: Role, bloom: bool| {
+    let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| {
         let name = name.to_owned();
         TableColumn { name, data_type, role, doc: None, bloom }
     };
     let category = |name: &str| -> Category { name.parse().expect("a category") };
     let mut columns: Vec<TableColumn> = CATEGORIES
         .iter()
-        .map(|name| column(name, DataType::Utf8, Role::Personal(category(name)), *name == "phone_number"))
+        .map(|name| column(name, DataType::Utf8, ColumnRole::Personal(category(name)), *name == "phone_number"))
         .collect();
-    columns.push(column("segments", DataType::Int32, Role::Plain, false));
-    columns.extend(CATEGORIES.iter().map(|name| column(&format!("expires_{name}"), instant(), Role::Tag, false)));
+    columns.push(column("segments", DataType::Int32, ColumnRole::Plain, false));
+    columns.extend(CATEGORIES.iter().map(|name| column(&format!("expires_{name}"), instant(), ColumnRole::Tag, false)));
     for (name, data_type) in [
         ("policy_version", DataType::Utf8),
         ("ingested_at", instant()),
@@ -51,7 +52,7 @@ pub fn spec() -> Arc<TableSpec> {
         ("bucket", DataType::Date32),
         ("profile", DataType::Utf8),
     ] {
-        columns.push(column(name, data_type, Role::Tag, false));
+        columns.push(column(name, data_type, ColumnRole::Tag, false));
     }
     Arc::new(TableSpec { product: "bench".parse().expect("a product"), unit: BucketUnit::Day, columns, forms: None })
 }
@@ -106,8 +107,8 @@ pub async fn fill(table: &mut Table, bytes: u64, each: u64) {
         let (before, next) = ((start > 0).then_some(Offset(start)), Offset(from));
         let mut evidence = Evidence::ingest(Uuid::new_v4(), day(), policy());
         (evidence.read, evidence.stored) = (records, records);
-        evidence.partitions = vec![PartitionProgress { partition: partition.clone(), from: before, next, records }];
-        let advances = vec![Advance { partition: partition.clone(), from: before, next, topic: None }];
+        evidence.partitions = vec![PartitionEvidence { partition: partition.clone(), from: before, next, records }];
+        let advances = vec![OffsetAdvance { partition: partition.clone(), from: before, next, topic: None }];
         let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
         table.commit(batch).await.expect("a commit");
     }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
-use ebbtide_demo::traffic::{Framing, Habits, Source, Traffic};
+use ebbtide_demo::traffic::{Framing, Traffic, TrafficSettings, TrafficSource};
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{Decoder, Frame, WriterSchema, frame};
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_services::app::read_policy;
-use ebbtide_table::{Advance, EncodedSegment, Evidence, IngestCommit, Root, SegmentWriter, Table, TableSpec};
+use ebbtide_table::{EncodedSegment, Evidence, IngestCommit, OffsetAdvance, Root, SegmentWriter, Table, TableSpec};
 use uuid::Uuid;
 
 /// The number of messages that a lane decodes together.
@@ -99,13 +99,13 @@ impl Bench {
     }
 
     fn messages(&self, records: usize) -> Messages {
-        let source = Source {
+        let source = TrafficSource {
             product: self.product.clone(),
             topic: self.source.topic.clone(),
             schema: self.schema().text().to_owned(),
             framing: Framing::SingleObject,
         };
-        let mut traffic = Traffic::new(7, Habits::STEADY, &[source]).expect("traffic");
+        let mut traffic = Traffic::new(7, TrafficSettings::STEADY, &[source]).expect("traffic");
         let mut messages = Messages { bytes: Vec::with_capacity(records * 192), ends: Vec::with_capacity(records) };
         let mut one = Vec::with_capacity(256);
         for _ in 0..records {
@@ -168,13 +168,13 @@ impl Bench {
             let mut evidence = Evidence::ingest(Uuid::new_v4(), self.now, self.policy.version.clone());
             (evidence.read, evidence.stored) = (records as u64, records as u64);
             let next = Offset(records as i64);
-            evidence.partitions = vec![ebbtide_table::PartitionProgress {
+            evidence.partitions = vec![ebbtide_table::PartitionEvidence {
                 partition: self.source.clone(),
                 from: None,
                 next,
                 records: records as u64,
             }];
-            let advances = vec![Advance { partition: self.source.clone(), from: None, next, topic: None }];
+            let advances = vec![OffsetAdvance { partition: self.source.clone(), from: None, next, topic: None }];
             let batch = IngestCommit { segments: written, advances, controls: table.controls(), evidence };
             table.commit(batch).await.expect("a commit");
             started.elapsed()

@@ -20,9 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ebbtide_base::ids::{Offset, Partition, TopicPartition};
-use ebbtide_config::ObjectStore;
+use ebbtide_config::ObjectStoreConfig;
 use ebbtide_query::audit;
-use ebbtide_table::{Advance, EncodedSegment, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table};
+use ebbtide_table::{
+    EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
@@ -45,7 +47,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let local = folder.path().to_str().expect("a text path").to_owned();
     for (name, place, settings) in
-        [("local", local, ObjectStore::default()), ("MinIO", "s3://plain".to_owned(), minio.settings())]
+        [("local", local, ObjectStoreConfig::default()), ("MinIO", "s3://plain".to_owned(), minio.settings())]
     {
         for pause in [Duration::ZERO, Duration::from_millis(every)] {
             let mut alone = None;
@@ -127,8 +129,8 @@ async fn one(work: Work, number: i32) -> Did {
         let mut evidence = Evidence::ingest(Uuid::new_v4(), bucket::day(), bucket::policy());
         (evidence.read, evidence.stored) = (ROWS as u64, ROWS as u64);
         evidence.partitions =
-            vec![PartitionProgress { partition: partition.clone(), from, next, records: ROWS as u64 }];
-        let advances = vec![Advance { partition: partition.clone(), from, next, topic: None }];
+            vec![PartitionEvidence { partition: partition.clone(), from, next, records: ROWS as u64 }];
+        let advances = vec![OffsetAdvance { partition: partition.clone(), from, next, topic: None }];
         let batch = IngestCommit { segments: vec![segment], advances, controls: table.controls(), evidence };
         table.commit(batch).await.expect("a commit");
         did.took.push(started.elapsed());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ebbtide_config::{ObjectStore, Secret};
+use ebbtide_config::{ObjectStoreConfig, Secret};
 
 /// The user and the password. Both are long enough for MinIO.
 const KEY: &str = "ebbtide-bench";
@@ -45,14 +45,14 @@ impl Minio {
     }
 
     /// Returns the settings to reach the store.
-    pub fn settings(&self) -> ObjectStore {
-        ObjectStore {
+    pub fn settings(&self) -> ObjectStoreConfig {
+        ObjectStoreConfig {
             endpoint: Some(format!("http://127.0.0.1:{}", self.port)),
             region: Some("us-east-1".to_owned()),
             access_key_id: Some(Secret::new(KEY)),
             secret_access_key: Some(Secret::new(KEY)),
             allow_http: true,
-            ..ObjectStore::default()
+            ..ObjectStoreConfig::default()
         }
     }
 }

@@ -33,11 +33,11 @@ pub enum ServeError {
 
 /// The operations port, bound but not answering yet, so that a port in use is reported before anything else starts.
 #[derive(Debug)]
-pub struct Port {
+pub struct OperationsPort {
     listener: TcpListener,
 }
 
-impl Port {
+impl OperationsPort {
     /// Binds `address`. Errors if it is in use or does not belong to this machine.
     pub async fn bind(address: SocketAddr) -> Result<Self, ServeError> {
         match TcpListener::bind(address).await {

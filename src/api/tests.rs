@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use ebbtide_base::clock::ManualClock;
-use ebbtide_base::health::Part;
+use ebbtide_base::health::Component;
 
 struct Running {
     base: String,
@@ -17,7 +17,7 @@ struct Running {
 }
 
 async fn running() -> Running {
-    let port = Port::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let port = OperationsPort::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let base = format!("http://{}", port.address().unwrap());
     let health = Arc::new(Health::starting(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH))));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -35,8 +35,8 @@ async fn ask(running: &Running, path: &str) -> (u16, String, String) {
 #[tokio::test]
 async fn a_process_in_trouble_is_alive_and_not_ready_and_says_why_and_since_when() {
     let running = running().await;
-    running.health.over(&Part::Process);
-    running.health.trouble(Part::Registry, "timed out");
+    running.health.over(&Component::Process);
+    running.health.trouble(Component::Registry, "timed out");
     assert_eq!(ask(&running, "/livez").await.0, 200);
     let (status, media_type, body) = ask(&running, "/readyz").await;
     assert_eq!((status, media_type.as_str()), (503, "application/json"));
@@ -47,7 +47,7 @@ async fn a_process_in_trouble_is_alive_and_not_ready_and_says_why_and_since_when
             "troubles": [{ "part": "registry", "reason": "timed out", "since": "1970-01-01T00:00:00Z" }],
         })
     );
-    running.health.over(&Part::Registry);
+    running.health.over(&Component::Registry);
     let (status, _, body) = ask(&running, "/readyz").await;
     assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"troubles":[]}"#));
 }
@@ -62,7 +62,7 @@ async fn a_starting_process_is_not_ready() {
 #[tokio::test]
 async fn the_numbers_come_in_prometheus_text_format_and_say_whether_it_is_ready() {
     let running = running().await;
-    running.health.over(&Part::Process);
+    running.health.over(&Component::Process);
     let (status, media_type, body) = ask(&running, "/metrics").await;
     assert_eq!((status, media_type.as_str()), (200, "text/plain; version=0.0.4"));
     assert!(body.contains("\nebbtide_ready 1\n"), "{body}");
@@ -85,9 +85,9 @@ async fn nothing_can_be_changed_through_the_port() {
 
 #[tokio::test]
 async fn a_taken_port_is_told_with_its_address() {
-    let first = Port::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let first = OperationsPort::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = first.address().unwrap();
-    let error = Port::bind(address).await.unwrap_err();
+    let error = OperationsPort::bind(address).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
 }
 

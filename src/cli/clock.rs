@@ -11,21 +11,21 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::commit_clock::{CommitClockError, look};
-use super::place::{Place, PlaceError};
-use super::{Outcome, Output, clock, json};
+use super::root_args::{LocateRootError, RootArgs};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
-use ebbtide_maintenance::{TimeSources, TrustedClock, Verdict};
+use ebbtide_maintenance::{ClockStatus, TimeSources, TrustedClock};
 use ebbtide_table::{Confirmation, Root, StoreError};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ClockArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,7 +54,7 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum ClockError {
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -67,19 +67,19 @@ enum ClockError {
     Threads(#[from] std::io::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl ClockArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.outcome(clock())
     }
 
-    fn outcome(&self, clock: SharedClock) -> Outcome {
+    fn outcome(&self, clock: SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
-            error @ (ClockError::Place(_) | ClockError::NoRoot(_)) => Outcome::usage(error),
-            error => Outcome::failure(format!("error: {error}\n")),
+            error @ (ClockError::Place(_) | ClockError::NoRoot(_)) => CommandOutput::usage(error),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<Outcome, ClockError> {
+    fn answer(&self, clock: SharedClock) -> Result<CommandOutput, ClockError> {
         let root = self.place.root()?;
         super::runtime()?.block_on(async {
             if !root.exists().await? {
@@ -100,19 +100,19 @@ impl Args {
         Ok((guard, sources))
     }
 
-    async fn show(&self, root: &Root, clock: SharedClock) -> Result<Outcome, ClockError> {
+    async fn show(&self, root: &Root, clock: SharedClock) -> Result<CommandOutput, ClockError> {
         let now = clock.now();
         let (guard, before) = self.look(root, clock).await?;
         let (verdict, _) = guard.sources();
-        let reason = (verdict != Verdict::Trusted).then(|| guard.reason());
+        let reason = (verdict != ClockStatus::Trusted).then(|| guard.reason());
         let out = match self.output {
-            Output::Json => json(&Shown::new(now, verdict, &before, reason)),
-            Output::Text => lines(now, root, &before, reason.as_deref().map(|reason| (verdict, reason))),
+            OutputFormat::Json => json(&Shown::new(now, verdict, &before, reason)),
+            OutputFormat::Text => lines(now, root, &before, reason.as_deref().map(|reason| (verdict, reason))),
         };
-        Ok(if verdict == Verdict::Trusted { Outcome::done(out) } else { Outcome::problem(out) })
+        Ok(if verdict == ClockStatus::Trusted { CommandOutput::done(out) } else { CommandOutput::problem(out) })
     }
 
-    async fn confirm(&self, root: &Root, clock: SharedClock, by: Option<String>) -> Result<Outcome, ClockError> {
+    async fn confirm(&self, root: &Root, clock: SharedClock, by: Option<String>) -> Result<CommandOutput, ClockError> {
         let (guard, before) = self.look(root, Arc::clone(&clock)).await?;
         let (verdict, _) = guard.sources();
         let at = clock.now();
@@ -126,15 +126,15 @@ impl Args {
         root.record_confirmation(&confirmation).await?;
         let last = before.last_trusted;
         let out = match self.output {
-            Output::Json => json(&Confirmed { before: verdict.as_str(), last_trusted: last, confirmation }),
-            Output::Text => format!(
+            OutputFormat::Json => json(&Confirmed { before: verdict.as_str(), last_trusted: last, confirmation }),
+            OutputFormat::Text => format!(
                 "confirmed that it is {}; the last trusted time before that: {}; expired data is deleted by running \
                  instances within seconds, and by the next `ebbtide sweep`\n",
                 instant(at),
                 last.map_or_else(|| NONE_RECORDED.to_owned(), instant),
             ),
         };
-        Ok(Outcome::done(out))
+        Ok(CommandOutput::done(out))
     }
 }
 
@@ -163,7 +163,7 @@ struct Shown<'s> {
 }
 
 impl Shown<'_> {
-    fn new(clock: DateTime<Utc>, verdict: Verdict, sources: &TimeSources, reason: Option<String>) -> Shown<'_> {
+    fn new(clock: DateTime<Utc>, verdict: ClockStatus, sources: &TimeSources, reason: Option<String>) -> Shown<'_> {
         Shown {
             clock,
             verdict: verdict.as_str(),
@@ -176,7 +176,7 @@ impl Shown<'_> {
     }
 }
 
-fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, untrusted: Option<(Verdict, &str)>) -> String {
+fn lines(now: DateTime<Utc>, root: &Root, sources: &TimeSources, untrusted: Option<(ClockStatus, &str)>) -> String {
     let known = |at: Option<DateTime<Utc>>, unknown: &str| at.map_or_else(|| unknown.to_owned(), instant);
     let no_store = if root.local().is_some() { "none: the root is a folder" } else { "unknown" };
     let mut out = String::new();

@@ -4,10 +4,10 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::Outcome;
+use super::CommandOutput;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::metrics::{Metrics, MetricsError};
-use ebbtide_config::Sweep;
+use ebbtide_config::SweepConfig;
 use ebbtide_maintenance::TrustedClock;
 use ebbtide_query::newest_commit;
 use ebbtide_table::{Root, StoreError};
@@ -37,14 +37,18 @@ pub(super) enum CommitClockError {
 
 impl CommitClockError {
     /// Returns the outcome of a command that failed with this error.
-    pub(super) fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> CommandOutput {
         let code = if matches!(self, Self::Untrusted { .. }) { CLOCK_NOT_TRUSTED } else { 1 };
-        Outcome { err: format!("error: {self}\n"), code, ..Outcome::default() }
+        CommandOutput { err: format!("error: {self}\n"), code, ..CommandOutput::default() }
     }
 }
 
 /// Compares the clock with all known times. Records nothing.
-pub(super) async fn look(root: &Root, clock: SharedClock, sweep: &Sweep) -> Result<TrustedClock, CommitClockError> {
+pub(super) async fn look(
+    root: &Root,
+    clock: SharedClock,
+    sweep: &SweepConfig,
+) -> Result<TrustedClock, CommitClockError> {
     let newest = newest_commit(root).await?;
     compare(root, clock, sweep, newest).await
 }
@@ -52,7 +56,7 @@ pub(super) async fn look(root: &Root, clock: SharedClock, sweep: &Sweep) -> Resu
 async fn compare(
     root: &Root,
     clock: SharedClock,
-    sweep: &Sweep,
+    sweep: &SweepConfig,
     newest: Option<DateTime<Utc>>,
 ) -> Result<TrustedClock, CommitClockError> {
     let guard = TrustedClock::for_command(clock, Metrics::new()?, sweep, root);
@@ -66,7 +70,7 @@ async fn compare(
 pub(super) async fn commit_time(
     root: &Root,
     clock: &SharedClock,
-    sweep: &Sweep,
+    sweep: &SweepConfig,
 ) -> Result<DateTime<Utc>, CommitClockError> {
     let now = clock.now();
     let guard = look(root, SharedClock::clone(clock), sweep).await?;
@@ -88,7 +92,11 @@ pub(super) struct UrgentTime {
 
 impl UrgentTime {
     /// Determines the time. If a table cannot be read, the newest commit is unknown.
-    pub(super) async fn find(root: &Root, clock: &SharedClock, sweep: &Sweep) -> Result<UrgentTime, CommitClockError> {
+    pub(super) async fn find(
+        root: &Root,
+        clock: &SharedClock,
+        sweep: &SweepConfig,
+    ) -> Result<UrgentTime, CommitClockError> {
         let (now, newest) = (clock.now(), newest_commit(root).await.unwrap_or_default());
         let guard = compare(root, SharedClock::clone(clock), sweep, newest).await?;
         if guard.may_ingest() {

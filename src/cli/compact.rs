@@ -11,16 +11,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::commit_clock::CLOCK_NOT_TRUSTED;
-use super::once::{self, OnceError};
+use super::maintenance_setup::{self, MaintenanceSetupError};
 use super::report::counted;
-use super::{Outcome, Output, clock, json};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_config::Config;
 use ebbtide_maintenance::{
-    Compacted, Compacting, Compaction, HeldBoard, OpenProductError, Parts, PlannedMerge, Settings, Share, SweepError,
-    Sweeper, TrustedClock,
+    Compaction, CompactionReport, CompactionSettings, OpenProductError, PlannedMerge, ReviewCache, SweepError,
+    SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
 };
 use ebbtide_policy::LoadedPolicy;
 
@@ -37,7 +37,7 @@ const MORE_LEFT: u8 = 3;
 /// is not trusted; see `ebbtide clock show`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide compact --dry-run\n  ebbtide compact --product sms --steps 10")]
-pub(super) struct Args {
+pub(super) struct CompactArgs {
     /// Compact only this product.
     #[arg(long, value_parser = ProductKey::new)]
     product: Option<ProductKey>,
@@ -52,14 +52,14 @@ pub(super) struct Args {
     config: PathBuf,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// The reason why nothing could be compacted.
 #[derive(Debug, thiserror::Error)]
 enum CompactError {
     #[error(transparent)]
-    Once(#[from] OnceError),
+    Once(#[from] MaintenanceSetupError),
     #[error(transparent)]
     Open(#[from] OpenProductError),
     #[error(transparent)]
@@ -70,20 +70,20 @@ enum CompactError {
     Threads(#[from] std::io::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
-        once::logged(&self.config, || self.outcome(clock()))
+impl CompactArgs {
+    pub(super) fn run(self) -> CommandOutput {
+        maintenance_setup::logged(&self.config, || self.outcome(clock()))
     }
 
-    fn outcome(&self, clock: SharedClock) -> Outcome {
+    fn outcome(&self, clock: SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
-            CompactError::Once(of) if of.is_use() => Outcome::usage(of),
-            error => Outcome::failure(format!("error: {error}\n")),
+            CompactError::Once(of) if of.is_use() => CommandOutput::usage(of),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<Outcome, CompactError> {
-        let (config, loaded) = once::configured(&self.config, self.product.as_ref())?;
+    fn answer(&self, clock: SharedClock) -> Result<CommandOutput, CompactError> {
+        let (config, loaded) = maintenance_setup::configured(&self.config, self.product.as_ref())?;
         let runtime = super::runtime()?;
         runtime.block_on(self.compact(&config, loaded, clock))
     }
@@ -93,20 +93,20 @@ impl Args {
         config: &Config,
         loaded: LoadedPolicy,
         clock: SharedClock,
-    ) -> Result<Outcome, CompactError> {
-        let mut compaction = Compaction::new(Compacting::of(&config.compact), clock.monotonic());
-        let root = once::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+    ) -> Result<CommandOutput, CompactError> {
+        let mut compaction = Compaction::new(CompactionSettings::of(&config.compact), clock.monotonic());
+        let root = maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
         let metrics = Metrics::new()?;
         let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
-        let parts = Parts {
+        let parts = SweeperDeps {
             root,
             policy: loaded.policy,
             clock,
             metrics,
             // The command ends before a clock could settle.
-            settings: Settings { clock_settle: Duration::MAX, ..Settings::of(&config.sweep) },
-            share: Share::All,
-            board: HeldBoard::default(),
+            settings: SweepSettings { clock_settle: Duration::MAX, ..SweepSettings::of(&config.sweep) },
+            share: WorkShare::All,
+            board: ReviewCache::default(),
         };
         let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
         if self.dry_run {
@@ -120,8 +120,8 @@ impl Args {
     }
 
     /// Does one merge at a time until nothing is left, the steps are used up or a round makes no progress.
-    async fn rounds(&self, sweeper: &mut Sweeper, compaction: &mut Compaction) -> Compacted {
-        let mut all = Compacted::default();
+    async fn rounds(&self, sweeper: &mut Sweeper, compaction: &mut Compaction) -> CompactionReport {
+        let mut all = CompactionReport::default();
         loop {
             let done = usize::try_from(all.merges).unwrap_or(usize::MAX);
             let left = self.steps.map_or(usize::MAX, |steps| steps.saturating_sub(done));
@@ -143,13 +143,13 @@ impl Args {
         }
     }
 
-    fn tell_plan(&self, planned: &[PlannedMerge], more: bool) -> Outcome {
-        let lines: Vec<Line> = planned.iter().map(Line::of).collect();
-        if self.output == Output::Json {
-            return Outcome::done(json(&Planned { merges: lines, more }));
+    fn tell_plan(&self, planned: &[PlannedMerge], more: bool) -> CommandOutput {
+        let lines: Vec<MergeReport> = planned.iter().map(MergeReport::of).collect();
+        if self.output == OutputFormat::Json {
+            return CommandOutput::done(json(&CompactPlanReport { merges: lines, more }));
         }
         let mut out = String::new();
-        for Line { product, bucket, profile, segments, records, bytes } in &lines {
+        for MergeReport { product, bucket, profile, segments, records, bytes } in &lines {
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 out,
@@ -165,18 +165,18 @@ impl Args {
         if more {
             out.push_str("and more than one plan holds\n");
         }
-        Outcome::done(out)
+        CommandOutput::done(out)
     }
 
-    fn tell(&self, did: &Compacted, guard: &TrustedClock) -> Outcome {
+    fn tell(&self, did: &CompactionReport, guard: &TrustedClock) -> CommandOutput {
         let code = match did {
-            Compacted { failed, .. } if *failed > 0 => 1,
-            Compacted { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
-            Compacted { more: true, .. } => MORE_LEFT,
+            CompactionReport { failed, .. } if *failed > 0 => 1,
+            CompactionReport { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
+            CompactionReport { more: true, .. } => MORE_LEFT,
             _ => 0,
         };
-        if self.output == Output::Json {
-            return Outcome { out: json(did), code, ..Outcome::default() };
+        if self.output == OutputFormat::Json {
+            return CommandOutput { out: json(did), code, ..CommandOutput::default() };
         }
         let mut out = format!(
             "{}: {} became {}, {} in {}, now {}\n",
@@ -198,7 +198,7 @@ impl Args {
         } else if did.more {
             out.push_str("more is left\n");
         }
-        Outcome { out, code, ..Outcome::default() }
+        CommandOutput { out, code, ..CommandOutput::default() }
     }
 }
 
@@ -208,14 +208,14 @@ fn merges(number: u64) -> String {
 }
 
 #[derive(Serialize)]
-struct Planned {
-    merges: Vec<Line>,
+struct CompactPlanReport {
+    merges: Vec<MergeReport>,
     more: bool,
 }
 
 /// A planned merge.
 #[derive(Serialize)]
-struct Line {
+struct MergeReport {
     product: ProductKey,
     bucket: String,
     profile: String,
@@ -224,10 +224,10 @@ struct Line {
     bytes: u64,
 }
 
-impl Line {
-    fn of(planned: &PlannedMerge) -> Line {
+impl MergeReport {
+    fn of(planned: &PlannedMerge) -> MergeReport {
         let merge = &planned.merge;
-        Line {
+        MergeReport {
             product: planned.product.clone(),
             bucket: merge.bucket.to_string(),
             profile: merge.profile.to_string(),

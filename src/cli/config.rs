@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, Output, report};
+use super::{CommandOutput, OutputFormat, report};
 use ebbtide_base::problem::{Problem, Severity};
-use ebbtide_config::{Checked, Config, Origin, Surroundings};
+use ebbtide_config::{CheckedConfig, Config, ConfigInputs, Origin};
 use ebbtide_services::app::{PolicyInUse, check_clients, check_settings, read_policy};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ConfigArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -33,7 +33,7 @@ enum Command {
         file: PathBuf,
         /// How to write the result.
         #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        output: OutputFormat,
     },
     /// Print the effective configuration: file, EBBTIDE_ variables and defaults; secrets are hidden.
     #[command(after_help = "Example:\n  EBBTIDE_INGEST_MEMORY=1GiB ebbtide config show config/ebbtide.yaml")]
@@ -44,20 +44,20 @@ enum Command {
     },
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl ConfigArgs {
+    pub(super) fn run(self) -> CommandOutput {
         match self.command {
-            Command::Check { file, output } => check(&file, &Surroundings::of(&file), output),
-            Command::Show { file } => show(&file, &Surroundings::of(&file)),
+            Command::Check { file, output } => check(&file, &ConfigInputs::of(&file), output),
+            Command::Show { file } => show(&file, &ConfigInputs::of(&file)),
         }
     }
 }
 
-pub(super) fn check(file: &Path, around: &Surroundings, output: Output) -> Outcome {
+pub(super) fn check(file: &Path, around: &ConfigInputs, output: OutputFormat) -> CommandOutput {
     match std::fs::read_to_string(file) {
         Ok(text) => {
             let name = file.display().to_string();
-            let Checked { config, mut problems } = Config::parse(&name, &text, around);
+            let CheckedConfig { config, mut problems } = Config::parse(&name, &text, around);
             if let Some(config) = config {
                 problems.extend(check_clients(&config));
                 problems.extend(against_policy(&config));
@@ -88,20 +88,20 @@ fn of_policy(config: &Config, what: String, fix: String) -> Problem {
     Problem { severity: Severity::Error, file, at, path: "policy".to_owned(), what, mend: fix }
 }
 
-pub(super) fn show(file: &Path, around: &Surroundings) -> Outcome {
+pub(super) fn show(file: &Path, around: &ConfigInputs) -> CommandOutput {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => return unreadable(file, &error),
     };
     let checked = Config::parse(&file.display().to_string(), &text, around);
     match checked.config {
-        Some(config) => Outcome::done(config.to_string()),
-        None => report::problems(file, &checked.problems, Output::Text),
+        Some(config) => CommandOutput::done(config.to_string()),
+        None => report::problems(file, &checked.problems, OutputFormat::Text),
     }
 }
 
-fn unreadable(file: &Path, error: &std::io::Error) -> Outcome {
-    Outcome::usage(format!("{} cannot be read: {error}", file.display()))
+fn unreadable(file: &Path, error: &std::io::Error) -> CommandOutput {
+    CommandOutput::usage(format!("{} cannot be read: {error}", file.display()))
 }
 
 #[cfg(test)]
@@ -109,16 +109,16 @@ mod tests {
     use super::*;
 
     /// Returns the shipped file as `check` and `show` see it, without the environment of the test process.
-    fn shipped() -> (PathBuf, Surroundings) {
+    fn shipped() -> (PathBuf, ConfigInputs) {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ebbtide.yaml");
         let folder = PathBuf::from("config");
-        (file, Surroundings { folder, ..Surroundings::default() })
+        (file, ConfigInputs { folder, ..ConfigInputs::default() })
     }
 
     #[test]
     fn the_shipped_configuration_has_no_problems() {
         let (file, around) = shipped();
-        let outcome = check(&file, &around, Output::Text);
+        let outcome = check(&file, &around, OutputFormat::Text);
         assert_eq!((outcome.code, outcome.out), (0, format!("{}: no problems\n", file.display())));
     }
 
@@ -126,10 +126,10 @@ mod tests {
     fn a_bad_variable_is_a_problem_in_text_and_in_json() {
         let (file, mut around) = shipped();
         around.variables.insert("EBBTIDE_LOG_LEVEL".to_owned(), "loud".to_owned());
-        let outcome = check(&file, &around, Output::Text);
+        let outcome = check(&file, &around, OutputFormat::Text);
         assert_eq!(outcome.code, 1);
         assert!(outcome.out.starts_with("EBBTIDE_LOG_LEVEL:0:0: error: log.level: "), "{}", outcome.out);
-        let json: serde_json::Value = serde_json::from_str(&check(&file, &around, Output::Json).out).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&check(&file, &around, OutputFormat::Json).out).unwrap();
         assert_eq!(json["errors"], 1);
         assert_eq!(json["problems"][0]["path"], "log.level");
         assert_eq!(show(&file, &around).code, 1);
@@ -216,7 +216,7 @@ mod tests {
     fn a_property_that_librdkafka_does_not_know_is_a_problem_that_quotes_no_secret() {
         let (file, mut around) = shipped();
         around.variables.insert("EBBTIDE_KAFKA_PROPERTIES_SASL_PASSWROD".to_owned(), "hunter2".to_owned());
-        let outcome = check(&file, &around, Output::Text);
+        let outcome = check(&file, &around, OutputFormat::Text);
         assert_eq!(outcome.code, 1);
         assert!(
             outcome.out.contains("kafka.properties.sasl.passwrod: No such configuration property"),
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_there_is_a_wrong_use() {
-        let outcome = check(Path::new("nowhere.yaml"), &Surroundings::default(), Output::Text);
+        let outcome = check(Path::new("nowhere.yaml"), &ConfigInputs::default(), OutputFormat::Text);
         assert_eq!(outcome.code, 2);
         assert!(outcome.err.starts_with("error: nowhere.yaml cannot be read: "), "{}", outcome.err);
     }

@@ -3,19 +3,19 @@
 use clap::Subcommand;
 
 use super::hold::value_of_stdin;
-use super::notice::{Common, Given, NoticeCliError, at, sorted};
-use super::{Outcome, clock};
+use super::notice::{NoticeCliError, NoticeOptions, NoticeRequest, at, sorted};
+use super::{CommandOutput, clock};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{Notice, Subject};
 use ebbtide_policy::Trigger;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ConsentArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    common: Common,
+    common: NoticeOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,14 +57,14 @@ enum Command {
     },
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl ConsentArgs {
+    pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
         let Command::Withdraw { subject, tenant, at: day, products, dry_run, confirm } = &self.command;
         let subject: Subject = if subject == "-" { value_of_stdin()?.parse()? } else { subject.parse()? };
         let policy = self.common.grounds.policy()?;
@@ -72,7 +72,7 @@ impl Args {
         let (tenant, withdrawn_at) = (tenant.clone(), at(&policy, day, (Trigger::ConsentWithdrawn, clock.now()))?);
         let notice = Notice::ConsentWithdrawal { subject, tenant, withdrawn_at, products: sorted(products) };
         let runtime = super::runtime()?;
-        let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
+        let given = NoticeRequest { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
         runtime.block_on(self.common.take(&policy, given, clock))
     }
 }

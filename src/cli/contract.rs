@@ -6,19 +6,19 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::notice::{Common, Given, NoticeCliError, at, instant, sorted};
-use super::{Outcome, Output, clock, json};
+use super::notice::{NoticeCliError, NoticeOptions, NoticeRequest, at, instant, sorted};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{Control, Controls, Notice, standing};
 use ebbtide_policy::{Calendar, Trigger};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ContractArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    common: Common,
+    common: NoticeOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,14 +83,14 @@ struct Listed {
     missing: Vec<ProductKey>,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl ContractArgs {
+    pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             match &self.command {
@@ -103,7 +103,7 @@ impl Args {
                         products: sorted(products),
                     };
                     let what = format!("The contract with {tenant} ends at");
-                    let given = Given { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
+                    let given = NoticeRequest { what: &what, notice, dry_run: *dry_run, confirmed: *confirm };
                     self.common.take(&policy, given, clock).await
                 }
                 Command::List => self.list().await,
@@ -111,7 +111,7 @@ impl Args {
         })
     }
 
-    async fn list(&self) -> Result<Outcome, NoticeCliError> {
+    async fn list(&self) -> Result<CommandOutput, NoticeCliError> {
         let root = self.common.grounds.root()?;
         let tables = standing(&root).await?;
         let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
@@ -141,8 +141,8 @@ impl Args {
             });
         }
         let whole = listed.iter().all(|end| end.missing.is_empty());
-        let out = if self.common.output == Output::Json { json(&listed) } else { text(&listed) };
-        Ok(if whole { Outcome::done(out) } else { Outcome::problem(out) })
+        let out = if self.common.output == OutputFormat::Json { json(&listed) } else { text(&listed) };
+        Ok(if whole { CommandOutput::done(out) } else { CommandOutput::problem(out) })
     }
 }
 

@@ -8,9 +8,9 @@ mod columnar;
 mod csv;
 mod json;
 
-mod sheet;
+mod output;
+mod report;
 mod text;
-mod told;
 mod values;
 
 use std::collections::BTreeMap;
@@ -27,17 +27,19 @@ use clap::ValueEnum;
 use tokio::time::interval;
 
 use super::hold::{StdinError, value_of_stdin};
-use super::place::{Place, PlaceError};
-use super::when::{When, WhenError};
-use super::{Outcome, clock};
+use super::root_args::{LocateRootError, RootArgs};
+use super::time_arg::{ParseTimeError, TimeArg};
+use super::{CommandOutput, clock};
 use ebbtide_base::ids::{Country, ProductKey};
 use ebbtide_controls::{Subject, SubjectError, TimeRange};
 use ebbtide_policy::Policy;
-use ebbtide_services::app::{UnreadablePolicy, read_policy};
-use ebbtide_services::record_search::{Desk, FindError, Inquiry, Passed, Piece, Progress, Tables};
+use ebbtide_services::app::{ReadPolicyError, read_policy};
+use ebbtide_services::record_search::{
+    FindError, RecordSearch, SearchEvent, SearchProgress, SearchRequest, SearchTables, SkipReason,
+};
 use ebbtide_table::TableSpec;
-use sheet::{Sheet, SheetError};
-use told::{PassedBy, TableTold, Told};
+use output::{RecordOutput, WriteRecordsError};
+use report::{SearchReport, SkippedTable, TableSearchReport};
 
 /// The number of bytes of footers that are kept in memory.
 const FOOTERS: usize = 256 << 20;
@@ -58,14 +60,14 @@ const TELL_EVERY: Duration = Duration::from_secs(2);
   ebbtide find --subject ann@example.org --kind email --product email --from 2026-09-01 --output csv --file ann.csv
   printf 'phone:+31612345678' | ebbtide find --subject - --output json
   ebbtide find --tenant customer-1 --product sms --from 2026-11-01 --to 2026-11-07 --output parquet --file week.parquet")]
-pub(super) struct Args {
+pub(super) struct FindArgs {
     /// A person that the record names: phone:+31612345678, email:ann@example.org or channel:whatsapp:ID. With `-` it
     /// is read from standard input, and so is not in the history of the shell.
     #[arg(long, value_name = "KIND:VALUE")]
-    subject: Option<Secret>,
+    subject: Option<SecretText>,
     /// The kind of the subject, if it is given without one: phone, email or channel.
     #[arg(long, value_enum, requires = "subject")]
-    kind: Option<Kind>,
+    kind: Option<SubjectKindArg>,
     /// The tenant of the record, as it is stored in the table.
     #[arg(long)]
     tenant: Option<String>,
@@ -86,7 +88,7 @@ pub(super) struct Args {
     limit: Option<u64>,
     /// How to write the records.
     #[arg(long, value_enum, default_value_t)]
-    output: Form,
+    output: RecordFormat,
     /// Write the records to this new file. For parquet: a folder with one file for each product, unless exactly one
     /// product is given.
     #[arg(long, required_if_eq("output", "parquet"))]
@@ -95,36 +97,36 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
 }
 
 /// A text that must not be shown.
 #[derive(Clone)]
-struct Secret(String);
+struct SecretText(String);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for SecretText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("...")
     }
 }
 
-impl From<&str> for Secret {
+impl From<&str> for SecretText {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
 /// The result of a search that did not fail.
-struct Whole {
+struct FindResult {
     records: u64,
     /// True if everything that may have such records was read.
     all: bool,
 }
 
 /// A file that is deleted if its answer is not complete.
-struct Unfinished<'a>(Option<&'a PathBuf>);
+struct PartialFile<'a>(Option<&'a PathBuf>);
 
-impl Drop for Unfinished<'_> {
+impl Drop for PartialFile<'_> {
     fn drop(&mut self) {
         if let Some(file) = self.0 {
             // This command created the file, and has not reported it yet.
@@ -135,7 +137,7 @@ impl Drop for Unfinished<'_> {
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Form {
+enum RecordFormat {
     /// For people: one record after the other, each field with its deadline.
     #[default]
     Table,
@@ -149,7 +151,7 @@ enum Form {
 
 /// The kinds of identifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum SubjectKindArg {
     Phone,
     Email,
     Channel,
@@ -157,11 +159,11 @@ enum Kind {
 
 /// The reason why there is no complete answer.
 #[derive(Debug, thiserror::Error)]
-enum CannotFind {
+enum FindCliError {
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     #[error(transparent)]
-    UnreadablePolicy(#[from] UnreadablePolicy),
+    UnreadablePolicy(#[from] ReadPolicyError),
     #[error(
         "which columns name somebody is in the policy: name one that is without errors, by --policy or the configuration"
     )]
@@ -169,54 +171,54 @@ enum CannotFind {
     #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error(transparent)]
-    When(#[from] WhenError),
+    When(#[from] ParseTimeError),
     #[error("{}: {error}", file.display())]
     File { file: PathBuf, error: io::Error },
     #[error(transparent)]
     Find(#[from] FindError),
     #[error(transparent)]
-    Sheet(#[from] SheetError),
+    Sheet(#[from] WriteRecordsError),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
     Stdin(#[from] StdinError),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl FindArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.answer(&mut BufWriter::new(io::stdout().lock()), clock().now())
     }
 
     /// Writes the records to `out`, or to the file that the caller named. The outcome has the rest.
-    fn answer(&self, out: &mut dyn Write, now: DateTime<Utc>) -> Outcome {
+    fn answer(&self, out: &mut dyn Write, now: DateTime<Utc>) -> CommandOutput {
         let mut told = String::new();
         let code = match self.find(out, &mut told, now) {
-            Ok(Whole { records: 1.., .. }) => 0,
-            Ok(Whole { all: true, .. }) => 1,
-            Ok(Whole { .. }) => 2,
+            Ok(FindResult { records: 1.., .. }) => 0,
+            Ok(FindResult { all: true, .. }) => 1,
+            Ok(FindResult { .. }) => 2,
             // The reader closed the pipe: it needs no more.
-            Err(CannotFind::Sheet(error)) if error.is_closed() => 0,
+            Err(FindCliError::Sheet(error)) if error.is_closed() => 0,
             Err(error) => {
                 told += &format!("error: {error}\n");
                 2
             }
         };
-        Outcome { err: told, code, ..Outcome::default() }
+        CommandOutput { err: told, code, ..CommandOutput::default() }
     }
 
-    fn find(&self, out: &mut dyn Write, told: &mut String, now: DateTime<Utc>) -> Result<Whole, CannotFind> {
+    fn find(&self, out: &mut dyn Write, told: &mut String, now: DateTime<Utc>) -> Result<FindResult, FindCliError> {
         let root = self.place.root()?;
         let policy = Arc::new(self.policy()?);
         let inquiry = self.inquiry(&policy)?;
-        let desk = Arc::new(Desk::new(root, Arc::clone(&policy), FOOTERS));
+        let desk = Arc::new(RecordSearch::new(root, Arc::clone(&policy), FOOTERS));
         let runtime = super::runtime()?;
         let tables = runtime.block_on(desk.tables(&inquiry))?;
         let mut file;
-        let mut unfinished = Unfinished(None);
+        let mut unfinished = PartialFile(None);
         let out: &mut dyn Write = match (&self.file, self.output) {
-            (Some(path), Form::Table | Form::Json | Form::Csv) => {
+            (Some(path), RecordFormat::Table | RecordFormat::Json | RecordFormat::Csv) => {
                 let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-                let new = new.map_err(|error| CannotFind::File { file: path.clone(), error })?;
+                let new = new.map_err(|error| FindCliError::File { file: path.clone(), error })?;
                 unfinished.0 = Some(path);
                 file = BufWriter::new(new);
                 &mut file
@@ -230,22 +232,22 @@ impl Args {
         *told += &found.text(&inquiry);
         let unknown = found.tables.iter().any(|table| table.unknown > 0);
         let records = found.tables.iter().map(|table| table.records).sum();
-        let strange = tables.passed.iter().any(|(_, why)| *why == Passed::NotInPolicy);
-        Ok(Whole { records, all: !unknown && !strange })
+        let strange = tables.passed.iter().any(|(_, why)| *why == SkipReason::NotInPolicy);
+        Ok(FindResult { records, all: !unknown && !strange })
     }
 
-    fn policy(&self) -> Result<Policy, CannotFind> {
+    fn policy(&self) -> Result<Policy, FindCliError> {
         let file = match &self.policy {
             Some(file) => file.clone(),
-            None => self.place.config().ok_or(CannotFind::Policy)?.policy,
+            None => self.place.config().ok_or(FindCliError::Policy)?.policy,
         };
-        read_policy(&file)?.policy.ok_or(CannotFind::Policy)
+        read_policy(&file)?.policy.ok_or(FindCliError::Policy)
     }
 
-    fn inquiry(&self, policy: &Policy) -> Result<Inquiry, CannotFind> {
+    fn inquiry(&self, policy: &Policy) -> Result<SearchRequest, FindCliError> {
         let subject = match &self.subject {
             None => None,
-            Some(Secret(text)) => {
+            Some(SecretText(text)) => {
                 let text = if text == "-" { value_of_stdin()? } else { text.clone() };
                 let text = match self.kind {
                     Some(kind) => format!("{}:{text}", kind.name()),
@@ -254,39 +256,39 @@ impl Args {
                 Some(text.parse::<Subject>()?)
             }
         };
-        let from = self.from.as_deref().map(|text| When::parse("--from", text)).transpose()?;
-        let to = self.to.as_deref().map(|text| When::parse("--to", text)).transpose()?;
+        let from = self.from.as_deref().map(|text| TimeArg::parse("--from", text)).transpose()?;
+        let to = self.to.as_deref().map(|text| TimeArg::parse("--to", text)).transpose()?;
         let events = (from.is_some() || to.is_some())
             .then(|| TimeRange { from: from.map(|from| from.start(policy)), to: to.map(|to| to.end(policy)) });
         let (tenant, jurisdiction, products) = (self.tenant.clone(), self.jurisdiction, self.products.clone());
-        Ok(Inquiry { subject, tenant, jurisdiction, events, products })
+        Ok(SearchRequest { subject, tenant, jurisdiction, events, products })
     }
 
     fn sheet<'w>(
         &self,
         to: &'w mut dyn Write,
-        desk: &Desk,
-        (tables, policy): (&Tables, &Policy),
+        desk: &RecordSearch,
+        (tables, policy): (&SearchTables, &Policy),
         now: DateTime<Utc>,
-    ) -> Sheet<'w> {
+    ) -> RecordOutput<'w> {
         let products = &tables.looked_into;
         match (self.output, &self.file) {
-            (Form::Json, _) => Sheet::Json(json::Json::new(to)),
-            (Form::Csv, _) => {
+            (RecordFormat::Json, _) => RecordOutput::Json(json::JsonOutput::new(to)),
+            (RecordFormat::Csv, _) => {
                 let columns = products.iter().filter_map(|product| desk.columns(product));
                 let names = |columns: arrow::datatypes::SchemaRef| -> Vec<String> {
                     columns.fields().iter().map(|field| field.name().clone()).collect()
                 };
-                Sheet::Csv(csv::Csv::new(to, columns.flat_map(names)))
+                RecordOutput::Csv(csv::CsvOutput::new(to, columns.flat_map(names)))
             }
-            (Form::Parquet, Some(file)) => {
-                Sheet::Parquet(Box::new(columnar::Columnar::new(file.clone(), self.products.len() != 1)))
+            (RecordFormat::Parquet, Some(file)) => {
+                RecordOutput::Parquet(Box::new(columnar::ParquetOutput::new(file.clone(), self.products.len() != 1)))
             }
             // Parquet without a file is refused by the parser.
-            (Form::Table | Form::Parquet, _) => {
+            (RecordFormat::Table | RecordFormat::Parquet, _) => {
                 let spec = |product: &ProductKey| Some((product.clone(), TableSpec::of(policy, product)?));
                 let specs: BTreeMap<_, _> = products.iter().filter_map(spec).collect();
-                Sheet::Text(text::Text::new(to, specs, now))
+                RecordOutput::Text(text::TextOutput::new(to, specs, now))
             }
         }
     }
@@ -294,16 +296,16 @@ impl Args {
     /// Writes the records of the tables, one table after the other.
     async fn look(
         &self,
-        desk: &Arc<Desk>,
-        (inquiry, tables): (&Inquiry, &Tables),
-        sheet: &mut Sheet<'_>,
+        desk: &Arc<RecordSearch>,
+        (inquiry, tables): (&SearchRequest, &SearchTables),
+        sheet: &mut RecordOutput<'_>,
         now: DateTime<Utc>,
-    ) -> Result<Told, CannotFind> {
+    ) -> Result<SearchReport, FindCliError> {
         let passed = tables.passed.iter();
-        let passed = passed.map(|(product, why)| PassedBy { product: product.clone(), why: why.to_string() });
-        let mut told = Told { tables: Vec::new(), passed: passed.collect(), more: false };
+        let passed = passed.map(|(product, why)| SkippedTable { product: product.clone(), why: why.to_string() });
+        let mut told = SearchReport { tables: Vec::new(), passed: passed.collect(), more: false };
         let mut left = self.limit.unwrap_or(u64::MAX);
-        let progress = Arc::new(Progress::default());
+        let progress = Arc::new(SearchProgress::default());
         let mut ticks = interval(TELL_EVERY);
         // The first tick comes immediately.
         ticks.tick().await;
@@ -321,8 +323,8 @@ impl Args {
                     }
                 };
                 match piece.unwrap_or(Err(FindError::Stopped))? {
-                    Piece::Of(of) => version = of,
-                    Piece::Rows(rows) => {
+                    SearchEvent::Of(of) => version = of,
+                    SearchEvent::Rows(rows) => {
                         let count = (rows.num_rows() as u64).min(left);
                         let rows = rows.slice(0, usize::try_from(count).unwrap_or(usize::MAX));
                         sheet.rows(product, &rows)?;
@@ -332,17 +334,17 @@ impl Args {
                             break;
                         }
                     }
-                    Piece::End(summary) => {
-                        told.tables.push(TableTold::new(product, version, summary));
+                    SearchEvent::End(summary) => {
+                        told.tables.push(TableSearchReport::new(product, version, summary));
                         break;
                     }
                 }
             }
             if left == 0 {
                 told.more = true;
-                let summary = ebbtide_services::record_search::Summary { records, ..Default::default() };
+                let summary = ebbtide_services::record_search::SearchSummary { records, ..Default::default() };
                 if told.tables.last().is_none_or(|last| last.product != *product) {
-                    told.tables.push(TableTold::new(product, version, summary));
+                    told.tables.push(TableSearchReport::new(product, version, summary));
                 }
                 break;
             }
@@ -351,12 +353,12 @@ impl Args {
     }
 }
 
-impl Kind {
+impl SubjectKindArg {
     fn name(self) -> &'static str {
         match self {
-            Kind::Phone => "phone",
-            Kind::Email => "email",
-            Kind::Channel => "channel",
+            SubjectKindArg::Phone => "phone",
+            SubjectKindArg::Email => "email",
+            SubjectKindArg::Channel => "channel",
         }
     }
 }

@@ -10,11 +10,11 @@ use futures::TryStreamExt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::place::{Place, PlaceError};
-use super::{Outcome, Output, json};
+use super::root_args::{LocateRootError, RootArgs};
+use super::{CommandOutput, OutputFormat, json};
 use ebbtide_base::ids::{Bucket, ProductKey};
 use ebbtide_base::problem::nearest;
-use ebbtide_query::{Happened, Happening, History, ViewError, Wanted, history};
+use ebbtide_query::{CommitFilter, CommitKind, CommitRecord, HistorySpan, ViewError, history};
 use ebbtide_table::OPERATIONS;
 
 /// Show what was done to a table, commit by commit, newest last.
@@ -23,7 +23,7 @@ use ebbtide_table::OPERATIONS;
 ///
 /// Exit code 0: done. 1: the table cannot be read, or there is no such table. 2: wrong use.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct HistoryArgs {
     /// The product's key in the policy.
     #[arg(value_parser = ProductKey::new)]
     product: ProductKey,
@@ -43,10 +43,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT")]
     last: Option<usize>,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// The reason why there is no history to show.
@@ -54,7 +54,7 @@ pub(super) struct Args {
 pub(super) enum HistoryError {
     /// The location of the tables cannot be determined.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     /// The times exclude every commit.
     #[error("--since is not before --until, so no commit can be between them")]
     Never,
@@ -80,25 +80,25 @@ pub(super) enum HistoryError {
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct HistoryReport<'a> {
     product: &'a ProductKey,
     #[serde(flatten)]
-    span: History,
-    commits: &'a VecDeque<Happening>,
+    span: HistorySpan,
+    commits: &'a VecDeque<CommitRecord>,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl HistoryArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.answer().unwrap_or_else(|error| match error {
             error @ (HistoryError::Place(_)
             | HistoryError::Never
             | HistoryError::Operation { .. }
-            | HistoryError::View(ViewError::NoBucket { .. })) => Outcome::usage(error),
-            error => Outcome::failure(format!("error: {error}\n")),
+            | HistoryError::View(ViewError::NoBucket { .. })) => CommandOutput::usage(error),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self) -> Result<Outcome, HistoryError> {
+    fn answer(&self) -> Result<CommandOutput, HistoryError> {
         if let (Some(since), Some(until)) = (self.since, self.until)
             && since >= until
         {
@@ -106,8 +106,12 @@ impl Args {
         }
         let root = self.place.root()?;
         let runtime = super::runtime()?;
-        let wanted =
-            Wanted { operation: self.operation.clone(), since: self.since, until: self.until, bucket: self.bucket };
+        let wanted = CommitFilter {
+            operation: self.operation.clone(),
+            since: self.since,
+            until: self.until,
+            bucket: self.bucket,
+        };
         let (span, commits) = runtime.block_on(async {
             let (span, found) = history(&root, &self.product, wanted).await?;
             let mut found = std::pin::pin!(found);
@@ -123,12 +127,12 @@ impl Args {
         if let Some(operation) = self.operation.as_deref().filter(|_| commits.is_empty()) {
             self.check_operation(operation)?;
         }
-        let told = Told { product: &self.product, span, commits: &commits };
-        Ok(Outcome::done(if self.output == Output::Text { text(&told)? } else { json(&told) }))
+        let told = HistoryReport { product: &self.product, span, commits: &commits };
+        Ok(CommandOutput::done(if self.output == OutputFormat::Text { text(&told)? } else { json(&told) }))
     }
 }
 
-impl Args {
+impl HistoryArgs {
     /// Refuses an operation that no commit can have: an empty answer would be misleading.
     fn check_operation(&self, operation: &str) -> Result<(), HistoryError> {
         if OPERATIONS.contains(&operation) {
@@ -150,7 +154,7 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     at.map_err(|_| "write a day as 2026-11-24, an instant as 2026-11-24T13:00:00Z".to_owned())
 }
 
-fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
+fn text(told: &HistoryReport<'_>) -> Result<String, fmt::Error> {
     let mut out = format!("History of table {} to version {}\n", told.product, told.span.version);
     if told.span.oldest_entry > 0 {
         writeln!(out, "  entries before version {} are cleaned away", told.span.oldest_entry)?;
@@ -172,7 +176,7 @@ fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-fn line(commit: &Happening) -> [String; 5] {
+fn line(commit: &CommitRecord) -> [String; 5] {
     let files = match (commit.added, commit.removed) {
         (0, 0) => "-".to_owned(),
         (added, 0) => format!("+{added}"),
@@ -181,7 +185,7 @@ fn line(commit: &Happening) -> [String; 5] {
     };
     let version = commit.version.to_string();
     match &commit.did {
-        Happened::Evidence(evidence) => {
+        CommitKind::Evidence(evidence) => {
             let at = evidence.at.to_rfc3339_opts(SecondsFormat::Secs, true);
             let what = match serde_json::to_value(evidence) {
                 Ok(Value::Object(evidence)) => phrases(&evidence).join(", "),
@@ -189,7 +193,7 @@ fn line(commit: &Happening) -> [String; 5] {
             };
             [version, at, evidence.operation.clone(), files, what]
         }
-        Happened::Untold { foreign } => {
+        CommitKind::Untold { foreign } => {
             let what = if *foreign { "another engine's commit" } else { "columns and properties" };
             [version, "-".to_owned(), "-".to_owned(), files, what.to_owned()]
         }

@@ -14,29 +14,30 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::commit_clock::{CLOCK_NOT_TRUSTED, CommitClockError, UrgentTime, commit_time};
-use super::grounds::{Grounds, GroundsError};
-use super::when::WhenError;
-use super::{Outcome, Output, clock, json};
+use super::context::{CliContext, CliContextError};
+use super::time_arg::ParseTimeError;
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{IdError, PolicyVersion, ProductKey};
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_controls::{
-    HoldId, PlaceError, ReleaseError, ScopeError, SettleError, Signature, SubjectError, forget, release, settle,
+    ApplyControlsError, CommitIdentity, HoldId, PlaceHoldError, ReleaseHoldError, ScopeError, SubjectError, forget,
+    release, settle,
 };
-use ebbtide_maintenance::{TrustedClock, Verdict};
+use ebbtide_maintenance::{ClockStatus, TrustedClock};
 use ebbtide_policy::value_list::{ListError, parse_one};
 use ebbtide_query::newest_commit;
 use ebbtide_table::{Root, StoreError};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct HoldArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    grounds: Grounds,
+    grounds: CliContext,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,7 +57,7 @@ enum Command {
     /// Exit code 0: the hold is in force everywhere. 1: it is not; run `ebbtide hold list`. 2: wrong use, nothing was
     /// changed.
     #[command(after_help = placing::EXAMPLES)]
-    Place(placing::Args),
+    Place(placing::PlaceHoldArgs),
     /// List all holds: what they cover, whether they are in force, and in which tables.
     ///
     /// Exit code 0: every control is in force everywhere. 1: one is not; --repair finishes it. 4: with --repair, the
@@ -88,21 +89,21 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum HoldError {
     #[error(transparent)]
-    Grounds(#[from] GroundsError),
+    Grounds(#[from] CliContextError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error(transparent)]
     Product(#[from] IdError),
     #[error(transparent)]
-    When(#[from] WhenError),
+    When(#[from] ParseTimeError),
     #[error("{0}")]
     Use(String),
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] PlaceHoldError),
     #[error(transparent)]
-    Release(#[from] ReleaseError),
+    Release(#[from] ReleaseHoldError),
     #[error(transparent)]
-    Settle(#[from] SettleError),
+    Settle(#[from] ApplyControlsError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the clock is not trusted ({0}): every control is in force, and no hold was forgotten: {1}")]
@@ -122,7 +123,7 @@ enum HoldError {
 impl HoldError {
     /// Returns true if the error is a wrong use, which the caller can fix.
     fn is_use(&self) -> bool {
-        !matches!(self, Self::Grounds(GroundsError::Controls(_)))
+        !matches!(self, Self::Grounds(CliContextError::Controls(_)))
             && matches!(
                 self,
                 Self::Grounds(_)
@@ -131,33 +132,33 @@ impl HoldError {
                     | Self::When(_)
                     | Self::Use(_)
                     | Self::Stdin(_)
-                    | Self::Place(PlaceError::Scope(
+                    | Self::Place(PlaceHoldError::Scope(
                         ScopeError::Everything | ScopeError::NoTime | ScopeError::NoTenant
                     ))
-                    | Self::Place(PlaceError::Over(_))
+                    | Self::Place(PlaceHoldError::Over(_))
             )
     }
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl HoldArgs {
+    pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.outcome(&clock())
     }
 
-    fn outcome(&self, clock: &SharedClock) -> Outcome {
+    fn outcome(&self, clock: &SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
             HoldError::Clock(error) => error.outcome(),
             HoldError::Forget(..) => {
-                Outcome { err: format!("error: {error}\n"), code: CLOCK_NOT_TRUSTED, ..Outcome::default() }
+                CommandOutput { err: format!("error: {error}\n"), code: CLOCK_NOT_TRUSTED, ..CommandOutput::default() }
             }
-            error if error.is_use() => Outcome::usage(error),
-            error => Outcome::failure(format!("error: {error}\n")),
+            error if error.is_use() => CommandOutput::usage(error),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<Outcome, HoldError> {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, HoldError> {
         let root = self.grounds.root()?;
         let runtime = super::runtime()?;
         runtime.block_on(async {
@@ -186,20 +187,20 @@ impl Args {
         settle(root, &signature(policy.version, time.at)).await?;
         let guard = TrustedClock::for_command(SharedClock::clone(clock), Metrics::new()?, &sweep, root);
         match guard.update(newest_commit(root).await?).await {
-            Verdict::Trusted => _ = forget(root, clock.now()).await?,
+            ClockStatus::Trusted => _ = forget(root, clock.now()).await?,
             verdict => return Err(HoldError::Forget(verdict.as_str(), guard.reason())),
         }
         Ok(())
     }
 
-    async fn release(&self, root: &Root, id: &HoldId, clock: &SharedClock) -> Result<Outcome, HoldError> {
+    async fn release(&self, root: &Root, id: &HoldId, clock: &SharedClock) -> Result<CommandOutput, HoldError> {
         let policy = self.grounds.active_policy(root).await?;
         let at = commit_time(root, clock, &self.grounds.sweep()).await?;
         let released = release(root, id, &signature(policy.version, at)).await?;
-        let shown = Told { id: id.to_string(), control: released.version.0, tables: released.tables };
-        Ok(Outcome::done(match self.output {
-            Output::Json => json(&shown),
-            Output::Text => format!(
+        let shown = ReleaseReport { id: id.to_string(), control: released.version.0, tables: released.tables };
+        Ok(CommandOutput::done(match self.output {
+            OutputFormat::Json => json(&shown),
+            OutputFormat::Text => format!(
                 "{id} is released in {}, as control {}; what it covered is forgotten\n",
                 listing::names(&shown.tables),
                 shown.control
@@ -210,15 +211,15 @@ impl Args {
 
 /// The result of a release.
 #[derive(Serialize)]
-struct Told {
+struct ReleaseReport {
     id: String,
     control: i64,
     tables: Vec<ProductKey>,
 }
 
 /// Returns the signature of a commit that this process makes at the time `at`.
-fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> Signature {
-    Signature { writer: Uuid::new_v4(), at, policy_version }
+fn signature(policy_version: PolicyVersion, at: DateTime<Utc>) -> CommitIdentity {
+    CommitIdentity { writer: Uuid::new_v4(), at, policy_version }
 }
 
 /// Standard input does not give one value.

@@ -10,23 +10,23 @@ mod commit_clock;
 mod compact;
 mod config;
 mod consent;
+mod context;
 mod contract;
 mod find;
-mod grounds;
 mod history;
 mod hold;
+mod maintenance_setup;
 mod notice;
-mod once;
 mod parked;
 mod partition;
-mod place;
 mod policy;
 mod report;
 mod residue;
+mod root_args;
 mod run;
 mod sweep;
 mod table;
-mod when;
+mod time_arg;
 mod why;
 
 use std::ffi::OsString;
@@ -57,34 +57,34 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Args),
+    Run(run::RunArgs),
     /// Check and explain the retention policy, and change it.
-    Policy(policy::Args),
+    Policy(policy::PolicyArgs),
     /// Check and show the configuration.
-    Config(config::Args),
-    Sweep(sweep::Args),
-    Compact(compact::Args),
+    Config(config::ConfigArgs),
+    Sweep(sweep::SweepArgs),
+    Compact(compact::CompactArgs),
     /// Show whether this machine's clock is trusted, and confirm it.
-    Clock(clock::Args),
+    Clock(clock::ClockArgs),
     /// List the tables, show the contents of one, and audit it.
-    Table(table::Args),
-    Partition(partition::Args),
+    Table(table::TableArgs),
+    Partition(partition::PartitionArgs),
     /// Place, list and release legal holds: they keep data past its deadline.
-    Hold(hold::Args),
-    Find(find::Args),
+    Hold(hold::HoldArgs),
+    Find(find::FindArgs),
     /// Record that the contract with a tenant ended, and list these records.
-    Contract(contract::Args),
+    Contract(contract::ContractArgs),
     /// Record that a person withdrew consent.
-    Consent(consent::Args),
+    Consent(consent::ConsentArgs),
     /// Decide on contract ends and withdrawals that wait for a confirmation.
-    Notice(parked::Args),
-    History(history::Args),
-    Why(why::Args),
-    Residue(residue::Args),
+    Notice(parked::ParkedNoticeArgs),
+    History(history::HistoryArgs),
+    Why(why::WhyArgs),
+    Residue(residue::ResidueArgs),
 }
 
 impl Command {
-    fn run(self) -> Outcome {
+    fn run(self) -> CommandOutput {
         match self {
             Command::Run(args) => args.run(),
             Command::Policy(args) => args.run(),
@@ -108,7 +108,7 @@ impl Command {
 
 /// How a result is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Output {
+enum OutputFormat {
     /// For people.
     #[default]
     Text,
@@ -118,13 +118,13 @@ enum Output {
 
 /// The output of a subcommand, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Outcome {
+struct CommandOutput {
     out: String,
     err: String,
     code: u8,
 }
 
-impl Outcome {
+impl CommandOutput {
     /// Returns the outcome of a command that is done.
     fn done(out: String) -> Self {
         Self { out, ..Self::default() }

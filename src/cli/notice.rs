@@ -11,17 +11,17 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::commit_clock::{CommitClockError, commit_time};
-use super::grounds::{Grounds, GroundsError};
+use super::context::{CliContext, CliContextError};
 use super::hold::StdinError;
-use super::when::utc_and_local;
-use super::{Outcome, Output, json};
+use super::time_arg::utc_and_local;
+use super::{CommandOutput, OutputFormat, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Bucket, BucketUnit, Category, Country, ProductKey};
 use ebbtide_base::problem::nearest;
 use ebbtide_controls::{
-    ActiveError, DecideError, Implausible, Noted, Notice, NoticeError, NotifyError, Preview, PreviewError,
-    RecordCounts, Screened, Screening, SharedControls, Signature, SubjectError, TableEffect, consider, notify_screened,
-    require_active,
+    CommitIdentity, DecideError, ImplausibleDate, Notice, NoticeError, NoticeOutcome, NotifyError, Preview,
+    PreviewError, RecordCounts, Screening, ScreeningOutcome, SharedControls, SubjectError, TableEffect, UsePolicyError,
+    consider, notify_screened, require_active,
 };
 use ebbtide_policy::{Boundary, Calendar, Policy, Profile, Resolver, Trigger};
 use ebbtide_query::products;
@@ -29,21 +29,21 @@ use ebbtide_table::{Root, StoreError};
 
 /// The options that every such command has.
 #[derive(Debug, clap::Args)]
-pub(super) struct Common {
+pub(super) struct NoticeOptions {
     #[command(flatten)]
-    pub(super) grounds: Grounds,
+    pub(super) grounds: CliContext,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
-    pub(super) output: Output,
+    pub(super) output: OutputFormat,
 }
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoticeCliError {
     #[error(transparent)]
-    Grounds(#[from] GroundsError),
+    Grounds(#[from] CliContextError),
     #[error(transparent)]
-    Active(#[from] ActiveError),
+    Active(#[from] UsePolicyError),
     #[error(transparent)]
     Subject(#[from] SubjectError),
     #[error("--at: {0:?} is no date like 2026-11-24 and no instant like 2026-11-24T10:00:00Z")]
@@ -53,7 +53,7 @@ pub(super) enum NoticeCliError {
     #[error("{0}")]
     Notice(NoticeError),
     #[error("{0}; nothing was noted; if it is meant, say --confirm")]
-    Implausible(Implausible),
+    Implausible(ImplausibleDate),
     #[error(
         "it would make {} of {} records of {} due at once{}, more than notices.max_share allows; nothing was noted; look at \
          it with --dry-run, and if it is meant, say --confirm", .0.due, .0.records, .0.product, before(.0)
@@ -96,24 +96,24 @@ impl NoticeCliError {
     }
 
     /// Returns the outcome that the caller sees: a wrong use if the caller can fix it, otherwise a failure.
-    pub(super) fn outcome(self) -> Outcome {
+    pub(super) fn outcome(self) -> CommandOutput {
         match self {
             Self::Clock(error) => error.outcome(),
-            Self::Active(error) if !error.is_other_policy() => Outcome::failure(format!("error: {error}\n")),
+            Self::Active(error) if !error.is_other_policy() => CommandOutput::failure(format!("error: {error}\n")),
             Self::Notify(_)
             | Self::Preview(_)
             | Self::Store(_)
             | Self::Io(_)
             | Self::Decide(DecideError::Notify(_) | DecideError::Log(_)) => {
-                Outcome::failure(format!("error: {self}\n"))
+                CommandOutput::failure(format!("error: {self}\n"))
             }
-            error => Outcome::usage(error),
+            error => CommandOutput::usage(error),
         }
     }
 }
 
 /// A notice that was given by a command.
-pub(super) struct Given<'a> {
+pub(super) struct NoticeRequest<'a> {
     /// The first words of the messages about it: `The contract with t ends at`.
     pub(super) what: &'a str,
     /// The notice.
@@ -136,31 +136,31 @@ struct NoticeReport {
     at: DateTime<Utc>,
     /// True if it is accepted only with `--confirm`.
     needs_confirmation: bool,
-    tables: Vec<Covered>,
+    tables: Vec<CoveredTable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
 /// A table that a notice covers, and the deadlines that are counted from the notice there.
 #[derive(Serialize)]
-struct Covered {
+struct CoveredTable {
     product: ProductKey,
     reading: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     effect: Option<TableEffect>,
 }
 
-impl Common {
+impl NoticeOptions {
     /// Applies a notice, or shows its effects.
     pub(super) async fn take(
         &self,
         policy: &Policy,
-        given: Given<'_>,
+        given: NoticeRequest<'_>,
         clock: &SharedClock,
-    ) -> Result<Outcome, NoticeCliError> {
+    ) -> Result<CommandOutput, NoticeCliError> {
         let root = self.grounds.root()?;
         require_active(&root, &SharedControls::new(root.clone()), &self.grounds.loaded()?).await?;
-        let Given { what, notice, dry_run, confirmed } = given;
+        let NoticeRequest { what, notice, dry_run, confirmed } = given;
         let existing = products(&root).await?;
         check_products(policy, notice.products(), &existing)?;
         let now = if dry_run { clock.now() } else { commit_time(&root, clock, &self.grounds.sweep()).await? };
@@ -174,12 +174,14 @@ impl Common {
             (true, _) => None,
             (false, Some(effect)) => return Err(NoticeCliError::too_much(effect)),
             (false, None) => {
-                let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: policy.version.clone() };
+                let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: policy.version.clone() };
                 match notify_screened(&root, policy, vec![notice.clone()], &by, &screening).await?.pop() {
-                    Some(Screened::Passed(Noted::Refused(refused))) => return Err(NoticeCliError::refused(refused)),
-                    Some(Screened::TooMuch(effect)) => return Err(NoticeCliError::too_much(&effect)),
-                    Some(Screened::Parked { version, .. }) => return Err(NoticeCliError::Waiting(version.0)),
-                    Some(Screened::Passed(Noted::Taken { version, known })) => Some((version.0, known)),
+                    Some(ScreeningOutcome::Passed(NoticeOutcome::Refused(refused))) => {
+                        return Err(NoticeCliError::refused(refused));
+                    }
+                    Some(ScreeningOutcome::TooMuch(effect)) => return Err(NoticeCliError::too_much(&effect)),
+                    Some(ScreeningOutcome::Parked { version, .. }) => return Err(NoticeCliError::Waiting(version.0)),
+                    Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known })) => Some((version.0, known)),
                     None => None,
                 }
             }
@@ -192,17 +194,21 @@ impl Common {
             None => hint(&root, policy, (&notice, &tables)).await?,
         };
         let report = NoticeReport { taken, known, control, at, needs_confirmation: large.is_some(), tables, hint };
-        Ok(Outcome::done(match self.output {
-            Output::Json => json(&report),
-            Output::Text => text(what, &utc_and_local(at, policy), &report),
+        Ok(CommandOutput::done(match self.output {
+            OutputFormat::Json => json(&report),
+            OutputFormat::Text => text(what, &utc_and_local(at, policy), &report),
         }))
     }
 }
 
 /// Returns the tables that a notice covers, with its effects.
-fn covered(policy: &Policy, existing: Vec<ProductKey>, (notice, effects): (&Notice, Vec<TableEffect>)) -> Vec<Covered> {
+fn covered(
+    policy: &Policy,
+    existing: Vec<ProductKey>,
+    (notice, effects): (&Notice, Vec<TableEffect>),
+) -> Vec<CoveredTable> {
     let covers = |product: &ProductKey| notice.products().is_empty() || notice.products().contains(product);
-    let of_table = |product: ProductKey| Covered {
+    let of_table = |product: ProductKey| CoveredTable {
         reading: reading(policy, &product, notice),
         effect: effects.iter().find(|effect| effect.product == product).cloned(),
         product,
@@ -273,7 +279,7 @@ fn before(effect: &TableEffect) -> String {
 async fn hint(
     root: &Root,
     policy: &Policy,
-    (notice, tables): (&Notice, &[Covered]),
+    (notice, tables): (&Notice, &[CoveredTable]),
 ) -> Result<Option<String>, PreviewError> {
     let Some(tenant) = notice.tenant() else { return Ok(None) };
     let effects = || tables.iter().filter_map(|table| table.effect.as_ref());
@@ -389,7 +395,7 @@ pub(super) mod testing {
 
     use chrono::TimeDelta;
 
-    use super::{NoticeCliError, Outcome};
+    use super::{CommandOutput, NoticeCliError};
     use ebbtide_base::clock::{ManualClock, SharedClock};
     use ebbtide_controls::testing::{order, signature, two_tables};
     use ebbtide_controls::{Scope, place};
@@ -435,7 +441,7 @@ pub(super) mod testing {
     }
 
     /// Returns the exit code and all output.
-    pub fn outcome_text(answer: Result<Outcome, NoticeCliError>) -> String {
+    pub fn outcome_text(answer: Result<CommandOutput, NoticeCliError>) -> String {
         let outcome = answer.unwrap_or_else(NoticeCliError::outcome);
         format!("{}\n{}{}", outcome.code, outcome.out, outcome.err)
     }

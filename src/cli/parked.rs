@@ -10,22 +10,23 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::commit_clock::commit_time;
-use super::notice::{Common, NoticeCliError, effect_text, instant};
-use super::{Outcome, Output, clock, json};
+use super::notice::{NoticeCliError, NoticeOptions, effect_text, instant};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::{
-    Controls, DecideError, Decision, KnownParked, Notice, ParkedState, Preview, Signature, TableEffect, confirm, reject,
+    CommitIdentity, Controls, DecideError, LoggedNotice, Notice, ParkedDecision, ParkedState, Preview, TableEffect,
+    confirm, reject,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::{ControlsVersion, Root};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct ParkedNoticeArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    common: Common,
+    common: NoticeOptions,
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,14 +107,14 @@ struct Shown {
     tables: Vec<TableEffect>,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl ParkedNoticeArgs {
+    pub(super) fn run(self) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         self.answer(&clock()).unwrap_or_else(NoticeCliError::outcome)
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<Outcome, NoticeCliError> {
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, NoticeCliError> {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             let root = self.common.grounds.root()?;
@@ -136,26 +137,36 @@ impl Args {
         })
     }
 
-    async fn signature(&self, root: &Root, policy: &Policy, clock: &SharedClock) -> Result<Signature, NoticeCliError> {
+    async fn signature(
+        &self,
+        root: &Root,
+        policy: &Policy,
+        clock: &SharedClock,
+    ) -> Result<CommitIdentity, NoticeCliError> {
         let at = commit_time(root, clock, &self.common.grounds.sweep()).await?;
-        Ok(Signature { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
+        Ok(CommitIdentity { writer: Uuid::new_v4(), at, policy_version: policy.version.clone() })
     }
 
-    async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    async fn list(&self, root: &Root, all: bool, now: DateTime<Utc>) -> Result<CommandOutput, NoticeCliError> {
         let controls = Controls::load(root, ControlsVersion(0)).await?;
         let parked = controls.parked(now);
         let waiting = parked.iter().filter(|known| known.state == ParkedState::Waiting).count();
         let shown = parked.iter().filter(|known| all || known.state == ParkedState::Waiting);
         let listed: Vec<Listed> = shown.map(Listed::of).collect();
         let out = match self.common.output {
-            Output::Json => json(&listed),
-            Output::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
-            Output::Text => listed.iter().map(Listed::text).collect(),
+            OutputFormat::Json => json(&listed),
+            OutputFormat::Text if listed.is_empty() => "No notice waits for a decision.\n".to_owned(),
+            OutputFormat::Text => listed.iter().map(Listed::text).collect(),
         };
-        Ok(if waiting == 0 { Outcome::done(out) } else { Outcome::problem(out) })
+        Ok(if waiting == 0 { CommandOutput::done(out) } else { CommandOutput::problem(out) })
     }
 
-    async fn show(&self, root: &Root, number: ControlsVersion, now: DateTime<Utc>) -> Result<Outcome, NoticeCliError> {
+    async fn show(
+        &self,
+        root: &Root,
+        number: ControlsVersion,
+        now: DateTime<Utc>,
+    ) -> Result<CommandOutput, NoticeCliError> {
         let policy = self.common.grounds.active_policy(root).await?;
         let controls = Controls::load(root, ControlsVersion(0)).await?;
         let known = controls.parked(now).into_iter().find(|known| known.version == number);
@@ -164,8 +175,8 @@ impl Args {
         let recent = controls.made_due_recently(now);
         let tables = Preview::open(root, &policy, recent).await?.effects(&[&control], now).await?;
         let listed = Listed::of(&known);
-        if self.common.output == Output::Json {
-            return Ok(Outcome::done(json(&Shown { listed, tables })));
+        if self.common.output == OutputFormat::Json {
+            return Ok(CommandOutput::done(json(&Shown { listed, tables })));
         }
         let mut out = listed.text();
         out.push_str("By the tables as they are now:\n");
@@ -179,24 +190,24 @@ impl Args {
             let _ =
                 writeln!(out, "Apply it with `ebbtide notice confirm {number}`, or `ebbtide notice reject {number}`");
         }
-        Ok(Outcome::done(out))
+        Ok(CommandOutput::done(out))
     }
 
-    fn decided(&self, number: i64, decision: &str, control: Option<i64>) -> Outcome {
-        Outcome::done(match (self.common.output, control) {
-            (Output::Json, control) => {
+    fn decided(&self, number: i64, decision: &str, control: Option<i64>) -> CommandOutput {
+        CommandOutput::done(match (self.common.output, control) {
+            (OutputFormat::Json, control) => {
                 json(&serde_json::json!({ "number": number, "decision": decision, "control": control }))
             }
-            (Output::Text, Some(control)) => {
+            (OutputFormat::Text, Some(control)) => {
                 format!("Notice {number} is {decision} and in force, as control {control}\n")
             }
-            (Output::Text, None) => format!("Notice {number} is {decision}: it is not applied\n"),
+            (OutputFormat::Text, None) => format!("Notice {number} is {decision}: it is not applied\n"),
         })
     }
 }
 
 impl Listed {
-    fn of(known: &KnownParked<'_>) -> Listed {
+    fn of(known: &LoggedNotice<'_>) -> Listed {
         let notice = known.notice.notice.notice();
         let (trigger, at) = notice.trigger();
         let subject = match &notice {
@@ -217,8 +228,8 @@ impl Listed {
             before: known.notice.before,
             state: match known.state {
                 ParkedState::Waiting => "waiting",
-                ParkedState::Decided(Decision::Confirmed) => "confirmed",
-                ParkedState::Decided(Decision::Rejected) => "rejected",
+                ParkedState::Decided(ParkedDecision::Confirmed) => "confirmed",
+                ParkedState::Decided(ParkedDecision::Rejected) => "rejected",
                 ParkedState::Over => "over",
             },
             decided_at: known.decision.map(|decision| decision.decided_at),

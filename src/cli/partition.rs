@@ -10,19 +10,19 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::commit_clock::{CommitClockError, commit_time};
-use super::once::{self, OnceError};
-use super::{Outcome, Output, clock, json};
+use super::maintenance_setup::{self, MaintenanceSetupError};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide_config::Config;
 use ebbtide_ingest::kafka::{RefusedProperty, refused_properties};
-use ebbtide_ingest::partitions::{LossCase, PartitionClient, PartitionReport, PartitionsError, accept_loss};
+use ebbtide_ingest::partitions::{InspectPartitionsError, LossCase, PartitionClient, PartitionReport, accept_loss};
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_table::{LossCause, OpenError, Root, Table, TableSpec};
 
 /// Show partitions that are not read because records would be skipped, and accept a loss.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct PartitionArgs {
     #[command(subcommand)]
     command: Command,
     /// The configuration that names the brokers, the root and the policy.
@@ -30,7 +30,7 @@ pub(super) struct Args {
     config: PathBuf,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,7 +72,7 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 enum PartitionError {
     #[error(transparent)]
-    Once(#[from] OnceError),
+    Once(#[from] MaintenanceSetupError),
     #[error("no product of the policy reads topic {0}")]
     Topic(Topic),
     #[error("product {0} has no table yet; `ebbtide run` creates it")]
@@ -84,7 +84,7 @@ enum PartitionError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Partitions(#[from] PartitionsError),
+    Partitions(#[from] InspectPartitionsError),
     #[error("no threads to work with: {0}")]
     Threads(#[from] std::io::Error),
     #[error(transparent)]
@@ -93,7 +93,7 @@ enum PartitionError {
 
 /// A decision that was made, or would be made.
 #[derive(Serialize)]
-struct Decision {
+struct AcceptLossReport {
     product: ProductKey,
     #[serde(flatten)]
     partition: TopicPartition,
@@ -115,22 +115,22 @@ struct Decision {
     version: Option<u64>,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
-        once::logged(&self.config, || self.outcome(&clock()))
+impl PartitionArgs {
+    pub(super) fn run(self) -> CommandOutput {
+        maintenance_setup::logged(&self.config, || self.outcome(&clock()))
     }
 
-    fn outcome(&self, clock: &SharedClock) -> Outcome {
+    fn outcome(&self, clock: &SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
-            PartitionError::Once(of) if of.is_use() => Outcome::usage(of),
+            PartitionError::Once(of) if of.is_use() => CommandOutput::usage(of),
             PartitionError::Clock(error) => error.outcome(),
-            error @ PartitionError::Topic(_) => Outcome::usage(error),
-            error => Outcome::failure(format!("error: {error}\n")),
+            error @ PartitionError::Topic(_) => CommandOutput::usage(error),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: &SharedClock) -> Result<Outcome, PartitionError> {
-        let (config, loaded) = once::configured(&self.config, None)?;
+    fn answer(&self, clock: &SharedClock) -> Result<CommandOutput, PartitionError> {
+        let (config, loaded) = maintenance_setup::configured(&self.config, None)?;
         let refused = refused_properties(&config);
         if !refused.is_empty() {
             return Err(PartitionError::Properties(refused));
@@ -146,8 +146,13 @@ impl Args {
         })
     }
 
-    async fn list(&self, config: &Config, loaded: &LoadedPolicy, refused: bool) -> Result<Outcome, PartitionError> {
-        let root = once::root(config, loaded, None).await?;
+    async fn list(
+        &self,
+        config: &Config,
+        loaded: &LoadedPolicy,
+        refused: bool,
+    ) -> Result<CommandOutput, PartitionError> {
+        let root = maintenance_setup::root(config, loaded, None).await?;
         let policy = &loaded.policy;
         let client = PartitionClient::new(&config.kafka)?;
         let (mut reports, mut faults) = (Vec::new(), BTreeMap::new());
@@ -160,9 +165,9 @@ impl Args {
         }
         let any = reports.iter().any(|report| report.refused.is_some());
         reports.retain(|report| !refused || report.refused.is_some());
-        let out = if self.output == Output::Json { json(&reports) } else { list_text(&reports)? };
+        let out = if self.output == OutputFormat::Json { json(&reports) } else { list_text(&reports)? };
         let err = faults.values().map(|why| format!("error: {why}\n")).collect();
-        Ok(Outcome { out, err, code: u8::from(any || !faults.is_empty()) })
+        Ok(CommandOutput { out, err, code: u8::from(any || !faults.is_empty()) })
     }
 
     /// Decides about one partition; without a clock, only shows the decision.
@@ -172,20 +177,20 @@ impl Args {
         loaded: &LoadedPolicy,
         partition: &TopicPartition,
         clock: Option<&SharedClock>,
-    ) -> Result<Outcome, PartitionError> {
+    ) -> Result<CommandOutput, PartitionError> {
         let policy = &loaded.policy;
         let reads = |product: &&ebbtide_policy::Product| {
             product.records.as_ref().is_some_and(|records| records.topics.contains(&partition.topic))
         };
         let product = policy.products.values().find(reads);
         let product = &product.ok_or_else(|| PartitionError::Topic(partition.topic.clone()))?.key;
-        let root = once::root(config, loaded, None).await?;
+        let root = maintenance_setup::root(config, loaded, None).await?;
         let at = match clock {
             Some(clock) => Some(commit_time(&root, clock, &config.sweep).await?),
             None => None,
         };
         if let Some(at) = at {
-            once::prepare_commit(&root, loaded, at).await?;
+            maintenance_setup::prepare_commit(&root, loaded, at).await?;
         }
         let found = table(&root, policy, product).await?;
         let mut table = found.ok_or_else(|| PartitionError::NoTable(product.clone()))?;
@@ -194,9 +199,9 @@ impl Args {
             (Some(refusal), Some(at)) => Some(accept_loss(&mut table, refusal, &policy.version, at).await?),
             _ => None,
         };
-        let decision = Decision::new(product, partition, &case, version);
-        let out = if self.output == Output::Json { json(&decision) } else { decision.text(&case)? };
-        Ok(Outcome::done(out))
+        let decision = AcceptLossReport::new(product, partition, &case, version);
+        let out = if self.output == OutputFormat::Json { json(&decision) } else { decision.text(&case)? };
+        Ok(CommandOutput::done(out))
     }
 }
 
@@ -209,7 +214,7 @@ async fn table(root: &Root, policy: &Policy, product: &ProductKey) -> Result<Opt
     }
 }
 
-impl Decision {
+impl AcceptLossReport {
     fn new(product: &ProductKey, partition: &TopicPartition, case: &LossCase, version: Option<u64>) -> Self {
         let refusal = case.refusal.as_ref();
         Self {

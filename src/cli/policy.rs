@@ -4,23 +4,23 @@
 //! Every subcommand but `activate` only reads.
 
 mod activating;
+mod baseline;
 mod listing;
 mod planning;
-mod standing;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{Outcome, Output, clock, json, report};
+use super::{CommandOutput, OutputFormat, clock, json, report};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::Country;
-use ebbtide_policy::{Ask, Explained, Explanation, JSON_SCHEMA, explain};
+use ebbtide_policy::{ExplainRequest, ExplainedCategory, Explanation, JSON_SCHEMA, explain};
 use ebbtide_services::app::read_policy;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct PolicyArgs {
     #[command(subcommand)]
     command: Command,
 }
@@ -39,7 +39,7 @@ enum Command {
         file: PathBuf,
         /// How to write the result.
         #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        output: OutputFormat,
     },
     /// Explain which rule decides for the fields of a product, until when, why, and why the other rules do not.
     ///
@@ -64,25 +64,25 @@ enum Command {
         policy: PathBuf,
         /// How to write the result.
         #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        output: OutputFormat,
     },
-    Plan(planning::Args),
-    Activate(activating::Args),
-    History(listing::Args),
+    Plan(planning::PolicyPlanArgs),
+    Activate(activating::ActivateArgs),
+    History(listing::PolicyHistoryArgs),
     /// Print the JSON Schema of policy files, for editors that complete and check as you type.
     Schema {
         /// How to write it; both are JSON.
         #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        output: OutputFormat,
     },
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl PolicyArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.run_by(&clock())
     }
 
-    fn run_by(self, clock: &SharedClock) -> Outcome {
+    fn run_by(self, clock: &SharedClock) -> CommandOutput {
         #[cfg(feature = "failpoints")]
         let _watched = ebbtide_base::failpoint::watch();
         match self.command {
@@ -91,36 +91,36 @@ impl Args {
                 let (tenant, field) = (tenant.as_deref(), field.as_deref());
                 let country = match country.as_deref().map(Country::new).transpose() {
                     Ok(country) => country,
-                    Err(error) => return Outcome::usage(error),
+                    Err(error) => return CommandOutput::usage(error),
                 };
-                let ask = Ask { product: &product, country, tenant, field, now: clock.now() };
+                let ask = ExplainRequest { product: &product, country, tenant, field, now: clock.now() };
                 explain_file(&policy, &ask, output)
             }
             Command::Plan(args) => args.run(clock.now()),
             Command::Activate(args) => args.run(clock),
             Command::History(args) => args.run(),
-            Command::Schema { .. } => Outcome::done(JSON_SCHEMA.to_owned()),
+            Command::Schema { .. } => CommandOutput::done(JSON_SCHEMA.to_owned()),
         }
     }
 }
 
-pub(super) fn check(file: &Path, output: Output) -> Outcome {
+pub(super) fn check(file: &Path, output: OutputFormat) -> CommandOutput {
     match read_policy(file) {
         Ok(checked) => report::problems(file, &checked.problems, output),
-        Err(why) => Outcome::usage(why),
+        Err(why) => CommandOutput::usage(why),
     }
 }
 
-pub(super) fn explain_file(file: &Path, ask: &Ask<'_>, output: Output) -> Outcome {
+pub(super) fn explain_file(file: &Path, ask: &ExplainRequest<'_>, output: OutputFormat) -> CommandOutput {
     let checked = match read_policy(file) {
         Ok(checked) => checked,
-        Err(why) => return Outcome::usage(why),
+        Err(why) => return CommandOutput::usage(why),
     };
     let Some(policy) = &checked.policy else { return report::problems(file, &checked.problems, output) };
     match (explain(policy, ask), output) {
-        (Ok(explanation), Output::Text) => Outcome::done(text(&explanation)),
-        (Ok(explanation), Output::Json) => Outcome::done(json(&explanation)),
-        (Err(error), _) => Outcome::usage(error),
+        (Ok(explanation), OutputFormat::Text) => CommandOutput::done(text(&explanation)),
+        (Ok(explanation), OutputFormat::Json) => CommandOutput::done(json(&explanation)),
+        (Err(error), _) => CommandOutput::usage(error),
     }
 }
 
@@ -143,8 +143,8 @@ fn text(explanation: &Explanation) -> String {
     text
 }
 
-fn category_text(explained: &Explained, zone: &str, text: &mut String) {
-    let Explained { category, term, fields, rule, keep, boundary, trigger, due, grace, .. } = explained;
+fn category_text(explained: &ExplainedCategory, zone: &str, text: &mut String) {
+    let ExplainedCategory { category, term, fields, rule, keep, boundary, trigger, due, grace, .. } = explained;
     let _ = writeln!(text, "\n{category} ({term}): {}", fields.join(", "));
     let clock = match trigger.as_str() {
         "contract_end" => "the end of the contract with the tenant",

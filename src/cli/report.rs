@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{Outcome, Output, json};
+use super::{CommandOutput, OutputFormat, json};
 use ebbtide_base::problem::{Problem, Severity};
 use ebbtide_controls::Subject;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct ProblemReport<'a> {
     file: String,
     errors: usize,
     warnings: usize,
@@ -19,13 +19,13 @@ struct Report<'a> {
 }
 
 /// Returns the report about `file`.
-pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Outcome {
+pub(super) fn problems(file: &Path, problems: &[Problem], output: OutputFormat) -> CommandOutput {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let file = file.display().to_string();
     let text = match output {
-        Output::Json => json(&Report { file, errors, warnings, problems }),
-        Output::Text => {
+        OutputFormat::Json => json(&ProblemReport { file, errors, warnings, problems }),
+        OutputFormat::Text => {
             let lines: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
             match (errors, warnings) {
                 (0, 0) => format!("{lines}{file}: no problems\n"),
@@ -33,7 +33,7 @@ pub(super) fn problems(file: &Path, problems: &[Problem], output: Output) -> Out
             }
         }
     };
-    if errors == 0 { Outcome::done(text) } else { Outcome::problem(text) }
+    if errors == 0 { CommandOutput::done(text) } else { CommandOutput::problem(text) }
 }
 
 /// Returns the note for a number without a calling code: some of its records may not be `done` ("found", "held"). `None`

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::place::{Place, PlaceError};
 use super::report::counted;
-use super::{Outcome, Output, json};
+use super::root_args::{LocateRootError, RootArgs};
+use super::{CommandOutput, OutputFormat, json};
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_query::residue::{
-    Blooms, Progress, Residue, SearchError, SearchedFor, Values, ValuesError, Verdict, default_countries, search,
+    BloomCounts, PrepareValuesError, ResidueOutcome, ResidueProgress, ResidueReport, ResidueSearchError, SearchCounts,
+    SearchValues, default_countries, search,
 };
 
 /// The interval between the progress messages of a long search.
@@ -32,7 +33,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(5);
 /// could not be searched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide residue --values gone.txt --root /var/lib/ebbtide")]
-pub(super) struct Args {
+pub(super) struct ResidueArgs {
     /// The file of values, one per line, as UTF-8 text or UTF-16 with a byte-order mark; `-` for standard input. Keep it
     /// outside the root. A line that is not one value is refused.
     #[arg(long, value_name = "FILE")]
@@ -44,10 +45,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// The reason why nothing was searched.
@@ -55,7 +56,7 @@ pub(super) struct Args {
 enum ResidueError {
     /// The root is not known.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     /// The values cannot be read.
     #[error("{} cannot be read: {error}", file.display())]
     Unreadable {
@@ -70,39 +71,39 @@ enum ResidueError {
         /// The file of the values.
         file: PathBuf,
         /// The reason.
-        error: ValuesError,
+        error: PrepareValuesError,
     },
     /// There is nothing to search.
     #[error(transparent)]
-    Search(#[from] SearchError),
+    Search(#[from] ResidueSearchError),
     /// Does not occur: texts are written to memory.
     #[error(transparent)]
     Format(#[from] fmt::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
-        self.answer().unwrap_or_else(Outcome::usage)
+impl ResidueArgs {
+    pub(super) fn run(self) -> CommandOutput {
+        self.answer().unwrap_or_else(CommandOutput::usage)
     }
 
-    fn answer(&self) -> Result<Outcome, ResidueError> {
+    fn answer(&self) -> Result<CommandOutput, ResidueError> {
         let root = self.place.root()?;
         let text = read(&self.values).map_err(|error| ResidueError::Unreadable { file: self.values.clone(), error })?;
-        let values = Values::parse(&text, self.allow_short, &default_countries(&root))
+        let values = SearchValues::parse(&text, self.allow_short, &default_countries(&root))
             .map_err(|error| ResidueError::Values { file: self.values.clone(), error })?;
-        let told = Told { clock: SystemClock::new(), last: AtomicU64::new(0) };
+        let told = ProgressPrinter { clock: SystemClock::new(), last: AtomicU64::new(0) };
         let found = search(&root, &Arc::new(values), &|progress| told.tell(progress))?;
         let verdict = found.verdict();
         let out = match self.output {
-            Output::Json => json(&Judged { verdict, residue: &found }),
-            Output::Text => tell(&found, &root.to_string(), self.limit)?,
+            OutputFormat::Json => json(&ResidueOutput { verdict, residue: &found }),
+            OutputFormat::Text => tell(&found, &root.to_string(), self.limit)?,
         };
         let code = match verdict {
-            Verdict::Clean => 0,
-            Verdict::Found => 1,
-            Verdict::Incomplete => 2,
+            ResidueOutcome::Clean => 0,
+            ResidueOutcome::Found => 1,
+            ResidueOutcome::Incomplete => 2,
         };
-        Ok(Outcome { out, code, ..Outcome::default() })
+        Ok(CommandOutput { out, code, ..CommandOutput::default() })
     }
 }
 
@@ -116,20 +117,20 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 #[derive(Serialize)]
-struct Judged<'a> {
-    verdict: Verdict,
+struct ResidueOutput<'a> {
+    verdict: ResidueOutcome,
     #[serde(flatten)]
-    residue: &'a Residue,
+    residue: &'a ResidueReport,
 }
 
 /// Reports the progress every few seconds, on stderr, so that stdout has only the result.
-struct Told {
+struct ProgressPrinter {
     clock: SystemClock,
     last: AtomicU64,
 }
 
-impl Told {
-    fn tell(&self, progress: Progress) {
+impl ProgressPrinter {
+    fn tell(&self, progress: ResidueProgress) {
         let now = self.clock.monotonic().as_millis() as u64;
         let last = self.last.load(Ordering::Relaxed);
         let due = now.saturating_sub(last) >= TOLD_EVERY.as_millis() as u64;
@@ -148,7 +149,7 @@ impl Told {
     }
 }
 
-fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error> {
+fn tell(found: &ResidueReport, root: &str, limit: usize) -> Result<String, fmt::Error> {
     let mut out = String::new();
     let values = counted(found.values, "value");
     writeln!(
@@ -179,9 +180,9 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
     let places = counted(found.findings.len(), "place");
     let missed = counted(found.unsearched.len(), "part");
     match found.verdict() {
-        Verdict::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
-        Verdict::Incomplete => writeln!(out, "Nothing found, but {missed} could not be searched.")?,
-        Verdict::Found => {
+        ResidueOutcome::Clean => writeln!(out, "Clean: none of the values stands anywhere.")?,
+        ResidueOutcome::Incomplete => writeln!(out, "Nothing found, but {missed} could not be searched.")?,
+        ResidueOutcome::Found => {
             let but =
                 if found.unsearched.is_empty() { String::new() } else { format!("; {missed} could not be searched") };
             writeln!(out, "Found {} of {values}, in {places}{but}.", found.found())?;
@@ -191,7 +192,7 @@ fn tell(found: &Residue, root: &str, limit: usize) -> Result<String, fmt::Error>
 }
 
 /// Writes the number of forms that the values were searched in, so that a misread list is noticed.
-fn tell_forms(out: &mut String, searched: &SearchedFor) -> fmt::Result {
+fn tell_forms(out: &mut String, searched: &SearchCounts) -> fmt::Result {
     let repeated = match searched.repeated {
         0 => String::new(),
         lines => format!(
@@ -209,7 +210,7 @@ fn tell_forms(out: &mut String, searched: &SearchedFor) -> fmt::Result {
     )
 }
 
-fn tell_blooms(out: &mut String, blooms: &Blooms) -> fmt::Result {
+fn tell_blooms(out: &mut String, blooms: &BloomCounts) -> fmt::Result {
     if blooms.maybe == 0 {
         return Ok(());
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Outcome, clock};
-use crate::api::Port;
+use super::{CommandOutput, clock};
+use crate::api::OperationsPort;
 use ebbtide_base::health::Health;
 use ebbtide_base::metrics::Metrics;
 use ebbtide_base::problem::{Problem, Severity};
@@ -22,18 +22,18 @@ use ebbtide_services::telemetry;
 ///
 /// Exit code 0: a clean stop. 1: it could not start or stop; the last lines say why. 2: wrong use.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct RunArgs {
     /// The configuration. The variable EBBTIDE_<SECTION>_<KEY> overrides a key
     #[arg(long, short, value_name = "FILE", default_value = "config/ebbtide.yaml")]
     config: PathBuf,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl RunArgs {
+    pub(super) fn run(self) -> CommandOutput {
         match self.start() {
-            Ok(problems) if problems.is_empty() => Outcome::default(),
-            Ok(problems) => Outcome::failure(problems.iter().map(|problem| format!("{problem}\n")).collect()),
-            Err(error) => Outcome::failure(format!("error: {error:#}\n")),
+            Ok(problems) if problems.is_empty() => CommandOutput::default(),
+            Ok(problems) => CommandOutput::failure(problems.iter().map(|problem| format!("{problem}\n")).collect()),
+            Err(error) => CommandOutput::failure(format!("error: {error:#}\n")),
         }
     }
 
@@ -97,7 +97,7 @@ fn serve(config: Config, LoadedPolicy { policy, text }: LoadedPolicy) -> anyhow:
             ask.closed().await;
         });
         // Bound before anything else starts, so that a port in use is reported immediately.
-        let port = Port::bind(listen).await?;
+        let port = OperationsPort::bind(listen).await?;
         let mut done = asked.clone();
         tokio::spawn(port.serve(Arc::clone(&app.health), app.metrics.clone(), async move {
             // An error means that the sender was dropped, which is a stop too.

@@ -12,16 +12,16 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::commit_clock::CLOCK_NOT_TRUSTED;
-use super::once::{self, OnceError};
+use super::maintenance_setup::{self, MaintenanceSetupError};
 use super::report::counted;
-use super::{Outcome, Output, clock, json};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Deadline, ProductKey};
 use ebbtide_base::metrics::{Metrics, MetricsError};
-use ebbtide_config::{Config, Sweep};
+use ebbtide_config::{Config, SweepConfig};
 use ebbtide_maintenance::{
-    Action, Bounds, HeldBoard, OpenProductError, Parts, Planned, Round, Settings, Share, SweepError, Sweeper,
-    TrustedClock, Verdict,
+    ClockStatus, OpenProductError, PlanBounds, PlannedTask, ReviewCache, SweepAction, SweepError, SweepReport,
+    SweepSettings, Sweeper, SweeperDeps, TrustedClock, WorkShare,
 };
 use ebbtide_policy::{LoadedPolicy, Policy};
 use ebbtide_services::app::upkeep;
@@ -40,7 +40,7 @@ const MORE_LEFT: u8 = 3;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide sweep --dry-run\n  ebbtide sweep --product sms --steps 100\n  \
                         ebbtide sweep --dry-run --until 2027-01-01T00:00:00Z")]
-pub(super) struct Args {
+pub(super) struct SweepArgs {
     /// Sweep only this product.
     #[arg(long, value_parser = ProductKey::new)]
     product: Option<ProductKey>,
@@ -58,14 +58,14 @@ pub(super) struct Args {
     config: PathBuf,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// The reason why nothing could be swept.
 #[derive(Debug, thiserror::Error)]
 enum SweepCliError {
     #[error(transparent)]
-    Once(#[from] OnceError),
+    Once(#[from] MaintenanceSetupError),
     #[error("--until lies in the future: nothing goes before it is due; see what would, with --dry-run")]
     Future,
     #[error(transparent)]
@@ -80,21 +80,21 @@ enum SweepCliError {
     Threads(#[from] std::io::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
-        once::logged(&self.config, || self.outcome(clock()))
+impl SweepArgs {
+    pub(super) fn run(self) -> CommandOutput {
+        maintenance_setup::logged(&self.config, || self.outcome(clock()))
     }
 
-    fn outcome(&self, clock: SharedClock) -> Outcome {
+    fn outcome(&self, clock: SharedClock) -> CommandOutput {
         self.answer(clock).unwrap_or_else(|error| match error {
-            SweepCliError::Future => Outcome::usage(error),
-            SweepCliError::Once(of) if of.is_use() => Outcome::usage(of),
-            error => Outcome::failure(format!("error: {error}\n")),
+            SweepCliError::Future => CommandOutput::usage(error),
+            SweepCliError::Once(of) if of.is_use() => CommandOutput::usage(of),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let (config, loaded) = once::configured(&self.config, self.product.as_ref())?;
+    fn answer(&self, clock: SharedClock) -> Result<CommandOutput, SweepCliError> {
+        let (config, loaded) = maintenance_setup::configured(&self.config, self.product.as_ref())?;
         if !self.dry_run && self.until.is_some_and(|until| until > clock.now()) {
             return Err(SweepCliError::Future);
         }
@@ -102,19 +102,24 @@ impl Args {
         runtime.block_on(self.sweep(&config, loaded, clock))
     }
 
-    async fn sweep(&self, config: &Config, loaded: LoadedPolicy, clock: SharedClock) -> Result<Outcome, SweepCliError> {
-        let root = once::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
+    async fn sweep(
+        &self,
+        config: &Config,
+        loaded: LoadedPolicy,
+        clock: SharedClock,
+    ) -> Result<CommandOutput, SweepCliError> {
+        let root = maintenance_setup::root(config, &loaded, (!self.dry_run).then(|| clock.now())).await?;
         let policy = loaded.policy;
         let metrics = Metrics::new()?;
         let guard = TrustedClock::for_command(Arc::clone(&clock), metrics.clone(), &config.sweep, &root);
-        let parts = Parts {
+        let parts = SweeperDeps {
             root: root.clone(),
             policy: Arc::clone(&policy),
             clock: Arc::clone(&clock),
             metrics,
             settings: settings(&config.sweep, self.dry_run),
-            share: Share::All,
-            board: HeldBoard::default(),
+            share: WorkShare::All,
+            board: ReviewCache::default(),
         };
         let mut sweeper = Sweeper::open(parts, self.product.as_ref()).await?.with_guard(guard.clone());
         if self.dry_run {
@@ -126,7 +131,7 @@ impl Args {
         let mut unlinked = Unlinked::default();
         // A clock that is not trusted for deadlines is not trusted for the readers' grace either.
         match sweeper.look_at_clock() {
-            Verdict::Trusted => unlinked = self.unlink(config, &root, &policy, &clock).await?,
+            ClockStatus::Trusted => unlinked = self.unlink(config, &root, &policy, &clock).await?,
             verdict => round.clock = Some(verdict.as_str()),
         }
         guard.update(None).await;
@@ -178,8 +183,8 @@ impl Args {
     }
 
     /// Runs rounds until nothing due is left, the steps are used up or a round makes no progress.
-    async fn rounds(&self, sweeper: &mut Sweeper) -> Round {
-        let mut all = Round::default();
+    async fn rounds(&self, sweeper: &mut Sweeper) -> SweepReport {
+        let mut all = SweepReport::default();
         loop {
             let left = self
                 .steps
@@ -196,13 +201,13 @@ impl Args {
         }
     }
 
-    fn tell_plan(&self, works: &[Planned], more: bool) -> Outcome {
-        let lines: Vec<Line> = works.iter().map(Line::of).collect();
-        if self.output == Output::Json {
-            return Outcome::done(json(&Due { works: lines, more }));
+    fn tell_plan(&self, works: &[PlannedTask], more: bool) -> CommandOutput {
+        let lines: Vec<TaskReport> = works.iter().map(TaskReport::of).collect();
+        if self.output == OutputFormat::Json {
+            return CommandOutput::done(json(&SweepPlanReport { works: lines, more }));
         }
         let mut out = String::new();
-        for Line { product, bucket, profile, action, due, segments, records, held, bytes } in &lines {
+        for TaskReport { product, bucket, profile, action, due, segments, records, held, bytes } in &lines {
             let held = if *held > 0 { format!(", {held} more held") } else { String::new() };
             // Writing to a `String` cannot fail.
             let _ = writeln!(
@@ -219,21 +224,22 @@ impl Args {
         if more {
             out.push_str("and more than one plan holds\n");
         }
-        Outcome::done(out)
+        CommandOutput::done(out)
     }
 
-    fn tell(&self, round: &Round, unlinked: &Unlinked, guard: &TrustedClock) -> Outcome {
+    fn tell(&self, round: &SweepReport, unlinked: &Unlinked, guard: &TrustedClock) -> CommandOutput {
         let code = match round {
             _ if round.failed > 0 || unlinked.unknown > 0 || !unlinked.failures.is_empty() => 1,
-            Round { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
-            Round { more: true, .. } => MORE_LEFT,
+            SweepReport { clock: Some(_), .. } => CLOCK_NOT_TRUSTED,
+            SweepReport { more: true, .. } => MORE_LEFT,
             _ => 0,
         };
         let reason = round.clock.map(|_| guard.reason());
-        if self.output == Output::Json {
+        if self.output == OutputFormat::Json {
             let (files, undeleted) = (unlinked.files, unlinked.failures.count);
-            let out = json(&Swept { round, unlinked: files, undeleted, unknown_tables: unlinked.unknown, reason });
-            return Outcome { out, code, ..Outcome::default() };
+            let out =
+                json(&SweepOutput { round, unlinked: files, undeleted, unknown_tables: unlinked.unknown, reason });
+            return CommandOutput { out, code, ..CommandOutput::default() };
         }
         let mut out = done_lines(round, unlinked.files);
         if let Some((clock, reason)) = round.clock.zip(reason) {
@@ -252,7 +258,7 @@ impl Args {
         } else if round.more {
             out.push_str("more is due\n");
         }
-        Outcome { out, code, ..Outcome::default() }
+        CommandOutput { out, code, ..CommandOutput::default() }
     }
 }
 
@@ -268,7 +274,7 @@ struct Unlinked {
 }
 
 /// Returns the lines that describe the result of a round.
-fn done_lines(round: &Round, unlinked: usize) -> String {
+fn done_lines(round: &SweepReport, unlinked: usize) -> String {
     let did = &round.did;
     let fields: u64 = did.dropped.values().sum();
     let mut out = format!(
@@ -298,16 +304,16 @@ fn done_lines(round: &Round, unlinked: usize) -> String {
     out
 }
 
-fn settings(sweep: &Sweep, dry_run: bool) -> Settings {
-    let of = Settings::of(sweep);
+fn settings(sweep: &SweepConfig, dry_run: bool) -> SweepSettings {
+    let of = SweepSettings::of(sweep);
     // One sweep ends before a clock could settle. A dry run only lists the work, so it has a higher bound.
     let works = if dry_run { 10_000 } else { of.bounds.works };
-    Settings { clock_settle: Duration::MAX, bounds: Bounds { works, ..of.bounds }, ..of }
+    SweepSettings { clock_settle: Duration::MAX, bounds: PlanBounds { works, ..of.bounds }, ..of }
 }
 
 #[derive(Serialize)]
-struct Due {
-    works: Vec<Line>,
+struct SweepPlanReport {
+    works: Vec<TaskReport>,
     more: bool,
 }
 
@@ -318,7 +324,7 @@ fn pieces(number: u64) -> String {
 
 /// A planned piece of work.
 #[derive(Serialize)]
-struct Line {
+struct TaskReport {
     product: ProductKey,
     bucket: String,
     profile: String,
@@ -332,18 +338,18 @@ struct Line {
     bytes: u64,
 }
 
-impl Line {
-    fn of(planned: &Planned) -> Line {
+impl TaskReport {
+    fn of(planned: &PlannedTask) -> TaskReport {
         let work = &planned.work;
         let action = match &work.action {
-            Action::End => "end".to_owned(),
-            Action::Retag => "retag".to_owned(),
-            Action::Drop(categories) => {
+            SweepAction::End => "end".to_owned(),
+            SweepAction::Retag => "retag".to_owned(),
+            SweepAction::Drop(categories) => {
                 let named: Vec<&str> = categories.iter().map(|category| category.as_str()).collect();
                 format!("drop {}", named.join(", "))
             }
         };
-        Line {
+        TaskReport {
             product: planned.product.clone(),
             bucket: work.bucket.to_string(),
             profile: work.profile.to_string(),
@@ -358,9 +364,9 @@ impl Line {
 }
 
 #[derive(Serialize)]
-struct Swept<'r> {
+struct SweepOutput<'r> {
     #[serde(flatten)]
-    round: &'r Round,
+    round: &'r SweepReport,
     unlinked: usize,
     /// Files that could not be deleted.
     undeleted: usize,

@@ -8,25 +8,25 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::place::{Place, PlaceError};
 use super::report::counted;
-use super::{Outcome, Output, clock, json};
+use super::root_args::{LocateRootError, RootArgs};
+use super::{CommandOutput, OutputFormat, clock, json};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::{
-    Audit, AuditedContents, Leftovers, Overview, ViewError, audit, audit_contents, leftovers, products, show,
+    Audit, AuditedContents, Leftovers, TableOverview, ViewError, audit, audit_contents, leftovers, products, show,
 };
 use ebbtide_services::app::upkeep;
-use ebbtide_table::{StoreError, Upkeep};
+use ebbtide_table::{MaintenanceSettings, StoreError};
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct TableArgs {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// How to write the result.
     #[arg(long, global = true, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,7 +60,7 @@ enum Command {
 enum TableError {
     /// The location of the tables cannot be determined.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     /// The table cannot be read, or does not exist.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -75,24 +75,24 @@ enum TableError {
     Threads(#[from] std::io::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl TableArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.answer(clock().now()).unwrap_or_else(|error| match error {
-            TableError::Place(error) => Outcome::usage(error),
-            error => Outcome { err: format!("error: {error}\n"), code: 1, ..Outcome::default() },
+            TableError::Place(error) => CommandOutput::usage(error),
+            error => CommandOutput { err: format!("error: {error}\n"), code: 1, ..CommandOutput::default() },
         })
     }
 
     /// Returns the retention of files: that of the configuration if it can be used, otherwise the default.
-    fn upkeep(&self) -> Upkeep {
+    fn upkeep(&self) -> MaintenanceSettings {
         self.place.config().map(|config| upkeep(&config.maintain)).unwrap_or_default()
     }
 
-    fn answer(&self, now: DateTime<Utc>) -> Result<Outcome, TableError> {
+    fn answer(&self, now: DateTime<Utc>) -> Result<CommandOutput, TableError> {
         let root = self.place.root()?;
         let runtime = super::runtime()?;
-        let text = self.output == Output::Text;
-        Ok(Outcome::done(match &self.command {
+        let text = self.output == OutputFormat::Text;
+        Ok(CommandOutput::done(match &self.command {
             Command::List => {
                 let products = runtime.block_on(products(&root))?;
                 if text { products.iter().map(|product| format!("{product}\n")).collect() } else { json(&products) }
@@ -108,13 +108,13 @@ impl Args {
                     false => runtime.block_on(audit(&root, product))?,
                 };
                 let left = runtime.block_on(leftovers(&root, product, now, &self.upkeep()))?;
-                let judged = Judged { holds: found.holds(), audit: &found };
+                let judged = AuditOutput { holds: found.holds(), audit: &found };
                 let out = if text {
                     tell_audit(&found, &left)?
                 } else {
                     json(&WithLeftovers { seen: &judged, leftovers: left })
                 };
-                return Ok(if judged.holds { Outcome::done(out) } else { Outcome::problem(out) });
+                return Ok(if judged.holds { CommandOutput::done(out) } else { CommandOutput::problem(out) });
             }
         }))
     }
@@ -129,7 +129,7 @@ struct WithLeftovers<'a, T> {
 }
 
 #[derive(Serialize)]
-struct Judged<'a> {
+struct AuditOutput<'a> {
     holds: bool,
     #[serde(flatten)]
     audit: &'a Audit,
@@ -153,7 +153,7 @@ fn leftover_lines(out: &mut String, left: &Leftovers) -> fmt::Result {
     Ok(())
 }
 
-fn tell_overview(seen: &Overview, left: &Leftovers) -> Result<String, fmt::Error> {
+fn tell_overview(seen: &TableOverview, left: &Leftovers) -> Result<String, fmt::Error> {
     let mut out = String::new();
     writeln!(out, "Table {} at version {}", seen.product, seen.version)?;
     writeln!(out, "  records   {}", seen.records)?;

@@ -4,17 +4,17 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::Outcome;
+use super::CommandOutput;
 use ebbtide_base::clock::Clock;
-use ebbtide_controls::{Signature, activate};
+use ebbtide_controls::{CommitIdentity, activate};
 use ebbtide_maintenance::testing::{SCHEMA, World, policy_text, texts};
 use ebbtide_services::app::read_policy;
 
 /// A function that runs the command line of a subcommand with a configuration, at a time.
-type Run = fn(&[&str], &Path, DateTime<Utc>) -> Outcome;
+type Run = fn(&[&str], &Path, DateTime<Utc>) -> CommandOutput;
 
 /// A world, and the files that the command reads.
-pub struct Place {
+pub struct CommandFixture {
     /// The table, its policy and its clock.
     pub world: World,
     /// The folder of the files that the command reads. Lines and answers call it `HERE`.
@@ -24,11 +24,11 @@ pub struct Place {
     run: Run,
 }
 
-impl Place {
+impl CommandFixture {
     /// Creates an empty table whose records end as `end` says, and the files of the command `run`. `sections` is added
     /// to a minimal configuration.
-    pub fn new(end: &str, sections: &str, run: Run) -> Place {
-        let place = Place {
+    pub fn new(end: &str, sections: &str, run: Run) -> CommandFixture {
+        let place = CommandFixture {
             world: World::new(end),
             folder: tempfile::tempdir().unwrap(),
             runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
@@ -54,14 +54,14 @@ impl Place {
     }
 
     /// Returns the outcome of a command line at a time.
-    pub fn outcome(&self, line: &str, at: DateTime<Utc>) -> Outcome {
+    pub fn outcome(&self, line: &str, at: DateTime<Utc>) -> CommandOutput {
         let line = line.replace("HERE", &self.here());
         (self.run)(&line.split_whitespace().collect::<Vec<_>>(), &self.folder.path().join("ebbtide.yaml"), at)
     }
 
     /// Returns the exit code and all output of a command line at the time of the world's own clock, made [`plain`].
     pub fn says(&self, line: &str) -> (u8, String) {
-        let Outcome { out, err, code } = self.outcome(line, self.world.clock.now());
+        let CommandOutput { out, err, code } = self.outcome(line, self.world.clock.now());
         (code, plain(&(out + &err)).replace(&self.here(), "HERE"))
     }
 
@@ -72,7 +72,7 @@ impl Place {
         let read = |name: &str| read_policy(&self.folder.path().join(name)).unwrap();
         let (old, new) = (read("policy.yaml"), read("another.yaml"));
         let policy_version = self.world.policy.version.clone();
-        let by = Signature { writer: uuid::Uuid::nil(), at: self.world.clock.now(), policy_version };
+        let by = CommitIdentity { writer: uuid::Uuid::nil(), at: self.world.clock.now(), policy_version };
         self.runtime.block_on(activate(&self.world.root, (&old, &new), &by)).unwrap();
     }
 

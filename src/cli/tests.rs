@@ -5,7 +5,7 @@ use clap::CommandFactory;
 
 use super::policy::{check, explain_file};
 use super::*;
-use ebbtide_policy::Ask;
+use ebbtide_policy::ExplainRequest;
 
 const SHIPPED: &str = "config/policy.yaml";
 
@@ -13,23 +13,30 @@ fn today() -> DateTime<Utc> {
     "2026-11-24T10:00:00Z".parse().unwrap()
 }
 
-fn ask<'a>(product: &'a str, country: Option<&str>, tenant: Option<&'a str>, field: Option<&'a str>) -> Ask<'a> {
-    Ask { product, country: country.map(|country| country.parse().unwrap()), tenant, field, now: today() }
+fn ask<'a>(
+    product: &'a str,
+    country: Option<&str>,
+    tenant: Option<&'a str>,
+    field: Option<&'a str>,
+) -> ExplainRequest<'a> {
+    ExplainRequest { product, country: country.map(|country| country.parse().unwrap()), tenant, field, now: today() }
 }
 
-fn explained(ask: &Ask<'_>, output: Output) -> String {
+fn explained(ask: &ExplainRequest<'_>, output: OutputFormat) -> String {
     let outcome = explain_file(Path::new(SHIPPED), ask, output);
     assert_eq!((outcome.code, outcome.err.as_str()), (0, ""));
     outcome.out
 }
 
 /// Runs the command line as `run` does, without printing. Returns the parser's error and exit code if it refuses.
-fn ebbtide(args: &[&str]) -> Outcome {
+fn ebbtide(args: &[&str]) -> CommandOutput {
     match Cli::try_parse_from(["ebbtide"].iter().chain(args)) {
         Ok(cli) => cli.command.run(),
-        Err(error) => {
-            Outcome { err: error.to_string(), code: if error.use_stderr() { 2 } else { 0 }, ..Outcome::default() }
-        }
+        Err(error) => CommandOutput {
+            err: error.to_string(),
+            code: if error.use_stderr() { 2 } else { 0 },
+            ..CommandOutput::default()
+        },
     }
 }
 
@@ -43,7 +50,7 @@ fn every_fixture_is_told_everything_that_is_wrong_with_it() {
     names.sort();
     let clean = ["good", "idle", "lost_subjects"];
     for name in names {
-        let outcome = check(Path::new(&format!("tests/policies/{name}.yaml")), Output::Text);
+        let outcome = check(Path::new(&format!("tests/policies/{name}.yaml")), OutputFormat::Text);
         assert_eq!(outcome.code, u8::from(!clean.contains(&name.as_str())), "{name}");
         insta::assert_snapshot!(format!("check_{name}"), outcome.out);
     }
@@ -51,48 +58,51 @@ fn every_fixture_is_told_everything_that_is_wrong_with_it() {
 
 #[test]
 fn the_shipped_policy_is_clean() {
-    insta::assert_snapshot!(check(Path::new(SHIPPED), Output::Text).out, @"config/policy.yaml: no problems");
+    insta::assert_snapshot!(check(Path::new(SHIPPED), OutputFormat::Text).out, @"config/policy.yaml: no problems");
 }
 
 #[test]
 fn problems_come_as_json_too() {
-    let outcome = check(Path::new("tests/policies/unclassified.yaml"), Output::Json);
+    let outcome = check(Path::new("tests/policies/unclassified.yaml"), OutputFormat::Json);
     assert_eq!(outcome.code, 1);
     insta::assert_snapshot!("check_json", outcome.out);
 }
 
 #[test]
 fn a_record_without_a_country_of_its_own_is_explained() {
-    insta::assert_snapshot!("explain_sms", explained(&ask("sms", None, None, None), Output::Text));
+    insta::assert_snapshot!("explain_sms", explained(&ask("sms", None, None, None), OutputFormat::Text));
 }
 
 #[test]
 fn a_country_with_a_minimum_is_explained_field_by_field() {
     insta::assert_snapshot!(
         "explain_voice_it",
-        explained(&ask("voice", Some("IT"), None, Some("callee")), Output::Text)
+        explained(&ask("voice", Some("IT"), None, Some("callee")), OutputFormat::Text)
     );
 }
 
 #[test]
 fn a_tenants_own_period_is_explained() {
     let ask = ask("cdp", None, Some("tenant-0002"), Some("name"));
-    insta::assert_snapshot!("explain_cdp_tenant", explained(&ask, Output::Text));
+    insta::assert_snapshot!("explain_cdp_tenant", explained(&ask, OutputFormat::Text));
 }
 
 #[test]
 fn an_open_deadline_and_a_fixed_jurisdiction_are_explained() {
-    insta::assert_snapshot!("explain_push", explained(&ask("push", Some("IT"), None, None), Output::Text));
+    insta::assert_snapshot!("explain_push", explained(&ask("push", Some("IT"), None, None), OutputFormat::Text));
 }
 
 #[test]
 fn an_explanation_comes_as_json_too() {
-    insta::assert_snapshot!("explain_json", explained(&ask("sms", Some("CH"), None, Some("recipient")), Output::Json));
+    insta::assert_snapshot!(
+        "explain_json",
+        explained(&ask("sms", Some("CH"), None, Some("recipient")), OutputFormat::Json)
+    );
 }
 
 #[test]
 fn a_field_that_is_not_personal_is_said_to_be_so() {
-    let text = explained(&ask("sms", None, None, Some("status")), Output::Text);
+    let text = explained(&ask("sms", None, None, Some("status")), OutputFormat::Text);
     assert!(text.ends_with("\nnot personal: status\n"), "{text}");
 }
 
@@ -100,7 +110,7 @@ fn a_field_that_is_not_personal_is_said_to_be_so() {
 fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
     let asked =
         [ask("emial", None, None, None), ask("numbers", None, None, None), ask("sms", None, None, Some("recipent"))];
-    let told: Vec<_> = asked.iter().map(|ask| explain_file(Path::new(SHIPPED), ask, Output::Text)).collect();
+    let told: Vec<_> = asked.iter().map(|ask| explain_file(Path::new(SHIPPED), ask, OutputFormat::Text)).collect();
     assert!(told.iter().all(|outcome| outcome.code == 2 && outcome.out.is_empty()));
     insta::assert_snapshot!(told.into_iter().map(|outcome| outcome.err).collect::<String>(), @r"
     error: there is no product `emial`; did you mean `email`?
@@ -111,8 +121,9 @@ fn what_does_not_exist_is_a_wrong_use_with_the_nearest_that_does() {
 
 #[test]
 fn explaining_a_broken_policy_says_what_is_wrong_with_it() {
-    let outcome = explain_file(Path::new("tests/policies/holes.yaml"), &ask("sms", None, None, None), Output::Text);
-    assert_eq!(outcome, check(Path::new("tests/policies/holes.yaml"), Output::Text));
+    let outcome =
+        explain_file(Path::new("tests/policies/holes.yaml"), &ask("sms", None, None, None), OutputFormat::Text);
+    assert_eq!(outcome, check(Path::new("tests/policies/holes.yaml"), OutputFormat::Text));
 }
 
 #[test]

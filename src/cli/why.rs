@@ -2,7 +2,7 @@
 //!
 //! Changes nothing, and prints no value of the record.
 
-mod held;
+mod holds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -11,14 +11,14 @@ use std::path::PathBuf;
 use chrono::SecondsFormat;
 use serde::Serialize;
 
-use super::place::{Place, PlaceError};
-use super::{Outcome, Output, clock, json, report};
+use super::root_args::{LocateRootError, RootArgs};
+use super::{CommandOutput, OutputFormat, clock, json, report};
 use ebbtide_base::ids::{Bucket, Category, Country, Offset, Partition, ProductKey, Topic, TopicPartition};
-use ebbtide_policy::{Answer, Policy, Question, resolve};
-use ebbtide_query::{Fate, Known, Sought, State, Step, Story, ViewError, why};
-use ebbtide_services::app::{UnreadablePolicy, read_policy};
+use ebbtide_policy::{Policy, RuleMatch, RuleQuery, resolve};
+use ebbtide_query::{CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus, ViewError, why};
+use ebbtide_services::app::{ReadPolicyError, read_policy};
 use ebbtide_table::StoreError;
-use held::{Held, holds};
+use holds::{RecordHolds, holds};
 
 /// Show what is stored of a record, until when and under which rule, or when and by which commit it was deleted.
 ///
@@ -29,7 +29,7 @@ use held::{Held, holds};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide why --product sms --topic traffic.sms --partition 3 --offset 41\n  \
                         ebbtide why --product sms --id message_id=7f4c")]
-pub(super) struct Args {
+pub(super) struct WhyArgs {
     /// The product's key in the policy.
     #[arg(long, value_parser = ProductKey::new)]
     product: ProductKey,
@@ -52,10 +52,10 @@ pub(super) struct Args {
     #[arg(long)]
     policy: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 /// A column and a value.
@@ -82,10 +82,10 @@ fn id(text: &str) -> Result<Id, String> {
 pub(super) enum WhyError {
     /// The location of the tables cannot be determined.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] LocateRootError),
     /// The policy that was named cannot be read.
     #[error(transparent)]
-    Policy(#[from] UnreadablePolicy),
+    Policy(#[from] ReadPolicyError),
     /// The table cannot be read, or does not exist.
     #[error(transparent)]
     View(#[from] ViewError),
@@ -100,17 +100,17 @@ pub(super) enum WhyError {
     Threads(#[from] std::io::Error),
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
+impl WhyArgs {
+    pub(super) fn run(self) -> CommandOutput {
         self.answer().unwrap_or_else(|error| match error {
             error @ (WhyError::Place(_) | WhyError::Policy(_) | WhyError::View(ViewError::NoBucket { .. })) => {
-                Outcome::usage(error)
+                CommandOutput::usage(error)
             }
-            error => Outcome::failure(format!("error: {error}\n")),
+            error => CommandOutput::failure(format!("error: {error}\n")),
         })
     }
 
-    fn answer(&self) -> Result<Outcome, WhyError> {
+    fn answer(&self) -> Result<CommandOutput, WhyError> {
         let root = self.place.root()?;
         let policy = match &self.policy {
             Some(file) => {
@@ -124,13 +124,13 @@ impl Args {
             None => self.place.config().and_then(|config| read_policy(&config.policy).ok()?.policy),
         };
         let sought = match (&self.topic, self.partition, self.offset, &self.id) {
-            (Some(topic), Some(partition), Some(offset), _) => Sought::Source {
+            (Some(topic), Some(partition), Some(offset), _) => RecordKey::Source {
                 partition: TopicPartition { topic: topic.clone(), partition: Partition(partition) },
                 offset: Offset(offset),
             },
-            (_, _, _, Some(Id { column, value })) => Sought::Value { column: column.clone(), value: value.clone() },
+            (_, _, _, Some(Id { column, value })) => RecordKey::Value { column: column.clone(), value: value.clone() },
             // The parser refuses everything else.
-            _ => return Ok(Outcome::usage("name a record by --topic, --partition and --offset, or by --id")),
+            _ => return Ok(CommandOutput::usage("name a record by --topic, --partition and --offset, or by --id")),
         };
         let known = known(policy.as_ref(), &self.product, self.bucket);
         let runtime = super::runtime()?;
@@ -139,21 +139,21 @@ impl Args {
             let stories = why(&root, &self.product, &sought, &known).await?;
             let (holds, mut held) = (holds(&root, &self.product, now).await?, Vec::new());
             for story in &stories {
-                held.push(held::held(&root, &self.product, story, &holds, policy.as_ref()).await?);
+                held.push(holds::held(&root, &self.product, story, &holds, policy.as_ref()).await?);
             }
             Ok::<_, WhyError>((stories, held))
         })?;
         let each = stories.iter().zip(held);
-        let records = each.map(|(story, held)| Record::of(story, &self.product, policy.as_ref(), held));
-        let told = Told { product: &self.product, records: records.collect() };
-        let nothing = stories.iter().all(|story| matches!(story.fate, Fate::Untold { .. }));
-        let out = if self.output == Output::Text { text(&told)? } else { json(&told) };
-        Ok(if nothing { Outcome::problem(out) } else { Outcome::done(out) })
+        let records = each.map(|(story, held)| RecordReport::of(story, &self.product, policy.as_ref(), held));
+        let told = WhyReport { product: &self.product, records: records.collect() };
+        let nothing = stories.iter().all(|story| matches!(story.fate, RecordStatus::Untold { .. }));
+        let out = if self.output == OutputFormat::Text { text(&told)? } else { json(&told) };
+        Ok(if nothing { CommandOutput::problem(out) } else { CommandOutput::done(out) })
     }
 }
 
 /// Returns what the policy, but not the table, says about a product.
-fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) -> Known {
+fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) -> RecordHints {
     let records = policy.and_then(|policy| policy.products.get(product)?.records.as_ref());
     let mut fields: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
     for (column, class) in records.iter().flat_map(|records| &records.fields) {
@@ -161,23 +161,23 @@ fn known(policy: Option<&Policy>, product: &ProductKey, bucket: Option<Bucket>) 
             fields.entry(category.clone()).or_default().insert(column.clone());
         }
     }
-    Known { bucket, tenant: records.and_then(|records| records.tenant.clone()), fields }
+    RecordHints { bucket, tenant: records.and_then(|records| records.tenant.clone()), fields }
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct WhyReport<'a> {
     product: &'a ProductKey,
-    records: Vec<Record<'a>>,
+    records: Vec<RecordReport<'a>>,
 }
 
 /// The state of a record, with what the policy and the holds say about it.
 #[derive(Serialize)]
-struct Record<'a> {
+struct RecordReport<'a> {
     #[serde(flatten)]
-    story: &'a Story,
+    story: &'a RecordHistory,
     /// The rule of each category, if the policy is known.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    rules: BTreeMap<Category, Ruled>,
+    rules: BTreeMap<Category, RuleReport>,
     /// The holds that keep it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_by: Vec<String>,
@@ -188,7 +188,7 @@ struct Record<'a> {
 
 /// The rule that applies to a category, in words.
 #[derive(Serialize)]
-struct Ruled {
+struct RuleReport {
     rule: String,
     keep: String,
     boundary: String,
@@ -197,19 +197,24 @@ struct Ruled {
     policy_version: String,
 }
 
-impl<'a> Record<'a> {
-    fn of(story: &'a Story, product: &ProductKey, policy: Option<&Policy>, held: Held) -> Record<'a> {
+impl<'a> RecordReport<'a> {
+    fn of(
+        story: &'a RecordHistory,
+        product: &ProductKey,
+        policy: Option<&Policy>,
+        held: RecordHolds,
+    ) -> RecordReport<'a> {
         let mut rules = BTreeMap::new();
-        if let (Fate::Here(place), Some(policy)) = (&story.fate, policy) {
+        if let (RecordStatus::Here(place), Some(policy)) = (&story.fate, policy) {
             let country = place.jurisdiction.unwrap_or(Country::UNKNOWN);
             for category in place.categories.iter().map(|standing| &standing.category) {
-                let asked = Question { product, category, country, tenant: place.tenant.as_deref() };
+                let asked = RuleQuery { product, category, country, tenant: place.tenant.as_deref() };
                 // A category that is no longer in the policy has no rule.
-                let Answer::Rule(rule) = resolve(&policy.rules, asked) else { continue };
+                let RuleMatch::Rule(rule) = resolve(&policy.rules, asked) else { continue };
                 let rule = &policy.rules[rule];
                 rules.insert(
                     category.clone(),
-                    Ruled {
+                    RuleReport {
                         rule: rule.id.to_string(),
                         keep: rule.keep.to_string(),
                         boundary: rule.boundary.to_string(),
@@ -220,11 +225,11 @@ impl<'a> Record<'a> {
                 );
             }
         }
-        Record { story, rules, held_by: held.by, holds_untold: held.untold }
+        RecordReport { story, rules, held_by: held.by, holds_untold: held.untold }
     }
 }
 
-fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
+fn text(told: &WhyReport<'_>) -> Result<String, fmt::Error> {
     if told.records.is_empty() {
         return Ok(format!(
             "No record in table {} holds that value. If it did, its topic, partition and offset tell when it went.\n",
@@ -241,7 +246,7 @@ fn text(told: &Told<'_>) -> Result<String, fmt::Error> {
     Ok(out)
 }
 
-impl Record<'_> {
+impl RecordReport<'_> {
     fn text(&self, product: &ProductKey, out: &mut String) -> fmt::Result {
         match (&self.story.partition, self.story.offset) {
             (Some(partition), Some(offset)) => writeln!(out, "Record of {product}, {partition} at offset {offset}")?,
@@ -251,7 +256,7 @@ impl Record<'_> {
             writeln!(out, "  read by     {}", step(ingest))?;
         }
         match &self.story.fate {
-            Fate::Here(place) => {
+            RecordStatus::Here(place) => {
                 let mut tags = vec![format!("segment {}", place.path)];
                 tags.extend(place.jurisdiction.map(|country| format!("jurisdiction {country}")));
                 tags.extend(place.policy_version.as_ref().map(|version| format!("tagged under policy {version}")));
@@ -259,9 +264,9 @@ impl Record<'_> {
                 let width = place.categories.iter().map(|of| of.category.as_str().len()).max().unwrap_or(0).max(10);
                 for standing in &place.categories {
                     write!(out, "  {:<width$}  {}", standing.category.as_str(), state(&standing.state))?;
-                    let here = matches!(standing.state, State::Here { .. } | State::Unsure);
+                    let here = matches!(standing.state, CategoryState::Here { .. } | CategoryState::Unsure);
                     if let Some(ruled) = self.rules.get(&standing.category).filter(|_| here) {
-                        let Ruled { rule, keep, boundary, trigger, grace, policy_version } = ruled;
+                        let RuleReport { rule, keep, boundary, trigger, grace, policy_version } = ruled;
                         let bound = if boundary == "at_most" { "at most" } else { "at least" };
                         write!(
                             out,
@@ -271,7 +276,7 @@ impl Record<'_> {
                     writeln!(out)?;
                 }
             }
-            Fate::Gone { by, perhaps_never_stored } => {
+            RecordStatus::Gone { by, perhaps_never_stored } => {
                 let one = by.len() == 1 && !perhaps_never_stored;
                 writeln!(out, "  gone        {}", if one { "ended by" } else { "ended by one of these" })?;
                 for by in by {
@@ -284,7 +289,7 @@ impl Record<'_> {
                     )?;
                 }
             }
-            Fate::NeverStored { expired, skipped, dead_letters } => {
+            RecordStatus::NeverStored { expired, skipped, dead_letters } => {
                 let mut why: Vec<String> =
                     dead_letters.iter().map(|(code, n)| format!("{n} dead letters ({code})")).collect();
                 if *skipped > 0 {
@@ -297,9 +302,13 @@ impl Record<'_> {
                     if why.is_empty() { "none: the topic had no record there".to_owned() } else { why.join(", ") };
                 writeln!(out, "  not stored  of the records that this commit read, it did not store {why}")?;
             }
-            Fate::NotRead { next: Some(next) } => writeln!(out, "  not read    the table reads on at offset {next}")?,
-            Fate::NotRead { next: None } => writeln!(out, "  not read    the table has nothing of that partition")?,
-            Fate::Untold { oldest_entry } => {
+            RecordStatus::NotRead { next: Some(next) } => {
+                writeln!(out, "  not read    the table reads on at offset {next}")?
+            }
+            RecordStatus::NotRead { next: None } => {
+                writeln!(out, "  not read    the table has nothing of that partition")?
+            }
+            RecordStatus::Untold { oldest_entry } => {
                 writeln!(
                     out,
                     "  not here    and the entries before version {oldest_entry}, which told more, are cleaned away"
@@ -319,18 +328,18 @@ impl Record<'_> {
     }
 }
 
-fn state(state: &State) -> String {
+fn state(state: &CategoryState) -> String {
     match state {
-        State::Here { until: Some(until) } => format!("here until {until}"),
-        State::Here { until: None } => "here, its deadline is open".to_owned(),
-        State::Gone { by: Some(by) } => format!("gone, by {}", step(by)),
-        State::Gone { by: None } => "gone, by a commit whose entry is cleaned away".to_owned(),
-        State::LeftOut => "never stored: it was due when the record arrived".to_owned(),
-        State::Unsure => "without a deadline: open, or never there".to_owned(),
+        CategoryState::Here { until: Some(until) } => format!("here until {until}"),
+        CategoryState::Here { until: None } => "here, its deadline is open".to_owned(),
+        CategoryState::Gone { by: Some(by) } => format!("gone, by {}", step(by)),
+        CategoryState::Gone { by: None } => "gone, by a commit whose entry is cleaned away".to_owned(),
+        CategoryState::LeftOut => "never stored: it was due when the record arrived".to_owned(),
+        CategoryState::Unsure => "without a deadline: open, or never there".to_owned(),
     }
 }
 
-fn step(step: &Step) -> String {
+fn step(step: &RecordCommit) -> String {
     let Some(operation) = &step.operation else { return format!("version {} of another engine", step.version) };
     let at = step.at.map(|at| format!(" at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true))).unwrap_or_default();
     let commit = step.commit.map(|commit| format!(", commit {commit}")).unwrap_or_default();

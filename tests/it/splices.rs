@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::datatypes::{DataType, Field};
 use ebbtide_base::ids::{BucketUnit, Category};
-use ebbtide_table::{Role, Root, StoredSegment, Table, TableColumn, TableSpec};
+use ebbtide_table::{ColumnRole, Root, StoredSegment, Table, TableColumn, TableSpec};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
@@ -85,15 +85,15 @@ fn properties(random: &mut StdRng) -> WriterProperties {
 }
 
 /// Returns a table of one column of each kind, with the roles `roles`.
-fn spec(roles: &[Role]) -> Arc<TableSpec> {
+fn spec(roles: &[ColumnRole]) -> Arc<TableSpec> {
     let mut random = StdRng::seed_from_u64(0);
     let column = |name: String, data_type, role| TableColumn { name, data_type, role, doc: None, bloom: false };
     let typed = roles.iter().enumerate();
     let typed = typed.map(|(kind, role)| (kind, values(kind, 0, &mut random).data_type().clone(), role.clone()));
     let mut columns: Vec<TableColumn> = typed.map(|(kind, of, role)| column(name(kind), of, role)).collect();
-    columns.push(column("records".to_owned(), DataType::Int64, Role::Tag));
-    columns.push(column("bucket".to_owned(), DataType::Date32, Role::Tag));
-    columns.push(column("profile".to_owned(), DataType::Utf8, Role::Tag));
+    columns.push(column("records".to_owned(), DataType::Int64, ColumnRole::Tag));
+    columns.push(column("bucket".to_owned(), DataType::Date32, ColumnRole::Tag));
+    columns.push(column("profile".to_owned(), DataType::Utf8, ColumnRole::Tag));
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
 }
 
@@ -101,11 +101,11 @@ fn spec(roles: &[Role]) -> Arc<TableSpec> {
 async fn case(number: u64, folder: &Path) {
     let mut random = StdRng::seed_from_u64(number);
     let (going, staying): (Category, Category) = ("going".parse().unwrap(), "staying".parse().unwrap());
-    let roles: Vec<Role> = (0..8)
+    let roles: Vec<ColumnRole> = (0..8)
         .map(|_| match random.random_range(0..3) {
-            0 => Role::Plain,
-            1 => Role::Personal(going.clone()),
-            _ => Role::Personal(staying.clone()),
+            0 => ColumnRole::Plain,
+            1 => ColumnRole::Personal(going.clone()),
+            _ => ColumnRole::Personal(staying.clone()),
         })
         .collect();
     let root = Root::parse(folder.join("root").to_str().unwrap()).unwrap();
@@ -149,8 +149,12 @@ async fn case(number: u64, folder: &Path) {
         folder.join("after.parquet"),
     )
     .unwrap();
-    let gone: Vec<String> =
-        spec.columns.iter().filter(|of| of.role == Role::Personal(going.clone())).map(|of| of.name.clone()).collect();
+    let gone: Vec<String> = spec
+        .columns
+        .iter()
+        .filter(|of| of.role == ColumnRole::Personal(going.clone()))
+        .map(|of| of.name.clone())
+        .collect();
     fs::write(folder.join("gone"), gone.join("\n")).unwrap();
 }
 

@@ -14,7 +14,7 @@ use crate::ids::{ProductKey, Topic, TopicPartition};
 
 /// A part of an instance that can have a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
+pub enum Component {
     /// The process has not begun to read yet, or has stopped reading for good.
     Process,
     /// The Kafka brokers.
@@ -39,30 +39,30 @@ pub enum Part {
     Notices,
 }
 
-impl Part {
+impl Component {
     /// Returns the part's name in `/readyz`: `broker`, `table/sms`, `partition/traffic.sms/3`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Part::Process => "process".to_owned(),
-            Part::Broker => "broker".to_owned(),
-            Part::Registry => "registry".to_owned(),
-            Part::Table(product) => format!("table/{product}"),
-            Part::Topic(topic) => format!("topic/{topic}"),
-            Part::Partition(partition) => format!("partition/{partition}"),
-            Part::Clock => "clock".to_owned(),
-            Part::Files(folder) => format!("files/{folder}"),
-            Part::Letters(product) => format!("letters/{product}"),
-            Part::Lane(number) => format!("lane/{number}"),
-            Part::Notices => "notices".to_owned(),
+            Component::Process => "process".to_owned(),
+            Component::Broker => "broker".to_owned(),
+            Component::Registry => "registry".to_owned(),
+            Component::Table(product) => format!("table/{product}"),
+            Component::Topic(topic) => format!("topic/{topic}"),
+            Component::Partition(partition) => format!("partition/{partition}"),
+            Component::Clock => "clock".to_owned(),
+            Component::Files(folder) => format!("files/{folder}"),
+            Component::Letters(product) => format!("letters/{product}"),
+            Component::Lane(number) => format!("lane/{number}"),
+            Component::Notices => "notices".to_owned(),
         }
     }
 }
 
 /// The problem of one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
-    /// The part's name ([`Part::name`]).
+pub struct HealthProblem {
+    /// The part's name ([`Component::name`]).
     pub part: String,
     /// The reason, in one sentence without a full stop.
     pub reason: String,
@@ -76,28 +76,28 @@ pub struct Readiness {
     /// True if no part has a problem.
     pub ready: bool,
     /// The problems, in the order of the parts.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<HealthProblem>,
 }
 
 /// The current problems.
 pub struct Health {
     clock: SharedClock,
-    troubles: Mutex<BTreeMap<Part, (String, DateTime<Utc>)>>,
+    troubles: Mutex<BTreeMap<Component, (String, DateTime<Utc>)>>,
 }
 
 impl Health {
     /// Creates the health of a process that is starting: not ready until [`Health::over`] is called for
-    /// [`Part::Process`].
+    /// [`Component::Process`].
     #[must_use]
     pub fn starting(clock: SharedClock) -> Self {
         let health = Self { clock, troubles: Mutex::default() };
-        health.trouble(Part::Process, "starting");
+        health.trouble(Component::Process, "starting");
         health
     }
 
     /// Reports a problem of `part`. Returns true if there was none before, so that the caller logs it once. A new
     /// reason replaces the old one, and the time of the beginning is kept.
-    pub fn trouble(&self, part: Part, reason: impl Into<String>) -> bool {
+    pub fn trouble(&self, part: Component, reason: impl Into<String>) -> bool {
         let now = self.clock.now();
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_new = false;
@@ -110,7 +110,7 @@ impl Health {
     }
 
     /// Clears the problem of `part`. Returns true if there was one.
-    pub fn over(&self, part: &Part) -> bool {
+    pub fn over(&self, part: &Component) -> bool {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(part).is_some()
     }
 
@@ -118,7 +118,7 @@ impl Health {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        let one = |(part, (reason, since)): (&Part, &(String, DateTime<Utc>))| Trouble {
+        let one = |(part, (reason, since)): (&Component, &(String, DateTime<Utc>))| HealthProblem {
             part: part.name(),
             reason: reason.clone(),
             since: *since,
@@ -146,19 +146,19 @@ mod tests {
         let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
         let health = Health::starting(clock.clone());
         assert!(!health.readiness().ready);
-        assert!(health.over(&Part::Process));
+        assert!(health.over(&Component::Process));
         assert!(health.readiness().ready);
 
-        assert!(health.trouble(Part::Registry, "refused"));
+        assert!(health.trouble(Component::Registry, "refused"));
         clock.advance(Duration::from_secs(5));
-        assert!(!health.trouble(Part::Registry, "timed out"), "it is still the same trouble");
+        assert!(!health.trouble(Component::Registry, "timed out"), "it is still the same trouble");
         let now = health.readiness();
         assert!(!now.ready);
         assert_eq!(now.troubles[0].reason, "timed out");
         assert_eq!(now.troubles[0].since, DateTime::UNIX_EPOCH);
 
-        assert!(health.over(&Part::Registry));
-        assert!(!health.over(&Part::Registry));
+        assert!(health.over(&Component::Registry));
+        assert!(!health.over(&Component::Registry));
         assert!(health.readiness().ready);
     }
 }

@@ -12,8 +12,8 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Registry, T
 
 use crate::ids::{Category, ProductKey, TopicPartition};
 use crate::record::Fault;
-use declare::Declare;
-pub use declare::{Declared, Kind};
+use declare::MetricRegistrar;
+pub use declare::{MetricDeclaration, MetricKind};
 
 /// Labels that a metric may have, in addition to `le` of histograms.
 pub const LABELS: [&str; 9] =
@@ -164,13 +164,13 @@ pub struct Metrics {
     pub unlink_failures: IntCounterVec,
     /// 1 while the last listing of a folder succeeded, by the same.
     pub unlink_known: IntGaugeVec,
-    declared: Arc<[Declared]>,
+    declared: Arc<[MetricDeclaration]>,
 }
 
 impl Metrics {
     /// Declares and registers all metrics. Errors only if this file has a mistake.
     pub fn new() -> Result<Self, MetricsError> {
-        let mut to = Declare::default();
+        let mut to = MetricRegistrar::default();
         let metrics = Self {
             records: to.counters(
                 "ebbtide_records_total",
@@ -474,7 +474,7 @@ impl Metrics {
 
     /// Returns every declared metric in order of declaration, even if it has no series yet.
     #[must_use]
-    pub fn declared(&self) -> &[Declared] {
+    pub fn declared(&self) -> &[MetricDeclaration] {
         &self.declared
     }
 

@@ -19,7 +19,7 @@ pub enum Severity {
 
 /// A place in a text: both numbers count from 1, columns in characters. Zero means the file as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-pub struct At {
+pub struct TextPosition {
     /// The line.
     pub line: usize,
     /// The column.
@@ -35,7 +35,7 @@ pub struct Problem {
     pub file: String,
     /// The place in the file.
     #[serde(flatten)]
-    pub at: At,
+    pub at: TextPosition,
     /// The key's path in the file: `products.sms.fields.body`.
     pub path: String,
     /// The description, in one sentence without a full stop.
@@ -73,13 +73,13 @@ impl Problems {
     }
 
     /// Adds an error. Both texts are one sentence without a full stop.
-    pub fn error(&mut self, at: At, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn error(&mut self, at: TextPosition, path: &str, what: impl Into<String>, mend: impl Into<String>) {
         let (file, path) = (self.file.clone(), path.to_owned());
         self.found.push(Problem { severity: Severity::Error, file, at, path, what: what.into(), mend: mend.into() });
     }
 
     /// Adds a warning. Both texts are one sentence without a full stop.
-    pub fn warning(&mut self, at: At, path: &str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn warning(&mut self, at: TextPosition, path: &str, what: impl Into<String>, mend: impl Into<String>) {
         let (file, path) = (self.file.clone(), path.to_owned());
         self.found.push(Problem { severity: Severity::Warning, file, at, path, what: what.into(), mend: mend.into() });
     }

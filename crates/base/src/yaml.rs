@@ -7,42 +7,42 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use crate::problem::{At, Problems, nearest};
+use crate::problem::{Problems, TextPosition, nearest};
 
 /// The maximum number of nodes of one document. An alias counts each time it is used.
 pub const MOST_NODES: usize = 200_000;
 
 /// One node of a document.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct YamlNode {
     /// The place where the node begins.
-    pub at: At,
+    pub at: TextPosition,
     /// The value.
-    pub value: Value,
+    pub value: YamlValue,
 }
 
 /// The value of a node.
 #[derive(Debug, Clone)]
-pub enum Value {
-    /// A scalar's text; an unquoted empty one, `~` or `null` is [`Value::Null`].
+pub enum YamlValue {
+    /// A scalar's text; an unquoted empty one, `~` or `null` is [`YamlValue::Null`].
     Text(String),
     /// Nothing.
     Null,
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// A mapping, in the order of the file.
-    Map(Vec<Entry>),
+    Map(Vec<YamlEntry>),
 }
 
 /// One entry of a mapping.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct YamlEntry {
     /// The key's text.
     pub key: String,
     /// The place where the key begins.
-    pub at: At,
+    pub at: TextPosition,
     /// The node under the key.
-    pub value: Node,
+    pub value: YamlNode,
 }
 
 /// A text that is not one YAML document.
@@ -50,30 +50,30 @@ pub struct Entry {
 #[error("line {}, column {}: {what}", at.line, at.column)]
 pub struct YamlError {
     /// The place of the error.
-    pub at: At,
+    pub at: TextPosition,
     /// The error, in words.
     pub what: String,
 }
 
-impl Node {
+impl YamlNode {
     /// Returns the entries of a mapping; nothing for any other node.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[YamlEntry] {
         match &self.value {
-            Value::Map(entries) => entries,
+            YamlValue::Map(entries) => entries,
             _ => &[],
         }
     }
 
     /// Returns the entry under `key`, if the node is a mapping that has it.
     #[must_use]
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&YamlEntry> {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
     /// Returns the node under `key`, if this node is a mapping that has it.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&YamlNode> {
         self.entry(key).map(|entry| &entry.value)
     }
 
@@ -81,16 +81,16 @@ impl Node {
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.value {
-            Value::Text(text) => Some(text),
+            YamlValue::Text(text) => Some(text),
             _ => None,
         }
     }
 
     /// Returns the items, if the node is a sequence.
     #[must_use]
-    pub fn list(&self) -> Option<&[Node]> {
+    pub fn list(&self) -> Option<&[YamlNode]> {
         match &self.value {
-            Value::List(items) => Some(items),
+            YamlValue::List(items) => Some(items),
             _ => None,
         }
     }
@@ -99,18 +99,18 @@ impl Node {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.value {
-            Value::Text(_) => "a value",
-            Value::Null => "nothing",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            YamlValue::Text(_) => "a value",
+            YamlValue::Null => "nothing",
+            YamlValue::List(_) => "a list",
+            YamlValue::Map(_) => "a mapping",
         }
     }
 }
 
 /// Adds an error for every key of `node` that is not one of `known`, with the nearest known key as the fix. `path` is
 /// the node's own path. A node that is not a mapping gets one error that says so.
-pub fn check_keys(node: &Node, known: &[&str], path: &str, problems: &mut Problems) {
-    if !matches!(node.value, Value::Map(_)) {
+pub fn check_keys(node: &YamlNode, known: &[&str], path: &str, problems: &mut Problems) {
+    if !matches!(node.value, YamlValue::Map(_)) {
         let what = format!("expected a mapping, found {}", node.kind());
         problems.error(node.at, path, what, format!("write one of the keys {}", known.join(", ")));
         return;
@@ -134,7 +134,7 @@ pub fn join(path: &str, key: &str) -> String {
 }
 
 /// Parses one document. Errors with the place if the text is not exactly one YAML document with unique text keys.
-pub fn parse(text: &str) -> Result<Node, YamlError> {
+pub fn parse(text: &str) -> Result<YamlNode, YamlError> {
     let mut reader = Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
     let mut root = None;
     while let Some((event, span)) = reader.next()? {
@@ -145,12 +145,12 @@ pub fn parse(text: &str) -> Result<Node, YamlError> {
             event => root = Some(reader.node(event, span)?),
         }
     }
-    Ok(root.unwrap_or(Node { at: At { line: 1, column: 1 }, value: Value::Null }))
+    Ok(root.unwrap_or(YamlNode { at: TextPosition { line: 1, column: 1 }, value: YamlValue::Null }))
 }
 
 struct Reader<'t> {
     events: Parser<'t, saphyr_parser::StrInput<'t>>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, YamlNode>,
     nodes: usize,
 }
 
@@ -162,7 +162,7 @@ impl<'t> Reader<'t> {
             Some(Err(error)) => {
                 let marker = error.marker();
                 Err(YamlError {
-                    at: At { line: marker.line(), column: marker.col() + 1 },
+                    at: TextPosition { line: marker.line(), column: marker.col() + 1 },
                     what: error.info().to_owned(),
                 })
             }
@@ -170,7 +170,8 @@ impl<'t> Reader<'t> {
     }
 
     fn want(&mut self) -> Result<(Event<'t>, Span), YamlError> {
-        self.next()?.ok_or_else(|| YamlError { at: At::default(), what: "the document ends too early".to_owned() })
+        self.next()?
+            .ok_or_else(|| YamlError { at: TextPosition::default(), what: "the document ends too early".to_owned() })
     }
 
     fn error(&self, span: Span, what: &str) -> YamlError {
@@ -185,30 +186,30 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, YamlError> {
+    fn node(&mut self, event: Event<'t>, span: Span) -> Result<YamlNode, YamlError> {
         self.count(1, span)?;
         let at = place(span);
         let (anchor, value) = match event {
             Event::Scalar(text, style, anchor, _) => (anchor, scalar(&text, style)),
-            Event::SequenceStart(anchor, _) => (anchor, Value::List(self.items()?)),
-            Event::MappingStart(anchor, _) => (anchor, Value::Map(self.entries()?)),
+            Event::SequenceStart(anchor, _) => (anchor, YamlValue::List(self.items()?)),
+            Event::MappingStart(anchor, _) => (anchor, YamlValue::Map(self.entries()?)),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
                     return Err(self.error(span, "an alias of an anchor that is not there"));
                 };
                 self.count(size(&node), span)?;
-                return Ok(Node { at, value: node.value });
+                return Ok(YamlNode { at, value: node.value });
             }
             _ => return Err(self.error(span, "unexpected end of a list or mapping")),
         };
-        let node = Node { at, value };
+        let node = YamlNode { at, value };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
-    fn items(&mut self) -> Result<Vec<Node>, YamlError> {
+    fn items(&mut self) -> Result<Vec<YamlNode>, YamlError> {
         let mut items = Vec::new();
         loop {
             match self.want()? {
@@ -218,8 +219,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn entries(&mut self) -> Result<Vec<Entry>, YamlError> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn entries(&mut self) -> Result<Vec<YamlEntry>, YamlError> {
+        let mut entries: Vec<YamlEntry> = Vec::new();
         loop {
             let (event, span) = self.want()?;
             let key = match event {
@@ -232,31 +233,31 @@ impl<'t> Reader<'t> {
             }
             let (event, value_span) = self.want()?;
             let mut value = self.node(event, value_span)?;
-            if matches!(value.value, Value::Null) {
+            if matches!(value.value, YamlValue::Null) {
                 // An absent value has no place: the place of its key is used.
                 value.at = place(span);
             }
-            entries.push(Entry { key, at: place(span), value });
+            entries.push(YamlEntry { key, at: place(span), value });
         }
     }
 }
 
-fn place(span: Span) -> At {
-    At { line: span.start.line(), column: span.start.col() + 1 }
+fn place(span: Span) -> TextPosition {
+    TextPosition { line: span.start.line(), column: span.start.col() + 1 }
 }
 
-fn scalar(text: &str, style: ScalarStyle) -> Value {
+fn scalar(text: &str, style: ScalarStyle) -> YamlValue {
     if style == ScalarStyle::Plain && matches!(text, "" | "~" | "null") {
-        Value::Null
+        YamlValue::Null
     } else {
-        Value::Text(text.to_owned())
+        YamlValue::Text(text.to_owned())
     }
 }
 
-fn size(node: &Node) -> usize {
+fn size(node: &YamlNode) -> usize {
     1 + match &node.value {
-        Value::List(items) => items.iter().map(size).sum::<usize>(),
-        Value::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
+        YamlValue::List(items) => items.iter().map(size).sum::<usize>(),
+        YamlValue::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
         _ => 0,
     }
 }

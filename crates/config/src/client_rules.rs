@@ -18,7 +18,7 @@ const LEAST_QUEUE_KBYTES: u64 = 512 << 10;
 const MOST_STATISTICS_MS: u64 = 60_000;
 
 /// A property with the values that Ebbtide accepts. If there are none, the property must not be set.
-struct Fixed {
+struct FixedProperty {
     name: &'static str,
     allowed: &'static [&'static str],
     what: &'static str,
@@ -28,8 +28,8 @@ struct Fixed {
 const NO: &[&str] = &["false", "f", "0"];
 const YES: &[&str] = &["true", "t", "1"];
 
-const fn never(name: &'static str, what: &'static str, fix: &'static str) -> Fixed {
-    Fixed { name, allowed: &[], what, fix }
+const fn never(name: &'static str, what: &'static str, fix: &'static str) -> FixedProperty {
+    FixedProperty { name, allowed: &[], what, fix }
 }
 
 const OFFSETS: &str = "Ebbtide commits offsets with the data";
@@ -38,7 +38,7 @@ const MOCK: &str = "it would replace the brokers by a simulation inside the proc
 const OLD_BROKERS: &str =
     "without it records of aborted transactions would be stored, and dead letters lose their headers";
 
-const FIXED: [Fixed; 31] = [
+const FIXED: [FixedProperty; 31] = [
     never("group.id", "Ebbtide sets `group.id`", "write the group as `kafka.group`"),
     never("enable.auto.commit", OFFSETS, LEAVE_OUT),
     never("auto.commit.interval.ms", OFFSETS, LEAVE_OUT),
@@ -70,51 +70,51 @@ const FIXED: [Fixed; 31] = [
     never("api.version.fallback.ms", OLD_BROKERS, "leave it out; Kafka 0.11 is the oldest broker that works"),
     never("test.mock.num.brokers", MOCK, LEAVE_OUT),
     never("test.mock.broker.rtt", MOCK, LEAVE_OUT),
-    Fixed { name: "api.version.request", allowed: YES, what: OLD_BROKERS, fix: LEAVE_OUT },
-    Fixed {
+    FixedProperty { name: "api.version.request", allowed: YES, what: OLD_BROKERS, fix: LEAVE_OUT },
+    FixedProperty {
         name: "isolation.level",
         allowed: &["read_committed"],
         what: "records of aborted transactions would be stored",
         fix: "write read_committed, or leave it out",
     },
-    Fixed {
+    FixedProperty {
         name: "enable.partition.eof",
         allowed: NO,
         what: "the client would report the end of a partition as an error",
         fix: LEAVE_OUT,
     },
-    Fixed {
+    FixedProperty {
         name: "acks",
         allowed: &["all", "-1"],
         what: "a dead letter counts as delivered only when all replicas have it",
         fix: "write all, or leave it out",
     },
-    Fixed {
+    FixedProperty {
         name: "delivery.report.only.error",
         allowed: NO,
         what: "a delivered dead letter would be waited for without end",
         fix: LEAVE_OUT,
     },
-    Fixed {
+    FixedProperty {
         name: "enable.gapless.guarantee",
         allowed: NO,
         what: "one dead letter that its topic refuses would end the producer for good",
         fix: LEAVE_OUT,
     },
-    Fixed {
+    FixedProperty {
         name: "allow.auto.create.topics",
         allowed: NO,
         what: "a topic that is missing would be created with a retention that nobody chose",
         fix: "leave it out, and create the topics with their retention",
     },
-    Fixed { name: "log.queue", allowed: NO, what: "the client's log would be lost", fix: LEAVE_OUT },
+    FixedProperty { name: "log.queue", allowed: NO, what: "the client's log would be lost", fix: LEAVE_OUT },
 ];
 
 /// The problem of a property, and the fix: one sentence each, without a full stop.
-pub(super) type Refusal = (String, String);
+pub(super) type PropertyProblem = (String, String);
 
 /// Checks the property `name` among all that are `given`, by their canonical names.
-pub(super) fn refusal(name: &str, given: &BTreeMap<String, Property>) -> Option<Refusal> {
+pub(super) fn refusal(name: &str, given: &BTreeMap<String, Property>) -> Option<PropertyProblem> {
     let value = given.get(name)?.expose();
     if let Some(fixed) = FIXED.iter().find(|fixed| fixed.name == name) {
         let allowed = fixed.allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(value));
@@ -131,7 +131,7 @@ pub fn uses_consumer_protocol(given: &BTreeMap<String, Property>) -> bool {
     given.get("group.protocol").is_some_and(|protocol| protocol.expose().eq_ignore_ascii_case("consumer"))
 }
 
-fn of_consumer_protocol(name: &str) -> Option<Refusal> {
+fn of_consumer_protocol(name: &str) -> Option<PropertyProblem> {
     let fix = match name {
         "session.timeout.ms" => "leave it out; the brokers decide (group.consumer.session.timeout.ms)",
         "heartbeat.interval.ms" => "leave it out; the brokers decide (group.consumer.heartbeat.interval.ms)",
@@ -146,7 +146,7 @@ fn of_consumer_protocol(name: &str) -> Option<Refusal> {
     ))
 }
 
-fn of_classic_protocol(name: &str, given: &BTreeMap<String, Property>) -> Option<Refusal> {
+fn of_classic_protocol(name: &str, given: &BTreeMap<String, Property>) -> Option<PropertyProblem> {
     let session = number(given, "session.timeout.ms").unwrap_or(SESSION_TIMEOUT_MS);
     match name {
         "group.remote.assignor" => Some((
@@ -172,7 +172,7 @@ fn of_classic_protocol(name: &str, given: &BTreeMap<String, Property>) -> Option
     }
 }
 
-fn of_texts(name: &str, value: &str) -> Option<Refusal> {
+fn of_texts(name: &str, value: &str) -> Option<PropertyProblem> {
     match name {
         "bootstrap.servers" => {
             let wrong = value.split(',').position(|server| !is_server(server.trim()))?;
@@ -209,7 +209,7 @@ fn is_instance_id(text: &str) -> bool {
     text.len() <= MOST_INSTANCE_ID && text.chars().all(legal)
 }
 
-fn of_numbers(name: &str, value: u64) -> Option<Refusal> {
+fn of_numbers(name: &str, value: u64) -> Option<PropertyProblem> {
     match name {
         "statistics.interval.ms" if !(100..=MOST_STATISTICS_MS).contains(&value) => Some((
             "lag and the state of the brokers are read from the client's statistics".to_owned(),

@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::KEYS;
 use super::property::canonical;
-use ebbtide_base::problem::{At, Problem, Problems, nearest};
-use ebbtide_base::yaml::{Entry, Node, Value, join};
+use ebbtide_base::problem::{Problem, Problems, TextPosition, nearest};
+use ebbtide_base::yaml::{YamlEntry, YamlNode, YamlValue, join};
 
 const PREFIX: &str = "EBBTIDE_";
 const PROPERTIES: &str = "EBBTIDE_KAFKA_PROPERTIES_";
 
 /// Sets the variables' values in the tree. Returns the name of the variable for each path that was set.
 pub(super) fn overlay(
-    tree: &mut Node,
+    tree: &mut YamlNode,
     variables: &BTreeMap<String, String>,
     problems: &mut Problems,
 ) -> BTreeMap<String, String> {
@@ -36,7 +36,7 @@ pub(super) fn overlay(
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "unset it, or write the key's path in capitals: EBBTIDE_INGEST_MEMORY".to_owned(),
                 };
-                problems.error(At::default(), "", format!("unknown variable `{name}`"), mend);
+                problems.error(TextPosition::default(), "", format!("unknown variable `{name}`"), mend);
             }
             continue;
         };
@@ -51,7 +51,7 @@ pub(super) fn overlay(
 pub(super) fn named(problems: Vec<Problem>, set_by: &BTreeMap<String, String>) -> Vec<Problem> {
     let name = |mut problem: Problem| {
         if let Some(variable) = set_by.get(&problem.path)
-            && problem.at == At::default()
+            && problem.at == TextPosition::default()
         {
             problem.file.clone_from(variable);
         }
@@ -66,8 +66,8 @@ fn variable(key: &str) -> String {
 
 /// Finds the variables that secrets of the file name (`{ env: NAME }`). They are the operator's own and are accepted
 /// with any name.
-fn references(node: &Node, found: &mut BTreeSet<String>) {
-    if let Some(name) = node.get("env").and_then(Node::text) {
+fn references(node: &YamlNode, found: &mut BTreeSet<String>) {
+    if let Some(name) = node.get("env").and_then(YamlNode::text) {
         found.insert(name.to_owned());
     }
     for entry in node.entries() {
@@ -87,7 +87,7 @@ fn is_service_link(name: &str) -> bool {
 
 /// Removes the file's other spellings of a setting that a variable sets: aliases of a property, and the two ways to
 /// name the servers.
-fn forget_other_spellings(tree: &mut Node, path: &[String]) {
+fn forget_other_spellings(tree: &mut YamlNode, path: &[String]) {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["kafka", "properties", name] => {
@@ -104,34 +104,34 @@ fn forget_other_spellings(tree: &mut Node, path: &[String]) {
 const SERVERS: &str = "bootstrap.servers";
 
 /// Keeps only the entries of the mapping at `path` whose keys `keep` accepts.
-fn retain(tree: &mut Node, path: &[&str], keep: impl Fn(&str) -> bool) {
+fn retain(tree: &mut YamlNode, path: &[&str], keep: impl Fn(&str) -> bool) {
     let mut node = tree;
     for step in path {
-        let Value::Map(entries) = &mut node.value else { return };
+        let YamlValue::Map(entries) = &mut node.value else { return };
         let Some(entry) = entries.iter_mut().find(|entry| entry.key == *step) else { return };
         node = &mut entry.value;
     }
-    if let Value::Map(entries) = &mut node.value {
+    if let YamlValue::Map(entries) = &mut node.value {
         entries.retain(|entry| keep(&entry.key));
     }
 }
 
 /// Sets the scalar at `path`. Does not change a tree that has a scalar or list in place of a mapping: that is an error
 /// anyway.
-fn set(node: &mut Node, path: &[String], value: &str) {
+fn set(node: &mut YamlNode, path: &[String], value: &str) {
     let Some((key, rest)) = path.split_first() else {
-        *node = Node { at: At::default(), value: Value::Text(value.to_owned()) };
+        *node = YamlNode { at: TextPosition::default(), value: YamlValue::Text(value.to_owned()) };
         return;
     };
-    if matches!(node.value, Value::Null) {
-        node.value = Value::Map(Vec::new());
+    if matches!(node.value, YamlValue::Null) {
+        node.value = YamlValue::Map(Vec::new());
     }
-    let Value::Map(entries) = &mut node.value else { return };
+    let YamlValue::Map(entries) = &mut node.value else { return };
     let place = match entries.iter().position(|entry| entry.key == *key) {
         Some(place) => place,
         None => {
-            let value = Node { at: At::default(), value: Value::Null };
-            entries.push(Entry { key: key.clone(), at: At::default(), value });
+            let value = YamlNode { at: TextPosition::default(), value: YamlValue::Null };
+            entries.push(YamlEntry { key: key.clone(), at: TextPosition::default(), value });
             entries.len() - 1
         }
     };

@@ -8,11 +8,11 @@ mod client_rules;
 mod environment;
 mod origins;
 mod property;
-mod reach;
 mod reader;
 mod secret;
 mod sections;
 mod show;
+mod store_access;
 mod units;
 
 use std::collections::BTreeMap;
@@ -26,11 +26,11 @@ use url::Url;
 pub use client_rules::{SESSION_TIMEOUT_MS, uses_consumer_protocol};
 pub use origins::{Origin, Origins};
 pub use property::{Property, spellings};
-pub use reach::ObjectStore;
 pub use secret::Secret;
+pub use store_access::ObjectStoreConfig;
 pub use units::show_duration;
 
-use ebbtide_base::problem::{At, Problem, Problems};
+use ebbtide_base::problem::{Problem, Problems, TextPosition};
 use ebbtide_base::yaml;
 
 /// Every key of the file by its path, except the open `kafka.properties.*`. `config/ebbtide.yaml` explains each.
@@ -102,32 +102,32 @@ pub struct Config {
     /// The location of the tables: a path, or a URL if the text contains `://`.
     pub root: String,
     /// The access to the object store, if the tables are in one.
-    pub store: ObjectStore,
+    pub store: ObjectStoreConfig,
     /// The broker.
-    pub kafka: Kafka,
+    pub kafka: KafkaConfig,
     /// The topics of notices.
-    pub notices: Notices,
+    pub notices: NoticesConfig,
     /// The sources of writer schemas. The products' own schemas are known without any of them.
-    pub schemas: SchemasSource,
+    pub schemas: SchemasConfig,
     /// The limits of buffered data, and the times of commits.
-    pub ingest: Ingest,
+    pub ingest: IngestConfig,
     /// The maintenance of the tables besides commits.
-    pub maintain: Maintain,
+    pub maintain: MaintenanceConfig,
     /// The deletion of expired data.
-    pub sweep: Sweep,
+    pub sweep: SweepConfig,
     /// The merging of small segments into large ones.
-    pub compact: Compact,
+    pub compact: CompactConfig,
     /// The operations port.
-    pub http: Http,
+    pub http: HttpConfig,
     /// The log.
-    pub log: Log,
+    pub log: LogConfig,
     /// The place at which each setting is set.
     pub origins: Origins,
 }
 
 /// The broker, the group and the dead letters.
 #[derive(Debug, Clone)]
-pub struct Kafka {
+pub struct KafkaConfig {
     /// librdkafka's own properties, each under its canonical name. They always contain `bootstrap.servers`, and never a
     /// property that Ebbtide sets itself.
     pub properties: BTreeMap<String, Property>,
@@ -165,7 +165,7 @@ impl Default for NoticeLimits {
 
 /// The topics in which other systems report triggers (docs/triggers.md).
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Notices {
+pub struct NoticesConfig {
     /// Contracts that ended.
     pub contracts: Option<String>,
     /// People who withdrew consent.
@@ -185,20 +185,20 @@ pub enum RetentionCheck {
 
 /// The sources of writer schemas.
 #[derive(Debug, Clone, Default)]
-pub struct SchemasSource {
+pub struct SchemasConfig {
     /// A Confluent-compatible registry.
-    pub registry: Option<Registry>,
+    pub registry: Option<RegistryConfig>,
     /// A folder of `*.avsc` files.
     pub folder: Option<PathBuf>,
 }
 
 /// A Confluent-compatible schema registry.
 #[derive(Debug, Clone)]
-pub struct Registry {
+pub struct RegistryConfig {
     /// The base URLs of its servers (http or https, without credentials), at least one; `schemas/ids/7` is appended.
     pub urls: Vec<Url>,
     /// The credentials.
-    pub auth: Auth,
+    pub auth: RegistryAuth,
     /// A PEM file of the authorities to trust in addition to the system's.
     pub ca: Option<PathBuf>,
     /// The longest time that one request may take.
@@ -210,7 +210,7 @@ pub struct Registry {
 
 /// The credentials for the registry.
 #[derive(Debug, Clone)]
-pub enum Auth {
+pub enum RegistryAuth {
     /// No credentials.
     None,
     /// A user and a password.
@@ -226,7 +226,7 @@ pub enum Auth {
 
 /// The limits of buffered data, and the times of commits.
 #[derive(Debug, Clone)]
-pub struct Ingest {
+pub struct IngestConfig {
     /// The number of threads that decode, tag and encode.
     pub lanes: usize,
     /// The maximum number of bytes of decoded, buffered and in-flight data together.
@@ -245,7 +245,7 @@ pub struct Ingest {
 
 /// The maintenance of the tables besides commits.
 #[derive(Debug, Clone)]
-pub struct Maintain {
+pub struct MaintenanceConfig {
     /// The number of commits between two checkpoints of a table.
     pub checkpoint_every: u64,
     /// The time for which old log entries are kept.
@@ -261,7 +261,7 @@ pub struct Maintain {
 
 /// The deletion of expired data.
 #[derive(Debug, Clone)]
-pub struct Sweep {
+pub struct SweepConfig {
     /// True if this instance sweeps. Overdue data is counted in either case.
     pub enabled: bool,
     /// The interval between two searches for expired data.
@@ -279,7 +279,7 @@ pub struct Sweep {
     pub clock_max_step: Duration,
 }
 
-impl Default for Sweep {
+impl Default for SweepConfig {
     fn default() -> Self {
         let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
@@ -296,7 +296,7 @@ impl Default for Sweep {
 
 /// The merging of small segments into large ones.
 #[derive(Debug, Clone)]
-pub struct Compact {
+pub struct CompactConfig {
     /// True if this instance compacts.
     pub enabled: bool,
     /// The interval between two searches for segments to merge.
@@ -311,14 +311,14 @@ pub struct Compact {
 
 /// The operations port.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct HttpConfig {
     /// The address of `/livez`, `/readyz` and `/metrics`.
     pub listen: SocketAddr,
 }
 
 /// The log.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct LogConfig {
     /// The format.
     pub format: LogFormat,
     /// The events that are written: a level, or `target=level` parts, separated by commas.
@@ -336,7 +336,7 @@ pub enum LogFormat {
 
 /// The result of reading a configuration.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedConfig {
     /// The configuration; `None` if there is any error.
     pub config: Option<Config>,
     /// Every error and warning, in the order of the file.
@@ -345,14 +345,14 @@ pub struct Checked {
 
 /// The inputs of a configuration besides its text.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
+pub struct ConfigInputs {
     /// The environment's variables.
     pub variables: BTreeMap<String, String>,
     /// The folder that relative paths are relative to: the folder of the file.
     pub folder: PathBuf,
 }
 
-impl Surroundings {
+impl ConfigInputs {
     /// Returns this process's environment and the folder of `file`. Variables that are not UTF-8 are left out.
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one room that may read the environment")]
@@ -389,27 +389,32 @@ pub fn clock_fast() -> Option<(chrono::DateTime<chrono::Utc>, u32)> {
 impl Config {
     /// Reads `file` and this process's environment. A file that cannot be read is reported as a problem.
     #[must_use]
-    pub fn load(file: &Path) -> Checked {
+    pub fn load(file: &Path) -> CheckedConfig {
         let name = file.display().to_string();
         match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(&name, &text, &Surroundings::of(file)),
+            Ok(text) => Self::parse(&name, &text, &ConfigInputs::of(file)),
             Err(error) => {
                 let mut problems = Problems::of(&name);
-                problems.error(At::default(), "", format!("cannot be read: {error}"), "name a readable YAML file");
-                Checked { config: None, problems: problems.into_sorted() }
+                problems.error(
+                    TextPosition::default(),
+                    "",
+                    format!("cannot be read: {error}"),
+                    "name a readable YAML file",
+                );
+                CheckedConfig { config: None, problems: problems.into_sorted() }
             }
         }
     }
 
     /// Reads a configuration from `text`; `file` is its name in problems. Reads the files that secrets name.
     #[must_use]
-    pub fn parse(file: &str, text: &str, around: &Surroundings) -> Checked {
+    pub fn parse(file: &str, text: &str, around: &ConfigInputs) -> CheckedConfig {
         let mut problems = Problems::of(file);
         let mut tree = match yaml::parse(text) {
             Ok(tree) => tree,
             Err(error) => {
                 problems.error(error.at, "", error.what, "mend the YAML");
-                return Checked { config: None, problems: problems.into_sorted() };
+                return CheckedConfig { config: None, problems: problems.into_sorted() };
             }
         };
         let variables = environment::overlay(&mut tree, &around.variables, &mut problems);
@@ -417,7 +422,7 @@ impl Config {
         let config = sections::config(&tree, origins, around, &mut problems);
         let failed = problems.any_error();
         let problems = environment::named(problems.into_sorted(), &variables);
-        Checked { config: config.filter(|_| !failed), problems }
+        CheckedConfig { config: config.filter(|_| !failed), problems }
     }
 }
 

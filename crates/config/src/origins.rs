@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::property::canonical;
-use ebbtide_base::problem::At;
-use ebbtide_base::yaml::{Node, join};
+use ebbtide_base::problem::TextPosition;
+use ebbtide_base::yaml::{YamlNode, join};
 
 /// The place of every setting that the file or a variable sets, by the setting's path (`sweep.every`).
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ pub struct Origin {
     /// The file's or variable's name.
     pub file: String,
     /// The place in the file; zero for a variable.
-    pub at: At,
+    pub at: TextPosition,
 }
 
 impl fmt::Display for Origin {
@@ -38,17 +38,17 @@ impl fmt::Display for Origin {
 impl Origins {
     /// Collects the places of `tree`, which is the content of `file` overlaid with the variables of `set_by` (path to
     /// name).
-    pub(super) fn read(file: &str, tree: &Node, set_by: &BTreeMap<String, String>) -> Self {
+    pub(super) fn read(file: &str, tree: &YamlNode, set_by: &BTreeMap<String, String>) -> Self {
         let mut origins = Self { file: file.to_owned(), set: BTreeMap::new() };
         origins.collect(tree, "", set_by);
         origins
     }
 
-    fn collect(&mut self, node: &Node, path: &str, set_by: &BTreeMap<String, String>) {
+    fn collect(&mut self, node: &YamlNode, path: &str, set_by: &BTreeMap<String, String>) {
         for entry in node.entries() {
             let path = join(path, &entry.key);
             let origin = match set_by.get(&path) {
-                Some(variable) => Origin { file: variable.clone(), at: At::default() },
+                Some(variable) => Origin { file: variable.clone(), at: TextPosition::default() },
                 None => Origin { file: self.file.clone(), at: entry.value.at },
             };
             if let Some(property) = path.strip_prefix(PROPERTIES) {
@@ -70,7 +70,7 @@ impl Origins {
             }
             match path.rsplit_once('.') {
                 Some((section, _)) => path = section,
-                None => return Origin { file: self.file.clone(), at: At { line: 1, column: 1 } },
+                None => return Origin { file: self.file.clone(), at: TextPosition { line: 1, column: 1 } },
             }
         }
     }

@@ -4,20 +4,20 @@
 
 use std::path::PathBuf;
 
-use super::units::Refused;
-use super::{KEYS, Secret, Surroundings};
-use ebbtide_base::problem::{At, Problems};
-use ebbtide_base::yaml::{Node, Value, check_keys, join};
+use super::units::UnitProblem;
+use super::{ConfigInputs, KEYS, Secret};
+use ebbtide_base::problem::{Problems, TextPosition};
+use ebbtide_base::yaml::{YamlNode, YamlValue, check_keys, join};
 
 /// One mapping of the file and its path; the mapping may be absent.
 pub(super) struct Section<'n> {
-    node: Option<&'n Node>,
+    node: Option<&'n YamlNode>,
     path: String,
 }
 
 impl<'n> Section<'n> {
     /// Opens the whole document and checks its keys.
-    pub fn root(tree: &'n Node, problems: &mut Problems) -> Self {
+    pub fn root(tree: &'n YamlNode, problems: &mut Problems) -> Self {
         let root = Self { node: Some(tree), path: String::new() };
         root.check(problems);
         root
@@ -25,7 +25,7 @@ impl<'n> Section<'n> {
 
     /// Opens the section under `key` and checks its keys.
     pub fn open(&self, key: &str, problems: &mut Problems) -> Section<'n> {
-        let node = self.get(key).filter(|node| !matches!(node.value, Value::Null));
+        let node = self.get(key).filter(|node| !matches!(node.value, YamlValue::Null));
         let section = Section { node, path: join(&self.path, key) };
         section.check(problems);
         section
@@ -43,12 +43,12 @@ impl<'n> Section<'n> {
     }
 
     /// Returns the place where the section begins; the beginning of the file if it is absent.
-    pub fn at(&self) -> At {
-        self.node.map_or(At { line: 1, column: 1 }, |node| node.at)
+    pub fn at(&self) -> TextPosition {
+        self.node.map_or(TextPosition { line: 1, column: 1 }, |node| node.at)
     }
 
     /// Returns the node under `key`.
-    pub fn get(&self, key: &str) -> Option<&'n Node> {
+    pub fn get(&self, key: &str) -> Option<&'n YamlNode> {
         self.node.and_then(|node| node.get(key))
     }
 
@@ -77,7 +77,7 @@ impl<'n> Section<'n> {
         key: &str,
         default: T,
         problems: &mut Problems,
-        parse: impl Fn(&str) -> Result<T, Refused>,
+        parse: impl Fn(&str) -> Result<T, UnitProblem>,
     ) -> T {
         let Some(text) = self.text(key, problems) else { return default };
         match parse(text) {
@@ -96,18 +96,18 @@ impl<'n> Section<'n> {
     }
 
     /// Returns the path under `key`. A relative path is relative to the file's folder.
-    pub fn file(&self, key: &str, around: &Surroundings, problems: &mut Problems) -> Option<PathBuf> {
+    pub fn file(&self, key: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<PathBuf> {
         self.text(key, problems).map(|text| around.folder.join(text))
     }
 
     /// Returns the secret under `key`: a literal, `{ file: PATH }` or `{ env: NAME }`.
-    pub fn secret(&self, key: &str, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
+    pub fn secret(&self, key: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<Secret> {
         secret(self.get(key)?, &self.path_of(key), around, problems)
     }
 }
 
 /// Returns the node's text. A node that is not a scalar or is blank is reported as a problem.
-pub(super) fn scalar<'n>(node: &'n Node, path: &str, problems: &mut Problems) -> Option<&'n str> {
+pub(super) fn scalar<'n>(node: &'n YamlNode, path: &str, problems: &mut Problems) -> Option<&'n str> {
     match node.text() {
         Some(text) if !text.trim().is_empty() => Some(text),
         Some(_) => {
@@ -123,9 +123,9 @@ pub(super) fn scalar<'n>(node: &'n Node, path: &str, problems: &mut Problems) ->
 }
 
 /// Returns the node's secret: a literal, `{ file: PATH }` (without line ends at its end) or `{ env: NAME }`.
-pub(super) fn secret(node: &Node, path: &str, around: &Surroundings, problems: &mut Problems) -> Option<Secret> {
+pub(super) fn secret(node: &YamlNode, path: &str, around: &ConfigInputs, problems: &mut Problems) -> Option<Secret> {
     const FORM: &str = "write { file: PATH } or { env: NAME }";
-    if !matches!(node.value, Value::Map(_)) {
+    if !matches!(node.value, YamlValue::Map(_)) {
         return scalar(node, path, problems).map(Secret::new);
     }
     check_keys(node, &["file", "env"], path, problems);

@@ -11,14 +11,15 @@ use url::Url;
 use super::client_rules;
 use super::property::canonical;
 use super::reader::{Section, scalar, secret};
-use super::units::{Refused, bytes, duration, show_bytes};
+use super::units::{UnitProblem, bytes, duration, show_bytes};
 use super::{
-    Auth, Compact, Config, Http, Ingest, Kafka, Log, LogFormat, Maintain, NoticeLimits, Notices, Origins, Property,
-    Registry, RetentionCheck, SchemasSource, Surroundings, Sweep, reach,
+    CompactConfig, Config, ConfigInputs, HttpConfig, IngestConfig, KafkaConfig, LogConfig, LogFormat,
+    MaintenanceConfig, NoticeLimits, NoticesConfig, Origins, Property, RegistryAuth, RegistryConfig, RetentionCheck,
+    SchemasConfig, SweepConfig, store_access,
 };
 use ebbtide_base::ids::{IdError, Topic};
 use ebbtide_base::problem::Problems;
-use ebbtide_base::yaml::{Node, Value, join};
+use ebbtide_base::yaml::{YamlNode, YamlValue, join};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -29,11 +30,16 @@ const LANE_MEMORY: u64 = 32 * MIB;
 const LANE_MESSAGES: u64 = 8;
 
 /// Reads the whole tree. Returns `None` if a part without a default is missing. Every problem is in `problems`.
-pub(super) fn config(tree: &Node, origins: Origins, around: &Surroundings, problems: &mut Problems) -> Option<Config> {
+pub(super) fn config(
+    tree: &YamlNode,
+    origins: Origins,
+    around: &ConfigInputs,
+    problems: &mut Problems,
+) -> Option<Config> {
     let root = Section::root(tree, problems);
     let policy = root.required("policy", "name the policy's file: policy: policy.yaml", problems);
     let tables = root.required("root", "say where the tables are: root: /var/lib/ebbtide", problems);
-    let store = reach::reach(&root.open("store", problems), around, problems);
+    let store = store_access::reach(&root.open("store", problems), around, problems);
     let kafka = kafka(&root.open("kafka", problems), around, problems);
     let notices = notices(&root.open("notices", problems), problems);
     let schemas = schemas(&root.open("schemas", problems), around, problems);
@@ -62,7 +68,7 @@ pub(super) fn config(tree: &Node, origins: Origins, around: &Surroundings, probl
     })
 }
 
-fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Option<Kafka> {
+fn kafka(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> Option<KafkaConfig> {
     let mut properties = properties(section, around, problems);
     let servers = section.text("bootstrap_servers", problems);
     match (servers, properties.contains_key("bootstrap.servers")) {
@@ -95,18 +101,18 @@ fn kafka(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         "warn" => Ok(RetentionCheck::Warn),
         _ => Err(choice(text, "refuse or warn")),
     });
-    Some(Kafka { properties, group, dead_letter_topic, retention_check })
+    Some(KafkaConfig { properties, group, dead_letter_topic, retention_check })
 }
 
-fn topic(text: &str) -> Result<String, Refused> {
+fn topic(text: &str) -> Result<String, UnitProblem> {
     let refused = |error: IdError| (format!("{text:?} is not a topic"), error.why.to_owned());
     Topic::new(text).map(|topic| topic.to_string()).map_err(refused)
 }
 
-fn notices(section: &Section<'_>, problems: &mut Problems) -> Notices {
+fn notices(section: &Section<'_>, problems: &mut Problems) -> NoticesConfig {
     let mut named = |key: &str| section.value(key, None, problems, |text| topic(text).map(Some));
     let (contracts, consents) = (named("contracts"), named("consents"));
-    Notices { contracts, consents, limits: notice_limits(section, problems) }
+    NoticesConfig { contracts, consents, limits: notice_limits(section, problems) }
 }
 
 fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits {
@@ -129,11 +135,13 @@ fn notice_limits(section: &Section<'_>, problems: &mut Problems) -> NoticeLimits
 }
 
 /// Reads the client library's properties, each under its canonical name.
-fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> BTreeMap<String, Property> {
+fn properties(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> BTreeMap<String, Property> {
     let mut read = BTreeMap::new();
-    let Some(node) = section.get("properties").filter(|node| !matches!(node.value, Value::Null)) else { return read };
+    let Some(node) = section.get("properties").filter(|node| !matches!(node.value, YamlValue::Null)) else {
+        return read;
+    };
     let path = section.path_of("properties");
-    if !matches!(node.value, Value::Map(_)) {
+    if !matches!(node.value, YamlValue::Map(_)) {
         let what = format!("expected a mapping, found {}", node.kind());
         problems.error(node.at, &path, what, "write librdkafka's properties: { security.protocol: sasl_ssl }");
     }
@@ -147,7 +155,7 @@ fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Probl
             problems.error(entry.value.at, &path, what, "keep one of the two");
             continue;
         }
-        let value = if matches!(entry.value.value, Value::Map(_)) {
+        let value = if matches!(entry.value.value, YamlValue::Map(_)) {
             secret(&entry.value, &path, around, problems).map(Property::Hidden)
         } else {
             scalar(&entry.value, &path, problems).map(|text| Property::literal(&entry.key, text.to_owned()))
@@ -165,11 +173,11 @@ fn properties(section: &Section<'_>, around: &Surroundings, problems: &mut Probl
     read
 }
 
-fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Option<SchemasSource> {
+fn schemas(section: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> Option<SchemasConfig> {
     let folder = section.file("folder", around, problems);
     let registry = section.open("registry", problems);
     if !registry.is_there() {
-        return Some(SchemasSource { registry: None, folder });
+        return Some(SchemasConfig { registry: None, folder });
     }
     let auth = auth(&registry, around, problems);
     let ca = registry.file("ca", around, problems);
@@ -182,12 +190,12 @@ fn schemas(section: &Section<'_>, around: &Surroundings, problems: &mut Problems
     let text = registry.required("url", "name the registry: url: https://registry:8081", problems)?;
     let urls: Vec<Url> =
         text.split(',').map(|url| registry_url(url.trim(), &registry, problems)).collect::<Option<_>>()?;
-    if urls.iter().any(|url| url.scheme() == "http") && !matches!(auth, Auth::None) {
+    if urls.iter().any(|url| url.scheme() == "http") && !matches!(auth, RegistryAuth::None) {
         let at = registry.get("url").map_or(registry.at(), |node| node.at);
         let what = "the credentials travel unencrypted";
         problems.warning(at, &registry.path_of("url"), what, "use https");
     }
-    Some(SchemasSource { registry: Some(Registry { urls, auth, ca, timeout, unknown_schema_wait }), folder })
+    Some(SchemasConfig { registry: Some(RegistryConfig { urls, auth, ca, timeout, unknown_schema_wait }), folder })
 }
 
 /// Parses one URL of the registry's list.
@@ -206,7 +214,7 @@ fn registry_url(text: &str, registry: &Section<'_>, problems: &mut Problems) -> 
     None
 }
 
-fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) -> Auth {
+fn auth(registry: &Section<'_>, around: &ConfigInputs, problems: &mut Problems) -> RegistryAuth {
     let basic = registry.open("basic", problems);
     let bearer = registry.secret("bearer", around, problems);
     if basic.is_there() && registry.get("bearer").is_some() {
@@ -220,13 +228,13 @@ fn auth(registry: &Section<'_>, around: &Surroundings, problems: &mut Problems) 
         }
         let password = basic.secret("password", around, problems);
         if let (Some(user), Some(password)) = (user, password) {
-            return Auth::Basic { user: user.to_owned(), password };
+            return RegistryAuth::Basic { user: user.to_owned(), password };
         }
     }
-    bearer.map_or(Auth::None, Auth::Bearer)
+    bearer.map_or(RegistryAuth::None, RegistryAuth::Bearer)
 }
 
-fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
+fn ingest(section: &Section<'_>, problems: &mut Problems) -> IngestConfig {
     let memory = section
         .value("memory", 512 * MIB, problems, |text| within(bytes(text)?, 16 * MIB, 1 << 40, "16MiB and 1024GiB"));
     // Values that are not set follow from the memory, so that a lower memory alone is still a consistent configuration.
@@ -261,7 +269,7 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
             within(duration(text)?, Duration::from_millis(100), most, &format!("100ms and {}h", most.as_secs() / HOUR))
         })
     };
-    Ingest {
+    IngestConfig {
         lanes,
         memory,
         commit_bytes,
@@ -272,7 +280,7 @@ fn ingest(section: &Section<'_>, problems: &mut Problems) -> Ingest {
     }
 }
 
-fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
+fn maintain(section: &Section<'_>, problems: &mut Problems) -> MaintenanceConfig {
     let checkpoint_every = section.value("checkpoint_every", 100, problems, |text| {
         let commits = text.parse().map_err(|_| whole_number(text))?;
         within(commits, 1, 100_000, "1 and 100000")
@@ -282,7 +290,7 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
             within(duration(text)?, Duration::from_secs(HOUR), Duration::from_secs(3650 * 24 * HOUR), "1h and 3650d")
         })
     };
-    Maintain {
+    MaintenanceConfig {
         checkpoint_every,
         log_retention: age("log_retention", 30 * 24 * HOUR, problems),
         orphan_age: age("orphan_age", 6 * HOUR, problems),
@@ -293,8 +301,8 @@ fn maintain(section: &Section<'_>, problems: &mut Problems) -> Maintain {
     }
 }
 
-fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
-    let usual = Sweep::default();
+fn sweep(section: &Section<'_>, problems: &mut Problems) -> SweepConfig {
+    let usual = SweepConfig::default();
     let enabled = section.value("enabled", usual.enabled, problems, |text| match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -307,7 +315,7 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
             within(duration(text)?, Duration::from_millis(100), Duration::from_secs(24 * HOUR), "100ms and 24h")
         })
     };
-    Sweep {
+    SweepConfig {
         enabled,
         every: time("every", usual.every, problems),
         memory,
@@ -320,7 +328,7 @@ fn sweep(section: &Section<'_>, problems: &mut Problems) -> Sweep {
     }
 }
 
-fn compact(section: &Section<'_>, problems: &mut Problems) -> Compact {
+fn compact(section: &Section<'_>, problems: &mut Problems) -> CompactConfig {
     let enabled = section.value("enabled", true, problems, |text| match text {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -331,7 +339,7 @@ fn compact(section: &Section<'_>, problems: &mut Problems) -> Compact {
             within(duration(text)?, Duration::from_millis(100), Duration::from_secs(30 * 24 * HOUR), "100ms and 30d")
         })
     };
-    Compact {
+    CompactConfig {
         enabled,
         every: time("every", 600, problems),
         late: time("late", HOUR, problems),
@@ -341,15 +349,15 @@ fn compact(section: &Section<'_>, problems: &mut Problems) -> Compact {
     }
 }
 
-fn http(section: &Section<'_>, problems: &mut Problems) -> Http {
+fn http(section: &Section<'_>, problems: &mut Problems) -> HttpConfig {
     let listen = section.value("listen", SocketAddr::from(([127, 0, 0, 1], 9464)), problems, |text| {
         let mend = "write ADDRESS:PORT: 0.0.0.0:9464, [::]:9464";
         text.parse().map_err(|_| (format!("{text:?} is not an address and port"), mend.to_owned()))
     });
-    Http { listen }
+    HttpConfig { listen }
 }
 
-fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
+fn log(section: &Section<'_>, problems: &mut Problems) -> LogConfig {
     let format = section.value("format", LogFormat::Text, problems, |text| match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
@@ -372,18 +380,18 @@ fn log(section: &Section<'_>, problems: &mut Problems) -> Log {
             Err((what, "write off, error, warn, info, debug or trace, and target=level parts behind it".to_owned()))
         },
     );
-    Log { format, level }
+    LogConfig { format, level }
 }
 
-pub(super) fn choice(text: &str, choices: &str) -> Refused {
+pub(super) fn choice(text: &str, choices: &str) -> UnitProblem {
     (format!("{text:?} is not known here"), format!("write {choices}"))
 }
 
-fn whole_number(text: &str) -> Refused {
+fn whole_number(text: &str) -> UnitProblem {
     (format!("{text:?} is not a whole number"), "write digits alone".to_owned())
 }
 
-pub(super) fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, Refused> {
+pub(super) fn within<T: PartialOrd>(value: T, least: T, most: T, range: &str) -> Result<T, UnitProblem> {
     if value < least || value > most {
         return Err(("the value is out of its range".to_owned(), format!("write one between {range}")));
     }

@@ -9,7 +9,7 @@ use url::Url;
 use super::property::Property;
 use super::secret::HIDDEN;
 use super::units::{show_bytes, show_duration};
-use super::{Auth, Config, LogFormat, RetentionCheck};
+use super::{Config, LogFormat, RegistryAuth, RetentionCheck};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,11 +110,11 @@ impl Config {
             let urls = registry.urls.iter().map(Url::as_str).collect::<Vec<_>>().join(",");
             writeln!(f, "  registry:\n    url: {}", quoted(&urls))?;
             match &registry.auth {
-                Auth::None => {}
-                Auth::Basic { user, .. } => {
+                RegistryAuth::None => {}
+                RegistryAuth::Basic { user, .. } => {
                     writeln!(f, "    basic: {{ user: {}, password: {} }}", quoted(user), quoted(HIDDEN))?;
                 }
-                Auth::Bearer(_) => writeln!(f, "    bearer: {}", quoted(HIDDEN))?,
+                RegistryAuth::Bearer(_) => writeln!(f, "    bearer: {}", quoted(HIDDEN))?,
             }
             if let Some(ca) = &registry.ca {
                 writeln!(f, "    ca: {}", quoted(&ca.display().to_string()))?;

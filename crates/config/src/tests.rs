@@ -9,12 +9,12 @@ mod properties;
 const SHIPPED: &str = include_str!("../../../config/ebbtide.yaml");
 const LEAST: &str = "policy: p.yaml\nroot: /data\nkafka: { bootstrap_servers: 'a:1' }\n";
 
-fn around(variables: &[(&str, &str)]) -> Surroundings {
+fn around(variables: &[(&str, &str)]) -> ConfigInputs {
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Surroundings { variables, folder: PathBuf::from("/etc/ebbtide") }
+    ConfigInputs { variables, folder: PathBuf::from("/etc/ebbtide") }
 }
 
-fn parse(text: &str, variables: &[(&str, &str)]) -> Checked {
+fn parse(text: &str, variables: &[(&str, &str)]) -> CheckedConfig {
     Config::parse("ebbtide.yaml", text, &around(variables))
 }
 
@@ -188,7 +188,7 @@ fn variables_win_over_the_file_and_reach_sections_that_it_lacks() {
     assert_eq!(config.kafka.properties["bootstrap.servers"].expose(), "b:2");
     assert_eq!(config.kafka.properties["sasl.password"].expose(), "hunter2");
     assert_eq!(config.root, "/etc/ebbtide/tables");
-    assert!(matches!(config.schemas.registry.as_ref().unwrap().auth, Auth::Basic { .. }));
+    assert!(matches!(config.schemas.registry.as_ref().unwrap().auth, RegistryAuth::Basic { .. }));
     assert!(!format!("{config:?}{config}").contains("hunter2"));
 }
 
@@ -234,7 +234,7 @@ fn a_secret_comes_from_a_file_or_a_variable_and_is_never_formatted() {
     let config = Config::parse("ebbtide.yaml", &text, &around).config.unwrap();
     assert_eq!(config.kafka.properties["sasl.password"].expose(), "from-file");
     match &config.schemas.registry.as_ref().unwrap().auth {
-        Auth::Bearer(token) => assert_eq!(token.expose(), "from-env"),
+        RegistryAuth::Bearer(token) => assert_eq!(token.expose(), "from-env"),
         other => panic!("{other:?}"),
     }
     let shown = format!("{config} {config:?} {config:#?}");

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 /// The reason why a parser refuses a text: the problem, and the fix.
-pub(super) type Refused = (String, String);
+pub(super) type UnitProblem = (String, String);
 
 /// Parses `512MiB`, `64KiB`, `1GiB` or `100B` to bytes.
-pub(super) fn bytes(text: &str) -> Result<u64, Refused> {
+pub(super) fn bytes(text: &str) -> Result<u64, UnitProblem> {
     let scale = |unit: &str| match unit {
         "B" => Some(1),
         "KiB" => Some(1 << 10),
@@ -25,7 +25,7 @@ pub(super) fn bytes(text: &str) -> Result<u64, Refused> {
 }
 
 /// Parses `250ms`, `10s`, `5m`, `24h` or `7d` (of 24 hours) to a duration.
-pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
+pub(super) fn duration(text: &str) -> Result<Duration, UnitProblem> {
     let scale = |unit: &str| match unit {
         "ms" => Some(1),
         "s" => Some(1_000),

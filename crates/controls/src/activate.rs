@@ -4,19 +4,19 @@
 //! next call or by [`settle`](super::settle()). A policy that the caller has not seen is never replaced.
 
 use super::activation::PolicyActivation;
+use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::control::Control;
 use super::log::Controls;
-use super::service::Signature;
-use super::settle::{NotInForce, SettleError, put_in_force};
-use super::stored::{StoredOtherwise, check_terms};
+use super::policy_mismatch::{PolicyMismatchError, check_terms};
+use super::service::CommitIdentity;
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
-use ebbtide_policy::{Checked, Policy, PolicyText};
+use ebbtide_policy::{CheckedPolicy, Policy, PolicyText};
 use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Root, StoreError};
 
 /// A policy that is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Activated {
+pub struct ActivatedPolicy {
     /// Its version.
     pub version: PolicyVersion,
     /// The version of its control.
@@ -39,20 +39,20 @@ pub enum ActivateError {
     Moved(PolicyVersion),
     /// The tables were written under a policy that is neither of the two.
     #[error(transparent)]
-    Stored(#[from] StoredOtherwise),
+    Stored(#[from] PolicyMismatchError),
     /// The control log cannot be read or written. `policy history` shows if the policy is in it.
     #[error(transparent)]
     Log(#[from] StoreError),
     /// The policy is in the log, but is not in force in every table.
     #[error(transparent)]
-    NotInForce(#[from] NotInForce),
+    NotInForce(#[from] NotInForceError),
 }
 
-impl From<SettleError> for ActivateError {
-    fn from(error: SettleError) -> Self {
+impl From<ApplyControlsError> for ActivateError {
+    fn from(error: ApplyControlsError) -> Self {
         match error {
-            SettleError::Log(error) => ActivateError::Log(error),
-            SettleError::NotInForce(error) => ActivateError::NotInForce(error),
+            ApplyControlsError::Log(error) => ActivateError::Log(error),
+            ApplyControlsError::NotInForce(error) => ActivateError::NotInForce(error),
         }
     }
 }
@@ -60,9 +60,9 @@ impl From<SettleError> for ActivateError {
 /// Activates `new` in place of `old`, which the caller compared it with. May be called again after any error.
 pub async fn activate(
     root: &Root,
-    (old, new): (&Checked, &Checked),
-    by: &Signature,
-) -> Result<Activated, ActivateError> {
+    (old, new): (&CheckedPolicy, &CheckedPolicy),
+    by: &CommitIdentity,
+) -> Result<ActivatedPolicy, ActivateError> {
     let (Some(before), Some(policy)) = (&old.policy, &new.policy) else { return Err(ActivateError::Faulty) };
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     if controls.active().is_none() {
@@ -79,7 +79,7 @@ pub async fn activate(
     .await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
-    Ok(Activated { version: policy.version.clone(), control: version, tables })
+    Ok(ActivatedPolicy { version: policy.version.clone(), control: version, tables })
 }
 
 /// Appends an activation to the control log, unless it is the newest activation already: an interrupted call may have
@@ -115,7 +115,7 @@ pub(super) async fn append_activation<E: From<StoreError>>(
 }
 
 /// Returns the activation of a policy.
-pub(super) fn activation(policy: &Policy, text: &PolicyText, by: &Signature) -> PolicyActivation {
+pub(super) fn activation(policy: &Policy, text: &PolicyText, by: &CommitIdentity) -> PolicyActivation {
     PolicyActivation {
         version: policy.version.clone(),
         sha256: policy.digest.clone(),

@@ -33,7 +33,7 @@ pub struct PolicyActivation {
 
 /// The reason why a policy may not be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotActive {
+pub enum InactivePolicy {
     /// The policy was active, and is no longer.
     #[error("{}", no_longer_active(own.as_str(), active.as_str()))]
     Past {
@@ -87,15 +87,15 @@ impl Controls {
     }
 
     /// Refuses a policy that is not the active one.
-    pub fn check_active(&self, policy: &Policy) -> Result<(), NotActive> {
+    pub fn check_active(&self, policy: &Policy) -> Result<(), InactivePolicy> {
         let Some((_, active)) = self.active() else { return Ok(()) };
         let own = policy.version.clone();
         if active.version == own {
-            return if active.sha256 == policy.digest { Ok(()) } else { Err(NotActive::OtherText { own }) };
+            return if active.sha256 == policy.digest { Ok(()) } else { Err(InactivePolicy::OtherText { own }) };
         }
         let past = self.was_active(&own);
         let active = active.version.clone();
-        Err(if past { NotActive::Past { own, active } } else { NotActive::Never { own, active } })
+        Err(if past { InactivePolicy::Past { own, active } } else { InactivePolicy::Never { own, active } })
     }
 
     /// Returns true if a policy of that version is active or was active before.

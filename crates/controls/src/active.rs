@@ -6,12 +6,12 @@
 use std::fmt;
 
 use super::activate::{activation, append_activation};
-use super::activation::NotActive;
+use super::activation::InactivePolicy;
+use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::log::Controls;
-use super::service::Signature;
-use super::settle::{NotInForce, SettleError, put_in_force};
+use super::policy_mismatch::{PolicyMismatchError, check_stored};
+use super::service::CommitIdentity;
 use super::shared::SharedControls;
-use super::stored::{StoredOtherwise, check_stored};
 use ebbtide_base::failpoint;
 use ebbtide_policy::{LoadedPolicy, differences};
 use ebbtide_query::newest_commit;
@@ -19,48 +19,48 @@ use ebbtide_table::{ControlsVersion, Root, StoreError};
 
 /// The reason why a process may not use its policy.
 #[derive(Debug, thiserror::Error)]
-pub enum ActiveError {
+pub enum UsePolicyError {
     /// Another policy is active.
     #[error(transparent)]
-    NotActive(#[from] NotActiveHere),
+    NotActive(#[from] InactivePolicyError),
     /// No policy is active, and the tables were written under another one.
     #[error(transparent)]
-    Stored(#[from] StoredOtherwise),
+    Stored(#[from] PolicyMismatchError),
     /// The policy is recorded as active but is not in force in every table.
     #[error(transparent)]
-    NotInForce(#[from] NotInForce),
+    NotInForce(#[from] NotInForceError),
     /// The control log or a table cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl ActiveError {
+impl UsePolicyError {
     /// Returns true if another policy, or another text, would be accepted.
     #[must_use]
     pub fn is_other_policy(&self) -> bool {
-        matches!(self, ActiveError::NotActive(_) | ActiveError::Stored(_))
+        matches!(self, UsePolicyError::NotActive(_) | UsePolicyError::Stored(_))
     }
 }
 
-impl From<SettleError> for ActiveError {
-    fn from(error: SettleError) -> Self {
+impl From<ApplyControlsError> for UsePolicyError {
+    fn from(error: ApplyControlsError) -> Self {
         match error {
-            SettleError::Log(error) => ActiveError::Store(error),
-            SettleError::NotInForce(error) => ActiveError::NotInForce(error),
+            ApplyControlsError::Log(error) => UsePolicyError::Store(error),
+            ApplyControlsError::NotInForce(error) => UsePolicyError::NotInForce(error),
         }
     }
 }
 
 /// A policy that is not the active one, with the differences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct NotActiveHere {
+pub struct InactivePolicyError {
     /// The reason why it may not be used.
-    pub why: NotActive,
+    pub why: InactivePolicy,
     /// The differences from the active one, one line each.
     pub differences: Vec<String>,
 }
 
-impl fmt::Display for NotActiveHere {
+impl fmt::Display for InactivePolicyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.why)?;
         if !self.differences.is_empty() {
@@ -72,17 +72,21 @@ impl fmt::Display for NotActiveHere {
 
 impl Controls {
     /// Refuses a policy that is not the active one, with the differences.
-    pub fn check_loaded(&self, loaded: &LoadedPolicy) -> Result<(), NotActiveHere> {
+    pub fn check_loaded(&self, loaded: &LoadedPolicy) -> Result<(), InactivePolicyError> {
         let Err(why) = self.check_active(&loaded.policy) else { return Ok(()) };
         let active = self.active().and_then(|(_, active)| active.text.checked("").loaded());
         let differences = active.map(|active| differences(&active, loaded)).unwrap_or_default();
-        Err(NotActiveHere { why, differences })
+        Err(InactivePolicyError { why, differences })
     }
 }
 
 /// Refuses a policy that is not the active one of the root. If none is active yet, the policy is compared with those
 /// that the tables were written under. Changes nothing.
-pub async fn require_active(root: &Root, controls: &SharedControls, loaded: &LoadedPolicy) -> Result<(), ActiveError> {
+pub async fn require_active(
+    root: &Root,
+    controls: &SharedControls,
+    loaded: &LoadedPolicy,
+) -> Result<(), UsePolicyError> {
     let controls = controls.newest(ControlsVersion(0)).await?;
     controls.check_loaded(loaded)?;
     match controls.active() {
@@ -98,17 +102,17 @@ pub async fn record_active(
     root: &Root,
     controls: &SharedControls,
     loaded: &LoadedPolicy,
-    by: &Signature,
-) -> Result<(), ActiveError> {
+    by: &CommitIdentity,
+) -> Result<(), UsePolicyError> {
     require_active(root, controls, loaded).await?;
     let mut known = controls.newest(ControlsVersion(0)).await?.as_ref().clone();
     if known.active().is_some() {
         return Ok(());
     }
     // The time of the newest commit, if there is one: such times reveal a wrong clock.
-    let by = Signature { at: newest_commit(root).await?.unwrap_or(by.at), ..by.clone() };
+    let by = CommitIdentity { at: newest_commit(root).await?.unwrap_or(by.at), ..by.clone() };
     let activation = activation(&loaded.policy, &loaded.text, &by);
-    let check = |controls: &Controls| controls.check_loaded(loaded).map_err(ActiveError::from);
+    let check = |controls: &Controls| controls.check_loaded(loaded).map_err(UsePolicyError::from);
     let (version, control) = append_activation(root, &mut known, activation, check).await?;
     failpoint::reach("control-appended");
     put_in_force(root, version, &control, &by).await?;

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::hold::{Hold, HoldId, Scope, TimeRange};
 use ebbtide_base::ids::{Bucket, Category, ProductKey};
 use ebbtide_policy::tag::SubjectValue;
-use ebbtide_policy::{Calendar, Class, Records};
+use ebbtide_policy::{Calendar, ColumnClass, Records};
 use ebbtide_table::{Predicate, StoredSegment};
 
 /// The maximum distance of an event from its bucket. The bucket is that of the earlier of event and arrival. An event
@@ -41,7 +41,7 @@ impl SegmentView {
     /// is deleted, or its deadline is open.
     #[must_use]
     pub fn of(calendar: &Calendar, segment: &StoredSegment, records: &Records) -> Self {
-        let personal = records.fields.values().filter_map(Class::category);
+        let personal = records.fields.values().filter_map(ColumnClass::category);
         let gone = personal.filter(|category| !segment.deadlines.contains_key(*category)).cloned().collect();
         Self::new(calendar, segment.bucket, gone)
     }
@@ -119,15 +119,15 @@ impl Holds {
 /// Returns the rows that one scope covers; `None` if there can be none.
 fn rows(scope: &Scope, records: &Records, segment: &SegmentView) -> Option<Predicate> {
     let stands = |column: &str| match records.fields.get(column) {
-        Some(Class::Personal(category)) => !segment.gone.contains(category),
-        Some(Class::NotPersonal) => true,
+        Some(ColumnClass::Personal(category)) => !segment.gone.contains(category),
+        Some(ColumnClass::NotPersonal) => true,
         None => false,
     };
     let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
     let mut all = Vec::new();
     if let Some(subject) = &scope.subject {
         let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind) && stored(records, &of.column));
-        let names = |of: &ebbtide_policy::Subject| Predicate::Names {
+        let names = |of: &ebbtide_policy::SubjectColumn| Predicate::Names {
             column: of.column.clone(),
             subject: SubjectValue::new(records, of, subject.named()),
         };

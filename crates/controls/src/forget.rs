@@ -7,11 +7,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::apply::ControlsApplier;
 use super::control::{Control, PastHold};
 use super::hold::covers;
 use super::log::{Controls, HoldState};
 use super::parked::ParkedState;
-use super::settle::Settler;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::{ControlLog, ControlsVersion, DeleteFailure, DeleteFailures, Root, StoreError, TableControls};
 
@@ -46,10 +46,10 @@ impl ForgetReport {
 ///
 /// `now` must be a time that a sweep may use: a forgotten control cannot be restored.
 pub async fn forget(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    Settler::new(root.clone()).forget(now).await
+    ControlsApplier::new(root.clone()).forget(now).await
 }
 
-impl Settler {
+impl ControlsApplier {
     /// Forgets the same controls as [`forget()`].
     pub async fn forget(&mut self, now: DateTime<Utc>) -> Result<usize, StoreError> {
         self.forget_each(now).await?.into_result()
@@ -125,7 +125,7 @@ fn past_holds(
 
 /// Forgets every hold that was released, independently of the clock.
 pub(super) async fn forget_released(root: &Root, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let mut settler = Settler::new(root.clone());
+    let mut settler = ControlsApplier::new(root.clone());
     let tables = settler.look().await?;
     let released = |state, _| matches!(state, HoldState::Released { .. });
     let past = past_holds(&settler.controls, &tables, now, released);

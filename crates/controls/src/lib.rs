@@ -8,6 +8,7 @@
 mod activate;
 mod activation;
 mod active;
+mod apply;
 mod control;
 mod covering;
 mod forget;
@@ -17,38 +18,41 @@ mod notice;
 mod notify;
 mod parked;
 mod plausible;
+mod policy_mismatch;
 mod preview;
-mod recent;
+mod recent_counts;
 mod service;
-mod settle;
 mod shared;
-mod stored;
 mod subject;
 mod triggers;
 
-pub use activate::{ActivateError, Activated, activate};
-pub use activation::{NotActive, PolicyActivation, no_longer_active};
-pub use active::{ActiveError, NotActiveHere, record_active, require_active};
+pub use activate::{ActivateError, ActivatedPolicy, activate};
+pub use activation::{InactivePolicy, PolicyActivation, no_longer_active};
+pub use active::{InactivePolicyError, UsePolicyError, record_active, require_active};
+pub use apply::{ApplyControlsError, ControlsApplier, NotInForceError, settle, standing};
 pub use control::{Control, PastHold, Release};
 pub use covering::{Holds, SegmentView, reading};
 pub use forget::{FORGET_AFTER, ForgetReport, forget};
 pub use hold::{Hold, HoldId, Scope, ScopeError, TimeRange};
-pub use log::{Controls, HoldState, KnownHold, Since, changes_ingest};
+pub use log::{Controls, ControlsEffect, HoldState, LoggedHold, changes_ingest};
 pub use notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError, PastWithdrawal};
-pub use notify::{Considered, Noted, NotifyError, Screened, Screening, consider, notify, notify_screened};
-pub use parked::{
-    DecideError, Decision, KnownParked, NoticeDecision, ParkedNotice, ParkedState, PastParkedNotice, TriggerNotice,
-    confirm, reject,
+pub use notify::{
+    NoticeOutcome, NoticePreview, NotifyError, Screening, ScreeningOutcome, consider, notify, notify_screened,
 };
-pub use plausible::{Implausible, most_at_once, screen_date};
+pub use parked::{
+    DecideError, LoggedNotice, NoticeDecision, ParkedDecision, ParkedNotice, ParkedState, PastParkedNotice,
+    TriggerNotice, confirm, reject,
+};
+pub use plausible::{ImplausibleDate, most_at_once, screen_date};
+pub use policy_mismatch::PolicyMismatchError;
 pub use preview::{Preview, PreviewError, TableEffect};
-pub use recent::RecordCounts;
-pub use service::{Order, PlaceError, Placed, ReleaseError, Released, Signature, place, release};
-pub use settle::{NotInForce, SettleError, Settler, settle, standing};
+pub use recent_counts::RecordCounts;
+pub use service::{
+    CommitIdentity, HoldOrder, PlaceHoldError, PlacedHold, ReleaseHoldError, ReleasedHold, place, release,
+};
 pub use shared::SharedControls;
-pub use stored::StoredOtherwise;
 pub use subject::{IdentifierKind, Subject, SubjectError};
-pub use triggers::{InForce, Notices};
+pub use triggers::{NoticeInForce, ProductNotices};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

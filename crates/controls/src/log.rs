@@ -41,7 +41,7 @@ pub enum HoldState {
 
 /// A hold of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownHold<'a> {
+pub struct LoggedHold<'a> {
     /// The version of its control.
     pub version: ControlsVersion,
     /// The hold, or its remainder once its scope is forgotten.
@@ -128,7 +128,7 @@ impl Controls {
 
     /// Returns every hold that was ever placed, in the order of placement.
     #[must_use]
-    pub fn holds(&self, now: DateTime<Utc>) -> Vec<KnownHold<'_>> {
+    pub fn holds(&self, now: DateTime<Utc>) -> Vec<LoggedHold<'_>> {
         let holds = self.controls.iter().filter_map(|(version, control)| {
             let (id, hold) = match control {
                 Control::Hold(hold) => (&hold.id, Ok(hold)),
@@ -140,7 +140,7 @@ impl Controls {
                 None if hold.is_ok_and(|hold| hold.lasts(now)) => HoldState::InForce,
                 None => HoldState::Ended,
             };
-            Some(KnownHold { version: *version, hold, state })
+            Some(LoggedHold { version: *version, hold, state })
         });
         holds.collect()
     }
@@ -160,7 +160,7 @@ fn lost(newest: ControlsVersion, known: ControlsVersion) -> StoreError {
     StoreError::ControlsUnreadable { version, what: format!("it is missing, and a table knows {}", known.0) }
 }
 
-impl KnownHold<'_> {
+impl LoggedHold<'_> {
     /// Returns the name of the hold.
     #[must_use]
     pub fn id(&self) -> &HoldId {
@@ -170,7 +170,7 @@ impl KnownHold<'_> {
 
 /// The effect on a batch of the controls that came after it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Since {
+pub enum ControlsEffect {
     /// The controls change nothing for ingest: the batch is valid as it is.
     Stands,
     /// The batch must be made again.
@@ -185,13 +185,13 @@ pub async fn changes_ingest(
     controls: &SharedControls,
     (since, known): (ControlsVersion, ControlsVersion),
     policy: &PolicyVersion,
-) -> Result<Since, StoreError> {
+) -> Result<ControlsEffect, StoreError> {
     let controls = controls.newest(known).await?;
     if let Some((_, active)) = controls.active()
         && active.version != *policy
     {
-        return Ok(Since::Policy(active.version.clone()));
+        return Ok(ControlsEffect::Policy(active.version.clone()));
     }
     let changed = controls.iter().filter(|(version, _)| *version > since).any(|(_, control)| control.changes_ingest());
-    Ok(if changed { Since::Anew } else { Since::Stands })
+    Ok(if changed { ControlsEffect::Anew } else { ControlsEffect::Stands })
 }

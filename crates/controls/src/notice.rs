@@ -7,11 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::hold::covers;
-use super::plausible::Implausible;
-use super::recent::RecordCounts;
+use super::plausible::ImplausibleDate;
+use super::recent_counts::RecordCounts;
 use super::subject::Subject;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_policy::{Keep, Policy, Trigger};
+use ebbtide_policy::{Policy, RetentionPeriod, Trigger};
 use ebbtide_table::ControlsVersion;
 
 /// The margin for differences between the clocks and calendars of two machines or two policies, and one day for the
@@ -131,7 +131,7 @@ pub enum NoticeError {
     },
     /// Its date is not plausible.
     #[error("{0}")]
-    Implausible(Implausible),
+    Implausible(ImplausibleDate),
     /// A person rejected the same notice.
     #[error("the same notice was rejected, as control {}", .0.0)]
     Rejected(ControlsVersion),
@@ -214,10 +214,10 @@ pub fn over_after(policy: &Policy, withdrawn_at: DateTime<Utc>) -> Option<DateTi
 }
 
 /// Returns the maximum length of a calendar duration.
-fn longest(keep: Keep) -> TimeDelta {
+fn longest(keep: RetentionPeriod) -> TimeDelta {
     match keep {
-        Keep::Hours(hours) => TimeDelta::hours(i64::from(hours)),
-        Keep::Days(days) => TimeDelta::days(i64::from(days) + 1),
-        Keep::Months(months) => TimeDelta::days(i64::from(months) * 31),
+        RetentionPeriod::Hours(hours) => TimeDelta::hours(i64::from(hours)),
+        RetentionPeriod::Days(days) => TimeDelta::days(i64::from(days) + 1),
+        RetentionPeriod::Months(months) => TimeDelta::days(i64::from(months) * 31),
     }
 }

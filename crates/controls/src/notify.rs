@@ -7,15 +7,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
+use super::apply::{ApplyControlsError, settle};
 use super::control::Control;
 use super::log::Controls;
 use super::notice::{AHEAD, ConsentWithdrawal, ContractEnd, Notice, NoticeError, over_after};
-use super::parked::{Decision, ParkedNotice, ParkedState, TriggerNotice};
+use super::parked::{ParkedDecision, ParkedNotice, ParkedState, TriggerNotice};
 use super::plausible::screen_date;
 use super::preview::{Preview, PreviewError, TableEffect};
-use super::recent::RecordCounts;
-use super::service::{Signature, append, same};
-use super::settle::{SettleError, settle};
+use super::recent_counts::RecordCounts;
+use super::service::{CommitIdentity, append, same};
 use ebbtide_base::failpoint;
 use ebbtide_config::NoticeLimits;
 use ebbtide_policy::Policy;
@@ -23,7 +23,7 @@ use ebbtide_table::{ControlsVersion, Root, StoreError};
 
 /// The outcome of one notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Noted {
+pub enum NoticeOutcome {
     /// The notice is a control that is in force in every table that it covers.
     Taken {
         /// The control's version.
@@ -37,9 +37,9 @@ pub enum Noted {
 
 /// The outcome of one notice that was screened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Screened {
+pub enum ScreeningOutcome {
     /// It passed the screening.
-    Passed(Noted),
+    Passed(NoticeOutcome),
     /// It waits for a person; nothing is in force.
     Parked {
         /// The version of the control that records it.
@@ -87,14 +87,14 @@ pub enum NotifyError {
     Log(#[from] StoreError),
     /// The notices are in the log, but are not in force in every table.
     #[error(transparent)]
-    Settle(#[from] SettleError),
+    Settle(#[from] ApplyControlsError),
     /// The number of records that they would make due immediately is unknown, so none was accepted.
     #[error(transparent)]
     Preview(#[from] PreviewError),
 }
 
 /// The state of a notice in the control log.
-enum Judged {
+enum NoticeState {
     /// It is a control already.
     Known(ControlsVersion),
     /// It was parked.
@@ -108,13 +108,13 @@ pub async fn notify(
     root: &Root,
     policy: &Policy,
     notices: Vec<Notice>,
-    by: &Signature,
-) -> Result<Vec<Noted>, NotifyError> {
+    by: &CommitIdentity,
+) -> Result<Vec<NoticeOutcome>, NotifyError> {
     let screened = notify_screened(root, policy, notices, by, &Screening::none()).await?;
     let passed = screened.into_iter().filter_map(|screened| match screened {
-        Screened::Passed(noted) => Some(noted),
+        ScreeningOutcome::Passed(noted) => Some(noted),
         // Without limits no notice is held back.
-        Screened::Parked { .. } | Screened::TooMuch(_) => None,
+        ScreeningOutcome::Parked { .. } | ScreeningOutcome::TooMuch(_) => None,
     });
     Ok(passed.collect())
 }
@@ -124,42 +124,42 @@ pub async fn notify_screened(
     root: &Root,
     policy: &Policy,
     notices: Vec<Notice>,
-    by: &Signature,
+    by: &CommitIdentity,
     screening: &Screening,
-) -> Result<Vec<Screened>, NotifyError> {
+) -> Result<Vec<ScreeningOutcome>, NotifyError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let mut judged = Vec::with_capacity(notices.len());
     for notice in &notices {
         judged.push(judge(&controls, policy, notice, by.at, screening));
     }
     let recent = controls.made_due_recently(by.at);
-    let mut large = Large::of(root, policy, (judged, recent), (by.at, screening)).await?;
+    let mut large = LargeBatch::of(root, policy, (judged, recent), (by.at, screening)).await?;
     let mut noted = Vec::with_capacity(notices.len());
     let mut any = false;
     for (place, notice) in notices.iter().enumerate() {
         // The notices before it may be controls by now.
         noted.push(match judge(&controls, policy, notice, by.at, screening) {
-            Err(refused) => Screened::Passed(Noted::Refused(refused)),
-            Ok(Judged::Known(version)) => Screened::Passed(Noted::Taken { version, known: true }),
-            Ok(Judged::Parked(version)) => Screened::Parked { version, known: true },
-            Ok(Judged::New(new)) => match large.of_one(place, &new, by.at).await? {
+            Err(refused) => ScreeningOutcome::Passed(NoticeOutcome::Refused(refused)),
+            Ok(NoticeState::Known(version)) => ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known: true }),
+            Ok(NoticeState::Parked(version)) => ScreeningOutcome::Parked { version, known: true },
+            Ok(NoticeState::New(new)) => match large.of_one(place, &new, by.at).await? {
                 Some(effect) if screening.parks => {
                     let TableEffect { product, due, records, before, .. } = effect;
                     let parked = ParkedNotice { notice: new, parked_at: by.at, product, due, records, before };
                     let version = append_one(root, &mut controls, &Control::ParkedNotice(parked)).await?;
                     failpoint::reach("notice-parked");
-                    Screened::Parked { version, known: false }
+                    ScreeningOutcome::Parked { version, known: false }
                 }
-                Some(effect) => Screened::TooMuch(effect),
+                Some(effect) => ScreeningOutcome::TooMuch(effect),
                 None => {
                     let new = new.with_made_due(large.take_made_due());
                     let version = append_one(root, &mut controls, &new.control()).await?;
                     failpoint::reach("control-appended");
-                    Screened::Passed(Noted::Taken { version, known: false })
+                    ScreeningOutcome::Passed(NoticeOutcome::Taken { version, known: false })
                 }
             },
         });
-        any |= matches!(noted.last(), Some(Screened::Passed(Noted::Taken { .. })));
+        any |= matches!(noted.last(), Some(ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })));
     }
     // The call that appended a known notice may have been interrupted before it was in force everywhere.
     if any {
@@ -175,7 +175,7 @@ async fn append_one(root: &Root, controls: &mut Controls, control: &Control) -> 
 }
 
 /// The notices of a batch that would make too many records due immediately, together with those before them that pass.
-struct Large {
+struct LargeBatch {
     /// `None` if there are no limits: nothing is counted then.
     counting: Option<(Box<Preview>, NoticeLimits)>,
     /// The notices that pass.
@@ -189,15 +189,15 @@ struct Large {
     unrecorded: RecordCounts,
 }
 
-impl Large {
+impl LargeBatch {
     async fn of(
         root: &Root,
         policy: &Policy,
-        (judged, recent): (Vec<Result<Judged, NoticeError>>, RecordCounts),
+        (judged, recent): (Vec<Result<NoticeState, NoticeError>>, RecordCounts),
         (now, screening): (DateTime<Utc>, &Screening),
-    ) -> Result<Large, PreviewError> {
+    ) -> Result<LargeBatch, PreviewError> {
         let new = judged.into_iter().enumerate().filter_map(|(place, judged)| match judged {
-            Ok(Judged::New(new)) => Some((place, new.control())),
+            Ok(NoticeState::New(new)) => Some((place, new.control())),
             _ => None,
         });
         let new: Vec<(usize, Control)> = new.collect();
@@ -206,7 +206,7 @@ impl Large {
             Some(limits) => Some((Box::new(Preview::open(root, policy, recent).await?), limits)),
             None => None,
         };
-        let mut large = Large {
+        let mut large = LargeBatch {
             counting,
             passed: Vec::new(),
             seen: HashMap::new(),
@@ -273,7 +273,7 @@ impl Large {
 
 /// The control that a notice would be, and its effects.
 #[derive(Debug)]
-pub struct Considered {
+pub struct NoticePreview {
     /// The control that it would be, or is.
     pub control: Control,
     /// The version of that control, if it is one already.
@@ -289,19 +289,19 @@ pub async fn consider(
     notice: &Notice,
     at: DateTime<Utc>,
     screening: &Screening,
-) -> Result<Result<Considered, NoticeError>, NotifyError> {
+) -> Result<Result<NoticePreview, NoticeError>, NotifyError> {
     let controls = Controls::load(root, ControlsVersion(0)).await?;
     let (control, known) = match judge(&controls, policy, notice, at, screening) {
         Err(refused) => return Ok(Err(refused)),
-        Ok(Judged::Known(version)) => {
+        Ok(NoticeState::Known(version)) => {
             let known = controls.iter().find(|(of, _)| *of == version).map(|(_, control)| control.clone());
             (known, Some(version))
         }
-        Ok(Judged::Parked(version)) => {
+        Ok(NoticeState::Parked(version)) => {
             let parked = controls.parked(at).into_iter().find(|known| known.version == version);
             (parked.map(|known| known.notice.notice.control()), None)
         }
-        Ok(Judged::New(new)) => (Some(new.control()), None),
+        Ok(NoticeState::New(new)) => (Some(new.control()), None),
     };
     let Some(control) = control else { return Ok(Err(NoticeError::Over)) };
     let effects = match known {
@@ -311,7 +311,7 @@ pub async fn consider(
             Preview::open(root, policy, recent).await?.effects(&[&control], at).await?
         }
     };
-    Ok(Ok(Considered { control, known, effects }))
+    Ok(Ok(NoticePreview { control, known, effects }))
 }
 
 /// Returns the state of a notice in the control log, or the reason why it may not be applied.
@@ -321,21 +321,23 @@ fn judge(
     notice: &Notice,
     at: DateTime<Utc>,
     screening: &Screening,
-) -> Result<Judged, NoticeError> {
+) -> Result<NoticeState, NoticeError> {
     if notice.tenant().is_some_and(|tenant| tenant.trim().is_empty()) {
         return Err(NoticeError::NoTenant);
     }
     let mut new = trigger_notice(notice.clone(), at);
     let control = new.control();
     if let Some((version, _)) = controls.iter().find(|(_, other)| same(&control, other)) {
-        return Ok(Judged::Known(*version));
+        return Ok(NoticeState::Known(*version));
     }
     if let Some(limits) = &screening.limits {
         let parked = controls.parked(at).into_iter().find(|known| known.notice.notice.same(&new));
         match parked.map(|known| (known.version, known.state)) {
-            Some((version, ParkedState::Decided(Decision::Rejected))) => return Err(NoticeError::Rejected(version)),
-            Some((version, ParkedState::Waiting)) => return Ok(Judged::Parked(version)),
-            Some((_, ParkedState::Decided(Decision::Confirmed) | ParkedState::Over)) | None => {}
+            Some((version, ParkedState::Decided(ParkedDecision::Rejected))) => {
+                return Err(NoticeError::Rejected(version));
+            }
+            Some((version, ParkedState::Waiting)) => return Ok(NoticeState::Parked(version)),
+            Some((_, ParkedState::Decided(ParkedDecision::Confirmed) | ParkedState::Over)) | None => {}
         }
         let (trigger, of) = notice.trigger();
         screen_date(trigger, of, at, limits).map_err(NoticeError::Implausible)?;
@@ -358,7 +360,7 @@ fn judge(
             }
         }
     }
-    Ok(Judged::New(new))
+    Ok(NoticeState::New(new))
 }
 
 /// Converts a notice to a control that is recorded at `at`. The `until` of a withdrawal is not known yet.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::control::Control;
 use super::log::Controls;
 use super::notice::{ConsentWithdrawal, ContractEnd, Notice, NoticeError};
-use super::notify::{Noted, NotifyError, notify};
-use super::recent::RecordCounts;
-use super::service::{Signature, append};
+use super::notify::{NoticeOutcome, NotifyError, notify};
+use super::recent_counts::RecordCounts;
+use super::service::{CommitIdentity, append};
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_policy::Policy;
@@ -64,7 +64,7 @@ pub struct NoticeDecision {
     /// The version of the control that parked it.
     pub parked: i64,
     /// The decision.
-    pub decision: Decision,
+    pub decision: ParkedDecision,
     /// The time of the decision.
     pub decided_at: DateTime<Utc>,
     /// The reason, in the words of the person who decided.
@@ -75,7 +75,7 @@ pub struct NoticeDecision {
 /// A decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Decision {
+pub enum ParkedDecision {
     /// The notice is applied.
     Confirmed,
     /// It is never applied.
@@ -88,14 +88,14 @@ pub enum ParkedState {
     /// It waits for a person.
     Waiting,
     /// It was decided.
-    Decided(Decision),
+    Decided(ParkedDecision),
     /// It needs no decision: every record that it could concern is past its window.
     Over,
 }
 
 /// A parked notice of the log.
 #[derive(Debug, Clone, Copy)]
-pub struct KnownParked<'a> {
+pub struct LoggedNotice<'a> {
     /// The version of its control: its number in commands.
     pub version: ControlsVersion,
     /// The notice.
@@ -113,8 +113,8 @@ pub enum DecideError {
     #[error("no notice {} is parked; `ebbtide notice list` shows them", .0.0)]
     Unknown(ControlsVersion),
     /// The opposite was decided.
-    #[error("notice {} was {} already", .0.0, match .1 { Decision::Confirmed => "confirmed", Decision::Rejected => "rejected" })]
-    Decided(ControlsVersion, Decision),
+    #[error("notice {} was {} already", .0.0, match .1 { ParkedDecision::Confirmed => "confirmed", ParkedDecision::Rejected => "rejected" })]
+    Decided(ControlsVersion, ParkedDecision),
     /// The notice may not be applied.
     #[error(transparent)]
     Refused(#[from] NoticeError),
@@ -190,7 +190,7 @@ impl ParkedNotice {
 impl Controls {
     /// Returns every parked notice whose content is known, in the order in which they were parked.
     #[must_use]
-    pub fn parked(&self, now: DateTime<Utc>) -> Vec<KnownParked<'_>> {
+    pub fn parked(&self, now: DateTime<Utc>) -> Vec<LoggedNotice<'_>> {
         let parked = self.iter().filter_map(|(version, control)| match control {
             Control::ParkedNotice(notice) => Some((*version, notice)),
             _ => None,
@@ -204,7 +204,7 @@ impl Controls {
                 None if over => ParkedState::Over,
                 None => ParkedState::Waiting,
             };
-            KnownParked { version, notice, state, decision }
+            LoggedNotice { version, notice, state, decision }
         });
         known.collect()
     }
@@ -223,17 +223,17 @@ pub async fn confirm(
     root: &Root,
     policy: &Policy,
     parked: ControlsVersion,
-    by: &Signature,
+    by: &CommitIdentity,
 ) -> Result<ControlsVersion, DecideError> {
-    let notice = undecided(root, parked, Decision::Confirmed, by.at).await?;
+    let notice = undecided(root, parked, ParkedDecision::Confirmed, by.at).await?;
     let noted = notify(root, policy, vec![notice.notice()], by).await?.pop();
     let version = match noted {
-        Some(Noted::Taken { version, .. }) => version,
-        Some(Noted::Refused(refused)) => return Err(refused.into()),
+        Some(NoticeOutcome::Taken { version, .. }) => version,
+        Some(NoticeOutcome::Refused(refused)) => return Err(refused.into()),
         None => return Err(DecideError::Unknown(parked)),
     };
     failpoint::reach("parked-notice-applied");
-    decide(root, parked, (Decision::Confirmed, None), by).await?;
+    decide(root, parked, (ParkedDecision::Confirmed, None), by).await?;
     Ok(version)
 }
 
@@ -242,23 +242,23 @@ pub async fn reject(
     root: &Root,
     parked: ControlsVersion,
     reason: Option<String>,
-    by: &Signature,
+    by: &CommitIdentity,
 ) -> Result<(), DecideError> {
-    let notice = undecided(root, parked, Decision::Rejected, by.at).await?;
+    let notice = undecided(root, parked, ParkedDecision::Rejected, by.at).await?;
     let controls = Controls::load(root, ControlsVersion(0)).await?;
     let applied = controls.iter().any(|(_, control)| super::service::same(control, &notice.control()));
     if applied {
         // A confirmation was interrupted, or the same notice was applied by a command.
-        return Err(DecideError::Decided(parked, Decision::Confirmed));
+        return Err(DecideError::Decided(parked, ParkedDecision::Confirmed));
     }
-    decide(root, parked, (Decision::Rejected, reason), by).await
+    decide(root, parked, (ParkedDecision::Rejected, reason), by).await
 }
 
 /// Returns the notice of that number, unless another decision than `wanted` was made.
 async fn undecided(
     root: &Root,
     parked: ControlsVersion,
-    wanted: Decision,
+    wanted: ParkedDecision,
     now: DateTime<Utc>,
 ) -> Result<TriggerNotice, DecideError> {
     let controls = Controls::load(root, ControlsVersion(0)).await?;
@@ -274,8 +274,8 @@ async fn undecided(
 async fn decide(
     root: &Root,
     parked: ControlsVersion,
-    (decision, reason): (Decision, Option<String>),
-    by: &Signature,
+    (decision, reason): (ParkedDecision, Option<String>),
+    by: &CommitIdentity,
 ) -> Result<(), DecideError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let made = NoticeDecision { parked: parked.0, decision, decided_at: by.at, reason };

@@ -31,7 +31,7 @@ const ZONES: TimeDelta = TimeDelta::hours(14);
 
 /// The reason why the date of a notice is implausible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Implausible {
+pub enum ImplausibleDate {
     /// The date is one that systems write for a missing date.
     Sentinel(NaiveDate),
     /// The date is before the earliest plausible one.
@@ -50,18 +50,18 @@ pub enum Implausible {
     },
 }
 
-impl fmt::Display for Implausible {
+impl fmt::Display for ImplausibleDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Implausible::Sentinel(day) if day.year() > 2200 => write!(
+            ImplausibleDate::Sentinel(day) if day.year() > 2200 => write!(
                 f,
                 "{day} is what systems write for \"no end\": what waits for the end of a contract is open without a notice"
             ),
-            Implausible::Sentinel(day) => write!(f, "{day} is what systems write where they have no date"),
-            Implausible::Early { at, earliest } => {
+            ImplausibleDate::Sentinel(day) => write!(f, "{day} is what systems write where they have no date"),
+            ImplausibleDate::Early { at, earliest } => {
                 write!(f, "{} is before {earliest} (notices.earliest)", at.format("%Y-%m-%dT%H:%M:%SZ"))
             }
-            Implausible::Late { at, latest } => write!(
+            ImplausibleDate::Late { at, latest } => write!(
                 f,
                 "{} is after {}, the last that is accepted (notices.contract_ahead); without a notice the contract's \
                  records stay open",
@@ -78,24 +78,24 @@ pub fn screen_date(
     at: DateTime<Utc>,
     now: DateTime<Utc>,
     limits: &NoticeLimits,
-) -> Result<(), Implausible> {
+) -> Result<(), ImplausibleDate> {
     let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     for (year, month, day) in SENTINELS {
         let Some(day) = NaiveDate::from_ymd_opt(year, month, day) else { continue };
         let from = midnight(day).checked_sub_signed(ZONES).unwrap_or(DateTime::<Utc>::MIN_UTC);
         let to = midnight(day).checked_add_signed(TimeDelta::hours(24) + ZONES).unwrap_or(DateTime::<Utc>::MAX_UTC);
         if (from..to).contains(&at) {
-            return Err(Implausible::Sentinel(day));
+            return Err(ImplausibleDate::Sentinel(day));
         }
     }
     // Before this instant, the earliest day has begun in no zone.
     if at < midnight(limits.earliest) - ZONES {
-        return Err(Implausible::Early { at, earliest: limits.earliest });
+        return Err(ImplausibleDate::Early { at, earliest: limits.earliest });
     }
     let ahead = TimeDelta::from_std(limits.contract_ahead).unwrap_or(TimeDelta::MAX);
     let latest = now.checked_add_signed(ahead).unwrap_or(DateTime::<Utc>::MAX_UTC);
     if trigger == Trigger::ContractEnd && at > latest {
-        return Err(Implausible::Late { at, latest });
+        return Err(ImplausibleDate::Late { at, latest });
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn screened(text: &str, limits: &NoticeLimits) -> Result<(), Implausible> {
+    fn screened(text: &str, limits: &NoticeLimits) -> Result<(), ImplausibleDate> {
         screen_date(Trigger::ContractEnd, at(text), at("2026-11-30T12:00:00Z"), limits)
     }
 
@@ -147,7 +147,7 @@ mod tests {
             "9999-12-31T23:59:59Z",
             "9999-12-30T23:00:00Z",
         ] {
-            assert!(matches!(screened(text, &limits), Err(Implausible::Sentinel(_))), "{text}");
+            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Sentinel(_))), "{text}");
         }
         for text in ["1970-02-01T00:00:00Z", "1999-12-31T00:00:00Z", "2100-01-01T00:00:00Z"] {
             assert_eq!(screened(text, &limits), Ok(()), "{text}");
@@ -158,10 +158,10 @@ mod tests {
     fn dates_too_early_and_too_late_are_refused_and_those_between_are_not() {
         let limits = NoticeLimits::default();
         for text in ["1999-12-31T09:00:00Z", "1980-01-06T00:00:00Z", "1601-01-01T00:00:00Z"] {
-            assert!(matches!(screened(text, &limits), Err(Implausible::Early { .. })), "{text}");
+            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Early { .. })), "{text}");
         }
         for text in ["2037-01-01T00:00:00Z", "2099-12-31T00:00:00Z", "9999-11-01T00:00:00Z"] {
-            assert!(matches!(screened(text, &limits), Err(Implausible::Late { .. })), "{text}");
+            assert!(matches!(screened(text, &limits), Err(ImplausibleDate::Late { .. })), "{text}");
         }
         for text in ["1999-12-31T23:00:00Z", "2001-05-31T00:00:00Z", "2026-11-30T00:00:00Z", "2031-12-31T00:00:00Z"] {
             assert_eq!(screened(text, &limits), Ok(()), "{text}");

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::control::Control;
 use super::plausible::most_at_once;
-use super::recent::RecordCounts;
-use super::triggers::InForce;
+use super::recent_counts::RecordCounts;
+use super::triggers::NoticeInForce;
 use ebbtide_base::ids::{Category, ProductKey, ProfileId};
 use ebbtide_config::NoticeLimits;
 use ebbtide_policy::{Calendar, Policy, Profile, Records, Trigger};
@@ -81,7 +81,7 @@ struct Previewed {
 }
 
 /// A segment to which notices may apply.
-struct Suspected {
+struct AffectedSegment {
     segment: StoredSegment,
     /// The rows to which the notices apply.
     concerned: Vec<Predicate>,
@@ -91,7 +91,7 @@ struct Suspected {
 }
 
 /// A segment was replaced while it was read.
-struct Replaced;
+struct SegmentReplaced;
 
 impl Preview {
     /// Opens the tables that the policy names and that exist. `before` are the records that other notices made due in
@@ -138,8 +138,8 @@ impl Preview {
         for table in &mut self.tables {
             let product = table.table.spec().product.clone();
             let of_table = notices.iter().filter(|control| control.covers(&product));
-            let of_table: Vec<InForce> =
-                of_table.filter_map(|control| InForce::of(ControlsVersion(0), control, &self.calendar)).collect();
+            let of_table: Vec<NoticeInForce> =
+                of_table.filter_map(|control| NoticeInForce::of(ControlsVersion(0), control, &self.calendar)).collect();
             if notices.iter().any(|control| control.covers(&product)) {
                 let before = self.before.get(&product).copied().unwrap_or_default();
                 let mut effect = table.effect(&of_table, (&self.calendar, now), limits.map(|of| (of, before))).await?;
@@ -154,28 +154,28 @@ impl Preview {
 impl Previewed {
     async fn effect(
         &mut self,
-        notices: &[InForce],
+        notices: &[NoticeInForce],
         (calendar, now): (&Calendar, DateTime<Utc>),
         limits: Option<(&NoticeLimits, u64)>,
     ) -> Result<TableEffect, PreviewError> {
         for attempt in 1.. {
             match self.count(notices, (calendar, now), limits, attempt == ATTEMPTS).await? {
                 Ok(effect) => return Ok(effect),
-                Err(Replaced) => self.index.refresh().await?,
+                Err(SegmentReplaced) => self.index.refresh().await?,
             }
         }
         Err(StoreError::Refused("a table's segments were replaced again and again".to_owned()).into())
     }
 
-    /// Counts over the listed segments. If a segment no longer exists, errors with [`Replaced`]; in the `last` attempt,
+    /// Counts over the listed segments. If a segment no longer exists, errors with [`SegmentReplaced`]; in the `last` attempt,
     /// all of its records count instead.
     async fn count(
         &mut self,
-        notices: &[InForce],
+        notices: &[NoticeInForce],
         (calendar, now): (&Calendar, DateTime<Utc>),
         limits: Option<(&NoticeLimits, u64)>,
         last: bool,
-    ) -> Result<Result<TableEffect, Replaced>, PreviewError> {
+    ) -> Result<Result<TableEffect, SegmentReplaced>, PreviewError> {
         let segments: Vec<StoredSegment> = self.index.iter().filter(|segment| !segment.cells).cloned().collect();
         let records = segments.iter().map(|segment| segment.records).sum();
         let mut effect = TableEffect {
@@ -187,7 +187,7 @@ impl Previewed {
             before: 0,
             exact: limits.is_none(),
         };
-        let mut suspected: Vec<Suspected> =
+        let mut suspected: Vec<AffectedSegment> =
             segments.into_iter().filter_map(|segment| self.suspected(segment, notices, (calendar, now))).collect();
         let most = limits.map(|(limits, before)| most_at_once(records, limits).saturating_sub(before));
         if most.is_some() {
@@ -205,8 +205,8 @@ impl Previewed {
                 Err(RewriteError::Store(error)) => Err(error),
                 Err(_) => Ok(Some(suspected.segment.records)),
             };
-            let Some(due) = of_all(due)? else { return Ok(Err(Replaced)) };
-            let Some(concerned) = concerned.map_or(Ok(Some(due)), of_all)? else { return Ok(Err(Replaced)) };
+            let Some(due) = of_all(due)? else { return Ok(Err(SegmentReplaced)) };
+            let Some(concerned) = concerned.map_or(Ok(Some(due)), of_all)? else { return Ok(Err(SegmentReplaced)) };
             effect.due += due;
             effect.concerned += concerned;
             if due > 0 {
@@ -230,11 +230,12 @@ impl Previewed {
     fn suspected(
         &mut self,
         segment: StoredSegment,
-        notices: &[InForce],
+        notices: &[NoticeInForce],
         (calendar, now): (&Calendar, DateTime<Utc>),
-    ) -> Option<Suspected> {
+    ) -> Option<AffectedSegment> {
         let profile = self.profile(&segment.profile)?;
-        let mut found = Suspected { segment, concerned: Vec::new(), due: Vec::new(), categories: BTreeSet::new() };
+        let mut found =
+            AffectedSegment { segment, concerned: Vec::new(), due: Vec::new(), categories: BTreeSet::new() };
         for notice in notices.iter().filter(|notice| profile.has_trigger(notice.trigger())) {
             let Some(rows) = notice.rows(&self.records) else { continue };
             let due = due_by(&profile, notice, (calendar, now), &found.segment);
@@ -260,7 +261,7 @@ impl Previewed {
 /// Returns the categories of a segment that a notice makes due at `now` and that are stored and not due without it.
 fn due_by(
     profile: &Profile,
-    notice: &InForce,
+    notice: &NoticeInForce,
     (calendar, now): (&Calendar, DateTime<Utc>),
     segment: &StoredSegment,
 ) -> Vec<Category> {

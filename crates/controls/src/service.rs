@@ -6,18 +6,18 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::apply::{ApplyControlsError, NotInForceError, put_in_force};
 use super::control::{Control, Release};
 use super::forget::forget_released;
 use super::hold::{Hold, HoldId, Scope, ScopeError};
 use super::log::{Controls, HoldState};
-use super::settle::{NotInForce, SettleError, put_in_force};
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_table::{AppendError, ControlLog, ControlsVersion, Evidence, Root, StoreError};
 
 /// The order of an officer to hold data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
+pub struct HoldOrder {
     /// The case that it belongs to, by its reference in another system.
     pub case: String,
     /// The legal basis.
@@ -33,7 +33,7 @@ pub struct Order {
 /// The process that makes commits, the time, and the policy in use: the content of the commits' evidence besides
 /// counts.
 #[derive(Debug, Clone)]
-pub struct Signature {
+pub struct CommitIdentity {
     /// The random id of the process.
     pub writer: Uuid,
     /// The current time.
@@ -44,7 +44,7 @@ pub struct Signature {
 
 /// A hold that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct PlacedHold {
     /// Its name.
     pub id: HoldId,
     /// The version of its control.
@@ -55,7 +55,7 @@ pub struct Placed {
 
 /// A hold that is no longer in force in any table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Released {
+pub struct ReleasedHold {
     /// Its name.
     pub id: HoldId,
     /// The version of the control that released it.
@@ -66,7 +66,7 @@ pub struct Released {
 
 /// The reason why a hold is not in force.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum PlaceHoldError {
     /// The scope is refused.
     #[error(transparent)]
     Scope(#[from] ScopeError),
@@ -78,12 +78,12 @@ pub enum PlaceError {
     Log(#[from] StoreError),
     /// The hold is in the log, but is not in force in every table.
     #[error(transparent)]
-    NotInForce(#[from] NotInForce),
+    NotInForce(#[from] NotInForceError),
 }
 
 /// The reason why a hold is not released.
 #[derive(Debug, thiserror::Error)]
-pub enum ReleaseError {
+pub enum ReleaseHoldError {
     /// There is no such hold.
     #[error("there is no hold {0}; `ebbtide hold list` shows them")]
     Unknown(HoldId),
@@ -95,28 +95,28 @@ pub enum ReleaseError {
     Log(#[from] StoreError),
     /// The release is in the log, but is not in force in every table.
     #[error(transparent)]
-    NotInForce(#[from] NotInForce),
+    NotInForce(#[from] NotInForceError),
 }
 
-impl From<SettleError> for PlaceError {
-    fn from(error: SettleError) -> Self {
+impl From<ApplyControlsError> for PlaceHoldError {
+    fn from(error: ApplyControlsError) -> Self {
         match error {
-            SettleError::Log(error) => PlaceError::Log(error),
-            SettleError::NotInForce(error) => PlaceError::NotInForce(error),
+            ApplyControlsError::Log(error) => PlaceHoldError::Log(error),
+            ApplyControlsError::NotInForce(error) => PlaceHoldError::NotInForce(error),
         }
     }
 }
 
-impl From<SettleError> for ReleaseError {
-    fn from(error: SettleError) -> Self {
+impl From<ApplyControlsError> for ReleaseHoldError {
+    fn from(error: ApplyControlsError) -> Self {
         match error {
-            SettleError::Log(error) => ReleaseError::Log(error),
-            SettleError::NotInForce(error) => ReleaseError::NotInForce(error),
+            ApplyControlsError::Log(error) => ReleaseHoldError::Log(error),
+            ApplyControlsError::NotInForce(error) => ReleaseHoldError::NotInForce(error),
         }
     }
 }
 
-impl Signature {
+impl CommitIdentity {
     /// Returns the evidence of a commit.
     pub(super) fn evidence(&self, operation: &str) -> Evidence {
         Evidence::control(operation, self.writer, self.at, self.policy_version.clone())
@@ -125,30 +125,30 @@ impl Signature {
 
 /// Places a hold. Once this returns, the hold is in force in every table that it covers. Tables that are created later
 /// are covered too.
-pub async fn place(root: &Root, order: Order, by: &Signature) -> Result<Placed, PlaceError> {
+pub async fn place(root: &Root, order: HoldOrder, by: &CommitIdentity) -> Result<PlacedHold, PlaceHoldError> {
     order.scope.check()?;
     if order.until <= by.at {
-        return Err(PlaceError::Over(order.until));
+        return Err(PlaceHoldError::Over(order.until));
     }
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let taken: Vec<HoldId> = controls.holds(by.at).iter().map(|known| known.id().clone()).collect();
     let id = draw(&taken);
-    let Order { case, basis, until, placed_by, scope } = order;
+    let HoldOrder { case, basis, until, placed_by, scope } = order;
     let hold = Hold { id: id.clone(), case, basis, placed_at: by.at, placed_by, until, scope };
     let control = Control::Hold(hold);
     let version = append(root, &mut controls, &control).await?;
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
-    Ok(Placed { id, version, tables })
+    Ok(PlacedHold { id, version, tables })
 }
 
 /// Releases a hold, and forgets what it covered once it is in force in no table. May be called again after any error.
-pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Released, ReleaseError> {
+pub async fn release(root: &Root, id: &HoldId, by: &CommitIdentity) -> Result<ReleasedHold, ReleaseHoldError> {
     let mut controls = Controls::load(root, ControlsVersion(0)).await?;
     let known = controls.holds(by.at).into_iter().find(|known| known.id() == id);
-    let known = known.ok_or_else(|| ReleaseError::Unknown(id.clone()))?;
+    let known = known.ok_or_else(|| ReleaseHoldError::Unknown(id.clone()))?;
     if known.state == HoldState::Ended {
-        return Err(ReleaseError::Ended(id.clone()));
+        return Err(ReleaseHoldError::Ended(id.clone()));
     }
     let products = known.hold.map_or_else(|past| past.products.clone(), |hold| hold.scope.products.clone());
     let control = Control::Release(Release { hold: id.clone(), released_at: by.at, products });
@@ -156,7 +156,7 @@ pub async fn release(root: &Root, id: &HoldId, by: &Signature) -> Result<Release
     failpoint::reach("control-appended");
     let tables = put_in_force(root, version, &control, by).await?;
     forget_released(root, by.at).await?;
-    Ok(Released { id: id.clone(), version, tables })
+    Ok(ReleasedHold { id: id.clone(), version, tables })
 }
 
 /// Appends a control after all others, unless it is in the log already, and returns its version. After an error it

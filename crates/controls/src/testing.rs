@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::{Order, Scope, Signature};
+use super::{CommitIdentity, HoldOrder, Scope};
 use ebbtide_policy::{Policy, SchemaSource, parse};
 use ebbtide_table::testing::{noon, root, spec};
 use ebbtide_table::{Root, Table, TableSpec};
@@ -52,14 +52,14 @@ pub fn of_subject() -> Scope {
 }
 
 /// Returns an order for 30 days.
-pub fn order(scope: Scope) -> Order {
+pub fn order(scope: Scope) -> HoldOrder {
     let (case, basis) = ("case-2026-17".to_owned(), "order of the court of Utrecht".to_owned());
-    Order { case, basis, until: noon() + TimeDelta::days(30), placed_by: None, scope }
+    HoldOrder { case, basis, until: noon() + TimeDelta::days(30), placed_by: None, scope }
 }
 
 /// Returns the signature of a process at noon.
-pub fn signature() -> Signature {
-    Signature { writer: Uuid::nil(), at: noon(), policy_version: "2026-09-01".parse().unwrap() }
+pub fn signature() -> CommitIdentity {
+    CommitIdentity { writer: Uuid::nil(), at: noon(), policy_version: "2026-09-01".parse().unwrap() }
 }
 
 /// Returns the content of every file under the root, with its path.

@@ -13,13 +13,13 @@ use super::log::Controls;
 use super::subject::Subject;
 use ebbtide_base::ids::{Bucket, ProductKey};
 use ebbtide_policy::tag::{SubjectForm, SubjectValue, Triggers};
-use ebbtide_policy::{Calendar, Class, Records, Trigger, Triggered};
+use ebbtide_policy::{Calendar, ColumnClass, RecordTriggers, Records, Trigger};
 use ebbtide_table::{ControlsVersion, Predicate};
 
 /// The notices in force that concern one product.
 #[derive(Debug, Clone, Default)]
-pub struct Notices {
-    notices: Vec<InForce>,
+pub struct ProductNotices {
+    notices: Vec<NoticeInForce>,
     newest: ControlsVersion,
     /// The time at which the newest notice of each trigger and bucket was received.
     recorded: HashMap<(Trigger, Bucket), DateTime<Utc>>,
@@ -27,7 +27,7 @@ pub struct Notices {
 
 /// A notice in force.
 #[derive(Debug, Clone)]
-pub struct InForce {
+pub struct NoticeInForce {
     /// The version of its control.
     pub version: ControlsVersion,
     /// The time at which it was received.
@@ -35,20 +35,20 @@ pub struct InForce {
     /// The bucket in which the trigger occurred, or will occur.
     pub bucket: Bucket,
     /// The content of the notice.
-    of: Of,
+    of: NoticeTarget,
 }
 
 #[derive(Debug, Clone)]
-enum Of {
+enum NoticeTarget {
     End { tenant: String },
     Withdrawal { subject: Subject, tenant: Option<String> },
 }
 
-impl Notices {
+impl ProductNotices {
     /// Returns the notices of `controls` that concern a product.
     #[must_use]
-    pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> Notices {
-        let (mut notices, mut newest): (Vec<InForce>, _) = (Vec::new(), ControlsVersion(0));
+    pub fn of(controls: &Controls, product: &ProductKey, calendar: &Calendar) -> ProductNotices {
+        let (mut notices, mut newest): (Vec<NoticeInForce>, _) = (Vec::new(), ControlsVersion(0));
         let mut ends: HashMap<String, ControlsVersion> = HashMap::new();
         for (version, control) in controls.iter().filter(|(_, control)| control.covers(product)) {
             if let Control::ContractEnd(end) = control {
@@ -56,20 +56,20 @@ impl Notices {
             }
             if matches!(control, Control::ContractEnd(_) | Control::ConsentWithdrawal(_)) {
                 newest = *version;
-                notices.extend(InForce::of(*version, control, calendar));
+                notices.extend(NoticeInForce::of(*version, control, calendar));
             }
         }
         // Of several contract ends of a tenant only the newest counts.
         notices.retain(|notice| match &notice.of {
-            Of::End { tenant } => ends.get(tenant) == Some(&notice.version),
-            Of::Withdrawal { .. } => true,
+            NoticeTarget::End { tenant } => ends.get(tenant) == Some(&notice.version),
+            NoticeTarget::Withdrawal { .. } => true,
         });
         let mut recorded: HashMap<(Trigger, Bucket), DateTime<Utc>> = HashMap::new();
         for notice in &notices {
             let at = recorded.entry((notice.trigger(), notice.bucket)).or_insert(notice.recorded_at);
             *at = (*at).max(notice.recorded_at);
         }
-        Notices { notices, newest, recorded }
+        ProductNotices { notices, newest, recorded }
     }
 
     /// Returns true if there are no notices.
@@ -97,8 +97,8 @@ impl Notices {
         let mut triggers = Triggers::default();
         for notice in &self.notices {
             match &notice.of {
-                Of::End { tenant } => triggers.end(tenant, notice.bucket),
-                Of::Withdrawal { subject, tenant } => {
+                NoticeTarget::End { tenant } => triggers.end(tenant, notice.bucket),
+                NoticeTarget::Withdrawal { subject, tenant } => {
                     for named in named(records, subject) {
                         let canonical = SubjectForm::of(records, named).named(subject.named());
                         triggers.withdraw(&named.column, &canonical, tenant.as_deref(), notice.bucket);
@@ -110,7 +110,7 @@ impl Notices {
     }
 
     /// Returns the notices after `since`.
-    pub fn after(&self, since: ControlsVersion) -> impl Iterator<Item = &InForce> {
+    pub fn after(&self, since: ControlsVersion) -> impl Iterator<Item = &NoticeInForce> {
         self.notices.iter().filter(move |notice| notice.version > since)
     }
 
@@ -121,37 +121,39 @@ impl Notices {
     }
 }
 
-impl InForce {
+impl NoticeInForce {
     /// Returns the notice of a control. `None` if it is another kind of control, or if its date is outside any
     /// calendar, so that no deadline can be counted from it.
     #[must_use]
-    pub fn of(version: ControlsVersion, control: &Control, calendar: &Calendar) -> Option<InForce> {
+    pub fn of(version: ControlsVersion, control: &Control, calendar: &Calendar) -> Option<NoticeInForce> {
         let (at, recorded_at, of) = match control {
-            Control::ContractEnd(end) => (end.ended_at, end.recorded_at, Of::End { tenant: end.tenant.clone() }),
+            Control::ContractEnd(end) => {
+                (end.ended_at, end.recorded_at, NoticeTarget::End { tenant: end.tenant.clone() })
+            }
             Control::ConsentWithdrawal(withdrawal) => {
                 let (subject, tenant) = (withdrawal.subject.clone(), withdrawal.tenant.clone());
-                (withdrawal.withdrawn_at, withdrawal.recorded_at, Of::Withdrawal { subject, tenant })
+                (withdrawal.withdrawn_at, withdrawal.recorded_at, NoticeTarget::Withdrawal { subject, tenant })
             }
             _ => return None,
         };
-        Some(InForce { version, recorded_at, bucket: calendar.bucket_of(at)?, of })
+        Some(NoticeInForce { version, recorded_at, bucket: calendar.bucket_of(at)?, of })
     }
 
     /// Returns the trigger of the notice.
     #[must_use]
     pub fn trigger(&self) -> Trigger {
         match self.of {
-            Of::End { .. } => Trigger::ContractEnd,
-            Of::Withdrawal { .. } => Trigger::ConsentWithdrawn,
+            NoticeTarget::End { .. } => Trigger::ContractEnd,
+            NoticeTarget::Withdrawal { .. } => Trigger::ConsentWithdrawn,
         }
     }
 
     /// Returns the triggers that are known of a row to which the notice applies.
     #[must_use]
-    pub fn triggered(&self) -> Triggered {
+    pub fn triggered(&self) -> RecordTriggers {
         match self.of {
-            Of::End { .. } => Triggered { contract_end: Some(self.bucket), withdrawn: None },
-            Of::Withdrawal { .. } => Triggered { contract_end: None, withdrawn: Some(self.bucket) },
+            NoticeTarget::End { .. } => RecordTriggers { contract_end: Some(self.bucket), withdrawn: None },
+            NoticeTarget::Withdrawal { .. } => RecordTriggers { contract_end: None, withdrawn: Some(self.bucket) },
         }
     }
 
@@ -161,9 +163,9 @@ impl InForce {
         let is = |column: &str, value: &str| Predicate::Is { column: column.to_owned(), value: value.to_owned() };
         let of_tenant = |tenant: &str| stored(records, records.tenant.as_deref()?).map(|column| is(column, tenant));
         match &self.of {
-            Of::End { tenant } => of_tenant(tenant),
-            Of::Withdrawal { subject, tenant } => {
-                let names = |of: &ebbtide_policy::Subject| Predicate::Names {
+            NoticeTarget::End { tenant } => of_tenant(tenant),
+            NoticeTarget::Withdrawal { subject, tenant } => {
+                let names = |of: &ebbtide_policy::SubjectColumn| Predicate::Names {
                     column: of.column.clone(),
                     subject: SubjectValue::new(records, of, subject.named()),
                 };
@@ -187,12 +189,12 @@ impl Subject {
 }
 
 /// Returns the stored columns that may name a subject.
-fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r ebbtide_policy::Subject> {
+fn named<'r>(records: &'r Records, subject: &'r Subject) -> impl Iterator<Item = &'r ebbtide_policy::SubjectColumn> {
     let named = records.subjects.iter().filter(|of| subject.kind.is_of(&of.kind));
     named.filter(|of| stored(records, &of.column).is_some())
 }
 
 /// Returns the column, if the policy stores it.
 fn stored<'c>(records: &Records, column: &'c str) -> Option<&'c str> {
-    matches!(records.fields.get(column), Some(Class::Personal(_) | Class::NotPersonal)).then_some(column)
+    matches!(records.fields.get(column), Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)).then_some(column)
 }

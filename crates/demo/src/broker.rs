@@ -9,7 +9,7 @@ use rdkafka::mocking::MockCluster;
 
 /// The reason why the broker did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum BrokerError {
+pub enum StartBrokerError {
     /// librdkafka returned an error.
     #[error("the broker inside the demo did not start: {0}")]
     Kafka(#[from] KafkaError),
@@ -31,7 +31,7 @@ pub struct Broker {
 
 impl Broker {
     /// Starts a broker with these topics, each with its number of partitions.
-    pub fn start(topics: Vec<(String, i32)>) -> Result<Broker, BrokerError> {
+    pub fn start(topics: Vec<(String, i32)>) -> Result<Broker, StartBrokerError> {
         let (say, hear) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
         // The handle of librdkafka must stay on the thread that created it.
@@ -45,7 +45,7 @@ impl Broker {
                 let _: Result<(), _> = stopped.recv();
             }
         })?;
-        let servers = hear.recv().map_err(|_| BrokerError::Gone)??;
+        let servers = hear.recv().map_err(|_| StartBrokerError::Gone)??;
         Ok(Broker { servers, stop: Some(stop), thread: Some(thread) })
     }
 

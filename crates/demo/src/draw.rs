@@ -1,6 +1,6 @@
 //! Draws the demo's board in a terminal. It makes no decisions: it turns a board into a frame.
 
-mod tide;
+mod months;
 
 use chrono::{DateTime, Utc};
 use ratatui::Frame;
@@ -9,13 +9,13 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Table};
 
-use super::board::{Board, ProductLine, Stage};
+use super::snapshot::{DemoPhase, DemoSnapshot, ProductStatus};
 use super::text::{bytes, count, time_of_day, when_due};
 
-pub use tide::draw_tide;
+pub use months::draw_tide;
 
 /// Draws the board of `now` over the whole frame. `folder` is where the tables are stored.
-pub fn draw(frame: &mut Frame<'_>, board: &Board, now: DateTime<Utc>, folder: &str) {
+pub fn draw(frame: &mut Frame<'_>, board: &DemoSnapshot, now: DateTime<Utc>, folder: &str) {
     let products = board.products.len() as u16;
     let [head, middle, below, foot] = Layout::vertical([
         Constraint::Length(3),
@@ -32,13 +32,13 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, now: DateTime<Utc>, folder: &s
     frame.render_widget(Line::from(format!(" Tables: {folder}   q ends the demo early")).dim(), foot);
 }
 
-fn progress(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+fn progress(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
     let rate: f64 = board.products.iter().map(|product| product.rate).sum();
     let label = match board.stage {
-        Stage::Arriving => {
+        DemoPhase::Arriving => {
             format!("{} records/s at {} of the day", count(rate as u64), time_of_day(board.hour))
         }
-        Stage::Finishing => "committing the rest".to_owned(),
+        DemoPhase::Finishing => "committing the rest".to_owned(),
     };
     let part = board.elapsed.as_secs_f64() / board.length.as_secs_f64().max(1.0);
     let gauge = Gauge::default()
@@ -54,7 +54,7 @@ fn number(text: String) -> Cell<'static> {
     Cell::from(Text::from(text).right_aligned())
 }
 
-fn arrivals(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+fn arrivals(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
     let heads = ["Product", "arrive/s", "Stored", "Expired", "Dead", "Segments", "Size", "Buckets", "Profiles"];
     let head = heads.into_iter().enumerate().map(
         |(place, name)| {
@@ -79,7 +79,7 @@ fn arrivals(frame: &mut Frame<'_>, area: Rect, board: &Board) {
     frame.render_widget(table, area);
 }
 
-fn row(product: &ProductLine) -> Row<'static> {
+fn row(product: &ProductStatus) -> Row<'static> {
     let mut cells = vec![
         Cell::from(product.product.to_string()),
         number(count(product.rate as u64)),
@@ -98,7 +98,7 @@ fn row(product: &ProductLine) -> Row<'static> {
     Row::new(cells)
 }
 
-fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<Utc>) {
+fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot, now: DateTime<Utc>) {
     let heads = ["in 30 days", "later", "open"].map(|name| number(name.to_owned()));
     let head = Row::new([Cell::from("Category"), Cell::from("Next due")].into_iter().chain(heads)).dim();
     let rows = board.due.iter().map(|due| {
@@ -115,7 +115,7 @@ fn deadlines(frame: &mut Frame<'_>, area: Rect, board: &Board, now: DateTime<Utc
     frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered().title(title)), area);
 }
 
-fn dead_letters(frame: &mut Frame<'_>, area: Rect, board: &Board) {
+fn dead_letters(frame: &mut Frame<'_>, area: Rect, board: &DemoSnapshot) {
     let lines: Vec<Line<'_>> =
         board.dead.iter().map(|(code, letters)| Line::from(format!("{letters:>4} {code}"))).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" Dead letters ")), area);
@@ -129,18 +129,18 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::board::{Due, Stored};
+    use crate::snapshot::{CategoryDeadlines, TableStatus};
     use crate::text::line;
     use ebbtide_base::ids::{Category, Deadline, ProductKey};
-    use ebbtide_query::Overview;
+    use ebbtide_query::TableOverview;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
     }
 
-    fn board() -> Board {
+    fn board() -> DemoSnapshot {
         let sms = ProductKey::new("sms").unwrap();
-        let overview = Overview {
+        let overview = TableOverview {
             product: sms.clone(),
             version: 7,
             records: 41_200,
@@ -150,20 +150,20 @@ mod tests {
             deadlines: Vec::new(),
             partitions: Vec::new(),
         };
-        let table = Some(Stored { overview, buckets: 12, profiles: 9 });
-        let due = |category: &str, next: Option<&str>| Due {
+        let table = Some(TableStatus { overview, buckets: 12, profiles: 9 });
+        let due = |category: &str, next: Option<&str>| CategoryDeadlines {
             category: Category::new(category).unwrap(),
             next: next.map(|text| Deadline(at(text))),
             within_a_month: 3,
             later: 41_197,
             open: 0,
         };
-        Board {
-            stage: Stage::Arriving,
+        DemoSnapshot {
+            stage: DemoPhase::Arriving,
             elapsed: Duration::from_secs(75),
             length: Duration::from_secs(100),
             hour: 13.5,
-            products: vec![ProductLine {
+            products: vec![ProductStatus {
                 product: sms,
                 sent: 41_300,
                 rate: 1_904.4,

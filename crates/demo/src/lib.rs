@@ -3,17 +3,17 @@
 //!
 //! It needs nothing outside the repository. `ebbtide run` must not depend on it.
 
-pub mod board;
 pub mod broker;
 pub mod draw;
-pub mod left;
 pub mod months;
-pub mod passing;
+pub mod months_run;
+pub mod months_snapshot;
 pub mod producer;
 pub mod run;
 pub mod shipped;
+pub mod snapshot;
+pub mod stored_data;
 pub mod summary;
 pub mod tables;
 pub mod text;
-pub mod tide;
 pub mod traffic;

@@ -16,14 +16,14 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::watch;
 
 use ebbtide_base::clock::{SharedClock, SystemClock};
-use ebbtide_config::{Log, LogFormat};
-use ebbtide_demo::board::Board;
+use ebbtide_config::{LogConfig, LogFormat};
 use ebbtide_demo::draw::{draw, draw_tide};
-use ebbtide_demo::producer::Pace;
-use ebbtide_demo::run::{DemoError, Options, Screen, run};
-use ebbtide_demo::summary::Summary;
+use ebbtide_demo::months_snapshot::MonthsSnapshot;
+use ebbtide_demo::producer::TrafficRate;
+use ebbtide_demo::run::{DemoError, DemoOptions, Screen, run};
+use ebbtide_demo::snapshot::DemoSnapshot;
+use ebbtide_demo::summary::DemoReport;
 use ebbtide_demo::text::line;
-use ebbtide_demo::tide::Tide;
 use ebbtide_services::telemetry;
 
 /// Run synthetic traffic through all of Ebbtide without other services, and show it in the terminal.
@@ -33,7 +33,7 @@ use ebbtide_services::telemetry;
 /// that must be deleted. The tables are kept.
 #[derive(Debug, Parser)]
 #[command(name = "ebbtide-demo", version)]
-struct Args {
+struct DemoArgs {
     /// The time in seconds in which records arrive: the curve of a whole day
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(5..=3600))]
     seconds: u32,
@@ -55,7 +55,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match demo(&Args::parse()) {
+    match demo(&DemoArgs::parse()) {
         Ok(summary) => {
             println!("\n{}", summary.text().trim_end_matches('\n'));
             ExitCode::from(u8::from(!summary.holds()))
@@ -67,26 +67,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn demo(args: &Args) -> anyhow::Result<Summary> {
+fn demo(args: &DemoArgs) -> anyhow::Result<DemoReport> {
     let plain = args.plain || !stdout().is_terminal();
     // Log lines would damage the picture. The summary has the results.
     let level = if plain { "error,librdkafka=off" } else { "off" };
-    telemetry::init(&Log { format: LogFormat::Text, level: level.to_owned() })?;
+    telemetry::init(&LogConfig { format: LogFormat::Text, level: level.to_owned() })?;
     let folder = folder(args.keep.as_ref())?;
     let clock: SharedClock = Arc::new(SystemClock::new());
     let length = Duration::from_secs(args.seconds.into());
     let months = Duration::from_secs(args.months.into());
-    let options = Options { pace: Pace { rate: args.rate, length }, months, folder: folder.clone(), seed: args.seed };
+    let options =
+        DemoOptions { pace: TrafficRate { rate: args.rate, length }, months, folder: folder.clone(), seed: args.seed };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_ctrl_c();
         if plain {
             writeln!(stdout(), "{} records/s for {} s; the tables go to {}", args.rate, args.seconds, folder.display())
                 .map_err(DemoError::Screen)?;
-            run(options, clock.clone(), &mut Lines { clock }, stop).await
+            run(options, clock.clone(), &mut LineScreen { clock }, stop).await
         } else {
             let terminal = ratatui::try_init().map_err(DemoError::Screen)?;
-            let mut picture = Picture { terminal, clock: clock.clone(), folder: folder.display().to_string() };
+            let mut picture = TerminalScreen { terminal, clock: clock.clone(), folder: folder.display().to_string() };
             let done = run(options, clock, &mut picture, stop).await;
             ratatui::try_restore().map_err(DemoError::Screen)?;
             done
@@ -130,21 +131,21 @@ fn on_ctrl_c() -> watch::Receiver<bool> {
 }
 
 /// A screen that prints a line every few seconds, for a pipe or a log.
-struct Lines {
+struct LineScreen {
     clock: SharedClock,
 }
 
-impl Screen for Lines {
+impl Screen for LineScreen {
     fn every(&self) -> Duration {
         Duration::from_secs(3)
     }
 
-    fn show(&mut self, board: &Board) -> std::io::Result<bool> {
+    fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool> {
         writeln!(stdout(), "{}", line(board, self.clock.now()))?;
         Ok(false)
     }
 
-    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool> {
+    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
         writeln!(stdout(), "{}", tide.line())?;
         Ok(false)
     }
@@ -155,24 +156,24 @@ impl Screen for Lines {
 }
 
 /// A screen that uses the whole terminal.
-struct Picture {
+struct TerminalScreen {
     terminal: DefaultTerminal,
     clock: SharedClock,
     folder: String,
 }
 
-impl Screen for Picture {
+impl Screen for TerminalScreen {
     fn every(&self) -> Duration {
         Duration::from_millis(250)
     }
 
-    fn show(&mut self, board: &Board) -> std::io::Result<bool> {
+    fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool> {
         let now = self.clock.now();
         self.terminal.draw(|frame| draw(frame, board, now, &self.folder))?;
         asked_to_end()
     }
 
-    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool> {
+    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
         self.terminal.draw(|frame| draw_tide(frame, tide, &self.folder))?;
         asked_to_end()
     }

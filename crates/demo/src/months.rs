@@ -10,16 +10,19 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::left::{Left, left};
+use super::stored_data::{StoredData, left};
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Deadline, ProductKey};
 use ebbtide_base::metrics::Metrics;
-use ebbtide_controls::{HoldId, Order, PlaceError, ReleaseError, Scope, SharedControls, Signature, place, release};
+use ebbtide_controls::{
+    CommitIdentity, HoldId, HoldOrder, PlaceHoldError, ReleaseHoldError, Scope, SharedControls, place, release,
+};
 use ebbtide_maintenance::{
-    Bounds, HeldBoard, OpenProductError, Parts, Product, Round, Settings, Share, Sweeper, Watch,
+    OpenProductError, OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps,
+    SweptProduct, WorkShare,
 };
 use ebbtide_policy::Policy;
-use ebbtide_table::{OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table, Upkeep};
+use ebbtide_table::{MaintenanceSettings, OpenError, Predicate, RewriteError, Root, SegmentIndex, StoreError, Table};
 
 /// Deadlines within this time of each other are handled in one stop. It is half of the shortest grace period, so that
 /// there is time left to unlink.
@@ -31,7 +34,7 @@ const ROUNDS: usize = 100;
 
 /// The reason why the months cannot pass.
 #[derive(Debug, thiserror::Error)]
-pub enum MonthsError {
+pub enum SimulateMonthsError {
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -46,75 +49,80 @@ pub enum MonthsError {
     Segment(#[from] RewriteError),
     /// The hold was not placed.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Place(#[from] PlaceHoldError),
     /// The hold was not released.
     #[error(transparent)]
-    Release(#[from] ReleaseError),
+    Release(#[from] ReleaseHoldError),
     /// The planted number is not valid. A test would have found that.
     #[error("the planted number names nobody")]
     Subject,
 }
 
 /// The tables, with the workers that process them while time passes.
-pub struct Months {
+pub struct MonthsSimulation {
     root: Root,
     policy: Arc<Policy>,
     clock: Arc<ManualClock>,
     sweeper: Sweeper,
-    watch: Watch,
-    tables: Vec<Looked>,
-    upkeep: Upkeep,
+    watch: OverdueWatch,
+    tables: Vec<ReadTable>,
+    upkeep: MaintenanceSettings,
     metrics: Metrics,
 }
 
 /// A table and its state when it was last read.
-struct Looked {
+struct ReadTable {
     table: Table,
     index: SegmentIndex,
     /// The version of the table at the last run of the janitor.
     tidy: u64,
 }
 
-impl Months {
+impl MonthsSimulation {
     /// Opens all tables at the time `now`.
     pub async fn open(
         root: &Root,
         policy: &Arc<Policy>,
         now: DateTime<Utc>,
         metrics: Metrics,
-    ) -> Result<Months, MonthsError> {
+    ) -> Result<MonthsSimulation, SimulateMonthsError> {
         let clock = Arc::new(ManualClock::at(now));
         let shared: SharedClock = Arc::clone(&clock) as SharedClock;
-        let board = HeldBoard::default();
-        let (products, controls) = (Product::open(root, policy, None).await?, SharedControls::new(root.clone()));
+        let board = ReviewCache::default();
+        let (products, controls) = (SweptProduct::open(root, policy, None).await?, SharedControls::new(root.clone()));
         let by = (policy.as_ref(), controls.clone());
-        let watch = Watch::of(products.clone(), by, Arc::clone(&shared), metrics.clone(), board.clone());
+        let watch = OverdueWatch::of(products.clone(), by, Arc::clone(&shared), metrics.clone(), board.clone());
         let mut tables = Vec::new();
         for product in &products {
             let index = SegmentIndex::load(&product.table).await?;
-            tables.push(Looked { table: product.table.clone(), index, tidy: 0 });
+            tables.push(ReadTable { table: product.table.clone(), index, tidy: 0 });
         }
-        let settings = Settings {
-            bounds: Bounds { works: 256, ..Bounds::default() },
+        let settings = SweepSettings {
+            bounds: PlanBounds { works: 256, ..PlanBounds::default() },
             memory: 64 << 20,
             clock_tolerance: Duration::from_secs(300),
             clock_settle: Duration::from_secs(600),
         };
         let (policy, root) = (Arc::clone(policy), root.clone());
-        let parts = Parts {
+        let parts = SweeperDeps {
             root: root.clone(),
             policy: Arc::clone(&policy),
             clock: shared,
             metrics: metrics.clone(),
             settings,
-            share: Share::All,
+            share: WorkShare::All,
             board,
         };
         let sweeper = Sweeper::of(products, controls, parts);
         // Files and log entries carry the real time, and this clock is far ahead of it. So they must not expire by age.
         let never = TimeDelta::MAX;
-        let upkeep = Upkeep { keep_log: never, keep_orphans: never, readers_grace: READERS_GRACE, ..Upkeep::default() };
-        Ok(Months { root, policy, clock, sweeper, watch, tables, upkeep, metrics })
+        let upkeep = MaintenanceSettings {
+            keep_log: never,
+            keep_orphans: never,
+            readers_grace: READERS_GRACE,
+            ..MaintenanceSettings::default()
+        };
+        Ok(MonthsSimulation { root, policy, clock, sweeper, watch, tables, upkeep, metrics })
     }
 
     /// Returns the current time of the demo's clock.
@@ -125,12 +133,12 @@ impl Months {
 
     /// Advances to `until`, or to the next deadlines if they are earlier, and does the work that is due there. Returns
     /// that work.
-    pub async fn go_on(&mut self, until: DateTime<Utc>) -> Result<Round, MonthsError> {
+    pub async fn go_on(&mut self, until: DateTime<Utc>) -> Result<SweepReport, SimulateMonthsError> {
         let now = self.clock.now();
         match self.next_deadline(now).filter(|next| next.0 <= until) {
             None => {
                 self.wait_until(until);
-                Ok(Round::default())
+                Ok(SweepReport::default())
             }
             Some(next) => {
                 self.wait_until((next.0 + TOGETHER).min(until.max(next.0)));
@@ -141,8 +149,8 @@ impl Months {
 
     /// Does the work that is due, lets the readers' grace period pass and unlinks the replaced files. Returns that
     /// work.
-    pub async fn work(&mut self) -> Result<Round, MonthsError> {
-        let mut all = Round::default();
+    pub async fn work(&mut self) -> Result<SweepReport, SimulateMonthsError> {
+        let mut all = SweepReport::default();
         for _ in 0..ROUNDS {
             let round = self.sweeper.round(None, usize::MAX).await;
             all.add(&round);
@@ -173,14 +181,14 @@ impl Months {
 
     /// Returns the data that is left in the tables, as they were last read.
     #[must_use]
-    pub fn left(&self) -> Left {
+    pub fn left(&self) -> StoredData {
         left(self.tables.iter().map(|looked| (&looked.table, &looked.index)), self.clock.now())
     }
 
     /// Places a hold on everything about a number for three years. Returns the id of the hold.
-    pub async fn hold(&mut self, number: &str) -> Result<HoldId, MonthsError> {
-        let subject = format!("phone:+{number}").parse().map_err(|_| MonthsError::Subject)?;
-        let order = Order {
+    pub async fn hold(&mut self, number: &str) -> Result<HoldId, SimulateMonthsError> {
+        let subject = format!("phone:+{number}").parse().map_err(|_| SimulateMonthsError::Subject)?;
+        let order = HoldOrder {
             case: "demo-1".to_owned(),
             basis: "an order that the demo made up".to_owned(),
             until: self.clock.now() + TimeDelta::days(3 * 365),
@@ -191,15 +199,20 @@ impl Months {
     }
 
     /// Releases the hold. Data that became due during the hold is overdue from now until the next call of
-    /// [`Months::work`].
-    pub async fn release(&mut self, hold: &HoldId) -> Result<(), MonthsError> {
+    /// [`MonthsSimulation::work`].
+    pub async fn release(&mut self, hold: &HoldId) -> Result<(), SimulateMonthsError> {
         release(&self.root, hold, &self.signature()).await?;
         self.look().await;
         Ok(())
     }
 
     /// Counts the records of a product whose `column` is `value`.
-    pub async fn records_with(&mut self, product: &ProductKey, column: &str, value: &str) -> Result<u64, MonthsError> {
+    pub async fn records_with(
+        &mut self,
+        product: &ProductKey,
+        column: &str,
+        value: &str,
+    ) -> Result<u64, SimulateMonthsError> {
         let predicate = Predicate::Is { column: column.to_owned(), value: value.to_owned() };
         let mut records = 0;
         for looked in self.tables.iter_mut().filter(|looked| looked.table.spec().product == *product) {
@@ -211,9 +224,9 @@ impl Months {
         Ok(records)
     }
 
-    fn signature(&self) -> Signature {
+    fn signature(&self) -> CommitIdentity {
         let policy_version = self.policy.version.clone();
-        Signature { writer: Uuid::new_v4(), at: self.clock.now(), policy_version }
+        CommitIdentity { writer: Uuid::new_v4(), at: self.clock.now(), policy_version }
     }
 
     fn wait_until(&self, until: DateTime<Utc>) {

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use tokio::sync::watch;
 
-use super::traffic::{Message, Planted, Traffic, diurnal};
+use super::traffic::{PlantedPeople, Traffic, TrafficMessage, diurnal};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::{Metrics, RECORD_OUTCOMES};
@@ -26,13 +26,13 @@ const PLANT_EVERY: Duration = Duration::from_millis(200);
 
 /// The records that were sent so far.
 #[derive(Debug, Default)]
-pub struct Sent {
+pub struct SentRecords {
     by_product: Mutex<BTreeMap<ProductKey, u64>>,
     corrupt: Mutex<BTreeMap<Fault, u64>>,
     planted: Mutex<Vec<String>>,
 }
 
-impl Sent {
+impl SentRecords {
     /// Returns the number of records sent, by product.
     #[must_use]
     pub fn by_product(&self) -> BTreeMap<ProductKey, u64> {
@@ -51,7 +51,7 @@ impl Sent {
         self.planted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count(&self, message: &Message) {
+    fn count(&self, message: &TrafficMessage) {
         let mut counts = self.by_product.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(message.product.clone()).or_default() += 1;
         if let Some(flaw) = message.flaw {
@@ -67,14 +67,14 @@ pub(super) fn passed(metrics: &Metrics, product: &ProductKey) -> u64 {
 
 /// The rate and the duration of the traffic.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct TrafficRate {
     /// The average number of records per second.
     pub rate: u32,
     /// The duration of the simulated day.
     pub length: Duration,
 }
 
-impl Pace {
+impl TrafficRate {
     /// Returns the hour of the simulated day (0 to 24) at `elapsed`. The day begins at 6:00.
     #[must_use]
     pub fn hour(&self, elapsed: Duration) -> f64 {
@@ -85,20 +85,20 @@ impl Pace {
 /// The producers of a demo.
 pub struct Producers {
     traffic: Traffic,
-    planted: Option<Planted>,
+    planted: Option<PlantedPeople>,
     client: ThreadedProducer<DefaultProducerContext>,
     clock: SharedClock,
-    sent: Arc<Sent>,
+    sent: Arc<SentRecords>,
     metrics: Metrics,
 }
 
 impl Producers {
     /// Creates producers that send to the brokers at `servers`. Errors if librdkafka cannot create the client.
     pub fn new(
-        (traffic, planted): (Traffic, Option<Planted>),
+        (traffic, planted): (Traffic, Option<PlantedPeople>),
         servers: &str,
         clock: SharedClock,
-        sent: Arc<Sent>,
+        sent: Arc<SentRecords>,
         metrics: Metrics,
     ) -> Result<Self, KafkaError> {
         let client = ClientConfig::new()
@@ -110,7 +110,7 @@ impl Producers {
     }
 
     /// Sends until the day is over or `stop` becomes true. Then waits until the broker has received everything.
-    pub async fn run(mut self, pace: Pace, mut stop: watch::Receiver<bool>) -> Result<(), KafkaError> {
+    pub async fn run(mut self, pace: TrafficRate, mut stop: watch::Receiver<bool>) -> Result<(), KafkaError> {
         let start = self.clock.monotonic();
         let mut beat = tokio::time::interval(BEAT);
         let (mut owed, mut last, mut plant_at) = (0.0, Duration::ZERO, Duration::ZERO);
@@ -160,7 +160,7 @@ impl Producers {
         sent.iter().any(|(product, &sent)| sent.saturating_sub(passed(&self.metrics, product)) > MOST_AHEAD)
     }
 
-    async fn send(&self, message: &Message) -> Result<(), KafkaError> {
+    async fn send(&self, message: &TrafficMessage) -> Result<(), KafkaError> {
         let mut record = BaseRecord::to(message.topic.as_str()).key(&message.key);
         if let Some(payload) = &message.payload {
             record = record.payload(payload);

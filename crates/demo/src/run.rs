@@ -12,24 +12,24 @@ use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::board::{Board, Boards, Sample, Stage, Stored};
-use super::broker::{Broker, BrokerError};
-use super::months::MonthsError;
-use super::passing::{Passed, Scene, pass};
-use super::producer::{Pace, Producers, Sent, passed};
-use super::shipped::{POLICY, SCHEMAS, Shipped, lay_out, schema_id};
-use super::summary::{Outcome, Summary};
+use super::broker::{Broker, StartBrokerError};
+use super::months::SimulateMonthsError;
+use super::months_run::{MonthsInput, MonthsReport, pass};
+use super::months_snapshot::MonthsSnapshot;
+use super::producer::{Producers, SentRecords, TrafficRate, passed};
+use super::shipped::{POLICY, SCHEMAS, ShippedSchemas, lay_out, schema_id};
+use super::snapshot::{DemoPhase, DemoSample, DemoSnapshot, SnapshotBuilder, TableStatus};
+use super::summary::{DemoReport, ProductResult};
 use super::tables::look;
-use super::tide::Tide;
-use super::traffic::{Framing, Habits, Planted, Source, Traffic, TrafficError};
+use super::traffic::{Framing, PlantedPeople, Traffic, TrafficError, TrafficSettings, TrafficSource};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::Health;
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_base::metrics::{Metrics, MetricsError};
 use ebbtide_base::problem::Problem;
-use ebbtide_config::{Config, Surroundings};
+use ebbtide_config::{Config, ConfigInputs};
 use ebbtide_policy::{LoadedPolicy, Policy};
-use ebbtide_query::residue::SearchError;
+use ebbtide_query::residue::ResidueSearchError;
 use ebbtide_query::{ViewError, audit};
 use ebbtide_services::app::{App, AppError};
 use ebbtide_table::{Root, RootError};
@@ -42,13 +42,13 @@ const FINISH: Duration = Duration::from_secs(120);
 pub(super) const VALUES: &str = "planted.txt";
 
 /// More corrupt records than in real traffic, so that a minute shows some of each kind.
-const HABITS: Habits = Habits { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
+const HABITS: TrafficSettings = TrafficSettings { flaws_per_million: 1_500, late: true, spread: TimeDelta::zero() };
 
 /// The options that the user can set.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct DemoOptions {
     /// The rate and the duration of the traffic.
-    pub pace: Pace,
+    pub pace: TrafficRate,
     /// The duration of the months after the traffic, if the work does not take longer.
     pub months: Duration,
     /// The folder for all files of the demo. It must be empty or not exist.
@@ -62,9 +62,9 @@ pub trait Screen {
     /// Returns the interval between two boards.
     fn every(&self) -> Duration;
     /// Shows a board. Returns true if the user wants to end.
-    fn show(&mut self, board: &Board) -> std::io::Result<bool>;
+    fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool>;
     /// Shows a moment of the months. Returns true if the user wants to end.
-    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool>;
+    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool>;
     /// Reports an event, if the screen does not show it with the next moment.
     fn tell(&mut self, event: &str) -> std::io::Result<()>;
 }
@@ -85,7 +85,7 @@ pub enum DemoError {
     Files(Vec<Problem>),
     /// The broker did not start.
     #[error(transparent)]
-    Broker(#[from] BrokerError),
+    Broker(#[from] StartBrokerError),
     /// The traffic cannot be generated.
     #[error(transparent)]
     Traffic(#[from] TrafficError),
@@ -106,10 +106,10 @@ pub enum DemoError {
     View(#[from] ViewError),
     /// The months cannot pass.
     #[error(transparent)]
-    Months(Box<MonthsError>),
+    Months(Box<SimulateMonthsError>),
     /// The search for values that are left failed.
     #[error(transparent)]
-    Search(SearchError),
+    Search(ResidueSearchError),
     /// The planted values cannot be written to their file.
     #[error("{file:?} cannot be written: {why}")]
     Values {
@@ -128,17 +128,17 @@ pub enum DemoError {
 
 /// Runs the demo. If `stop` becomes true, the demo ends early and in order.
 pub async fn run(
-    options: Options,
+    options: DemoOptions,
     clock: SharedClock,
     screen: &mut dyn Screen,
     stop: watch::Receiver<bool>,
-) -> Result<Summary, DemoError> {
+) -> Result<DemoReport, DemoError> {
     let LoadedPolicy { policy, text } = shipped_policy()?;
     let broker = Broker::start(topics(&policy))?;
     let config = configuration(&options, broker.servers())?;
     let root = Root::parse(&config.root)?;
     let metrics = Metrics::new()?;
-    let sent = Arc::new(Sent::default());
+    let sent = Arc::new(SentRecords::default());
     let traffic = Traffic::new(options.seed, HABITS, &sources(&policy))?;
     let (end_app, app_ends) = watch::channel(false);
     let app = App {
@@ -149,8 +149,8 @@ pub async fn run(
         metrics: metrics.clone(),
         health: Arc::new(Health::starting(Arc::clone(&clock))),
     };
-    let mut show = Show {
-        boards: Boards::new(
+    let mut show = DisplayState {
+        boards: SnapshotBuilder::new(
             options.pace.length,
             policy.products.keys().filter(|key| has_records(&policy, key)).cloned().collect(),
         ),
@@ -167,23 +167,29 @@ pub async fn run(
     };
     let (end_day, day_ends) = watch::channel(false);
     let planted = sources(&policy).into_iter().find(|source| source.product.as_str() == "sms");
-    let traffic = (traffic, planted.map(|sms| Planted::new(options.seed, sms)));
+    let traffic = (traffic, planted.map(|sms| PlantedPeople::new(options.seed, sms)));
     let producers = Producers::new(traffic, broker.servers(), Arc::clone(&clock), Arc::clone(&sent), metrics.clone())?;
     let mut day = tokio::spawn(producers.run(options.pace, day_ends));
-    show.until(Stage::Arriving, |_| day.is_finished()).await?;
+    show.until(DemoPhase::Arriving, |_| day.is_finished()).await?;
     // This fails if the day is over already, because its receiver is dropped.
     let _ = end_day.send(true);
     (&mut day).await.map_err(|_| DemoError::Bug)??;
     let give_up = clock.monotonic() + FINISH;
-    show.until(Stage::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
+    show.until(DemoPhase::Finishing, |show| show.all_passed() || show.clock.monotonic() > give_up).await?;
     let _ = end_app.send(true);
-    let Show { app, screen, stop, ended, tables, .. } = show;
+    let DisplayState { app, screen, stop, ended, tables, .. } = show;
     // Stop reading the tables: a read would be interrupted when the demo ends.
     drop(tables);
     app.await.map_err(|_| DemoError::Bug)??;
     let planted = write_down(&options, &sent)?;
-    let scene =
-        Scene { root: root.clone(), policy: Arc::clone(&policy), clock, metrics, length: options.months, planted };
+    let scene = MonthsInput {
+        root: root.clone(),
+        policy: Arc::clone(&policy),
+        clock,
+        metrics,
+        length: options.months,
+        planted,
+    };
     // A user who ended the traffic early does not want to wait for the months.
     let passed = if ended { None } else { pass(scene, screen, || *stop.borrow()).await? };
     summary(&options, &root, &policy, (&sent, passed)).await
@@ -191,30 +197,30 @@ pub async fn run(
 
 /// Writes the planted values to the file that the summary names. The file is beside the root, because the search under
 /// the root must not find it.
-fn write_down(options: &Options, sent: &Sent) -> Result<Vec<String>, DemoError> {
+fn write_down(options: &DemoOptions, sent: &SentRecords) -> Result<Vec<String>, DemoError> {
     let (file, planted) = (options.folder.join(VALUES), sent.planted());
     std::fs::write(&file, planted.join("\n") + "\n").map_err(|why| DemoError::Values { file, why })?;
     Ok(planted)
 }
 
 /// The state that is needed to show the demo while it runs.
-struct Show<'s> {
-    boards: Boards,
-    pace: Pace,
+struct DisplayState<'s> {
+    boards: SnapshotBuilder,
+    pace: TrafficRate,
     clock: SharedClock,
     start: Duration,
-    sent: Arc<Sent>,
+    sent: Arc<SentRecords>,
     metrics: Metrics,
-    tables: watch::Receiver<BTreeMap<ProductKey, Stored>>,
+    tables: watch::Receiver<BTreeMap<ProductKey, TableStatus>>,
     screen: &'s mut dyn Screen,
     stop: watch::Receiver<bool>,
     ended: bool,
     app: JoinHandle<Result<(), AppError>>,
 }
 
-impl Show<'_> {
+impl DisplayState<'_> {
     /// Shows boards until `done` returns true or the user wants to end. Errors if Ebbtide ends before that.
-    async fn until(&mut self, stage: Stage, done: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
+    async fn until(&mut self, stage: DemoPhase, done: impl Fn(&Self) -> bool) -> Result<(), DemoError> {
         let mut beat = tokio::time::interval(self.screen.every());
         while !done(self) {
             beat.tick().await;
@@ -224,10 +230,10 @@ impl Show<'_> {
             }
             let elapsed = self.clock.monotonic().saturating_sub(self.start);
             let tables = self.tables.borrow().clone();
-            let sample = Sample { stage, elapsed, sent: self.sent.by_product(), tables: &tables };
+            let sample = DemoSample { stage, elapsed, sent: self.sent.by_product(), tables: &tables };
             let board = self.boards.board(&sample, self.pace.hour(elapsed), &self.metrics);
             let ended = self.screen.show(&board).map_err(DemoError::Screen)?;
-            if stage == Stage::Arriving && (ended || *self.stop.borrow()) {
+            if stage == DemoPhase::Arriving && (ended || *self.stop.borrow()) {
                 self.ended = true;
                 return Ok(());
             }
@@ -241,7 +247,7 @@ impl Show<'_> {
 }
 
 fn shipped_policy() -> Result<LoadedPolicy, DemoError> {
-    let checked = ebbtide_policy::parse("policy.yaml", POLICY, &Shipped);
+    let checked = ebbtide_policy::parse("policy.yaml", POLICY, &ShippedSchemas);
     let problems = checked.problems.clone();
     checked.loaded().ok_or(DemoError::Files(problems))
 }
@@ -261,27 +267,27 @@ fn topics(policy: &Policy) -> Vec<(String, i32)> {
     of_products.chain([("ebbtide.dead-letters".to_owned(), 1)]).collect()
 }
 
-fn sources(policy: &Policy) -> Vec<Source> {
+fn sources(policy: &Policy) -> Vec<TrafficSource> {
     let source = |(name, schema): &(&str, &str)| {
         let product = ProductKey::new(name).ok()?;
         let topic: Topic = policy.products.get(&product)?.records.as_ref()?.topics.first()?.clone();
         let framing = schema_id(name).map_or(Framing::SingleObject, Framing::Confluent);
-        Some(Source { product, topic, schema: (*schema).to_owned(), framing })
+        Some(TrafficSource { product, topic, schema: (*schema).to_owned(), framing })
     };
     SCHEMAS.iter().filter_map(source).collect()
 }
 
-fn configuration(options: &Options, servers: &str) -> Result<Config, DemoError> {
+fn configuration(options: &DemoOptions, servers: &str) -> Result<Config, DemoError> {
     let laid_out = lay_out(&options.folder, servers);
     let text = laid_out.map_err(|why| DemoError::Folder { folder: options.folder.clone(), why })?;
     // The environment is not used: a variable for a real deployment must not point the demo to that deployment.
-    let around = Surroundings { folder: options.folder.join("config"), ..Surroundings::default() };
+    let around = ConfigInputs { folder: options.folder.join("config"), ..ConfigInputs::default() };
     let checked = Config::parse("ebbtide.yaml", &text, &around);
     checked.config.ok_or(DemoError::Files(checked.problems))
 }
 
 /// Reads the tables at a fixed interval until the receiver is dropped.
-fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<ProductKey, Stored>> {
+fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<ProductKey, TableStatus>> {
     let (tell, told) = watch::channel(BTreeMap::new());
     tokio::spawn(async move {
         let mut beat = tokio::time::interval(LOOK);
@@ -297,18 +303,18 @@ fn watch_tables(root: Root, clock: SharedClock) -> watch::Receiver<BTreeMap<Prod
 }
 
 async fn summary(
-    options: &Options,
+    options: &DemoOptions,
     root: &Root,
     policy: &Policy,
-    (sent, passed): (&Sent, Option<Passed>),
-) -> Result<Summary, DemoError> {
+    (sent, passed): (&SentRecords, Option<MonthsReport>),
+) -> Result<DemoReport, DemoError> {
     let sent = sent.by_product();
     let mut products = Vec::new();
     for product in policy.products.keys().filter(|key| has_records(policy, key)) {
         let audit = audit(root, product).await?;
-        products.push(Outcome { product: product.clone(), sent: sent.get(product).copied().unwrap_or(0), audit });
+        products.push(ProductResult { product: product.clone(), sent: sent.get(product).copied().unwrap_or(0), audit });
     }
-    Ok(Summary { folder: options.folder.clone(), products, passed })
+    Ok(DemoReport { folder: options.folder.clone(), products, passed })
 }
 
 #[cfg(test)]

@@ -35,9 +35,9 @@ pub fn schema_id(product: &str) -> Option<u32> {
 }
 
 /// Provides the shipped schemas to the policy's parser, by the paths in the policy.
-pub struct Shipped;
+pub struct ShippedSchemas;
 
-impl SchemaSource for Shipped {
+impl SchemaSource for ShippedSchemas {
     fn load(&self, path: &str) -> Result<String, String> {
         let name = path.strip_prefix("../schemas/").and_then(|file| file.strip_suffix(".avsc"));
         let found = SCHEMAS.iter().find(|(product, _)| Some(*product) == name);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_shipped_policy_is_clean_without_a_warning() {
-        let checked = ebbtide_policy::parse("config/policy.yaml", POLICY, &Shipped);
+        let checked = ebbtide_policy::parse("config/policy.yaml", POLICY, &ShippedSchemas);
         let problems: Vec<String> = checked.problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
         assert_eq!(checked.policy.unwrap().products.len(), SCHEMAS.len() + 1, "numbers has no schema");
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_field_of_every_shipped_schema_has_a_doc_and_is_classified() {
-        let policy = ebbtide_policy::parse("config/policy.yaml", POLICY, &Shipped).policy.unwrap();
+        let policy = ebbtide_policy::parse("config/policy.yaml", POLICY, &ShippedSchemas).policy.unwrap();
         for (product, text) in SCHEMAS {
             WriterSchema::parse(text).unwrap();
             let schema = Schema::parse(text).unwrap();

@@ -4,28 +4,28 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::passing::Passed;
+use super::months_run::MonthsReport;
+use super::months_snapshot::day;
 use super::run::VALUES;
 use super::text::{bytes, count};
-use super::tide::day;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::Audit;
-use ebbtide_query::residue::Verdict;
+use ebbtide_query::residue::ResidueOutcome;
 
 /// The result of a demo.
 #[derive(Debug)]
-pub struct Summary {
+pub struct DemoReport {
     /// The folder with all files of the demo.
     pub folder: PathBuf,
     /// The result of each product.
-    pub products: Vec<Outcome>,
+    pub products: Vec<ProductResult>,
     /// The result of the months; `None` if they did not pass to their end.
-    pub passed: Option<Passed>,
+    pub passed: Option<MonthsReport>,
 }
 
 /// The result of one product.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ProductResult {
     /// The product.
     pub product: ProductKey,
     /// Records sent.
@@ -34,7 +34,7 @@ pub struct Outcome {
     pub audit: Audit,
 }
 
-impl Outcome {
+impl ProductResult {
     /// Returns the number of records read, according to the evidence in the table.
     fn read(&self) -> u64 {
         self.audit.totals.map_or(0, |totals| totals.read)
@@ -58,12 +58,12 @@ impl Outcome {
     }
 }
 
-impl Summary {
+impl DemoReport {
     /// Returns true if every record of every product is accounted for and no check of the months failed.
     #[must_use]
     pub fn holds(&self) -> bool {
         let nothing_broken = self.passed.as_ref().is_none_or(|passed| passed.broken().is_empty());
-        self.products.iter().all(Outcome::holds) && nothing_broken
+        self.products.iter().all(ProductResult::holds) && nothing_broken
     }
 
     /// Returns the report as text for a terminal.
@@ -109,7 +109,7 @@ impl Summary {
             )?;
         }
         let sent = count(self.products.iter().map(|outcome| outcome.sent).sum());
-        if self.products.iter().all(Outcome::holds) {
+        if self.products.iter().all(ProductResult::holds) {
             writeln!(
                 to,
                 "\nEach of the {sent} records sent was stored, expired on arrival or is a dead letter, once; and each that was\n\
@@ -147,16 +147,16 @@ impl Summary {
 }
 
 /// Writes the result of the months.
-fn expiry(passed: &Passed, to: &mut String) -> std::fmt::Result {
+fn expiry(passed: &MonthsReport, to: &mut String) -> std::fmt::Result {
     let [placed, kept, after] = passed.held.map(count);
     writeln!(
         to,
         "\nHeld and released: {placed} records when the hold was placed, {kept} when everybody else's were gone, {after} after it."
     )?;
     let verdict = match passed.residue.verdict() {
-        Verdict::Clean => "none: clean",
-        Verdict::Found => "SOME",
-        Verdict::Incomplete => "none, but not everything could be searched",
+        ResidueOutcome::Clean => "none: clean",
+        ResidueOutcome::Found => "SOME",
+        ResidueOutcome::Incomplete => "none, but not everything could be searched",
     };
     writeln!(
         to,

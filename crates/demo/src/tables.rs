@@ -5,19 +5,19 @@ use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
-use super::board::Stored;
+use super::snapshot::TableStatus;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::{ViewError, products, show};
 use ebbtide_table::Root;
 
 /// Returns the content of the tables under `root` at `now`. A table that does not exist yet has no entry.
-pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey, Stored>, ViewError> {
+pub async fn look(root: &Root, now: DateTime<Utc>) -> Result<BTreeMap<ProductKey, TableStatus>, ViewError> {
     let mut tables = BTreeMap::new();
     for product in products(root).await? {
         let overview = show(root, &product, now).await?;
         let (buckets, profiles) =
             root.local().map_or((0, 0), |folder| partitions(&folder.join("tables").join(product.as_str())));
-        tables.insert(product, Stored { overview, buckets, profiles });
+        tables.insert(product, TableStatus { overview, buckets, profiles });
     }
     Ok(tables)
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::board::{Board, Due, Stage};
+use super::snapshot::{CategoryDeadlines, DemoPhase, DemoSnapshot};
 use ebbtide_base::ids::Deadline;
 
 /// Formats `1234567` as `1,234,567`.
@@ -56,7 +56,7 @@ pub fn time_of_day(hour: f64) -> String {
 
 /// Returns when a category is due, in a few words.
 #[must_use]
-pub fn when_due(due: &Due, now: DateTime<Utc>) -> String {
+pub fn when_due(due: &CategoryDeadlines, now: DateTime<Utc>) -> String {
     match due.next {
         Some(next) => deadline(next, now),
         None => "when the contract ends".to_owned(),
@@ -65,12 +65,12 @@ pub fn when_due(due: &Due, now: DateTime<Utc>) -> String {
 
 /// Formats the whole board as one line, for a log or a pipe.
 #[must_use]
-pub fn line(board: &Board, now: DateTime<Utc>) -> String {
+pub fn line(board: &DemoSnapshot, now: DateTime<Utc>) -> String {
     let seconds = board.elapsed.as_secs();
     let rate: f64 = board.products.iter().map(|product| product.rate).sum();
     let doing = match board.stage {
-        Stage::Arriving => format!("arriving {}/s (it is {})", count(rate as u64), time_of_day(board.hour)),
-        Stage::Finishing => "finishing".to_owned(),
+        DemoPhase::Arriving => format!("arriving {}/s (it is {})", count(rate as u64), time_of_day(board.hour)),
+        DemoPhase::Finishing => "finishing".to_owned(),
     };
     let tables: Vec<_> = board.products.iter().filter_map(|product| product.table.as_ref()).collect();
     let mut line = format!(

@@ -16,15 +16,15 @@ use apache_avro::Schema;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use chance::diurnal;
-use chance::{Chance, lateness};
+use chance::{SplitMix64, lateness};
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_base::record::Fault;
 use ebbtide_policy::schema::WriterSchema;
-use flaws::{FLAWS, Written, event_time, spoil};
+use flaws::{FLAWS, WrittenMessage, event_time, spoil};
 use people::{TENANTS, countries, somebody};
-use plan::{Step, plan};
-pub use planted::Planted;
-use write::{Event, Writer};
+use plan::{WriteStep, plan};
+pub use planted::PlantedPeople;
+use write::{EventValues, RecordWriter};
 
 /// The reason why traffic cannot be generated from these sources.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ pub enum Framing {
 
 /// One product's producer.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct TrafficSource {
     /// The product.
     pub product: ProductKey,
     /// The topic that it produces to.
@@ -66,7 +66,7 @@ pub struct Source {
 
 /// The properties of the traffic, except for the people in it.
 #[derive(Debug, Clone, Copy)]
-pub struct Habits {
+pub struct TrafficSettings {
     /// The number of corrupt messages per million.
     pub flaws_per_million: u32,
     /// True if some records arrive late, by minutes to months.
@@ -76,21 +76,22 @@ pub struct Habits {
     pub spread: TimeDelta,
 }
 
-impl Default for Habits {
+impl Default for TrafficSettings {
     /// Returns live traffic: some of it is late, and 300 of a million messages are corrupt.
     fn default() -> Self {
         Self { flaws_per_million: 300, late: true, spread: TimeDelta::zero() }
     }
 }
 
-impl Habits {
+impl TrafficSettings {
     /// Good messages at `now` only, for measurements.
-    pub const STEADY: Habits = Habits { flaws_per_million: 0, late: false, spread: TimeDelta::zero() };
+    pub const STEADY: TrafficSettings =
+        TrafficSettings { flaws_per_million: 0, late: false, spread: TimeDelta::zero() };
 }
 
 /// A message as it would be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub struct TrafficMessage {
     /// Its product.
     pub product: ProductKey,
     /// The topic that it is sent to.
@@ -105,7 +106,7 @@ pub struct Message {
 
 /// The result of [`Traffic::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendedMessage {
     /// The index of its source in the list that was given to [`Traffic::new`].
     pub source: usize,
     /// A number that is the same for the same person.
@@ -116,17 +117,17 @@ pub struct Appended {
 
 #[derive(Debug)]
 struct Producer {
-    source: Source,
+    source: TrafficSource,
     header: Vec<u8>,
-    plan: Step,
+    plan: WriteStep,
 }
 
 /// An endless stream of messages.
 #[derive(Debug)]
 pub struct Traffic {
     seed: u64,
-    chance: Chance,
-    habits: Habits,
+    chance: SplitMix64,
+    habits: TrafficSettings,
     producers: Vec<Producer>,
     /// Indexes of producers. Each index occurs as often as the producer's share.
     shares: Vec<u8>,
@@ -138,21 +139,21 @@ impl Traffic {
     ///
     /// # Errors
     /// Errors if there are no sources or too many, or if a schema is not an Avro record.
-    pub fn new(seed: u64, habits: Habits, sources: &[Source]) -> Result<Self, TrafficError> {
+    pub fn new(seed: u64, habits: TrafficSettings, sources: &[TrafficSource]) -> Result<Self, TrafficError> {
         if sources.is_empty() || sources.len() > 255 {
             return Err(TrafficError::Producers);
         }
         let producers = sources.iter().map(producer).collect::<Result<Vec<_>, _>>()?;
         let shares = shares(&producers);
-        Ok(Self { seed, chance: Chance::new(seed), habits, producers, shares, countries: countries() })
+        Ok(Self { seed, chance: SplitMix64::new(seed), habits, producers, shares, countries: countries() })
     }
 
     /// Returns the next message, as of `now`.
-    pub fn next(&mut self, now: DateTime<Utc>) -> Message {
+    pub fn next(&mut self, now: DateTime<Utc>) -> TrafficMessage {
         let mut payload = Vec::with_capacity(256);
         let appended = self.append(now, &mut payload);
         let source = &self.producers[appended.source].source;
-        Message {
+        TrafficMessage {
             product: source.product.clone(),
             topic: source.topic.clone(),
             key: format!("{:016x}", appended.person),
@@ -162,11 +163,11 @@ impl Traffic {
     }
 
     /// Appends the next message, as of `now`, to `to`. Does not allocate once the buffer is large enough.
-    pub fn append(&mut self, now: DateTime<Utc>, to: &mut Vec<u8>) -> Appended {
+    pub fn append(&mut self, now: DateTime<Utc>, to: &mut Vec<u8>) -> AppendedMessage {
         let source = usize::from(self.chance.pick(&self.shares));
         let flaw = self.flaw();
         let at = self.event_time(now.timestamp_millis());
-        let event = Event {
+        let event = EventValues {
             at: event_time(flaw, at),
             tenant: self.chance.zipf(TENANTS),
             subject: somebody(&mut self.chance, self.seed, &self.countries),
@@ -176,11 +177,11 @@ impl Traffic {
         let producer = &self.producers[source];
         let start = to.len();
         to.extend_from_slice(&producer.header);
-        let mut writer = Writer { event, chance: &mut self.chance, to, tenant_end: None };
+        let mut writer = RecordWriter { event, chance: &mut self.chance, to, tenant_end: None };
         writer.write(&producer.plan);
-        let written = Written { start, header: producer.header.len(), tenant_end: writer.tenant_end };
+        let written = WrittenMessage { start, header: producer.header.len(), tenant_end: writer.tenant_end };
         let flaw = flaw.map(|flaw| spoil(flaw, &written, to, &mut self.chance));
-        Appended { source, person, flaw }
+        AppendedMessage { source, person, flaw }
     }
 
     fn flaw(&mut self) -> Option<Fault> {
@@ -209,7 +210,7 @@ impl Traffic {
     }
 }
 
-fn producer(source: &Source) -> Result<Producer, TrafficError> {
+fn producer(source: &TrafficSource) -> Result<Producer, TrafficError> {
     let refuse = |why: String| TrafficError::Schema { product: source.product.clone(), why };
     let schema = Schema::parse_str(&source.schema).map_err(|error| refuse(error.to_string()))?;
     if !matches!(schema, Schema::Record(_)) {

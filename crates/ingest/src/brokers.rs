@@ -17,7 +17,7 @@ use ebbtide_base::ids::{IdError, Offset, Topic, TopicId, TopicPartition};
 
 /// The reason why the brokers' answer is missing.
 #[derive(Debug, thiserror::Error)]
-pub enum BrokersError {
+pub enum QueryBrokersError {
     /// The topic ids could not be read.
     #[error("the ids of the topics could not be read: {0}")]
     Ids(#[from] DescribeError),
@@ -83,24 +83,24 @@ impl TopicState {
 
 /// Answers for several partitions: those that the brokers answered, and the reason for each of the others.
 #[derive(Debug)]
-pub struct Answers<T> {
+pub struct BrokerAnswers<T> {
     /// The answers.
     pub found: BTreeMap<TopicPartition, T>,
     /// The reasons why there is no answer.
     pub failed: BTreeMap<TopicPartition, String>,
 }
 
-impl<T> Default for Answers<T> {
+impl<T> Default for BrokerAnswers<T> {
     fn default() -> Self {
         Self { found: BTreeMap::new(), failed: BTreeMap::new() }
     }
 }
 
-impl<T> Answers<T> {
+impl<T> BrokerAnswers<T> {
     /// Returns the answers if there is one for each partition. Errors with the reason of the first that has none.
-    pub fn complete(self) -> Result<BTreeMap<TopicPartition, T>, BrokersError> {
+    pub fn complete(self) -> Result<BTreeMap<TopicPartition, T>, QueryBrokersError> {
         match self.failed.into_iter().next() {
-            Some((partition, why)) => Err(BrokersError::Offsets { partition, why }),
+            Some((partition, why)) => Err(QueryBrokersError::Offsets { partition, why }),
             None => Ok(self.found),
         }
     }
@@ -115,8 +115,8 @@ pub fn positions<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
     patience: Duration,
-) -> Result<Answers<KafkaPosition>, BrokersError> {
-    let mut answers = Answers::default();
+) -> Result<BrokerAnswers<KafkaPosition>, QueryBrokersError> {
+    let mut answers = BrokerAnswers::default();
     // The ids are read before the offsets. If a topic is recreated in between, its new offsets are paired with its old
     // id, and the next check refuses the partition.
     let topics = topic_states(consumer, partitions.iter().map(|partition| &partition.topic), patience)?;
@@ -150,7 +150,7 @@ pub fn ends<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &[TopicPartition],
     patience: Duration,
-) -> Answers<Offset> {
+) -> BrokerAnswers<Offset> {
     offsets(consumer, partitions, Special::End, patience)
 }
 
@@ -160,7 +160,7 @@ pub fn topic_states<'t, C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: impl Iterator<Item = &'t Topic>,
     patience: Duration,
-) -> Result<BTreeMap<Topic, TopicState>, BrokersError> {
+) -> Result<BTreeMap<Topic, TopicState>, QueryBrokersError> {
     states(topics, |names| describe(consumer.client(), names, patience))
 }
 
@@ -170,14 +170,14 @@ pub fn topic_rights<'t, C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topics: impl Iterator<Item = &'t Topic>,
     patience: Duration,
-) -> Result<BTreeMap<Topic, TopicState>, BrokersError> {
+) -> Result<BTreeMap<Topic, TopicState>, QueryBrokersError> {
     states(topics, |names| describe_rights(consumer.client(), names, patience))
 }
 
 fn states<'t>(
     topics: impl Iterator<Item = &'t Topic>,
     request: impl Fn(&[&str]) -> Result<Vec<DescribedTopic>, DescribeError>,
-) -> Result<BTreeMap<Topic, TopicState>, BrokersError> {
+) -> Result<BTreeMap<Topic, TopicState>, QueryBrokersError> {
     let topics: BTreeSet<&Topic> = topics.collect();
     let names: Vec<&str> = topics.iter().map(|topic| topic.as_str()).collect();
     match request(&names) {
@@ -196,8 +196,8 @@ fn offsets<C: ConsumerContext>(
     partitions: &[TopicPartition],
     which: Special,
     patience: Duration,
-) -> Answers<Offset> {
-    let mut answers = Answers::default();
+) -> BrokerAnswers<Offset> {
+    let mut answers = BrokerAnswers::default();
     if partitions.is_empty() {
         return answers;
     }
@@ -224,7 +224,7 @@ fn request_offsets<C: ConsumerContext>(
     partitions: &[TopicPartition],
     which: Special,
     patience: Duration,
-    answers: &mut Answers<Offset>,
+    answers: &mut BrokerAnswers<Offset>,
 ) -> Result<(), KafkaError> {
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for TopicPartition { topic, partition } in partitions {

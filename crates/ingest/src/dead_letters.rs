@@ -5,9 +5,9 @@
 
 mod delivered;
 mod delivery;
+mod delivery_failure;
 mod letter;
 mod quarantine;
-mod refusal;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,14 +19,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::kafka::Aside;
+use crate::kafka::AuxiliaryContext;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Offset, ProductKey, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_table::Quarantine;
 
 use delivered::DeliveredLetters;
-pub use delivery::{Delivery, LettersWait};
+pub use delivery::{DeliveryOutcome, UndeliveredLetters};
 pub use letter::{DeadLetter, LetterForm};
 pub use quarantine::QuarantineTerms;
 
@@ -76,7 +76,7 @@ pub struct LetterDeps {
 pub struct DeadLetters {
     config: ClientConfig,
     /// `None` after a failure from which a producer may not recover.
-    producer: Mutex<Option<Arc<FutureProducer<Aside>>>>,
+    producer: Mutex<Option<Arc<FutureProducer<AuxiliaryContext>>>>,
     /// Permits to send. A letter that is sent alone takes all of them: the client joins letters of several deliveries
     /// in one batch, and the brokers refuse the whole batch.
     sending: Semaphore,
@@ -94,7 +94,7 @@ impl DeadLetters {
     /// # Errors
     /// If librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, topic: Topic, deps: LetterDeps) -> Result<Self, KafkaError> {
-        let producer = config.create_with_context(Aside)?;
+        let producer = config.create_with_context(AuxiliaryContext)?;
         let LetterDeps { quarantine, terms, clock, metrics } = deps;
         Ok(Self {
             config,
@@ -122,7 +122,7 @@ impl DeadLetters {
         runtime: &Handle,
         product: Option<&ProductKey>,
         letters: Vec<DeadLetter>,
-    ) -> JoinHandle<Delivery> {
+    ) -> JoinHandle<DeliveryOutcome> {
         runtime.spawn(delivery::deliver(Arc::clone(self), product.cloned(), letters))
     }
 
@@ -136,12 +136,12 @@ impl DeadLetters {
     }
 
     /// Returns the producer, or a new one after [`DeadLetters::renew`].
-    fn producer(&self) -> Result<Arc<FutureProducer<Aside>>, KafkaError> {
+    fn producer(&self) -> Result<Arc<FutureProducer<AuxiliaryContext>>, KafkaError> {
         let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = &*producer {
             return Ok(Arc::clone(producer));
         }
-        let made = Arc::new(self.config.create_with_context(Aside)?);
+        let made = Arc::new(self.config.create_with_context(AuxiliaryContext)?);
         *producer = Some(Arc::clone(&made));
         Ok(made)
     }

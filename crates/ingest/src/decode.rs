@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use arrow::record_batch::RecordBatch;
 
-use crate::intake::Intake;
-use crate::schema_search::{Found, SchemaSearch};
-use crate::writers::{Lookup, SchemaRef, WriterSchemas};
+use crate::partition_buffer::PartitionBuffer;
+use crate::schema_search::{LookupResults, SchemaSearch};
+use crate::writers::{SchemaLookup, SchemaRef, WriterSchemas};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::record::Fault;
 use ebbtide_policy::OtherRecords;
-use ebbtide_policy::schema::{Decoder, Frame, Refusal, Schema, frame};
+use ebbtide_policy::schema::{Decoder, Frame, Schema, SchemaRefusal, frame};
 
 /// The wait before the outcomes of a search that still runs are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -43,7 +43,7 @@ struct Slot {
 
 /// The part of its schema that a product reads, and the treatment of records of other names.
 #[derive(Clone)]
-pub struct ReadAs {
+pub struct ReaderSpec {
     /// The product's schema.
     pub schema: Arc<Schema>,
     /// The columns that are built.
@@ -54,7 +54,7 @@ pub struct ReadAs {
 
 /// A row of an intake that is sent to the dead letters.
 #[derive(Debug, Clone)]
-pub struct Rejected {
+pub struct RejectedRow {
     /// The row.
     pub row: usize,
     /// The fault of the record.
@@ -63,7 +63,7 @@ pub struct Rejected {
     pub reason: Option<Arc<str>>,
 }
 
-impl Rejected {
+impl RejectedRow {
     /// Creates a rejected row whose fault needs no details.
     #[must_use]
     pub fn new(row: usize, fault: Fault) -> Self {
@@ -73,11 +73,11 @@ impl Rejected {
 
 /// The result of decoding one intake.
 #[derive(Debug, Default)]
-pub struct Decoded {
+pub struct DecodedRows {
     /// Batches of the product's columns, each with the row of the intake for each of its rows.
     pub batches: Vec<(RecordBatch, Vec<usize>)>,
     /// Rows of the intake that are at fault.
-    pub rejected: Vec<Rejected>,
+    pub rejected: Vec<RejectedRow>,
     /// Records that are not the product's and that the policy skips.
     pub skipped: u64,
     /// Fields of records that the policy does not name, and that are therefore not stored.
@@ -86,8 +86,8 @@ pub struct Decoded {
 
 impl Decoders {
     /// Creates an empty set of decoders for `product`.
-    pub fn new(product: ProductKey, read_as: ReadAs, writers: Arc<WriterSchemas>, most: usize) -> Self {
-        let ReadAs { schema: reader, keep, others } = read_as;
+    pub fn new(product: ProductKey, read_as: ReaderSpec, writers: Arc<WriterSchemas>, most: usize) -> Self {
+        let ReaderSpec { schema: reader, keep, others } = read_as;
         Self { product, reader, keep, others, writers, by_schema: HashMap::new(), slots: Vec::new(), most }
     }
 
@@ -98,7 +98,7 @@ impl Decoders {
     /// may receive a schema in a moment. Decoders found so far are kept.
     pub async fn resolve(
         &mut self,
-        intake: &Intake,
+        intake: &PartitionBuffer,
         search: &mut SchemaSearch,
         mut patience: Duration,
     ) -> Result<(), Duration> {
@@ -124,7 +124,7 @@ impl Decoders {
 
     /// Returns the schemas of `intake`, each once, that have neither a decoder nor a reason why there is none, and for
     /// which the registry must be asked.
-    fn missing(&mut self, intake: &Intake, search: &mut SchemaSearch) -> Vec<SchemaRef> {
+    fn missing(&mut self, intake: &PartitionBuffer, search: &mut SchemaSearch) -> Vec<SchemaRef> {
         let (mut missing, mut seen) = (Vec::new(), HashSet::new());
         let mut last = None;
         for row in 0..intake.len() {
@@ -144,7 +144,7 @@ impl Decoders {
     }
 
     /// Errors with the shortest wait of the look-ups that have no outcome.
-    fn settle_all(&mut self, found: Found, search: &mut SchemaSearch) -> Result<(), Duration> {
+    fn settle_all(&mut self, found: LookupResults, search: &mut SchemaSearch) -> Result<(), Duration> {
         let mut wait: Option<Duration> = None;
         for (schema, found) in found {
             match found {
@@ -158,19 +158,19 @@ impl Decoders {
         wait.map_or(Ok(()), Err)
     }
 
-    fn settle(&mut self, schema: SchemaRef, found: Lookup, search: &mut SchemaSearch) {
+    fn settle(&mut self, schema: SchemaRef, found: SchemaLookup, search: &mut SchemaSearch) {
         match found {
             // Another partition's search may have found it before.
-            Lookup::Schema(_) if self.by_schema.contains_key(&schema) => {}
-            Lookup::Schema(writer) => {
+            SchemaLookup::Schema(_) if self.by_schema.contains_key(&schema) => {}
+            SchemaLookup::Schema(writer) => {
                 let decoder = Decoder::new(&writer, &self.reader, &self.keep);
                 self.add(schema, decoder.map_err(|error| error.brief().into()));
             }
-            Lookup::Unusable(reason) => {
+            SchemaLookup::Unusable(reason) => {
                 self.report_unusable(schema, &reason);
                 search.refuse(schema, Fault::IncompatibleSchema, reason);
             }
-            Lookup::Unknown(reason) => search.refuse(schema, Fault::UnknownSchema, reason),
+            SchemaLookup::Unknown(reason) => search.refuse(schema, Fault::UnknownSchema, reason),
         }
     }
 
@@ -181,19 +181,19 @@ impl Decoders {
     }
 
     /// Decodes all of `intake`, after [`Decoders::resolve`] with the same `search`.
-    pub fn decode(&mut self, intake: &Intake, search: &SchemaSearch) -> Decoded {
-        let mut decoded = Decoded::default();
+    pub fn decode(&mut self, intake: &PartitionBuffer, search: &SchemaSearch) -> DecodedRows {
+        let mut decoded = DecodedRows::default();
         let mut last: Option<(SchemaRef, usize)> = None;
         for row in 0..intake.len() {
             let payload = intake.payload(row);
             if payload.is_some_and(|bytes| bytes.len() > self.most) {
-                decoded.rejected.push(Rejected::new(row, Fault::TooLarge));
+                decoded.rejected.push(RejectedRow::new(row, Fault::TooLarge));
                 continue;
             }
             let (schema, body) = match split(payload) {
                 Ok(parts) => parts,
                 Err(fault) => {
-                    decoded.rejected.push(Rejected::new(row, fault));
+                    decoded.rejected.push(RejectedRow::new(row, fault));
                     continue;
                 }
             };
@@ -267,25 +267,25 @@ impl Decoders {
     }
 }
 
-fn without_schema(row: usize, schema: SchemaRef, search: &SchemaSearch) -> Rejected {
+fn without_schema(row: usize, schema: SchemaRef, search: &SchemaSearch) -> RejectedRow {
     match search.refusal(schema) {
-        Some((fault, reason)) => Rejected { row, fault: *fault, reason: Some(Arc::clone(reason)) },
-        None => Rejected { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
+        Some((fault, reason)) => RejectedRow { row, fault: *fault, reason: Some(Arc::clone(reason)) },
+        None => RejectedRow { row, fault: Fault::UnknownSchema, reason: Some(schema.to_string().into()) },
     }
 }
 
 /// Returns true if the policy skips records that are refused for this reason.
-fn skips(others: OtherRecords, refusal: &Refusal) -> bool {
+fn skips(others: OtherRecords, refusal: &SchemaRefusal) -> bool {
     refusal.is_other_record && others == OtherRecords::Skip
 }
 
 impl Slot {
-    fn push(&mut self, row: usize, body: &[u8], others: OtherRecords, decoded: &mut Decoded) {
+    fn push(&mut self, row: usize, body: &[u8], others: OtherRecords, decoded: &mut DecodedRows) {
         let decoder = match &mut self.decoder {
             Ok(decoder) => decoder,
             Err(reason) => {
                 let (fault, reason) = (Fault::IncompatibleSchema, Some(Arc::clone(reason)));
-                decoded.rejected.push(Rejected { row, fault, reason });
+                decoded.rejected.push(RejectedRow { row, fault, reason });
                 return;
             }
         };
@@ -297,17 +297,17 @@ impl Slot {
             Some(refusal) if skips(others, refusal) => decoded.skipped += 1,
             refusal => {
                 let reason = refusal.map(|refusal| refusal.reason.as_str().into());
-                decoded.rejected.push(Rejected { row, fault, reason });
+                decoded.rejected.push(RejectedRow { row, fault, reason });
             }
         }
     }
 
-    fn flush(&mut self, decoded: &mut Decoded) {
+    fn flush(&mut self, decoded: &mut DecodedRows) {
         let Some(decoder) = self.decoder.as_mut().ok().filter(|_| !self.rows.is_empty()) else { return };
         let flushed = decoder.flush();
         let mut rows = std::mem::take(&mut self.rows);
         if !flushed.faults.is_empty() {
-            decoded.rejected.extend(flushed.faults.iter().map(|(index, fault)| Rejected::new(rows[*index], *fault)));
+            decoded.rejected.extend(flushed.faults.iter().map(|(index, fault)| RejectedRow::new(rows[*index], *fault)));
             let bad: BTreeSet<usize> = flushed.faults.iter().map(|(index, _)| *index).collect();
             let mut index = 0;
             rows.retain(|_| {

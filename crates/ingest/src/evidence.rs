@@ -4,13 +4,13 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::gathering::Gathering;
+use crate::pending_batch::PendingBatch;
 use ebbtide_base::ids::PolicyVersion;
-use ebbtide_table::{Evidence, PartitionProgress};
+use ebbtide_table::{Evidence, PartitionEvidence};
 
 /// Returns the evidence of committing `gathering`, which `writer` gathered under policy `version` and commits at `at`.
 #[must_use]
-pub fn evidence(gathering: &Gathering, version: &PolicyVersion, writer: Uuid, at: DateTime<Utc>) -> Evidence {
+pub fn evidence(gathering: &PendingBatch, version: &PolicyVersion, writer: Uuid, at: DateTime<Utc>) -> Evidence {
     let counts = &gathering.counts;
     let mut evidence = Evidence::ingest(writer, at, version.clone());
     evidence.read = counts.read;
@@ -24,7 +24,7 @@ pub fn evidence(gathering: &Gathering, version: &PolicyVersion, writer: Uuid, at
     evidence.partitions = gathering
         .reached
         .iter()
-        .map(|(partition, reached)| PartitionProgress {
+        .map(|(partition, reached)| PartitionEvidence {
             partition: partition.clone(),
             from: reached.from,
             next: reached.next,

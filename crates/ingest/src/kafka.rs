@@ -26,9 +26,9 @@ pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 /// The context of the clients other than the lanes' consumers: the dead letters' producer, the reader of notices, the
 /// admin client.
 #[derive(Debug, Clone, Copy)]
-pub struct Aside;
+pub struct AuxiliaryContext;
 
-impl ClientContext for Aside {
+impl ClientContext for AuxiliaryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
     }
@@ -39,4 +39,4 @@ impl ClientContext for Aside {
     }
 }
 
-impl ConsumerContext for Aside {}
+impl ConsumerContext for AuxiliaryContext {}

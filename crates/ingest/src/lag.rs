@@ -11,7 +11,7 @@ const END_LIFETIME: Duration = Duration::from_secs(30);
 
 /// The progress of a lane in one partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct LanePosition {
     /// Everything readable below this offset is committed.
     pub done: Offset,
     /// The offset after the last record that was read, committed or not.
@@ -23,7 +23,7 @@ pub struct Progress {
 /// The lag of one partition.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PartitionLag {
-    progress: Progress,
+    progress: LanePosition,
     /// The offset after the last record that may be read; `None` until the brokers have reported it.
     end: Option<Offset>,
     /// The last time at which the brokers reported the end, or at which it was first wanted, on the monotonic clock.
@@ -34,13 +34,13 @@ pub struct PartitionLag {
 
 impl PartitionLag {
     /// Takes over the progress of the lane. While nothing more was committed, the oldest record remains the oldest.
-    pub fn advance(&mut self, now: Progress) {
+    pub fn advance(&mut self, now: LanePosition) {
         let same = self.progress.done == now.done;
         let oldest = if same { self.progress.oldest.or(now.oldest) } else { now.oldest };
         if !same {
             self.behind_since = None;
         }
-        self.progress = Progress { oldest, ..now };
+        self.progress = LanePosition { oldest, ..now };
     }
 
     /// Takes over the end that the brokers reported at `at`, on the monotonic clock.
@@ -93,8 +93,8 @@ mod tests {
         DateTime::from_timestamp_millis(seconds * 1000).unwrap()
     }
 
-    fn progress(done: i64, oldest: Option<i64>) -> Progress {
-        Progress { done: Offset(done), read: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
+    fn progress(done: i64, oldest: Option<i64>) -> LanePosition {
+        LanePosition { done: Offset(done), read: Offset(done), oldest: oldest.map(|seconds| seconds * 1000) }
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn records_that_were_read_count_before_the_brokers_tell_the_new_end() {
         let mut lag = PartitionLag { end: Some(Offset(10)), ..PartitionLag::default() };
-        lag.advance(Progress { read: Offset(15), ..progress(10, Some(99)) });
+        lag.advance(LanePosition { read: Offset(15), ..progress(10, Some(99)) });
         lag.look(at(100));
         assert_eq!((lag.records(), lag.seconds(at(100))), (Some(5), 1));
     }

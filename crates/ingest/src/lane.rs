@@ -9,10 +9,10 @@
 mod commit;
 mod gaps;
 mod gauges;
-mod hold;
 mod observe;
 mod ownership;
 mod process;
+mod product_wait;
 mod refusals;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,19 +28,19 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::dead_letters::DeadLetters;
-use crate::intake::Intake;
-use crate::position::Refusal;
+use crate::partition_buffer::PartitionBuffer;
+use crate::position::PartitionRefusal;
+use crate::product_ingest::ProductIngest;
 use crate::schema_search::SchemaSearch;
-use crate::source::Context;
-use crate::tables::Tables;
+use crate::source::LaneContext;
+use crate::tables::LaneTables;
 use crate::topics::TopicWatch;
 use crate::watch::LaneWatch;
-use crate::work::Work;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::health::Health;
 use ebbtide_base::ids::{Offset, Topic, TopicId, TopicPartition};
 use ebbtide_base::metrics::Metrics;
-use ebbtide_config::Ingest;
+use ebbtide_config::IngestConfig;
 
 use gauges::LaneGauges;
 
@@ -60,12 +60,12 @@ const CHECK: Duration = Duration::from_secs(5);
 const BATCH: usize = 8192;
 
 /// A callback for each partition that the instance gains (true) or loses (false).
-pub type Owning = Arc<dyn Fn(&TopicPartition, bool) + Send + Sync>;
+pub type OwnershipCallback = Arc<dyn Fn(&TopicPartition, bool) + Send + Sync>;
 
 /// The dependencies that all lanes of an instance share.
-pub struct Shared {
+pub struct LaneDeps {
     /// Sizes and times.
-    pub settings: Ingest,
+    pub settings: IngestConfig,
     /// One lane's share of the memory, in bytes.
     pub lane_memory: usize,
     /// The source of time.
@@ -88,22 +88,22 @@ pub struct Shared {
     /// The instance's random id, for evidence.
     pub instance: Uuid,
     /// Is called for each partition that this instance gains or loses.
-    pub owning: Owning,
+    pub owning: OwnershipCallback,
 }
 
 /// The reason why a lane drops uncommitted records and joins the group again.
 #[derive(Debug, thiserror::Error)]
 #[error("{why}")]
-pub struct Rejoin {
+pub struct LaneRestart {
     /// The reason.
     pub why: String,
     /// The consequence.
-    pub kind: RejoinKind,
+    pub kind: LaneRestartKind,
 }
 
 /// The consequence of the reason why a lane joins the group again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RejoinKind {
+pub enum LaneRestartKind {
     /// The lane failed. It joins again after a wait.
     Failed,
     /// The lane works. It joins again immediately, to be given partitions that may be read again.
@@ -112,26 +112,26 @@ pub enum RejoinKind {
     ForGood,
 }
 
-impl Rejoin {
+impl LaneRestart {
     fn because(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: RejoinKind::Failed }
+        Self { why: why.to_string(), kind: LaneRestartKind::Failed }
     }
 
     fn wanted(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: RejoinKind::Wanted }
+        Self { why: why.to_string(), kind: LaneRestartKind::Wanted }
     }
 
     fn for_good(why: impl std::fmt::Display) -> Self {
-        Self { why: why.to_string(), kind: RejoinKind::ForGood }
+        Self { why: why.to_string(), kind: LaneRestartKind::ForGood }
     }
 }
 
 /// A partition that the lane owns.
-struct Owned {
+struct LanePartition {
     partition: TopicPartition,
-    /// Index of its product's [`Work`].
+    /// Index of its product's [`ProductIngest`].
     work: usize,
-    intake: Intake,
+    intake: PartitionBuffer,
     /// The search for the schemas of the intake.
     search: SchemaSearch,
     /// The table's next offset, as far as this lane knows.
@@ -154,13 +154,13 @@ struct Owned {
 
 /// One lane.
 pub struct Lane {
-    consumer: Arc<BaseConsumer<Context>>,
-    shared: Arc<Shared>,
+    consumer: Arc<BaseConsumer<LaneContext>>,
+    shared: Arc<LaneDeps>,
     watch: Arc<LaneWatch>,
-    tables: Arc<Tables>,
-    works: Vec<Work>,
+    tables: Arc<LaneTables>,
+    works: Vec<ProductIngest>,
     work_of: HashMap<Topic, usize>,
-    owned: Vec<Owned>,
+    owned: Vec<LanePartition>,
     slots: HashMap<TopicPartition, usize>,
     last: Option<usize>,
     waiting: usize,
@@ -168,7 +168,7 @@ pub struct Lane {
     /// True if partitions were assigned since products that wait were last paused.
     fresh: bool,
     /// Partitions of this lane that are not read, because records would be skipped.
-    refused: BTreeMap<TopicPartition, Refusal>,
+    refused: BTreeMap<TopicPartition, PartitionRefusal>,
     /// Partitions of this lane that are not read, because the brokers do not report their topic or their offsets.
     unavailable: BTreeSet<TopicPartition>,
     /// True if this lane, or the one before it, may have reported a problem of [`Part::Broker`].
@@ -182,11 +182,11 @@ pub struct Lane {
 impl Lane {
     /// Creates a lane that works on `works` with `consumer`, and reports to `watch`.
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<LaneDeps>,
         watch: Arc<LaneWatch>,
-        tables: Arc<Tables>,
-        consumer: Arc<BaseConsumer<Context>>,
-        works: Vec<Work>,
+        tables: Arc<LaneTables>,
+        consumer: Arc<BaseConsumer<LaneContext>>,
+        works: Vec<ProductIngest>,
     ) -> Self {
         let gauges = Arc::new(LaneGauges::new(shared.metrics.clone()));
         gauges::keep(&shared.runtime, &gauges, &consumer, Arc::clone(&shared.clock));
@@ -221,7 +221,7 @@ impl Lane {
     /// Runs until the instance is asked to stop. Then it commits the gathered data and leaves the group.
     ///
     /// Errors if the lane must join again. In either case nothing is lost: uncommitted records are read again.
-    pub fn run(&mut self) -> Result<(), Rejoin> {
+    pub fn run(&mut self) -> Result<(), LaneRestart> {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let full = self.poll_some()?;
             let now = self.shared.clock.monotonic();
@@ -236,7 +236,7 @@ impl Lane {
     }
 
     /// Checks the brokers, the topics and the partitions, each at its interval.
-    fn look_around(&mut self, now: Duration) -> Result<(), Rejoin> {
+    fn look_around(&mut self, now: Duration) -> Result<(), LaneRestart> {
         if now.saturating_sub(self.sampled) >= SAMPLE {
             self.sampled = now;
             self.sample();
@@ -263,15 +263,16 @@ impl Lane {
 
     /// Takes messages until a batch is full, no message is available, or [`STRIDE`] were taken. Returns true if a batch
     /// is full.
-    fn poll_some(&mut self) -> Result<bool, Rejoin> {
+    fn poll_some(&mut self) -> Result<bool, LaneRestart> {
         let (mut full, mut failed) = (false, None);
         let mut wait = POLL;
         for _ in 0..STRIDE {
             let taken = match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => {
-                    take(&mut Taking { owned: &mut self.owned, slots: &self.slots, last: &mut self.last }, &message)
-                }
+                Some(Ok(message)) => take(
+                    &mut MessageTaker { owned: &mut self.owned, slots: &self.slots, last: &mut self.last },
+                    &message,
+                ),
                 Some(Err(error)) => {
                     failed = Some(error);
                     break;
@@ -279,8 +280,8 @@ impl Lane {
             };
             wait = Duration::ZERO;
             match taken {
-                Taken::Skipped => {}
-                Taken::Kept { messages, bytes, taken } => {
+                TakeOutcome::Skipped => {}
+                TakeOutcome::Kept { messages, bytes, taken } => {
                     self.waiting += taken;
                     full |= messages >= BATCH || bytes >= self.batch_bytes();
                     if full {
@@ -306,9 +307,9 @@ impl Lane {
         (share / self.owned.len().max(1)).clamp(64 << 10, 2 << 20)
     }
 
-    fn kafka_error(&mut self, error: &KafkaError) -> Result<(), Rejoin> {
+    fn kafka_error(&mut self, error: &KafkaError) -> Result<(), LaneRestart> {
         match (error, error.rdkafka_error_code()) {
-            (KafkaError::MessageConsumptionFatal(_), _) => Err(Rejoin::because(error)),
+            (KafkaError::MessageConsumptionFatal(_), _) => Err(LaneRestart::because(error)),
             (_, Some(code)) if LOST.contains(&code) => self.refuse_lost(error),
             (_, Some(code)) if refuses_the_consumer(code) => {
                 self.watch.refuse(&format!("the consumer is refused: {error}"));
@@ -363,26 +364,26 @@ fn concerns_a_topic(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-struct Taking<'l> {
-    owned: &'l mut [Owned],
+struct MessageTaker<'l> {
+    owned: &'l mut [LanePartition],
     slots: &'l HashMap<TopicPartition, usize>,
     last: &'l mut Option<usize>,
 }
 
-enum Taken {
+enum TakeOutcome {
     /// The message is of a partition that the lane does not own, or was read already.
     Skipped,
     /// The message is in the intake of its partition, which now has this many messages and bytes.
     Kept { messages: usize, bytes: usize, taken: usize },
 }
 
-fn take(lane: &mut Taking<'_>, message: &BorrowedMessage<'_>) -> Taken {
+fn take(lane: &mut MessageTaker<'_>, message: &BorrowedMessage<'_>) -> TakeOutcome {
     let slot = match *lane.last {
         Some(slot) if lane.owned.get(slot).is_some_and(|owned| is(owned, message)) => slot,
         _ => {
-            let Ok(topic) = Topic::new(message.topic()) else { return Taken::Skipped };
+            let Ok(topic) = Topic::new(message.topic()) else { return TakeOutcome::Skipped };
             let partition = TopicPartition { topic, partition: ebbtide_base::ids::Partition(message.partition()) };
-            let Some(slot) = lane.slots.get(&partition) else { return Taken::Skipped };
+            let Some(slot) = lane.slots.get(&partition) else { return TakeOutcome::Skipped };
             *lane.last = Some(*slot);
             *slot
         }
@@ -390,14 +391,14 @@ fn take(lane: &mut Taking<'_>, message: &BorrowedMessage<'_>) -> Taken {
     let owned = &mut lane.owned[slot];
     let offset = Offset(message.offset());
     if !owned.live || owned.wanted.is_some_and(|wanted| offset < wanted) {
-        return Taken::Skipped;
+        return TakeOutcome::Skipped;
     }
     owned.anchored = true;
     owned.wanted = Some(offset.next());
     owned.intake.push(message);
-    Taken::Kept { messages: owned.intake.len(), bytes: owned.intake.bytes(), taken: 1 }
+    TakeOutcome::Kept { messages: owned.intake.len(), bytes: owned.intake.bytes(), taken: 1 }
 }
 
-fn is(owned: &Owned, message: &BorrowedMessage<'_>) -> bool {
+fn is(owned: &LanePartition, message: &BorrowedMessage<'_>) -> bool {
     owned.partition.partition.0 == message.partition() && owned.partition.topic.as_str() == message.topic()
 }

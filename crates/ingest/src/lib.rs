@@ -7,22 +7,22 @@ mod brokers;
 pub mod dead_letters;
 mod decode;
 mod evidence;
-mod gathering;
-mod intake;
 pub mod kafka;
 mod lag;
 mod lane;
 mod notices;
+mod partition_buffer;
 pub mod partitions;
 mod pending;
+mod pending_batch;
 pub mod position;
 pub mod preflight;
+mod product_ingest;
 mod schema_search;
 mod source;
 mod tables;
 mod topics;
 mod watch;
-mod work;
 pub mod writers;
 
 use std::sync::Arc;
@@ -34,17 +34,17 @@ use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 
 use crate::dead_letters::{DeadLetters, LetterDeps, QuarantineTerms};
-use crate::decode::{Decoders, ReadAs};
-use crate::lane::{Lane, Owning, RejoinKind, Shared};
-use crate::pending::Hold;
-use crate::source::Context;
-use crate::tables::Tables;
+use crate::decode::{Decoders, ReaderSpec};
+use crate::lane::{Lane, LaneDeps, LaneRestartKind, OwnershipCallback};
+use crate::pending::ProductWait;
+use crate::product_ingest::{CommitTrigger, ProductIngest};
+use crate::source::LaneContext;
+use crate::tables::LaneTables;
 use crate::topics::TopicWatch;
 use crate::watch::LaneWatch;
-use crate::work::{Pace, Work};
 use crate::writers::WriterSchemas;
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{IdError, Topic};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::Config;
@@ -56,7 +56,7 @@ use ebbtide_table::{ControlsVersion, OpenError, Quarantine, Root, StoreError, Ta
 pub use kafka::{ClientRole, client_config};
 
 /// The dependencies of ingest.
-pub struct Parts {
+pub struct IngestDeps {
     /// The configuration.
     pub config: Arc<Config>,
     /// The policy by which records are tagged.
@@ -78,12 +78,12 @@ pub struct Parts {
     /// Set when the instance is to stop.
     pub stop: Arc<AtomicBool>,
     /// Is called for each partition that this instance gains or loses.
-    pub owning: Owning,
+    pub owning: OwnershipCallback,
 }
 
 /// The reason why ingest cannot begin.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum StartIngestError {
     /// The client library refuses the configuration.
     #[error("librdkafka refuses the configuration: {0}")]
     Kafka(#[from] KafkaError),
@@ -101,14 +101,14 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
-impl StartError {
+impl StartIngestError {
     /// Returns true if no later attempt can succeed: the client library refuses the configuration, or a topic's name is
     /// illegal.
     fn is_final(&self) -> bool {
         match self {
-            StartError::Kafka(error) => is_final(error),
-            StartError::Topic(_) => true,
-            StartError::Open(_) | StartError::Controls(_) | StartError::Thread(_) => false,
+            StartIngestError::Kafka(error) => is_final(error),
+            StartIngestError::Topic(_) => true,
+            StartIngestError::Open(_) | StartIngestError::Controls(_) | StartIngestError::Thread(_) => false,
         }
     }
 }
@@ -122,10 +122,10 @@ fn is_final(error: &KafkaError) -> bool {
 /// transient error. It ends with an error when it can never run.
 ///
 /// Must be called within a tokio runtime. Errors with the reason why the first lane cannot begin.
-pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>, StartError> {
+pub fn start(mut parts: IngestDeps) -> Result<Vec<JoinHandle<Result<(), StartIngestError>>>, StartIngestError> {
     let dead_letters = Arc::new(dead_letters(&parts)?);
     let notices = notices(&parts, &dead_letters)?;
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(LaneDeps {
         settings: parts.config.ingest.clone(),
         lane_memory: size(parts.config.ingest.memory) / parts.config.ingest.lanes.max(1),
         clock: Arc::clone(&parts.clock),
@@ -144,7 +144,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>
     let mut lanes = Vec::new();
     for number in 0..parts.config.ingest.lanes {
         let (parts, shared, tables) = (Arc::clone(&parts), Arc::clone(&shared), tables.clone());
-        let watch = Arc::new(watch(&parts, Part::Lane(number)));
+        let watch = Arc::new(watch(&parts, Component::Lane(number)));
         let lane = std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             // The lanes of an instance write to one log.
             let _lane = tracing::error_span!("lane", number).entered();
@@ -158,7 +158,7 @@ pub fn start(mut parts: Parts) -> Result<Vec<JoinHandle<Result<(), StartError>>>
     Ok(lanes)
 }
 
-fn dead_letters(parts: &Parts) -> Result<DeadLetters, StartError> {
+fn dead_letters(parts: &IngestDeps) -> Result<DeadLetters, StartIngestError> {
     let config = client_config(&parts.config.kafka, ClientRole::DeadLetters);
     let deps = LetterDeps {
         quarantine: Quarantine::new(parts.root.clone()),
@@ -169,19 +169,22 @@ fn dead_letters(parts: &Parts) -> Result<DeadLetters, StartError> {
     Ok(DeadLetters::new(config, Topic::new(&parts.config.kafka.dead_letter_topic)?, deps)?)
 }
 
-fn watch(parts: &Parts, part: Part) -> LaneWatch {
+fn watch(parts: &IngestDeps, part: Component) -> LaneWatch {
     LaneWatch::new(part, Arc::clone(&parts.clock), Arc::clone(&parts.health), parts.metrics.clone())
 }
 
 /// Creates the reader of notices, if a notice topic is configured.
-fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<notices::Reader>, StartError> {
+fn notices(
+    parts: &IngestDeps,
+    dead_letters: &Arc<DeadLetters>,
+) -> Result<Option<notices::NoticeReader>, StartIngestError> {
     let topics = notices::topics(&parts.config.notices)?;
     if topics.is_empty() {
         return Ok(None);
     }
-    Ok(Some(notices::Reader {
+    Ok(Some(notices::NoticeReader {
         dead_letters: Arc::clone(dead_letters),
-        watch: watch(parts, Part::Notices),
+        watch: watch(parts, Component::Notices),
         client: client_config(&parts.config.kafka, ClientRole::Notices),
         topics,
         screening: Screening::parking(parts.config.notices.limits),
@@ -198,12 +201,12 @@ fn notices(parts: &Parts, dead_letters: &Arc<DeadLetters>) -> Result<Option<noti
 ///
 /// Errors if no lane can ever run.
 fn supervise(
-    parts: &Parts,
-    shared: &Arc<Shared>,
+    parts: &IngestDeps,
+    shared: &Arc<LaneDeps>,
     watch: &Arc<LaneWatch>,
     number: usize,
     tables: Vec<Table>,
-) -> Result<(), StartError> {
+) -> Result<(), StartIngestError> {
     let mut opened = Some(tables);
     while !shared.stop.load(Ordering::Relaxed) {
         watch.begin();
@@ -213,14 +216,14 @@ fn supervise(
                 lane.own_nothing();
                 match ran {
                     Ok(()) => return Ok(()),
-                    Err(rejoin) if rejoin.kind == RejoinKind::ForGood => {
+                    Err(rejoin) if rejoin.kind == LaneRestartKind::ForGood => {
                         // Uncommitted records are dropped and the lane leaves the group: its partitions move to a
                         // member that may store them.
                         drop(lane);
                         rest(parts, &rejoin.why);
                         return Ok(());
                     }
-                    Err(rejoin) if rejoin.kind == RejoinKind::Wanted => {
+                    Err(rejoin) if rejoin.kind == LaneRestartKind::Wanted => {
                         parts.metrics.rebalances.with_label_values(&["rejoined"]).inc();
                         tracing::info!("a lane joins the group again: {}", rejoin.why);
                         continue;
@@ -242,8 +245,8 @@ fn supervise(
 }
 
 /// Stores nothing any more, and reports the reason, until the instance is to stop.
-fn rest(parts: &Parts, why: &str) {
-    if parts.health.trouble(Part::Process, why) {
+fn rest(parts: &IngestDeps, why: &str) {
+    if parts.health.trouble(Component::Process, why) {
         tracing::error!("nothing is stored any more: {why}");
     }
     while !parts.stop.load(Ordering::Relaxed) {
@@ -253,12 +256,12 @@ fn rest(parts: &Parts, why: &str) {
 
 /// Creates the lane of that number with open tables, or opens them again.
 fn lane(
-    parts: &Parts,
-    shared: &Arc<Shared>,
+    parts: &IngestDeps,
+    shared: &Arc<LaneDeps>,
     watch: &Arc<LaneWatch>,
     number: usize,
     opened: Option<Vec<Table>>,
-) -> Result<Lane, StartError> {
+) -> Result<Lane, StartIngestError> {
     let opened = match opened {
         Some(opened) => opened,
         None => shared.runtime.block_on(Table::open_all(&parts.root, TableSpec::all(&parts.policy).collect()))?,
@@ -269,7 +272,7 @@ fn lane(
         fed.push((table, work.topics.clone()));
         works.push(work);
     }
-    let tables = Arc::new(Tables::new(&shared.runtime, parts.controls.clone(), fed));
+    let tables = Arc::new(LaneTables::new(&shared.runtime, parts.controls.clone(), fed));
     // Read once for all products, because each read lists the log of controls.
     let controls = tables.newest_controls()?;
     for work in &mut works {
@@ -277,23 +280,23 @@ fn lane(
     }
     let topics: Vec<Topic> = works.iter().flat_map(|work| work.topics.iter().cloned()).collect();
     let role = ClientRole::Lane { number, queue_bytes: kafka::queue_bytes(&parts.config.ingest) };
-    let context = Context::new(Arc::clone(&tables) as Arc<dyn source::Positions>);
+    let context = LaneContext::new(Arc::clone(&tables) as Arc<dyn source::PositionSource>);
     let consumer = source::consumer(&client_config(&parts.config.kafka, role), &topics, context)?;
     Ok(Lane::new(Arc::clone(shared), Arc::clone(watch), tables, Arc::new(consumer), works))
 }
 
 /// Creates the work on a product's table, which acts on no controls yet. Returns `None` for a product without records.
-fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
+fn work(parts: &IngestDeps, spec: &Arc<TableSpec>) -> Option<ProductIngest> {
     let settings = &parts.config.ingest;
     let records = parts.policy.products.get(&spec.product)?.records.as_ref()?;
     let tagger = Tagger::new(&parts.policy, &spec.product)?;
     let read_as =
-        ReadAs { schema: Arc::clone(&records.schema), keep: tagger.columns().clone(), others: records.others };
+        ReaderSpec { schema: Arc::clone(&records.schema), keep: tagger.columns().clone(), others: records.others };
     let most = size(settings.max_message_bytes);
     let decoders = Decoders::new(spec.product.clone(), read_as, Arc::clone(&parts.writers), most);
-    let mut pace = Pace::new(size(settings.commit_bytes), settings.commit_age);
+    let mut pace = CommitTrigger::new(size(settings.commit_bytes), settings.commit_age);
     pace.jitter();
-    Some(Work {
+    Some(ProductIngest {
         product: spec.product.clone(),
         topics: records.topics.clone(),
         spec: Arc::clone(spec),
@@ -304,7 +307,7 @@ fn work(parts: &Parts, spec: &Arc<TableSpec>) -> Option<Work> {
         in_flight: Default::default(),
         controls: ControlsVersion::default(),
         pending: None,
-        hold: Hold::default(),
+        hold: ProductWait::default(),
         pace,
     })
 }

@@ -17,20 +17,22 @@ use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::dead_letters::{DeadLetter, DeadLetters, LettersWait};
-use super::intake::Intake;
-use super::kafka::Aside;
+use super::dead_letters::{DeadLetter, DeadLetters, UndeliveredLetters};
+use super::kafka::AuxiliaryContext;
+use super::partition_buffer::PartitionBuffer;
 use super::watch::LaneWatch;
-use super::{StartError, is_final};
-use crate::decode::Rejected;
+use super::{StartIngestError, is_final};
+use crate::decode::RejectedRow;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{IdError, Offset, Partition, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_base::record::Fault;
-use ebbtide_controls::{Noted, NoticeError, NotifyError, Screened, Screening, Signature, notify_screened};
+use ebbtide_controls::{
+    CommitIdentity, NoticeError, NoticeOutcome, NotifyError, Screening, ScreeningOutcome, notify_screened,
+};
 use ebbtide_policy::Policy;
 use ebbtide_table::Root;
-use message::Kind;
+use message::NoticeKind;
 
 /// The maximum number of messages of a batch: one commit puts all of them in force in a table.
 const BATCH: usize = 500;
@@ -40,11 +42,11 @@ const POLL: Duration = Duration::from_millis(200);
 const DELIVERY: Duration = Duration::from_secs(10);
 
 /// The reader of notices and its dependencies.
-pub struct Reader {
+pub struct NoticeReader {
     /// The configuration of the consumer.
     pub client: ClientConfig,
     /// The topics, each with its kind of notice.
-    pub topics: Vec<(Topic, Kind)>,
+    pub topics: Vec<(Topic, NoticeKind)>,
     /// The rules for notices that are applied only after a person has decided.
     pub screening: Screening,
     /// The policy in use.
@@ -75,26 +77,26 @@ enum ReadError {
     #[error(transparent)]
     Notify(#[from] NotifyError),
     #[error(transparent)]
-    Letters(#[from] LettersWait),
+    Letters(#[from] UndeliveredLetters),
 }
 
 /// Messages in the order in which they were read.
 #[derive(Default)]
 struct Batch {
-    messages: Vec<(Intake, TopicPartition)>,
+    messages: Vec<(PartitionBuffer, TopicPartition)>,
 }
 
 /// Returns the topics that the configuration names, each with its kind of notice.
-pub fn topics(config: &ebbtide_config::Notices) -> Result<Vec<(Topic, Kind)>, IdError> {
-    let named = [(&config.contracts, Kind::Contract), (&config.consents, Kind::Consent)];
+pub fn topics(config: &ebbtide_config::NoticesConfig) -> Result<Vec<(Topic, NoticeKind)>, IdError> {
+    let named = [(&config.contracts, NoticeKind::Contract), (&config.consents, NoticeKind::Consent)];
     named.into_iter().filter_map(|(name, kind)| Some(Topic::new(name.as_ref()?).map(|topic| (topic, kind)))).collect()
 }
 
-impl Reader {
+impl NoticeReader {
     /// Reads until the instance is to stop. Starts again after a transient error.
     ///
     /// Errors if the client library refuses the configuration.
-    pub fn run(mut self) -> Result<(), StartError> {
+    pub fn run(mut self) -> Result<(), StartIngestError> {
         while !self.stop.load(Ordering::Relaxed) {
             self.watch.begin();
             let error = match self.read() {
@@ -113,7 +115,7 @@ impl Reader {
     }
 
     fn read(&mut self) -> Result<(), ReadError> {
-        let consumer: BaseConsumer<Aside> = self.client.create_with_context(Aside)?;
+        let consumer: BaseConsumer<AuxiliaryContext> = self.client.create_with_context(AuxiliaryContext)?;
         let names: Vec<&str> = self.topics.iter().map(|(topic, _)| topic.as_str()).collect();
         consumer.subscribe(&names)?;
         while !self.stop.load(Ordering::Relaxed) {
@@ -133,27 +135,27 @@ impl Reader {
 
     /// Applies a batch. After this each message is in force, known, parked or a dead letter.
     fn take(&mut self, batch: &Batch) -> Result<(), ReadError> {
-        let mut faults: Vec<Rejected> = Vec::new();
+        let mut faults: Vec<RejectedRow> = Vec::new();
         let (mut rows, mut notices) = (Vec::new(), Vec::new());
         for (row, (intake, from)) in batch.messages.iter().enumerate() {
             let kind = self.topics.iter().find(|(topic, _)| *topic == from.topic).map(|(_, kind)| *kind);
-            match message::parse(kind.unwrap_or(Kind::Contract), intake.payload(0)) {
+            match message::parse(kind.unwrap_or(NoticeKind::Contract), intake.payload(0)) {
                 Ok(notice) => {
                     rows.push(row);
                     notices.push(notice);
                 }
-                Err(fault) => faults.push(Rejected::new(row, fault)),
+                Err(fault) => faults.push(RejectedRow::new(row, fault)),
             }
         }
         let (writer, at) = (Uuid::new_v4(), self.clock.now());
-        let by = Signature { writer, at, policy_version: self.policy.version.clone() };
+        let by = CommitIdentity { writer, at, policy_version: self.policy.version.clone() };
         let noted = self.runtime.block_on(notify_screened(&self.root, &self.policy, notices, &by, &self.screening))?;
         for (row, noted) in rows.into_iter().zip(noted) {
             faults.extend(self.count_noted(row, &batch.messages[row], noted));
         }
-        let letter = |rejected: &Rejected| {
+        let letter = |rejected: &RejectedRow| {
             let (intake, from) = &batch.messages[rejected.row];
-            let letter = DeadLetter::of(intake, from, &Rejected { row: 0, ..rejected.clone() });
+            let letter = DeadLetter::of(intake, from, &RejectedRow { row: 0, ..rejected.clone() });
             tracing::warn!(
                 source.partition = %from,
                 source.offset = intake.offset(0),
@@ -169,10 +171,15 @@ impl Reader {
     }
 
     /// Counts the outcome of a notice. Returns its rejection if it may not be applied.
-    fn count_noted(&self, row: usize, (intake, from): &(Intake, TopicPartition), noted: Screened) -> Option<Rejected> {
+    fn count_noted(
+        &self,
+        row: usize,
+        (intake, from): &(PartitionBuffer, TopicPartition),
+        noted: ScreeningOutcome,
+    ) -> Option<RejectedRow> {
         match noted {
-            Screened::Passed(Noted::Taken { known: false, .. }) => self.count("taken"),
-            Screened::Parked { version, known: false } => {
+            ScreeningOutcome::Passed(NoticeOutcome::Taken { known: false, .. }) => self.count("taken"),
+            ScreeningOutcome::Parked { version, known: false } => {
                 self.count("parked");
                 tracing::warn!(
                     source.partition = %from,
@@ -181,13 +188,16 @@ impl Reader {
                     "notice parked: it would make too much due at once; see `ebbtide notice show`"
                 );
             }
-            Screened::Passed(Noted::Taken { known: true, .. }) | Screened::Parked { known: true, .. } => {
+            ScreeningOutcome::Passed(NoticeOutcome::Taken { known: true, .. })
+            | ScreeningOutcome::Parked { known: true, .. } => {
                 self.count("known");
             }
             // No data is left that the notice could concern, or a person has decided not to apply it.
-            Screened::Passed(Noted::Refused(NoticeError::Over | NoticeError::Rejected(_))) => self.count("known"),
-            Screened::Passed(Noted::Refused(why)) => return Some(refused(row, Some(why))),
-            Screened::TooMuch(_) => return Some(refused(row, None)),
+            ScreeningOutcome::Passed(NoticeOutcome::Refused(NoticeError::Over | NoticeError::Rejected(_))) => {
+                self.count("known")
+            }
+            ScreeningOutcome::Passed(NoticeOutcome::Refused(why)) => return Some(refused(row, Some(why))),
+            ScreeningOutcome::TooMuch(_) => return Some(refused(row, None)),
         }
         None
     }
@@ -198,12 +208,13 @@ impl Reader {
 
     /// Delivers dead letters. The delivery of letters that are not acknowledged in time continues, and they are not
     /// sent twice when they are read again.
-    fn deliver(&self, letters: Vec<DeadLetter>) -> Result<(), LettersWait> {
+    fn deliver(&self, letters: Vec<DeadLetter>) -> Result<(), UndeliveredLetters> {
         if letters.is_empty() {
             return Ok(());
         }
         let delivery = self.dead_letters.start(&self.runtime, None, letters);
-        let wait = |why: &str| LettersWait(format!("dead letters for topic {} {why}", self.dead_letters.topic()));
+        let wait =
+            |why: &str| UndeliveredLetters(format!("dead letters for topic {} {why}", self.dead_letters.topic()));
         match self.runtime.block_on(async { tokio::time::timeout(DELIVERY, delivery).await }) {
             Err(_) => Err(wait("are not acknowledged yet")),
             Ok(Err(_)) => Err(wait("could not be sent")),
@@ -213,17 +224,17 @@ impl Reader {
 }
 
 /// Returns the rejection of a notice, with the reason why it may not be applied, which names no person.
-fn refused(row: usize, why: Option<NoticeError>) -> Rejected {
-    Rejected { row, fault: Fault::RefusedNotice, reason: why.map(|why| why.to_string().into()) }
+fn refused(row: usize, why: Option<NoticeError>) -> RejectedRow {
+    RejectedRow { row, fault: Fault::RefusedNotice, reason: why.map(|why| why.to_string().into()) }
 }
 
 /// Returns the messages that are available or arrive while one poll waits, at most [`BATCH`].
-fn poll(consumer: &BaseConsumer<Aside>) -> Result<Batch, ReadError> {
+fn poll(consumer: &BaseConsumer<AuxiliaryContext>) -> Result<Batch, ReadError> {
     let (mut batch, mut wait) = (Batch::default(), POLL);
     while batch.messages.len() < BATCH {
         let Some(message) = consumer.poll(wait) else { break };
         let message = message?;
-        let mut intake = Intake::default();
+        let mut intake = PartitionBuffer::default();
         intake.push(&message);
         let from = TopicPartition { topic: Topic::new(message.topic())?, partition: Partition(message.partition()) };
         batch.messages.push((intake, from));

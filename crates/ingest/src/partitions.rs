@@ -12,12 +12,12 @@ use rdkafka::types::RDKafkaErrorCode;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::brokers::{self, BrokersError, TopicState};
-use crate::kafka::Aside;
-use crate::position::{KafkaPosition, Refusal, TablePosition, judge};
+use crate::brokers::{self, QueryBrokersError, TopicState};
+use crate::kafka::AuxiliaryContext;
+use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, judge};
 use ebbtide_base::ids::{Offset, Partition, PolicyVersion, ProductKey, Topic, TopicPartition};
-use ebbtide_config::Kafka;
-use ebbtide_table::{AcceptLossError, Evidence, Loss, LossDecision, PartitionProgress, Table};
+use ebbtide_config::KafkaConfig;
+use ebbtide_table::{AcceptLossError, Evidence, LossDecision, OffsetLoss, PartitionEvidence, Table};
 
 /// The time that the brokers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,12 +60,12 @@ pub struct LossCase {
     /// Kafka's position.
     pub kafka: KafkaPosition,
     /// The refusal to be decided; `None` if the partition may be read.
-    pub refusal: Option<Refusal>,
+    pub refusal: Option<PartitionRefusal>,
 }
 
 /// The reason why partitions could not be inspected, or why a loss could not be recorded.
 #[derive(Debug, thiserror::Error)]
-pub enum PartitionsError {
+pub enum InspectPartitionsError {
     /// The client library refuses the configuration.
     #[error("librdkafka refuses the configuration: {0}")]
     Client(KafkaError),
@@ -79,7 +79,7 @@ pub enum PartitionsError {
     },
     /// The brokers did not answer.
     #[error(transparent)]
-    Brokers(#[from] BrokersError),
+    Brokers(#[from] QueryBrokersError),
     /// The partition does not exist in Kafka.
     #[error("Kafka has no partition {0}; nothing can be read from it")]
     Missing(TopicPartition),
@@ -90,20 +90,20 @@ pub enum PartitionsError {
 
 /// A client of the brokers that joins no group.
 pub struct PartitionClient {
-    consumer: BaseConsumer<Aside>,
+    consumer: BaseConsumer<AuxiliaryContext>,
 }
 
 impl PartitionClient {
     /// Creates a client from the configuration. Errors if librdkafka refuses it.
-    pub fn new(kafka: &Kafka) -> Result<Self, PartitionsError> {
+    pub fn new(kafka: &KafkaConfig) -> Result<Self, InspectPartitionsError> {
         let mut base = super::client_config(kafka, super::ClientRole::Admin);
         base.set("group.id", &kafka.group).set("enable.auto.commit", "false");
-        Ok(Self { consumer: base.create_with_context(Aside).map_err(PartitionsError::Client)? })
+        Ok(Self { consumer: base.create_with_context(AuxiliaryContext).map_err(InspectPartitionsError::Client)? })
     }
 
     /// Returns one report for each partition that `topics` have in Kafka or that `table` has an offset of. A topic that
     /// cannot be read does not affect others. Errors if the brokers do not answer.
-    pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<PartitionList, PartitionsError> {
+    pub fn list(&self, table: &Table, topics: &[Topic]) -> Result<PartitionList, InspectPartitionsError> {
         let mut found: BTreeMap<TopicPartition, Option<KafkaPosition>> = BTreeMap::new();
         found.extend(table.partitions().into_iter().map(|partition| (partition, None)));
         let states = brokers::topic_states(&self.consumer, topics.iter(), PATIENCE)?;
@@ -122,7 +122,7 @@ impl PartitionClient {
         let answers = brokers::positions(&self.consumer, &asked, PATIENCE)?;
         found.extend(answers.found.into_iter().map(|(partition, kafka)| (partition, Some(kafka))));
         for (partition, why) in answers.failed {
-            let why = BrokersError::Offsets { partition: partition.clone(), why };
+            let why = QueryBrokersError::Offsets { partition: partition.clone(), why };
             faults.entry(partition.topic.clone()).or_insert_with(|| why.to_string());
             found.entry(partition).or_insert(None);
         }
@@ -144,8 +144,8 @@ impl PartitionClient {
     }
 
     /// Inspects one partition for a decision. Errors if Kafka does not have it.
-    pub fn look(&self, table: &Table, partition: &TopicPartition) -> Result<LossCase, PartitionsError> {
-        let missing = || PartitionsError::Missing(partition.clone());
+    pub fn look(&self, table: &Table, partition: &TopicPartition) -> Result<LossCase, InspectPartitionsError> {
+        let missing = || InspectPartitionsError::Missing(partition.clone());
         if !self.partitions(&partition.topic)?.contains(partition) {
             return Err(missing());
         }
@@ -157,15 +157,15 @@ impl PartitionClient {
     }
 
     /// Returns the partitions that a topic has in Kafka; empty if the topic does not exist.
-    fn partitions(&self, topic: &Topic) -> Result<Vec<TopicPartition>, PartitionsError> {
+    fn partitions(&self, topic: &Topic) -> Result<Vec<TopicPartition>, InspectPartitionsError> {
         // A metadata request for a missing topic may create it.
         let states = brokers::topic_states(&self.consumer, std::iter::once(topic), PATIENCE)?;
         if states.get(topic) == Some(&TopicState::Missing) { Ok(Vec::new()) } else { self.metadata(topic) }
     }
 
     /// Returns the partitions of a topic that exists.
-    fn metadata(&self, topic: &Topic) -> Result<Vec<TopicPartition>, PartitionsError> {
-        let failed = |error| PartitionsError::Metadata { topic: topic.clone(), error };
+    fn metadata(&self, topic: &Topic) -> Result<Vec<TopicPartition>, InspectPartitionsError> {
+        let failed = |error| InspectPartitionsError::Metadata { topic: topic.clone(), error };
         let metadata = self.consumer.fetch_metadata(Some(topic.as_str()), PATIENCE).map_err(failed)?;
         let of_topic = metadata.topics().iter().filter(|found| found.name() == topic.as_str());
         // Brokers without topic ids report only here that a topic is hidden or missing.
@@ -181,10 +181,10 @@ impl PartitionClient {
 /// Records in `table` that the loss of `refusal` is accepted, so that reading continues. Returns the table's version.
 pub async fn accept_loss(
     table: &mut Table,
-    refusal: &Refusal,
+    refusal: &PartitionRefusal,
     policy: &PolicyVersion,
     at: DateTime<Utc>,
-) -> Result<u64, PartitionsError> {
+) -> Result<u64, InspectPartitionsError> {
     let partition = refusal.partition.clone();
     let decision = LossDecision {
         partition: partition.clone(),
@@ -194,8 +194,8 @@ pub async fn accept_loss(
         topic: refusal.kafka.topic,
     };
     let moved =
-        PartitionProgress { partition: partition.clone(), from: Some(refusal.table), next: decision.next, records: 0 };
-    let loss = Loss { partition, cause: refusal.cause, offsets: refusal.lost_offsets() };
+        PartitionEvidence { partition: partition.clone(), from: Some(refusal.table), next: decision.next, records: 0 };
+    let loss = OffsetLoss { partition, cause: refusal.cause, offsets: refusal.lost_offsets() };
     let evidence = Evidence::accept_loss(Uuid::new_v4(), at, policy.clone(), moved, loss);
     Ok(table.accept_loss(&decision, evidence).await?)
 }

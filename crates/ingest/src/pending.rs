@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::backoff::Backoff;
-use crate::dead_letters::{DeadLetter, Delivery};
+use crate::dead_letters::{DeadLetter, DeliveryOutcome};
 use ebbtide_table::IngestCommit;
 
 /// A batch whose segments are written.
@@ -17,7 +17,7 @@ pub struct PendingCommit {
     /// The dead letters that must be delivered before the commit.
     pub letters: Vec<DeadLetter>,
     /// Their delivery, while it runs.
-    pub delivery: Option<JoinHandle<Delivery>>,
+    pub delivery: Option<JoinHandle<DeliveryOutcome>>,
     /// Bytes of the values that were read.
     pub bytes: u64,
     /// Values of phone columns that are not numbers.
@@ -30,7 +30,7 @@ pub struct PendingCommit {
 
 /// The wait of one product.
 #[derive(Debug, Default)]
-pub struct Hold {
+pub struct ProductWait {
     backoff: Backoff,
     until: Option<Duration>,
     /// Failed steps since the last successful commit.
@@ -39,7 +39,7 @@ pub struct Hold {
     pub paused: bool,
 }
 
-impl Hold {
+impl ProductWait {
     /// Begins a wait at `now`, on the monotonic clock. Each is longer than the one before, until a commit succeeds.
     pub fn fail(&mut self, now: Duration) {
         self.failures = self.failures.saturating_add(1);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn waits_grow_over_failures_until_a_commit_lands() {
-        let (mut hold, mut now) = (Hold::default(), Duration::ZERO);
+        let (mut hold, mut now) = (ProductWait::default(), Duration::ZERO);
         let mut lengths = Vec::new();
         for _ in 0..10 {
             hold.fail(now);

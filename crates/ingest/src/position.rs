@@ -32,7 +32,7 @@ pub struct KafkaPosition {
 
 /// A partition that must not be read, because records would be skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PartitionRefusal {
     /// The partition.
     pub partition: TopicPartition,
     /// The table's next offset.
@@ -45,9 +45,13 @@ pub struct Refusal {
 
 /// Decides whether reading may continue at `table`. Errors with the reason if not. A partition without an offset in the
 /// table is read from its beginning.
-pub fn judge(partition: &TopicPartition, table: Option<TablePosition>, kafka: KafkaPosition) -> Result<(), Refusal> {
+pub fn judge(
+    partition: &TopicPartition,
+    table: Option<TablePosition>,
+    kafka: KafkaPosition,
+) -> Result<(), PartitionRefusal> {
     let Some(table) = table else { return Ok(()) };
-    let refuse = |cause| Err(Refusal { partition: partition.clone(), table: table.next, kafka, cause });
+    let refuse = |cause| Err(PartitionRefusal { partition: partition.clone(), table: table.next, kafka, cause });
     let known = table.topic.zip(kafka.topic.map(TopicId::mark));
     match known {
         Some((stored, now)) if stored != now => refuse(LossCause::Recreated),
@@ -59,7 +63,7 @@ pub fn judge(partition: &TopicPartition, table: Option<TablePosition>, kafka: Ka
     }
 }
 
-impl Refusal {
+impl PartitionRefusal {
     /// Returns the offset at which reading continues once the loss is accepted.
     #[must_use]
     pub fn resume(&self) -> Offset {
@@ -122,7 +126,7 @@ impl KafkaPosition {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PartitionRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TopicPartition { topic, partition } = &self.partition;
         write!(

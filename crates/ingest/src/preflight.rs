@@ -14,9 +14,9 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifie
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::kafka::Aside;
+use crate::kafka::AuxiliaryContext;
 use ebbtide_base::ids::{ProductKey, Topic};
-use ebbtide_policy::{Boundary, Keep, Policy, Trigger};
+use ebbtide_policy::{Boundary, Policy, RetentionPeriod, Trigger};
 
 pub use letters::judge_letters;
 
@@ -44,7 +44,7 @@ pub enum TopicRole {
 
 /// The state of one topic, as reported by the brokers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TopicState {
+pub enum TopicConfigState {
     /// No topic has that name.
     Missing,
     /// The principal may not see whether it exists.
@@ -116,12 +116,12 @@ pub fn shortest_ceiling(policy: &Policy, product: Option<&ProductKey>) -> Option
 }
 
 /// Returns the shortest time that a calendar duration can take: a month may have 28 days.
-fn at_least(keep: Keep) -> Duration {
+fn at_least(keep: RetentionPeriod) -> Duration {
     const DAY: u64 = 24 * 3600;
     Duration::from_secs(match keep {
-        Keep::Hours(hours) => u64::from(hours) * 3600,
-        Keep::Days(days) => u64::from(days) * DAY,
-        Keep::Months(months) => u64::from(months / 12) * 365 * DAY + u64::from(months % 12) * 28 * DAY,
+        RetentionPeriod::Hours(hours) => u64::from(hours) * 3600,
+        RetentionPeriod::Days(days) => u64::from(days) * DAY,
+        RetentionPeriod::Months(months) => u64::from(months / 12) * 365 * DAY + u64::from(months % 12) * 28 * DAY,
     })
 }
 
@@ -158,28 +158,30 @@ impl TopicRole {
 /// Checks one topic by its use and its state. `ceiling` is the longest time that it may keep its records, if there is a
 /// limit.
 #[must_use]
-pub fn judge(used: &UsedTopic, state: &TopicState, ceiling: Option<Duration>) -> Option<TopicProblem> {
+pub fn judge(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<Duration>) -> Option<TopicProblem> {
     let UsedTopic { topic, role } = used;
     let set = ceiling.map(|ceiling| format!("retention.ms={} or less", ceiling.as_millis()));
     let what = match (state, ceiling, set) {
-        (TopicState::Missing, _, set) => {
+        (TopicConfigState::Missing, _, set) => {
             let with = set.map(|set| format!(" with {set}")).unwrap_or_default();
             format!("topic {topic} does not exist; create it{with}, or correct its name in {}", role.named_by())
         }
-        (TopicState::Unauthorized, ..) => {
+        (TopicConfigState::Unauthorized, ..) => {
             format!("the brokers do not let this client see topic {topic}; grant it {} on the topic", role.needs())
         }
-        (TopicState::ConfigHidden, Some(_), _) => format!(
+        (TopicConfigState::ConfigHidden, Some(_), _) => format!(
             "the brokers do not show this client how long topic {topic} keeps records; grant it DescribeConfigs on the topic"
         ),
-        (TopicState::Kept(kept), _, set) if *role == TopicRole::DeadLetters && kept.cleanup != Cleanup::Delete => {
+        (TopicConfigState::Kept(kept), _, set)
+            if *role == TopicRole::DeadLetters && kept.cleanup != Cleanup::Delete =>
+        {
             let with = set.map(|set| format!(" and {set}")).unwrap_or_default();
             format!(
                 "topic {topic} is compacted, so of the dead letters with one key only the newest would be kept; set \
                  cleanup.policy=delete{with}"
             )
         }
-        (TopicState::Kept(kept), Some(ceiling), Some(set)) => kept_too_long(topic, *kept, ceiling, &set)?,
+        (TopicConfigState::Kept(kept), Some(ceiling), Some(set)) => kept_too_long(topic, *kept, ceiling, &set)?,
         _ => return None,
     };
     Some(TopicProblem { topic: topic.clone(), what })
@@ -223,8 +225,8 @@ pub async fn states(
     config: &ClientConfig,
     topics: &[UsedTopic],
     patience: Duration,
-) -> Result<Vec<TopicState>, PreflightError> {
-    let admin: Arc<AdminClient<Aside>> = Arc::new(config.create_with_context(Aside)?);
+) -> Result<Vec<TopicConfigState>, PreflightError> {
+    let admin: Arc<AdminClient<AuxiliaryContext>> = Arc::new(config.create_with_context(AuxiliaryContext)?);
     let mut found = Vec::with_capacity(topics.len());
     for UsedTopic { topic, .. } in topics {
         let unanswered = |why: String| PreflightError::Unanswered { topic: topic.clone(), why };
@@ -240,10 +242,10 @@ pub async fn states(
 
 /// Returns the state of a topic that is missing or may not be seen; `None` if it exists.
 async fn presence(
-    admin: Arc<AdminClient<Aside>>,
+    admin: Arc<AdminClient<AuxiliaryContext>>,
     topic: Topic,
     patience: Duration,
-) -> Result<Option<TopicState>, String> {
+) -> Result<Option<TopicConfigState>, String> {
     let ask = move || -> Result<_, KafkaError> {
         let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), patience)?;
         let found = metadata.topics().iter().find(|found| found.name() == topic.as_str());
@@ -252,10 +254,12 @@ async fn presence(
     let answer = tokio::task::spawn_blocking(ask).await.map_err(|error| error.to_string())?;
     match answer {
         Ok(Some(None)) => Ok(None),
-        Ok(None) => Ok(Some(TopicState::Missing)),
+        Ok(None) => Ok(Some(TopicConfigState::Missing)),
         Ok(Some(Some(code))) | Err(KafkaError::MetadataFetch(code)) => match code {
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => Ok(Some(TopicState::Missing)),
-            RDKafkaErrorCode::TopicAuthorizationFailed => Ok(Some(TopicState::Unauthorized)),
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+                Ok(Some(TopicConfigState::Missing))
+            }
+            RDKafkaErrorCode::TopicAuthorizationFailed => Ok(Some(TopicConfigState::Unauthorized)),
             code => Err(code.to_string()),
         },
         Err(error) => Err(error.to_string()),
@@ -263,13 +267,17 @@ async fn presence(
 }
 
 /// Returns the retention of an existing topic.
-async fn retention(admin: &AdminClient<Aside>, topic: &Topic, patience: Duration) -> Result<TopicState, String> {
+async fn retention(
+    admin: &AdminClient<AuxiliaryContext>,
+    topic: &Topic,
+    patience: Duration,
+) -> Result<TopicConfigState, String> {
     let options = AdminOptions::new().request_timeout(Some(patience));
     let asked = [ResourceSpecifier::Topic(topic.as_str())];
     let answers = admin.describe_configs(&asked, &options).await.map_err(|error| error.to_string())?;
     match answers.into_iter().next() {
         Some(Ok(config)) => Ok(read(&config)),
-        Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed)) => Ok(TopicState::ConfigHidden),
+        Some(Err(RDKafkaErrorCode::TopicAuthorizationFailed)) => Ok(TopicConfigState::ConfigHidden),
         Some(Err(code)) => Err(code.to_string()),
         None => Err("the answer is empty".to_owned()),
     }
@@ -277,13 +285,13 @@ async fn retention(admin: &AdminClient<Aside>, topic: &Topic, patience: Duration
 
 /// Reads a topic's configuration. The client library drops the error of a topic whose configuration is refused: the
 /// configuration has no entries then.
-fn read(config: &ConfigResource) -> TopicState {
+fn read(config: &ConfigResource) -> TopicConfigState {
     let value = |key: &str| config.get(key).and_then(|entry| entry.value.as_deref());
     let Some(time) = value("retention.ms").and_then(|text| text.parse::<i64>().ok()) else {
-        return TopicState::ConfigHidden;
+        return TopicConfigState::ConfigHidden;
     };
     let cleanup = value("cleanup.policy").unwrap_or("delete");
-    TopicState::Kept(TopicRetention {
+    TopicConfigState::Kept(TopicRetention {
         time: u64::try_from(time).ok().map(Duration::from_millis),
         cleanup: match (cleanup.contains("compact"), cleanup.contains("delete")) {
             (true, false) => Cleanup::Compact,

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::writers::{Lookup, LookupDelay, SchemaRef, WriterSchemas};
+use crate::writers::{LookupDelay, SchemaLookup, SchemaRef, WriterSchemas};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::record::Fault;
 
 /// The outcomes of look-ups.
-pub type Found = Vec<(SchemaRef, Result<Lookup, LookupDelay>)>;
+pub type LookupResults = Vec<(SchemaRef, Result<SchemaLookup, LookupDelay>)>;
 
 /// The search for the schemas of one partition, until its messages are decoded.
 #[derive(Default)]
 pub struct SchemaSearch {
-    running: Option<JoinHandle<Found>>,
+    running: Option<JoinHandle<LookupResults>>,
     /// The schemas by which no message can be read. They are not requested again for the same messages.
     refused: HashMap<SchemaRef, (Fault, Arc<str>)>,
 }
@@ -39,7 +39,7 @@ impl SchemaSearch {
 
     /// Returns the outcomes of the look-ups that were started; `None` if they take longer than `patience`, and then
     /// they continue.
-    pub async fn finish(&mut self, patience: Duration) -> Option<Found> {
+    pub async fn finish(&mut self, patience: Duration) -> Option<LookupResults> {
         let running = self.running.as_mut()?;
         let found = match running.is_finished() {
             true => running.await,

@@ -16,7 +16,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{Offset as Start, TopicPartitionList};
 
-use crate::position::{KafkaPosition, Refusal, TablePosition, judge};
+use crate::position::{KafkaPosition, PartitionRefusal, TablePosition, judge};
 use crate::{brokers, kafka};
 use ebbtide_base::ids::{Offset, Partition, Topic, TopicPartition};
 
@@ -24,7 +24,7 @@ use ebbtide_base::ids::{Offset, Partition, Topic, TopicPartition};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The table's position of each partition. Requested at every assignment.
-pub trait Positions: Send + Sync {
+pub trait PositionSource: Send + Sync {
     /// Returns the table's recorded position of `partition`, read again from the store; `None` if it has none yet.
     fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError>;
 }
@@ -41,7 +41,7 @@ pub struct PositionError {
 
 /// A change of the lane's partitions. Events are kept in their order.
 #[derive(Debug)]
-pub enum Event {
+pub enum OwnershipEvent {
     /// The partition belongs to the lane from now on; its first message is at the table's next offset, or the oldest in
     /// Kafka.
     Assigned {
@@ -57,7 +57,7 @@ pub enum Event {
     /// The lane does not own the partition any more: its uncommitted records must be dropped.
     Revoked(TopicPartition),
     /// The partition is not read, because records would be skipped.
-    Refused(Refusal),
+    Refused(PartitionRefusal),
     /// The partition is not read, because the brokers do not report its offsets.
     Unavailable {
         /// The partition.
@@ -70,9 +70,9 @@ pub enum Event {
 }
 
 /// The lane's side of the consumer: events that wait for the lane, and the client's read progress.
-pub struct Context {
-    positions: Arc<dyn Positions>,
-    events: Mutex<Vec<Event>>,
+pub struct LaneContext {
+    positions: Arc<dyn PositionSource>,
+    events: Mutex<Vec<OwnershipEvent>>,
     drained: Mutex<BTreeMap<TopicPartition, Offset>>,
     brokers_down: Mutex<bool>,
 }
@@ -81,15 +81,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Context {
+impl LaneContext {
     /// Creates a context that starts partitions at the offsets of `positions`.
     #[must_use]
-    pub fn new(positions: Arc<dyn Positions>) -> Self {
+    pub fn new(positions: Arc<dyn PositionSource>) -> Self {
         Self { positions, events: Mutex::default(), drained: Mutex::default(), brokers_down: Mutex::default() }
     }
 
     /// Takes the events since the last call.
-    pub fn take_events(&self) -> Vec<Event> {
+    pub fn take_events(&self) -> Vec<OwnershipEvent> {
         std::mem::take(&mut *lock(&self.events))
     }
 
@@ -105,7 +105,7 @@ impl Context {
         *lock(&self.brokers_down)
     }
 
-    fn tell(&self, event: Event) {
+    fn tell(&self, event: OwnershipEvent) {
         lock(&self.events).push(event);
     }
 
@@ -118,25 +118,25 @@ impl Context {
         for partition in partitions {
             let Some(kafka) = found.found.get(&partition) else {
                 let why = found.failed.get(&partition).cloned().unwrap_or_default();
-                self.tell(Event::Unavailable { partition, why });
+                self.tell(OwnershipEvent::Unavailable { partition, why });
                 continue;
             };
             let table = self.positions.position(&partition).map_err(|error| error.to_string())?;
             if let Err(refusal) = judge(&partition, table, *kafka) {
-                self.tell(Event::Refused(refusal));
+                self.tell(OwnershipEvent::Refused(refusal));
                 continue;
             }
             let next = table.map(|table| table.next);
             let start = next.map_or(Start::Beginning, |next| Start::Offset(next.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
             placed.add_partition_offset(topic, number, start).map_err(|error| error.to_string())?;
-            self.tell(Event::Assigned { partition, next, kafka: *kafka });
+            self.tell(OwnershipEvent::Assigned { partition, next, kafka: *kafka });
         }
         Ok(placed)
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
-        self.tell(Event::Joined);
+        self.tell(OwnershipEvent::Joined);
         let placed = self.place(consumer, list)?;
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => consumer.incremental_assign(&placed),
@@ -149,7 +149,7 @@ impl Context {
 
     fn revoke(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) -> Result<(), String> {
         for partition in named(list)? {
-            self.tell(Event::Revoked(partition));
+            self.tell(OwnershipEvent::Revoked(partition));
         }
         match consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => {
@@ -169,7 +169,7 @@ impl Context {
     }
 }
 
-impl ClientContext for Context {
+impl ClientContext for LaneContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         kafka::log(level, fac, message);
     }
@@ -206,14 +206,14 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
+impl ConsumerContext for LaneContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, list: &mut TopicPartitionList) {
         let done = match err {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, list),
             _ => self.revoke(consumer, list),
         };
         if let Err(why) = done {
-            self.tell(Event::Failed(why));
+            self.tell(OwnershipEvent::Failed(why));
         }
     }
 
@@ -228,8 +228,12 @@ impl ConsumerContext for Context {
 /// Creates a consumer with a lane's `config` and subscribes it to `topics`.
 ///
 /// Errors if librdkafka refuses the configuration or the subscription.
-pub fn consumer(config: &ClientConfig, topics: &[Topic], context: Context) -> KafkaResult<BaseConsumer<Context>> {
-    let consumer: BaseConsumer<Context> = config.create_with_context(context)?;
+pub fn consumer(
+    config: &ClientConfig,
+    topics: &[Topic],
+    context: LaneContext,
+) -> KafkaResult<BaseConsumer<LaneContext>> {
+    let consumer: BaseConsumer<LaneContext> = config.create_with_context(context)?;
     let topics: Vec<&str> = topics.iter().map(Topic::as_str).collect();
     consumer.subscribe(&topics)?;
     Ok(consumer)

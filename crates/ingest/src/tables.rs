@@ -9,23 +9,23 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::position::TablePosition;
-use crate::source::{PositionError, Positions};
+use crate::source::{PositionError, PositionSource};
 use ebbtide_base::ids::{Offset, ProductKey, Topic, TopicPartition};
-use ebbtide_controls::{Controls, SharedControls, Since, changes_ingest};
+use ebbtide_controls::{Controls, ControlsEffect, SharedControls, changes_ingest};
 use ebbtide_table::{CommitError, ControlsVersion, EncodedSegment, IngestCommit, Segment, StoreError, Table};
 
 /// The number of segments that are written at the same time.
 const AT_ONCE: usize = 3;
 
 /// One lane's tables.
-pub struct Tables {
+pub struct LaneTables {
     runtime: Handle,
     controls: SharedControls,
     products: HashMap<Topic, ProductKey>,
     tables: Mutex<BTreeMap<ProductKey, Table>>,
 }
 
-impl Tables {
+impl LaneTables {
     /// Creates the tables of a lane from open tables, each with the topics that feed it, and the controls of their
     /// root.
     #[must_use]
@@ -97,9 +97,9 @@ impl Tables {
             let newest = table.controls();
             let since = changes_ingest(&self.controls, (batch.controls, newest), &batch.evidence.policy_version);
             match self.runtime.block_on(since).map_err(CommitError::Store)? {
-                Since::Stands => {}
-                Since::Anew => return Err(CommitError::ControlsMoved),
-                Since::Policy(active) => return Err(CommitError::PolicyMoved { active: active.to_string() }),
+                ControlsEffect::Stands => {}
+                ControlsEffect::Anew => return Err(CommitError::ControlsMoved),
+                ControlsEffect::Policy(active) => return Err(CommitError::PolicyMoved { active: active.to_string() }),
             }
             tracing::info!(%product, controls = newest.0, "the table's controls moved; what was gathered stands under them");
             batch.controls = newest;
@@ -136,7 +136,7 @@ fn not_open(product: &ProductKey) -> StoreError {
     StoreError::Refused(format!("the table of {product} is not open"))
 }
 
-impl Positions for Tables {
+impl PositionSource for LaneTables {
     fn position(&self, partition: &TopicPartition) -> Result<Option<TablePosition>, PositionError> {
         let fail = |why: String| PositionError { partition: partition.clone(), why };
         let product = self.products.get(&partition.topic).ok_or_else(|| fail("no product reads that topic".into()))?;

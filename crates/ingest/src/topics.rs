@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::brokers::TopicState;
 use crate::preflight::{self, TopicRole, UsedTopic, judge};
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{ProductKey, Topic};
 use ebbtide_policy::Policy;
 
@@ -47,7 +47,7 @@ impl TopicWatch {
         for watched in &self.topics {
             let topic = &watched.used.topic;
             let Some(state) = states.get(topic) else { continue };
-            let part = Part::Topic(topic.clone());
+            let part = Component::Topic(topic.clone());
             if let Some(why) = watched.fault(*state) {
                 if self.health.trouble(part, why.clone()) {
                     tracing::error!(source.topic = %topic, "{why}");
@@ -71,8 +71,8 @@ impl WatchedTopic {
         let as_at_start = |state| judge(&self.used, &state, self.ceiling).map(|problem| problem.what);
         match state {
             TopicState::Exists(_) => None,
-            TopicState::Missing => as_at_start(preflight::TopicState::Missing),
-            TopicState::Hidden => as_at_start(preflight::TopicState::Unauthorized),
+            TopicState::Missing => as_at_start(preflight::TopicConfigState::Missing),
+            TopicState::Hidden => as_at_start(preflight::TopicConfigState::Unauthorized),
             TopicState::Unreadable(_) => Some(format!(
                 "the brokers do not let this client read from topic {topic}; grant it Read on the topic",
                 topic = self.used.topic
@@ -93,7 +93,7 @@ mod tests {
 
     fn watch() -> TopicWatch {
         let health = Arc::new(Health::starting(Arc::new(ManualClock::at(DateTime::UNIX_EPOCH))));
-        health.over(&Part::Process);
+        health.over(&Component::Process);
         let watched = |name: &str, ceiling| WatchedTopic {
             used: UsedTopic { topic: name.parse().unwrap(), role: TopicRole::Source("sms".parse().unwrap()) },
             ceiling,

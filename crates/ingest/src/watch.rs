@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::backoff::Backoff;
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
 
 /// The time that a lane must run without failing before its first failure is over.
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// The watch over one lane, or over the reader of notices.
 pub struct LaneWatch {
-    part: Part,
+    part: Component,
     clock: SharedClock,
     health: Arc<Health>,
     metrics: Metrics,
@@ -41,7 +41,7 @@ struct WatchState {
 impl LaneWatch {
     /// Creates the watch of `part`, which has not failed.
     #[must_use]
-    pub fn new(part: Part, clock: SharedClock, health: Arc<Health>, metrics: Metrics) -> Self {
+    pub fn new(part: Component, clock: SharedClock, health: Arc<Health>, metrics: Metrics) -> Self {
         Self { part, clock, health, metrics, state: Mutex::default() }
     }
 
@@ -125,8 +125,8 @@ mod tests {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
             let health = Arc::new(Health::starting(clock.clone()));
-            health.over(&Part::Process);
-            let watch = LaneWatch::new(Part::Lane(0), clock.clone(), health, Metrics::new().unwrap());
+            health.over(&Component::Process);
+            let watch = LaneWatch::new(Component::Lane(0), clock.clone(), health, Metrics::new().unwrap());
             Self { clock, watch }
         }
 

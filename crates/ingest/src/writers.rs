@@ -19,19 +19,19 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use backoff::Backoff;
+use backoff::RegistryBackoff;
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
-use ebbtide_config::SchemasSource;
+use ebbtide_config::SchemasConfig;
 use ebbtide_policy::Policy;
 use ebbtide_policy::schema::{SchemaError, WriterSchema};
 use failed_ids::FailedIds;
-use folder::Folder;
-pub use registry::Silence;
-use registry::{Answer, Client, Referenced};
-use unknown_ids::{UnknownIds, UnreportedIds, Verdict};
+use folder::WriterSchemaFolder;
+pub use registry::RegistryFailure;
+use registry::{ReferencedSchemas, RegistryAnswer, RegistryClient};
+use unknown_ids::{UnknownIdAction, UnknownIds, UnreportedIds};
 
 /// The minimum interval between two searches of the folder for a schema that it did not have.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(10);
@@ -56,7 +56,7 @@ impl fmt::Display for SchemaRef {
 
 /// The outcome of the look-up of a schema that a message names.
 #[derive(Debug, Clone)]
-pub enum Lookup {
+pub enum SchemaLookup {
     /// The schema.
     Schema(Arc<WriterSchema>),
     /// The schema cannot be used; the reason, in words.
@@ -96,14 +96,14 @@ impl LookupDelay {
 #[error("the schema registry is unavailable: {why}")]
 pub struct RegistryUnavailable {
     /// The reason.
-    pub why: Silence,
+    pub why: RegistryFailure,
     /// The wait: an earlier call sends no request and gets this error again.
     pub retry_after: Duration,
 }
 
 /// The reason why the sources of schemas cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum WritersError {
+pub enum SetUpSchemasError {
     /// The authorities' file cannot be read.
     #[error("the registry's authorities in {file:?} cannot be read: {why}")]
     Authorities {
@@ -146,7 +146,7 @@ pub enum WritersError {
 
 /// The receivers of the reports, and the clock.
 #[derive(Clone)]
-pub struct Around {
+pub struct WriterDeps {
     /// Counts the fetches.
     pub metrics: Metrics,
     /// Shows while the registry does not answer.
@@ -157,16 +157,16 @@ pub struct Around {
 
 /// Every source of writer schemas.
 pub struct WriterSchemas {
-    around: Around,
-    known: RwLock<HashMap<SchemaRef, Lookup>>,
-    folder: Option<RwLock<Folder>>,
+    around: WriterDeps,
+    known: RwLock<HashMap<SchemaRef, SchemaLookup>>,
+    folder: Option<RwLock<WriterSchemaFolder>>,
     registry: Option<Registry>,
     /// The schemas that were reported in the log, each for a product.
     reported: Mutex<HashSet<(ProductKey, SchemaRef)>>,
 }
 
 struct Registry {
-    client: Client,
+    client: RegistryClient,
     timeout: Duration,
     /// The longest time that records wait for an id that the registry does not know.
     unknown_wait: Duration,
@@ -178,36 +178,36 @@ struct Registry {
 }
 
 struct State {
-    backoff: Backoff,
+    backoff: RegistryBackoff,
     unknown: HashMap<ProductKey, UnknownIds>,
-    referenced: Referenced,
+    referenced: ReferencedSchemas,
 }
 
 impl WriterSchemas {
     /// Sets up the sources and reads the folder. Sends no request to the registry. Errors on problems that only a
     /// person can fix.
-    pub fn new(source: &SchemasSource, policy: &Policy, around: Around) -> Result<Self, WritersError> {
-        let not_avro = |file: String| move |source| WritersError::NotAvro { file: PathBuf::from(file), source };
+    pub fn new(source: &SchemasConfig, policy: &Policy, around: WriterDeps) -> Result<Self, SetUpSchemasError> {
+        let not_avro = |file: String| move |source| SetUpSchemasError::NotAvro { file: PathBuf::from(file), source };
         let mut known = HashMap::new();
         for product in policy.products.values() {
             let Some(records) = &product.records else { continue };
             let own = WriterSchema::parse(records.schema.text()).map_err(not_avro(records.schema.name.clone()))?;
-            known.insert(SchemaRef::Fingerprint(own.fingerprint()), Lookup::Schema(Arc::new(own)));
+            known.insert(SchemaRef::Fingerprint(own.fingerprint()), SchemaLookup::Schema(Arc::new(own)));
         }
         let folder = match &source.folder {
-            Some(path) => Some(RwLock::new(Folder::read(path, around.clock.monotonic())?)),
+            Some(path) => Some(RwLock::new(WriterSchemaFolder::read(path, around.clock.monotonic())?)),
             None => None,
         };
         let registry = match &source.registry {
             Some(config) => Some(Registry {
-                client: Client::new(config)?,
+                client: RegistryClient::new(config)?,
                 timeout: config.timeout,
                 unknown_wait: config.unknown_schema_wait,
                 failed: Mutex::default(),
                 state: tokio::sync::Mutex::new(State {
-                    backoff: Backoff::default(),
+                    backoff: RegistryBackoff::default(),
                     unknown: HashMap::new(),
-                    referenced: Referenced::default(),
+                    referenced: ReferencedSchemas::default(),
                 }),
             }),
             None => None,
@@ -221,11 +221,11 @@ impl WriterSchemas {
         &self,
         product: &ProductKey,
         schemas: Vec<SchemaRef>,
-    ) -> Vec<(SchemaRef, Result<Lookup, LookupDelay>)> {
+    ) -> Vec<(SchemaRef, Result<SchemaLookup, LookupDelay>)> {
         let mut found = Vec::with_capacity(schemas.len());
         for schema in schemas {
             let outcome = self.get(product, schema).await;
-            let busy = matches!(&outcome, Err(LookupDelay::Registry(error)) if error.why == Silence::Busy);
+            let busy = matches!(&outcome, Err(LookupDelay::Registry(error)) if error.why == RegistryFailure::Busy);
             found.push((schema, outcome));
             if busy {
                 break;
@@ -237,20 +237,20 @@ impl WriterSchemas {
 
     /// Looks up the schema that a message of `product` names. Errors if there is no outcome yet, after the configured
     /// timeout at the latest.
-    pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<Lookup, LookupDelay> {
+    pub async fn get(&self, product: &ProductKey, schema: SchemaRef) -> Result<SchemaLookup, LookupDelay> {
         match (self.known(schema), schema, &self.registry) {
             (Some(known), ..) => Ok(known),
             (None, SchemaRef::Id(id), Some(registry)) => self.ask(registry, product, id).await,
-            (None, ..) => Ok(Lookup::Unknown(schema.to_string().into())),
+            (None, ..) => Ok(SchemaLookup::Unknown(schema.to_string().into())),
         }
     }
 
     /// Returns the outcome of a look-up that needs no request to the registry; `None` if it needs one.
-    pub fn known(&self, schema: SchemaRef) -> Option<Lookup> {
+    pub fn known(&self, schema: SchemaRef) -> Option<SchemaLookup> {
         let known = match self.cached(schema) {
-            found @ Some(Lookup::Schema(_)) => found,
+            found @ Some(SchemaLookup::Schema(_)) => found,
             // A file of the folder replaces a schema of the registry that cannot be used.
-            unusable => self.in_folder(schema).map(Lookup::Schema).or(unusable),
+            unusable => self.in_folder(schema).map(SchemaLookup::Schema).or(unusable),
         };
         match (known, schema, &self.registry) {
             (Some(known), SchemaRef::Id(id), Some(registry)) => {
@@ -258,7 +258,7 @@ impl WriterSchemas {
                 Some(known)
             }
             (None, SchemaRef::Id(_), Some(_)) => None,
-            (known, ..) => known.or_else(|| Some(Lookup::Unknown(schema.to_string().into()))),
+            (known, ..) => known.or_else(|| Some(SchemaLookup::Unknown(schema.to_string().into()))),
         }
     }
 
@@ -278,11 +278,11 @@ impl WriterSchemas {
         self.reported.lock().unwrap_or_else(PoisonError::into_inner).insert((product.clone(), schema))
     }
 
-    fn cached(&self, schema: SchemaRef) -> Option<Lookup> {
+    fn cached(&self, schema: SchemaRef) -> Option<SchemaLookup> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(&schema).cloned()
     }
 
-    fn keep(&self, schema: SchemaRef, found: Lookup) {
+    fn keep(&self, schema: SchemaRef, found: SchemaLookup) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(schema, found);
     }
 
@@ -292,12 +292,12 @@ impl WriterSchemas {
         let now = self.around.clock.monotonic();
         let look = folder.read().unwrap_or_else(PoisonError::into_inner).get(schema, now);
         match look {
-            folder::Look::Found(found) => {
-                self.keep(schema, Lookup::Schema(found.clone()));
+            folder::FolderLookup::Found(found) => {
+                self.keep(schema, SchemaLookup::Schema(found.clone()));
                 return Some(found);
             }
-            folder::Look::Not => return None,
-            folder::Look::Stale => {}
+            folder::FolderLookup::Not => return None,
+            folder::FolderLookup::Stale => {}
         }
         let mut folder = folder.write().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = folder.look_again(now) {
@@ -306,11 +306,11 @@ impl WriterSchemas {
         folder.find(schema)
     }
 
-    async fn ask(&self, registry: &Registry, product: &ProductKey, id: u32) -> Result<Lookup, LookupDelay> {
+    async fn ask(&self, registry: &Registry, product: &ProductKey, id: u32) -> Result<SchemaLookup, LookupDelay> {
         let clock = &self.around.clock;
         let begun = clock.monotonic();
         let Ok(mut state) = tokio::time::timeout(registry.timeout, registry.state.lock()).await else {
-            return Err(RegistryUnavailable { why: Silence::Busy, retry_after: backoff::LEAST }.into());
+            return Err(RegistryUnavailable { why: RegistryFailure::Busy, retry_after: backoff::LEAST }.into());
         };
         // The previous holder of the lock may have requested the same id.
         if let Some(found) = self.cached(SchemaRef::Id(id)) {
@@ -332,16 +332,16 @@ impl WriterSchemas {
         state.backoff.succeeded();
         self.settled(registry, id);
         let outcome = match &answer {
-            Answer::Schema(_) => "found",
-            Answer::Unusable(_) => "unreadable",
-            Answer::Unknown | Answer::Missing { .. } => "unknown",
+            RegistryAnswer::Schema(_) => "found",
+            RegistryAnswer::Unusable(_) => "unreadable",
+            RegistryAnswer::Unknown | RegistryAnswer::Missing { .. } => "unknown",
         };
         self.around.metrics.schema_fetches.with_label_values(&[outcome]).inc();
         let found = match answer {
-            Answer::Schema(found) => Lookup::Schema(Arc::new(found)),
-            Answer::Unusable(why) => Lookup::Unusable(why.into()),
-            Answer::Unknown => return self.not_found(&mut state, product, (id, format!("id {id}"))),
-            Answer::Missing { subject, version } => {
+            RegistryAnswer::Schema(found) => SchemaLookup::Schema(Arc::new(found)),
+            RegistryAnswer::Unusable(why) => SchemaLookup::Unusable(why.into()),
+            RegistryAnswer::Unknown => return self.not_found(&mut state, product, (id, format!("id {id}"))),
+            RegistryAnswer::Missing { subject, version } => {
                 let why = format!("id {id} refers to version {version} of the subject {subject:?}, which is missing");
                 return self.not_found(&mut state, product, (id, why));
             }
@@ -352,11 +352,11 @@ impl WriterSchemas {
     }
 
     /// Records that the request for `id` failed.
-    fn failed(&self, registry: &Registry, id: u32, (why, wait): (Silence, Duration)) -> RegistryUnavailable {
+    fn failed(&self, registry: &Registry, id: u32, (why, wait): (RegistryFailure, Duration)) -> RegistryUnavailable {
         self.around.metrics.schema_fetches.with_label_values(&["unavailable"]).inc();
         let mut failed = registry.failed.lock().unwrap_or_else(PoisonError::into_inner);
         let retry_after = failed.failed(id, (why.clone(), wait), self.around.clock.monotonic());
-        if self.around.health.trouble(Part::Registry, why.to_string()) {
+        if self.around.health.trouble(Component::Registry, why.to_string()) {
             warn!(registry.why = %why, schema.id = id, "the schema registry is unavailable; records that need it wait");
         }
         RegistryUnavailable { why, retry_after }
@@ -370,7 +370,7 @@ impl WriterSchemas {
     }
 
     fn report_settled(&self, failed: &FailedIds) {
-        if failed.is_empty() && self.around.health.over(&Part::Registry) {
+        if failed.is_empty() && self.around.health.over(&Component::Registry) {
             info!("no record waits for the schema registry any more");
         }
     }
@@ -380,13 +380,13 @@ impl WriterSchemas {
         state: &mut State,
         product: &ProductKey,
         (id, why): (u32, String),
-    ) -> Result<Lookup, LookupDelay> {
+    ) -> Result<SchemaLookup, LookupDelay> {
         let wait = self.registry.as_ref().map_or(Duration::ZERO, |registry| registry.unknown_wait);
         let unknown = state.unknown.entry(product.clone()).or_insert_with(|| UnknownIds::new(wait));
         let why: Arc<str> = why.into();
         match unknown.not_found(id, Arc::clone(&why), self.around.clock.monotonic()) {
-            Verdict::Wait(retry_after) => Err(LookupDelay::NotYet { retry_after }),
-            Verdict::Ask | Verdict::Unknown => Ok(Lookup::Unknown(why)),
+            UnknownIdAction::Wait(retry_after) => Err(LookupDelay::NotYet { retry_after }),
+            UnknownIdAction::Ask | UnknownIdAction::Unknown => Ok(SchemaLookup::Unknown(why)),
         }
     }
 
@@ -426,14 +426,14 @@ impl State {
         registry: &Registry,
         product: &ProductKey,
         (id, now): (u32, Duration),
-    ) -> Option<Result<Lookup, LookupDelay>> {
+    ) -> Option<Result<SchemaLookup, LookupDelay>> {
         let unknown = self.unknown.get(product);
-        match unknown.map_or(Verdict::Ask, |unknown| unknown.before(id, now)) {
-            Verdict::Ask => {}
-            Verdict::Wait(retry_after) => return Some(Err(LookupDelay::NotYet { retry_after })),
-            Verdict::Unknown => {
+        match unknown.map_or(UnknownIdAction::Ask, |unknown| unknown.before(id, now)) {
+            UnknownIdAction::Ask => {}
+            UnknownIdAction::Wait(retry_after) => return Some(Err(LookupDelay::NotYet { retry_after })),
+            UnknownIdAction::Unknown => {
                 let reason = unknown.and_then(|unknown| unknown.reason(id));
-                return Some(Ok(Lookup::Unknown(reason.unwrap_or_else(|| format!("id {id}").into()))));
+                return Some(Ok(SchemaLookup::Unknown(reason.unwrap_or_else(|| format!("id {id}").into()))));
             }
         }
         let own = registry.failed.lock().unwrap_or_else(PoisonError::into_inner).closed(id, now);

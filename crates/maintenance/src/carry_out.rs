@@ -10,15 +10,15 @@ mod retag;
 use uuid::Uuid;
 
 use super::error::SweepError;
-use super::product::{HeldBy, Product};
-use super::select::{Action, Work};
+use super::product::{SweepHolds, SweptProduct};
+use super::select::{SweepAction, Task};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::PolicyVersion;
-use ebbtide_table::{Evidence, RewriteCommit, RewriteEvidence, Segment, Split, StoredSegment};
+use ebbtide_table::{Evidence, RewriteCommit, RewriteEvidence, Segment, SplitResult, StoredSegment};
 
 /// The context of a sweep's commits: who makes them, when, and with how much memory.
 #[derive(Clone)]
-pub struct By {
+pub struct CommitContext {
     /// The random id of the process.
     pub writer: Uuid,
     /// The clock that dates commits: readers of replaced files have their grace period from then, however long the
@@ -32,14 +32,14 @@ pub struct By {
 
 /// The result of a piece of work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct TaskOutcome {
     /// Commits that were made.
     pub commits: u64,
     /// The sum of their effects.
     pub did: RewriteEvidence,
 }
 
-impl Done {
+impl TaskOutcome {
     /// Counts a commit that was made.
     fn count(&mut self, did: &RewriteEvidence) {
         self.commits += 1;
@@ -48,7 +48,7 @@ impl Done {
 }
 
 /// One commit to make.
-pub(super) struct Step {
+pub(super) struct PlannedCommit {
     /// Its name in the evidence.
     pub(super) operation: &'static str,
     /// The segments that are removed.
@@ -61,13 +61,18 @@ pub(super) struct Step {
     pub(super) renewed: bool,
 }
 
-impl Product {
+impl SweptProduct {
     /// Does a piece of work. Returns an error if a part of it was not done; commits made before that remain.
-    pub async fn carry_out(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
-        if work.action == Action::Retag && !self.is_by_policy(work) {
+    pub async fn carry_out(
+        &mut self,
+        work: &Task,
+        held: &SweepHolds,
+        by: &CommitContext,
+    ) -> Result<TaskOutcome, SweepError> {
+        if work.action == SweepAction::Retag && !self.is_by_policy(work) {
             return self.bring_up(work, held, by).await;
         }
-        let mut done = Done::default();
+        let mut done = TaskOutcome::default();
         let mut free = Vec::with_capacity(work.segments.len());
         for segment in &work.segments {
             if let Some(segment) = self.part(segment, held, by, &mut done).await? {
@@ -78,7 +83,7 @@ impl Product {
             return Ok(done);
         }
         let step = match &work.action {
-            Action::Drop(categories) => {
+            SweepAction::Drop(categories) => {
                 let spliced = self.table.splice(&free, categories).await?;
                 let did = RewriteEvidence {
                     dropped: spliced.dropped,
@@ -86,10 +91,10 @@ impl Product {
                     bytes_dropped: spliced.bytes_dropped,
                     ..RewriteEvidence::default()
                 };
-                Step { operation: "drop", removes: free, adds: spliced.segments, did, renewed: false }
+                PlannedCommit { operation: "drop", removes: free, adds: spliced.segments, did, renewed: false }
             }
-            Action::End => self.end(&work.profile, free, by).await?,
-            Action::Retag => {
+            SweepAction::End => self.end(&work.profile, free, by).await?,
+            SweepAction::Retag => {
                 self.take_policy(free, held, by, &mut done).await?;
                 return Ok(done);
             }
@@ -103,23 +108,23 @@ impl Product {
     async fn part(
         &mut self,
         segment: &StoredSegment,
-        held: &HeldBy,
-        by: &By,
-        done: &mut Done,
+        held: &SweepHolds,
+        by: &CommitContext,
+        done: &mut TaskOutcome,
     ) -> Result<Option<StoredSegment>, SweepError> {
         let Some(predicate) = self.predicate(segment, held) else { return Ok(Some(segment.clone())) };
         match self.table.split(segment, &predicate).await? {
-            Split::None => Ok(Some(segment.clone())),
-            Split::All => {
+            SplitResult::None => Ok(Some(segment.clone())),
+            SplitResult::All => {
                 self.note_held(segment.path.clone(), held);
                 done.did.held += segment.records;
                 Ok(None)
             }
-            Split::Both { matching, rest } => {
+            SplitResult::Both { matching, rest } => {
                 let (kept, freed) = (matching.path().to_owned(), rest.path().to_owned());
                 let did = RewriteEvidence { held: matching.rows(), ..RewriteEvidence::default() };
                 let (removes, adds) = (vec![segment.clone()], vec![matching, rest]);
-                let step = Step { operation: "split", removes, adds, did, renewed: false };
+                let step = PlannedCommit { operation: "split", removes, adds, did, renewed: false };
                 done.count(&self.commit(step, held, by).await?);
                 self.note_held(kept.into(), held);
                 Ok(self.index.get(&freed).cloned())
@@ -129,8 +134,13 @@ impl Product {
 
     /// Makes a commit, refreshes the index, and returns all effects. If the commit was not made, its written files
     /// are deleted; if its outcome is unknown, they are kept.
-    pub(super) async fn commit(&mut self, step: Step, held: &HeldBy, by: &By) -> Result<RewriteEvidence, SweepError> {
-        let Step { operation, removes, adds, mut did, renewed } = step;
+    pub(super) async fn commit(
+        &mut self,
+        step: PlannedCommit,
+        held: &SweepHolds,
+        by: &CommitContext,
+    ) -> Result<RewriteEvidence, SweepError> {
+        let PlannedCommit { operation, removes, adds, mut did, renewed } = step;
         did.rows_in = removes.iter().map(|segment| segment.rows).sum();
         did.records_in = removes.iter().map(|segment| segment.records).sum();
         did.rows_out = adds.iter().map(Segment::rows).sum();

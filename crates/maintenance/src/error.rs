@@ -1,7 +1,7 @@
 //! The errors of due work that could not be done. No error contains a value of a record.
 
-use ebbtide_controls::NotActive;
-use ebbtide_policy::anonymize::{CellsError, PlanError};
+use ebbtide_controls::InactivePolicy;
+use ebbtide_policy::anonymize::{CellPlanError, CellsError};
 use ebbtide_table::{CommitError, RewriteError, StoreError};
 
 /// The reason why a piece of work was not done. Earlier commits of the work remain; the failed step changed nothing,
@@ -19,10 +19,10 @@ pub enum SweepError {
     Cells(#[from] CellsError<RewriteError>),
     /// The policy's `anonymize` does not fit the table.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] CellPlanError),
     /// The active policy is not the policy of this instance: nothing may be done under the old one.
     #[error(transparent)]
-    NotActive(#[from] NotActive),
+    NotActive(#[from] InactivePolicy),
     /// The table cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

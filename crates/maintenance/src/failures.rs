@@ -17,11 +17,11 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// The segments that wait.
 #[derive(Debug, Default)]
-pub struct Failures {
+pub struct FailedSegments {
     waiting: HashMap<Arc<str>, (u32, Duration)>,
 }
 
-impl Failures {
+impl FailedSegments {
     /// Records that work on `segments` failed at `now`, in the time that the process has run. If the error names a
     /// segment of them, only that one waits, since the others can be processed without it. Returns true if there are
     /// such others.
@@ -83,7 +83,7 @@ mod tests {
         for (path, others, waiting) in
             [("a", true, [true, false]), ("b", true, [false, true]), ("part", false, [true, true])]
         {
-            let mut failures = Failures::default();
+            let mut failures = FailedSegments::default();
             assert_eq!(failures.note(&segments, &damaged(path), now), others, "{path}");
             assert_eq!(["a", "b"].map(|of| failures.waits(of, now)), waiting, "{path}");
             assert!(!failures.waits("a", now + FIRST), "{path}");

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Verdict on the clock. Data is deleted only if it is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ClockStatus {
     /// The clock may be used.
     Trusted,
     /// It jumped against the machine's own running time, and has not run evenly for long enough since.
@@ -27,18 +27,18 @@ pub enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl ClockStatus {
     /// Returns the verdict's word in the log and in results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Verdict::Trusted => "trusted",
-            Verdict::Jumped => "jumped",
-            Verdict::BehindCommit => "behind_commit",
-            Verdict::Ahead => "ahead",
-            Verdict::Behind => "behind",
-            Verdict::StoreDiffers => "store_differs",
-            Verdict::Unknown => "unknown",
+            ClockStatus::Trusted => "trusted",
+            ClockStatus::Jumped => "jumped",
+            ClockStatus::BehindCommit => "behind_commit",
+            ClockStatus::Ahead => "ahead",
+            ClockStatus::Behind => "behind",
+            ClockStatus::StoreDiffers => "store_differs",
+            ClockStatus::Unknown => "unknown",
         }
     }
 }
@@ -82,7 +82,7 @@ impl ClockGuard {
     }
 
     /// Compares both times with those of earlier readings.
-    pub fn look(&mut self, wall: DateTime<Utc>, running: Duration) -> Verdict {
+    pub fn look(&mut self, wall: DateTime<Utc>, running: Duration) -> ClockStatus {
         let (then, at) = *self.anchor.get_or_insert((wall, running));
         let passed = TimeDelta::from_std(running.saturating_sub(at)).unwrap_or(TimeDelta::MAX);
         let off = (wall - then) - passed;
@@ -95,10 +95,10 @@ impl ClockGuard {
             self.anchor = Some((wall, running));
         }
         match self.jumped {
-            Some(jumped) if running.saturating_sub(jumped) < self.settle => Verdict::Jumped,
+            Some(jumped) if running.saturating_sub(jumped) < self.settle => ClockStatus::Jumped,
             _ => {
                 self.settle();
-                Verdict::Trusted
+                ClockStatus::Trusted
             }
         }
     }
@@ -135,20 +135,20 @@ mod tests {
     impl Watched {
         fn new() -> Self {
             let mut watched = Self { clock: ManualClock::at(noon()), guard: ClockGuard::new(5 * MINUTE, 10 * MINUTE) };
-            assert_eq!(watched.look(), Verdict::Trusted);
+            assert_eq!(watched.look(), ClockStatus::Trusted);
             watched
         }
 
-        fn look(&mut self) -> Verdict {
+        fn look(&mut self) -> ClockStatus {
             self.guard.look(self.clock.now(), self.clock.monotonic())
         }
 
-        fn after(&mut self, time: Duration) -> Verdict {
+        fn after(&mut self, time: Duration) -> ClockStatus {
             self.clock.advance(time);
             self.look()
         }
 
-        fn jump(&mut self, by: TimeDelta) -> Verdict {
+        fn jump(&mut self, by: TimeDelta) -> ClockStatus {
             self.clock.set_wall(self.clock.now() + by);
             self.look()
         }
@@ -158,7 +158,7 @@ mod tests {
     fn a_clock_that_goes_evenly_is_trusted() {
         let mut watched = Watched::new();
         for _ in 0..1000 {
-            assert_eq!(watched.after(7 * MINUTE), Verdict::Trusted);
+            assert_eq!(watched.after(7 * MINUTE), ClockStatus::Trusted);
         }
     }
 
@@ -167,40 +167,40 @@ mod tests {
         for by in [TimeDelta::days(200), TimeDelta::days(-200), TimeDelta::minutes(6), TimeDelta::minutes(-6)] {
             let mut watched = Watched::new();
             watched.after(MINUTE);
-            assert_eq!(watched.jump(by), Verdict::Jumped, "{by}");
-            assert_eq!(watched.after(9 * MINUTE), Verdict::Jumped, "{by}");
-            assert_eq!(watched.after(2 * MINUTE), Verdict::Trusted, "{by}");
+            assert_eq!(watched.jump(by), ClockStatus::Jumped, "{by}");
+            assert_eq!(watched.after(9 * MINUTE), ClockStatus::Jumped, "{by}");
+            assert_eq!(watched.after(2 * MINUTE), ClockStatus::Trusted, "{by}");
         }
     }
 
     #[test]
     fn a_jump_and_back_again_are_two_jumps() {
         let mut watched = Watched::new();
-        assert_eq!(watched.jump(TimeDelta::days(1)), Verdict::Jumped);
+        assert_eq!(watched.jump(TimeDelta::days(1)), ClockStatus::Jumped);
         watched.after(9 * MINUTE);
-        assert_eq!(watched.jump(TimeDelta::days(-1)), Verdict::Jumped);
-        assert_eq!(watched.after(2 * MINUTE), Verdict::Jumped);
-        assert_eq!(watched.after(8 * MINUTE), Verdict::Trusted);
+        assert_eq!(watched.jump(TimeDelta::days(-1)), ClockStatus::Jumped);
+        assert_eq!(watched.after(2 * MINUTE), ClockStatus::Jumped);
+        assert_eq!(watched.after(8 * MINUTE), ClockStatus::Trusted);
     }
 
     #[test]
     fn many_small_jumps_are_one_large_one() {
         let mut watched = Watched::new();
-        let verdicts: Vec<Verdict> = (0..8)
+        let verdicts: Vec<ClockStatus> = (0..8)
             .map(|_| {
                 watched.after(Duration::from_secs(1));
                 watched.jump(TimeDelta::minutes(1))
             })
             .collect();
-        assert!(verdicts.contains(&Verdict::Jumped), "{verdicts:?}");
+        assert!(verdicts.contains(&ClockStatus::Jumped), "{verdicts:?}");
     }
 
     #[test]
     fn a_machine_that_slept_waits_and_goes_on() {
         // While the machine sleeps, the wall clock continues and the running time does not.
         let mut watched = Watched::new();
-        assert_eq!(watched.jump(TimeDelta::hours(9)), Verdict::Jumped);
-        assert_eq!(watched.after(11 * MINUTE), Verdict::Trusted);
+        assert_eq!(watched.jump(TimeDelta::hours(9)), ClockStatus::Jumped);
+        assert_eq!(watched.after(11 * MINUTE), ClockStatus::Trusted);
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         for _ in 0..5000 {
             watched.clock.advance(MINUTE);
             watched.clock.set_wall(watched.clock.now() + TimeDelta::milliseconds(25));
-            assert_eq!(watched.look(), Verdict::Trusted);
+            assert_eq!(watched.look(), ClockStatus::Trusted);
         }
     }
 
@@ -219,7 +219,7 @@ mod tests {
         for _ in 0..365 * 24 {
             watched.after(60 * MINUTE);
         }
-        assert_eq!(watched.jump(TimeDelta::minutes(6)), Verdict::Jumped);
+        assert_eq!(watched.jump(TimeDelta::minutes(6)), ClockStatus::Jumped);
     }
 
     #[test]
@@ -229,10 +229,10 @@ mod tests {
         let expected = watched.clock.now();
         watched.jump(TimeDelta::days(2));
         assert_eq!(watched.guard.jump(), Some(Jump { expected, shown: expected + TimeDelta::days(2) }));
-        assert_eq!(watched.after(11 * MINUTE), Verdict::Trusted);
+        assert_eq!(watched.after(11 * MINUTE), ClockStatus::Trusted);
         assert_eq!(watched.guard.jump(), None);
         watched.jump(TimeDelta::days(-2));
         watched.guard.settle();
-        assert_eq!((watched.look(), watched.guard.jump()), (Verdict::Trusted, None));
+        assert_eq!((watched.look(), watched.guard.jump()), (ClockStatus::Trusted, None));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use ebbtide_base::ids::Category;
-use ebbtide_policy::{Keep, Policy};
+use ebbtide_policy::{Policy, RetentionPeriod};
 use ebbtide_table::StoredSegment;
 
 /// The times within which fields count as due soon, each with its label. The count for each includes those for
@@ -18,7 +18,7 @@ pub const HORIZONS: [(&str, TimeDelta); 3] =
 
 /// Counts of one category.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct OverdueCounts {
     /// Fields past their deadline and grace that are not held.
     pub overdue: u64,
     /// Fields past their deadline that are held.
@@ -29,9 +29,9 @@ pub struct Counts {
 
 /// The counts of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Overdue {
+pub struct OverdueReport {
     /// The counts by category.
-    pub counts: BTreeMap<Category, Counts>,
+    pub counts: BTreeMap<Category, OverdueCounts>,
     /// The longest time by which an overdue field is late, after its grace; zero if nothing is overdue.
     pub oldest: TimeDelta,
     /// The number of records whose tags are not yet updated to a notice or a new policy.
@@ -46,8 +46,8 @@ pub fn overdue<'s>(
     now: DateTime<Utc>,
     grace: impl Fn(&Category) -> TimeDelta,
     (held, told): (impl Fn(&StoredSegment) -> bool, impl Fn(&StoredSegment) -> BTreeMap<Category, DateTime<Utc>>),
-) -> Overdue {
-    let mut found = Overdue::default();
+) -> OverdueReport {
+    let mut found = OverdueReport::default();
     for segment in segments {
         let mut is_held = None;
         for (category, deadline) in segment.deadlines.iter() {
@@ -76,7 +76,7 @@ pub fn overdue<'s>(
     found
 }
 
-impl Overdue {
+impl OverdueReport {
     /// Counts the fields of a category in `records` records whose tags are stale. Like any others, they are overdue
     /// if `late`, the time since their deadline and grace, is positive.
     pub fn add_stale(&mut self, category: &Category, records: u64, late: TimeDelta) {
@@ -100,11 +100,11 @@ pub fn least_grace(policy: &Policy, product: &ebbtide_base::ids::ProductKey, cat
 
 /// Returns the shortest length of a calendar duration: a day that loses an hour, a February.
 #[must_use]
-pub fn shortest(keep: Keep) -> TimeDelta {
+pub fn shortest(keep: RetentionPeriod) -> TimeDelta {
     match keep {
-        Keep::Hours(hours) => TimeDelta::hours(i64::from(hours)),
-        Keep::Days(days) => TimeDelta::hours(i64::from(days) * 24 - i64::from(days.min(1))),
-        Keep::Months(months) => TimeDelta::hours(i64::from(months) * 28 * 24 - i64::from(months.min(1))),
+        RetentionPeriod::Hours(hours) => TimeDelta::hours(i64::from(hours)),
+        RetentionPeriod::Days(days) => TimeDelta::hours(i64::from(days) * 24 - i64::from(days.min(1))),
+        RetentionPeriod::Months(months) => TimeDelta::hours(i64::from(months) * 28 * 24 - i64::from(months.min(1))),
     }
 }
 

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::carry_out::By;
-use super::change::Outdated;
+use super::carry_out::CommitContext;
+use super::change::PolicyLag;
 use super::error::SweepError;
-use super::select::{Action, Bounds, Plan, Work, first_due, retags, select};
-use super::stale::{Seen, Stale, StaleRows, Suspect};
+use super::select::{PlanBounds, SweepAction, SweepPlan, Task, first_due, retags, select};
+use super::trigger_review::{RetagCandidate, ReviewedNotices, StaleRows, TriggerReview};
 use ebbtide_base::ids::{Category, Deadline, ProductKey, ProfileId};
 use ebbtide_controls::{Controls, Holds, SegmentView, SharedControls};
 use ebbtide_policy::anonymize::CellPlan;
@@ -28,7 +28,7 @@ pub use opening::OpenProductError;
 
 /// The way in which the records of a product end.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ending {
+pub enum EndPlan {
     /// They are removed.
     Remove,
     /// They are aggregated into cells.
@@ -37,7 +37,7 @@ pub enum Ending {
 
 /// One product's table as a sweep sees it.
 #[derive(Clone)]
-pub struct Product {
+pub struct SweptProduct {
     /// The product.
     pub key: ProductKey,
     /// Its table.
@@ -45,7 +45,7 @@ pub struct Product {
     /// The table's segments.
     pub index: SegmentIndex,
     /// The way in which its records end.
-    pub ending: Ending,
+    pub ending: EndPlan,
     /// Its categories.
     pub categories: BTreeSet<Category>,
     pub(super) records: Records,
@@ -54,16 +54,16 @@ pub struct Product {
     /// against.
     held: HashMap<Arc<str>, u64>,
     /// The state of segments of earlier policies; `None` before the first activation.
-    outdated: Option<Outdated>,
+    outdated: Option<PolicyLag>,
     /// The controls that were read last.
     controls: Arc<Controls>,
     /// The state of tags that are no longer true.
-    stale: Stale,
+    stale: TriggerReview,
     /// A version of the controls that the table was under at the index's version or before it.
     floor: ControlsVersion,
 }
 
-impl Product {
+impl SweptProduct {
     /// Reads what was committed since the last call.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         self.index.refresh().await?;
@@ -89,7 +89,7 @@ impl Product {
     pub fn note_policies(&mut self, policy: &Policy) {
         let controls = &self.controls;
         if controls.active().is_some() && !self.outdated.as_ref().is_some_and(|outdated| outdated.is_of(controls)) {
-            self.outdated = Outdated::of(controls, policy, &self.key);
+            self.outdated = PolicyLag::of(controls, policy, &self.key);
         }
     }
 
@@ -121,7 +121,7 @@ impl Product {
     }
 
     /// Returns the segments that notices may concern and that were not checked for them.
-    pub fn suspected(&mut self) -> Vec<Suspect> {
+    pub fn suspected(&mut self) -> Vec<RetagCandidate> {
         let differs = differs(&self.table, self.outdated.as_ref());
         self.stale.suspected(&self.table, self.index.iter(), differs, (&self.calendar, &self.records))
     }
@@ -136,7 +136,7 @@ impl Product {
     ///
     /// Held or unchanged segments of an earlier policy are not covered: the commit that retags them withdraws the
     /// note.
-    pub async fn note(&mut self, held: &HeldBy, by: &By) -> Result<bool, SweepError> {
+    pub async fn note(&mut self, held: &SweepHolds, by: &CommitContext) -> Result<bool, SweepError> {
         let newest = self.stale.notices().newest();
         let later = |segment: &StoredSegment| self.is_outdated(segment) && !self.is_held(segment, held);
         let open = |segment: &StoredSegment| match self.differs(segment) {
@@ -158,7 +158,7 @@ impl Product {
 
     /// Returns the rows of a suspect's segment whose tags are no longer true, with their new deadlines. If there are
     /// none, the segment's tags are recorded as true.
-    pub(super) async fn stale_rows(&mut self, suspect: &Suspect) -> Result<Vec<StaleRows>, RewriteError> {
+    pub(super) async fn stale_rows(&mut self, suspect: &RetagCandidate) -> Result<Vec<StaleRows>, RewriteError> {
         let by = self.stale.retagging(suspect, (&self.calendar, &self.records));
         let counted = self.table.retag_count(&suspect.segment, by).await?;
         if counted.is_empty() {
@@ -172,7 +172,7 @@ impl Product {
     }
 
     /// Returns the retagging of the rows of a piece of work; `None` if no notice concerns them any more.
-    pub(super) fn retagging(&mut self, work: &Work) -> Option<Arc<dyn Retagging>> {
+    pub(super) fn retagging(&mut self, work: &Task) -> Option<Arc<dyn Retagging>> {
         let by = (&self.calendar, &self.records);
         let differs = differs(&self.table, self.outdated.as_ref());
         let suspects = self.stale.suspected(&self.table, &work.segments, differs, by);
@@ -208,10 +208,10 @@ impl Product {
     pub fn plan(
         &mut self,
         now: DateTime<Utc>,
-        held: &HeldBy,
-        bounds: Bounds,
+        held: &SweepHolds,
+        bounds: PlanBounds,
         wait: impl Fn(&StoredSegment) -> bool,
-    ) -> Plan {
+    ) -> SweepPlan {
         // This first records that the tags of segments that no notice can concern are true.
         let suspected: Vec<StoredSegment> = self.suspected().into_iter().map(|suspect| suspect.segment).collect();
         let bare = self.bare();
@@ -233,7 +233,7 @@ impl Product {
         let stale = outdated.iter().map(|(segment, _)| *segment).chain(suspected);
         let buckets: BTreeSet<_> = stale.map(|segment| segment.bucket).collect();
         let planned = plan.works.len();
-        plan.works.retain(|work| work.action != Action::End || !buckets.contains(&work.bucket));
+        plan.works.retain(|work| work.action != SweepAction::End || !buckets.contains(&work.bucket));
         plan.more |= plan.works.len() < planned;
         retags(outdated.into_iter(), now, bounds, &mut plan);
         plan
@@ -260,8 +260,8 @@ impl Product {
     }
 
     /// Returns true if a piece of work brings tags up to date with the active policy, and not with notices.
-    pub(super) fn is_by_policy(&self, work: &Work) -> bool {
-        work.action == Action::Retag && work.segments.first().is_some_and(|segment| self.is_outdated(segment))
+    pub(super) fn is_by_policy(&self, work: &Task) -> bool {
+        work.action == SweepAction::Retag && work.segments.first().is_some_and(|segment| self.is_outdated(segment))
     }
 
     /// Plans the retags after notices. Each piece of work has segments of one bucket and profile. Outdated segments
@@ -269,14 +269,19 @@ impl Product {
     ///
     /// Pieces with a segment of which something is due by its own tags come first: nothing of it is deleted before it
     /// was checked. The others may have nothing to delete.
-    pub fn plan_retags(&mut self, now: DateTime<Utc>, bounds: Bounds, wait: impl Fn(&Suspect) -> bool) -> Plan {
-        let mut works: Vec<Work> = Vec::new();
+    pub fn plan_retags(
+        &mut self,
+        now: DateTime<Utc>,
+        bounds: PlanBounds,
+        wait: impl Fn(&RetagCandidate) -> bool,
+    ) -> SweepPlan {
+        let mut works: Vec<Task> = Vec::new();
         let mut suspects = self.suspected();
         suspects.retain(|suspect| !self.is_outdated(&suspect.segment) && !wait(suspect));
         for suspect in suspects {
             let due = suspect.urgent.unwrap_or(Deadline(now)).min(Deadline(now));
             let segment = suspect.segment;
-            let full = |work: &Work| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
+            let full = |work: &Task| work.segments.len() >= bounds.segments || work.bytes() >= bounds.bytes;
             match works.last_mut() {
                 Some(work) if (work.bucket, &work.profile) == (segment.bucket, &segment.profile) && !full(work) => {
                     work.due = work.due.min(due);
@@ -284,7 +289,7 @@ impl Product {
                 }
                 _ => {
                     let (bucket, profile) = (segment.bucket, segment.profile.clone());
-                    works.push(Work { bucket, profile, action: Action::Retag, due, segments: vec![segment] });
+                    works.push(Task { bucket, profile, action: SweepAction::Retag, due, segments: vec![segment] });
                 }
             }
         }
@@ -293,7 +298,7 @@ impl Product {
         });
         let more = works.len() > bounds.works;
         works.truncate(bounds.works);
-        Plan { works, more }
+        SweepPlan { works, more }
     }
 
     /// Returns true if some category of a profile has no deadline yet, or if the table does not have the profile's
@@ -303,7 +308,7 @@ impl Product {
     }
 
     /// Returns a predicate for the rows of a segment that the holds cover; `None` if they can cover none.
-    pub(super) fn predicate(&self, segment: &StoredSegment, held: &HeldBy) -> Option<Predicate> {
+    pub(super) fn predicate(&self, segment: &StoredSegment, held: &SweepHolds) -> Option<Predicate> {
         let rows = |records: &Records| {
             let view = SegmentView::of(&self.calendar, segment, records);
             held.holds.predicate(&self.key, records, &view)
@@ -319,20 +324,20 @@ impl Product {
 
     /// Returns true if all rows of a segment are known to be held.
     #[must_use]
-    pub fn is_held(&self, segment: &StoredSegment, held: &HeldBy) -> bool {
+    pub fn is_held(&self, segment: &StoredSegment, held: &SweepHolds) -> bool {
         self.held.get(&segment.path) == Some(&held.mark)
     }
 
-    pub(super) fn note_held(&mut self, segment: Arc<str>, held: &HeldBy) {
+    pub(super) fn note_held(&mut self, segment: Arc<str>, held: &SweepHolds) {
         self.held.insert(segment, held.mark);
     }
 
     /// Removes the segments whose rows are all held from a plan, by reading them. Returns true if there were any.
-    pub(super) async fn leave_held(&mut self, plan: &mut Plan, held: &HeldBy) -> Result<bool, RewriteError> {
+    pub(super) async fn leave_held(&mut self, plan: &mut SweepPlan, held: &SweepHolds) -> Result<bool, RewriteError> {
         let mut some = false;
         for work in &mut plan.works {
             // After a notice, the tags of held rows change too; their data does not.
-            if work.action == Action::Retag && !self.is_by_policy(work) {
+            if work.action == SweepAction::Retag && !self.is_by_policy(work) {
                 continue;
             }
             let mut free = Vec::with_capacity(work.segments.len());
@@ -355,9 +360,9 @@ impl Product {
     }
 
     /// Returns the number of records of planned work that holds keep unchanged.
-    pub(super) async fn held_records(&self, work: &Work, held: &HeldBy) -> Result<u64, RewriteError> {
+    pub(super) async fn held_records(&self, work: &Task, held: &SweepHolds) -> Result<u64, RewriteError> {
         // After a notice the tags of held rows change too.
-        if work.action == Action::Retag && !self.is_by_policy(work) {
+        if work.action == SweepAction::Retag && !self.is_by_policy(work) {
             return Ok(0);
         }
         let mut records = 0;
@@ -370,7 +375,7 @@ impl Product {
     }
 
     /// Returns the state of segments of earlier policies.
-    pub(super) fn outdated(&mut self) -> Option<&mut Outdated> {
+    pub(super) fn outdated(&mut self) -> Option<&mut PolicyLag> {
         self.outdated.as_mut()
     }
 
@@ -382,9 +387,9 @@ impl Product {
     /// Removes the segments whose tags are true from the retags of a plan, by reading them. Returns true if there
     /// were any. In the segments that are left, `records` counts only the records with stale tags. Retags for the
     /// active policy are not changed.
-    pub(super) async fn leave_true(&mut self, plan: &mut Plan) -> Result<bool, RewriteError> {
+    pub(super) async fn leave_true(&mut self, plan: &mut SweepPlan) -> Result<bool, RewriteError> {
         let mut some = false;
-        for work in plan.works.iter_mut().filter(|work| work.action == Action::Retag) {
+        for work in plan.works.iter_mut().filter(|work| work.action == SweepAction::Retag) {
             if self.is_by_policy(work) {
                 continue;
             }
@@ -406,31 +411,31 @@ impl Product {
     }
 
     /// Returns the newest notice for which each segment was checked, by path.
-    pub fn seen(&self) -> Arc<Seen> {
+    pub fn seen(&self) -> Arc<ReviewedNotices> {
         self.stale.seen()
     }
 
     /// Takes over the results of another task that checks the same segments.
-    pub(super) fn take_seen(&mut self, seen: &Seen) {
+    pub(super) fn take_seen(&mut self, seen: &ReviewedNotices) {
         for (path, notice) in seen.iter().filter(|(path, _)| self.index.get(path).is_some()) {
             self.stale.note_known(Arc::clone(path), *notice);
         }
     }
 
     /// Returns the paths of the segments that are known to be entirely held by exactly these holds.
-    pub fn held_paths(&self, held: &HeldBy) -> BTreeSet<Arc<str>> {
+    pub fn held_paths(&self, held: &SweepHolds) -> BTreeSet<Arc<str>> {
         self.held.iter().filter(|(_, mark)| **mark == held.mark).map(|(path, _)| path.clone()).collect()
     }
 }
 
 /// Returns a function that is true for a segment of an earlier policy whose tags would differ under the active one.
-fn differs(table: &Table, outdated: Option<&Outdated>) -> impl Fn(&StoredSegment) -> bool {
+fn differs(table: &Table, outdated: Option<&PolicyLag>) -> impl Fn(&StoredSegment) -> bool {
     move |segment| outdated.is_some_and(|outdated| outdated.differs(segment, table.profile_text(&segment.profile)))
 }
 
 /// The holds that a sweep uses.
 #[derive(Debug, Clone)]
-pub struct HeldBy {
+pub struct SweepHolds {
     /// The holds in force.
     pub holds: Holds,
     /// The version of the controls that the table is under.
@@ -439,14 +444,14 @@ pub struct HeldBy {
     mark: u64,
 }
 
-impl HeldBy {
+impl SweepHolds {
     /// Returns the holds of `controls` that are in force at `now`. `version` is the version that the table is under.
     #[must_use]
-    pub fn at(controls: &Controls, now: DateTime<Utc>, version: ControlsVersion) -> HeldBy {
+    pub fn at(controls: &Controls, now: DateTime<Utc>, version: ControlsVersion) -> SweepHolds {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let holds = controls.in_force(now);
         let mut hasher = DefaultHasher::new();
         holds.iter().for_each(|hold| hold.id.as_str().hash(&mut hasher));
-        HeldBy { holds, version, mark: hasher.finish() }
+        SweepHolds { holds, version, mark: hasher.finish() }
     }
 }

@@ -14,7 +14,7 @@ use ebbtide_table::StoredSegment;
 
 /// The action on segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum SweepAction {
     /// The columns of these categories are dropped.
     Drop(BTreeSet<Category>),
     /// The records end in the way that the product's policy says.
@@ -25,13 +25,13 @@ pub enum Action {
 
 /// Segments of one bucket and profile, and the action on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
+pub struct Task {
     /// Their bucket.
     pub bucket: Bucket,
     /// Their profile.
     pub profile: ProfileId,
     /// The action on them.
-    pub action: Action,
+    pub action: SweepAction,
     /// The earliest deadline that has passed. For a retag, the earliest deadline that the new tags may have, and at
     /// the latest the time of the plan.
     pub due: Deadline,
@@ -39,7 +39,7 @@ pub struct Work {
     pub segments: Vec<StoredSegment>,
 }
 
-impl Work {
+impl Task {
     /// Returns the bytes of its segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -55,7 +55,7 @@ impl Work {
 
 /// The bounds of one plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct PlanBounds {
     /// The maximum number of pieces of work.
     pub works: usize,
     /// The maximum bytes of segments in one piece that drops columns or retags; at least one segment is taken.
@@ -64,7 +64,7 @@ pub struct Bounds {
     pub segments: usize,
 }
 
-impl Default for Bounds {
+impl Default for PlanBounds {
     fn default() -> Self {
         Self { works: 16, bytes: 1 << 30, segments: 256 }
     }
@@ -72,17 +72,17 @@ impl Default for Bounds {
 
 /// The due work.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct SweepPlan {
     /// The work, the longest overdue first.
-    pub works: Vec<Work>,
+    pub works: Vec<Task>,
     /// True if more is due than the plan contains.
     pub more: bool,
 }
 
-impl Plan {
+impl SweepPlan {
     /// Combines two plans of one table.
     #[must_use]
-    pub fn with(mut self, other: Plan) -> Plan {
+    pub fn with(mut self, other: SweepPlan) -> SweepPlan {
         self.works.extend(other.works);
         self.more |= other.more;
         self
@@ -99,19 +99,19 @@ impl Plan {
 ///
 /// Work that a full plan leaves out may be as old as its last piece. So later work of the other plans is left out
 /// too: otherwise a table with much to do would wait for tables with less urgent work.
-pub fn in_order<T>(plans: impl IntoIterator<Item = (T, Plan)>) -> (Vec<(T, Work)>, bool)
+pub fn in_order<T>(plans: impl IntoIterator<Item = (T, SweepPlan)>) -> (Vec<(T, Task)>, bool)
 where
     T: Copy,
 {
-    let plans: Vec<(T, Plan)> = plans.into_iter().collect();
+    let plans: Vec<(T, SweepPlan)> = plans.into_iter().collect();
     let last = plans.iter().filter_map(|(_, plan)| plan.last()).min();
     let mut more = plans.iter().any(|(_, plan)| plan.more);
-    let mut works: Vec<(T, Work)> =
+    let mut works: Vec<(T, Task)> =
         plans.into_iter().flat_map(|(of, plan)| plan.works.into_iter().map(move |work| (of, work))).collect();
     let all = works.len();
     works.retain(|(_, work)| last.is_none_or(|last| work.due <= last));
     more |= works.len() < all;
-    works.sort_by_key(|(_, work)| (work.due, work.action != Action::Retag));
+    works.sort_by_key(|(_, work)| (work.due, work.action != SweepAction::Retag));
     (works, more)
 }
 
@@ -123,10 +123,10 @@ where
 pub fn select<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
     now: DateTime<Utc>,
-    bounds: Bounds,
+    bounds: PlanBounds,
     open: impl Fn(&ProfileId) -> bool,
     wait: impl Fn(&StoredSegment) -> bool,
-) -> Plan {
+) -> SweepPlan {
     let mut shortlist = Shortlist { bounds, works: BTreeMap::new(), more: false };
     let mut group: Vec<&StoredSegment> = Vec::new();
     let mut close = |group: &mut Vec<&StoredSegment>| {
@@ -145,7 +145,7 @@ pub fn select<'s>(
         }
     }
     close(&mut group);
-    Plan { works: shortlist.works.into_values().collect(), more: shortlist.more }
+    SweepPlan { works: shortlist.works.into_values().collect(), more: shortlist.more }
 }
 
 /// Adds the retags of segments of earlier policies to a plan. Each segment comes with itself as the active policy
@@ -153,13 +153,13 @@ pub fn select<'s>(
 pub fn retags<'s>(
     stale: impl Iterator<Item = (&'s StoredSegment, Cow<'s, StoredSegment>)>,
     now: DateTime<Utc>,
-    bounds: Bounds,
-    plan: &mut Plan,
+    bounds: PlanBounds,
+    plan: &mut SweepPlan,
 ) {
-    let mut works: Vec<Work> = Vec::new();
+    let mut works: Vec<Task> = Vec::new();
     for (segment, as_due) in stale {
         let due = as_due.deadlines.values().min().copied().map_or(Deadline(now), |due| due.min(Deadline(now)));
-        let takes = |work: &&mut Work| {
+        let takes = |work: &&mut Task| {
             let first = work.segments.first();
             first.is_some_and(|first| {
                 (first.bucket, &first.profile, &first.policy_version)
@@ -172,10 +172,10 @@ pub fn retags<'s>(
                 work.due = work.due.min(due);
                 work.segments.push(segment.clone());
             }
-            None => works.push(Work {
+            None => works.push(Task {
                 bucket: segment.bucket,
                 profile: segment.profile.clone(),
-                action: Action::Retag,
+                action: SweepAction::Retag,
                 due,
                 segments: vec![segment.clone()],
             }),
@@ -199,9 +199,9 @@ pub(super) fn first_due(segment: &StoredSegment, now: DateTime<Utc>) -> Option<D
 
 /// The longest overdue work so far.
 struct Shortlist {
-    bounds: Bounds,
+    bounds: PlanBounds,
     /// The work by deadline, and among equal deadlines in the order in which it was added.
-    works: BTreeMap<(Deadline, usize), Work>,
+    works: BTreeMap<(Deadline, usize), Task>,
     more: bool,
 }
 
@@ -219,10 +219,10 @@ impl Shortlist {
                 dropping.entry(due).or_default().push(segment);
             }
         }
-        self.add(Action::End, &ending, now);
+        self.add(SweepAction::End, &ending, now);
         for (due, segments) in dropping {
             for part in self.parts(&segments) {
-                self.add(Action::Drop(due.clone()), part, now);
+                self.add(SweepAction::Drop(due.clone()), part, now);
             }
         }
     }
@@ -242,7 +242,7 @@ impl Shortlist {
         parts
     }
 
-    fn add(&mut self, action: Action, segments: &[&StoredSegment], now: DateTime<Utc>) {
+    fn add(&mut self, action: SweepAction, segments: &[&StoredSegment], now: DateTime<Utc>) {
         let Some(due) = segments.iter().filter_map(|segment| first_due(segment, now)).min() else { return };
         let full = self.works.len() >= self.bounds.works;
         if full && self.works.last_key_value().is_some_and(|((last, _), _)| *last <= due) {
@@ -254,7 +254,7 @@ impl Shortlist {
         };
         let segments = segments.iter().map(|segment| (*segment).clone()).collect();
         let order = self.works.range((due, 0)..=(due, usize::MAX)).last().map_or(0, |((_, order), _)| order + 1);
-        self.works.insert((due, order), Work { bucket, profile, action, due, segments });
+        self.works.insert((due, order), Task { bucket, profile, action, due, segments });
         if full {
             self.works.pop_last();
             self.more = true;

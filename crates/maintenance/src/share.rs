@@ -2,7 +2,7 @@
 //!
 //! Any instance may do work that is still undone some minutes after it was due. So an instance that died, a consumer
 //! group that stalls or a partition without an owner does not stop deletion. Two sweepers of one segment waste work,
-//! but lose no data; [`Turns`] make this rare.
+//! but lose no data; [`ScopeSelector`] make this rare.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,9 +15,9 @@ use ebbtide_table::StoredSegment;
 
 /// The partitions that this instance owns, as reported by the task that reads them.
 #[derive(Debug, Clone, Default)]
-pub struct Owned(Arc<RwLock<BTreeSet<TopicPartition>>>);
+pub struct OwnedPartitions(Arc<RwLock<BTreeSet<TopicPartition>>>);
 
-impl Owned {
+impl OwnedPartitions {
     /// Records that this instance owns a partition.
     pub fn add(&self, partition: TopicPartition) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(partition);
@@ -39,7 +39,7 @@ impl Owned {
 
 /// The reach of a round beyond the share that an instance owns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum RoundScope {
     /// Only the own share.
     Own,
     /// Also all late work.
@@ -62,29 +62,29 @@ const OWN_ROUNDS: u32 = 3;
 /// race there, it takes only one part of the late work. The same is true at the start: instances that were started
 /// together own nothing until their consumer group has formed, and can only do late work.
 #[derive(Debug, Clone)]
-pub struct Turns {
-    reach: Reach,
+pub struct ScopeSelector {
+    reach: RoundScope,
     busy: bool,
     own_rounds: u32,
     /// True if other instances are expected to work on late work.
     raced: bool,
 }
 
-impl Default for Turns {
+impl Default for ScopeSelector {
     fn default() -> Self {
-        Turns { reach: Reach::default(), busy: false, own_rounds: 0, raced: true }
+        ScopeSelector { reach: RoundScope::default(), busy: false, own_rounds: 0, raced: true }
     }
 }
 
-impl Turns {
+impl ScopeSelector {
     /// Returns the reach of the next round; `owns` is true if the instance has a share of its own.
-    fn next(&mut self, number: u64, owns: bool) -> Reach {
+    fn next(&mut self, number: u64, owns: bool) -> RoundScope {
         self.reach = match (owns && self.busy && self.own_rounds < OWN_ROUNDS, self.raced) {
-            (true, _) => Reach::Own,
-            (false, true) => Reach::Part(number % PARTS),
-            (false, false) => Reach::Late,
+            (true, _) => RoundScope::Own,
+            (false, true) => RoundScope::Part(number % PARTS),
+            (false, false) => RoundScope::Late,
         };
-        self.own_rounds = if self.reach == Reach::Own { self.own_rounds + 1 } else { 0 };
+        self.own_rounds = if self.reach == RoundScope::Own { self.own_rounds + 1 } else { 0 };
         self.reach
     }
 
@@ -92,7 +92,7 @@ impl Turns {
     /// whether any was of another instance's share.
     pub fn note(&mut self, done: u64, raced: u64, others: bool) {
         self.busy = done > 0;
-        if self.reach != Reach::Own {
+        if self.reach != RoundScope::Own {
             self.raced = raced > 0 || (self.raced && others);
         }
     }
@@ -100,48 +100,53 @@ impl Turns {
 
 /// The share of the work that this instance does.
 #[derive(Debug, Clone)]
-pub enum Share {
+pub enum WorkShare {
     /// Everything.
     All,
     /// The segments that hash to the partitions that it owns, and work that is still undone this long after it was
     /// due.
-    Of(Owned, TimeDelta),
+    Of(OwnedPartitions, TimeDelta),
 }
 
-impl Share {
+impl WorkShare {
     /// Returns the reach of its next round. `number` should differ between instances and rounds.
-    pub fn next_reach(&self, turns: &mut Turns, number: u64) -> Reach {
+    pub fn next_reach(&self, turns: &mut ScopeSelector, number: u64) -> RoundScope {
         match self {
-            Share::All => Reach::Late,
-            Share::Of(owned, _) => turns.next(number, !owned.is_empty()),
+            WorkShare::All => RoundScope::Late,
+            WorkShare::Of(owned, _) => turns.next(number, !owned.is_empty()),
         }
     }
 
     /// Returns this share of a product's work at `now`, within the reach of a round. `partitions` are the product's,
     /// in order.
     #[must_use]
-    pub fn of<'s>(&'s self, partitions: &'s [TopicPartition], reach: Reach, now: DateTime<Utc>) -> Ours<'s> {
-        Ours { share: self, partitions, reach, now }
+    pub fn of<'s>(
+        &'s self,
+        partitions: &'s [TopicPartition],
+        reach: RoundScope,
+        now: DateTime<Utc>,
+    ) -> ProductShare<'s> {
+        ProductShare { share: self, partitions, reach, now }
     }
 
     /// Returns true if this instance does the work on a table as a whole; `product` and `partitions` are the table's.
     #[must_use]
     pub fn has_table(&self, product: &ProductKey, partitions: &[TopicPartition]) -> bool {
-        let Share::Of(owned, _) = self else { return true };
+        let WorkShare::Of(owned, _) = self else { return true };
         partition_at(partitions, hash(product.as_str())).is_none_or(|partition| owned.has(partition))
     }
 }
 
 /// This instance's part of one product's work.
 #[derive(Debug, Clone, Copy)]
-pub struct Ours<'s> {
-    share: &'s Share,
+pub struct ProductShare<'s> {
+    share: &'s WorkShare,
     partitions: &'s [TopicPartition],
-    reach: Reach,
+    reach: RoundScope,
     now: DateTime<Utc>,
 }
 
-impl Ours<'_> {
+impl ProductShare<'_> {
     /// Returns true if it includes a segment whose work can be done from the first of its deadlines on.
     #[must_use]
     pub fn has(&self, segment: &StoredSegment) -> bool {
@@ -151,16 +156,16 @@ impl Ours<'_> {
     /// Returns true if it includes a segment whose work can be done from `since` on; `None` means not yet.
     #[must_use]
     pub fn has_since(&self, segment: &StoredSegment, since: Option<DateTime<Utc>>) -> bool {
-        let Share::Of(owned, takeover) = self.share else { return true };
+        let WorkShare::Of(owned, takeover) = self.share else { return true };
         // A bucket and profile stay together: people are counted over all segments of them.
         let hash = hash(&format!("{}/{}", segment.bucket, segment.profile));
         let late = || since.is_some_and(|since| self.now - since >= *takeover);
         let reached = match self.reach {
-            Reach::Own => false,
-            Reach::Late => late(),
+            RoundScope::Own => false,
+            RoundScope::Late => late(),
             // The part uses the half of the hash that does not select the partition, so that it is independent of the
             // owner.
-            Reach::Part(part) => (hash & u64::from(u32::MAX)) % PARTS == part && late(),
+            RoundScope::Part(part) => (hash & u64::from(u32::MAX)) % PARTS == part && late(),
         };
         reached || partition_at(self.partitions, hash).is_none_or(|partition| owned.has(partition))
     }

@@ -4,8 +4,8 @@
 //! A round is bounded, failed work waits while other work continues, and nothing is done with a clock that is not
 //! trusted or under controls that cannot be read.
 
-mod tally;
-mod under_way;
+mod concurrent_tasks;
+mod recorder;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,32 +15,32 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::carry_out::By;
+use super::carry_out::CommitContext;
 use super::compact::Compaction;
 use super::error::SweepError;
-use super::failures::Failures;
-use super::guard::Verdict;
-use super::product::{HeldBy, OpenProductError, Product};
-use super::select::{Bounds, Plan, Work, in_order};
-use super::share::{Reach, Share, Turns};
-use super::stale::Suspect;
+use super::failures::FailedSegments;
+use super::guard::ClockStatus;
+use super::product::{OpenProductError, SweepHolds, SweptProduct};
+use super::select::{PlanBounds, SweepPlan, Task, in_order};
+use super::share::{RoundScope, ScopeSelector, WorkShare};
+use super::trigger_review::RetagCandidate;
 use super::trusted::TrustedClock;
-use super::watch::{HeldBoard, Known};
+use super::watch::{ProductReviews, ReviewCache};
+use concurrent_tasks::{FinishedTask, carry_out_all};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::metrics::Metrics;
-use ebbtide_config::Sweep;
+use ebbtide_config::SweepConfig;
 use ebbtide_controls::SharedControls;
 use ebbtide_policy::Policy;
 use ebbtide_table::{RewriteEvidence, Root, StoredSegment};
-use tally::Tally;
-use under_way::{Finished, carry_out_all};
+use recorder::RoundRecorder;
 
 /// The settings of a sweep.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SweepSettings {
     /// The bounds of one plan.
-    pub bounds: Bounds,
+    pub bounds: PlanBounds,
     /// The bytes of memory that cells in progress may use.
     pub memory: usize,
     /// The largest difference between wall and running time that is not a jump.
@@ -49,12 +49,12 @@ pub struct Settings {
     pub clock_settle: Duration,
 }
 
-impl Settings {
+impl SweepSettings {
     /// Returns the settings of the configuration, with the default bounds of a plan.
     #[must_use]
-    pub fn of(sweep: &Sweep) -> Settings {
-        Settings {
-            bounds: Bounds::default(),
+    pub fn of(sweep: &SweepConfig) -> SweepSettings {
+        SweepSettings {
+            bounds: PlanBounds::default(),
             memory: usize::try_from(sweep.memory).unwrap_or(usize::MAX),
             clock_tolerance: sweep.clock_tolerance,
             clock_settle: sweep.clock_settle,
@@ -63,7 +63,7 @@ impl Settings {
 }
 
 /// The dependencies of a sweeper.
-pub struct Parts {
+pub struct SweeperDeps {
     /// The root of the tables.
     pub root: Root,
     /// The policy in use.
@@ -73,27 +73,27 @@ pub struct Parts {
     /// The metrics that it updates.
     pub metrics: Metrics,
     /// The settings.
-    pub settings: Settings,
+    pub settings: SweepSettings,
     /// The segments that this instance sweeps.
-    pub share: Share,
+    pub share: WorkShare,
     /// The board on which it reports the segments that are held.
-    pub board: HeldBoard,
+    pub board: ReviewCache,
 }
 
 /// The sweeper of the tables of all products, or of some: a few concurrently, and each one piece of work at a time.
 pub struct Sweeper {
-    pub(super) parts: Parts,
-    pub(super) products: Vec<Product>,
+    pub(super) parts: SweeperDeps,
+    pub(super) products: Vec<SweptProduct>,
     pub(super) controls: SharedControls,
     guard: TrustedClock,
-    failures: Failures,
-    turns: Turns,
+    failures: FailedSegments,
+    turns: ScopeSelector,
     pub(super) writer: Uuid,
 }
 
 /// The result of one round.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Round {
+pub struct SweepReport {
     /// Pieces of work that were done.
     pub works: u64,
     /// Commits that were made.
@@ -112,9 +112,9 @@ pub struct Round {
     pub clock: Option<&'static str>,
 }
 
-impl Round {
+impl SweepReport {
     /// Adds the results of `later`. It ran after this one, so it decides what is left.
-    pub fn add(&mut self, later: &Round) {
+    pub fn add(&mut self, later: &SweepReport) {
         self.works += later.works;
         self.commits += later.commits;
         self.did.add(&later.did);
@@ -126,45 +126,45 @@ impl Round {
 }
 
 /// The work to do in one table.
-struct Todo {
+struct TableTasks {
     /// The due work.
-    due: Plan,
+    due: SweepPlan,
     /// The retags after notices.
-    retags: Plan,
-    held: HeldBy,
+    retags: SweepPlan,
+    held: SweepHolds,
 }
 
 /// A piece of work as reported by a dry run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedTask {
     /// The product.
     pub product: ProductKey,
     /// The planned work.
-    pub work: Work,
+    pub work: Task,
     /// The records of its segments that are held and therefore do not change.
     pub held: u64,
 }
 
 impl Sweeper {
     /// Opens the tables of the products that `wanted` names, or of all.
-    pub async fn open(parts: Parts, wanted: Option<&ProductKey>) -> Result<Sweeper, OpenProductError> {
-        let products = Product::open(&parts.root, &parts.policy, wanted).await?;
+    pub async fn open(parts: SweeperDeps, wanted: Option<&ProductKey>) -> Result<Sweeper, OpenProductError> {
+        let products = SweptProduct::open(&parts.root, &parts.policy, wanted).await?;
         let controls = SharedControls::new(parts.root.clone());
         Ok(Self::of(products, controls, parts))
     }
 
     /// Creates a sweeper of products with the controls of their root.
     #[must_use]
-    pub fn of(products: Vec<Product>, controls: SharedControls, parts: Parts) -> Sweeper {
-        let Settings { clock_tolerance, clock_settle, .. } = parts.settings;
+    pub fn of(products: Vec<SweptProduct>, controls: SharedControls, parts: SweeperDeps) -> Sweeper {
+        let SweepSettings { clock_tolerance, clock_settle, .. } = parts.settings;
         let guard = TrustedClock::new(Arc::clone(&parts.clock), parts.metrics.clone(), clock_tolerance, clock_settle);
         Sweeper {
             parts,
             products,
             controls,
             guard,
-            failures: Failures::default(),
-            turns: Turns::default(),
+            failures: FailedSegments::default(),
+            turns: ScopeSelector::default(),
             writer: Uuid::new_v4(),
         }
     }
@@ -177,11 +177,11 @@ impl Sweeper {
 
     /// Returns what is due at `at` and not held, the longest overdue first, and true if there is more. Changes
     /// nothing.
-    pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<Planned>, bool), SweepError> {
+    pub async fn plan(&mut self, at: DateTime<Utc>) -> Result<(Vec<PlannedTask>, bool), SweepError> {
         let (mut all, mut more) = (Vec::new(), false);
         for index in 0..self.products.len() {
             let (plan, held) = loop {
-                let Todo { due, retags, held } = self.plan_of(index, at, Reach::Late).await?;
+                let TableTasks { due, retags, held } = self.plan_of(index, at, RoundScope::Late).await?;
                 let mut plan = due.with(retags);
                 if self.products[index].leave_true(&mut plan).await? {
                     // Segments were left out of the due work only because they were not checked yet: plan again.
@@ -197,14 +197,14 @@ impl Sweeper {
             let product = &self.products[index];
             for work in plan.works {
                 let held = product.held_records(&work, &held).await?;
-                all.push(Planned { product: product.key.clone(), work, held });
+                all.push(PlannedTask { product: product.key.clone(), work, held });
             }
         }
         all.sort_by_key(|planned| planned.work.due);
         Ok((all, more))
     }
 
-    async fn plan_of(&mut self, index: usize, at: DateTime<Utc>, reach: Reach) -> Result<Todo, SweepError> {
+    async fn plan_of(&mut self, index: usize, at: DateTime<Utc>, reach: RoundScope) -> Result<TableTasks, SweepError> {
         let running = self.parts.clock.monotonic();
         let product = &mut self.products[index];
         product.refresh().await?;
@@ -212,26 +212,26 @@ impl Sweeper {
         let controls = product.controls(&self.controls).await?;
         controls.check_active(&self.parts.policy)?;
         // Holds end by the current time, whatever time is swept for.
-        let held = HeldBy::at(controls, self.parts.clock.now(), version);
+        let held = SweepHolds::at(controls, self.parts.clock.now(), version);
         product.note_policies(&self.parts.policy);
         let failures = &self.failures;
         let partitions = product.table.partitions();
         let ours = self.parts.share.of(&partitions, reach, at);
         let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
         let due = product.plan(at, &held, self.parts.settings.bounds, wait);
-        let not_ours = |suspect: &Suspect| {
+        let not_ours = |suspect: &RetagCandidate| {
             failures.waits(&suspect.segment.path, running)
                 || !ours.has_since(&suspect.segment, Some(suspect.recorded_at))
         };
         let retags = product.plan_retags(at, self.parts.settings.bounds, not_ours);
-        Ok(Todo { due, retags, held })
+        Ok(TableTasks { due, retags, held })
     }
 
     /// Does what is due now, or what was due at `until` if that is earlier; at most `steps` pieces of work.
-    pub async fn round(&mut self, until: Option<DateTime<Utc>>, steps: usize) -> Round {
-        let mut round = Round::default();
-        let mut plans: Vec<(usize, Plan)> = Vec::new();
-        let mut held: BTreeMap<usize, HeldBy> = BTreeMap::new();
+    pub async fn round(&mut self, until: Option<DateTime<Utc>>, steps: usize) -> SweepReport {
+        let mut round = SweepReport::default();
+        let mut plans: Vec<(usize, SweepPlan)> = Vec::new();
+        let mut held: BTreeMap<usize, SweepHolds> = BTreeMap::new();
         // Also if nothing is due: a jump that is not noticed now would be attributed to a later time.
         self.look_at_clock();
         let now = self.parts.clock.now();
@@ -256,19 +256,19 @@ impl Sweeper {
         }
         let (todo, more) = in_order(plans);
         // The late work in the other parts was not checked.
-        round.more |= more || todo.len() > steps || matches!(reach, Reach::Part(_));
+        round.more |= more || todo.len() > steps || matches!(reach, RoundScope::Part(_));
         let others = todo.iter().any(|(index, work)| !self.owns(*index, work));
         self.carry_out(todo.into_iter().take(steps).collect(), &held, &mut round).await;
         // Also if nothing was due: after a commit that is dated ahead, the clocks of all others are behind.
         match self.look_at_clock() {
-            Verdict::Trusted => self.note(&held).await,
+            ClockStatus::Trusted => self.note(&held).await,
             verdict => round.clock = Some(verdict.as_str()),
         }
         // The watch needs the segments that are entirely held.
         for (index, held) in &held {
             let product = &self.products[*index];
             let (held, settled) = (product.held_paths(held), product.settled_paths());
-            self.parts.board.tell(&product.key, Known { held, settled, seen: product.seen() });
+            self.parts.board.tell(&product.key, ProductReviews { held, settled, seen: product.seen() });
         }
         self.turns.note(round.works, round.stale, others);
         let products = &self.products;
@@ -277,26 +277,31 @@ impl Sweeper {
     }
 
     /// Returns true if a piece of work is in this instance's own share.
-    fn owns(&self, index: usize, work: &Work) -> bool {
+    fn owns(&self, index: usize, work: &Task) -> bool {
         let partitions = self.products[index].table.partitions();
-        let own = self.parts.share.of(&partitions, Reach::Own, self.parts.clock.now());
+        let own = self.parts.share.of(&partitions, RoundScope::Own, self.parts.clock.now());
         work.segments.first().is_some_and(|segment| own.has(segment))
     }
 
-    async fn carry_out(&mut self, todo: Vec<(usize, Work)>, held: &BTreeMap<usize, HeldBy>, round: &mut Round) {
+    async fn carry_out(
+        &mut self,
+        todo: Vec<(usize, Task)>,
+        held: &BTreeMap<usize, SweepHolds>,
+        round: &mut SweepReport,
+    ) {
         let by = self.by();
-        let mut tally = Tally { round, failures: &mut self.failures, metrics: &self.parts.metrics };
-        let over = |finished: &Finished| tally.take(finished, by.clock.monotonic());
+        let mut tally = RoundRecorder { round, failures: &mut self.failures, metrics: &self.parts.metrics };
+        let over = |finished: &FinishedTask| tally.take(finished, by.clock.monotonic());
         let look = |newest| self.guard.look(newest);
         let verdict = carry_out_all(todo, &mut self.products, (held, &by), look, over).await;
-        if verdict != Verdict::Trusted {
+        if verdict != ClockStatus::Trusted {
             round.clock = Some(verdict.as_str());
             round.more = true;
         }
     }
 
     /// Records in the tables what need not be checked again.
-    async fn note(&mut self, held: &BTreeMap<usize, HeldBy>) {
+    async fn note(&mut self, held: &BTreeMap<usize, SweepHolds>) {
         let by = self.by();
         for (index, held) in held {
             let product = &mut self.products[*index];
@@ -309,8 +314,8 @@ impl Sweeper {
         }
     }
 
-    fn by(&self) -> By {
-        By {
+    fn by(&self) -> CommitContext {
+        CommitContext {
             writer: self.writer,
             clock: Arc::clone(&self.parts.clock),
             policy_version: self.parts.policy.version.clone(),
@@ -325,13 +330,13 @@ impl Sweeper {
     }
 
     /// Decides whether the clock may be used.
-    pub fn look_at_clock(&self) -> Verdict {
+    pub fn look_at_clock(&self) -> ClockStatus {
         self.guard.look(self.newest_commit())
     }
 }
 
 /// The tasks of an instance on its tables, with their intervals.
-pub struct Rhythm {
+pub struct Schedule {
     /// The time between sweeps; `None` if it does not sweep.
     pub sweep: Option<Duration>,
     /// The compaction, if any: one merge at a time, between rounds that had nothing to do.
@@ -340,12 +345,12 @@ pub struct Rhythm {
 
 /// Sweeps, and compacts between rounds, until dropped. It waits for the interval of `rhythm` between rounds, or not
 /// at all if more is left.
-pub async fn run(mut sweeper: Sweeper, mut rhythm: Rhythm) {
+pub async fn run(mut sweeper: Sweeper, mut rhythm: Schedule) {
     let every = rhythm.sweep.or(rhythm.compaction.as_ref().map(Compaction::every)).unwrap_or(Duration::from_secs(3600));
     loop {
         let round = match rhythm.sweep {
             Some(_) => sweeper.round(None, usize::MAX).await,
-            None => Round::default(),
+            None => SweepReport::default(),
         };
         // A part without late work says nothing about the other parts.
         let nothing = round.works == 0 && (!round.more || round.failed > 0 || round.stale > 0);

@@ -9,19 +9,21 @@ use arrow::datatypes::{Field, Schema as ArrowSchema};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Bounds, HeldBoard, Parts, Product, Round, Settings, Share, Sweeper, Watch};
+use super::{
+    OverdueWatch, PlanBounds, ReviewCache, SweepReport, SweepSettings, Sweeper, SweeperDeps, SweptProduct, WorkShare,
+};
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Offset, Partition, ProductKey, Topic, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::NoticeLimits;
 use ebbtide_controls::{
-    Controls, HoldId, Noted, Notice, Notices, Order, Scope, Screened, Screening, SharedControls, Signature, notify,
-    notify_screened, place, release,
+    CommitIdentity, Controls, HoldId, HoldOrder, Notice, NoticeOutcome, ProductNotices, Scope, Screening,
+    ScreeningOutcome, SharedControls, notify, notify_screened, place, release,
 };
 use ebbtide_policy::tag::{Arrivals, Tagger};
-use ebbtide_policy::{Checked, Policy, SchemaSource, parse};
+use ebbtide_policy::{CheckedPolicy, Policy, SchemaSource, parse};
 use ebbtide_query::audit;
-use ebbtide_table::{Advance, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec};
+use ebbtide_table::{Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec};
 
 /// The schema of its records.
 pub const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
@@ -67,19 +69,19 @@ pub fn policy(end: &str) -> Policy {
 }
 
 /// Parses a policy with the shared schema.
-pub fn read(text: &str) -> Checked {
+pub fn read(text: &str) -> CheckedPolicy {
     read_with(text, SCHEMA)
 }
 
 /// Parses a policy with another schema.
-pub fn read_with(text: &str, schema: &str) -> Checked {
+pub fn read_with(text: &str, schema: &str) -> CheckedPolicy {
     let checked = parse("policy.yaml", text, &OneSchema(schema));
     assert!(checked.policy.is_some(), "{:?}", checked.problems);
     checked
 }
 
 /// Parses the policy with another version and other rules, each with its id, what it matches and how long it keeps.
-pub fn with_rules(version: &str, rules: &[String]) -> Checked {
+pub fn with_rules(version: &str, rules: &[String]) -> CheckedPolicy {
     let text = policy_text("remove").replace("version: test-1", &format!("version: \"{version}\""));
     let rules: String = rules.iter().map(|rule| format!("  - {{ {rule} }}\n")).collect();
     parse("policy.yaml", &format!("{}rules:\n{rules}", text.split_once("rules:\n").unwrap().0), &OneSchema(SCHEMA))
@@ -90,7 +92,7 @@ pub const ANONYMIZE: &str = "{ anonymize: { k: 3, of: recipient, cell: [customer
 
 /// One record.
 #[derive(Debug, Clone)]
-pub struct Sms {
+pub struct SmsRecord {
     /// The recipient's number.
     pub recipient: String,
     /// The text.
@@ -109,8 +111,8 @@ pub fn number(person: u32) -> String {
 }
 
 /// Returns `count` records of one customer at `at`, each of another person.
-pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
-    let one = |person| Sms {
+pub fn texts(at: DateTime<Utc>, count: u32) -> Vec<SmsRecord> {
+    let one = |person| SmsRecord {
         recipient: number(person),
         body: format!("what {person} reads"),
         sent_at: at,
@@ -135,11 +137,11 @@ pub struct World {
 }
 
 /// Records that a writer read from the one partition.
-pub struct Read<'r> {
+pub struct ReadBatch<'r> {
     /// The table's next offset; `None` if it had none.
     pub from: Option<i64>,
     /// The records from that offset on.
-    pub records: &'r [Sms],
+    pub records: &'r [SmsRecord],
     /// The time at which they arrived.
     pub at: DateTime<Utc>,
 }
@@ -150,7 +152,7 @@ pub fn source() -> TopicPartition {
 }
 
 /// Tags and writes the records that were read, as ingest does, and returns the commit to make.
-pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read<'_>) -> IngestCommit {
+pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: ReadBatch<'_>) -> IngestCommit {
     let source = source();
     let from = read.from.unwrap_or(0);
     let next = from + i64::try_from(read.records.len()).unwrap();
@@ -168,8 +170,8 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
     (evidence.read, evidence.stored) = (read.records.len() as u64, stored);
     evidence.expired = evidence.read - stored;
     let (was, next, records) = (read.from.map(Offset), Offset(next), evidence.read);
-    evidence.partitions = vec![PartitionProgress { partition: source.clone(), from: was, next, records }];
-    let advances = vec![Advance { partition: source, from: was, next, topic: None }];
+    evidence.partitions = vec![PartitionEvidence { partition: source.clone(), from: was, next, records }];
+    let advances = vec![OffsetAdvance { partition: source, from: was, next, topic: None }];
     IngestCommit { segments, advances, controls: table.controls(), evidence }
 }
 
@@ -177,7 +179,7 @@ pub async fn written(table: &Table, policy: &Policy, tagger: &Tagger, read: Read
 pub async fn knowing(root: &Root, policy: &Policy, table: &Table) -> Tagger {
     let mut tagger = Tagger::new(policy, &sms()).unwrap();
     let controls = Controls::load(root, table.controls()).await.unwrap();
-    tagger.know(Notices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
+    tagger.know(ProductNotices::of(&controls, &sms(), tagger.calendar()).triggers(tagger.records()));
     tagger
 }
 
@@ -233,21 +235,21 @@ impl World {
     }
 
     /// Opens the table as a product of which a sweep knows nothing yet.
-    pub async fn product(&self) -> Product {
-        Product::open(&self.root, &self.policy, Some(&sms())).await.unwrap().remove(0)
+    pub async fn product(&self) -> SweptProduct {
+        SweptProduct::open(&self.root, &self.policy, Some(&sms())).await.unwrap().remove(0)
     }
 
     /// Creates a watch over the table; `board` reports the held segments to it.
-    pub async fn watch(&self, board: HeldBoard) -> Watch {
+    pub async fn watch(&self, board: ReviewCache) -> OverdueWatch {
         let by = (self.policy.as_ref(), self.controls());
         let clock = Arc::clone(&self.clock) as SharedClock;
-        Watch::of(vec![self.product().await], by, clock, self.metrics.clone(), board)
+        OverdueWatch::of(vec![self.product().await], by, clock, self.metrics.clone(), board)
     }
 
     /// Stores records as ingest does. Returns the number of records that were past all deadlines.
-    pub async fn ingest(&mut self, records: &[Sms]) -> u64 {
+    pub async fn ingest(&mut self, records: &[SmsRecord]) -> u64 {
         let mut table = self.table().await;
-        let read = Read { from: self.next, records, at: self.clock.now() };
+        let read = ReadBatch { from: self.next, records, at: self.clock.now() };
         let tagger = knowing(&self.root, &self.policy, &table).await;
         let batch = written(&table, &self.policy, &tagger, read).await;
         let (expired, next) = (batch.evidence.expired, batch.advances[0].next);
@@ -258,32 +260,32 @@ impl World {
 
     /// Creates a sweeper of everything.
     pub async fn sweeper(&self) -> Sweeper {
-        self.sweeper_with(HeldBoard::default()).await
+        self.sweeper_with(ReviewCache::default()).await
     }
 
     /// Creates a sweeper of everything that reports the held segments to `board`.
-    pub async fn sweeper_with(&self, board: HeldBoard) -> Sweeper {
-        let parts = Parts {
+    pub async fn sweeper_with(&self, board: ReviewCache) -> Sweeper {
+        let parts = SweeperDeps {
             root: self.root.clone(),
             policy: Arc::clone(&self.policy),
             clock: Arc::clone(&self.clock) as SharedClock,
             metrics: self.metrics.clone(),
-            settings: Settings {
-                bounds: Bounds::default(),
+            settings: SweepSettings {
+                bounds: PlanBounds::default(),
                 memory: 1 << 20,
                 clock_tolerance: Duration::from_secs(300),
                 clock_settle: Duration::from_secs(600),
             },
-            share: Share::All,
+            share: WorkShare::All,
             board,
         };
         Sweeper::open(parts, None).await.unwrap()
     }
 
     /// Sweeps until nothing is due. Returns the sum of the results.
-    pub async fn sweep(&self) -> Round {
+    pub async fn sweep(&self) -> SweepReport {
         let mut sweeper = self.sweeper().await;
-        let mut all = Round::default();
+        let mut all = SweepReport::default();
         loop {
             let round = sweeper.round(None, usize::MAX).await;
             all.add(&round);
@@ -294,36 +296,36 @@ impl World {
     }
 
     /// Returns the signature of a commit that is made now.
-    pub fn signature(&self) -> Signature {
-        Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+    pub fn signature(&self) -> CommitIdentity {
+        CommitIdentity { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
     /// Places a hold on `scope` for a year.
     pub async fn hold(&self, scope: Scope) -> HoldId {
         let until = self.clock.now() + TimeDelta::days(365);
-        let order = Order { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
+        let order = HoldOrder { case: "case".to_owned(), basis: "order".to_owned(), until, placed_by: None, scope };
         place(&self.root, order, &self.signature()).await.unwrap().id
     }
 
     /// Records a notice.
-    pub async fn notify(&self, notice: Notice) -> Noted {
+    pub async fn notify(&self, notice: Notice) -> NoticeOutcome {
         notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap().remove(0)
     }
 
     /// Applies notices as a topic does: those that would make too many records due immediately are parked.
-    pub async fn notify_by(&self, notices: Vec<Notice>, limits: NoticeLimits) -> Vec<Screened> {
+    pub async fn notify_by(&self, notices: Vec<Notice>, limits: NoticeLimits) -> Vec<ScreeningOutcome> {
         notify_screened(&self.root, &self.policy, notices, &self.signature(), &Screening::parking(limits))
             .await
             .unwrap()
     }
 
     /// Records that the contract with a customer ended at that time.
-    pub async fn contract_end(&self, tenant: &str, ended_at: DateTime<Utc>) -> Noted {
+    pub async fn contract_end(&self, tenant: &str, ended_at: DateTime<Utc>) -> NoticeOutcome {
         self.notify(Notice::ContractEnd { tenant: tenant.to_owned(), ended_at, reason: None, products: vec![] }).await
     }
 
     /// Records that a person withdrew consent at that time.
-    pub async fn withdraw(&self, person: u32, withdrawn_at: DateTime<Utc>) -> Noted {
+    pub async fn withdraw(&self, person: u32, withdrawn_at: DateTime<Utc>) -> NoticeOutcome {
         let subject = format!("phone:+{}", number(person)).parse().unwrap();
         self.notify(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] }).await
     }
@@ -366,8 +368,9 @@ impl World {
     }
 }
 
-fn batch(records: &[Sms]) -> RecordBatch {
-    let text = |of: fn(&Sms) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(records.iter().map(of))) };
+fn batch(records: &[SmsRecord]) -> RecordBatch {
+    let text =
+        |of: fn(&SmsRecord) -> &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(records.iter().map(of))) };
     let at = TimestampMicrosecondArray::from_iter_values(records.iter().map(|sms| sms.sent_at.timestamp_micros()));
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("recipient", text(|sms| &sms.recipient)),

@@ -7,8 +7,8 @@ mod triggers;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::testing::{ANONYMIZE, Sms, World, number, start, texts};
-use super::{Bounds, By, HeldBoard, HeldBy};
+use super::testing::{ANONYMIZE, SmsRecord, World, number, start, texts};
+use super::{CommitContext, PlanBounds, ReviewCache, SweepHolds};
 use ebbtide_base::clock::{Clock, SharedClock};
 use ebbtide_base::ids::Deadline;
 use ebbtide_controls::Scope;
@@ -186,10 +186,10 @@ async fn a_piece_of_a_plan_that_another_did_before_an_earlier_piece_was_done_is_
     let mut one = world.product().await;
     let mut other = world.product().await;
     let version = one.table.controls();
-    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
-    let plan = one.plan(world.clock.now(), &held, Bounds::default(), |_| false);
+    let held = SweepHolds::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
+    let plan = one.plan(world.clock.now(), &held, PlanBounds::default(), |_| false);
     assert_eq!(plan.works.len(), 2);
-    let by = By {
+    let by = CommitContext {
         writer: uuid::Uuid::nil(),
         clock: std::sync::Arc::clone(&world.clock) as SharedClock,
         policy_version: world.policy.version.clone(),
@@ -218,7 +218,7 @@ async fn a_record_that_comes_to_an_ended_bucket_is_not_stored() {
 async fn what_nobody_sweeps_is_seen_to_be_overdue_after_its_grace() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
-    let mut watch = world.watch(HeldBoard::default()).await;
+    let mut watch = world.watch(ReviewCache::default()).await;
     let overdue = |category: &str| world.metrics.overdue_fields.with_label_values(&["sms", category]).get();
     let due = |horizon: &str| world.metrics.due_fields.with_label_values(&["sms", "content", horizon]).get();
     watch.look().await;
@@ -241,7 +241,7 @@ async fn what_is_held_past_its_deadline_is_counted_apart() {
     let mut world = World::new("remove");
     world.ingest(&texts(start(), 5)).await;
     world.hold(of(3)).await;
-    let board = HeldBoard::default();
+    let board = ReviewCache::default();
     let (mut sweeper, mut watch) = (world.sweeper_with(board.clone()).await, world.watch(board).await);
     world.pass(TimeDelta::days(9));
     sweeper.round(None, usize::MAX).await;
@@ -255,5 +255,5 @@ async fn what_is_held_past_its_deadline_is_counted_apart() {
 fn a_deadline_is_due_at_its_instant() {
     let at: DateTime<Utc> = start();
     assert!(Deadline(at).is_due(at) && !Deadline(at).is_due(at - TimeDelta::microseconds(1)));
-    let _: Vec<Sms> = texts(at, 1);
+    let _: Vec<SmsRecord> = texts(at, 1);
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-use super::guard::Verdict;
+use super::guard::ClockStatus;
 use ebbtide_table::{ClockJump, Confirmation};
 
 /// The bounds on differences between clocks.
@@ -82,27 +82,27 @@ impl TimeSources {
 
 /// Decides whether a clock that shows `wall` agrees with the sources.
 #[must_use]
-pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -> Verdict {
+pub fn judge(wall: DateTime<Utc>, sources: &TimeSources, bounds: &ClockBounds) -> ClockStatus {
     // Two independent clocks that agree need no further evidence, and outweigh dates that were written by a wrong
     // clock.
     if sources.store_agrees(wall, bounds) {
-        return Verdict::Trusted;
+        return ClockStatus::Trusted;
     }
     if sources.store_differs(wall, bounds) {
-        return Verdict::StoreDiffers;
+        return ClockStatus::StoreDiffers;
     }
     if sources.reference().is_some_and(|reference| wall - reference > bounds.max_step) {
-        return Verdict::Ahead;
+        return ClockStatus::Ahead;
     }
     if sources.newest_valid_commit().is_some_and(|commit| commit - wall > bounds.tolerance) {
-        return Verdict::BehindCommit;
+        return ClockStatus::BehindCommit;
     }
     if sources.last_trusted.is_some_and(|trusted| trusted - wall > bounds.tolerance) {
-        return Verdict::Behind;
+        return ClockStatus::Behind;
     }
     match &sources.jump {
-        Some(jump) if is_unsettled(jump, wall, bounds) => Verdict::Jumped,
-        _ => Verdict::Trusted,
+        Some(jump) if is_unsettled(jump, wall, bounds) => ClockStatus::Jumped,
+        _ => ClockStatus::Trusted,
     }
 }
 
@@ -114,16 +114,18 @@ fn is_unsettled(jump: &ClockJump, wall: DateTime<Utc>, bounds: &ClockBounds) -> 
 
 /// Explains in one sentence why a clock is not trusted, and the fix.
 #[must_use]
-pub fn explain(verdict: Verdict, wall: DateTime<Utc>, sources: &TimeSources) -> String {
+pub fn explain(verdict: ClockStatus, wall: DateTime<Utc>, sources: &TimeSources) -> String {
     let mut text = format!("the clock shows {}", instant(wall));
     let compared = match verdict {
-        Verdict::Trusted => return text,
-        Verdict::Ahead if sources.last_trusted.is_none() => sources.newest_commit.map(|at| ("the newest commit", at)),
-        Verdict::Ahead => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        Verdict::Behind => sources.last_trusted.map(|at| ("the last trusted time", at)),
-        Verdict::BehindCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
-        Verdict::StoreDiffers => sources.store_time.map(|at| ("the object store's time", at)),
-        Verdict::Jumped | Verdict::Unknown => None,
+        ClockStatus::Trusted => return text,
+        ClockStatus::Ahead if sources.last_trusted.is_none() => {
+            sources.newest_commit.map(|at| ("the newest commit", at))
+        }
+        ClockStatus::Ahead => sources.last_trusted.map(|at| ("the last trusted time", at)),
+        ClockStatus::Behind => sources.last_trusted.map(|at| ("the last trusted time", at)),
+        ClockStatus::BehindCommit => sources.newest_commit.map(|at| ("the newest commit", at)),
+        ClockStatus::StoreDiffers => sources.store_time.map(|at| ("the object store's time", at)),
+        ClockStatus::Jumped | ClockStatus::Unknown => None,
     };
     // Writing to a `String` cannot fail.
     let _ = match (verdict, compared) {
@@ -131,7 +133,7 @@ pub fn explain(verdict: Verdict, wall: DateTime<Utc>, sources: &TimeSources) -> 
             let side = if wall > at { "after" } else { "before" };
             write!(text, ", {} {side} {what}, {}", difference((wall - at).abs()), instant(at))
         }
-        (Verdict::Jumped, _) => {
+        (ClockStatus::Jumped, _) => {
             write!(text, " and jumped; it is trusted once it has run evenly for sweep.clock_settle")
         }
         _ => write!(text, ", and what is recorded of the time cannot be read"),

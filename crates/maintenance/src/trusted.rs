@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::guard::{ClockGuard, Jump, Verdict};
+use super::guard::{ClockGuard, ClockStatus, Jump};
 use super::time_sources::{ClockBounds, TimeSources, explain, judge};
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
-use ebbtide_config::Sweep;
+use ebbtide_config::SweepConfig;
 use ebbtide_table::{ClockJump, ClockRecords, Root, StoreError, TrustedTime};
 
 /// Time after which the records in the root are read and written again while the clock is trusted.
@@ -55,7 +55,7 @@ struct State {
     trusted: Option<(DateTime<Utc>, Duration)>,
     /// The last trusted time that was read from the root.
     recorded_time: Option<DateTime<Utc>>,
-    verdict: Verdict,
+    verdict: ClockStatus,
 }
 
 impl TrustedClock {
@@ -75,7 +75,7 @@ impl TrustedClock {
             recorded: None,
             trusted: None,
             recorded_time: None,
-            verdict: Verdict::Trusted,
+            verdict: ClockStatus::Trusted,
         };
         let bounds = ClockBounds { tolerance: time(tolerance), settle: time(settle), max_step: TimeDelta::MAX };
         Self { clock, metrics, bounds, root: None, health: None, state: Arc::new(Mutex::new(state)) }
@@ -84,7 +84,7 @@ impl TrustedClock {
     /// Creates a clock that is also compared with the times recorded in `root`. It is not trusted before
     /// [`TrustedClock::update`] has read them.
     #[must_use]
-    pub fn with_records(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
+    pub fn with_records(clock: SharedClock, metrics: Metrics, sweep: &SweepConfig, root: &Root) -> Self {
         let max_step = TimeDelta::from_std(sweep.clock_max_step).unwrap_or(TimeDelta::MAX);
         let mut made = Self::new(clock, metrics, sweep.clock_tolerance, sweep.clock_settle);
         made.bounds.max_step = max_step;
@@ -96,7 +96,7 @@ impl TrustedClock {
     /// Creates a command's clock: a jump that it sees stops the command, which ends before the clock could have
     /// settled.
     #[must_use]
-    pub fn for_command(clock: SharedClock, metrics: Metrics, sweep: &Sweep, root: &Root) -> Self {
+    pub fn for_command(clock: SharedClock, metrics: Metrics, sweep: &SweepConfig, root: &Root) -> Self {
         let made = Self::with_records(clock, metrics, sweep, root);
         made.lock().guard = ClockGuard::new(sweep.clock_tolerance, Duration::MAX);
         made
@@ -113,18 +113,18 @@ impl TrustedClock {
     }
 
     /// Decides whether the clock may be used; `newest_commit` is the date of the newest commit that the caller knows.
-    pub fn look(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+    pub fn look(&self, newest_commit: Option<DateTime<Utc>>) -> ClockStatus {
         let mut state = self.lock();
         let (wall, running) = (self.clock.now(), self.clock.monotonic());
         state.sources.newest_commit = state.sources.newest_commit.max(newest_commit);
         state.sources.store_time = state.store_now(running);
         let own = state.guard.look(wall, running);
         let verdict = match judge(wall, &state.sources, &self.bounds) {
-            _ if state.unread.is_some() => Verdict::Unknown,
-            Verdict::Trusted => own,
+            _ if state.unread.is_some() => ClockStatus::Unknown,
+            ClockStatus::Trusted => own,
             other => other,
         };
-        if verdict == Verdict::Trusted {
+        if verdict == ClockStatus::Trusted {
             state.sources.note_trusted(wall, &self.bounds);
             state.trusted = Some((wall, running));
         }
@@ -133,8 +133,8 @@ impl TrustedClock {
         verdict
     }
 
-    fn report(&self, verdict: Verdict, changed: bool, reason: impl Fn() -> String) {
-        let is_trusted = verdict == Verdict::Trusted;
+    fn report(&self, verdict: ClockStatus, changed: bool, reason: impl Fn() -> String) {
+        let is_trusted = verdict == ClockStatus::Trusted;
         self.metrics.clock_trusted.set(i64::from(is_trusted));
         if changed && is_trusted {
             tracing::info!("the clock is trusted again");
@@ -142,8 +142,8 @@ impl TrustedClock {
             tracing::error!(clock = verdict.as_str(), "the clock is not trusted: {}", reason());
         }
         match &self.health {
-            Some(health) if is_trusted => drop(health.over(&Part::Clock)),
-            Some(health) => drop(health.trouble(Part::Clock, format!("{}: {}", verdict.as_str(), reason()))),
+            Some(health) if is_trusted => drop(health.over(&Component::Clock)),
+            Some(health) => drop(health.trouble(Component::Clock, format!("{}: {}", verdict.as_str(), reason()))),
             None => {}
         }
     }
@@ -156,7 +156,7 @@ impl TrustedClock {
 
     /// Returns the last verdict with its evidence.
     #[must_use]
-    pub fn sources(&self) -> (Verdict, TimeSources) {
+    pub fn sources(&self) -> (ClockStatus, TimeSources) {
         let state = self.lock();
         (state.verdict, state.sources.clone())
     }
@@ -174,19 +174,19 @@ impl TrustedClock {
         let wall = self.clock.now();
         let near = |at: Option<DateTime<Utc>>| at.is_some_and(|at| (wall - at).abs() <= INGEST_TOLERANCE);
         match state.verdict {
-            Verdict::Trusted => true,
-            Verdict::Jumped => near(state.expected(self.clock.monotonic())),
-            Verdict::Ahead | Verdict::Unknown => false,
-            Verdict::Behind => near(state.sources.last_trusted),
+            ClockStatus::Trusted => true,
+            ClockStatus::Jumped => near(state.expected(self.clock.monotonic())),
+            ClockStatus::Ahead | ClockStatus::Unknown => false,
+            ClockStatus::Behind => near(state.sources.last_trusted),
             // A clock that the last trusted time supports is not the one that dated that commit.
-            Verdict::BehindCommit => near(state.sources.newest_commit) || near(state.sources.last_trusted),
-            Verdict::StoreDiffers => near(state.sources.store_time),
+            ClockStatus::BehindCommit => near(state.sources.newest_commit) || near(state.sources.last_trusted),
+            ClockStatus::StoreDiffers => near(state.sources.store_time),
         }
     }
 
     /// Reads the records of the time, writes what this process knows, each if it is due, and checks the clock. Must be
     /// called regularly: it is cheap if nothing is due.
-    pub async fn update(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+    pub async fn update(&self, newest_commit: Option<DateTime<Utc>>) -> ClockStatus {
         let Some(root) = &self.root else { return self.look(newest_commit) };
         if self.is_read_due() {
             self.read(root).await;
@@ -199,7 +199,7 @@ impl TrustedClock {
     }
 
     /// Reads the records of the time and checks the clock, and records nothing.
-    pub async fn consult(&self, newest_commit: Option<DateTime<Utc>>) -> Verdict {
+    pub async fn consult(&self, newest_commit: Option<DateTime<Utc>>) -> ClockStatus {
         if let Some(root) = &self.root {
             self.read(root).await;
         }
@@ -209,7 +209,8 @@ impl TrustedClock {
     fn is_read_due(&self) -> bool {
         let state = self.lock();
         let running = self.clock.monotonic();
-        state.verdict != Verdict::Trusted || state.read.is_none_or(|read| running.saturating_sub(read) >= RECORD_EVERY)
+        state.verdict != ClockStatus::Trusted
+            || state.read.is_none_or(|read| running.saturating_sub(read) >= RECORD_EVERY)
     }
 
     async fn read(&self, root: &Root) {
@@ -237,7 +238,7 @@ impl TrustedClock {
         }
     }
 
-    async fn write(&self, root: &Root, verdict: Verdict) -> Result<(), StoreError> {
+    async fn write(&self, root: &Root, verdict: ClockStatus) -> Result<(), StoreError> {
         let running = self.clock.monotonic();
         let (jump, recorded, trusted, is_due) = {
             let state = self.lock();
@@ -252,7 +253,7 @@ impl TrustedClock {
             root.record_jump(&ClockJump { expected: jump.expected, shown: jump.shown }).await?;
             self.lock().recorded = Some(jump);
         }
-        if verdict != Verdict::Trusted {
+        if verdict != ClockStatus::Trusted {
             return Ok(());
         }
         if recorded.is_some() && jump.is_none() {

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::overdue::{Counts, HORIZONS, Overdue, least_grace, overdue};
-use super::product::{HeldBy, Product};
-use super::stale::{Seen, StaleRows, Suspect};
+use super::overdue::{HORIZONS, OverdueCounts, OverdueReport, least_grace, overdue};
+use super::product::{SweepHolds, SweptProduct};
+use super::trigger_review::{RetagCandidate, ReviewedNotices, StaleRows};
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_base::metrics::Metrics;
-use ebbtide_controls::{NotActive, ParkedState, SharedControls};
+use ebbtide_controls::{InactivePolicy, ParkedState, SharedControls};
 use ebbtide_policy::Policy;
 use ebbtide_table::{ControlsVersion, RewriteError, StoreError, StoredSegment};
 
@@ -32,27 +32,27 @@ const LOOKS: usize = 16;
 /// The board on which a sweep reports the segments that are entirely held, and those that need no change after a new
 /// policy or notices.
 #[derive(Debug, Clone, Default)]
-pub struct HeldBoard(Arc<Mutex<BTreeMap<ProductKey, Known>>>);
+pub struct ReviewCache(Arc<Mutex<BTreeMap<ProductKey, ProductReviews>>>);
 
 /// The results of a sweep's checks of a product's segments, by path.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ProductReviews {
     /// Segments that are entirely held.
     pub held: BTreeSet<Arc<str>>,
     /// Segments of earlier policies that were checked and need no change.
     pub settled: BTreeSet<Arc<str>>,
     /// Segments whose tags are true, with the newest notice for which they were checked.
-    pub seen: Arc<Seen>,
+    pub seen: Arc<ReviewedNotices>,
 }
 
-impl HeldBoard {
+impl ReviewCache {
     /// Replaces the results for a product's segments.
-    pub fn tell(&self, product: &ProductKey, known: Known) {
+    pub fn tell(&self, product: &ProductKey, known: ProductReviews) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(product.clone(), known);
     }
 
     /// Takes the reported segments whose tags are true.
-    fn take_seen(&self, product: &ProductKey) -> Arc<Seen> {
+    fn take_seen(&self, product: &ProductKey) -> Arc<ReviewedNotices> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get_mut(product).map(|known| std::mem::take(&mut known.seen)).unwrap_or_default()
     }
@@ -72,59 +72,59 @@ impl HeldBoard {
 }
 
 /// The task that counts fields and stale records for the metrics.
-pub struct Watch {
+pub struct OverdueWatch {
     controls: SharedControls,
     policy: Policy,
     clock: SharedClock,
     metrics: Metrics,
-    board: HeldBoard,
+    board: ReviewCache,
     health: Option<Arc<Health>>,
-    products: Vec<Watched>,
+    products: Vec<WatchedProduct>,
     since: Duration,
 }
 
 /// The newest notice when a segment was checked, and its rows whose tags are stale, by path.
-type Looked = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
+type StaleRowsCache = HashMap<Arc<str>, (ControlsVersion, Vec<StaleRows>)>;
 
 /// The result of the count of one product.
-enum Look {
-    Counted(Overdue),
+enum CountOutcome {
+    Counted(OverdueReport),
     /// The policy of this instance is not the active one.
-    NotActive(NotActive),
+    NotActive(InactivePolicy),
 }
 
 /// One product as the watch sees it.
-struct Watched {
-    product: Product,
+struct WatchedProduct {
+    product: SweptProduct,
     graces: BTreeMap<Category, TimeDelta>,
     /// The segments that were checked and have stale tags.
-    stale: Looked,
+    stale: StaleRowsCache,
 }
 
-impl Watch {
+impl OverdueWatch {
     /// Creates a watch over products with their active policy and the controls of their root.
     #[must_use]
     pub fn of(
-        products: Vec<Product>,
+        products: Vec<SweptProduct>,
         (policy, controls): (&Policy, SharedControls),
         clock: SharedClock,
         metrics: Metrics,
-        board: HeldBoard,
-    ) -> Watch {
-        let watched = |product: Product| {
+        board: ReviewCache,
+    ) -> OverdueWatch {
+        let watched = |product: SweptProduct| {
             let grace = |category: &Category| (category.clone(), least_grace(policy, &product.key, category));
             let graces = product.categories.iter().map(grace).collect();
-            Watched { product, graces, stale: HashMap::new() }
+            WatchedProduct { product, graces, stale: HashMap::new() }
         };
         let products = products.into_iter().map(watched).collect();
         let since = clock.monotonic();
-        Watch { controls, policy: policy.clone(), clock, metrics, board, health: None, products, since }
+        OverdueWatch { controls, policy: policy.clone(), clock, metrics, board, health: None, products, since }
     }
 
     /// Makes the instance not ready while its policy is not active, whether or not it has records to commit.
     #[must_use]
-    pub fn with_health(self, health: Arc<Health>) -> Watch {
-        Watch { health: Some(health), ..self }
+    pub fn with_health(self, health: Arc<Health>) -> OverdueWatch {
+        OverdueWatch { health: Some(health), ..self }
     }
 
     /// Counts once and updates the metrics.
@@ -132,11 +132,11 @@ impl Watch {
         let mut oldest = TimeDelta::zero();
         for index in 0..self.products.len() {
             match self.count(index).await {
-                Ok(Look::Counted(found)) => {
+                Ok(CountOutcome::Counted(found)) => {
                     oldest = oldest.max(found.oldest);
                     self.tell(&self.products[index].product, &found);
                 }
-                Ok(Look::NotActive(why)) => self.not_active(&self.products[index].product, &why),
+                Ok(CountOutcome::NotActive(why)) => self.not_active(&self.products[index].product, &why),
                 Err(error) => {
                     let product = &self.products[index].product.key;
                     tracing::error!(%product, %error, "what is overdue in the table is not known");
@@ -162,27 +162,27 @@ impl Watch {
 
     /// Reports that the policy of this instance is not active. Other instances count what is overdue under the active
     /// one.
-    fn not_active(&self, product: &Product, why: &NotActive) {
+    fn not_active(&self, product: &SweptProduct, why: &InactivePolicy) {
         for category in &product.categories {
             // An error means that the series does not exist.
             let _ = self.metrics.overdue_fields.remove_label_values(&[product.key.as_str(), category.as_str()]);
         }
-        let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Part::Process, why.to_string()));
+        let is_new = self.health.as_ref().is_some_and(|health| health.trouble(Component::Process, why.to_string()));
         if is_new {
             tracing::error!("nothing is swept any more: {why}");
         }
     }
 
-    async fn count(&mut self, index: usize) -> Result<Look, StoreError> {
+    async fn count(&mut self, index: usize) -> Result<CountOutcome, StoreError> {
         let (now, running) = (self.clock.now(), self.clock.monotonic());
-        let Watched { product, graces, stale } = &mut self.products[index];
+        let WatchedProduct { product, graces, stale } = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
         let controls = product.controls(&self.controls).await?;
         if let Err(why) = controls.check_active(&self.policy) {
-            return Ok(Look::NotActive(why));
+            return Ok(CountOutcome::NotActive(why));
         }
-        let held = HeldBy::at(controls, now, version);
+        let held = SweepHolds::at(controls, now, version);
         product.note_policies(&self.policy);
         product.take_seen(&self.board.take_seen(&product.key));
         let stale = count_stale(product, &self.board, stale).await?;
@@ -213,11 +213,11 @@ impl Watch {
                 found.add_stale(category, *records, (now - at.0) - grace(category));
             }
         }
-        Ok(Look::Counted(found))
+        Ok(CountOutcome::Counted(found))
     }
 
-    fn tell(&self, product: &Product, found: &Overdue) {
-        let none = Counts::default();
+    fn tell(&self, product: &SweptProduct, found: &OverdueReport) {
+        let none = OverdueCounts::default();
         let key = product.key.as_str();
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for category in &product.categories {
@@ -239,15 +239,15 @@ impl Watch {
 /// they are counted as outdated. Reads at most `LOOKS` segments that are not known yet, starting with the longest
 /// due; the next call continues.
 async fn count_stale(
-    product: &mut Product,
-    board: &HeldBoard,
-    known: &mut Looked,
+    product: &mut SweptProduct,
+    board: &ReviewCache,
+    known: &mut StaleRowsCache,
 ) -> Result<Vec<StaleRows>, StoreError> {
     let newest = product.newest_notice();
     let (mut looks, mut stale) = (0, Vec::new());
     known.retain(|path, _| product.index.get(path).is_some());
     let mut suspects = product.suspected();
-    suspects.sort_by_key(Suspect::first_due);
+    suspects.sort_by_key(RetagCandidate::first_due);
     for suspect in suspects {
         let path = suspect.segment.path.clone();
         if product.is_outdated(&suspect.segment) && !board.is_settled(&product.key, &path) {
@@ -280,7 +280,7 @@ async fn count_stale(
 }
 
 /// Counts at intervals of `every`, until dropped.
-pub async fn run(mut watch: Watch, every: Duration) {
+pub async fn run(mut watch: OverdueWatch, every: Duration) {
     loop {
         watch.look().await;
         tokio::time::sleep(every).await;

@@ -20,7 +20,7 @@ pub struct Calendar {
 
 /// The instants at which a clock of the zone shows a local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readings {
+pub(super) enum LocalInstants {
     /// One instant, the usual case.
     Once(DateTime<Utc>),
     /// Two instants, the earlier first: the clock went back over it.
@@ -36,7 +36,7 @@ pub(super) enum Readings {
     },
 }
 
-impl Readings {
+impl LocalInstants {
     /// Returns the earliest instant that the local time can mean.
     pub(super) fn earliest(self) -> DateTime<Utc> {
         match self {
@@ -116,7 +116,7 @@ impl Calendar {
         match bucket {
             Bucket::Hour(start) => start,
             Bucket::Day(day) => match self.readings(midnight(day)) {
-                Readings::Never { jump, .. } => jump,
+                LocalInstants::Never { jump, .. } => jump,
                 seen => seen.earliest(),
             },
         }
@@ -130,7 +130,7 @@ impl Calendar {
             Bucket::Day(day) => {
                 let last = midnight(day.succ_opt().unwrap_or(day)) - TimeDelta::nanoseconds(1);
                 match self.readings(last) {
-                    Readings::Never { jump, .. } => jump,
+                    LocalInstants::Never { jump, .. } => jump,
                     seen => seen.latest() + TimeDelta::nanoseconds(1),
                 }
             }
@@ -176,26 +176,26 @@ impl Calendar {
     }
 
     /// Returns the instants at which a clock of the zone shows `local`.
-    pub(super) fn readings(&self, local: NaiveDateTime) -> Readings {
+    pub(super) fn readings(&self, local: NaiveDateTime) -> LocalInstants {
         let at = |offset: chrono::FixedOffset| {
             local.checked_sub_offset(offset).map_or(DateTime::<Utc>::MAX_UTC, |utc| utc.and_utc())
         };
         match self.zone.offset_from_local_datetime(&local) {
-            chrono::LocalResult::Single(offset) => Readings::Once(at(offset.fix())),
+            chrono::LocalResult::Single(offset) => LocalInstants::Once(at(offset.fix())),
             chrono::LocalResult::Ambiguous(first, second) => {
                 let (first, second) = (at(first.fix()), at(second.fix()));
-                Readings::Twice(first.min(second), first.max(second))
+                LocalInstants::Twice(first.min(second), first.max(second))
             }
             chrono::LocalResult::None => {
                 let gap = GapInfo::new(&local, &self.zone);
                 match gap.and_then(|gap| gap.begin.zip(gap.end)) {
-                    Some(((_, old), end)) => Readings::Never {
+                    Some(((_, old), end)) => LocalInstants::Never {
                         jump: end.with_timezone(&Utc),
                         by_new: at(end.offset().fix()),
                         by_old: at(old.fix()),
                     },
                     // This happens only at the edges of the zone's table.
-                    None => Readings::Once(local.and_utc()),
+                    None => LocalInstants::Once(local.and_utc()),
                 }
             }
         }
@@ -203,7 +203,7 @@ impl Calendar {
 
     /// Finds the shift of the zone's offset between `from` and `to`; `None` if the offsets at both are equal. Expects
     /// one shift; no zone has had two within a day.
-    pub(super) fn shift(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Shift> {
+    pub(super) fn shift(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<OffsetChange> {
         let old = self.offset(from);
         if self.offset(to) == old {
             return None;
@@ -215,7 +215,7 @@ impl Calendar {
             if self.offset(at) == old { before = middle } else { after = middle }
         }
         let at = DateTime::from_timestamp(after, 0)?;
-        Some(Shift { at, old: at.naive_utc().checked_add_offset(old)?, new: self.local(at) })
+        Some(OffsetChange { at, old: at.naive_utc().checked_add_offset(old)?, new: self.local(at) })
     }
 
     fn offset(&self, at: DateTime<Utc>) -> chrono::FixedOffset {
@@ -256,7 +256,7 @@ impl Calendar {
 
 /// A change of a zone's offset.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shift {
+pub(super) struct OffsetChange {
     /// The first instant of the new offset.
     pub(super) at: DateTime<Utc>,
     /// The time that a clock would have shown at that instant without the shift.

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Days, Months, NaiveDateTime, TimeDelta, Utc};
 
 use super::calendar::Calendar;
-use super::model::{Boundary, Keep};
+use super::model::{Boundary, RetentionPeriod};
 use ebbtide_base::ids::{Bucket, Deadline};
 
 /// Returns the deadline of the records of `bucket`. `at_most` is counted from the bucket's first instant. `at_least` is
@@ -16,12 +16,12 @@ use ebbtide_base::ids::{Bucket, Deadline};
 /// Days and months are counted on the calendar *before* the end of the bucket is taken, because 30 August + 6 months is
 /// as late in February as 31 August + 6 months.
 #[must_use]
-pub fn deadline(calendar: &Calendar, bucket: Bucket, late: u32, keep: Keep, boundary: Boundary) -> Deadline {
+pub fn deadline(calendar: &Calendar, bucket: Bucket, late: u32, keep: RetentionPeriod, boundary: Boundary) -> Deadline {
     let bucket = match boundary {
         Boundary::AtMost => bucket,
         Boundary::AtLeast => calendar.plus(bucket, late),
     };
-    if let Keep::Hours(hours) = keep {
+    if let RetentionPeriod::Hours(hours) = keep {
         let from = match boundary {
             Boundary::AtMost => calendar.start(bucket),
             Boundary::AtLeast => calendar.end(bucket),
@@ -67,11 +67,11 @@ fn latest(calendar: &Calendar, from: NaiveDateTime, to: NaiveDateTime) -> DateTi
     }
 }
 
-fn plus(from: NaiveDateTime, keep: Keep) -> Option<NaiveDateTime> {
+fn plus(from: NaiveDateTime, keep: RetentionPeriod) -> Option<NaiveDateTime> {
     match keep {
-        Keep::Hours(hours) => from.checked_add_signed(TimeDelta::hours(i64::from(hours))),
-        Keep::Days(days) => from.checked_add_days(Days::new(u64::from(days))),
-        Keep::Months(months) => from.checked_add_months(Months::new(months)),
+        RetentionPeriod::Hours(hours) => from.checked_add_signed(TimeDelta::hours(i64::from(hours))),
+        RetentionPeriod::Days(days) => from.checked_add_days(Days::new(u64::from(days))),
+        RetentionPeriod::Months(months) => from.checked_add_months(Months::new(months)),
     }
 }
 

@@ -6,15 +6,15 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::calendar::Calendar;
-use super::model::{Class, Jurisdiction, Policy, Records, Rule};
-use super::profile::Term;
-use super::resolve::{Answer, Kinds, Question, resolve};
+use super::model::{ColumnClass, Jurisdiction, Policy, Records, Rule};
+use super::profile::RetentionTerm;
+use super::resolve::{RecordKinds, RuleMatch, RuleQuery, resolve};
 use ebbtide_base::ids::{Category, Country, ProductKey};
 use ebbtide_base::problem::nearest;
 
 /// A question about the retention of a product's columns.
 #[derive(Debug, Clone)]
-pub struct Ask<'a> {
+pub struct ExplainRequest<'a> {
     /// The product's key.
     pub product: &'a str,
     /// The jurisdiction; `None` for any that no rule names.
@@ -59,14 +59,14 @@ pub struct Explanation {
     /// Additional notes: for instance that the product's jurisdiction is fixed.
     pub notes: Vec<String>,
     /// The categories, by name.
-    pub categories: Vec<Explained>,
+    pub categories: Vec<ExplainedCategory>,
     /// The columns that are not personal and are kept, of those asked for.
     pub not_personal: Vec<String>,
 }
 
 /// One category of the product.
 #[derive(Debug, Clone, Serialize)]
-pub struct Explained {
+pub struct ExplainedCategory {
     /// The category.
     pub category: Category,
     /// Its term of the W3C Data Privacy Vocabulary.
@@ -94,12 +94,12 @@ pub struct Explained {
     /// The source of the rule.
     pub source: Option<String>,
     /// Every other rule, with the reason why it does not apply.
-    pub others: Vec<Lost>,
+    pub others: Vec<LosingRule>,
 }
 
 /// A rule that does not apply.
 #[derive(Debug, Clone, Serialize)]
-pub struct Lost {
+pub struct LosingRule {
     /// Its id.
     pub rule: String,
     /// True if it matches too and is less specific; false if it does not match.
@@ -109,29 +109,31 @@ pub struct Lost {
 }
 
 /// Explains the retention that `policy` prescribes. Errors if the product or the column is unknown, or has no records.
-pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Result<Explanation, ExplainError> {
+pub fn explain(policy: &Policy, ask: &ExplainRequest<'_>) -> Result<Explanation, ExplainError> {
     let (product, records) = find(policy, ask)?;
     let (country, asked, notes) = country(policy, product, records, ask);
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let mut categories = Vec::new();
     let mut not_personal = Vec::new();
     for (column, class) in records.fields.iter().filter(|(column, _)| ask.field.is_none_or(|field| field == *column)) {
-        let Class::Personal(category) = class else {
+        let ColumnClass::Personal(category) = class else {
             not_personal.push(column.clone());
             continue;
         };
-        let known: &mut Vec<Explained> = &mut categories;
+        let known: &mut Vec<ExplainedCategory> = &mut categories;
         if let Some(explained) = known.iter_mut().find(|explained| explained.category == *category) {
             explained.fields.push(column.clone());
             continue;
         }
-        let question = Question { product, category, country, tenant: ask.tenant.filter(|_| records.tenant.is_some()) };
+        let question =
+            RuleQuery { product, category, country, tenant: ask.tenant.filter(|_| records.tenant.is_some()) };
         // A checked policy answers every question that a record can raise.
-        let Answer::Rule(winner) = resolve(&policy.rules, question) else { continue };
+        let RuleMatch::Rule(winner) = resolve(&policy.rules, question) else { continue };
         let rule = &policy.rules[winner];
-        let due =
-            calendar.bucket_of(ask.now).and_then(|bucket| Term::of(rule, category).deadline(&calendar, bucket, 0));
-        known.push(Explained {
+        let due = calendar
+            .bucket_of(ask.now)
+            .and_then(|bucket| RetentionTerm::of(rule, category).deadline(&calendar, bucket, 0));
+        known.push(ExplainedCategory {
             category: category.clone(),
             term: policy.categories.get(category).cloned().unwrap_or_default(),
             fields: vec![column.clone()],
@@ -162,7 +164,7 @@ pub fn explain(policy: &Policy, ask: &Ask<'_>) -> Result<Explanation, ExplainErr
     })
 }
 
-fn find<'p>(policy: &'p Policy, ask: &Ask<'_>) -> Result<(&'p ProductKey, &'p Records), ExplainError> {
+fn find<'p>(policy: &'p Policy, ask: &ExplainRequest<'_>) -> Result<(&'p ProductKey, &'p Records), ExplainError> {
     let mean = |near: Option<&str>| near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
     let found = policy.products.iter().find(|(key, _)| key.as_str() == ask.product);
     let Some((key, product)) = found else {
@@ -182,7 +184,7 @@ fn country(
     policy: &Policy,
     product: &ProductKey,
     records: &Records,
-    ask: &Ask<'_>,
+    ask: &ExplainRequest<'_>,
 ) -> (Country, Option<Country>, Vec<String>) {
     let mut notes = Vec::new();
     if ask.tenant.is_some() && records.tenant.is_none() {
@@ -202,17 +204,17 @@ fn country(
         return (only, Some(only), notes);
     }
     // Class 0 is a country that no rule names.
-    let unnamed = Kinds::of(&policy.rules, product).countries[0];
+    let unnamed = RecordKinds::of(&policy.rules, product).countries[0];
     (ask.country.unwrap_or(unnamed), ask.country, notes)
 }
 
-fn others(rules: &[Rule], winner: usize, asked: Question<'_>, any_country: bool) -> Vec<Lost> {
+fn others(rules: &[Rule], winner: usize, asked: RuleQuery<'_>, any_country: bool) -> Vec<LosingRule> {
     let others = rules.iter().enumerate().filter(|(index, _)| *index != winner);
     others
         .map(|(_, rule)| {
             let matches = rule.matches(asked);
             let why = if matches { less_specific(rule, &rules[winner]) } else { mismatch(rule, asked, any_country) };
-            Lost { rule: rule.id.to_string(), matches, why }
+            LosingRule { rule: rule.id.to_string(), matches, why }
         })
         .collect()
 }
@@ -232,7 +234,7 @@ fn less_specific(loser: &Rule, winner: &Rule) -> String {
     format!("matches too, but `{}` names {what} and so is more specific", winner.id)
 }
 
-fn mismatch(rule: &Rule, asked: Question<'_>, any_country: bool) -> String {
+fn mismatch(rule: &Rule, asked: RuleQuery<'_>, any_country: bool) -> String {
     let list = |named: Vec<&str>| match named.len() {
         0..=6 => named.join(", "),
         more => format!("{} and {} more", named[..5].join(", "), more - 5),

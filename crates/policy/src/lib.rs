@@ -21,16 +21,16 @@ pub mod value_list;
 pub use calendar::Calendar;
 pub use deadline::deadline;
 pub use diff::{
-    Change, Diff, FieldDiff, Kind, Moved, Pairs, Presence, ProductDiff, Refusal, TermDiff, Told, countries, diff,
-    differences,
+    ColumnChanges, FieldDiff, PolicyDiff, ProductDiff, ProductPresence, RecordKind, RefusedChange, ResolverPair,
+    TermChange, TermDiff, TermReport, countries, diff, differences,
 };
-pub use explain::{Ask, ExplainError, Explained, Explanation, Lost, explain};
+pub use explain::{ExplainError, ExplainRequest, ExplainedCategory, Explanation, LosingRule, explain};
 pub use model::*;
-pub use parse::{Checked, SchemaSource, parse};
-pub use profile::{Profile, Term, Triggered};
-pub use resolve::{Answer, Question, Resolver, TenantClass, resolve};
+pub use parse::{CheckedPolicy, SchemaSource, parse};
+pub use profile::{Profile, RecordTriggers, RetentionTerm};
+pub use resolve::{Resolver, RuleMatch, RuleQuery, TenantClass, resolve};
 pub use tags::{EXPIRES, TAGS, is_tag};
-pub use text::{LoadedPolicy, PolicyDigest, PolicyText, Spot};
+pub use text::{LoadedPolicy, PolicyDigest, PolicyPosition, PolicyText};
 
 /// The JSON Schema (draft 2020-12) of a policy file, for editors.
 pub const JSON_SCHEMA: &str = include_str!("../../../config/policy.schema.json");

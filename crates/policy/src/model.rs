@@ -62,15 +62,15 @@ pub struct Records {
     /// The source of the jurisdiction.
     pub jurisdiction: Jurisdiction,
     /// The columns that name a person, with the kinds of their identifiers.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<SubjectColumn>,
     /// The country of the national numbers in its phone columns; `None`: such numbers are unchanged.
     pub default_country: Option<Country>,
     /// The class of each column. A column of the schema that is not in this map is never stored.
-    pub fields: BTreeMap<String, Class>,
+    pub fields: BTreeMap<String, ColumnClass>,
     /// The columns that ingest derives from others.
-    pub derive: Vec<Derived>,
+    pub derive: Vec<DerivedColumn>,
     /// The treatment of a record whose last personal category is due.
-    pub end: End,
+    pub end: EndRule,
 }
 
 /// The treatment of records of a product's topics whose names are not the product's.
@@ -85,25 +85,25 @@ pub enum OtherRecords {
 
 /// The class of a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum ColumnClass {
     /// Personal data of a category.
     Personal(Category),
     /// Not personal; written `none`.
     NotPersonal,
 }
 
-impl Class {
+impl ColumnClass {
     /// Returns the category, if the column is personal.
     #[must_use]
     pub fn category(&self) -> Option<&Category> {
         match self {
-            Class::Personal(category) => Some(category),
-            Class::NotPersonal => None,
+            ColumnClass::Personal(category) => Some(category),
+            ColumnClass::NotPersonal => None,
         }
     }
 }
 
-impl Serialize for Class {
+impl Serialize for ColumnClass {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(self.category().map_or("none", Category::as_str))
     }
@@ -124,7 +124,7 @@ pub enum Jurisdiction {
 
 /// A column that names a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub struct SubjectColumn {
     /// The text column; it is stored in its canonical form.
     pub column: String,
     /// The kind of identifier in the column.
@@ -155,11 +155,11 @@ pub enum Platform {
 
 /// A column that ingest derives from another one, so that expiry only ever drops columns. It is not personal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Derived {
+pub struct DerivedColumn {
     /// The name of the derived column.
     pub name: String,
     /// The part that is taken of the source column.
-    pub how: Derive,
+    pub how: Derivation,
     /// The source column.
     pub of: String,
 }
@@ -167,7 +167,7 @@ pub struct Derived {
 /// The part of its source column that a derived column takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Derive {
+pub enum Derivation {
     /// The country of a number: text, two letters, `ZZ` if it is unknown.
     CountryOf,
     /// The hour of a time, 0 to 23, in the policy's zone: `Int32`.
@@ -178,7 +178,7 @@ pub enum Derive {
 
 /// The treatment of a record whose last personal category is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub enum EndRule {
     /// The whole record is deleted.
     Remove,
     /// It becomes part of a counted cell.
@@ -212,14 +212,14 @@ pub struct Rule {
     /// The tenants that it matches.
     pub tenants: Vec<String>,
     /// The retention period of the category, counted from the trigger.
-    pub keep: Keep,
+    pub keep: RetentionPeriod,
     /// The trigger that starts the retention period.
     pub trigger: Trigger,
     /// The kind of limit that `keep` is: a maximum or a legal minimum.
     pub boundary: Boundary,
     /// The time after its deadline during which a category may still be visible: at least the delays of sweeps and
     /// readers.
-    pub grace: Keep,
+    pub grace: RetentionPeriod,
     /// Legal bases, as DPV terms (`eu-gdpr:A6-1-c`).
     pub bases: Vec<String>,
     /// Purposes (`service-integrity`).
@@ -230,7 +230,7 @@ pub struct Rule {
 
 /// A calendar duration in one unit: `6 months`, `24 hours`. Years count as 12 months, weeks as 7 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Keep {
+pub enum RetentionPeriod {
     /// Elapsed hours.
     Hours(u32),
     /// Calendar days of the policy's zone.
@@ -261,12 +261,12 @@ pub enum Boundary {
     AtLeast,
 }
 
-impl fmt::Display for Keep {
+impl fmt::Display for RetentionPeriod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = match *self {
-            Keep::Hours(number) => (number, "hour"),
-            Keep::Days(number) => (number, "day"),
-            Keep::Months(number) => (number, "month"),
+            RetentionPeriod::Hours(number) => (number, "hour"),
+            RetentionPeriod::Days(number) => (number, "day"),
+            RetentionPeriod::Months(number) => (number, "month"),
         };
         write!(f, "{number} {unit}{}", if number == 1 { "" } else { "s" })
     }

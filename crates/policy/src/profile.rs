@@ -12,18 +12,18 @@ use sha2::{Digest, Sha256};
 
 use super::calendar::Calendar;
 use super::deadline::deadline;
-use super::model::{Boundary, Keep, Rule, Trigger};
+use super::model::{Boundary, RetentionPeriod, Rule, Trigger};
 use ebbtide_base::ids::{Bucket, Category, Deadline, ProfileId, RuleId};
 
 /// The retention terms of one category of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
+pub struct RetentionTerm {
     /// The category.
     pub category: Category,
     /// The rule that applies; `None` if the profile was read from its text, which names no rules.
     pub rule: Option<RuleId>,
     /// The retention period.
-    pub keep: Keep,
+    pub keep: RetentionPeriod,
     /// The trigger that starts the retention period.
     pub trigger: Trigger,
     /// The kind of limit that `keep` is: a maximum or a minimum.
@@ -35,7 +35,7 @@ pub struct Term {
 
 /// The known triggers of a record besides its event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Triggered {
+pub struct RecordTriggers {
     /// The bucket in which the contract with its tenant ended, or will end.
     pub contract_end: Option<Bucket>,
     /// The bucket in which consent was withdrawn.
@@ -53,13 +53,13 @@ pub struct Profile {
     /// late and some term is a minimum.
     pub late: u32,
     /// One term for each personal category of the product, sorted by category.
-    pub terms: Vec<Term>,
+    pub terms: Vec<RetentionTerm>,
 }
 
 impl Profile {
     /// Returns the profile of `terms` for records that arrived in their own bucket.
     #[must_use]
-    pub fn new(mut terms: Vec<Term>) -> Self {
+    pub fn new(mut terms: Vec<RetentionTerm>) -> Self {
         terms.sort_by(|a, b| a.category.cmp(&b.category));
         Self::build(terms, 0)
     }
@@ -76,8 +76,8 @@ impl Profile {
     /// as they are. Of two withdrawals the earlier counts. A withdrawal before the record, or not before its deadline,
     /// changes nothing.
     #[must_use]
-    pub fn with_triggered(&self, triggered: Triggered, calendar: &Calendar, bucket: Bucket) -> Profile {
-        let known = |term: &Term| match term.trigger {
+    pub fn with_triggered(&self, triggered: RecordTriggers, calendar: &Calendar, bucket: Bucket) -> Profile {
+        let known = |term: &RetentionTerm| match term.trigger {
             Trigger::Event => None,
             Trigger::ContractEnd => triggered.contract_end.or(term.known),
             Trigger::ConsentWithdrawn => {
@@ -88,14 +88,17 @@ impl Profile {
                 }
             }
         };
-        Self::build(self.terms.iter().map(|term| Term { known: known(term), ..term.clone() }).collect(), self.late)
+        Self::build(
+            self.terms.iter().map(|term| RetentionTerm { known: known(term), ..term.clone() }).collect(),
+            self.late,
+        )
     }
 
     /// Returns the result of [`Profile::with_triggered`], and the deadlines that it changes.
     #[must_use]
     pub fn moved_by(
         &self,
-        triggered: Triggered,
+        triggered: RecordTriggers,
         calendar: &Calendar,
         bucket: Bucket,
     ) -> (Profile, Vec<(Category, Option<Deadline>)>) {
@@ -139,18 +142,18 @@ impl Profile {
         let mut found: Vec<Option<Deadline>> = Vec::with_capacity(self.terms.len());
         for (index, term) in self.terms.iter().enumerate() {
             // Mostly one rule applies to several categories, and the calendar is the expensive part.
-            let key = |of: &Term| (of.keep, of.trigger, of.boundary, of.known);
-            let alike = |of: &Term| key(of) == key(term);
+            let key = |of: &RetentionTerm| (of.keep, of.trigger, of.boundary, of.known);
+            let alike = |of: &RetentionTerm| key(of) == key(term);
             let known = self.terms[..index].iter().position(alike).map(|before| found[before]);
             found.push(known.unwrap_or_else(|| term.deadline(calendar, bucket, self.late)));
         }
         found
     }
 
-    fn build(terms: Vec<Term>, late: u32) -> Self {
+    fn build(terms: Vec<RetentionTerm>, late: u32) -> Self {
         let mut text = String::new();
         for term in &terms {
-            let Term { category, keep, trigger, boundary, known, .. } = term;
+            let RetentionTerm { category, keep, trigger, boundary, known, .. } = term;
             // Writing to a text cannot fail.
             let _ = write!(text, "{category}={keep} {boundary} {trigger}");
             let _ = known.map(|known| write!(text, " {known}"));
@@ -167,7 +170,7 @@ impl Profile {
     }
 }
 
-impl Term {
+impl RetentionTerm {
     /// Returns the terms that `rule` gives to `category`.
     #[must_use]
     pub fn of(rule: &Rule, category: &Category) -> Self {

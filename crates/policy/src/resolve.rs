@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::model::{Class, Policy, Rule};
-use super::profile::{Profile, Term};
+use super::model::{ColumnClass, Policy, Rule};
+use super::profile::{Profile, RetentionTerm};
 use ebbtide_base::ids::{Category, Country, ProductKey, RuleId};
 
 /// A class of tenants that no rule distinguishes. Class 0 contains the tenants that no rule of the product names.
@@ -17,7 +17,7 @@ pub struct TenantClass(pub u16);
 
 /// One category of one kind of record, for which the rule is to be found.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct RuleQuery<'a> {
     /// The product.
     pub product: &'a ProductKey,
     /// The category.
@@ -30,7 +30,7 @@ pub struct Question<'a> {
 
 /// The answer to a question, by indexes into the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum RuleMatch {
     /// This rule applies.
     Rule(usize),
     /// No rule matches.
@@ -42,7 +42,7 @@ pub enum Answer {
 impl Rule {
     /// Returns true if the rule matches.
     #[must_use]
-    pub fn matches(&self, asked: Question<'_>) -> bool {
+    pub fn matches(&self, asked: RuleQuery<'_>) -> bool {
         all_or(&self.products, asked.product)
             && all_or(&self.categories, asked.category)
             && all_or(&self.jurisdictions, &asked.country)
@@ -66,7 +66,7 @@ fn all_or<T: PartialEq>(named: &[T], value: &T) -> bool {
 
 /// Finds the rule that applies.
 #[must_use]
-pub fn resolve(rules: &[Rule], asked: Question<'_>) -> Answer {
+pub fn resolve(rules: &[Rule], asked: RuleQuery<'_>) -> RuleMatch {
     let mut best: Option<(u8, usize)> = None;
     let mut rival = None;
     for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.matches(asked)) {
@@ -78,9 +78,9 @@ pub fn resolve(rules: &[Rule], asked: Question<'_>) -> Answer {
         }
     }
     match (best, rival) {
-        (None, _) => Answer::Hole,
-        (Some((_, rule)), None) => Answer::Rule(rule),
-        (Some((_, rule)), Some(rival)) => Answer::Clash(rule, rival),
+        (None, _) => RuleMatch::Hole,
+        (Some((_, rule)), None) => RuleMatch::Rule(rule),
+        (Some((_, rule)), Some(rival)) => RuleMatch::Clash(rule, rival),
     }
 }
 
@@ -97,16 +97,16 @@ impl Resolver {
     #[must_use]
     pub fn new(policy: &Policy, product: &ProductKey) -> Option<Resolver> {
         let records = policy.products.get(product)?.records.as_ref()?;
-        let mut categories: Vec<&Category> = records.fields.values().filter_map(Class::category).collect();
+        let mut categories: Vec<&Category> = records.fields.values().filter_map(ColumnClass::category).collect();
         categories.sort();
         categories.dedup();
-        let kinds = Kinds::of(&policy.rules, product);
+        let kinds = RecordKinds::of(&policy.rules, product);
         let profile = |country: Country, tenant: Option<&str>| {
             let terms = categories.iter().filter_map(|category| {
-                match resolve(&policy.rules, Question { product, category, country, tenant }) {
-                    Answer::Rule(rule) => Some(Term::of(&policy.rules[rule], category)),
+                match resolve(&policy.rules, RuleQuery { product, category, country, tenant }) {
+                    RuleMatch::Rule(rule) => Some(RetentionTerm::of(&policy.rules[rule], category)),
                     // A checked policy has neither for any possible record.
-                    Answer::Hole | Answer::Clash(..) => None,
+                    RuleMatch::Hole | RuleMatch::Clash(..) => None,
                 }
             });
             Profile::new(terms.collect())
@@ -157,7 +157,7 @@ impl Resolver {
 /// The kinds of records that the rules of a product distinguish, with one representative of each class. No rule names
 /// class 0.
 #[derive(Debug, Clone)]
-pub(super) struct Kinds {
+pub(super) struct RecordKinds {
     /// A country of each class.
     pub(super) countries: Vec<Country>,
     /// A tenant of each class; `None` for class 0.
@@ -166,7 +166,7 @@ pub(super) struct Kinds {
     tenant_class: HashMap<String, TenantClass>,
 }
 
-impl Kinds {
+impl RecordKinds {
     /// Returns the kinds that `rules` distinguish for `product`. Beyond 65,535 classes of tenants the rest counts as
     /// class 0; the check of a policy refuses such a number.
     pub(super) fn of(rules: &[Rule], product: &ProductKey) -> Self {

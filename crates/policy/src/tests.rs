@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use ebbtide_base::problem::Severity;
-use ebbtide_base::yaml::{Node, Value};
+use ebbtide_base::yaml::{YamlNode, YamlValue};
 
 pub(super) const GOOD: &str = include_str!("../../../tests/policies/good.yaml");
 
@@ -16,7 +16,7 @@ impl SchemaSource for Folder {
     }
 }
 
-pub(super) fn parsed(text: &str) -> Checked {
+pub(super) fn parsed(text: &str) -> CheckedPolicy {
     parse("policy.yaml", text, &Folder("../../tests/policies"))
 }
 
@@ -35,7 +35,10 @@ fn what_is_not_said_has_its_default() {
     let policy = good();
     assert_eq!(policy.bucket, ebbtide_base::ids::BucketUnit::Day);
     let rule = &policy.rules[0];
-    assert_eq!((rule.trigger, rule.boundary, rule.grace), (Trigger::Event, Boundary::AtMost, Keep::Hours(24)));
+    assert_eq!(
+        (rule.trigger, rule.boundary, rule.grace),
+        (Trigger::Event, Boundary::AtMost, RetentionPeriod::Hours(24))
+    );
     assert!(rule.products.is_empty() && rule.tenants.is_empty());
 }
 
@@ -58,7 +61,7 @@ fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
     for (key, product) in policy.products.iter().filter(|(_, product)| product.records.is_some()) {
         let resolver = Resolver::new(&policy, key).unwrap();
         let fields = &product.records.as_ref().unwrap().fields;
-        let categories: std::collections::BTreeSet<_> = fields.values().filter_map(Class::category).collect();
+        let categories: std::collections::BTreeSet<_> = fields.values().filter_map(ColumnClass::category).collect();
         for country in (0..ebbtide_base::ids::Country::INDEXES).filter_map(ebbtide_base::ids::Country::of_index) {
             for tenant in [None, Some("tenant-0001"), Some("tenant-0002"), Some("another")] {
                 let profile = resolver.profile(country, resolver.tenant_class(tenant));
@@ -72,12 +75,12 @@ fn every_record_of_the_shipped_policy_has_a_profile_of_all_its_categories() {
 }
 
 /// Converts a node in the way an editor's YAML reader does: whole numbers become numbers.
-fn as_json(node: &Node) -> serde_json::Value {
+fn as_json(node: &YamlNode) -> serde_json::Value {
     match &node.value {
-        Value::Text(text) => text.parse::<u64>().map_or_else(|_| text.as_str().into(), Into::into),
-        Value::Null => serde_json::Value::Null,
-        Value::List(items) => items.iter().map(as_json).collect(),
-        Value::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), as_json(&entry.value))).collect(),
+        YamlValue::Text(text) => text.parse::<u64>().map_or_else(|_| text.as_str().into(), Into::into),
+        YamlValue::Null => serde_json::Value::Null,
+        YamlValue::List(items) => items.iter().map(as_json).collect(),
+        YamlValue::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), as_json(&entry.value))).collect(),
     }
 }
 

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::Policy;
-use super::parse::{Checked, SchemaSource, parse};
+use super::parse::{CheckedPolicy, SchemaSource, parse};
 use ebbtide_base::ids::RuleId;
-use ebbtide_base::problem::At;
-use ebbtide_base::yaml::{self, Node};
+use ebbtide_base::problem::TextPosition;
+use ebbtide_base::yaml::{self, YamlNode};
 
 /// The SHA-256 of a policy's texts, in 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,18 +46,18 @@ pub struct LoadedPolicy {
     pub text: PolicyText,
 }
 
-impl Checked {
+impl CheckedPolicy {
     /// Returns the policy with its texts; `None` if it has errors.
     #[must_use]
     pub fn loaded(self) -> Option<LoadedPolicy> {
-        let Checked { policy, text, .. } = self;
+        let CheckedPolicy { policy, text, .. } = self;
         policy.map(|policy| LoadedPolicy { policy: Arc::new(policy), text })
     }
 }
 
 /// A place in a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Spot {
+pub enum PolicyPosition {
     /// The key at the end of this path, from the top.
     Key(Vec<String>),
     /// The rule with that id.
@@ -83,28 +83,29 @@ impl PolicyText {
 
     /// Parses and checks the policy, with `file` as the name of its file.
     #[must_use]
-    pub fn checked(&self, file: &str) -> Checked {
+    pub fn checked(&self, file: &str) -> CheckedPolicy {
         parse(file, &self.yaml, self)
     }
 
     /// Returns the position of a place in the file, and its path in words. If a key is not in the file, the position is
     /// that of the nearest key above it; if a rule is not in the file, it is the default position.
     #[must_use]
-    pub fn find(&self, spot: &Spot) -> (At, String) {
+    pub fn find(&self, spot: &PolicyPosition) -> (TextPosition, String) {
         let root = yaml::parse(&self.yaml).ok();
         match spot {
-            Spot::Key(keys) => {
+            PolicyPosition::Key(keys) => {
                 let mut node = root.as_ref();
-                let mut at = At::default();
+                let mut at = TextPosition::default();
                 for key in keys {
                     let Some(entry) = node.and_then(|node| node.entry(key)) else { break };
                     (at, node) = (entry.at, Some(&entry.value));
                 }
                 (at, keys.join("."))
             }
-            Spot::Rule(id) => {
-                let rules = root.as_ref().and_then(|root| root.get("rules")).and_then(Node::list).unwrap_or_default();
-                let is_it = |rule: &&Node| rule.get("id").and_then(Node::text) == Some(id.as_str());
+            PolicyPosition::Rule(id) => {
+                let rules =
+                    root.as_ref().and_then(|root| root.get("rules")).and_then(YamlNode::list).unwrap_or_default();
+                let is_it = |rule: &&YamlNode| rule.get("id").and_then(YamlNode::text) == Some(id.as_str());
                 let at = rules.iter().find(is_it).and_then(|rule| rule.entry("id")).map(|entry| entry.at);
                 (at.unwrap_or_default(), format!("rules.{id}"))
             }

@@ -8,9 +8,12 @@ pub mod residue;
 mod view;
 
 pub use export::{ExportError, ParquetFile};
-pub use lookup::{AnyOf, Filter, Finder, Found, FoundRows, Look, TableAt, Within};
+pub use lookup::{
+    FoundBatch, FoundRows, RecordFilter, RecordFinder, SegmentScan, TableSnapshot, TextCondition, TimeCondition,
+};
 pub use view::{
-    Ahead, Audit, AuditedContents, Break, Fate, Happened, Happening, History, Known, Leftovers, NextOffset, Overview,
-    Place, Sought, Standing, State, Step, StoredTags, Story, ViewError, Wanted, audit, audit_contents, history,
-    leftovers, newest_commit, products, show, stored_columns, stored_tags, takes_in, why,
+    Audit, AuditViolation, AuditedContents, CategoryState, CommitFilter, CommitKind, CommitRecord, DeadlineForecast,
+    HistorySpan, Leftovers, NextOffset, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus,
+    StoredCategory, StoredRecord, StoredTags, TableOverview, ViewError, audit, audit_contents, history, leftovers,
+    newest_commit, products, show, stored_columns, stored_tags, takes_in, why,
 };

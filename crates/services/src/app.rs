@@ -2,12 +2,12 @@
 //!
 //! Imports every layer below `cli`, and none of them imports it. Must never decide anything about a record.
 
+mod background;
 mod deletions;
 mod janitor;
 mod policy_file;
-mod retention;
 mod settings;
-mod works;
+mod topic_monitor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,25 +17,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use ebbtide_base::clock::SharedClock;
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_config::{Config, RetentionCheck};
-use ebbtide_controls::{ActiveError, SharedControls, Signature, record_active, require_active};
+use ebbtide_controls::{CommitIdentity, SharedControls, UsePolicyError, record_active, require_active};
 use ebbtide_ingest::backoff::Backoff;
 use ebbtide_ingest::preflight::{PreflightError, TopicProblem};
-use ebbtide_ingest::writers::{Around, WriterSchemas, WritersError};
-use ebbtide_ingest::{Parts, StartError};
-use ebbtide_maintenance::{OpenProductError, Owned, TrustedClock};
+use ebbtide_ingest::writers::{SetUpSchemasError, WriterDeps, WriterSchemas};
+use ebbtide_ingest::{IngestDeps, StartIngestError};
+use ebbtide_maintenance::{OpenProductError, OwnedPartitions, TrustedClock};
 use ebbtide_policy::{LoadedPolicy, Policy, PolicyText};
-use ebbtide_table::{OpenError, Root, RootError, Table, TableSpec, UnfitError};
+use ebbtide_table::{OpenError, ProbeError, Root, RootError, Table, TableSpec};
 
-use retention::{RETENTION_EVERY, Retention, used_topics};
-use works::Works;
+use background::BackgroundTasks;
+use topic_monitor::{RETENTION_EVERY, TopicMonitor, used_topics};
 
+pub use background::upkeep;
 pub use settings::{PolicyInUse, check_clients, check_grace, check_settings};
-pub use works::upkeep;
 
-pub use policy_file::{UnreadablePolicy, read_policy};
+pub use policy_file::{ReadPolicyError, read_policy};
 
 /// An instance that is ready to run.
 pub struct App {
@@ -54,10 +54,10 @@ pub struct App {
 }
 
 /// The thread of a lane, or of the reader of notices.
-type LaneHandle = JoinHandle<Result<(), StartError>>;
+type LaneHandle = JoinHandle<Result<(), StartIngestError>>;
 
 /// The state that all parts of an instance start with. Opened once, because reading a log is expensive.
-struct Opened {
+struct OpenedStore {
     root: Root,
     /// The tables of the policy's products.
     tables: Vec<Table>,
@@ -65,10 +65,10 @@ struct Opened {
 }
 
 /// The dependencies of ingest, used at each of its starts.
-struct IngestDeps {
-    opened: Opened,
+struct IngestFactory {
+    opened: OpenedStore,
     writers: Arc<WriterSchemas>,
-    owned: Owned,
+    owned: OwnedPartitions,
     guard: TrustedClock,
 }
 
@@ -83,16 +83,16 @@ pub enum AppError {
     Root(#[from] RootError),
     /// Another policy is active, or the active policy cannot be determined.
     #[error(transparent)]
-    Policy(#[from] ActiveError),
+    Policy(#[from] UsePolicyError),
     /// The bucket is not suitable for tables, or could not be tested.
     #[error(transparent)]
-    Unfit(#[from] UnfitError),
+    Unfit(#[from] ProbeError),
     /// A table cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The sources of writer schemas cannot be set up.
     #[error("schemas: {0}")]
-    Writers(#[from] WritersError),
+    Writers(#[from] SetUpSchemasError),
     /// A lane ended without a request to stop: a bug. Nothing is lost: uncommitted records are read again.
     #[error("a lane ended by itself; what is uncommitted will be read again after a restart")]
     LaneEnded,
@@ -110,7 +110,7 @@ pub enum AppError {
     Preflight(#[from] PreflightError),
     /// Ingest cannot begin.
     #[error(transparent)]
-    Start(#[from] StartError),
+    Start(#[from] StartIngestError),
     /// The lanes did not stop in time. Nothing is lost: uncommitted records are read again.
     #[error("the lanes did not stop within {0:?}; what is uncommitted will be read again")]
     Stuck(Duration),
@@ -129,18 +129,21 @@ impl App {
         let controls = SharedControls::new(root.clone());
         let loaded = LoadedPolicy { policy: Arc::clone(&self.policy), text: self.text.clone() };
         require_active(&root, &controls, &loaded).await?;
-        let around =
-            Around { metrics: self.metrics.clone(), health: Arc::clone(&self.health), clock: Arc::clone(&self.clock) };
+        let around = WriterDeps {
+            metrics: self.metrics.clone(),
+            health: Arc::clone(&self.health),
+            clock: Arc::clone(&self.clock),
+        };
         let writers = Arc::new(WriterSchemas::new(&self.config.schemas, &self.policy, around)?);
         self.declare();
         root.check().await?;
         record_active(&root, &controls, &loaded, &self.signature()).await?;
         let tables = Table::open_all(&root, TableSpec::all(&self.policy).collect()).await?;
         // Expired data is deleted and overdue data is counted even if Kafka is not available.
-        let owned = Owned::default();
-        let opened = Opened { root, tables, controls };
+        let owned = OwnedPartitions::default();
+        let opened = OpenedStore { root, tables, controls };
         let (mut works, guard) = self.works(&opened, &owned).await?;
-        let deps = IngestDeps { opened, writers, owned, guard };
+        let deps = IngestFactory { opened, writers, owned, guard };
         let done = self.read(&deps, &mut works, &mut stop).await;
         // A task that still ran while the runtime ends would log its own cancellation as an error.
         works.shutdown().await;
@@ -150,8 +153,8 @@ impl App {
     /// Checks the topics, then reads records until the instance is stopped, and waits while the clock is wrong.
     async fn read(
         &self,
-        deps: &IngestDeps,
-        works: &mut Works,
+        deps: &IngestFactory,
+        works: &mut BackgroundTasks,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), AppError> {
         if self.preflight(works, stop).await? {
@@ -183,8 +186,12 @@ impl App {
     }
 
     /// Returns this process's signature for the evidence of commits that put a control in force.
-    fn signature(&self) -> Signature {
-        Signature { writer: uuid::Uuid::new_v4(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+    fn signature(&self) -> CommitIdentity {
+        CommitIdentity {
+            writer: uuid::Uuid::new_v4(),
+            at: self.clock.now(),
+            policy_version: self.policy.version.clone(),
+        }
     }
 
     /// Creates the series of every product at zero, so that an alert on a rate works before the first event.
@@ -198,13 +205,13 @@ impl App {
     /// Reads records until the instance is to stop (returns true) or the clock turns out to be wrong (returns false).
     async fn ingest(
         &self,
-        deps: &IngestDeps,
-        works: &mut Works,
+        deps: &IngestFactory,
+        works: &mut BackgroundTasks,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<bool, AppError> {
         let flag = Arc::new(AtomicBool::new(false));
         let lanes = ebbtide_ingest::start(self.ingest_parts(deps, &flag))?;
-        self.health.over(&Part::Process);
+        self.health.over(&Component::Process);
         let stopped = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => true,
             () = clock_lost(&deps.guard) => false,
@@ -230,9 +237,9 @@ impl App {
         Ok(stopped)
     }
 
-    fn ingest_parts(&self, deps: &IngestDeps, flag: &Arc<AtomicBool>) -> Parts {
+    fn ingest_parts(&self, deps: &IngestFactory, flag: &Arc<AtomicBool>) -> IngestDeps {
         let owned = deps.owned.clone();
-        Parts {
+        IngestDeps {
             config: Arc::clone(&self.config),
             policy: Arc::clone(&self.policy),
             root: deps.opened.root.clone(),
@@ -253,7 +260,7 @@ impl App {
 
     /// Waits for the brokers and checks the retention of their topics. Returns false if the instance was stopped
     /// meanwhile.
-    async fn preflight(&self, works: &mut Works, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
+    async fn preflight(&self, works: &mut BackgroundTasks, stop: &mut watch::Receiver<bool>) -> Result<bool, AppError> {
         if self.config.kafka.retention_check == RetentionCheck::Warn {
             // A check that only warns delays no record, and neither does a broker that cannot report the retention of
             // its topics.
@@ -267,7 +274,7 @@ impl App {
                 Ok(judged) => break judged,
                 Err(error @ PreflightError::Client(_)) => return Err(error.into()),
                 Err(error) => {
-                    self.health.trouble(Part::Broker, error.to_string());
+                    self.health.trouble(Component::Broker, error.to_string());
                     tracing::warn!(%error, "waiting for the brokers");
                 }
             }
@@ -275,7 +282,7 @@ impl App {
                 return Ok(false);
             }
         };
-        self.health.over(&Part::Broker);
+        self.health.over(&Component::Broker);
         if !judged.is_empty() {
             return Err(AppError::Topics(judged));
         }
@@ -283,8 +290,8 @@ impl App {
         Ok(true)
     }
 
-    fn retention(&self) -> Retention {
-        Retention {
+    fn retention(&self) -> TopicMonitor {
+        TopicMonitor {
             config: Arc::clone(&self.config),
             topics: used_topics(&self.config, &self.policy),
             policy: Arc::clone(&self.policy),

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use ebbtide_config::{Log, LogFormat};
+use ebbtide_config::{LogConfig, LogFormat};
 
 /// The reason why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum TelemetryError {
 }
 
 /// Sets up the log of the process. Errors if called twice, or with a level that `config` did not check.
-pub fn init(settings: &Log) -> Result<(), TelemetryError> {
+pub fn init(settings: &LogConfig) -> Result<(), TelemetryError> {
     let colours = std::io::stderr().is_terminal();
     let filter: Targets = settings.level.parse()?;
     let most = Layer::<Registry>::max_level_hint(&filter);
@@ -37,7 +37,7 @@ pub fn init(settings: &Log) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-fn layer<W>(log: &Log, colours: bool, to: W) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError>
+fn layer<W>(log: &LogConfig, colours: bool, to: W) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError>
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deletions::delete_files;
 use super::error::StoreError;
-use super::log::files::LogKind;
+use super::log::files::LogFileKind;
 use super::root::Root;
 
 const TRUSTED: &str = "trusted.json";
@@ -99,8 +99,8 @@ impl Root {
         if self.local().is_some() {
             let listed: Vec<ObjectMeta> = self.store().list(Some(&folder(self))).try_collect().await?;
             let is_left = |file: &&ObjectMeta| {
-                let kind = file.location.filename().map_or(LogKind::Other, LogKind::of);
-                kind == LogKind::Staged && file.last_modified < trusted.at - STAGED_AGE
+                let kind = file.location.filename().map_or(LogFileKind::Other, LogFileKind::of);
+                kind == LogFileKind::Staged && file.last_modified < trusted.at - STAGED_AGE
             };
             let left = listed.iter().filter(is_left).map(|file| file.location.to_string()).collect();
             delete_files(self.store().as_ref(), left).await;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::deletions::{Deletions, delete_files};
 use super::error::StoreError;
-use super::log::files::LogKind;
+use super::log::files::LogFileKind;
 use super::root::Root;
 use super::table::ControlsVersion;
 
@@ -117,7 +117,7 @@ impl ControlLog {
     /// Deletes files under temporary names that a crash left in the folder, if they were written before `old`.
     pub async fn sweep_staged(&self, old: DateTime<Utc>) -> Result<Deletions, StoreError> {
         let listed = self.list().await?;
-        let staged = listed.iter().filter(|file| kind_of(file) == LogKind::Staged && file.last_modified < old);
+        let staged = listed.iter().filter(|file| kind_of(file) == LogFileKind::Staged && file.last_modified < old);
         let paths = staged.map(|file| file.location.to_string()).collect();
         Ok(delete_files(self.store.as_ref(), paths).await)
     }
@@ -142,13 +142,13 @@ impl ControlLog {
     }
 }
 
-fn kind_of(file: &ObjectMeta) -> LogKind {
-    file.location.filename().map_or(LogKind::Other, LogKind::of)
+fn kind_of(file: &ObjectMeta) -> LogFileKind {
+    file.location.filename().map_or(LogFileKind::Other, LogFileKind::of)
 }
 
 fn version_of(file: &ObjectMeta) -> Option<i64> {
     match kind_of(file) {
-        LogKind::Entry(version) => i64::try_from(version).ok().filter(|version| *version > 0),
+        LogFileKind::Entry(version) => i64::try_from(version).ok().filter(|version| *version > 0),
         _ => None,
     }
 }

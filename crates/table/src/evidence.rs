@@ -73,21 +73,21 @@ pub struct Evidence {
     /// The buckets that the stored records are in, as written in the table.
     pub buckets: BTreeSet<String>,
     /// The offsets that the commit moved, by partition.
-    pub partitions: Vec<PartitionProgress>,
+    pub partitions: Vec<PartitionEvidence>,
     /// Offsets that an operator gave up as lost; empty for every other commit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub losses: Vec<Loss>,
+    pub losses: Vec<OffsetLoss>,
     /// The counts of a rewrite; `None` for an ingest commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<RewriteEvidence>,
     /// The sums over this and all earlier commits of the table. Set by the commit.
     #[serde(default)]
-    pub totals: Totals,
+    pub totals: TableTotals,
 }
 
 /// The offsets of one topic partition before and after one commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartitionProgress {
+pub struct PartitionEvidence {
     /// The partition.
     #[serde(flatten)]
     pub partition: TopicPartition,
@@ -101,7 +101,7 @@ pub struct PartitionProgress {
 
 /// Offsets of one partition that an operator gave up as lost, so that reading could continue after them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
+pub struct OffsetLoss {
     /// The partition.
     #[serde(flatten)]
     pub partition: TopicPartition,
@@ -126,7 +126,7 @@ pub enum LossCause {
 
 /// Sums over all commits of a table up to one of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Totals {
+pub struct TableTotals {
     /// Records taken from the source.
     pub read: u64,
     /// Records stored.
@@ -190,7 +190,7 @@ impl Evidence {
             partitions: Vec::new(),
             losses: Vec::new(),
             rewrite: None,
-            totals: Totals::default(),
+            totals: TableTotals::default(),
         }
     }
 
@@ -214,8 +214,8 @@ impl Evidence {
         writer: Uuid,
         at: DateTime<Utc>,
         policy_version: PolicyVersion,
-        moved: PartitionProgress,
-        loss: Loss,
+        moved: PartitionEvidence,
+        loss: OffsetLoss,
     ) -> Evidence {
         let counted = Evidence::of(ACCEPT_LOSS, writer, at, policy_version);
         Evidence { partitions: vec![moved], losses: vec![loss], ..counted }
@@ -255,7 +255,7 @@ impl Evidence {
     }
 }
 
-impl Totals {
+impl TableTotals {
     /// Returns the number of records that the table must contain: stored or added by another engine, and neither
     /// removed nor suppressed.
     #[must_use]
@@ -265,8 +265,8 @@ impl Totals {
 
     /// Returns the sums with `evidence` added.
     #[must_use]
-    pub fn plus(self, evidence: &Evidence) -> Totals {
-        Totals {
+    pub fn plus(self, evidence: &Evidence) -> TableTotals {
+        TableTotals {
             read: self.read + evidence.read,
             stored: self.stored + evidence.stored,
             expired: self.expired + evidence.expired,

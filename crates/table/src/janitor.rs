@@ -12,13 +12,13 @@ use object_store::ObjectMeta;
 
 use super::deletions::{DeleteFailures, Deletions, OverdueFiles, delete_files};
 use super::error::StoreError;
-use super::log::files::{self, LogFile, LogKind};
-use super::log::{Log, LogState, checkpoint};
+use super::log::files::{self, LogFile, LogFileKind};
+use super::log::{LogState, TableLog, checkpoint};
 use super::table::Table;
 
 /// Settings for the maintenance of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upkeep {
+pub struct MaintenanceSettings {
     /// Commits after which a new checkpoint is made.
     pub checkpoint_every: u64,
     /// The time for which log entries are kept after a checkpoint covers them.
@@ -31,7 +31,7 @@ pub struct Upkeep {
     pub limit: usize,
 }
 
-impl Default for Upkeep {
+impl Default for MaintenanceSettings {
     fn default() -> Self {
         Self {
             checkpoint_every: 100,
@@ -45,7 +45,7 @@ impl Default for Upkeep {
 
 /// The files that one pass deletes, or would delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct CleanupPlan {
     /// Log files that a checkpoint made unnecessary, oldest first.
     pub log: Vec<String>,
     /// Files that were replaced, earliest replacement first.
@@ -58,7 +58,7 @@ pub struct Plan {
     pub more: bool,
 }
 
-impl Plan {
+impl CleanupPlan {
     /// Returns true if it names no file.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -68,13 +68,13 @@ impl Plan {
 
 /// Report of one pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Maintained {
+pub struct MaintenanceReport {
     /// Version of the checkpoint that was made.
     pub checkpoint: Option<u64>,
     /// Reason why a due checkpoint could not be made.
     pub checkpoint_failure: Option<String>,
     /// Files that were deleted.
-    pub deleted: Plan,
+    pub deleted: CleanupPlan,
     /// Files that could not be deleted.
     pub failures: DeleteFailures,
     /// Files that should have been deleted before and still exist.
@@ -113,10 +113,10 @@ impl DueFiles {
 
 /// Finds everything in a table's folder that should be deleted at `now`.
 pub async fn due_files(
-    log: &Log,
+    log: &TableLog,
     state: &mut LogState,
     now: DateTime<Utc>,
-    upkeep: &Upkeep,
+    upkeep: &MaintenanceSettings,
 ) -> Result<DueFiles, StoreError> {
     let before = state.version;
     let (listed, mut data) = files::list_all(log).await?;
@@ -125,11 +125,11 @@ pub async fn due_files(
     // orphan.
     state.read_on(log).await?;
     let entries =
-        listed.iter().filter_map(|file| if let LogKind::Entry(version) = file.kind { Some(version) } else { None });
+        listed.iter().filter_map(|file| if let LogFileKind::Entry(version) = file.kind { Some(version) } else { None });
     // The listing does not contain the age of entries that were written after it.
     let newest = entries.max().unwrap_or(before).max(before);
     let named = checkpoint::named(log, &listed, newest.max(state.version)).await?;
-    let named = Known::of(named);
+    let named = LoggedFiles::of(named);
     // Checkpoints that could not be read above are skipped.
     let listed: Vec<LogFile> = listed.into_iter().filter(|file| !log.hides(&file.path)).collect();
     let until = newest.min(state.evidence_at.unwrap_or(newest));
@@ -178,7 +178,11 @@ impl Table {
     /// passes of other instances and any writer. A checkpoint or a file that fails is reported, and the pass continues.
     ///
     /// Errors if the log or the folder cannot be read: the overdue files are unknown then.
-    pub async fn maintain(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Maintained, StoreError> {
+    pub async fn maintain(
+        &mut self,
+        now: DateTime<Utc>,
+        upkeep: &MaintenanceSettings,
+    ) -> Result<MaintenanceReport, StoreError> {
         self.refresh().await?;
         let (checkpoint, checkpoint_failure) = match self.checkpoint(upkeep.checkpoint_every).await {
             Ok(made) => (made, None),
@@ -192,16 +196,16 @@ impl Table {
             list.retain(|path| done.deleted.contains(path));
         }
         let overdue = self.last_pass.count(&due, &done);
-        Ok(Maintained { checkpoint, checkpoint_failure, deleted, failures: done.failures, overdue })
+        Ok(MaintenanceReport { checkpoint, checkpoint_failure, deleted, failures: done.failures, overdue })
     }
 
     /// Returns the files that [`Table::maintain`] would delete at `now`.
-    pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<Plan, StoreError> {
+    pub async fn plan(&mut self, now: DateTime<Utc>, upkeep: &MaintenanceSettings) -> Result<CleanupPlan, StoreError> {
         let due = self.due(now, upkeep).await?;
         Ok(bounded(&due, &self.last_pass.failed, upkeep.limit))
     }
 
-    async fn due(&mut self, now: DateTime<Utc>, upkeep: &Upkeep) -> Result<DueFiles, StoreError> {
+    async fn due(&mut self, now: DateTime<Utc>, upkeep: &MaintenanceSettings) -> Result<DueFiles, StoreError> {
         due_files(&self.log, &mut self.state, now, upkeep).await
     }
 
@@ -255,14 +259,15 @@ fn due_at(from: DateTime<Utc>, kept: TimeDelta) -> DateTime<Utc> {
 fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
     let young = listed.iter().filter(|file| file.modified >= old).filter_map(|file| match file.kind {
-        LogKind::Entry(version) => Some(version),
+        LogFileKind::Entry(version) => Some(version),
         _ => None,
     });
     let until = young.min().unwrap_or(until).min(until);
     let Some(checkpoint) = files::newest_checkpoint(listed, until) else { return Vec::new() };
     let mut needless: Vec<(u64, DueFile)> = Vec::new();
     for file in listed.iter().filter(|file| file.modified < old) {
-        if let LogKind::Entry(version) | LogKind::Checkpoint(version, _) | LogKind::Derived(version) = file.kind
+        if let LogFileKind::Entry(version) | LogFileKind::Checkpoint(version, _) | LogFileKind::Derived(version) =
+            file.kind
             && version < checkpoint.version
         {
             needless.push((version, DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }));
@@ -275,21 +280,21 @@ fn needless(listed: &[LogFile], until: u64, now: DateTime<Utc>, kept: TimeDelta)
 /// Returns the log's files under temporary names that are too old to belong to a writer in flight.
 fn staged(listed: &[LogFile], now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
-    let staged = listed.iter().filter(|file| file.kind == LogKind::Staged && file.modified < old);
+    let staged = listed.iter().filter(|file| file.kind == LogFileKind::Staged && file.modified < old);
     staged.map(|file| DueFile { path: file.path.to_string(), since: due_at(file.modified, kept) }).collect()
 }
 
 /// The files that the log names. Each path is stored in both forms: some engines encode it as in a URL and some do not.
 #[derive(Debug, Default)]
-struct Known {
+struct LoggedFiles {
     active: HashSet<String>,
     removed: HashMap<String, Option<i64>>,
 }
 
-impl Known {
-    fn of(named: checkpoint::Named) -> Known {
+impl LoggedFiles {
+    fn of(named: checkpoint::NamedFiles) -> LoggedFiles {
         let plain = |path: &str| path.trim_start_matches("./").to_owned();
-        let mut known = Known::default();
+        let mut known = LoggedFiles::default();
         for (path, at) in named.removed {
             known.removed.extend(files::decode(&path).map(|decoded| (plain(&decoded), at)));
             known.removed.insert(plain(&path), at);
@@ -317,7 +322,7 @@ impl Known {
 
 /// Returns the files that were removed longer than `grace` ago, oldest removal first, and the number that were removed
 /// since. A file whose removal has no time counts as an orphan.
-fn replaced(data: &[ObjectMeta], known: &Known, now: DateTime<Utc>, grace: TimeDelta) -> (Vec<DueFile>, usize) {
+fn replaced(data: &[ObjectMeta], known: &LoggedFiles, now: DateTime<Utc>, grace: TimeDelta) -> (Vec<DueFile>, usize) {
     let old = old(now, grace).timestamp_millis();
     let (mut replaced, mut in_grace) = (Vec::new(), 0);
     for file in data {
@@ -336,7 +341,7 @@ fn replaced(data: &[ObjectMeta], known: &Known, now: DateTime<Utc>, grace: TimeD
 
 /// Returns the files that no version lists and no commit removed, oldest first. Each condition can only shrink the
 /// list.
-fn orphans(data: Vec<ObjectMeta>, known: &Known, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
+fn orphans(data: Vec<ObjectMeta>, known: &LoggedFiles, now: DateTime<Utc>, kept: TimeDelta) -> Vec<DueFile> {
     let old = old(now, kept);
     let mut orphans: Vec<DueFile> = data
         .into_iter()
@@ -350,9 +355,9 @@ fn orphans(data: Vec<ObjectMeta>, known: &Known, now: DateTime<Utc>, kept: TimeD
 
 /// Chooses at most `limit` files: replaced files first, since only those wait for readers, and files that `failed`
 /// before last, so that no number of them delays the others.
-fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> Plan {
+fn bounded(due: &DueFiles, failed: &HashSet<String>, limit: usize) -> CleanupPlan {
     let mut room = limit;
-    let mut plan = Plan { in_grace: due.in_grace, ..Plan::default() };
+    let mut plan = CleanupPlan { in_grace: due.in_grace, ..CleanupPlan::default() };
     for again in [false, true] {
         let lists = [(&due.replaced, &mut plan.replaced), (&due.log, &mut plan.log), (&due.orphans, &mut plan.orphans)];
         for (from, to) in lists {

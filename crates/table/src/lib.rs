@@ -32,19 +32,20 @@ pub use controls::{AppendError, ControlLog};
 pub use deletions::{DeleteFailure, DeleteFailures, Deletions, OverdueFiles};
 pub use error::{CommitError, OpenError, StoreError};
 pub use evidence::{
-    ACCEPT_LOSS, COMPACT, Evidence, Loss, LossCause, OPERATIONS, PartitionProgress, RewriteEvidence, Totals,
+    ACCEPT_LOSS, COMPACT, Evidence, LossCause, OPERATIONS, OffsetLoss, PartitionEvidence, RewriteEvidence, TableTotals,
 };
 pub use index::{SegmentIndex, StoredSegment};
-pub use janitor::{Maintained, Plan, Upkeep};
-pub use objects::UnfitError;
+pub use janitor::{CleanupPlan, MaintenanceReport, MaintenanceSettings};
+pub use objects::ProbeError;
 pub use quarantine::{Quarantine, QuarantinePass};
 pub use rewrite::{
-    Merging, NewTags, Predicate, Reader, Reformed, Retagged, Retagging, RewriteError, Rows, RowsOf, Spliced, Split,
+    MergeSettings, NewTags, Predicate, ReformResult, RetagResult, Retagging, RewriteError, RowStream, SegmentReader,
+    SegmentRows, SpliceResult, SplitResult,
 };
 pub use root::{Root, RootError};
 pub use segment::{EncodedSegment, Segment, SegmentError, SegmentTags, SegmentWriter};
-pub use spec::{Role, TableColumn, TableSpec};
+pub use spec::{ColumnRole, TableColumn, TableSpec};
 pub use table::{
-    AcceptLossError, Advance, ControlsVersion, IngestCommit, KnownTables, LossDecision, RewriteCommit, Shelf, Table,
-    TableControls, TakesForce, controls_of, raise_controls, take_force,
+    AcceptLossError, ControlsVersion, IngestCommit, LossDecision, OffsetAdvance, PolicyCommit, RewriteCommit,
+    SegmentStore, Table, TableControls, TableControlsCache, controls_of, raise_controls, take_force,
 };

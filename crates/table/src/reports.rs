@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 
 use ebbtide_base::ids::ProductKey;
 pub use ebbtide_query::residue;
-use ebbtide_query::{Audit, Leftovers, Overview, ViewError};
+use ebbtide_query::{Audit, Leftovers, TableOverview, ViewError};
 
 use crate::testing::minio;
-use crate::{Root, Upkeep};
+use crate::{MaintenanceSettings, Root};
 
 /// Returns the same root with the types of the library, which the crate above takes.
 pub fn from_above(root: &Root) -> ebbtide_table::Root {
@@ -21,7 +21,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
 }
 
 /// Returns the overview of a product's table.
-pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Overview, ViewError> {
+pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<TableOverview, ViewError> {
     ebbtide_query::show(&from_above(root), product, now).await
 }
 
@@ -30,9 +30,9 @@ pub async fn leftovers(
     root: &Root,
     product: &ProductKey,
     now: DateTime<Utc>,
-    upkeep: &Upkeep,
+    upkeep: &MaintenanceSettings,
 ) -> Result<Leftovers, ViewError> {
-    let upkeep = ebbtide_table::Upkeep {
+    let upkeep = ebbtide_table::MaintenanceSettings {
         checkpoint_every: upkeep.checkpoint_every,
         keep_log: upkeep.keep_log,
         keep_orphans: upkeep.keep_orphans,

@@ -16,8 +16,8 @@ use url::Url;
 use super::deletions::Deletions;
 use super::durable::DurableFs;
 use super::error::StoreError;
-use super::log::Recent;
-use super::objects::{self, Connected, Uploads};
+use super::log::EntryCache;
+use super::objects::{self, ConnectedStore, UnfinishedUploads};
 use ebbtide_base::ids::ProductKey;
 
 /// The location of everything that Ebbtide stores: `<root>/tables/<product>/` and `<root>/_controls/`.
@@ -30,8 +30,8 @@ pub struct Root {
     /// The folder, if the root is one.
     folder: Option<PathBuf>,
     store: Arc<dyn ObjectStore>,
-    uploads: Option<Uploads>,
-    recent: Arc<Recent>,
+    uploads: Option<UnfinishedUploads>,
+    recent: Arc<EntryCache>,
 }
 
 /// A root that cannot be used.
@@ -64,12 +64,12 @@ pub enum RootError {
 impl Root {
     /// Opens a folder's path, absolute or not, or a URL, like [`Root::open`], of a store that needs no settings.
     pub fn parse(url_or_path: &str) -> Result<Root, RootError> {
-        Root::open(url_or_path, &ebbtide_config::ObjectStore::default())
+        Root::open(url_or_path, &ebbtide_config::ObjectStoreConfig::default())
     }
 
     /// Opens a folder's path, absolute or not, a `file:` URL, or a URL of an object store, which is accessed with
     /// `settings`. Sends no request to the store; the folder need not exist.
-    pub fn open(url_or_path: &str, settings: &ebbtide_config::ObjectStore) -> Result<Root, RootError> {
+    pub fn open(url_or_path: &str, settings: &ebbtide_config::ObjectStoreConfig) -> Result<Root, RootError> {
         let illegal = || RootError::Illegal { text: url_or_path.to_owned() };
         let Some((scheme, _)) = url_or_path.split_once("://") else {
             if url_or_path.is_empty() {
@@ -95,7 +95,7 @@ impl Root {
         }
         let at = Path::from_url_path(url.path()).map_err(|_| illegal())?;
         let client = |why: String| RootError::Client { place: url_or_path.to_owned(), why };
-        let Connected { store, uploads } = objects::connect(&url, settings).map_err(client)?;
+        let ConnectedStore { store, uploads } = objects::connect(&url, settings).map_err(client)?;
         Ok(Root { url, at, folder: None, store, uploads, recent: Arc::default() })
     }
 
@@ -164,7 +164,7 @@ impl Root {
     }
 
     /// Returns the cache of recently read entries of the tables' logs.
-    pub(super) fn recent(&self) -> &Arc<Recent> {
+    pub(super) fn recent(&self) -> &Arc<EntryCache> {
         &self.recent
     }
 

@@ -36,7 +36,7 @@ const BLOCKS: usize = 12;
 
 /// An open file.
 #[derive(Clone)]
-pub struct Source {
+pub struct StoreFile {
     held: Held,
     size: u64,
 }
@@ -57,9 +57,9 @@ struct Object {
     failed: Mutex<Option<Error>>,
 }
 
-impl Source {
+impl StoreFile {
     /// Opens the file at `path`. Errors if it does not exist.
-    pub async fn open(store: &Arc<dyn ObjectStore>, path: Path) -> object_store::Result<Source> {
+    pub async fn open(store: &Arc<dyn ObjectStore>, path: Path) -> object_store::Result<StoreFile> {
         // For a file system, the file is opened in spite of `head`.
         let got = store.get_opts(&path, GetOptions { head: true, ..GetOptions::default() }).await?;
         let size = got.meta.size;
@@ -73,13 +73,13 @@ impl Source {
                 failed: Mutex::default(),
             })),
         };
-        Ok(Source { held, size })
+        Ok(StoreFile { held, size })
     }
 
     /// Creates a source from a file of the file system.
-    pub fn of_file(file: File) -> io::Result<Source> {
+    pub fn of_file(file: File) -> io::Result<StoreFile> {
         let size = file.metadata()?.len();
-        Ok(Source { held: Held::File(Arc::new(file)), size })
+        Ok(StoreFile { held: Held::File(Arc::new(file)), size })
     }
 
     /// Returns the last error of the store, if there was one, and clears it.
@@ -91,7 +91,7 @@ impl Source {
     }
 
     /// Returns a buffered reader that begins at `at`, for small reads.
-    pub fn read_from(&self, at: u64) -> BufReader<At> {
+    pub fn read_from(&self, at: u64) -> BufReader<FileCursor> {
         self.reader(at, COPY_BYTES)
     }
 
@@ -100,14 +100,14 @@ impl Source {
         match &self.held {
             Held::File(file) => file.read_exact_at(into, at),
             Held::Object(_) => {
-                let mut from = At { source: self.clone(), at };
+                let mut from = FileCursor { source: self.clone(), at };
                 from.read_exact(into)
             }
         }
     }
 
-    fn reader(&self, start: u64, buffer: usize) -> BufReader<At> {
-        BufReader::with_capacity(buffer, At { source: self.clone(), at: start })
+    fn reader(&self, start: u64, buffer: usize) -> BufReader<FileCursor> {
+        BufReader::with_capacity(buffer, FileCursor { source: self.clone(), at: start })
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
@@ -163,20 +163,20 @@ impl Object {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for StoreFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("size", &self.size).finish_non_exhaustive()
+        f.debug_struct("StoreFile").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
-impl Length for Source {
+impl Length for StoreFile {
     fn len(&self) -> u64 {
         self.size
     }
 }
 
-impl ChunkReader for Source {
-    type T = BufReader<At>;
+impl ChunkReader for StoreFile {
+    type T = BufReader<FileCursor>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
         Ok(self.reader(start, PAGE_BYTES))
@@ -200,16 +200,16 @@ impl ChunkReader for Source {
 }
 
 /// The same file, read in larger pieces.
-pub struct Chunks<'a>(pub &'a Source);
+pub struct ChunkedFile<'a>(pub &'a StoreFile);
 
-impl Length for Chunks<'_> {
+impl Length for ChunkedFile<'_> {
     fn len(&self) -> u64 {
         self.0.size
     }
 }
 
-impl ChunkReader for Chunks<'_> {
-    type T = BufReader<At>;
+impl ChunkReader for ChunkedFile<'_> {
+    type T = BufReader<FileCursor>;
 
     fn get_read(&self, start: u64) -> Result<Self::T> {
         Ok(self.0.reader(start, COPY_BYTES))
@@ -221,12 +221,12 @@ impl ChunkReader for Chunks<'_> {
 }
 
 /// A position in a file.
-pub struct At {
-    source: Source,
+pub struct FileCursor {
+    source: StoreFile,
     at: u64,
 }
 
-impl Read for At {
+impl Read for FileCursor {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read_at(into, self.at)?;
         self.at += read as u64;

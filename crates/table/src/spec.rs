@@ -10,11 +10,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use ebbtide_base::ids::{BucketUnit, Category, ProductKey};
 use ebbtide_policy::tag::FormsMark;
-use ebbtide_policy::{Class, Derive, EXPIRES, Policy};
+use ebbtide_policy::{ColumnClass, Derivation, EXPIRES, Policy};
 
 /// The role of a column, which decides what may be written about it outside its data pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Role {
+pub enum ColumnRole {
     /// Personal data: nothing of it is ever written outside data pages.
     Personal(Category),
     /// Not personal by the policy, or derived at ingest.
@@ -31,7 +31,7 @@ pub struct TableColumn {
     /// Its Arrow type, one that Delta has.
     pub data_type: DataType,
     /// The role of the column.
-    pub role: Role,
+    pub role: ColumnRole,
     /// Its meaning, for readers of the table.
     pub doc: Option<String>,
     /// True if its values get a bloom filter: subjects and the tenant, which are looked up by value.
@@ -82,11 +82,11 @@ impl TableSpec {
         for column in &records.schema.columns {
             let Some(class) = records.fields.get(&column.name) else { continue };
             let role = match class {
-                Class::Personal(category) => {
+                ColumnClass::Personal(category) => {
                     categories.insert(category.clone());
-                    Role::Personal(category.clone())
+                    ColumnRole::Personal(category.clone())
                 }
-                Class::NotPersonal => Role::Plain,
+                ColumnClass::NotPersonal => ColumnRole::Plain,
             };
             columns.push(TableColumn {
                 name: column.name.clone(),
@@ -99,10 +99,10 @@ impl TableSpec {
         columns.extend(records.derive.iter().map(|derived| TableColumn {
             name: derived.name.clone(),
             data_type: match derived.how {
-                Derive::CountryOf | Derive::DomainOf => DataType::Utf8,
-                Derive::HourOf => DataType::Int32,
+                Derivation::CountryOf | Derivation::DomainOf => DataType::Utf8,
+                Derivation::HourOf => DataType::Int32,
             },
-            role: Role::Plain,
+            role: ColumnRole::Plain,
             doc: Some(format!("Derived at ingest from {}.", derived.of)),
             bloom: false,
         }));
@@ -131,7 +131,7 @@ impl TableSpec {
         is_former.then(|| TableColumn {
             name: expires_column(&category),
             data_type: instant(),
-            role: Role::Tag,
+            role: ColumnRole::Tag,
             doc: None,
             bloom: false,
         })
@@ -155,9 +155,9 @@ impl TableSpec {
     pub fn told_in_log(&self, column: &TableColumn) -> bool {
         let name = column.name.as_str();
         match column.role {
-            Role::Personal(_) => false,
-            Role::Plain => has_stats(&column.data_type),
-            Role::Tag => !SOURCE_COLUMNS.contains(&name) && !PARTITION_COLUMNS.contains(&name),
+            ColumnRole::Personal(_) => false,
+            ColumnRole::Plain => has_stats(&column.data_type),
+            ColumnRole::Tag => !SOURCE_COLUMNS.contains(&name) && !PARTITION_COLUMNS.contains(&name),
         }
     }
 }
@@ -187,7 +187,7 @@ pub fn tags(categories: &BTreeSet<Category>, unit: BucketUnit) -> Vec<TableColum
     let tag = |name: &str, data_type: DataType, doc: &str| TableColumn {
         name: name.to_owned(),
         data_type,
-        role: Role::Tag,
+        role: ColumnRole::Tag,
         doc: Some(doc.to_owned()),
         bloom: false,
     };

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests use it")]
 
 pub mod arbitrary;
-pub mod between;
+pub mod hook;
 pub mod minio;
 
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use uuid::Uuid;
 use futures::StreamExt;
 
 use super::error::StoreError;
-use super::log::{Log, LogState};
-use super::spec::{Role, TableColumn, TableSpec, instant, tags};
+use super::log::{LogState, TableLog};
+use super::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use super::{
-    Advance, ControlsVersion, EncodedSegment, Evidence, IngestCommit, PartitionProgress, RewriteCommit,
+    ControlsVersion, EncodedSegment, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, RewriteCommit,
     RewriteEvidence, Segment, SegmentIndex, SegmentTags, SegmentWriter, StoredSegment, Table,
 };
 use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, Offset, Partition, ProductKey, TopicPartition};
@@ -52,7 +52,7 @@ pub fn stored_segment(path: &str) -> StoredSegment {
 /// Returns a product with two categories, a tenant, a plain number, a list and the tags.
 pub fn spec() -> Arc<TableSpec> {
     let (phone, content) = (Category::new("phone_number").unwrap(), Category::new("content").unwrap());
-    let column = |name: &str, data_type: DataType, role: Role, bloom: bool| TableColumn {
+    let column = |name: &str, data_type: DataType, role: ColumnRole, bloom: bool| TableColumn {
         name: name.to_owned(),
         data_type,
         role,
@@ -61,12 +61,12 @@ pub fn spec() -> Arc<TableSpec> {
     };
     let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
     let mut columns = vec![
-        column("recipient", DataType::Utf8, Role::Personal(phone.clone()), true),
-        column("body", DataType::Utf8, Role::Personal(content.clone()), false),
-        column("sent_at", instant(), Role::Personal(phone.clone()), false),
-        column("media", list, Role::Personal(content.clone()), false),
-        column("customer_id", DataType::Utf8, Role::Plain, true),
-        column("segments", DataType::Int32, Role::Plain, false),
+        column("recipient", DataType::Utf8, ColumnRole::Personal(phone.clone()), true),
+        column("body", DataType::Utf8, ColumnRole::Personal(content.clone()), false),
+        column("sent_at", instant(), ColumnRole::Personal(phone.clone()), false),
+        column("media", list, ColumnRole::Personal(content.clone()), false),
+        column("customer_id", DataType::Utf8, ColumnRole::Plain, true),
+        column("segments", DataType::Int32, ColumnRole::Plain, false),
     ];
     columns.extend(tags(&[phone, content].into(), BucketUnit::Day));
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
@@ -144,8 +144,8 @@ pub async fn batch(table: &Table, number: i32, from: Option<i64>, next: i64) -> 
     evidence.stored = evidence.read;
     evidence.buckets = segments.iter().map(|segment| segment.bucket().to_string()).collect();
     let (from, next) = (from.map(Offset), Offset(next));
-    evidence.partitions = vec![PartitionProgress { partition: partition(number), from, next, records: evidence.read }];
-    let advances = vec![Advance { partition: partition(number), from, next, topic: None }];
+    evidence.partitions = vec![PartitionEvidence { partition: partition(number), from, next, records: evidence.read }];
+    let advances = vec![OffsetAdvance { partition: partition(number), from, next, topic: None }];
     IngestCommit { segments, advances, controls: ControlsVersion(0), evidence }
 }
 
@@ -193,7 +193,7 @@ pub async fn paths(root: &super::Root) -> Vec<String> {
 
 /// Returns the paths of the files that a product's table lists, relative to its folder.
 pub async fn active_paths(root: &super::Root, product: &ProductKey) -> Result<Vec<String>, StoreError> {
-    let log = Log::of(root, product);
+    let log = TableLog::of(root, product);
     let (_, snapshot) = LogState::load_snapshot(&log).await?.expect("the table exists");
     let files: Vec<_> = snapshot.file_views(log.as_ref(), None).collect().await;
     files.into_iter().map(|file| Ok(file?.object_store_path().to_string())).collect()

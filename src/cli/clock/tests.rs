@@ -3,23 +3,23 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory, Parser};
 
-use super::Args;
-use crate::cli::Outcome;
+use super::ClockArgs;
+use crate::cli::CommandOutput;
 use ebbtide_base::clock::{Clock, ManualClock};
 use ebbtide_maintenance::testing::{World, start, texts};
 
 #[derive(Parser)]
 #[command(name = "ebbtide clock")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: ClockArgs,
 }
 
-fn answer(world: &World, line: &str, at: DateTime<Utc>) -> Outcome {
+fn answer(world: &World, line: &str, at: DateTime<Utc>) -> CommandOutput {
     let words = ["clock"].into_iter().chain(line.split(' ')).map(str::to_owned);
     let root = world.root.folder().display().to_string();
     let config = "/nowhere/ebbtide.yaml".to_owned();
-    let line = Line::parse_from(words.chain(["--root".to_owned(), root, "--config".to_owned(), config]));
+    let line = TestCli::parse_from(words.chain(["--root".to_owned(), root, "--config".to_owned(), config]));
     line.args.outcome(Arc::new(ManualClock::at(at)))
 }
 
@@ -32,7 +32,7 @@ fn filled() -> World {
 
 #[test]
 fn help_says_what_a_confirmation_means() {
-    let mut command = Line::command().term_width(120);
+    let mut command = TestCli::command().term_width(120);
     let confirm = command.find_subcommand_mut("confirm").unwrap();
     insta::assert_snapshot!("help", confirm.render_long_help().to_string());
 }
@@ -43,10 +43,10 @@ fn clock_that_is_ahead_is_shown_and_confirmed() {
     let later = start() + TimeDelta::days(100);
     let mut said = String::new();
     for line in ["show", "confirm --by anna", "show"] {
-        let Outcome { out, err, code } = answer(&world, line, later);
+        let CommandOutput { out, err, code } = answer(&world, line, later);
         said += &format!("$ clock {line}: {code}\n{out}{err}");
     }
-    let Outcome { out, code, .. } = answer(&world, "show", later + TimeDelta::days(100));
+    let CommandOutput { out, code, .. } = answer(&world, "show", later + TimeDelta::days(100));
     said += &format!("$ clock show, 100 days later: {code}\n{out}");
     insta::assert_snapshot!("confirm", said);
 }
@@ -81,7 +81,7 @@ fn result_for_programs_names_every_source() {
 fn times_that_were_recorded_before_are_shown_and_not_the_present() {
     let world = filled();
     for line in ["show", "show --output json"] {
-        let Outcome { out, code, .. } = answer(&world, line, start() + TimeDelta::hours(1));
+        let CommandOutput { out, code, .. } = answer(&world, line, start() + TimeDelta::hours(1));
         let none = out.contains("last trusted time  none recorded\n") || out.contains("\"last_trusted\": null");
         assert!(code == 0 && none, "{line}: {out}");
     }
@@ -100,8 +100,8 @@ fn root_that_does_not_exist_is_a_wrong_use_and_is_not_created() {
     for line in ["show", "confirm", "show --output json"] {
         let words = ["clock"].into_iter().chain(line.split(' ')).map(str::to_owned);
         let root = ["--root".to_owned(), missing.display().to_string()];
-        let Outcome { out, err, code } =
-            Line::parse_from(words.chain(root)).args.outcome(Arc::new(ManualClock::at(start())));
+        let CommandOutput { out, err, code } =
+            TestCli::parse_from(words.chain(root)).args.outcome(Arc::new(ManualClock::at(start())));
         assert_eq!((code, out.as_str()), (2, ""), "{line}");
         assert!(err.contains("tables of no one does not exist; give the root"), "{line}: {err}");
         assert!(!missing.exists(), "{line}");

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory, Parser};
 
-use super::Args;
-use crate::cli::Outcome;
-use crate::cli::testing::Place;
+use super::CompactArgs;
+use crate::cli::CommandOutput;
+use crate::cli::testing::CommandFixture;
 use ebbtide_base::clock::ManualClock;
 use ebbtide_maintenance::testing::ANONYMIZE;
 
 #[derive(Parser)]
 #[command(name = "ebbtide compact")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: CompactArgs,
 }
 
 /// Creates two days of three segments each.
-fn filled() -> Place {
-    let mut place = Place::new(ANONYMIZE, "sweep: { clock_max_step: 3650d }\n", answer);
+fn filled() -> CommandFixture {
+    let mut place = CommandFixture::new(ANONYMIZE, "sweep: { clock_max_step: 3650d }\n", answer);
     for _ in 0..2 {
         [20, 10, 15].into_iter().for_each(|count| place.ingest(count));
         place.world.pass(TimeDelta::days(1));
@@ -28,14 +28,14 @@ fn filled() -> Place {
     place
 }
 
-fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
+fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
     let words = ["compact"].iter().chain(line).map(|word| (*word).to_owned());
     let words = words.chain(["--config".to_owned(), config.display().to_string()]);
-    Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
+    TestCli::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
 }
 
 /// Returns the number of files of rows that the table lists.
-fn segments(place: &Place) -> u64 {
+fn segments(place: &CommandFixture) -> u64 {
     let found = place.runtime.block_on(ebbtide_query::audit(&place.world.root, &"sms".parse().unwrap())).unwrap();
     assert!(found.holds(), "{:?}", found.broken);
     found.segments
@@ -43,7 +43,7 @@ fn segments(place: &Place) -> u64 {
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = Line::command().term_width(120).render_long_help().to_string();
+    let help = TestCli::command().term_width(120).render_long_help().to_string();
     insta::assert_snapshot!("help", help);
 }
 

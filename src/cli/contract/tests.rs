@@ -1,15 +1,15 @@
 use clap::Parser;
 
-use super::Args;
+use super::ContractArgs;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, files, held_tables, outcome_text, words};
 use ebbtide_controls::testing::two_tables;
 use ebbtide_table::Root;
 
 #[derive(Parser)]
 #[command(name = "ebbtide contract")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: ContractArgs,
 }
 
 fn answer(root: &Root, line: &str) -> String {
@@ -18,7 +18,7 @@ fn answer(root: &Root, line: &str) -> String {
 
 /// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
-    let line = Line::try_parse_from(words("contract", root, line)).unwrap_or_else(|error| panic!("{error}"));
+    let line = TestCli::try_parse_from(words("contract", root, line)).unwrap_or_else(|error| panic!("{error}"));
     outcome_text(line.args.answer(&clock(days)))
 }
 

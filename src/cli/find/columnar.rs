@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use arrow::array::RecordBatch;
 
-use super::sheet::SheetError;
+use super::output::WriteRecordsError;
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::{ExportError, ParquetFile};
 
-pub(super) struct Columnar {
+pub(super) struct ParquetOutput {
     to: PathBuf,
     folder: bool,
     open: Option<(ProductKey, ParquetFile)>,
@@ -18,20 +18,20 @@ pub(super) struct Columnar {
     whole: bool,
 }
 
-impl Columnar {
+impl ParquetOutput {
     /// Creates the output `to`. If `folder` is true, it is a folder, which is created if it does not exist.
     pub(super) fn new(to: PathBuf, folder: bool) -> Self {
         Self { to, folder, open: None, written: Vec::new(), whole: false }
     }
 
-    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), SheetError> {
+    pub(super) fn rows(&mut self, product: &ProductKey, rows: &RecordBatch) -> Result<(), WriteRecordsError> {
         if self.open.as_ref().is_none_or(|(of, _)| of != product) {
             self.close()?;
             let path = match self.folder {
                 true => self.to.join(format!("{product}.parquet")),
                 false => self.to.clone(),
             };
-            let failed = |error: ExportError| SheetError::Export { file: path.clone(), error };
+            let failed = |error: ExportError| WriteRecordsError::Export { file: path.clone(), error };
             if self.folder {
                 std::fs::create_dir_all(&self.to).map_err(|error| failed(error.into()))?;
             }
@@ -45,25 +45,25 @@ impl Columnar {
         }
     }
 
-    pub(super) fn end(mut self) -> Result<(), SheetError> {
+    pub(super) fn end(mut self) -> Result<(), WriteRecordsError> {
         self.close()?;
         self.whole = true;
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), SheetError> {
+    fn close(&mut self) -> Result<(), WriteRecordsError> {
         match self.open.take() {
             Some((_, file)) => file.finish().map_err(|error| self.failed(error)),
             None => Ok(()),
         }
     }
 
-    fn failed(&self, error: ExportError) -> SheetError {
-        SheetError::Export { file: self.written.last().unwrap_or(&self.to).clone(), error }
+    fn failed(&self, error: ExportError) -> WriteRecordsError {
+        WriteRecordsError::Export { file: self.written.last().unwrap_or(&self.to).clone(), error }
     }
 }
 
-impl Drop for Columnar {
+impl Drop for ParquetOutput {
     fn drop(&mut self) {
         if !self.whole {
             self.open = None;

@@ -7,14 +7,14 @@ use arrow::array::RecordBatch;
 use super::values;
 use ebbtide_base::ids::ProductKey;
 
-pub(super) struct Csv<'w> {
+pub(super) struct CsvOutput<'w> {
     to: &'w mut dyn Write,
     /// The columns after `product`.
     columns: Vec<String>,
     begun: bool,
 }
 
-impl<'w> Csv<'w> {
+impl<'w> CsvOutput<'w> {
     /// Creates the output. `columns` are the columns of each product, in order; a name may be repeated.
     pub(super) fn new(to: &'w mut dyn Write, columns: impl IntoIterator<Item = String>) -> Self {
         let mut distinct = Vec::new();

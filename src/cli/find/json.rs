@@ -5,16 +5,16 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
 
-use super::told::Told;
+use super::report::SearchReport;
 use super::values;
 use ebbtide_base::ids::ProductKey;
 
-pub(super) struct Json<'w> {
+pub(super) struct JsonOutput<'w> {
     to: &'w mut dyn Write,
     records: u64,
 }
 
-impl<'w> Json<'w> {
+impl<'w> JsonOutput<'w> {
     pub(super) fn new(to: &'w mut dyn Write) -> Self {
         Self { to, records: 0 }
     }
@@ -35,7 +35,7 @@ impl<'w> Json<'w> {
     }
 
     /// Writes what follows the records. A document without it is not complete.
-    pub(super) fn end(self, told: &Told) -> io::Result<()> {
+    pub(super) fn end(self, told: &SearchReport) -> io::Result<()> {
         self.to.write_all(if self.records == 0 { b"{\"records\":[" } else { b"\n" })?;
         let told = serde_json::to_string(told)?;
         // The members of an object, appended to the members that are already written.

@@ -5,26 +5,26 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use serde_json::Value;
 
-use super::Args;
-use crate::cli::Outcome;
+use super::FindArgs;
+use crate::cli::CommandOutput;
 use ebbtide_base::clock::Clock;
 use ebbtide_controls::testing::{order, signature};
-use ebbtide_controls::{Order, Scope, place};
-use ebbtide_maintenance::testing::{ANONYMIZE, SCHEMA, Sms, World, number, policy_text, start, texts};
+use ebbtide_controls::{HoldOrder, Scope, place};
+use ebbtide_maintenance::testing::{ANONYMIZE, SCHEMA, SmsRecord, World, number, policy_text, start, texts};
 use ebbtide_table::testing::{filled, noon, root};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: FindArgs,
 }
 
-fn find(root: &Root, line: &[&str], now: DateTime<Utc>) -> (String, Outcome) {
+fn find(root: &Root, line: &[&str], now: DateTime<Utc>) -> (String, CommandOutput) {
     let root = root.folder().display().to_string();
     let words = ["find", "--root", &root].into_iter().chain(line.iter().copied());
     let mut out = Vec::new();
-    let outcome = Line::parse_from(words).args.answer(&mut out, now);
+    let outcome = TestCli::parse_from(words).args.answer(&mut out, now);
     (String::from_utf8(out).unwrap(), outcome)
 }
 
@@ -55,7 +55,7 @@ fn store() -> (tempfile::TempDir, Root) {
         table.commit_rewrite(ebbtide_table::testing::rewrite(&index, old, spliced.segments)).await.unwrap();
         let scope = Scope { tenant: Some("customer-2".to_owned()), ..Scope::default() };
         let until = noon() + TimeDelta::days(400);
-        place(&root, Order { until, ..order(scope) }, &signature()).await.unwrap();
+        place(&root, HoldOrder { until, ..order(scope) }, &signature()).await.unwrap();
     });
     (folder, root)
 }
@@ -143,9 +143,12 @@ fn what_is_asked_wrongly_is_refused_without_naming_anybody() {
         said += &outcome.err;
     }
     insta::assert_snapshot!("refused", said);
-    let line = Line::parse_from(["find", "--subject", "phone:31687654321"]);
+    let line = TestCli::parse_from(["find", "--subject", "phone:31687654321"]);
     assert!(!format!("{:?}", line.args).contains("31687654321"));
-    assert!(Line::try_parse_from(["find", "--subject", "x", "--output", "parquet"]).is_err(), "parquet needs a file");
+    assert!(
+        TestCli::try_parse_from(["find", "--subject", "x", "--output", "parquet"]).is_err(),
+        "parquet needs a file"
+    );
     // A kind in the subject and a kind in its own option mean the same.
     let kind = ["--subject", "31699-MARKER-7", "--kind", "phone", "--policy", "config/policy.yaml", "--output", "csv"];
     assert_eq!(find(&root, &kind, noon()), find(&root, &of_person(&["--output", "csv"]), noon()));
@@ -236,7 +239,7 @@ fn what_is_found_is_what_a_sweep_would_leave_and_leaves() {
     runtime.block_on(async {
         for day in 0..4 {
             let mut records = texts(start() + TimeDelta::days(day), PEOPLE);
-            let other = |sms: &Sms| Sms { customer: "other".to_owned(), ..sms.clone() };
+            let other = |sms: &SmsRecord| SmsRecord { customer: "other".to_owned(), ..sms.clone() };
             records.extend(records[..2].iter().map(other).collect::<Vec<_>>());
             world.ingest(&records).await;
             world.pass(TimeDelta::days(1));

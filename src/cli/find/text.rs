@@ -7,13 +7,13 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::sheet::line;
+use super::output::line;
 use super::values;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_services::record_search::HELD_BY;
-use ebbtide_table::{Role, TableSpec};
+use ebbtide_table::{ColumnRole, TableSpec};
 
-pub(super) struct Text<'w> {
+pub(super) struct TextOutput<'w> {
     pub(super) to: &'w mut dyn Write,
     /// The columns of each product.
     specs: BTreeMap<ProductKey, TableSpec>,
@@ -22,7 +22,7 @@ pub(super) struct Text<'w> {
     records: u64,
 }
 
-impl<'w> Text<'w> {
+impl<'w> TextOutput<'w> {
     /// Creates the output. `now` is the time of the answer.
     pub(super) fn new(to: &'w mut dyn Write, specs: BTreeMap<ProductKey, TableSpec>, now: DateTime<Utc>) -> Self {
         Self { to, specs, now, records: 0 }
@@ -65,15 +65,15 @@ fn record(
             line(to, &format!("  {what:<14}{value}"))?;
         }
     }
-    let fields = |role: &Role| -> Vec<(&str, Value)> {
+    let fields = |role: &ColumnRole| -> Vec<(&str, Value)> {
         let of_role = spec.columns.iter().filter(|column| column.role == *role);
         let each = of_role.map(|column| (column.name.as_str(), values::of(rows, &column.name, row)));
         each.filter(|(_, value)| !value.is_null()).collect()
     };
-    told(to, &fields(&Role::Plain), "  ")?;
+    told(to, &fields(&ColumnRole::Plain), "  ")?;
     let categories: BTreeSet<&Category> = spec.columns.iter().filter_map(|column| category(&column.role)).collect();
     for category in categories {
-        let fields = fields(&Role::Personal(category.clone()));
+        let fields = fields(&ColumnRole::Personal(category.clone()));
         let until = text(&format!("expires_{category}"));
         let passed =
             until.as_deref().and_then(|until| DateTime::parse_from_rfc3339(until).ok()).is_some_and(|at| at <= now);
@@ -91,10 +91,10 @@ fn record(
     Ok(())
 }
 
-fn category(role: &Role) -> Option<&Category> {
+fn category(role: &ColumnRole) -> Option<&Category> {
     match role {
-        Role::Personal(category) => Some(category),
-        Role::Plain | Role::Tag => None,
+        ColumnRole::Personal(category) => Some(category),
+        ColumnRole::Plain | ColumnRole::Tag => None,
     }
 }
 

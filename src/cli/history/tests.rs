@@ -1,19 +1,19 @@
 use clap::Parser;
 
-use super::Args;
-use crate::cli::Outcome;
+use super::HistoryArgs;
+use crate::cli::CommandOutput;
 use ebbtide_table::testing::{batch, root, spec};
 use ebbtide_table::{RewriteCommit, RewriteEvidence, Root, SegmentIndex, Table};
 
 #[derive(Parser)]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: HistoryArgs,
 }
 
-fn answer(root: &Root, line: &str) -> Outcome {
+fn answer(root: &Root, line: &str) -> CommandOutput {
     let words = ["history"].into_iter().chain(line.split(' ')).map(str::to_owned);
-    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    let line = TestCli::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
     line.args.run()
 }
 

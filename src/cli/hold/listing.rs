@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::HoldError;
-use crate::cli::{Outcome, Output, json};
+use crate::cli::{CommandOutput, OutputFormat, json};
 use ebbtide_base::ids::ProductKey;
-use ebbtide_controls::{Controls, HoldState, KnownHold, Scope, standing};
+use ebbtide_controls::{Controls, HoldState, LoggedHold, Scope, standing};
 use ebbtide_table::{ControlsVersion, Root};
 
 /// A hold as it is listed.
@@ -42,20 +42,25 @@ struct Listed {
     scope: Option<Scope>,
 }
 
-pub(super) async fn list(root: &Root, now: DateTime<Utc>, reveal: bool, output: Output) -> Result<Outcome, HoldError> {
+pub(super) async fn list(
+    root: &Root,
+    now: DateTime<Utc>,
+    reveal: bool,
+    output: OutputFormat,
+) -> Result<CommandOutput, HoldError> {
     let tables = standing(root).await?;
     let known = tables.iter().map(|(_, version)| *version).max().unwrap_or_default();
     let controls = Controls::load(root, known).await?;
     let listed: Vec<Listed> = controls.holds(now).iter().map(|known| listed(known, &tables, reveal)).collect();
     let whole = listed.iter().all(|hold| hold.missing.is_empty());
     let out = match output {
-        Output::Json => json(&listed),
-        Output::Text => text(&listed, reveal)?,
+        OutputFormat::Json => json(&listed),
+        OutputFormat::Text => text(&listed, reveal)?,
     };
-    Ok(if whole { Outcome::done(out) } else { Outcome::problem(out) })
+    Ok(if whole { CommandOutput::done(out) } else { CommandOutput::problem(out) })
 }
 
-fn listed(known: &KnownHold<'_>, tables: &[(ProductKey, ControlsVersion)], reveal: bool) -> Listed {
+fn listed(known: &LoggedHold<'_>, tables: &[(ProductKey, ControlsVersion)], reveal: bool) -> Listed {
     let (state, released_at, wanted) = match known.state {
         HoldState::InForce => ("in force", None, known.version),
         HoldState::Ended => ("ended", None, known.version),

@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::{HoldError, listing, signature, value_of_stdin};
 use crate::cli::commit_clock::UrgentTime;
 use crate::cli::report::national_note;
-use crate::cli::when::{When, utc_and_local};
-use crate::cli::{Outcome, Output, json};
+use crate::cli::time_arg::{TimeArg, utc_and_local};
+use crate::cli::{CommandOutput, OutputFormat, json};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_base::problem::nearest;
-use ebbtide_controls::{Order, PlaceError, Scope, Subject, TimeRange, place, reading};
+use ebbtide_controls::{HoldOrder, PlaceHoldError, Scope, Subject, TimeRange, place, reading};
 use ebbtide_policy::{Policy, Records};
 use ebbtide_query::products;
 use ebbtide_table::Root;
@@ -25,7 +25,7 @@ Examples:
   printf 'email:ann@example.org' | ebbtide hold place --case 2026-19 --basis litigation --until 2028-12-31 --subject -";
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub(super) struct PlaceHoldArgs {
     /// The reference of the case in your own files.
     #[arg(long, value_name = "REFERENCE")]
     case: String,
@@ -59,37 +59,37 @@ pub(super) struct Args {
 
 /// The report about a hold, in JSON.
 #[derive(Serialize)]
-struct Told<'a> {
+struct HoldReport<'a> {
     placed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     control: Option<i64>,
     until: DateTime<Utc>,
-    tables: &'a [Covered],
+    tables: &'a [CoveredTable],
     notes: &'a [String],
 }
 
 /// A table that a hold covers, and what its conditions mean there.
 #[derive(Serialize)]
-struct Covered {
+struct CoveredTable {
     product: ProductKey,
     reading: Vec<String>,
 }
 
-impl Args {
+impl PlaceHoldArgs {
     pub(super) async fn run(
         &self,
         root: &Root,
         policy: &Policy,
         time: &UrgentTime,
-        output: Output,
-    ) -> Result<Outcome, HoldError> {
+        output: OutputFormat,
+    ) -> Result<CommandOutput, HoldError> {
         let order = self.order(policy)?;
-        order.scope.check().map_err(PlaceError::from)?;
+        order.scope.check().map_err(PlaceHoldError::from)?;
         let at = time.before(order.until);
         if order.until <= at {
-            return Err(PlaceError::Over(order.until).into());
+            return Err(PlaceHoldError::Over(order.until).into());
         }
         let existing = products(root).await?;
         self.check_products(policy, &order.scope, &existing)?;
@@ -99,13 +99,13 @@ impl Args {
             false => Some(place(root, order, &signature(policy.version.clone(), at)).await?),
         };
         let tables = placed.as_ref().map_or(existing, |placed| placed.tables.clone());
-        let tables: Vec<Covered> = tables
+        let tables: Vec<CoveredTable> = tables
             .into_iter()
             .filter(|product| scope.covers(product))
-            .map(|product| Covered { reading: reading(&scope, records(policy, &product)), product })
+            .map(|product| CoveredTable { reading: reading(&scope, records(policy, &product)), product })
             .collect();
         let notes = notes(&scope);
-        let told = Told {
+        let told = HoldReport {
             placed: placed.is_some(),
             id: placed.as_ref().map(|placed| placed.id.to_string()),
             control: placed.as_ref().map(|placed| placed.version.0),
@@ -114,13 +114,13 @@ impl Args {
             notes: &notes,
         };
         let out = match output {
-            Output::Json => json(&told),
-            Output::Text => text(&told, &utc_and_local(until, policy), &scope)?,
+            OutputFormat::Json => json(&told),
+            OutputFormat::Text => text(&told, &utc_and_local(until, policy), &scope)?,
         };
-        Ok(Outcome { out, err: time.warning(at), ..Outcome::default() })
+        Ok(CommandOutput { out, err: time.warning(at), ..CommandOutput::default() })
     }
 
-    fn order(&self, policy: &Policy) -> Result<Order, HoldError> {
+    fn order(&self, policy: &Policy) -> Result<HoldOrder, HoldError> {
         let subject = match self.subject.as_deref() {
             Some("-") => Some(value_of_stdin()?.parse::<Subject>()?),
             Some(text) => Some(text.parse::<Subject>()?),
@@ -131,17 +131,17 @@ impl Args {
                 return Err(HoldError::Use(format!("{name} is empty")));
             }
         }
-        let from = self.from.as_deref().map(|text| When::parse("--from", text)).transpose()?;
-        let to = self.to.as_deref().map(|text| When::parse("--to", text)).transpose()?;
+        let from = self.from.as_deref().map(|text| TimeArg::parse("--from", text)).transpose()?;
+        let to = self.to.as_deref().map(|text| TimeArg::parse("--to", text)).transpose()?;
         let range = TimeRange { from: from.map(|from| from.start(policy)), to: to.map(|to| to.end(policy)) };
         let events = (range.from.is_some() || range.to.is_some()).then_some(range);
         let mut products = self.products.clone();
         products.sort();
         products.dedup();
-        Ok(Order {
+        Ok(HoldOrder {
             case: self.case.clone(),
             basis: self.basis.clone(),
-            until: When::parse("--until", &self.until)?.end(policy),
+            until: TimeArg::parse("--until", &self.until)?.end(policy),
             placed_by: None,
             scope: Scope { subject, tenant: self.tenant.clone(), products, events },
         })
@@ -185,7 +185,7 @@ fn notes(scope: &Scope) -> Vec<String> {
     notes
 }
 
-fn text(told: &Told<'_>, until: &str, scope: &Scope) -> Result<String, std::fmt::Error> {
+fn text(told: &HoldReport<'_>, until: &str, scope: &Scope) -> Result<String, std::fmt::Error> {
     let mut out = String::new();
     match (&told.id, told.control) {
         (Some(id), Some(control)) => {

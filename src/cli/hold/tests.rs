@@ -1,6 +1,6 @@
 use clap::{CommandFactory, Parser};
 
-use super::Args;
+use super::HoldArgs;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_controls::testing::{naming, signature, two_tables};
@@ -9,17 +9,17 @@ use ebbtide_table::{ControlsVersion, Root, raise_controls};
 
 #[derive(Parser)]
 #[command(name = "ebbtide hold")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: HoldArgs,
 }
 
 const ORDER: &str = "place --case 2026-17 --basis court-order --until 2027-01-31";
 
-fn parsed(root: &Root, line: &str) -> Result<Line, clap::Error> {
+fn parsed(root: &Root, line: &str) -> Result<TestCli, clap::Error> {
     let words = ["hold"].into_iter().chain(line.split(' ')).map(str::to_owned);
     let root = root.folder().display().to_string();
-    Line::try_parse_from(words.chain(["--root", &root, "--policy", "config/policy.yaml"].map(str::to_owned)))
+    TestCli::try_parse_from(words.chain(["--root", &root, "--policy", "config/policy.yaml"].map(str::to_owned)))
 }
 
 /// Returns the exit code and the output at a clock that shows `days` after noon.
@@ -187,7 +187,7 @@ fn a_root_without_tables_takes_a_hold_for_those_to_come() {
 
 #[test]
 fn the_help_of_hold_is_worth_reading() {
-    let mut command = Line::command().term_width(100);
+    let mut command = TestCli::command().term_width(100);
     command.build();
     let mut text = command.render_long_help().to_string();
     for name in ["place", "list", "release"] {

@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use clap::Parser;
 use serde_json::json;
 
-use super::Args;
+use super::ParkedNoticeArgs;
 use crate::cli::notice::testing::{assert_refused_by_a_wrong_clock, clock, held_tables, outcome_text, words};
 use ebbtide_controls::testing::two_tables;
 use ebbtide_table::testing::noon;
@@ -10,9 +10,9 @@ use ebbtide_table::{ControlLog, ControlsVersion, Root};
 
 #[derive(Parser)]
 #[command(name = "ebbtide notice")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: ParkedNoticeArgs,
 }
 
 fn answer(root: &Root, line: &str) -> String {
@@ -21,7 +21,7 @@ fn answer(root: &Root, line: &str) -> String {
 
 /// Returns the exit code and the output at a clock that shows `days` after noon.
 fn answer_at(root: &Root, line: &str, days: i64) -> String {
-    let line = Line::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
+    let line = TestCli::try_parse_from(words("notice", root, line)).unwrap_or_else(|error| panic!("{error}"));
     outcome_text(line.args.answer(&clock(days)))
 }
 

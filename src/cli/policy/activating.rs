@@ -6,15 +6,15 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::baseline::{BaselineArgs, PolicyChangeError, read_new};
 use super::planning::{plan, told};
-use super::standing::{ChangeError, Standing, read_new};
 use crate::cli::commit_clock::commit_time;
-use crate::cli::{Outcome, Output, json, runtime};
+use crate::cli::{CommandOutput, OutputFormat, json, runtime};
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
-use ebbtide_controls::{Controls, SharedControls, Signature, activate, record_active};
-use ebbtide_maintenance::{Effects, examine};
-use ebbtide_policy::Checked;
+use ebbtide_controls::{CommitIdentity, Controls, SharedControls, activate, record_active};
+use ebbtide_maintenance::{PolicyEffects, examine};
+use ebbtide_policy::CheckedPolicy;
 use ebbtide_query::products;
 use ebbtide_table::{ControlsVersion, Root};
 
@@ -32,37 +32,37 @@ use ebbtide_table::{ControlsVersion, Root};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ebbtide policy activate config/policy-2027.yaml --dry-run\n  \
                         ebbtide policy activate config/policy-2027.yaml")]
-pub(in crate::cli) struct Args {
+pub(in crate::cli) struct ActivateArgs {
     /// The new policy.
     #[arg(value_name = "NEW")]
     file: PathBuf,
     #[command(flatten)]
-    standing: Standing,
+    standing: BaselineArgs,
     /// Show what it would do, as `policy plan` does, and change nothing.
     #[arg(long)]
     dry_run: bool,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Serialize)]
-struct Active<'a> {
+struct ActivationReport<'a> {
     version: &'a PolicyVersion,
     control: i64,
     tables: &'a [ProductKey],
 }
 
-impl Args {
-    pub(super) fn run(self, clock: &SharedClock) -> Outcome {
+impl ActivateArgs {
+    pub(super) fn run(self, clock: &SharedClock) -> CommandOutput {
         let answer = match self.dry_run {
             true => plan(&self.standing, &self.file, self.output, clock.now()),
             false => self.activate(clock),
         };
-        answer.unwrap_or_else(ChangeError::outcome)
+        answer.unwrap_or_else(PolicyChangeError::outcome)
     }
 
-    fn activate(&self, clock: &SharedClock) -> Result<Outcome, ChangeError> {
+    fn activate(&self, clock: &SharedClock) -> Result<CommandOutput, PolicyChangeError> {
         let root = self.standing.root()?;
         let new = match read_new(&self.file, self.output)? {
             Ok(new) => new,
@@ -74,22 +74,22 @@ impl Args {
                 return self.record(&root, new, now).await;
             }
             let old = self.standing.policy(&root).await?;
-            let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
+            let (before, after) = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(PolicyChangeError::NoPolicy)?;
             let diff = examine(&root, before, after).await?;
             if !diff.refused.is_empty() {
-                let effects = Effects { diff, products: Vec::new() };
+                let effects = PolicyEffects { diff, products: Vec::new() };
                 return Ok(told(&effects, (&self.file, &new), self.output));
             }
-            let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: after.version.clone() };
+            let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: after.version.clone() };
             let done = activate(&root, (&old, &new), &by).await?;
             let (version, control) = (&done.version, done.control.0);
-            Ok(self.done(&Active { version, control, tables: &done.tables }))
+            Ok(self.done(&ActivationReport { version, control, tables: &done.tables }))
         })
     }
 
     /// Returns true if there is no policy to compare with: none is active, and the root has no table or the new policy
     /// is the configured one.
-    async fn is_first(&self, root: &Root, new: &Checked) -> Result<bool, ChangeError> {
+    async fn is_first(&self, root: &Root, new: &CheckedPolicy) -> Result<bool, PolicyChangeError> {
         if Controls::load(root, ControlsVersion(0)).await?.active().is_some() {
             return Ok(false);
         }
@@ -101,23 +101,28 @@ impl Args {
     }
 
     /// Records the policy as the first active one, as the first start of an instance does.
-    async fn record(&self, root: &Root, new: Checked, now: DateTime<Utc>) -> Result<Outcome, ChangeError> {
-        let loaded = new.loaded().ok_or(ChangeError::NoPolicy)?;
+    async fn record(
+        &self,
+        root: &Root,
+        new: CheckedPolicy,
+        now: DateTime<Utc>,
+    ) -> Result<CommandOutput, PolicyChangeError> {
+        let loaded = new.loaded().ok_or(PolicyChangeError::NoPolicy)?;
         let version = &loaded.policy.version;
-        let by = Signature { writer: Uuid::new_v4(), at: now, policy_version: version.clone() };
+        let by = CommitIdentity { writer: Uuid::new_v4(), at: now, policy_version: version.clone() };
         let controls = SharedControls::new(root.clone());
         record_active(root, &controls, &loaded, &by).await?;
         let control = controls.newest(ControlsVersion(0)).await?.active().map_or(0, |(control, _)| control.0);
-        Ok(self.done(&Active { version, control, tables: &products(root).await? }))
+        Ok(self.done(&ActivationReport { version, control, tables: &products(root).await? }))
     }
 
-    fn done(&self, active: &Active<'_>) -> Outcome {
-        let Active { version, control, tables } = active;
+    fn done(&self, active: &ActivationReport<'_>) -> CommandOutput {
+        let ActivationReport { version, control, tables } = active;
         let tables: Vec<&str> = tables.iter().map(ProductKey::as_str).collect();
         let tables = if tables.is_empty() { "no table yet".to_owned() } else { tables.join(", ") };
-        Outcome::done(match self.output {
-            Output::Json => json(active),
-            Output::Text => {
+        CommandOutput::done(match self.output {
+            OutputFormat::Json => json(active),
+            OutputFormat::Text => {
                 format!("policy {version} is active in {tables}, as control {control}; start the instances with it\n")
             }
         })

@@ -5,9 +5,9 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::standing::ChangeError;
-use crate::cli::place::Place;
-use crate::cli::{Outcome, Output, json, runtime};
+use super::baseline::PolicyChangeError;
+use crate::cli::root_args::RootArgs;
+use crate::cli::{CommandOutput, OutputFormat, json, runtime};
 use ebbtide_base::ids::PolicyVersion;
 use ebbtide_controls::Controls;
 use ebbtide_policy::PolicyDigest;
@@ -15,15 +15,15 @@ use ebbtide_table::ControlsVersion;
 
 /// List the policies that were activated, oldest first, with the digest of their texts.
 #[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
+pub(in crate::cli) struct PolicyHistoryArgs {
     #[command(flatten)]
-    place: Place,
+    place: RootArgs,
     /// Print the text of this version, as it was activated, instead of the list.
     #[arg(long, value_name = "VERSION", value_parser = PolicyVersion::new)]
     show: Option<PolicyVersion>,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Serialize)]
@@ -35,20 +35,20 @@ struct Listed {
     sha256: PolicyDigest,
 }
 
-impl Args {
-    pub(super) fn run(self) -> Outcome {
-        self.answer().unwrap_or_else(ChangeError::outcome)
+impl PolicyHistoryArgs {
+    pub(super) fn run(self) -> CommandOutput {
+        self.answer().unwrap_or_else(PolicyChangeError::outcome)
     }
 
-    fn answer(&self) -> Result<Outcome, ChangeError> {
+    fn answer(&self) -> Result<CommandOutput, PolicyChangeError> {
         let root = self.place.root()?;
         let controls = runtime()?.block_on(Controls::load(&root, ControlsVersion(0)))?;
         if let Some(version) = &self.show {
             let found = controls.activations().find(|(_, activation)| activation.version == *version);
             return Ok(match (found, self.output) {
-                (None, _) => Outcome::failure(format!("error: policy {version} was never activated\n")),
-                (Some((_, activation)), Output::Text) => Outcome::done(activation.text.yaml.clone()),
-                (Some((_, activation)), Output::Json) => Outcome::done(json(activation)),
+                (None, _) => CommandOutput::failure(format!("error: policy {version} was never activated\n")),
+                (Some((_, activation)), OutputFormat::Text) => CommandOutput::done(activation.text.yaml.clone()),
+                (Some((_, activation)), OutputFormat::Json) => CommandOutput::done(json(activation)),
             });
         }
         let newest = controls.active().map(|(version, _)| version);
@@ -62,8 +62,8 @@ impl Args {
                 sha256: activation.sha256.clone(),
             })
             .collect();
-        if self.output == Output::Json {
-            return Ok(Outcome::done(json(&listed)));
+        if self.output == OutputFormat::Json {
+            return Ok(CommandOutput::done(json(&listed)));
         }
         let mut out = String::new();
         for Listed { version, active, activated_at, control, sha256 } in &listed {
@@ -75,6 +75,6 @@ impl Args {
         if listed.is_empty() {
             out.push_str("No policy is active yet: the first start of an instance records its own.\n");
         }
-        Ok(Outcome::done(out))
+        Ok(CommandOutput::done(out))
     }
 }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::standing::{ChangeError, Standing, read_new};
+use super::baseline::{BaselineArgs, PolicyChangeError, read_new};
 use crate::cli::report::counted;
-use crate::cli::{Outcome, Output, json, runtime};
+use crate::cli::{CommandOutput, OutputFormat, json, runtime};
 use ebbtide_base::ids::Country;
 use ebbtide_base::problem::Problem;
-use ebbtide_maintenance::{ColumnEffect, Effect, Effects, MovedFields, Movement, Progress, survey};
-use ebbtide_policy::{Checked, Presence, ProductDiff, countries};
+use ebbtide_maintenance::{
+    ColumnEffect, DeadlineMoves, MovedFields, PolicyEffects, ProductEffect, SurveyProgress, survey,
+};
+use ebbtide_policy::{CheckedPolicy, ProductDiff, ProductPresence, countries};
 
 /// Show what a new policy does to stored data. Changes nothing.
 ///
@@ -24,37 +26,37 @@ use ebbtide_policy::{Checked, Presence, ProductDiff, countries};
 /// Exit code 0: the policy can be activated. 1: it cannot, and why. 2: wrong use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  ebbtide policy plan config/policy-2027.yaml")]
-pub(in crate::cli) struct Args {
+pub(in crate::cli) struct PolicyPlanArgs {
     /// The new policy.
     #[arg(value_name = "NEW")]
     file: PathBuf,
     #[command(flatten)]
-    standing: Standing,
+    standing: BaselineArgs,
     /// How to write the result.
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Serialize)]
-struct Planned<'p> {
+struct PolicyPlanReport<'p> {
     #[serde(flatten)]
-    effects: &'p Effects,
+    effects: &'p PolicyEffects,
     problems: &'p [Problem],
 }
 
-impl Args {
-    pub(super) fn run(self, now: DateTime<Utc>) -> Outcome {
-        plan(&self.standing, &self.file, self.output, now).unwrap_or_else(ChangeError::outcome)
+impl PolicyPlanArgs {
+    pub(super) fn run(self, now: DateTime<Utc>) -> CommandOutput {
+        plan(&self.standing, &self.file, self.output, now).unwrap_or_else(PolicyChangeError::outcome)
     }
 }
 
 /// Returns the report about what the policy of `file` does to stored data.
 pub(super) fn plan(
-    standing: &Standing,
+    standing: &BaselineArgs,
     file: &Path,
-    output: Output,
+    output: OutputFormat,
     now: DateTime<Utc>,
-) -> Result<Outcome, ChangeError> {
+) -> Result<CommandOutput, PolicyChangeError> {
     let root = standing.root()?;
     let new = match read_new(file, output)? {
         Ok(new) => new,
@@ -62,28 +64,32 @@ pub(super) fn plan(
     };
     runtime()?.block_on(async {
         let old = standing.policy(&root).await?;
-        let both = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(ChangeError::NoPolicy)?;
+        let both = old.policy.as_ref().zip(new.policy.as_ref()).ok_or(PolicyChangeError::NoPolicy)?;
         let effects = survey(&root, both, now, tell_progress).await?;
         Ok(told(&effects, (file, &new), output))
     })
 }
 
 /// Prints the progress after every 1000 segments.
-fn tell_progress(progress: &Progress) {
+fn tell_progress(progress: &SurveyProgress) {
     if progress.done.is_multiple_of(1000) && progress.done < progress.of {
         eprintln!("{}: {} of {} segments", progress.product, progress.done, progress.of);
     }
 }
 
 /// Returns the report about what a new policy does, and what of it cannot be done.
-pub(super) fn told(effects: &Effects, (file, new): (&Path, &Checked), output: Output) -> Outcome {
+pub(super) fn told(
+    effects: &PolicyEffects,
+    (file, new): (&Path, &CheckedPolicy),
+    output: OutputFormat,
+) -> CommandOutput {
     let name = file.display().to_string();
     let mut problems: Vec<Problem> =
         effects.diff.refused.iter().map(|refusal| refusal.problem(&name, &new.text)).collect();
     problems.sort_by(|a, b| (a.at, &a.path).cmp(&(b.at, &b.path)));
     let out = match output {
-        Output::Json => json(&Planned { effects, problems: &problems }),
-        Output::Text => {
+        OutputFormat::Json => json(&PolicyPlanReport { effects, problems: &problems }),
+        OutputFormat::Text => {
             let mut out = text(effects);
             for problem in &problems {
                 let _ = writeln!(out, "{problem}");
@@ -91,10 +97,10 @@ pub(super) fn told(effects: &Effects, (file, new): (&Path, &Checked), output: Ou
             out
         }
     };
-    if problems.is_empty() { Outcome::done(out) } else { Outcome::problem(out) }
+    if problems.is_empty() { CommandOutput::done(out) } else { CommandOutput::problem(out) }
 }
 
-fn text(effects: &Effects) -> String {
+fn text(effects: &PolicyEffects) -> String {
     let diff = &effects.diff;
     let mut out = format!("policy {} in the place of {}\n", diff.to, diff.from);
     // Writing to a `String` cannot fail.
@@ -108,7 +114,7 @@ fn text(effects: &Effects) -> String {
         let effect = effects.products.iter().find(|effect| effect.product == product.product);
         product_text(product, effect, &mut out);
     }
-    let sum = |of: fn(&Effect) -> u64| effects.products.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&ProductEffect) -> u64| effects.products.iter().map(of).sum::<u64>();
     let (stale, records) = (sum(|of| of.stale), sum(|of| of.records));
     let _ = match stale {
         0 => writeln!(out, "\nno stored record is touched ({})", counted(records, "record")),
@@ -129,18 +135,18 @@ fn text(effects: &Effects) -> String {
     out
 }
 
-fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String) {
+fn product_text(product: &ProductDiff, effect: Option<&ProductEffect>, out: &mut String) {
     let ProductDiff { product: key, what, fields, terms, ends, default_country } = product;
     let moved = effect.map(|effect| effect.moved.as_slice()).unwrap_or_default();
     let reformed = effect.map_or(0, |effect| effect.reformed);
     let is_same = fields.is_empty() && terms.is_empty() && ends.is_none() && default_country.is_none();
-    if *what == Presence::Kept && is_same && reformed == 0 && moved.is_empty() {
+    if *what == ProductPresence::Kept && is_same && reformed == 0 && moved.is_empty() {
         return;
     }
     let what = match what {
-        Presence::Kept => "",
-        Presence::Added => " (new)",
-        Presence::Removed => " (left out)",
+        ProductPresence::Kept => "",
+        ProductPresence::Added => " (new)",
+        ProductPresence::Removed => " (left out)",
     };
     let _ = writeln!(out, "\n{key}{what}");
     for field in fields {
@@ -170,13 +176,13 @@ fn product_text(product: &ProductDiff, effect: Option<&Effect>, out: &mut String
 fn column_text(effect: &ColumnEffect) -> String {
     let records = counted(effect.records, "stored record");
     match effect.movement {
-        Movement { earlier: 0, later: 0, .. } => format!("; {records}"),
+        DeadlineMoves { earlier: 0, later: 0, .. } => format!("; {records}"),
         movement => format!("; {records}, {}", movement_text(&movement)),
     }
 }
 
-fn movement_text(movement: &Movement) -> String {
-    let Movement { earlier, later, due_at_once } = movement;
+fn movement_text(movement: &DeadlineMoves) -> String {
+    let DeadlineMoves { earlier, later, due_at_once } = movement;
     let earlier = (*earlier > 0).then(|| match due_at_once {
         0 => format!("{} due earlier", counted(*earlier, "field")),
         _ => format!("{} due earlier, {due_at_once} of them at once", counted(*earlier, "field")),

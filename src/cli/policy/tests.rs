@@ -4,9 +4,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 
-use super::Args;
-use crate::cli::Outcome;
-use crate::cli::testing::Place;
+use super::PolicyArgs;
+use crate::cli::CommandOutput;
+use crate::cli::testing::CommandFixture;
 use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_controls::Controls;
 use ebbtide_maintenance::testing::policy_text;
@@ -14,27 +14,27 @@ use ebbtide_table::ControlsVersion;
 
 #[derive(Parser)]
 #[command(name = "ebbtide policy")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: PolicyArgs,
 }
 
 /// Creates a table of twenty texts, and next to it the policy in use.
-fn filled() -> Place {
-    let mut place = Place::new("remove", "", answer);
+fn filled() -> CommandFixture {
+    let mut place = CommandFixture::new("remove", "", answer);
     place.ingest(20);
     place
 }
 
-fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
+fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
     let words = ["policy"].iter().chain(line).map(|word| (*word).to_owned());
-    Line::parse_from(words.chain(["--config".to_owned(), config.display().to_string()]))
+    TestCli::parse_from(words.chain(["--config".to_owned(), config.display().to_string()]))
         .args
         .run_by(&(Arc::new(ManualClock::at(at)) as SharedClock))
 }
 
 /// Writes a policy of that version, with words of the first policy replaced.
-fn policy(place: &Place, version: &str, words: &[(&str, &str)]) {
+fn policy(place: &CommandFixture, version: &str, words: &[(&str, &str)]) {
     let text = policy_text("remove").replace("version: test-1", &format!("version: {version}"));
     let text = words.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "nothing to replace: {from}");
@@ -44,7 +44,7 @@ fn policy(place: &Place, version: &str, words: &[(&str, &str)]) {
 }
 
 /// Returns the exit code and the output of a command line, without the digest of a policy.
-fn says(place: &Place, line: &str) -> (u8, String) {
+fn says(place: &CommandFixture, line: &str) -> (u8, String) {
     let (code, text) = place.says(line);
     (code, regex::Regex::new("[0-9a-f]{64}").unwrap().replace_all(&text, "DIGEST").into_owned())
 }
@@ -134,7 +134,7 @@ fn activation_by_a_wrong_clock_is_refused_and_records_nothing() {
     // The first activation of a root, and a change of policy.
     for (version, days) in [("test-1", 400), ("test-2", 400), ("test-2", -400), ("test-2", 4)] {
         let at = before + TimeDelta::days(days);
-        let Outcome { out, err, code } = place.outcome(&format!("activate HERE/{version}.yaml"), at);
+        let CommandOutput { out, err, code } = place.outcome(&format!("activate HERE/{version}.yaml"), at);
         assert_eq!((code, out.as_str()), (4, ""), "{version} {days}: {err}");
         assert!(err.contains("the clock is not trusted") && err.contains("`ebbtide clock show`"), "{err}");
         assert!(!place.world.root.controls_folder().exists(), "{version} {days}");

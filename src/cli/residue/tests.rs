@@ -2,12 +2,12 @@ use std::path::Path;
 
 use clap::Parser;
 
-use super::Args;
+use super::ResidueArgs;
 
 #[derive(Parser)]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: ResidueArgs,
 }
 
 /// Returns the exit code and the output of a search for `values` in the folder `root`.
@@ -15,7 +15,7 @@ fn answer(values: &str, root: &Path, more: &[&str]) -> (u8, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values).unwrap();
     let words = ["residue", "--values", file.path().to_str().unwrap(), "--root", root.to_str().unwrap()];
-    let line = Line::parse_from(words.iter().chain(more));
+    let line = TestCli::parse_from(words.iter().chain(more));
     let outcome = line.args.run();
     let told = (outcome.out + &outcome.err).replace(root.to_str().unwrap(), "ROOT");
     let told = told.replace(file.path().to_str().unwrap(), "FILE");

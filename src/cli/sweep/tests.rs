@@ -4,44 +4,44 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{CommandFactory, Parser};
 
-use super::Args;
-use crate::cli::Outcome;
-use crate::cli::testing::{Place, plain};
+use super::SweepArgs;
+use crate::cli::CommandOutput;
+use crate::cli::testing::{CommandFixture, plain};
 use ebbtide_base::clock::{Clock, ManualClock};
 use ebbtide_controls::Scope;
 use ebbtide_maintenance::testing::{ANONYMIZE, number};
 
 #[derive(Parser)]
 #[command(name = "ebbtide sweep")]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: SweepArgs,
 }
 
 /// Creates a place with twenty records of as many people, stored as they were sent. The clock may advance by years
 /// while no instance runs.
-fn filled(end: &str) -> Place {
+fn filled(end: &str) -> CommandFixture {
     let maintain = "maintain: { readers_grace: 0s, orphan_age: 1000d }\n";
-    let mut place = Place::new(end, &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"), answer);
+    let mut place = CommandFixture::new(end, &format!("{maintain}sweep: {{ clock_max_step: 3650d }}\n"), answer);
     place.ingest(20);
     place
 }
 
 /// Returns the table's files of rows.
-fn segments(place: &Place) -> Vec<PathBuf> {
+fn segments(place: &CommandFixture) -> Vec<PathBuf> {
     let files = walkdir::WalkDir::new(place.world.root.folder()).into_iter().map(|entry| entry.unwrap().into_path());
     files.filter(|path| path.to_string_lossy().contains("profile=") && path.extension().is_some()).collect()
 }
 
-fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> Outcome {
+fn answer(line: &[&str], config: &Path, at: DateTime<Utc>) -> CommandOutput {
     let words = ["sweep"].iter().chain(line).map(|word| (*word).to_owned());
     let words = words.chain(["--config".to_owned(), config.display().to_string()]);
-    Line::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
+    TestCli::parse_from(words).args.outcome(Arc::new(ManualClock::at(at)))
 }
 
 #[test]
 fn the_help_tells_what_it_does_and_what_its_exit_codes_mean() {
-    let help = Line::command().term_width(120).render_long_help().to_string();
+    let help = TestCli::command().term_width(120).render_long_help().to_string();
     insta::assert_snapshot!("help", help);
 }
 
@@ -128,7 +128,7 @@ fn a_clock_that_is_not_trusted_stops_it() {
 
 #[test]
 fn clock_far_from_what_the_root_records_stops_it_whether_anything_is_due_or_not() {
-    let mut place = Place::new("remove", "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
+    let mut place = CommandFixture::new("remove", "maintain: { readers_grace: 0s, orphan_age: 1000d }\n", answer);
     place.ingest(20);
     assert_eq!(place.says("").0, 0);
     let before = segments(&place);
@@ -220,8 +220,8 @@ fn a_wrong_use_is_told_and_nothing_is_done() {
     let (code, text) = place.says("");
     told += &format!("{code} {text}");
     insta::assert_snapshot!("wrong_uses", told);
-    assert!(Line::try_parse_from(["sweep", "--product", "No product"]).is_err());
-    assert!(Line::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
+    assert!(TestCli::try_parse_from(["sweep", "--product", "No product"]).is_err());
+    assert!(TestCli::try_parse_from(["sweep", "--until", "tomorrow"]).is_err());
 }
 
 /// Returns the policy of the place with words replaced.
@@ -315,7 +315,7 @@ fn times_that_do_not_fit_the_policys_grace_are_refused_with_both_places() {
         ("sweep: { every: 24h, takeover: 24h }\n", "sweep.every"),
         ("sweep: { clock_settle: 10h }\n", "sweep.clock_settle"),
     ] {
-        let place = Place::new("remove", sections, answer);
+        let place = CommandFixture::new("remove", sections, answer);
         for words in ["", "--dry-run"] {
             let (code, said) = place.says(words);
             assert_eq!(code, 2, "{said}");

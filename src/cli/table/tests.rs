@@ -1,18 +1,18 @@
 use clap::Parser;
 
-use super::Args;
+use super::TableArgs;
 use ebbtide_table::testing::{batch, noon, rewrite, root, segment, spec};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: TableArgs,
 }
 
 fn answer(root: &Root, line: &str) -> (u8, String) {
     let words = ["table"].into_iter().chain(line.split(' ')).map(str::to_owned);
-    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    let line = TestCli::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
     match line.args.answer(noon() + chrono::TimeDelta::days(85)) {
         Ok(outcome) => (outcome.code, outcome.out),
         Err(error) => (1, error.to_string()),

@@ -2,24 +2,24 @@ use std::collections::BTreeSet;
 
 use clap::Parser;
 
-use super::{Args, Record};
-use crate::cli::Outcome;
+use super::{RecordReport, WhyArgs};
+use crate::cli::CommandOutput;
 use ebbtide_base::clock::{Clock, SystemClock};
 use ebbtide_controls::testing::{order, signature};
-use ebbtide_controls::{Order, Scope, Signature, place, release};
-use ebbtide_query::{Fate, Story};
+use ebbtide_controls::{CommitIdentity, HoldOrder, Scope, place, release};
+use ebbtide_query::{RecordHistory, RecordStatus};
 use ebbtide_table::testing::{batch, partition, root, spec};
 use ebbtide_table::{Root, SegmentIndex, Table};
 
 #[derive(Parser)]
-struct Line {
+struct TestCli {
     #[command(flatten)]
-    args: Args,
+    args: WhyArgs,
 }
 
-fn answer(root: &Root, line: &str) -> Outcome {
+fn answer(root: &Root, line: &str) -> CommandOutput {
     let words = ["why", "--product", "sms"].into_iter().chain(line.split(' ')).map(str::to_owned);
-    let line = Line::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
+    let line = TestCli::parse_from(words.chain(["--root".to_owned(), root.folder().display().to_string()]));
     line.args.run()
 }
 
@@ -82,9 +82,9 @@ fn a_record_must_be_named_in_one_way() {
         "--id a=b --topic traffic.sms --partition 0 --offset 1",
     ] {
         let words = ["why", "--product", "sms"].into_iter().chain(wrong.split(' '));
-        assert!(Line::try_parse_from(words).is_err(), "{wrong}");
+        assert!(TestCli::try_parse_from(words).is_err(), "{wrong}");
     }
-    assert!(Line::try_parse_from(["why", "--product", "sms"]).is_err());
+    assert!(TestCli::try_parse_from(["why", "--product", "sms"]).is_err());
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let held = |scope: Scope| {
         let now = SystemClock::new().now();
-        let order = Order { until: now + chrono::TimeDelta::days(30), ..order(scope) };
-        runtime.block_on(place(&root, order, &Signature { at: now, ..signature() })).unwrap().id
+        let order = HoldOrder { until: now + chrono::TimeDelta::days(30), ..order(scope) };
+        runtime.block_on(place(&root, order, &CommitIdentity { at: now, ..signature() })).unwrap().id
     };
     let subject = |number: &str| Some(format!("phone:+{number}").parse().unwrap());
     let tenant = |number: i64| Scope { tenant: Some(format!("customer-{}", number % 7)), ..Scope::default() };
@@ -116,10 +116,11 @@ fn a_record_names_the_holds_that_take_in_its_row_and_never_what_they_cover() {
 
 #[test]
 fn the_holds_of_a_record_are_told() {
-    let fate = Fate::NotRead { next: None };
-    let story = Story { partition: Some(partition(0)), offset: Some(ebbtide_base::ids::Offset(1)), ingest: None, fate };
-    let held = super::Held { by: vec!["hold-7".to_owned(), "hold-9".to_owned()], untold: false };
-    let record = Record::of(&story, &"sms".parse().unwrap(), None, held);
+    let fate = RecordStatus::NotRead { next: None };
+    let story =
+        RecordHistory { partition: Some(partition(0)), offset: Some(ebbtide_base::ids::Offset(1)), ingest: None, fate };
+    let held = super::RecordHolds { by: vec!["hold-7".to_owned(), "hold-9".to_owned()], untold: false };
+    let record = RecordReport::of(&story, &"sms".parse().unwrap(), None, held);
     let mut text = String::new();
     record.text(&"sms".parse().unwrap(), &mut text).unwrap();
     assert!(text.ends_with("  held by     hold-7, hold-9\n"), "{text}");

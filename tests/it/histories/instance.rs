@@ -9,7 +9,8 @@ use ebbtide_base::clock::{Clock, ManualClock, SharedClock};
 use ebbtide_base::ids::{Partition, TopicPartition};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_maintenance::{
-    Bounds, Compacted, Compacting, Compaction, HeldBoard, Owned, Parts, Round, Rule, Settings, Share, Sweeper,
+    Compaction, CompactionReport, CompactionRule, CompactionSettings, OwnedPartitions, PlanBounds, ReviewCache,
+    SweepReport, SweepSettings, Sweeper, SweeperDeps, WorkShare,
 };
 use ebbtide_policy::Policy;
 use ebbtide_table::Root;
@@ -81,21 +82,21 @@ impl Instance {
 
     async fn sweeper(&mut self) -> &mut Sweeper {
         if self.sweeper.is_none() {
-            let owned = Owned::default();
+            let owned = OwnedPartitions::default();
             owned.add(TopicPartition { topic: "sms".parse().unwrap(), partition: Partition(self.number) });
-            let parts = Parts {
+            let parts = SweeperDeps {
                 root: self.root.clone(),
                 policy: Arc::clone(&self.policy),
                 clock: Arc::clone(&self.clock) as SharedClock,
                 metrics: Metrics::new().unwrap(),
-                settings: Settings {
-                    bounds: Bounds { works: if self.number == 0 { 16 } else { 2 }, ..Bounds::default() },
+                settings: SweepSettings {
+                    bounds: PlanBounds { works: if self.number == 0 { 16 } else { 2 }, ..PlanBounds::default() },
                     memory: 1 << 20,
                     clock_tolerance: Duration::from_secs(300),
                     clock_settle: Duration::from_secs(600),
                 },
-                share: if self.alone { Share::All } else { Share::Of(owned, TimeDelta::minutes(10)) },
-                board: HeldBoard::default(),
+                share: if self.alone { WorkShare::All } else { WorkShare::Of(owned, TimeDelta::minutes(10)) },
+                board: ReviewCache::default(),
             };
             self.sweeper = Some(Sweeper::open(parts, None).await.unwrap());
         }
@@ -103,12 +104,12 @@ impl Instance {
     }
 
     /// Runs one round of its sweep, of at most `steps` steps.
-    pub async fn round(&mut self, steps: usize) -> Round {
+    pub async fn round(&mut self, steps: usize) -> SweepReport {
         self.sweeper().await.round(None, steps).await
     }
 
     /// Sweeps once by a clock that becomes wrong by `off` after a new sweeper has looked at it.
-    pub async fn round_by_wrong_clock(&mut self, off: TimeDelta) -> Round {
+    pub async fn round_by_wrong_clock(&mut self, off: TimeDelta) -> SweepReport {
         let clock = Arc::clone(&self.clock.of);
         let right = clock.now();
         // A new sweeper: the longer one has watched, the larger the step that it accepts as a correction of the clock.
@@ -123,9 +124,9 @@ impl Instance {
     }
 
     /// Merges all segments of closed buckets that may be merged, with spills of one batch each.
-    pub async fn compact(&mut self) -> Compacted {
-        let compacting = Compacting {
-            rule: Rule { target: 1 << 30, segments: 100, works: 100 },
+    pub async fn compact(&mut self) -> CompactionReport {
+        let compacting = CompactionSettings {
+            rule: CompactionRule { target: 1 << 30, segments: 100, works: 100 },
             memory: 1,
             late: TimeDelta::zero(),
             every: Duration::ZERO,

@@ -7,10 +7,11 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::clock::{Clock, ManualClock};
 use ebbtide_controls::{
-    Noted, Notice, Order, Scope, SharedControls, Signature, TimeRange, activate, notify, place, record_active, release,
+    CommitIdentity, HoldOrder, Notice, NoticeOutcome, Scope, SharedControls, TimeRange, activate, notify, place,
+    record_active, release,
 };
 use ebbtide_maintenance::examine;
-use ebbtide_policy::{Checked, Policy, SchemaSource, parse};
+use ebbtide_policy::{CheckedPolicy, Policy, SchemaSource, parse};
 use ebbtide_query::audit;
 use ebbtide_table::Root;
 use serde::Deserialize;
@@ -78,7 +79,7 @@ impl SchemaSource for Beside {
     }
 }
 
-fn read(path: &Path) -> Result<Checked, String> {
+fn read(path: &Path) -> Result<CheckedPolicy, String> {
     let text = std::fs::read_to_string(path).unwrap();
     let checked = parse("policy.yaml", &text, &Beside(path.parent().unwrap().to_owned()));
     if checked.policy.is_some() { Ok(checked) } else { Err(format!("{:?}", checked.problems)) }
@@ -88,7 +89,7 @@ fn read(path: &Path) -> Result<Checked, String> {
 pub struct World {
     root: Root,
     /// The policy that was activated last, or the first one.
-    checked: Checked,
+    checked: CheckedPolicy,
     policy: Arc<Policy>,
     clock: Arc<ManualClock>,
     instances: Vec<Instance>,
@@ -107,7 +108,7 @@ impl World {
             if number == 0 && *ahead == 0 { instance.alone() } else { instance }
         };
         let instances = ahead.iter().enumerate().map(instance).collect();
-        let by = Signature { writer: Uuid::nil(), at: now, policy_version: policy.version.clone() };
+        let by = CommitIdentity { writer: Uuid::nil(), at: now, policy_version: policy.version.clone() };
         let loaded = checked.clone().loaded().unwrap();
         record_active(&root, &SharedControls::new(root.clone()), &loaded, &by).await.unwrap();
         Ok(World { root, checked, policy, clock, instances })
@@ -159,8 +160,8 @@ impl World {
         }
     }
 
-    fn signature(&self) -> Signature {
-        Signature { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
+    fn signature(&self) -> CommitIdentity {
+        CommitIdentity { writer: Uuid::nil(), at: self.clock.now(), policy_version: self.policy.version.clone() }
     }
 
     async fn ingest(&mut self, by: usize, records: &[Record], offset: i64) -> Value {
@@ -226,16 +227,16 @@ impl World {
             events: held.from.map(|_| range),
         };
         let (case, basis) = ("case".to_owned(), "order".to_owned());
-        let order = Order { case, basis, until: instant(held.until), placed_by: None, scope };
+        let order = HoldOrder { case, basis, until: instant(held.until), placed_by: None, scope };
         place(&self.root, order, &self.signature()).await.unwrap().id.to_string()
     }
 
     async fn notify(&self, notice: Notice) -> Value {
         let mut noted = notify(&self.root, &self.policy, vec![notice], &self.signature()).await.unwrap();
         json!({ "noted": match noted.remove(0) {
-            Noted::Taken { known: false, .. } => "taken",
-            Noted::Taken { known: true, .. } => "known",
-            Noted::Refused(_) => "refused",
+            NoticeOutcome::Taken { known: false, .. } => "taken",
+            NoticeOutcome::Taken { known: true, .. } => "known",
+            NoticeOutcome::Refused(_) => "refused",
         }})
     }
 
@@ -253,7 +254,7 @@ impl World {
         if !diff.refused.is_empty() {
             return diff.refused.iter().map(|refused| refused.what.clone()).collect();
         }
-        let by = Signature { policy_version: policy.version.clone(), ..self.signature() };
+        let by = CommitIdentity { policy_version: policy.version.clone(), ..self.signature() };
         activate(&self.root, (&self.checked, &new), &by).await.unwrap();
         (self.checked, self.policy) = (new, policy);
         Vec::new()

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ebbtide_base::ids::{Offset, Partition, TopicPartition};
-use ebbtide_controls::{Notices, SharedControls, Since, changes_ingest};
+use ebbtide_controls::{ControlsEffect, ProductNotices, SharedControls, changes_ingest};
 use ebbtide_policy::Policy;
 use ebbtide_policy::tag::{Arrivals, Tagger};
 use ebbtide_table::{
-    Advance, CommitError, Evidence, IngestCommit, PartitionProgress, Root, SegmentWriter, Table, TableSpec,
+    CommitError, Evidence, IngestCommit, OffsetAdvance, PartitionEvidence, Root, SegmentWriter, Table, TableSpec,
 };
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ impl Writer {
     /// Loads the controls that its table is under.
     async fn know(&mut self) {
         let controls = self.controls.newest(self.table.controls()).await.unwrap();
-        let notices = Notices::of(&controls, &sms(), self.tagger.calendar());
+        let notices = ProductNotices::of(&controls, &sms(), self.tagger.calendar());
         self.tagger.know(notices.triggers(self.tagger.records()));
     }
 
@@ -64,9 +64,9 @@ impl Writer {
                 }
                 let newest = self.table.controls();
                 match changes_ingest(&self.controls, (batch.controls, newest), &self.policy.version).await.unwrap() {
-                    Since::Stands => batch.controls = newest,
-                    Since::Policy(_) => return self.give_up(batch).await,
-                    Since::Anew => break,
+                    ControlsEffect::Stands => batch.controls = newest,
+                    ControlsEffect::Policy(_) => return self.give_up(batch).await,
+                    ControlsEffect::Anew => break,
                 }
             }
             self.table.discard(batch.segments).await;
@@ -99,8 +99,8 @@ impl Writer {
         assert_eq!(evidence.expired, tagged.expired);
         let (from, next, records) = (table.next_offset(&self.source), Offset(next), evidence.read);
         assert_eq!(from.unwrap_or(Offset(0)), Offset(offset), "where {} stands", self.source.partition.0);
-        evidence.partitions = vec![PartitionProgress { partition: self.source.clone(), from, next, records }];
-        let advances = vec![Advance { partition: self.source.clone(), from, next, topic: None }];
+        evidence.partitions = vec![PartitionEvidence { partition: self.source.clone(), from, next, records }];
+        let advances = vec![OffsetAdvance { partition: self.source.clone(), from, next, topic: None }];
         IngestCommit { segments, advances, controls: table.controls(), evidence }
     }
 }

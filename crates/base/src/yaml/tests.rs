@@ -6,16 +6,16 @@ use super::*;
 fn every_node_knows_its_place() {
     let root = parse("a: 1\nb:\n  - x\n  - y: \"0012\"\n").unwrap();
     let b = root.get("b").unwrap();
-    assert_eq!(b.at, At { line: 3, column: 3 });
+    assert_eq!(b.at, TextPosition { line: 3, column: 3 });
     let inner = b.list().unwrap()[1].entry("y").unwrap();
-    assert_eq!(inner.at, At { line: 4, column: 5 });
+    assert_eq!(inner.at, TextPosition { line: 4, column: 5 });
     assert_eq!(inner.value.text(), Some("0012"));
 }
 
 #[test]
 fn a_key_that_stands_twice_is_refused_with_its_place() {
     let error = parse("a: 1\nb: 2\na: 3\n").unwrap_err();
-    assert_eq!(error.at, At { line: 3, column: 1 });
+    assert_eq!(error.at, TextPosition { line: 3, column: 1 });
     assert!(error.what.contains("`a`"));
 }
 

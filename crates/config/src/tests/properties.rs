@@ -4,7 +4,7 @@
 use super::*;
 
 /// Checks a file whose Kafka properties are those lines, from line 6 on.
-fn of_properties(properties: &[&str]) -> Checked {
+fn of_properties(properties: &[&str]) -> CheckedConfig {
     let lines: String = properties.iter().map(|line| format!("    {line}\n")).collect();
     let text = format!("policy: p.yaml\nroot: /data\nkafka:\n  bootstrap_servers: a:1\n  properties:\n{lines}");
     parse(&text, &[])

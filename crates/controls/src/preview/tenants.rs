@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray};
 use super::{Preview, PreviewError, Previewed};
 use crate::Notice;
 use ebbtide_base::problem::nearest;
-use ebbtide_policy::{Class, Trigger};
+use ebbtide_policy::{ColumnClass, Trigger};
 use ebbtide_table::{Predicate, RewriteError, StoredSegment};
 
 /// The maximum number of segments of a table that are read for a suggestion.
@@ -40,7 +40,7 @@ impl Previewed {
     fn tenant_column(&self) -> Option<&str> {
         let column = self.records.tenant.as_deref()?;
         let class = self.records.fields.get(column);
-        matches!(class, Some(Class::Personal(_) | Class::NotPersonal)).then_some(column)
+        matches!(class, Some(ColumnClass::Personal(_) | ColumnClass::NotPersonal)).then_some(column)
     }
 
     async fn stores(&self, column: &str, tenant: &str) -> Result<bool, PreviewError> {

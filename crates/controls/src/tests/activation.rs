@@ -3,14 +3,16 @@
 use std::process::{Command, ExitStatus};
 
 use crate::testing::{of_subject, order, policy, signature, spec_of, two_tables};
-use crate::{ActivateError, Controls, NotActive, Settler, SharedControls, Signature, activate, place, settle};
+use crate::{
+    ActivateError, CommitIdentity, Controls, ControlsApplier, InactivePolicy, SharedControls, activate, place, settle,
+};
 use ebbtide_base::ids::ProductKey;
-use ebbtide_policy::{Checked, PolicyText, parse};
+use ebbtide_policy::{CheckedPolicy, PolicyText, parse};
 use ebbtide_table::testing::batch;
 use ebbtide_table::{CommitError, ControlsVersion, Root, Table};
 
 /// Returns a small policy for the table of the store's tests.
-fn checked(version: &str, keep: &str) -> Checked {
+fn checked(version: &str, keep: &str) -> CheckedPolicy {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/policies");
     let schema = std::fs::read_to_string(format!("{folder}/record.avsc")).unwrap();
     let yaml = std::fs::read_to_string(format!("{folder}/good.yaml")).unwrap();
@@ -99,13 +101,13 @@ async fn going_back_is_a_new_version_and_another_text_of_an_old_one_is_refused()
     assert!(matches!(unseen, Err(ActivateError::Moved(_))), "{unseen:?}");
 
     let controls = Controls::load(&root, ControlsVersion(0)).await.unwrap();
-    let refused = |checked: &Checked| controls.check_active(checked.policy.as_ref().unwrap()).unwrap_err();
+    let refused = |checked: &CheckedPolicy| controls.check_active(checked.policy.as_ref().unwrap()).unwrap_err();
     assert_eq!(
         refused(&first).to_string(),
         "policy 1 is no longer active; 2 is: restart the instance with it (`ebbtide policy history --show 2` prints it)"
     );
-    assert!(matches!(refused(&checked("3", "10 days")), NotActive::Never { .. }));
-    assert!(matches!(refused(&checked("2", "21 days")), NotActive::OtherText { .. }));
+    assert!(matches!(refused(&checked("3", "10 days")), InactivePolicy::Never { .. }));
+    assert!(matches!(refused(&checked("2", "21 days")), InactivePolicy::OtherText { .. }));
     controls.check_active(second.policy.as_ref().unwrap()).unwrap();
     let versions: Vec<String> = controls.policies().iter().map(|policy| policy.version.to_string()).collect();
     assert_eq!(versions, ["1", "2"], "the policy before the first activation is kept too");
@@ -124,7 +126,7 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
         std::fs::copy(file.path(), root.controls_folder().join(file.file_name())).unwrap();
     }
     assert_eq!(in_force(&root).await, None);
-    place(&root, order(of_subject()), &Signature { policy_version: "1".parse().unwrap(), ..signature() })
+    place(&root, order(of_subject()), &CommitIdentity { policy_version: "1".parse().unwrap(), ..signature() })
         .await
         .unwrap();
     assert_eq!(in_force(&root).await, None, "a hold brings no policy");
@@ -140,7 +142,7 @@ async fn an_activation_that_died_behind_its_control_is_finished_by_settling_even
 async fn who_settles_again_and_again_brings_a_later_policy_and_later_tables_what_is_in_force() {
     let (_folder, root) = one_table().await;
     let (first, second, third) = (checked("1", "30 days"), checked("2", "20 days"), checked("3", "10 days"));
-    let mut settler = Settler::new(root.clone());
+    let mut settler = ControlsApplier::new(root.clone());
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);
     activate(&root, (&first, &second), &signature()).await.unwrap();
     assert_eq!(settler.settle(&signature()).await.unwrap(), []);

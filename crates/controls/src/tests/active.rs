@@ -2,7 +2,9 @@
 //! refused.
 
 use crate::testing::signature;
-use crate::{ActiveError, Controls, SharedControls, Signature, activate, record_active, require_active, settle};
+use crate::{
+    CommitIdentity, Controls, SharedControls, UsePolicyError, activate, record_active, require_active, settle,
+};
 use ebbtide_policy::{LoadedPolicy, PolicyText, parse};
 use ebbtide_table::{ControlsVersion, Root, Table, TableSpec};
 
@@ -18,8 +20,8 @@ fn loaded(words: &[(&str, &str)]) -> LoadedPolicy {
     checked.loaded().unwrap()
 }
 
-async fn start(root: &Root, of: &LoadedPolicy) -> Result<(), ActiveError> {
-    let by = Signature { policy_version: of.policy.version.clone(), ..signature() };
+async fn start(root: &Root, of: &LoadedPolicy) -> Result<(), UsePolicyError> {
+    let by = CommitIdentity { policy_version: of.policy.version.clone(), ..signature() };
     record_active(root, &SharedControls::new(root.clone()), of, &by).await
 }
 

@@ -43,7 +43,7 @@ fn is(column: &str, value: &str) -> Predicate {
 fn names(column: &str, value: &str) -> Predicate {
     let policy = testing::policy();
     let records = policy.products.values().find_map(|product| product.records.as_ref()).unwrap();
-    let subject = ebbtide_policy::Subject { column: column.to_owned(), kind: ebbtide_policy::SubjectKind::Phone };
+    let subject = ebbtide_policy::SubjectColumn { column: column.to_owned(), kind: ebbtide_policy::SubjectKind::Phone };
     Predicate::Names {
         column: column.to_owned(),
         subject: SubjectValue::new(records, &subject, NamedSubject { text: value, as_dialled: false }),

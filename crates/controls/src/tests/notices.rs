@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::testing::{HELD, bytes_under, naming, policy, signature, two_tables};
 use crate::{
-    Control, Controls, Noted, Notice, NoticeError, Notices, Screened, Screening, Signature, forget, notify,
-    notify_screened, settle, standing,
+    CommitIdentity, Control, Controls, Notice, NoticeError, NoticeOutcome, ProductNotices, Screening, ScreeningOutcome,
+    forget, notify, notify_screened, settle, standing,
 };
 use ebbtide_base::ids::{BucketUnit, ProductKey};
 use ebbtide_config::NoticeLimits;
@@ -29,12 +29,12 @@ fn withdrawal(days: i64) -> Notice {
     Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at: noon() + TimeDelta::days(days), products: vec![] }
 }
 
-async fn noted(root: &Root, notices: Vec<Notice>) -> Vec<Noted> {
+async fn noted(root: &Root, notices: Vec<Notice>) -> Vec<NoticeOutcome> {
     notify(root, &policy(), notices, &signature()).await.unwrap()
 }
 
-fn taken(version: i64, known: bool) -> Noted {
-    Noted::Taken { version: ControlsVersion(version), known }
+fn taken(version: i64, known: bool) -> NoticeOutcome {
+    NoticeOutcome::Taken { version: ControlsVersion(version), known }
 }
 
 async fn versions(root: &Root) -> Vec<i64> {
@@ -61,7 +61,7 @@ async fn many_notices_take_force_in_one_commit_a_table_and_told_again_in_none() 
 async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
     let (_folder, root) = two_tables().await;
     assert_eq!(noted(&root, vec![end("a", 5, &["sms"]), end("a", 3, &["voice"])]).await.len(), 2);
-    let lengthens = |days| Noted::Refused(NoticeError::Lengthens { known: noon() + TimeDelta::days(days) });
+    let lengthens = |days| NoticeOutcome::Refused(NoticeError::Lengthens { known: noon() + TimeDelta::days(days) });
     // Later than both; later than one of them; about another product; sooner than both.
     assert_eq!(noted(&root, vec![end("a", 6, &[])]).await, [lengthens(5)]);
     assert_eq!(noted(&root, vec![end("a", 4, &[])]).await, [lengthens(3)]);
@@ -76,7 +76,7 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
     let calendar = Calendar::new(chrono_tz::Tz::UTC, BucketUnit::Day);
     for (product, days) in [("sms", 4), ("voice", 2), ("email", 2)] {
         let product: ProductKey = product.parse().unwrap();
-        let buckets = Notices::of(&controls, &product, &calendar).buckets();
+        let buckets = ProductNotices::of(&controls, &product, &calendar).buckets();
         assert_eq!(buckets, [calendar.bucket_of(noon() + TimeDelta::days(days)).unwrap()], "{product}");
     }
 }
@@ -84,7 +84,7 @@ async fn a_later_end_needs_a_reason_wherever_the_earlier_one_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_leaves_no_trace() {
     let (_folder, root) = two_tables().await;
-    let refused = |error| vec![Noted::Refused(error)];
+    let refused = |error| vec![NoticeOutcome::Refused(error)];
     assert_eq!(noted(&root, vec![end(" ", 1, &[])]).await, refused(NoticeError::NoTenant));
     let future = noon() + TimeDelta::days(1);
     assert_eq!(noted(&root, vec![withdrawal(1)]).await, refused(NoticeError::Future(future)));
@@ -111,7 +111,7 @@ async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() 
     for at in dates.into_iter().chain(["9999-12-31T23:59:59Z", "1998-05-01T00:00:00Z"]) {
         let noted = notify_screened(&root, &policy(), vec![of(at)], &signature(), &screened).await.unwrap();
         assert!(
-            matches!(noted[..], [Screened::Passed(Noted::Refused(NoticeError::Implausible(_)))]),
+            matches!(noted[..], [ScreeningOutcome::Passed(NoticeOutcome::Refused(NoticeError::Implausible(_)))]),
             "{at}: {noted:?}"
         );
     }
@@ -119,18 +119,21 @@ async fn dates_that_cannot_be_meant_are_refused_unless_a_person_confirms_them() 
     let withdrawn_at = "1970-01-01T00:00:00Z".parse().unwrap();
     let withdrawal = Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products: vec![] };
     let refused = notify_screened(&root, &policy(), vec![withdrawal], &signature(), &screened).await.unwrap();
-    assert!(matches!(refused[..], [Screened::Passed(Noted::Refused(NoticeError::Implausible(_)))]), "{refused:?}");
+    assert!(
+        matches!(refused[..], [ScreeningOutcome::Passed(NoticeOutcome::Refused(NoticeError::Implausible(_)))]),
+        "{refused:?}"
+    );
     assert!(!root.controls_folder().exists());
     // A plausible old date is accepted, and a confirmed one stays known.
     let old = of("2003-06-30T00:00:00Z");
     assert_eq!(
         notify_screened(&root, &policy(), vec![old], &signature(), &screened).await.unwrap(),
-        [Screened::Passed(taken(1, false))]
+        [ScreeningOutcome::Passed(taken(1, false))]
     );
     assert_eq!(noted(&root, vec![of("1970-01-01T00:00:00Z")]).await, [taken(2, false)]);
     let again =
         notify_screened(&root, &policy(), vec![of("1970-01-01T00:00:00Z")], &signature(), &screened).await.unwrap();
-    assert_eq!(again, [Screened::Passed(taken(2, true))]);
+    assert_eq!(again, [ScreeningOutcome::Passed(taken(2, true))]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,9 +151,9 @@ async fn who_withdrew_is_forgotten_once_no_record_can_come_that_it_concerns() {
     let controls = Controls::load(&root, ControlsVersion(2)).await.unwrap();
     let kinds: Vec<&str> = controls.iter().map(|(_, control)| control.operation()).collect();
     assert_eq!(kinds, ["consent_withdrawn", "contract_end"]);
-    let later = Signature { at: over, ..signature() };
+    let later = CommitIdentity { at: over, ..signature() };
     let again = notify(&root, &policy(), vec![withdrawal(-1)], &later).await.unwrap();
-    assert_eq!(again, [Noted::Refused(NoticeError::Over)]);
+    assert_eq!(again, [NoticeOutcome::Refused(NoticeError::Over)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use crate::testing::{order, policy};
 use crate::{Control, Controls, Hold, HoldId, IdentifierKind, Scope, SegmentView, TimeRange};
 use ebbtide_base::ids::{BucketUnit, Category, ProductKey};
-use ebbtide_policy::{Calendar, Class, Policy, Records};
+use ebbtide_policy::{Calendar, ColumnClass, Policy, Records};
 use ebbtide_table::Predicate;
 use ebbtide_table::testing::noon;
 
@@ -82,7 +82,7 @@ fn row(draw: &Draw) -> Row {
         let event_time = records.event_time.clone();
         records.fields.remove(&event_time);
     }
-    let categories: BTreeSet<Category> = records.fields.values().filter_map(Class::category).cloned().collect();
+    let categories: BTreeSet<Category> = records.fields.values().filter_map(ColumnClass::category).cloned().collect();
     let gone: BTreeSet<Category> =
         categories.into_iter().zip(&draw.gone).filter(|(_, gone)| **gone).map(|(category, _)| category).collect();
     let event = noon() + TimeDelta::minutes(draw.event);

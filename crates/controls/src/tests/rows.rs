@@ -7,7 +7,7 @@ use crate::{Controls, Scope, SegmentView, TimeRange, place};
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_policy::Calendar;
 use ebbtide_table::testing::{MARKER, batch, noon, root, spec};
-use ebbtide_table::{SegmentIndex, Split, Table};
+use ebbtide_table::{SegmentIndex, SplitResult, Table};
 
 /// Places a hold and splits the only segment, of 700 rows, by it. Returns the number of held rows; errors if none or
 /// all of them are held.
@@ -32,9 +32,9 @@ async fn held(scope: Scope) -> Result<u64, &'static str> {
     assert!(holds.may_cover(&product, records, &listed) >= holds.may_cover(&product, records, &segment));
     let Some(predicate) = holds.predicate(&product, records, &segment) else { return Err("none") };
     match table.split(&source, &predicate).await.unwrap() {
-        Split::None => Err("none"),
-        Split::All => Err("all"),
-        Split::Both { matching, rest } => {
+        SplitResult::None => Err("none"),
+        SplitResult::All => Err("all"),
+        SplitResult::Both { matching, rest } => {
             assert_eq!(matching.rows() + rest.rows(), 700);
             Ok(matching.rows())
         }

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 
 use crate::testing::{naming, of_subject, order, signature, spec_of, two_tables};
 use crate::{
-    Controls, FORGET_AFTER, HoldId, HoldState, PlaceError, ReleaseError, Scope, Settler, SharedControls, Signature,
-    forget, place, release, settle, standing,
+    CommitIdentity, Controls, ControlsApplier, FORGET_AFTER, HoldId, HoldState, PlaceHoldError, ReleaseHoldError,
+    Scope, SharedControls, forget, place, release, settle, standing,
 };
 use ebbtide_base::ids::ProductKey;
 use ebbtide_query::audit;
@@ -69,10 +69,10 @@ async fn tables_that_are_made_while_holds_are_placed_know_every_hold_that_was_pl
 async fn a_hold_that_cannot_be_meant_leaves_no_trace() {
     let (_folder, root) = two_tables().await;
     let refused = place(&root, order(Scope::default()), &signature()).await;
-    assert!(matches!(refused, Err(PlaceError::Scope(_))));
+    assert!(matches!(refused, Err(PlaceHoldError::Scope(_))));
     let mut past = order(of_subject());
     past.until = noon();
-    assert!(matches!(place(&root, past, &signature()).await, Err(PlaceError::Over(_))));
+    assert!(matches!(place(&root, past, &signature()).await, Err(PlaceHoldError::Over(_))));
     assert!(!root.controls_folder().exists());
 }
 
@@ -93,7 +93,7 @@ async fn a_release_takes_the_subject_out_of_every_file_under_the_root() {
     assert_eq!(states, [HoldState::InForce, HoldState::Released { at: noon(), by: ControlsVersion(3) }]);
     // A repeated release is recorded once, and a hold that never existed cannot be released.
     assert_eq!(release(&root, &placed.id, &signature()).await.unwrap().version, ControlsVersion(3));
-    assert!(matches!(release(&root, &HoldId::of(0), &signature()).await, Err(ReleaseError::Unknown(_))));
+    assert!(matches!(release(&root, &HoldId::of(0), &signature()).await, Err(ReleaseHoldError::Unknown(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,8 +103,8 @@ async fn a_hold_that_ended_is_forgotten_a_day_later_and_not_before() {
     let end = order(of_subject()).until;
     assert_eq!(forget(&root, end + FORGET_AFTER - TimeDelta::seconds(1)).await.unwrap(), 0);
     assert_eq!(naming(&root).len(), 1);
-    let late = Signature { at: end, ..signature() };
-    assert!(matches!(release(&root, &placed.id, &late).await, Err(ReleaseError::Ended(_))));
+    let late = CommitIdentity { at: end, ..signature() };
+    assert!(matches!(release(&root, &placed.id, &late).await, Err(ReleaseHoldError::Ended(_))));
     assert_eq!(forget(&root, end + FORGET_AFTER).await.unwrap(), 1);
     assert_eq!(naming(&root).len(), 0);
     let controls = Controls::load(&root, ControlsVersion(1)).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_hold_that_ended_is_forgotten_a_day_later_and_not_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_since() {
     let (_folder, root) = two_tables().await;
-    let mut settler = Settler::new(root.clone());
+    let mut settler = ControlsApplier::new(root.clone());
     let over = order(of_subject()).until + FORGET_AFTER;
     for n in 1..=2 {
         place(&root, order(of_subject()), &signature()).await.unwrap();
@@ -131,8 +131,8 @@ async fn who_forgets_again_and_again_forgets_each_hold_once_and_those_that_came_
 #[tokio::test(flavor = "multi_thread")]
 async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_the_start() {
     let (_folder, root) = root();
-    let (shared, mut settler) = (SharedControls::new(root.clone()), Settler::new(root.clone()));
-    let versions = async |shared: &SharedControls, settler: &mut Settler| {
+    let (shared, mut settler) = (SharedControls::new(root.clone()), ControlsApplier::new(root.clone()));
+    let versions = async |shared: &SharedControls, settler: &mut ControlsApplier| {
         let newest = shared.newest(ControlsVersion(0)).await.map(|controls| controls.version());
         (newest.ok(), settler.settle(&signature()).await.is_ok())
     };
@@ -147,7 +147,7 @@ async fn controls_of_a_log_that_went_back_are_an_error_once_and_then_read_from_t
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_forgot_is_not_counted_again() {
     let (_folder, root) = two_tables().await;
-    let mut settlers = [Settler::new(root.clone()), Settler::new(root.clone())];
+    let mut settlers = [ControlsApplier::new(root.clone()), ControlsApplier::new(root.clone())];
     place(&root, order(of_subject()), &signature()).await.unwrap();
     for settler in &mut settlers {
         settler.settle(&signature()).await.unwrap();
@@ -213,7 +213,7 @@ async fn control_that_cannot_be_replaced_is_reported_and_delays_no_other() {
         return;
     }
     let over = order(of_subject()).until + FORGET_AFTER;
-    let mut settler = Settler::new(root.clone());
+    let mut settler = ControlsApplier::new(root.clone());
     let reports = [settler.forget_each(over).await.unwrap(), settler.forget_each(over).await.unwrap()];
     let refused = forget(&root, over).await;
     set("-i").unwrap();

@@ -4,24 +4,24 @@ use super::*;
 use ebbtide_base::clock::SystemClock;
 
 /// A screen that keeps everything that it was shown, and ends the demo after `end_at` boards.
-struct Kept {
-    shown: Mutex<Vec<Board>>,
-    tides: Mutex<Vec<Tide>>,
+struct RecordingScreen {
+    shown: Mutex<Vec<DemoSnapshot>>,
+    tides: Mutex<Vec<MonthsSnapshot>>,
     end_at: usize,
 }
 
-impl Screen for Kept {
+impl Screen for RecordingScreen {
     fn every(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    fn show(&mut self, board: &Board) -> std::io::Result<bool> {
+    fn show(&mut self, board: &DemoSnapshot) -> std::io::Result<bool> {
         let mut shown = self.shown.lock().unwrap();
         shown.push(board.clone());
         Ok(shown.len() >= self.end_at)
     }
 
-    fn pass(&mut self, tide: &Tide) -> std::io::Result<bool> {
+    fn pass(&mut self, tide: &MonthsSnapshot) -> std::io::Result<bool> {
         self.tides.lock().unwrap().push(tide.clone());
         Ok(false)
     }
@@ -31,12 +31,12 @@ impl Screen for Kept {
     }
 }
 
-async fn demo(seconds: u64, end_at: usize) -> (Summary, Kept, tempfile::TempDir) {
+async fn demo(seconds: u64, end_at: usize) -> (DemoReport, RecordingScreen, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let pace = Pace { rate: 300, length: Duration::from_secs(seconds) };
-    let options = Options { pace, months: Duration::from_secs(2), folder: folder.path().to_owned(), seed: 1 };
+    let pace = TrafficRate { rate: 300, length: Duration::from_secs(seconds) };
+    let options = DemoOptions { pace, months: Duration::from_secs(2), folder: folder.path().to_owned(), seed: 1 };
     let (_keep, stop) = watch::channel(false);
-    let mut screen = Kept { shown: Mutex::default(), tides: Mutex::default(), end_at };
+    let mut screen = RecordingScreen { shown: Mutex::default(), tides: Mutex::default(), end_at };
     let summary = run(options, Arc::new(SystemClock::new()), &mut screen, stop).await.unwrap();
     (summary, screen, folder)
 }
@@ -49,7 +49,7 @@ async fn a_demo_accounts_for_every_record_and_leaves_nothing_of_what_is_due() {
     let sent: u64 = summary.products.iter().map(|outcome| outcome.sent).sum();
     assert!(sent > 1_000, "{sent}");
     let last = boards.last().unwrap();
-    assert_eq!(last.stage, Stage::Finishing);
+    assert_eq!(last.stage, DemoPhase::Finishing);
     assert!(last.sum(|product| product.stored) > 1_000);
     let totals: Vec<_> = summary.products.iter().map(|outcome| outcome.audit.totals.unwrap_or_default()).collect();
     assert!(totals.iter().map(|totals| totals.dead_letters).sum::<u64>() < sent / 50, "{}", summary.text());

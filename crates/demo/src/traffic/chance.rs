@@ -3,7 +3,7 @@
 
 /// A small, fast generator (splitmix64). It is not suitable for secrets.
 #[derive(Debug, Clone)]
-pub(super) struct Chance(u64);
+pub(super) struct SplitMix64(u64);
 
 /// Mixes the bits of a number, so that similar numbers give different results.
 pub(super) fn scatter(number: u64) -> u64 {
@@ -13,7 +13,7 @@ pub(super) fn scatter(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-impl Chance {
+impl SplitMix64 {
     pub(super) fn new(seed: u64) -> Self {
         Self(scatter(seed))
     }
@@ -60,7 +60,7 @@ impl Chance {
 
 /// Returns the age in milliseconds of the event of a record that arrives now: most events are seconds old, a few are
 /// minutes to hours late, fewer are days late, and some are months late.
-pub(super) fn lateness(chance: &mut Chance) -> i64 {
+pub(super) fn lateness(chance: &mut SplitMix64) -> i64 {
     const HOUR: f64 = 3_600_000.0;
     match chance.below(10_000) {
         0..9_600 => chance.wait(1_500.0),
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_chance() {
         let draw = |seed| {
-            let mut chance = Chance::new(seed);
+            let mut chance = SplitMix64::new(seed);
             (0..100).map(|_| chance.bits()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_first_by_zipf_comes_about_ten_times_as_often_as_the_tenth() {
-        let mut chance = Chance::new(1);
+        let mut chance = SplitMix64::new(1);
         let mut counts = [0_u32; 1000];
         for _ in 0..200_000 {
             counts[chance.zipf(1000) as usize] += 1;
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn most_records_are_seconds_old_and_some_are_months_late() {
-        let mut chance = Chance::new(3);
+        let mut chance = SplitMix64::new(3);
         let ages: Vec<i64> = (0..100_000).map(|_| lateness(&mut chance)).collect();
         let older = |millis: i64| ages.iter().filter(|&&age| age > millis).count();
         assert!(ages.iter().all(|&age| age >= 0));

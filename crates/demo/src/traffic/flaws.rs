@@ -1,6 +1,6 @@
 //! Corrupts good messages, and returns the fault that a reader must then find. Must never change another message.
 
-use super::chance::Chance;
+use super::chance::SplitMix64;
 use ebbtide_base::record::Fault;
 
 /// The faults that occur in the traffic.
@@ -27,7 +27,7 @@ pub(super) fn event_time(flaw: Option<Fault>, at: i64) -> i64 {
 }
 
 /// A message that was just written to the end of a buffer.
-pub(super) struct Written {
+pub(super) struct WrittenMessage {
     /// The start of the message in the buffer.
     pub(super) start: usize,
     /// The length in bytes of the frame before the body.
@@ -37,8 +37,8 @@ pub(super) struct Written {
 }
 
 /// Corrupts the last message in the buffer. Returns the fault that it has now.
-pub(super) fn spoil(flaw: Fault, message: &Written, to: &mut Vec<u8>, chance: &mut Chance) -> Fault {
-    let Written { start, header, tenant_end } = *message;
+pub(super) fn spoil(flaw: Fault, message: &WrittenMessage, to: &mut Vec<u8>, chance: &mut SplitMix64) -> Fault {
+    let WrittenMessage { start, header, tenant_end } = *message;
     match (flaw, tenant_end) {
         (Fault::Tombstone | Fault::Empty, _) => to.truncate(start),
         (Fault::BadMagic, _) => to[start] = b'{',

@@ -1,7 +1,7 @@
 //! The people and tenants of the synthetic traffic. A person follows from a rank and the seed alone, so the same person
 //! occurs again with the same number, name and address. All of them are invented; the mail domains are reserved ones.
 
-use super::chance::{Chance, scatter};
+use super::chance::{SplitMix64, scatter};
 
 /// The number of people. By Zipf's law, a few of them account for a large part of the traffic.
 pub(super) const PEOPLE: u32 = 2_000_000;
@@ -9,7 +9,7 @@ pub(super) const PEOPLE: u32 = 2_000_000;
 pub(super) const TENANTS: u32 = 240;
 
 /// The mobile numbers of a country: their prefix in E.164, and the number of digits after it.
-pub(super) struct Numbering {
+pub(super) struct NumberRange {
     pub(super) country: &'static str,
     /// The number of people who live there, of 256.
     weight: u8,
@@ -17,13 +17,13 @@ pub(super) struct Numbering {
     pub(super) digits: u8,
 }
 
-const fn at(country: &'static str, weight: u8, prefix: &'static str, digits: u8) -> Numbering {
-    Numbering { country, weight, prefix, digits }
+const fn at(country: &'static str, weight: u8, prefix: &'static str, digits: u8) -> NumberRange {
+    NumberRange { country, weight, prefix, digits }
 }
 
 /// The weights add up to 256. Each prefix is within a range that the country's numbering plan assigns to mobile
 /// numbers.
-pub(super) const NUMBERINGS: [Numbering; 26] = [
+pub(super) const NUMBERINGS: [NumberRange; 26] = [
     at("NL", 44, "31612", 6),
     at("DE", 28, "49151", 8),
     at("GB", 24, "44740", 7),
@@ -97,7 +97,7 @@ impl Person {
         Self { hash, country: countries[usize::from(hash as u8)] }
     }
 
-    fn numbering(self) -> &'static Numbering {
+    fn numbering(self) -> &'static NumberRange {
         &NUMBERINGS[usize::from(self.country) % NUMBERINGS.len()]
     }
 
@@ -157,7 +157,7 @@ pub(super) fn tenant(rank: u32, to: &mut Vec<u8>) {
 }
 
 /// Returns a random person. A person of a low rank is more frequent.
-pub(super) fn somebody(chance: &mut Chance, seed: u64, countries: &[u8; 256]) -> Person {
+pub(super) fn somebody(chance: &mut SplitMix64, seed: u64, countries: &[u8; 256]) -> Person {
     Person::of(chance.zipf(PEOPLE), seed, countries)
 }
 

@@ -9,7 +9,7 @@ use super::words;
 
 /// One step of writing a record: an Avro type and its content.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum WriteStep {
     Null,
     Boolean,
     /// A whole number below `end`.
@@ -18,7 +18,7 @@ pub(super) enum Step {
     },
     /// An instant, as milliseconds since 1970 times `scale`.
     Instant {
-        when: When,
+        when: InstantOffset,
         scale: i64,
     },
     /// The day of the event.
@@ -26,7 +26,7 @@ pub(super) enum Step {
     Float,
     Double,
     Bytes,
-    Text(Holds),
+    Text(TextContent),
     /// The symbol at a random position of the table.
     Enum(Box<[u8; 64]>),
     Fixed(usize),
@@ -42,17 +42,17 @@ pub(super) enum Step {
         null: i64,
         some: i64,
         per_1024: u16,
-        then: Box<Step>,
+        then: Box<WriteStep>,
     },
-    Branch(i64, Box<Step>),
-    List(Box<Step>),
-    Map(Box<Step>),
-    Record(Vec<Step>),
+    Branch(i64, Box<WriteStep>),
+    List(Box<WriteStep>),
+    Map(Box<WriteStep>),
+    Record(Vec<WriteStep>),
 }
 
 /// The time of an instant relative to the event.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum When {
+pub(super) enum InstantOffset {
     Event,
     After,
     Before,
@@ -60,23 +60,23 @@ pub(super) enum When {
 
 /// The person whose data a field contains.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Whose {
+pub(super) enum PersonRole {
     Subject,
     Other,
 }
 
 /// The content of a text.
 #[derive(Debug)]
-pub(super) enum Holds {
+pub(super) enum TextContent {
     Uuid,
     Tenant,
     /// A tenant, or this text in most records.
     TenantOr(&'static str),
-    Number(Whose),
+    Number(PersonRole),
     /// A sender's name, a short code of the tenant, or a phone number.
     Originator,
-    Email(Whose),
-    Name(Whose),
+    Email(PersonRole),
+    Name(PersonRole),
     Country,
     /// A person's id on a channel.
     ChannelId,
@@ -92,38 +92,42 @@ pub(super) enum Holds {
 
 /// Returns the plan of a product's schema. `above` is the flattened name of the field that has this schema; empty for
 /// the whole record.
-pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> Step {
+pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> WriteStep {
     match schema {
-        Schema::Null | Schema::Ref { .. } => Step::Null,
-        Schema::Boolean => Step::Boolean,
-        Schema::Int | Schema::Long => Step::Whole { end: most(above) },
-        Schema::TimeMillis => Step::Whole { end: 86_400_000 },
-        Schema::TimeMicros => Step::Whole { end: 86_400_000_000 },
-        Schema::Date => Step::Day,
-        Schema::TimestampMillis | Schema::LocalTimestampMillis => Step::Instant { when: when(above), scale: 1 },
-        Schema::TimestampMicros | Schema::LocalTimestampMicros => Step::Instant { when: when(above), scale: 1_000 },
-        Schema::TimestampNanos | Schema::LocalTimestampNanos => Step::Instant { when: when(above), scale: 1_000_000 },
-        Schema::Float => Step::Float,
-        Schema::Double => Step::Double,
-        Schema::Bytes | Schema::BigDecimal => Step::Bytes,
-        Schema::String => Step::Text(holds(product, above)),
-        Schema::Uuid(UuidSchema::String) => Step::Text(Holds::Uuid),
-        Schema::Uuid(UuidSchema::Bytes) => Step::Bytes,
+        Schema::Null | Schema::Ref { .. } => WriteStep::Null,
+        Schema::Boolean => WriteStep::Boolean,
+        Schema::Int | Schema::Long => WriteStep::Whole { end: most(above) },
+        Schema::TimeMillis => WriteStep::Whole { end: 86_400_000 },
+        Schema::TimeMicros => WriteStep::Whole { end: 86_400_000_000 },
+        Schema::Date => WriteStep::Day,
+        Schema::TimestampMillis | Schema::LocalTimestampMillis => WriteStep::Instant { when: when(above), scale: 1 },
+        Schema::TimestampMicros | Schema::LocalTimestampMicros => {
+            WriteStep::Instant { when: when(above), scale: 1_000 }
+        }
+        Schema::TimestampNanos | Schema::LocalTimestampNanos => {
+            WriteStep::Instant { when: when(above), scale: 1_000_000 }
+        }
+        Schema::Float => WriteStep::Float,
+        Schema::Double => WriteStep::Double,
+        Schema::Bytes | Schema::BigDecimal => WriteStep::Bytes,
+        Schema::String => WriteStep::Text(holds(product, above)),
+        Schema::Uuid(UuidSchema::String) => WriteStep::Text(TextContent::Uuid),
+        Schema::Uuid(UuidSchema::Bytes) => WriteStep::Bytes,
         Schema::Uuid(UuidSchema::Fixed(fixed)) | Schema::Fixed(fixed) | Schema::Duration(fixed) => {
-            Step::Fixed(fixed.size)
+            WriteStep::Fixed(fixed.size)
         }
         Schema::Decimal(decimal) => {
             let end = 10_u64.pow((decimal.precision as u32).min(7));
             match &decimal.inner {
-                InnerDecimalSchema::Bytes => Step::DecimalBytes { end },
-                InnerDecimalSchema::Fixed(fixed) => Step::DecimalFixed { end, size: fixed.size },
+                InnerDecimalSchema::Bytes => WriteStep::DecimalBytes { end },
+                InnerDecimalSchema::Fixed(fixed) => WriteStep::DecimalFixed { end, size: fixed.size },
             }
         }
-        Schema::Enum(enumeration) => Step::Enum(symbols(&enumeration.symbols)),
-        Schema::Array(array) => Step::List(Box::new(plan(product, &array.items, above))),
-        Schema::Map(map) => Step::Map(Box::new(plan(product, &map.types, above))),
+        Schema::Enum(enumeration) => WriteStep::Enum(symbols(&enumeration.symbols)),
+        Schema::Array(array) => WriteStep::List(Box::new(plan(product, &array.items, above))),
+        Schema::Map(map) => WriteStep::Map(Box::new(plan(product, &map.types, above))),
         Schema::Union(union) => branch(product, union.variants(), above),
-        Schema::Record(record) => Step::Record(
+        Schema::Record(record) => WriteStep::Record(
             record
                 .fields
                 .iter()
@@ -136,18 +140,18 @@ pub(super) fn plan(product: &str, schema: &Schema, above: &str) -> Step {
     }
 }
 
-fn branch(product: &str, variants: &[Schema], name: &str) -> Step {
+fn branch(product: &str, variants: &[Schema], name: &str) -> WriteStep {
     let null = variants.iter().position(|variant| matches!(variant, Schema::Null));
     let some = variants.iter().position(|variant| !matches!(variant, Schema::Null));
     match (null, some) {
-        (Some(null), Some(some)) => Step::Optional {
+        (Some(null), Some(some)) => WriteStep::Optional {
             null: null as i64,
             some: some as i64,
             per_1024: presence(name),
             then: Box::new(plan(product, &variants[some], name)),
         },
-        (None, Some(some)) => Step::Branch(some as i64, Box::new(plan(product, &variants[some], name))),
-        _ => Step::Branch(0, Box::new(Step::Null)),
+        (None, Some(some)) => WriteStep::Branch(some as i64, Box::new(plan(product, &variants[some], name))),
+        _ => WriteStep::Branch(0, Box::new(WriteStep::Null)),
     }
 }
 
@@ -162,11 +166,11 @@ fn presence(name: &str) -> u16 {
     }
 }
 
-fn when(name: &str) -> When {
+fn when(name: &str) -> InstantOffset {
     match name {
-        "delivered_at" | "read_at" | "answered_at" | "ended_at" => When::After,
-        name if name.ends_with("scheduled_at") => When::Before,
-        _ => When::Event,
+        "delivered_at" | "read_at" | "answered_at" | "ended_at" => InstantOffset::After,
+        name if name.ends_with("scheduled_at") => InstantOffset::Before,
+        _ => InstantOffset::Event,
     }
 }
 
@@ -182,47 +186,49 @@ fn most(name: &str) -> u64 {
     }
 }
 
-fn holds(product: &str, name: &str) -> Holds {
-    use Whose::{Other, Subject};
+fn holds(product: &str, name: &str) -> TextContent {
+    use PersonRole::{Other, Subject};
     let last = name.rsplit('_').next().unwrap_or(name);
     match name {
         // A prospect is not a customer yet, and some consent is requested by the platform itself.
-        "customer_id" if product == "marketing" => Holds::TenantOr("prospect"),
-        "customer_id" if product == "consent" => Holds::TenantOr("platform"),
-        "customer_id" => Holds::Tenant,
-        "recipient" | "callee" | "phone_number" | "guest_phone" | "contact" => Holds::Number(Subject),
-        "caller" => Holds::Number(Other),
-        "originator" => Holds::Originator,
-        "agent_name" | "sender_name" => Holds::Name(Other),
-        "agent_email" | "sender_address" => Holds::Email(Other),
-        "name" | "recipient_name" | "guest_name" | "contact_name" => Holds::Name(Subject),
-        "email_address" | "recipient_address" | "guest_email" | "contact_email" => Holds::Email(Subject),
-        "contact_country" | "country" => Holds::Country,
-        "contact_id" | "channel_id" | "person_id" | "visitor_id" | "device_token" | "cookie_id" => Holds::ChannelId,
-        "body" | "content" | "message" | "transcript" | "meeting_summary" | "title" => Holds::Phrase,
-        "ip_address" | "guest_ip_address" => Holds::Ip,
-        "operator_code" => Holds::OneOf(&words::OPERATORS),
-        "route" => Holds::OneOf(&words::ROUTES),
-        "subject" => Holds::OneOf(&words::SUBJECT_LINES),
-        "user_agent" => Holds::OneOf(&words::BROWSERS),
-        "opened_from" | "company_address" => Holds::OneOf(&words::TOWNS),
-        "job_title" | "position" => Holds::OneOf(&words::JOBS),
-        "company" => Holds::OneOf(&words::COMPANIES),
-        "meeting_description" => Holds::OneOf(&words::MEETINGS),
-        "review" => Holds::OneOf(&words::REVIEWS),
-        "recipient_segment" => Holds::OneOf(&words::SEGMENTS),
-        "purpose" => Holds::OneOf(&words::PURPOSES),
-        "campaign" => Holds::OneOf(&words::CAMPAIGNS),
-        "devices" => Holds::OneOf(&words::DEVICES),
-        "currency" => Holds::OneOf(&words::CURRENCIES),
-        "bank_account" => Holds::Bank,
-        "input" => Holds::Json,
-        "ticket_id" => Holds::Coded("T-", 7),
-        "invoice_number" => Holds::Coded("2026-", 6),
-        "links_clicked" | "page_url" => Holds::Coded("https://shop.example/p/", 6),
-        _ if last == "url" => Holds::Coded("https://media.example/r/", 10),
-        _ if last == "id" => Holds::Coded("id-", 6),
-        _ => Holds::OneOf(&words::PLAIN),
+        "customer_id" if product == "marketing" => TextContent::TenantOr("prospect"),
+        "customer_id" if product == "consent" => TextContent::TenantOr("platform"),
+        "customer_id" => TextContent::Tenant,
+        "recipient" | "callee" | "phone_number" | "guest_phone" | "contact" => TextContent::Number(Subject),
+        "caller" => TextContent::Number(Other),
+        "originator" => TextContent::Originator,
+        "agent_name" | "sender_name" => TextContent::Name(Other),
+        "agent_email" | "sender_address" => TextContent::Email(Other),
+        "name" | "recipient_name" | "guest_name" | "contact_name" => TextContent::Name(Subject),
+        "email_address" | "recipient_address" | "guest_email" | "contact_email" => TextContent::Email(Subject),
+        "contact_country" | "country" => TextContent::Country,
+        "contact_id" | "channel_id" | "person_id" | "visitor_id" | "device_token" | "cookie_id" => {
+            TextContent::ChannelId
+        }
+        "body" | "content" | "message" | "transcript" | "meeting_summary" | "title" => TextContent::Phrase,
+        "ip_address" | "guest_ip_address" => TextContent::Ip,
+        "operator_code" => TextContent::OneOf(&words::OPERATORS),
+        "route" => TextContent::OneOf(&words::ROUTES),
+        "subject" => TextContent::OneOf(&words::SUBJECT_LINES),
+        "user_agent" => TextContent::OneOf(&words::BROWSERS),
+        "opened_from" | "company_address" => TextContent::OneOf(&words::TOWNS),
+        "job_title" | "position" => TextContent::OneOf(&words::JOBS),
+        "company" => TextContent::OneOf(&words::COMPANIES),
+        "meeting_description" => TextContent::OneOf(&words::MEETINGS),
+        "review" => TextContent::OneOf(&words::REVIEWS),
+        "recipient_segment" => TextContent::OneOf(&words::SEGMENTS),
+        "purpose" => TextContent::OneOf(&words::PURPOSES),
+        "campaign" => TextContent::OneOf(&words::CAMPAIGNS),
+        "devices" => TextContent::OneOf(&words::DEVICES),
+        "currency" => TextContent::OneOf(&words::CURRENCIES),
+        "bank_account" => TextContent::Bank,
+        "input" => TextContent::Json,
+        "ticket_id" => TextContent::Coded("T-", 7),
+        "invoice_number" => TextContent::Coded("2026-", 6),
+        "links_clicked" | "page_url" => TextContent::Coded("https://shop.example/p/", 6),
+        _ if last == "url" => TextContent::Coded("https://media.example/r/", 10),
+        _ if last == "id" => TextContent::Coded("id-", 6),
+        _ => TextContent::OneOf(&words::PLAIN),
     }
 }
 

@@ -5,17 +5,17 @@
 
 use chrono::{DateTime, Utc};
 
-use super::chance::Chance;
-use super::{Framing, Message, Source, avro};
+use super::chance::SplitMix64;
+use super::{Framing, TrafficMessage, TrafficSource, avro};
 
 /// The number of planted people. The first one gets every second text.
 const PEOPLE: u64 = 12;
 
 /// Writes texts to the planted people.
 #[derive(Debug)]
-pub struct Planted {
-    source: Source,
-    chance: Chance,
+pub struct PlantedPeople {
+    source: TrafficSource,
+    chance: SplitMix64,
     texts: u64,
     values: Vec<String>,
 }
@@ -25,11 +25,11 @@ fn number(person: u64) -> String {
     format!("31687654{person:03}")
 }
 
-impl Planted {
+impl PlantedPeople {
     /// Creates the texts of the SMS producer `source`.
     #[must_use]
-    pub fn new(seed: u64, source: Source) -> Self {
-        Self { source, chance: Chance::new(seed ^ 0x9e37), texts: 0, values: Vec::new() }
+    pub fn new(seed: u64, source: TrafficSource) -> Self {
+        Self { source, chance: SplitMix64::new(seed ^ 0x9e37), texts: 0, values: Vec::new() }
     }
 
     /// Returns the number that gets the most texts.
@@ -46,7 +46,7 @@ impl Planted {
     }
 
     /// Returns the next text, as of `now`.
-    pub fn next(&mut self, now: DateTime<Utc>) -> Message {
+    pub fn next(&mut self, now: DateTime<Utc>) -> TrafficMessage {
         let person = if self.texts.is_multiple_of(2) { 0 } else { 1 + self.texts / 2 % (PEOPLE - 1) };
         self.texts += 1;
         let body = format!("Planted text {:016x}: nobody else gets these words.", self.chance.bits());
@@ -65,7 +65,7 @@ impl Planted {
             self.values.push(number);
         }
         self.values.extend([body, id]);
-        Message {
+        TrafficMessage {
             product: self.source.product.clone(),
             topic: self.source.topic.clone(),
             key: format!("planted-{person:08}"),
@@ -116,7 +116,8 @@ mod tests {
         let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../schemas/sms.avsc")).unwrap();
         let schema = Schema::parse_str(&text).unwrap();
         let (product, topic) = (ProductKey::new("sms").unwrap(), Topic::new("traffic.sms").unwrap());
-        let mut planted = Planted::new(1, Source { product, topic, schema: text, framing: Framing::Confluent(1) });
+        let mut planted =
+            PlantedPeople::new(1, TrafficSource { product, topic, schema: text, framing: Framing::Confluent(1) });
         for _ in 0..50 {
             let payload = planted.next("2026-11-24T12:00:00Z".parse().unwrap()).payload.unwrap();
             let mut rest = &payload[5..];
@@ -143,7 +144,7 @@ mod tests {
         values.sort();
         values.dedup();
         assert_eq!(values.len(), 12 + 50 * 2);
-        assert_eq!(Planted::busiest(), planted.values()[0]);
+        assert_eq!(PlantedPeople::busiest(), planted.values()[0]);
     }
 
     #[test]

@@ -27,8 +27,8 @@ fn schema_of(product: &str) -> String {
     std::fs::read_to_string(format!("{}/../../schemas/{product}.avsc", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-fn sources(framing: impl Fn(u32) -> Framing) -> Vec<Source> {
-    let source = |(id, product): (usize, &&str)| Source {
+fn sources(framing: impl Fn(u32) -> Framing) -> Vec<TrafficSource> {
+    let source = |(id, product): (usize, &&str)| TrafficSource {
         product: ProductKey::new(product).unwrap(),
         topic: Topic::new(&format!("traffic.{product}")).unwrap(),
         schema: schema_of(product),
@@ -41,7 +41,7 @@ fn noon() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
-fn decode(schemas: &BTreeMap<String, Schema>, message: &Message, header: usize) -> Value {
+fn decode(schemas: &BTreeMap<String, Schema>, message: &TrafficMessage, header: usize) -> Value {
     let mut body = &message.payload.as_deref().unwrap()[header..];
     let value = read_value(&schemas[message.product.as_str()], &mut body).unwrap();
     assert!(body.is_empty(), "bytes are left over behind a record of {}", message.product);
@@ -76,8 +76,12 @@ fn text(value: &Value, name: &str) -> String {
 #[test]
 fn every_good_message_of_every_product_decodes_with_its_schema() {
     let schemas = schemas();
-    let mut traffic =
-        Traffic::new(1, Habits { flaws_per_million: 0, ..Habits::default() }, &sources(Framing::Confluent)).unwrap();
+    let mut traffic = Traffic::new(
+        1,
+        TrafficSettings { flaws_per_million: 0, ..TrafficSettings::default() },
+        &sources(Framing::Confluent),
+    )
+    .unwrap();
     let mut seen = BTreeMap::<String, u32>::new();
     for _ in 0..20_000 {
         let message = traffic.next(noon());
@@ -95,7 +99,7 @@ fn every_good_message_of_every_product_decodes_with_its_schema() {
 #[test]
 fn single_object_messages_carry_the_fingerprint_of_their_schema() {
     let schemas = schemas();
-    let mut traffic = Traffic::new(2, Habits::STEADY, &sources(|_| Framing::SingleObject)).unwrap();
+    let mut traffic = Traffic::new(2, TrafficSettings::STEADY, &sources(|_| Framing::SingleObject)).unwrap();
     for _ in 0..500 {
         let message = traffic.next(noon());
         let payload = message.payload.as_deref().unwrap();
@@ -109,7 +113,7 @@ fn single_object_messages_carry_the_fingerprint_of_their_schema() {
 #[test]
 fn the_same_seed_gives_the_same_messages_and_another_seed_others() {
     let take = |seed| {
-        let mut traffic = Traffic::new(seed, Habits::default(), &sources(Framing::Confluent)).unwrap();
+        let mut traffic = Traffic::new(seed, TrafficSettings::default(), &sources(Framing::Confluent)).unwrap();
         (0..500).map(|_| traffic.next(noon())).collect::<Vec<_>>()
     };
     assert_eq!(take(5), take(5));
@@ -120,7 +124,7 @@ fn the_same_seed_gives_the_same_messages_and_another_seed_others() {
 fn ids_are_unique_and_people_and_tenants_come_again() {
     let schemas = schemas();
     let sms = &sources(Framing::Confluent)[..1];
-    let mut traffic = Traffic::new(3, Habits::STEADY, sms).unwrap();
+    let mut traffic = Traffic::new(3, TrafficSettings::STEADY, sms).unwrap();
     let (mut ids, mut people, mut tenants) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for _ in 0..20_000 {
         let value = decode(&schemas, &traffic.next(noon()), 5);
@@ -135,7 +139,7 @@ fn ids_are_unique_and_people_and_tenants_come_again() {
 
 #[test]
 fn a_message_of_an_sms_takes_about_170_bytes() {
-    let mut traffic = Traffic::new(4, Habits::STEADY, &sources(Framing::Confluent)[..1]).unwrap();
+    let mut traffic = Traffic::new(4, TrafficSettings::STEADY, &sources(Framing::Confluent)[..1]).unwrap();
     let mut all = Vec::new();
     for _ in 0..5_000 {
         traffic.append(noon(), &mut all);
@@ -147,7 +151,7 @@ fn a_message_of_an_sms_takes_about_170_bytes() {
 #[test]
 fn a_corrupt_message_has_the_fault_that_it_says() {
     let schemas = schemas();
-    let habits = Habits { flaws_per_million: 500_000, ..Habits::default() };
+    let habits = TrafficSettings { flaws_per_million: 500_000, ..TrafficSettings::default() };
     let mut traffic = Traffic::new(6, habits, &sources(Framing::Confluent)).unwrap();
     let mut seen = BTreeMap::<Fault, u32>::new();
     for _ in 0..4_000 {
@@ -178,7 +182,7 @@ fn a_corrupt_message_has_the_fault_that_it_says() {
 #[test]
 fn spread_events_lie_within_the_spread_and_follow_the_day() {
     let schemas = schemas();
-    let habits = Habits { flaws_per_million: 0, late: false, spread: TimeDelta::days(3) };
+    let habits = TrafficSettings { flaws_per_million: 0, late: false, spread: TimeDelta::days(3) };
     let mut traffic = Traffic::new(7, habits, &sources(Framing::Confluent)[..1]).unwrap();
     let (mut night, mut day) = (0, 0);
     for _ in 0..10_000 {
@@ -208,14 +212,15 @@ fn any_schema_has_traffic_even_one_that_is_not_shipped() {
         {"name": "h", "type": {"type": "long", "logicalType": "timestamp-micros"}},
         {"name": "i", "type": {"type": "int", "logicalType": "time-millis"}},
         {"name": "j", "type": {"type": "record", "name": "In", "fields": [{"name": "k", "type": ["null", "int"]}]}}]}"#;
-    let source = Source {
+    let source = TrafficSource {
         product: ProductKey::new("odd").unwrap(),
         topic: Topic::new("odd").unwrap(),
         schema: schema.to_owned(),
         framing: Framing::Confluent(9),
     };
     let schemas = BTreeMap::from([("odd".to_owned(), Schema::parse_str(schema).unwrap())]);
-    let mut traffic = Traffic::new(8, Habits { flaws_per_million: 0, ..Habits::default() }, &[source]).unwrap();
+    let mut traffic =
+        Traffic::new(8, TrafficSettings { flaws_per_million: 0, ..TrafficSettings::default() }, &[source]).unwrap();
     for _ in 0..2_000 {
         decode(&schemas, &traffic.next(noon()), 5);
     }
@@ -223,15 +228,15 @@ fn any_schema_has_traffic_even_one_that_is_not_shipped() {
 
 #[test]
 fn a_schema_that_is_no_record_is_refused_with_its_product() {
-    let source = |schema: &str| Source {
+    let source = |schema: &str| TrafficSource {
         product: ProductKey::new("odd").unwrap(),
         topic: Topic::new("odd").unwrap(),
         schema: schema.to_owned(),
         framing: Framing::SingleObject,
     };
     for schema in [r#""string""#, "{", ""] {
-        let error = Traffic::new(1, Habits::STEADY, &[source(schema)]).unwrap_err();
+        let error = Traffic::new(1, TrafficSettings::STEADY, &[source(schema)]).unwrap_err();
         assert!(error.to_string().starts_with("the producer's schema of odd is not an Avro record"), "{error}");
     }
-    assert!(matches!(Traffic::new(1, Habits::STEADY, &[]), Err(TrafficError::Producers)));
+    assert!(matches!(Traffic::new(1, TrafficSettings::STEADY, &[]), Err(TrafficError::Producers)));
 }

@@ -1,14 +1,14 @@
 //! Writes one record by its plan. Must never allocate for each record.
 
 use super::avro;
-use super::chance::Chance;
+use super::chance::SplitMix64;
 use super::people::{Person, digits, tenant};
-use super::plan::{Holds, Step, When, Whose};
+use super::plan::{InstantOffset, PersonRole, TextContent, WriteStep};
 use super::words;
 
 /// The values that the fields of one record share.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Event {
+pub(super) struct EventValues {
     /// The time of the event, in milliseconds since 1970.
     pub(super) at: i64,
     /// The rank of the tenant.
@@ -18,46 +18,46 @@ pub(super) struct Event {
 }
 
 /// Writes records to a buffer.
-pub(super) struct Writer<'a> {
-    pub(super) event: Event,
-    pub(super) chance: &'a mut Chance,
+pub(super) struct RecordWriter<'a> {
+    pub(super) event: EventValues,
+    pub(super) chance: &'a mut SplitMix64,
     pub(super) to: &'a mut Vec<u8>,
     /// The end of the tenant's text in the buffer, once it is written.
     pub(super) tenant_end: Option<usize>,
 }
 
-impl Writer<'_> {
-    pub(super) fn write(&mut self, step: &Step) {
+impl RecordWriter<'_> {
+    pub(super) fn write(&mut self, step: &WriteStep) {
         match step {
-            Step::Null => {}
-            Step::Boolean => self.to.push(self.chance.bits() as u8 & 1),
-            Step::Whole { end } => avro::long(self.chance.below(*end) as i64, self.to),
-            Step::Instant { when, scale } => {
+            WriteStep::Null => {}
+            WriteStep::Boolean => self.to.push(self.chance.bits() as u8 & 1),
+            WriteStep::Whole { end } => avro::long(self.chance.below(*end) as i64, self.to),
+            WriteStep::Instant { when, scale } => {
                 let offset = match when {
-                    When::Event => 0,
-                    When::After => self.chance.below(20_000) as i64,
-                    When::Before => -(self.chance.below(900_000) as i64),
+                    InstantOffset::Event => 0,
+                    InstantOffset::After => self.chance.below(20_000) as i64,
+                    InstantOffset::Before => -(self.chance.below(900_000) as i64),
                 };
                 avro::long(self.event.at.saturating_add(offset).saturating_mul(*scale), self.to);
             }
-            Step::Day => avro::long(self.event.at.div_euclid(86_400_000).clamp(-1_000_000, 1_000_000), self.to),
-            Step::Float => self.to.extend_from_slice(&(1.0 + 4.0 * self.chance.unit() as f32).to_le_bytes()),
-            Step::Double => self.to.extend_from_slice(&(100.0 * self.chance.unit()).to_le_bytes()),
-            Step::Bytes => avro::bytes(&self.chance.bits().to_be_bytes(), self.to),
-            Step::Text(holds) => self.text(holds),
-            Step::Enum(table) => avro::long(i64::from(table[(self.chance.bits() >> 58) as usize]), self.to),
-            Step::Fixed(size) => {
+            WriteStep::Day => avro::long(self.event.at.div_euclid(86_400_000).clamp(-1_000_000, 1_000_000), self.to),
+            WriteStep::Float => self.to.extend_from_slice(&(1.0 + 4.0 * self.chance.unit() as f32).to_le_bytes()),
+            WriteStep::Double => self.to.extend_from_slice(&(100.0 * self.chance.unit()).to_le_bytes()),
+            WriteStep::Bytes => avro::bytes(&self.chance.bits().to_be_bytes(), self.to),
+            WriteStep::Text(holds) => self.text(holds),
+            WriteStep::Enum(table) => avro::long(i64::from(table[(self.chance.bits() >> 58) as usize]), self.to),
+            WriteStep::Fixed(size) => {
                 for _ in 0..*size {
                     self.to.push(self.chance.bits() as u8);
                 }
             }
-            Step::DecimalBytes { end } => avro::decimal(self.chance.below(*end) as i64, self.to),
-            Step::DecimalFixed { end, size } => {
+            WriteStep::DecimalBytes { end } => avro::decimal(self.chance.below(*end) as i64, self.to),
+            WriteStep::DecimalFixed { end, size } => {
                 let wide = i128::from(self.chance.below(*end)).to_be_bytes();
                 self.to.extend(std::iter::repeat_n(0, size.saturating_sub(wide.len())));
                 self.to.extend_from_slice(&wide[wide.len().saturating_sub(*size)..]);
             }
-            Step::Optional { null, some, per_1024, then } => {
+            WriteStep::Optional { null, some, per_1024, then } => {
                 if self.chance.happens(*per_1024) {
                     avro::long(*some, self.to);
                     self.write(then);
@@ -65,16 +65,16 @@ impl Writer<'_> {
                     avro::long(*null, self.to);
                 }
             }
-            Step::Branch(branch, then) => {
+            WriteStep::Branch(branch, then) => {
                 avro::long(*branch, self.to);
                 self.write(then);
             }
-            Step::List(item) => self.blocks(|writer| writer.write(item)),
-            Step::Map(value) => self.blocks(|writer| {
+            WriteStep::List(item) => self.blocks(|writer| writer.write(item)),
+            WriteStep::Map(value) => self.blocks(|writer| {
                 avro::bytes(writer.chance.pick(&words::PLAIN).as_bytes(), writer.to);
                 writer.write(value);
             }),
-            Step::Record(steps) => {
+            WriteStep::Record(steps) => {
                 for step in steps {
                     self.write(step);
                 }
@@ -94,50 +94,50 @@ impl Writer<'_> {
         avro::long(0, self.to);
     }
 
-    fn whose(&self, whose: Whose) -> Person {
+    fn whose(&self, whose: PersonRole) -> Person {
         match whose {
-            Whose::Subject => self.event.subject,
-            Whose::Other => self.event.other,
+            PersonRole::Subject => self.event.subject,
+            PersonRole::Other => self.event.other,
         }
     }
 
-    fn text(&mut self, holds: &Holds) {
+    fn text(&mut self, holds: &TextContent) {
         match holds {
-            Holds::Uuid => avro::uuid(self.chance.bits(), self.chance.bits(), self.to),
-            Holds::Tenant => {
+            TextContent::Uuid => avro::uuid(self.chance.bits(), self.chance.bits(), self.to),
+            TextContent::Tenant => {
                 let rank = self.event.tenant;
                 avro::built(self.to, |to| tenant(rank, to));
                 self.tenant_end = Some(self.to.len());
             }
-            Holds::TenantOr(instead) => {
+            TextContent::TenantOr(instead) => {
                 if self.chance.happens(700) {
                     avro::bytes(instead.as_bytes(), self.to);
                     self.tenant_end = Some(self.to.len());
                 } else {
-                    self.text(&Holds::Tenant);
+                    self.text(&TextContent::Tenant);
                 }
             }
-            Holds::Number(whose) => self.number(self.whose(*whose)),
-            Holds::Originator => match self.chance.below(8) {
+            TextContent::Number(whose) => self.number(self.whose(*whose)),
+            TextContent::Originator => match self.chance.below(8) {
                 0..3 => avro::bytes(self.chance.pick(&words::SENDERS).as_bytes(), self.to),
                 3 => avro::built(self.to, |to| digits(30_000 + u64::from(self.event.tenant), 5, to)),
                 _ => self.number(self.event.other),
             },
-            Holds::Email(whose) => {
+            TextContent::Email(whose) => {
                 let person = self.whose(*whose);
                 avro::built(self.to, |to| person.email(to));
             }
-            Holds::Name(whose) => {
+            TextContent::Name(whose) => {
                 let person = self.whose(*whose);
                 avro::built(self.to, |to| person.name(to));
             }
-            Holds::Country => avro::bytes(self.event.subject.country().as_bytes(), self.to),
-            Holds::ChannelId => {
+            TextContent::Country => avro::bytes(self.event.subject.country().as_bytes(), self.to),
+            TextContent::ChannelId => {
                 let hash = self.event.subject.hash;
                 avro::built(self.to, |to| digits(hash, 16, to));
             }
-            Holds::Phrase => self.phrase(),
-            Holds::Ip => {
+            TextContent::Phrase => self.phrase(),
+            TextContent::Ip => {
                 // From the ranges that are reserved for documentation.
                 let net = self.chance.pick(&["192.0.2.", "198.51.100.", "203.0.113."]);
                 let host = (self.event.subject.hash >> 48) % 256;
@@ -156,22 +156,22 @@ impl Writer<'_> {
                     );
                 });
             }
-            Holds::OneOf(words) => avro::bytes(self.chance.pick(words).as_bytes(), self.to),
-            Holds::Coded(prefix, count) => {
+            TextContent::OneOf(words) => avro::bytes(self.chance.pick(words).as_bytes(), self.to),
+            TextContent::Coded(prefix, count) => {
                 let number = self.chance.bits();
                 avro::built(self.to, |to| {
                     to.extend_from_slice(prefix.as_bytes());
                     digits(number, *count, to);
                 });
             }
-            Holds::Bank => {
+            TextContent::Bank => {
                 let hash = self.event.subject.hash;
                 avro::built(self.to, |to| {
                     to.extend_from_slice(b"NL00EXAM");
                     digits(hash, 10, to);
                 });
             }
-            Holds::Json => {
+            TextContent::Json => {
                 let number = self.chance.bits();
                 avro::built(self.to, |to| {
                     to.extend_from_slice(b"{\"order\":");

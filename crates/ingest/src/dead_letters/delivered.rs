@@ -20,13 +20,13 @@ pub struct DeliveredLetters {
 #[derive(Debug, Default)]
 struct PartitionLetters {
     used: u64,
-    letters: BTreeMap<i64, Sent>,
+    letters: BTreeMap<i64, SentLetter>,
 }
 
 /// A letter sent from one offset. The timestamp distinguishes its record from another record that has the same offset
 /// in a topic that was recreated.
 #[derive(Debug, Clone, Copy)]
-struct Sent {
+struct SentLetter {
     timestamp: Option<i64>,
     is_delivered: bool,
 }
@@ -60,7 +60,7 @@ impl DeliveredLetters {
             Some(sent) if sent.is_delivered => self.delivered -= 1,
             _ => {}
         }
-        partition.letters.insert(offset, Sent { timestamp, is_delivered: false });
+        partition.letters.insert(offset, SentLetter { timestamp, is_delivered: false });
         Claim::Granted
     }
 
@@ -95,7 +95,7 @@ impl DeliveredLetters {
 
     /// Forgets the delivered letters of the partition that was used least recently. Returns false if there are none.
     fn forget_oldest(&mut self) -> bool {
-        let has_delivered = |letters: &BTreeMap<i64, Sent>| letters.values().any(|sent| sent.is_delivered);
+        let has_delivered = |letters: &BTreeMap<i64, SentLetter>| letters.values().any(|sent| sent.is_delivered);
         let candidates = self.partitions.values_mut().filter(|partition| has_delivered(&partition.letters));
         let Some(oldest) = candidates.min_by_key(|partition| partition.used) else { return false };
         let before = oldest.letters.len();

@@ -11,35 +11,35 @@ use rdkafka::error::KafkaError;
 use rdkafka::util::Timeout;
 
 use super::delivered::Claim;
+use super::delivery_failure::{DeliveryFailure, help, refusal};
 use super::letter::{DeadLetter, LetterForm};
 use super::quarantine::{self, NOTICES};
-use super::refusal::{Refusal, help, refusal};
 use super::{DeadLetters, SENDERS};
 use ebbtide_base::ids::{ProductKey, TopicPartition};
 
 /// The outcome of one delivery.
 #[derive(Debug, Default)]
-pub struct Delivery {
+pub struct DeliveryOutcome {
     /// The letters that are neither acknowledged nor in the quarantine. They are sent again.
     pub undelivered: Vec<DeadLetter>,
     /// The reason why they wait.
-    pub waiting: Option<LettersWait>,
+    pub waiting: Option<UndeliveredLetters>,
 }
 
 /// The reason why dead letters are not delivered yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct LettersWait(pub String);
+pub struct UndeliveredLetters(pub String);
 
 /// A group of letters that are sent together, in one form.
-type Group = (LetterForm, Vec<DeadLetter>);
+type LetterGroup = (LetterForm, Vec<DeadLetter>);
 
 /// Delivers `letters` of `product`, or of a notice topic if `product` is `None`, in their order.
 ///
 /// Returns once each letter is acknowledged by the brokers, is in the quarantine, or has to wait. While the brokers are
 /// away it does not return: the client retries what it cannot send, without making a second copy.
-pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters: Vec<DeadLetter>) -> Delivery {
-    let mut done = Delivery::default();
+pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters: Vec<DeadLetter>) -> DeliveryOutcome {
+    let mut done = DeliveryOutcome::default();
     let mut claims = Claims { of: Arc::clone(&to), places: Vec::new() };
     let mut forms: BTreeMap<LetterForm, Vec<DeadLetter>> = BTreeMap::new();
     for letter in letters {
@@ -47,13 +47,13 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
             Claim::Delivered => {}
             Claim::Granted => forms.entry(letter.form).or_default().push(letter),
             Claim::InFlight => {
-                done.waiting = Some(LettersWait(format!("topic {} has not acknowledged them yet", to.topic)));
+                done.waiting = Some(UndeliveredLetters(format!("topic {} has not acknowledged them yet", to.topic)));
                 done.undelivered.push(letter);
             }
         }
     }
     let mut quarantined = forms.remove(&LetterForm::Quarantined).unwrap_or_default();
-    let mut groups: VecDeque<Group> = forms.into_iter().collect();
+    let mut groups: VecDeque<LetterGroup> = forms.into_iter().collect();
     while let Some((form, group)) = groups.pop_front() {
         let sent = to.send(&group).await;
         let size = group.len();
@@ -66,15 +66,15 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
             };
             let code = error.rdkafka_error_code();
             let class = refusal(code);
-            if class == Refusal::Message {
+            if class == DeliveryFailure::Message {
                 letter.refused = Some(error.to_string());
                 refused.push(letter);
             } else {
-                if class != Refusal::Passing {
+                if class != DeliveryFailure::Passing {
                     to.renew();
                 }
                 let why = format!("topic {} does not take dead letters: {error}; {}", to.topic, help(code));
-                done.waiting = Some(LettersWait(why));
+                done.waiting = Some(UndeliveredLetters(why));
                 done.undelivered.push(letter);
             }
         }
@@ -98,10 +98,17 @@ pub async fn deliver(to: Arc<DeadLetters>, product: Option<ProductKey>, letters:
 }
 
 /// Writes letters that the topic accepts in no form to the quarantine.
-async fn keep(to: &DeadLetters, product: Option<&ProductKey>, letters: &[DeadLetter]) -> Result<(), LettersWait> {
+async fn keep(
+    to: &DeadLetters,
+    product: Option<&ProductKey>,
+    letters: &[DeadLetter],
+) -> Result<(), UndeliveredLetters> {
     let written = quarantine::write(&to.quarantine, &to.terms, product, letters, to.clock.now()).await;
     written.map_err(|error| {
-        LettersWait(format!("topic {} refuses dead letters, and the quarantine cannot be written: {error}", to.topic))
+        UndeliveredLetters(format!(
+            "topic {} refuses dead letters, and the quarantine cannot be written: {error}",
+            to.topic
+        ))
     })?;
     for letter in letters {
         tracing::error!(
@@ -118,7 +125,7 @@ async fn keep(to: &DeadLetters, product: Option<&ProductKey>, letters: &[DeadLet
 
 /// Returns the groups in which refused letters of a group of `size` are sent again: smaller groups, or one letter in
 /// its next form.
-fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<Group> {
+fn smaller(form: LetterForm, size: usize, mut refused: Vec<DeadLetter>) -> Vec<LetterGroup> {
     if refused.is_empty() {
         return Vec::new();
     }
@@ -200,7 +207,7 @@ mod tests {
         (0..count).map(|offset| letter(offset, b"value")).collect()
     }
 
-    fn sizes(groups: &[Group]) -> Vec<(LetterForm, usize)> {
+    fn sizes(groups: &[LetterGroup]) -> Vec<(LetterForm, usize)> {
         groups.iter().map(|(form, letters)| (*form, letters.len())).collect()
     }
 
@@ -224,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_letter_ends_within_bounds_when_all_are_refused() {
-        let mut groups: Vec<Group> = vec![(LetterForm::Whole, letters(100))];
+        let mut groups: Vec<LetterGroup> = vec![(LetterForm::Whole, letters(100))];
         let (mut quarantined, mut sends) = (0, 0);
         while let Some((form, group)) = groups.pop() {
             if form == LetterForm::Quarantined {

@@ -5,8 +5,8 @@ use rdkafka::producer::FutureRecord;
 use sha2::{Digest, Sha256};
 
 use super::{BYTES, CODE, DIGEST, KEY_BYTES, OFFSET, OMITTED, PARTITION, REASON, REFUSED, TIMESTAMP, TOPIC};
-use crate::decode::Rejected;
-use crate::intake::Intake;
+use crate::decode::RejectedRow;
+use crate::partition_buffer::PartitionBuffer;
 use ebbtide_base::ids::TopicPartition;
 use ebbtide_base::record::Fault;
 
@@ -61,8 +61,8 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Copies a rejected row of `intake`, which was read from `source`, into a letter.
     #[must_use]
-    pub fn of(intake: &Intake, source: &TopicPartition, rejected: &Rejected) -> Self {
-        let Rejected { row, fault, reason } = rejected;
+    pub fn of(intake: &PartitionBuffer, source: &TopicPartition, rejected: &RejectedRow) -> Self {
+        let RejectedRow { row, fault, reason } = rejected;
         let row = *row;
         Self {
             source: source.clone(),

@@ -12,7 +12,9 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, ProducerContext};
 
-use ebbtide_config::{Config, Ingest, Kafka, Property, SESSION_TIMEOUT_MS, spellings, uses_consumer_protocol};
+use ebbtide_config::{
+    Config, IngestConfig, KafkaConfig, Property, SESSION_TIMEOUT_MS, spellings, uses_consumer_protocol,
+};
 
 /// The bytes of a partition's records that a lane requests in one fetch, unless the operator set them.
 const FETCH_BYTES: usize = 1 << 20;
@@ -108,13 +110,13 @@ impl ClientRole {
 /// Returns the bytes of a lane's queue of fetched records. The client needs about twice the bytes of a message to hold
 /// it.
 #[must_use]
-pub fn queue_bytes(ingest: &Ingest) -> usize {
+pub fn queue_bytes(ingest: &IngestConfig) -> usize {
     usize::try_from(ingest.memory).unwrap_or(usize::MAX) / ingest.lanes.max(1) / 16
 }
 
 /// Returns the configuration of one client.
 #[must_use]
-pub fn client_config(kafka: &Kafka, role: ClientRole) -> ClientConfig {
+pub fn client_config(kafka: &KafkaConfig, role: ClientRole) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (name, value) in kafka.properties.iter().filter(|(name, _)| role.takes(name)) {
         config.set(name, value.expose());
@@ -132,7 +134,7 @@ pub fn client_config(kafka: &Kafka, role: ClientRole) -> ClientConfig {
     config
 }
 
-fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: usize) {
+fn lane(config: &mut ClientConfig, kafka: &KafkaConfig, number: usize, queue_bytes: usize) {
     let mut default = |key: &str, value: String| {
         if config.get(key).is_none() {
             config.set(key, value);
@@ -158,7 +160,7 @@ fn lane(config: &mut ClientConfig, kafka: &Kafka, number: usize, queue_bytes: us
 /// The maximum that librdkafka accepts for `queued.max.messages.kbytes`.
 const MOST_QUEUED_KBYTES: usize = 2_097_151;
 
-fn notices(config: &mut ClientConfig, kafka: &Kafka) {
+fn notices(config: &mut ClientConfig, kafka: &KafkaConfig) {
     if config.get("fetch.max.bytes").is_none() {
         config.set("fetch.max.bytes", largest_fetch(kafka, 4 * FETCH_BYTES).to_string());
     }
@@ -201,12 +203,12 @@ fn set_member(config: &mut ClientConfig, group: &str, ending: &str) {
 }
 
 /// Returns `wanted`, or less if the operator limits the size of responses to less.
-fn largest_fetch(kafka: &Kafka, wanted: usize) -> usize {
+fn largest_fetch(kafka: &KafkaConfig, wanted: usize) -> usize {
     let received = number_of(kafka, "receive.message.max.bytes");
     received.map_or(wanted, |received| wanted.min(received.saturating_sub(FRAMING_BYTES)))
 }
 
-fn number_of(kafka: &Kafka, name: &str) -> Option<usize> {
+fn number_of(kafka: &KafkaConfig, name: &str) -> Option<usize> {
     kafka.properties.get(name)?.expose().trim().parse().ok()
 }
 
@@ -265,17 +267,17 @@ fn refused_alone(name: &str, value: &Property) -> Option<RefusedProperty> {
 }
 
 /// Creates the client without brokers, so that it connects to nothing, and drops it.
-fn refused_by(kafka: &Kafka, role: ClientRole) -> Option<RefusedProperty> {
+fn refused_by(kafka: &KafkaConfig, role: ClientRole) -> Option<RefusedProperty> {
     let mut config = client_config(kafka, role);
     config.remove("bootstrap.servers");
     // A member of a group would leave it when dropped, and would wait for brokers to do so.
     config.remove("group.id");
     let made = match role {
         ClientRole::Lane { .. } | ClientRole::Notices => {
-            config.create_with_context::<_, BaseConsumer<_>>(Mute).map(drop)
+            config.create_with_context::<_, BaseConsumer<_>>(MutedContext).map(drop)
         }
-        ClientRole::DeadLetters => config.create_with_context::<_, BaseProducer<_>>(Mute).map(drop),
-        ClientRole::Admin => config.create_with_context::<_, AdminClient<_>>(Mute).map(drop),
+        ClientRole::DeadLetters => config.create_with_context::<_, BaseProducer<_>>(MutedContext).map(drop),
+        ClientRole::Admin => config.create_with_context::<_, AdminClient<_>>(MutedContext).map(drop),
     };
     let why = match made {
         Ok(()) => return None,
@@ -294,17 +296,17 @@ fn refused_by(kafka: &Kafka, role: ClientRole) -> Option<RefusedProperty> {
 
 /// The context of a client that is created only as a test: its log is discarded.
 #[derive(Debug, Clone, Copy)]
-struct Mute;
+struct MutedContext;
 
-impl ClientContext for Mute {
+impl ClientContext for MutedContext {
     fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
 
     fn error(&self, _: KafkaError, _: &str) {}
 }
 
-impl ConsumerContext for Mute {}
+impl ConsumerContext for MutedContext {}
 
-impl ProducerContext for Mute {
+impl ProducerContext for MutedContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &rdkafka::producer::DeliveryResult<'_>, (): ()) {}

@@ -10,16 +10,16 @@ use std::time::Duration;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
-use super::{Lane, Rejoin};
-use crate::dead_letters::Delivery;
+use super::{Lane, LaneRestart};
+use crate::dead_letters::DeliveryOutcome;
 use crate::evidence::evidence;
-use crate::gathering::{Gathering, Reached};
 use crate::pending::PendingCommit;
+use crate::pending_batch::{PartitionProgress, PendingBatch};
 use ebbtide_base::failpoint;
-use ebbtide_base::health::Part;
+use ebbtide_base::health::Component;
 use ebbtide_base::ids::TopicPartition;
 use ebbtide_controls::no_longer_active;
-use ebbtide_table::{Advance, CommitError, IngestCommit, SegmentWriter};
+use ebbtide_table::{CommitError, IngestCommit, OffsetAdvance, SegmentWriter};
 
 /// The time that a lane waits for the delivery of dead letters before it continues with other products.
 const PROMPT: Duration = Duration::from_millis(200);
@@ -34,7 +34,7 @@ impl Lane {
     /// Continues the products whose wait has ended.
     ///
     /// Errors if the lane must join again.
-    pub(super) fn commit_due(&mut self, now: Duration) -> Result<(), Rejoin> {
+    pub(super) fn commit_due(&mut self, now: Duration) -> Result<(), LaneRestart> {
         if std::mem::take(&mut self.fresh) {
             self.pause_held()?;
         }
@@ -56,7 +56,7 @@ impl Lane {
     }
 
     /// Commits the remaining data and leaves the group, within the time that a stop may take.
-    pub(super) fn finish(&mut self) -> Result<(), Rejoin> {
+    pub(super) fn finish(&mut self) -> Result<(), LaneRestart> {
         let until = self.shared.clock.monotonic() + self.shared.settings.shutdown_timeout / 2;
         self.process_waiting(true)?;
         self.pass_gaps();
@@ -83,7 +83,7 @@ impl Lane {
     }
 
     /// Does the next step of one product, unless it waits.
-    fn attend(&mut self, index: usize, now: Duration) -> Result<(), Rejoin> {
+    fn attend(&mut self, index: usize, now: Duration) -> Result<(), LaneRestart> {
         let work = &mut self.works[index];
         if work.hold.waits(now) {
             return Ok(());
@@ -97,7 +97,7 @@ impl Lane {
         if self.works[index].is_due(now) { self.commit(index) } else { Ok(()) }
     }
 
-    fn commit(&mut self, index: usize) -> Result<(), Rejoin> {
+    fn commit(&mut self, index: usize) -> Result<(), LaneRestart> {
         if !self.topics_unchanged(index)? {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl Lane {
     }
 
     /// Advances a written batch by as many steps as possible.
-    fn advance(&mut self, index: usize) -> Result<(), Rejoin> {
+    fn advance(&mut self, index: usize) -> Result<(), LaneRestart> {
         if !self.deliver(index)? {
             return Ok(());
         }
@@ -125,18 +125,18 @@ impl Lane {
 
     /// Encodes and writes the segments of a gathering. Returns `None` if that failed: the gathering was dropped and is
     /// read again after a wait.
-    fn write(&mut self, index: usize, gathering: Gathering) -> Result<Option<IngestCommit>, Rejoin> {
+    fn write(&mut self, index: usize, gathering: PendingBatch) -> Result<Option<IngestCommit>, LaneRestart> {
         let now = self.shared.clock.now();
         let evidence = evidence(&gathering, &self.works[index].version, self.shared.instance, now);
         let advances = advances(&gathering);
         let encoded = gathering.segments.into_values().map(SegmentWriter::finish);
         let written = self.tables.put_all(&self.works[index].product, encoded);
-        let (segments, failure) = written.map_err(Rejoin::because)?;
+        let (segments, failure) = written.map_err(LaneRestart::because)?;
         let controls = self.works[index].controls;
         let batch = IngestCommit { segments, advances, controls, evidence };
         let Some(error) = failure else { return Ok(Some(batch)) };
         let product = self.works[index].product.clone();
-        if self.shared.health.trouble(Part::Table(product.clone()), error.to_string()) {
+        if self.shared.health.trouble(Component::Table(product.clone()), error.to_string()) {
             tracing::error!(%error, %product, "a segment could not be written; its records are read again");
         }
         self.count(&product, "failed");
@@ -147,7 +147,7 @@ impl Lane {
     }
 
     /// Delivers the dead letters of a batch, as far as the brokers accept them now. Returns true if no letter is left.
-    fn deliver(&mut self, index: usize) -> Result<bool, Rejoin> {
+    fn deliver(&mut self, index: usize) -> Result<bool, LaneRestart> {
         let now = self.shared.clock.monotonic();
         let product = self.works[index].product.clone();
         let Some(pending) = self.works[index].pending.as_mut() else { return Ok(false) };
@@ -170,14 +170,14 @@ impl Lane {
             self.pause_product(index)?;
             return Ok(false);
         };
-        let Delivery { undelivered, waiting } =
-            done.map_err(|error| Rejoin::because(format!("dead letters: {error}")))?;
+        let DeliveryOutcome { undelivered, waiting } =
+            done.map_err(|error| LaneRestart::because(format!("dead letters: {error}")))?;
         let Some(wait) = waiting else {
-            self.shared.health.over(&Part::Letters(product));
+            self.shared.health.over(&Component::Letters(product));
             return Ok(true);
         };
         pending.letters = undelivered;
-        if self.shared.health.trouble(Part::Letters(product.clone()), wait.to_string()) {
+        if self.shared.health.trouble(Component::Letters(product.clone()), wait.to_string()) {
             tracing::error!(%product, letters = pending.letters.len(), "waiting: {wait}");
         }
         self.hold_product(index)?;
@@ -192,7 +192,7 @@ impl Lane {
         if work.hold.failures == 0 && now.saturating_sub(since) > SLOW {
             let topic = self.shared.dead_letters.topic();
             let why = format!("topic {topic} has not acknowledged dead letters; the client goes on trying");
-            if self.shared.health.trouble(Part::Letters(work.product.clone()), why.clone()) {
+            if self.shared.health.trouble(Component::Letters(work.product.clone()), why.clone()) {
                 tracing::warn!(product = %work.product, "waiting: {why}");
             }
         }
@@ -200,7 +200,7 @@ impl Lane {
 
     /// Commits a batch whose dead letters are delivered. If the store does not answer, the batch is kept and tried
     /// again after a wait.
-    fn land(&mut self, index: usize) -> Result<(), Rejoin> {
+    fn land(&mut self, index: usize) -> Result<(), LaneRestart> {
         let Some(mut pending) = self.works[index].pending.take() else { return Ok(()) };
         let product = self.works[index].product.clone();
         let before = self.tables.lost_races(&product);
@@ -209,7 +209,7 @@ impl Lane {
         let error = match done {
             Ok(version) => {
                 tracing::debug!(%product, table.version = version, "committed");
-                self.shared.health.over(&Part::Table(product.clone()));
+                self.shared.health.over(&Component::Table(product.clone()));
                 let took = self.shared.clock.monotonic().saturating_sub(pending.since);
                 self.count_landed(&product, &pending.batch.evidence, pending.bytes, took);
                 self.count_unparsed(&product, pending.unparsed);
@@ -220,7 +220,7 @@ impl Lane {
         match &error {
             CommitError::Store(_) | CommitError::Unknown(_) => {
                 self.count(&product, "failed");
-                if self.shared.health.trouble(Part::Table(product.clone()), error.to_string()) {
+                if self.shared.health.trouble(Component::Table(product.clone()), error.to_string()) {
                     tracing::error!(%error, %product, "waiting for the store");
                 }
                 pending.may_have_landed |= matches!(error, CommitError::Unknown(_));
@@ -237,12 +237,12 @@ impl Lane {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
                 let own = &self.works[index].version;
-                Err(Rejoin::for_good(no_longer_active(own.as_str(), active)))
+                Err(LaneRestart::for_good(no_longer_active(own.as_str(), active)))
             }
             CommitError::OtherColumns { .. } => {
                 self.count(&product, "conflict");
                 self.tables.discard(&product, pending.batch.segments);
-                Err(Rejoin::for_good(error))
+                Err(LaneRestart::for_good(error))
             }
             _ => {
                 self.works[index].pending = Some(pending);
@@ -252,13 +252,13 @@ impl Lane {
     }
 
     /// Drops a batch that the table refuses. Its records are read again after a wait.
-    fn drop_refused(&mut self, index: usize, error: &CommitError) -> Result<(), Rejoin> {
+    fn drop_refused(&mut self, index: usize, error: &CommitError) -> Result<(), LaneRestart> {
         let product = self.works[index].product.clone();
         self.count(&product, "conflict");
         tracing::warn!(%error, %product, "commit refused; what it held is dropped and read again");
         if matches!(error, CommitError::SchemaMoved) {
             self.discard_pending(index);
-            return Err(Rejoin::because(format!("{product}: {error}")));
+            return Err(LaneRestart::because(format!("{product}: {error}")));
         }
         self.stand_anew(index)?;
         self.go_back(index)?;
@@ -266,7 +266,7 @@ impl Lane {
         let failures = self.works[index].hold.failures;
         if failures >= REFUSED_IN_A_ROW {
             let why = format!("{failures} commits in a row failed or were refused: {error}");
-            self.shared.health.trouble(Part::Table(product), why);
+            self.shared.health.trouble(Component::Table(product), why);
         }
         Ok(())
     }
@@ -277,12 +277,18 @@ impl Lane {
     /// A failed commit is not repeated: the first commit of records has the same effect.
     pub(super) fn record_starts(&mut self, partitions: &[TopicPartition]) {
         for index in 0..self.works.len() {
-            let mut gathering = Gathering::default();
+            let mut gathering = PendingBatch::default();
             for owned in
                 partitions.iter().filter_map(|partition| self.slots.get(partition)).map(|slot| &self.owned[*slot])
             {
                 if owned.live && owned.work == index && owned.committed.is_none() {
-                    let start = Reached { from: None, next: owned.first, topic: owned.topic, records: 0, oldest: None };
+                    let start = PartitionProgress {
+                        from: None,
+                        next: owned.first,
+                        topic: owned.topic,
+                        records: 0,
+                        oldest: None,
+                    };
                     gathering.reach(&owned.partition, start);
                 }
             }
@@ -292,7 +298,7 @@ impl Lane {
         }
     }
 
-    fn commit_starts(&mut self, index: usize, gathering: &Gathering) {
+    fn commit_starts(&mut self, index: usize, gathering: &PendingBatch) {
         let work = &self.works[index];
         let (product, began) = (work.product.clone(), self.shared.clock.monotonic());
         let evidence = evidence(gathering, &work.version, self.shared.instance, self.shared.clock.now());
@@ -311,11 +317,11 @@ impl Lane {
     }
 
     /// Loads the table's offsets of the product's partitions again, after another writer moved them.
-    fn stand_anew(&mut self, index: usize) -> Result<(), Rejoin> {
+    fn stand_anew(&mut self, index: usize) -> Result<(), LaneRestart> {
         let product = &self.works[index].product.clone();
         // The version is taken before the controls are read, so that the controls are never older than the version.
         let acted_on = self.tables.controls(product);
-        let controls = self.tables.newest_controls().map_err(Rejoin::because)?;
+        let controls = self.tables.newest_controls().map_err(LaneRestart::because)?;
         self.works[index].act_on(acted_on, &controls);
         for owned in self.owned.iter_mut().filter(|owned| owned.work == index && owned.live) {
             owned.committed = self.tables.stands(product, &owned.partition);
@@ -323,13 +329,13 @@ impl Lane {
         Ok(())
     }
 
-    fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), Rejoin> {
+    fn landed(&mut self, index: usize, batch: &IngestCommit) -> Result<(), LaneRestart> {
         self.works[index].in_flight.clear();
         self.works[index].hold.land();
         // The version is newer if controls were added that do not change the work of ingest.
         self.works[index].controls = batch.controls;
         let mut list = TopicPartitionList::new();
-        for Advance { partition, next, .. } in &batch.advances {
+        for OffsetAdvance { partition, next, .. } in &batch.advances {
             self.shared.dead_letters.settle(partition, *next);
             let Some(owned) = self.slots.get(partition).map(|slot| &mut self.owned[*slot]).filter(|owned| owned.live)
             else {
@@ -337,7 +343,7 @@ impl Lane {
             };
             owned.committed = Some(*next);
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            list.add_partition_offset(topic, number, KafkaOffset::Offset(next.0)).map_err(Rejoin::because)?;
+            list.add_partition_offset(topic, number, KafkaOffset::Offset(next.0)).map_err(LaneRestart::because)?;
         }
         failpoint::reach("before-kafka-offsets");
         if list.count() > 0
@@ -349,8 +355,8 @@ impl Lane {
     }
 }
 
-fn advances(gathering: &Gathering) -> Vec<Advance> {
-    let advance = |(partition, reached): (&TopicPartition, &Reached)| Advance {
+fn advances(gathering: &PendingBatch) -> Vec<OffsetAdvance> {
+    let advance = |(partition, reached): (&TopicPartition, &PartitionProgress)| OffsetAdvance {
         partition: partition.clone(),
         from: reached.from,
         next: reached.next,

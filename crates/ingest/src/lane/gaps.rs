@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use rdkafka::Offset as KafkaOffset;
 use rdkafka::consumer::Consumer;
 
-use super::{Lane, Owned};
-use crate::gathering::Reached;
+use super::{Lane, LanePartition};
+use crate::pending_batch::PartitionProgress;
 use ebbtide_base::ids::{Offset, Partition, Topic, TopicPartition};
 
 impl Lane {
@@ -41,7 +41,8 @@ impl Lane {
             owned.read_to = passed(owned, positions.get(&owned.partition).copied());
             let so_far = work.gathering.reached.get(&owned.partition).map(|reached| reached.next).or(owned.committed);
             let Some(next) = owned.read_to.filter(|next| so_far.is_none_or(|so_far| *next > so_far)) else { continue };
-            let reached = Reached { from: owned.committed, next, topic: owned.topic, records: 0, oldest: None };
+            let reached =
+                PartitionProgress { from: owned.committed, next, topic: owned.topic, records: 0, oldest: None };
             work.gathering.reach(&owned.partition, reached);
             work.gathering.since.get_or_insert(now);
         }
@@ -61,7 +62,7 @@ impl Lane {
 }
 
 /// Returns the offset up to which everything readable in a partition was delivered. Pure.
-fn passed(owned: &Owned, position: Option<Offset>) -> Option<Offset> {
+fn passed(owned: &LanePartition, position: Option<Offset>) -> Option<Offset> {
     let position = position.filter(|at| owned.anchored && owned.wanted.is_none_or(|wanted| *at >= wanted));
     // If the table has no offset of a partition, reading begins at the first offset that Kafka has.
     position.or(owned.wanted).or(Some(owned.first))

@@ -13,8 +13,8 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 
 use crate::brokers;
-use crate::lag::{PartitionLag, Progress};
-use crate::source::Context;
+use crate::lag::{LanePosition, PartitionLag};
+use crate::source::LaneContext;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::ids::{Offset, TopicPartition};
 use ebbtide_base::metrics::Metrics;
@@ -54,7 +54,7 @@ impl LaneGauges {
 
     /// Takes over the lane's progress in each of its partitions, and the bytes that it buffers. Partitions that are not
     /// among them are forgotten.
-    pub fn publish(&self, progress: Vec<(TopicPartition, Progress)>, buffered: usize) {
+    pub fn publish(&self, progress: Vec<(TopicPartition, LanePosition)>, buffered: usize) {
         let mut state = self.state();
         let mut before = std::mem::take(&mut state.partitions);
         for (partition, now) in progress {
@@ -112,7 +112,7 @@ impl Drop for LaneGauges {
 }
 
 /// Keeps `gauges` up to date until its lane is dropped.
-pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsumer<Context>>, clock: SharedClock) {
+pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsumer<LaneContext>>, clock: SharedClock) {
     let (of_lane, consumer) = (Arc::downgrade(gauges), Arc::downgrade(consumer));
     runtime.spawn(ask(of_lane.clone(), consumer, Arc::clone(&clock)));
     runtime.spawn(async move {
@@ -126,7 +126,7 @@ pub fn keep(runtime: &Handle, gauges: &Arc<LaneGauges>, consumer: &Arc<BaseConsu
 }
 
 /// Requests the ends from the brokers periodically. An answer may take long, so the gauges are set by another task.
-async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<Context>>, clock: SharedClock) {
+async fn ask(gauges: Weak<LaneGauges>, consumer: Weak<BaseConsumer<LaneContext>>, clock: SharedClock) {
     let mut every = tokio::time::interval(ASK);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -161,7 +161,7 @@ mod tests {
 
     fn gauges(done: i64, oldest: Option<i64>) -> LaneGauges {
         let gauges = LaneGauges::new(Metrics::new().unwrap());
-        let progress = Progress { done: Offset(done), read: Offset(done), oldest };
+        let progress = LanePosition { done: Offset(done), read: Offset(done), oldest };
         gauges.publish(vec![(partition("sms"), progress), (partition("voice"), progress)], 0);
         gauges
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 
-use super::{Lane, Owned, PUBLISH};
-use crate::lag::Progress;
-use ebbtide_base::health::Part;
+use super::{Lane, LanePartition, PUBLISH};
+use crate::lag::LanePosition;
+use ebbtide_base::health::Component;
 use ebbtide_base::ids::{Offset, ProductKey, TopicPartition};
 use ebbtide_table::{Evidence, LossCause};
 
@@ -25,13 +25,13 @@ impl Lane {
     /// The report stays until the brokers answer a request of this lane: a connection alone proves nothing.
     pub(super) fn brokers_fail(&mut self, why: impl Into<String>) -> bool {
         self.broker_trouble = true;
-        self.shared.health.trouble(Part::Broker, why)
+        self.shared.health.trouble(Component::Broker, why)
     }
 
     /// Records that the brokers answered a request. Clears the report of this lane, and no report of another lane.
     pub(super) fn brokers_answer(&mut self) {
         if std::mem::take(&mut self.broker_trouble) {
-            self.shared.health.over(&Part::Broker);
+            self.shared.health.over(&Component::Broker);
         }
     }
 
@@ -48,13 +48,13 @@ impl Lane {
     pub(super) fn publish(&self) {
         let drained = self.consumer.context().drained();
         let live = self.owned.iter().filter(|owned| owned.live);
-        let mut progress: Vec<(TopicPartition, Progress)> = live
+        let mut progress: Vec<(TopicPartition, LanePosition)> = live
             .map(|owned| (owned.partition.clone(), self.progress(owned, drained.get(&owned.partition).copied())))
             .collect();
         for (partition, refusal) in &self.refused {
             if !self.slots.get(partition).is_some_and(|slot| self.owned[*slot].live) {
                 let done = if refusal.cause == LossCause::Deleted { refusal.table } else { refusal.resume() };
-                progress.push((partition.clone(), Progress { done, read: done, oldest: None }));
+                progress.push((partition.clone(), LanePosition { done, read: done, oldest: None }));
             }
         }
         let gathered: usize = self.works.iter().map(|work| work.gathering.memory()).sum();
@@ -64,7 +64,7 @@ impl Lane {
 
     /// Returns the committed progress of a partition. If no record of it waits, offsets without records count as
     /// committed.
-    fn progress(&self, owned: &Owned, drained: Option<Offset>) -> Progress {
+    fn progress(&self, owned: &LanePartition, drained: Option<Offset>) -> LanePosition {
         let work = &self.works[owned.work];
         let gathered = work.gathering.reached.get(&owned.partition).filter(|reached| reached.records > 0);
         let waiting = (!owned.intake.is_empty()).then(|| owned.intake.timestamp(0)).flatten();
@@ -72,7 +72,7 @@ impl Lane {
         let committed = owned.committed.unwrap_or(owned.first);
         let done = if idle { committed.max(owned.read_to.max(drained).unwrap_or(committed)) } else { committed };
         let read = owned.wanted.unwrap_or(done).max(done);
-        Progress { done, read, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
+        LanePosition { done, read, oldest: gathered.and_then(|reached| reached.oldest).or(waiting) }
     }
 
     /// Counts a commit that did not succeed.

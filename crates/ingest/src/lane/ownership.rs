@@ -7,11 +7,11 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset as Start, TopicPartitionList};
 
-use super::{Lane, Owned, Rejoin};
-use crate::intake::Intake;
+use super::{Lane, LanePartition, LaneRestart};
+use crate::partition_buffer::PartitionBuffer;
 use crate::position::KafkaPosition;
 use crate::schema_search::SchemaSearch;
-use crate::source::Event;
+use crate::source::OwnershipEvent;
 use ebbtide_base::ids::{Offset, TopicPartition};
 
 /// The time that the client may take to seek to an offset.
@@ -21,7 +21,7 @@ impl Lane {
     /// Processes the consumer's events since the last call.
     ///
     /// Errors if the lane must join again.
-    pub(super) fn ownership(&mut self) -> Result<(), Rejoin> {
+    pub(super) fn ownership(&mut self) -> Result<(), LaneRestart> {
         let events = self.consumer.context().take_events();
         if events.is_empty() {
             return Ok(());
@@ -30,14 +30,14 @@ impl Lane {
         let metrics = self.shared.metrics.clone();
         for event in events {
             match event {
-                Event::Assigned { partition, next, kafka } => {
+                OwnershipEvent::Assigned { partition, next, kafka } => {
                     metrics.rebalances.with_label_values(&["assigned"]).inc();
                     tracing::info!(source.partition = %partition, next = next.map(|offset| offset.0), "partition assigned");
                     self.forget_refusal(&partition);
                     new.extend(next.is_none().then(|| partition.clone()));
                     self.take_up(partition, next, kafka);
                 }
-                Event::Revoked(partition) => {
+                OwnershipEvent::Revoked(partition) => {
                     metrics.rebalances.with_label_values(&["revoked"]).inc();
                     self.forget_refusal(&partition);
                     if let Some(work) = self.let_go(&partition) {
@@ -45,10 +45,10 @@ impl Lane {
                     }
                     tracing::info!(source.partition = %partition, "partition revoked");
                 }
-                Event::Refused(refusal) => self.refuse(refusal),
-                Event::Unavailable { partition, why } => self.set_aside(partition, &why),
-                Event::Joined => self.watch.join(),
-                Event::Failed(why) => return Err(Rejoin::because(why)),
+                OwnershipEvent::Refused(refusal) => self.refuse(refusal),
+                OwnershipEvent::Unavailable { partition, why } => self.set_aside(partition, &why),
+                OwnershipEvent::Joined => self.watch.join(),
+                OwnershipEvent::Failed(why) => return Err(LaneRestart::because(why)),
             }
         }
         self.anchor();
@@ -65,10 +65,10 @@ impl Lane {
         self.fresh = true;
         (self.shared.owning)(&partition, true);
         let Some(work) = self.work_of.get(&partition.topic).copied() else { return };
-        let owned = Owned {
+        let owned = LanePartition {
             partition: partition.clone(),
             work,
-            intake: Intake::default(),
+            intake: PartitionBuffer::default(),
             search: SchemaSearch::default(),
             committed,
             wanted: committed,
@@ -99,7 +99,7 @@ impl Lane {
         owned.live = false;
         (self.shared.owning)(partition, false);
         self.waiting -= owned.intake.len();
-        (owned.intake, owned.search) = (Intake::default(), SchemaSearch::default());
+        (owned.intake, owned.search) = (PartitionBuffer::default(), SchemaSearch::default());
         let work = owned.work;
         self.works[work].touches(partition).then_some(work)
     }
@@ -108,7 +108,7 @@ impl Lane {
     /// next offset.
     ///
     /// Errors if the client could not seek.
-    pub(super) fn go_back(&mut self, work: usize) -> Result<(), Rejoin> {
+    pub(super) fn go_back(&mut self, work: usize) -> Result<(), LaneRestart> {
         self.discard_pending(work);
         let dropped = self.works[work].drop_gathering();
         for partition in &dropped {
@@ -123,21 +123,21 @@ impl Lane {
                 continue;
             };
             self.waiting -= owned.intake.len();
-            (owned.intake, owned.search) = (Intake::default(), SchemaSearch::default());
+            (owned.intake, owned.search) = (PartitionBuffer::default(), SchemaSearch::default());
             owned.wanted = owned.committed;
             owned.anchored = false;
             owned.read_to = None;
             let start = owned.committed.map_or(Start::Beginning, |offset| Start::Offset(offset.0));
             let (topic, number) = (partition.topic.as_str(), partition.partition.0);
-            list.add_partition_offset(topic, number, start).map_err(Rejoin::because)?;
+            list.add_partition_offset(topic, number, start).map_err(LaneRestart::because)?;
         }
         if list.count() == 0 {
             return Ok(());
         }
         tracing::info!(partitions = list.count(), product = %self.works[work].product, "going back to the table");
-        let sought = self.consumer.seek_partitions(list, SEEK).map_err(Rejoin::because)?;
+        let sought = self.consumer.seek_partitions(list, SEEK).map_err(LaneRestart::because)?;
         for element in sought.elements() {
-            element.error().map_err(Rejoin::because)?;
+            element.error().map_err(LaneRestart::because)?;
         }
         self.anchor();
         Ok(())

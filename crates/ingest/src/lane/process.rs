@@ -7,11 +7,11 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
-use super::{BATCH, Lane, Rejoin};
+use super::{BATCH, Lane, LaneRestart};
 use crate::dead_letters::DeadLetter;
-use crate::decode::Rejected;
-use crate::gathering::Reached;
-use crate::intake::Intake;
+use crate::decode::RejectedRow;
+use crate::partition_buffer::PartitionBuffer;
+use crate::pending_batch::PartitionProgress;
 use crate::schema_search::SchemaSearch;
 use ebbtide_base::ids::{Offset, TopicPartition};
 use ebbtide_base::record::Fault;
@@ -25,7 +25,7 @@ impl Lane {
     /// partitions that wait for a schema are skipped until it is time to request the schema again.
     ///
     /// Errors if the lane must join again.
-    pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), Rejoin> {
+    pub(super) fn process_waiting(&mut self, all: bool) -> Result<(), LaneRestart> {
         let half = (BATCH / 2, self.batch_bytes() / 2);
         let now = self.shared.clock.monotonic();
         for slot in 0..self.owned.len() {
@@ -44,7 +44,7 @@ impl Lane {
         Ok(())
     }
 
-    fn process(&mut self, slot: usize, patience: Duration) -> Result<(), Rejoin> {
+    fn process(&mut self, slot: usize, patience: Duration) -> Result<(), LaneRestart> {
         if !self.resolve(slot, patience)? {
             return Ok(());
         }
@@ -53,7 +53,7 @@ impl Lane {
         let mut intake = std::mem::take(&mut owned.intake);
         let search = std::mem::take(&mut owned.search);
         self.waiting -= intake.len();
-        self.gather(slot, &intake, &search).map_err(Rejoin::because)?;
+        self.gather(slot, &intake, &search).map_err(LaneRestart::because)?;
         intake.clear(usual);
         self.owned[slot].intake = intake;
         Ok(())
@@ -61,7 +61,7 @@ impl Lane {
 
     /// Finds the writer schemas of an intake. Returns false if the partition was revoked meanwhile, or is held because
     /// the registry does not answer yet or does not know a schema yet. Partitions of known schemas continue.
-    fn resolve(&mut self, slot: usize, patience: Duration) -> Result<bool, Rejoin> {
+    fn resolve(&mut self, slot: usize, patience: Duration) -> Result<bool, LaneRestart> {
         let owned = &mut self.owned[slot];
         if !owned.live || owned.intake.is_empty() {
             return Ok(false);
@@ -83,26 +83,26 @@ impl Lane {
     }
 
     /// Fetches nothing more from a partition until `time` has passed; the others continue.
-    fn hold(&mut self, slot: usize, time: Duration) -> Result<(), Rejoin> {
+    fn hold(&mut self, slot: usize, time: Duration) -> Result<(), LaneRestart> {
         let until = self.shared.clock.monotonic() + time;
         let owned = &mut self.owned[slot];
         if owned.held.replace(until).is_none() {
-            self.consumer.pause(&only(&owned.partition)).map_err(Rejoin::because)?;
+            self.consumer.pause(&only(&owned.partition)).map_err(LaneRestart::because)?;
         }
         Ok(())
     }
 
     /// Ends the hold of a partition.
-    pub(super) fn release(&mut self, slot: usize) -> Result<(), Rejoin> {
+    pub(super) fn release(&mut self, slot: usize) -> Result<(), LaneRestart> {
         let owned = &mut self.owned[slot];
         // A product that waits is resumed as a whole.
         if owned.held.take().is_some() && !self.works[owned.work].hold.paused {
-            self.consumer.resume(&only(&owned.partition)).map_err(Rejoin::because)?;
+            self.consumer.resume(&only(&owned.partition)).map_err(LaneRestart::because)?;
         }
         Ok(())
     }
 
-    fn gather(&mut self, slot: usize, intake: &Intake, search: &SchemaSearch) -> Result<(), GatherError> {
+    fn gather(&mut self, slot: usize, intake: &PartitionBuffer, search: &SchemaSearch) -> Result<(), GatherError> {
         let owned = &self.owned[slot];
         let work = &mut self.works[owned.work];
         let decoded = work.decoders.decode(intake, search);
@@ -113,7 +113,7 @@ impl Lane {
             let offsets: Vec<i64> = rows.iter().map(|row| intake.offset(*row)).collect();
             let from = Arrivals { source: &owned.partition, offsets: &offsets, at };
             let tagged = work.tagger.tag(&batch, &from, tolerance)?;
-            rejected.extend(tagged.faults.iter().map(|(row, fault)| Rejected::new(rows[*row], *fault)));
+            rejected.extend(tagged.faults.iter().map(|(row, fault)| RejectedRow::new(rows[*row], *fault)));
             work.gathering.counts.expired += tagged.expired;
             work.gathering.counts.unparsed += tagged.unparsed;
             for (category, fields) in tagged.late_fields {
@@ -133,7 +133,7 @@ impl Lane {
             work.gathering.refuse(letter, rejected.fault);
         }
         let last = intake.len() - 1;
-        let reached = Reached {
+        let reached = PartitionProgress {
             from: owned.committed,
             next: Offset(intake.offset(last)).next(),
             topic: owned.topic,

@@ -10,11 +10,11 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 
-use super::{Lane, Rejoin};
+use super::{Lane, LaneRestart};
 use crate::brokers::{self, TopicState};
-use crate::position::{Refusal, TablePosition, judge};
-use crate::source::Positions;
-use ebbtide_base::health::Part;
+use crate::position::{PartitionRefusal, TablePosition, judge};
+use crate::source::PositionSource;
+use ebbtide_base::health::Component;
 use ebbtide_base::ids::{Offset, Topic, TopicPartition};
 use ebbtide_table::LossCause;
 
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Lane {
     /// Reports a partition that is not read.
-    pub(super) fn refuse(&mut self, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, refusal: PartitionRefusal) {
         let partition = refusal.partition.clone();
         let number = partition.partition.to_string();
         self.shared.metrics.refused_partitions.with_label_values(&[partition.topic.as_str(), &number]).set(1);
@@ -42,14 +42,18 @@ impl Lane {
                 "{why}"
             );
         }
-        self.shared.health.trouble(Part::Partition(partition.clone()), why);
+        self.shared.health.trouble(Component::Partition(partition.clone()), why);
         self.refused.insert(partition, refusal);
     }
 
     /// Reports a partition that is not read, because the brokers do not report its topic or its offsets. It is read
     /// once they do.
     pub(super) fn set_aside(&mut self, partition: TopicPartition, why: &str) {
-        if self.shared.health.trouble(Part::Partition(partition.clone()), format!("{partition} is not read: {why}")) {
+        if self
+            .shared
+            .health
+            .trouble(Component::Partition(partition.clone()), format!("{partition} is not read: {why}"))
+        {
             tracing::error!(source.partition = %partition, "a partition is not read: {why}");
         }
         self.unavailable.insert(partition);
@@ -60,14 +64,14 @@ impl Lane {
         self.refused.remove(partition);
         self.unavailable.remove(partition);
         self.shared.metrics.forget_partition(partition);
-        self.shared.health.over(&Part::Partition(partition.clone()));
+        self.shared.health.over(&Component::Partition(partition.clone()));
     }
 
     /// Finds the partition for which the client reports a missing offset, and refuses it.
     ///
     /// The client does not name the partition. Errors if none is found: a partition would then stop unnoticed, and
     /// joining again helps.
-    pub(super) fn refuse_lost(&mut self, error: &KafkaError) -> Result<(), Rejoin> {
+    pub(super) fn refuse_lost(&mut self, error: &KafkaError) -> Result<(), LaneRestart> {
         let mut reading = Vec::new();
         let positions = self.read_positions().unwrap_or_default();
         for owned in self.owned.iter().filter(|owned| owned.live && !self.refused.contains_key(&owned.partition)) {
@@ -78,7 +82,7 @@ impl Lane {
             }
         }
         let partitions: Vec<TopicPartition> = reading.iter().map(|(partition, _)| partition.clone()).collect();
-        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
+        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(LaneRestart::because)?;
         let mut refused = false;
         for (partition, table) in reading {
             let Some(kafka) = found.found.get(&partition) else {
@@ -90,12 +94,12 @@ impl Lane {
                 self.stop_reading(refusal)?;
             }
         }
-        if refused { Ok(()) } else { Err(Rejoin::because(error)) }
+        if refused { Ok(()) } else { Err(LaneRestart::because(error)) }
     }
 
     /// Refuses a partition that was being read. Records that were read before are kept and committed, unless they may
     /// belong to another topic.
-    fn stop_reading(&mut self, mut refusal: Refusal) -> Result<(), Rejoin> {
+    fn stop_reading(&mut self, mut refusal: PartitionRefusal) -> Result<(), LaneRestart> {
         let partition = refusal.partition.clone();
         let Some(slot) = self.slots.get(&partition).copied() else { return Ok(()) };
         self.stop_fetching(&partition);
@@ -122,7 +126,7 @@ impl Lane {
     /// and checks whether partitions that are not read may be read now.
     ///
     /// Errors if some may: joining again resumes them.
-    pub(super) fn check_partitions(&mut self) -> Result<(), Rejoin> {
+    pub(super) fn check_partitions(&mut self) -> Result<(), LaneRestart> {
         if self.consumer.context().brokers_down() {
             return Ok(());
         }
@@ -143,7 +147,7 @@ impl Lane {
     }
 
     /// Checks the partitions that are refused or set aside. Errors, with all that may be read again, if some may.
-    fn look_again(&mut self) -> Result<(), Rejoin> {
+    fn look_again(&mut self) -> Result<(), LaneRestart> {
         let partitions: Vec<TopicPartition> = self.refused.keys().chain(&self.unavailable).cloned().collect();
         if partitions.is_empty() {
             return Ok(());
@@ -177,7 +181,7 @@ impl Lane {
         if readable.is_empty() || self.refused.keys().any(|partition| self.is_pending(partition)) {
             return Ok(());
         }
-        Err(Rejoin::wanted(format_args!("{} may be read again", readable.join(", "))))
+        Err(LaneRestart::wanted(format_args!("{} may be read again", readable.join(", "))))
     }
 
     fn is_pending(&self, partition: &TopicPartition) -> bool {
@@ -190,7 +194,7 @@ impl Lane {
     ///
     /// All its records were read earlier: a topic that has its old id now had it then, since an id is never reused.
     /// Returns false if the gathering was dropped or must wait. Errors if the lane must join again.
-    pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, Rejoin> {
+    pub(super) fn topics_unchanged(&mut self, index: usize) -> Result<bool, LaneRestart> {
         self.pass_gaps();
         let topics = self.live_topics(index);
         match brokers::topic_states(&self.consumer, topics.iter(), PATIENCE) {
@@ -217,7 +221,7 @@ impl Lane {
     /// Drops the gathered data of a product if some of it is from topics that the brokers no longer show, and sets
     /// their partitions aside: those records may belong to another topic than the assigned one. The product's other
     /// partitions are read again. Returns true if there was such a topic.
-    fn set_hidden_aside(&mut self, index: usize, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
+    fn set_hidden_aside(&mut self, index: usize, states: &BTreeMap<Topic, TopicState>) -> Result<bool, LaneRestart> {
         let mut hidden = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live && owned.topic.is_some() && owned.work == index) {
             let topic = &owned.partition.topic;
@@ -240,7 +244,7 @@ impl Lane {
 
     /// Refuses the live partitions of topics that have another id than when they were assigned. Returns true if there
     /// were any. A missing topic was deleted: the records read from it belong to the topic that was assigned.
-    fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, Rejoin> {
+    fn refuse_recreated(&mut self, states: &BTreeMap<Topic, TopicState>) -> Result<bool, LaneRestart> {
         let mut changed = Vec::new();
         for owned in self.owned.iter().filter(|owned| owned.live) {
             let now = states.get(&owned.partition.topic).and_then(|state| state.id());
@@ -255,7 +259,7 @@ impl Lane {
             return Ok(false);
         }
         let partitions: Vec<TopicPartition> = changed.iter().map(|(partition, _)| partition.clone()).collect();
-        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(Rejoin::because)?;
+        let found = brokers::positions(&self.consumer, &partitions, PATIENCE).map_err(LaneRestart::because)?;
         for (partition, table) in changed {
             match found.found.get(&partition) {
                 Some(kafka) => {

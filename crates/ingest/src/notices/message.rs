@@ -12,7 +12,7 @@ use ebbtide_controls::{IdentifierKind, Notice};
 
 /// The kind of notice in a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum NoticeKind {
     /// Contracts that ended.
     Contract,
     /// People who withdrew consent.
@@ -41,7 +41,7 @@ struct Consent {
 }
 
 /// Parses a message as a notice. Errors with its fault if it is not one.
-pub fn parse(kind: Kind, payload: Option<&[u8]>) -> Result<Notice, Fault> {
+pub fn parse(kind: NoticeKind, payload: Option<&[u8]>) -> Result<Notice, Fault> {
     let payload = payload.ok_or(Fault::Tombstone)?;
     if payload.is_empty() {
         return Err(Fault::Empty);
@@ -52,12 +52,12 @@ pub fn parse(kind: Kind, payload: Option<&[u8]>) -> Result<Notice, Fault> {
         products
     };
     match kind {
-        Kind::Contract => {
+        NoticeKind::Contract => {
             let Contract { tenant, ended_at, reason, products } =
                 serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
             Ok(Notice::ContractEnd { tenant, ended_at, reason, products: sorted(products) })
         }
-        Kind::Consent => {
+        NoticeKind::Consent => {
             let Consent { subject, kind, tenant, withdrawn_at, products } =
                 serde_json::from_slice(payload).map_err(|_| Fault::BadNotice)?;
             let subject = format!("{kind}:{subject}").parse().map_err(|_| Fault::BadNotice)?;
@@ -75,20 +75,23 @@ mod tests {
         let text = br#"{"tenant": "t-1", "ended_at": "2026-11-24T10:00:00+01:00", "event_id": 7}"#;
         let ended_at = "2026-11-24T09:00:00Z".parse().unwrap();
         let (tenant, reason, products) = ("t-1".to_owned(), None, Vec::new());
-        assert_eq!(parse(Kind::Contract, Some(text)), Ok(Notice::ContractEnd { tenant, ended_at, reason, products }));
+        assert_eq!(
+            parse(NoticeKind::Contract, Some(text)),
+            Ok(Notice::ContractEnd { tenant, ended_at, reason, products })
+        );
         let text = br#"{"subject": "WhatsApp:31612", "kind": "channel", "withdrawn_at": "2026-11-24T09:00:00Z", "products": ["sms"]}"#;
         let (subject, withdrawn_at) = ("channel:whatsapp:31612".parse().unwrap(), ended_at);
         let products = vec!["sms".parse().unwrap()];
         assert_eq!(
-            parse(Kind::Consent, Some(text)),
+            parse(NoticeKind::Consent, Some(text)),
             Ok(Notice::ConsentWithdrawal { subject, tenant: None, withdrawn_at, products })
         );
     }
 
     #[test]
     fn what_is_none_is_a_fault() {
-        assert_eq!(parse(Kind::Contract, None), Err(Fault::Tombstone));
-        assert_eq!(parse(Kind::Contract, Some(b"")), Err(Fault::Empty));
+        assert_eq!(parse(NoticeKind::Contract, None), Err(Fault::Tombstone));
+        assert_eq!(parse(NoticeKind::Contract, Some(b"")), Err(Fault::Empty));
         for text in [
             "{}",
             "[]",
@@ -97,11 +100,11 @@ mod tests {
             r#"{"tenant": "t", "ended_at": "2026-11-24"}"#,
             r#"{"tenant": 1, "ended_at": "2026-11-24T09:00:00Z"}"#,
         ] {
-            assert_eq!(parse(Kind::Contract, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
+            assert_eq!(parse(NoticeKind::Contract, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
         }
         for subject in [r#""kind": "phone", "subject": """#, r#""kind": "fax", "subject": "1""#, r#""subject": "1""#] {
             let text = format!(r#"{{{subject}, "withdrawn_at": "2026-11-24T09:00:00Z"}}"#);
-            assert_eq!(parse(Kind::Consent, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
+            assert_eq!(parse(NoticeKind::Consent, Some(text.as_bytes())), Err(Fault::BadNotice), "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A letter that is too large for its topic is delivered without its record, so this only warns.
 
-use super::{TopicProblem, TopicRole, TopicState, UsedTopic};
+use super::{TopicConfigState, TopicProblem, TopicRole, UsedTopic};
 
 /// The maximum number of bytes that a dead letter adds to its record: its headers, with a topic name of the maximum
 /// length.
@@ -11,7 +11,7 @@ const OVERHEAD: u64 = 1024;
 /// Compares the limit of each source topic and notice topic with that of the dead-letter topic. `states` are those of
 /// `topics`, in their order. Topics whose limit is not reported are left out.
 #[must_use]
-pub fn judge_letters(topics: &[UsedTopic], states: &[TopicState]) -> Vec<TopicProblem> {
+pub fn judge_letters(topics: &[UsedTopic], states: &[TopicConfigState]) -> Vec<TopicProblem> {
     let used = || topics.iter().zip(states).filter_map(|(used, state)| Some((used, limit(state)?)));
     let Some((dead_letters, taken)) = used().find(|(used, _)| used.role == TopicRole::DeadLetters) else {
         return Vec::new();
@@ -30,10 +30,10 @@ pub fn judge_letters(topics: &[UsedTopic], states: &[TopicState]) -> Vec<TopicPr
 }
 
 /// Returns the largest message in bytes that a topic accepts.
-fn limit(state: &TopicState) -> Option<u64> {
+fn limit(state: &TopicConfigState) -> Option<u64> {
     match state {
-        TopicState::Kept(kept) => kept.max_message_bytes,
-        TopicState::Missing | TopicState::Unauthorized | TopicState::ConfigHidden => None,
+        TopicConfigState::Kept(kept) => kept.max_message_bytes,
+        TopicConfigState::Missing | TopicConfigState::Unauthorized | TopicConfigState::ConfigHidden => None,
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
         let used: Vec<_> =
             topics.iter().map(|(name, _)| UsedTopic { topic: Topic::new(name).unwrap(), role: role(name) }).collect();
         let kept = |max_message_bytes| TopicRetention { time: None, cleanup: Cleanup::Delete, max_message_bytes };
-        let states: Vec<_> = topics.iter().map(|(_, limit)| TopicState::Kept(kept(*limit))).collect();
+        let states: Vec<_> = topics.iter().map(|(_, limit)| TopicConfigState::Kept(kept(*limit))).collect();
         judge_letters(&used, &states)
     }
 

@@ -10,15 +10,15 @@ fn used(role: TopicRole) -> UsedTopic {
     UsedTopic { role, ..source() }
 }
 
-fn kept(seconds: Option<u64>) -> TopicState {
-    TopicState::Kept(TopicRetention {
+fn kept(seconds: Option<u64>) -> TopicConfigState {
+    TopicConfigState::Kept(TopicRetention {
         time: seconds.map(Duration::from_secs),
         cleanup: Cleanup::Delete,
         max_message_bytes: None,
     })
 }
 
-fn what(used: &UsedTopic, state: &TopicState, ceiling: Option<u64>) -> String {
+fn what(used: &UsedTopic, state: &TopicConfigState, ceiling: Option<u64>) -> String {
     judge(used, state, ceiling.map(Duration::from_secs)).map_or("good".to_owned(), |problem| problem.what)
 }
 
@@ -33,15 +33,15 @@ fn a_topic_may_keep_as_long_as_the_shortest_ceiling_and_no_longer() {
 
 #[test]
 fn missing_hidden_unlimited_and_long_are_different_messages_each_with_its_fix() {
-    let compacted = TopicState::Kept(TopicRetention {
+    let compacted = TopicConfigState::Kept(TopicRetention {
         time: Some(Duration::from_secs(DAY)),
         cleanup: Cleanup::Compact,
         max_message_bytes: None,
     });
     let states = [
-        TopicState::Missing,
-        TopicState::Unauthorized,
-        TopicState::ConfigHidden,
+        TopicConfigState::Missing,
+        TopicConfigState::Unauthorized,
+        TopicConfigState::ConfigHidden,
         kept(None),
         kept(Some(8 * DAY)),
         compacted,
@@ -65,8 +65,8 @@ fn each_use_of_a_topic_has_its_own_fix() {
         (TopicRole::Consents, "its name in notices.consents", "Describe, DescribeConfigs and Read"),
     ] {
         let used = used(role);
-        assert!(what(&used, &TopicState::Missing, None).ends_with(named));
-        assert!(what(&used, &TopicState::Unauthorized, Some(DAY)).contains(needs));
+        assert!(what(&used, &TopicConfigState::Missing, None).ends_with(named));
+        assert!(what(&used, &TopicConfigState::Unauthorized, Some(DAY)).contains(needs));
     }
 }
 
@@ -78,7 +78,7 @@ fn dead_letter_topic_that_merges_keys_is_a_problem_with_or_without_a_limit() {
         (Cleanup::CompactAndDelete, Some(DAY), "set cleanup.policy=delete and retention.ms=86400000 or less"),
     ] {
         let time = Some(Duration::from_secs(DAY / 2));
-        let state = TopicState::Kept(TopicRetention { time, cleanup, max_message_bytes: None });
+        let state = TopicConfigState::Kept(TopicRetention { time, cleanup, max_message_bytes: None });
         let found = what(&used(TopicRole::DeadLetters), &state, ceiling);
         assert!(found.contains("only the newest") && found.ends_with(fix), "{found}");
         let of_source = what(&source(), &state, ceiling);
@@ -88,10 +88,10 @@ fn dead_letter_topic_that_merges_keys_is_a_problem_with_or_without_a_limit() {
 
 #[test]
 fn without_a_limit_only_a_topic_that_cannot_be_used_is_a_problem() {
-    for state in [kept(None), kept(Some(9999 * DAY)), TopicState::ConfigHidden] {
+    for state in [kept(None), kept(Some(9999 * DAY)), TopicConfigState::ConfigHidden] {
         assert_eq!(what(&source(), &state, None), "good");
     }
-    assert!(what(&source(), &TopicState::Missing, None).contains("create it, or correct"));
+    assert!(what(&source(), &TopicConfigState::Missing, None).contains("create it, or correct"));
 }
 
 #[test]
@@ -112,6 +112,6 @@ fn times_are_written_in_the_unit_that_they_are_whole_in() {
 
 #[test]
 fn months_count_as_short_as_they_can_be() {
-    assert_eq!(at_least(Keep::Months(6)).as_secs(), 6 * 28 * DAY);
-    assert_eq!(at_least(Keep::Months(24)).as_secs(), 730 * DAY);
+    assert_eq!(at_least(RetentionPeriod::Months(6)).as_secs(), 6 * 28 * DAY);
+    assert_eq!(at_least(RetentionPeriod::Months(24)).as_secs(), 730 * DAY);
 }

@@ -1,8 +1,8 @@
 use serde_json::json;
 
-use super::Tables;
+use super::LaneTables;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_controls::{Order, Scope, SharedControls, Signature, place, release};
+use ebbtide_controls::{CommitIdentity, HoldOrder, Scope, SharedControls, place, release};
 use ebbtide_query::audit;
 use ebbtide_table::testing::{batch, noon, root, spec};
 use ebbtide_table::{CommitError, ControlLog, ControlsVersion, Evidence, Root, StoreError, Table};
@@ -11,7 +11,7 @@ struct Scene {
     runtime: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
     root: Root,
-    tables: Tables,
+    tables: LaneTables,
     sms: ProductKey,
 }
 
@@ -20,12 +20,12 @@ fn scene() -> Scene {
     let (folder, root) = root();
     let table = runtime.block_on(Table::open(&root, spec())).unwrap();
     let opened = [(table, vec!["traffic.sms".parse().unwrap()])];
-    let tables = Tables::new(runtime.handle(), SharedControls::new(root.clone()), opened);
+    let tables = LaneTables::new(runtime.handle(), SharedControls::new(root.clone()), opened);
     Scene { runtime, _folder: folder, root, tables, sms: "sms".parse().unwrap() }
 }
 
-fn signature() -> Signature {
-    Signature { writer: uuid::Uuid::nil(), at: noon(), policy_version: "2026-09-01".parse().unwrap() }
+fn signature() -> CommitIdentity {
+    CommitIdentity { writer: uuid::Uuid::nil(), at: noon(), policy_version: "2026-09-01".parse().unwrap() }
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_writer_that_has_not_seen_a_hold_or_its_release_reads_it_and_commits_the_sam
     runtime.block_on(async {
         let scope = Scope { tenant: Some("customer-1".to_owned()), ..Scope::default() };
         let (case, basis) = ("case-1".to_owned(), "order".to_owned());
-        let order = Order { case, basis, until: noon() + chrono::TimeDelta::days(9), placed_by: None, scope };
+        let order = HoldOrder { case, basis, until: noon() + chrono::TimeDelta::days(9), placed_by: None, scope };
         let placed = place(&root, order, &signature()).await.unwrap();
         release(&root, &placed.id, &signature()).await.unwrap();
     });

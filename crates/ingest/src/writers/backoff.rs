@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::registry::Silence;
+use super::registry::RegistryFailure;
 
 /// The wait after the first failure.
 pub const LEAST: Duration = Duration::from_millis(250);
@@ -20,21 +20,21 @@ pub fn doubled(failures: u32) -> Duration {
 
 /// The state of one registry.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub struct RegistryBackoff {
     failures: u32,
-    closed: Option<(Silence, Duration)>,
+    closed: Option<(RegistryFailure, Duration)>,
 }
 
-impl Backoff {
+impl RegistryBackoff {
     /// Returns the reason why the registry may not be requested at `now` (monotonic), and the remaining time. Returns
     /// `None` if it may be requested.
-    pub fn closed(&self, now: Duration) -> Option<(Silence, Duration)> {
+    pub fn closed(&self, now: Duration) -> Option<(RegistryFailure, Duration)> {
         let (why, until) = self.closed.as_ref()?;
         (now < *until).then(|| (why.clone(), *until - now))
     }
 
     /// Records a failure at `now` and the wait that the registry itself `wanted`. Returns the wait.
-    pub fn failed(&mut self, why: Silence, wanted: Option<Duration>, now: Duration) -> Duration {
+    pub fn failed(&mut self, why: RegistryFailure, wanted: Option<Duration>, now: Duration) -> Duration {
         let doubled = doubled(self.failures);
         self.failures = self.failures.saturating_add(1);
         // Between half and all of it, so that many instances do not return in step.
@@ -55,28 +55,28 @@ mod tests {
 
     #[test]
     fn each_failure_waits_longer_up_to_a_bound_and_never_in_step() {
-        let mut backoff = Backoff::default();
+        let mut backoff = RegistryBackoff::default();
         let now = Duration::from_secs(100);
         assert_eq!(backoff.closed(now), None);
         let mut doubled = LEAST;
         for _ in 0..40 {
-            let wait = backoff.failed(Silence::TimedOut, None, now);
+            let wait = backoff.failed(RegistryFailure::TimedOut, None, now);
             assert!(wait >= doubled / 2 && wait <= doubled, "{wait:?} of {doubled:?}");
-            assert_eq!(backoff.closed(now), Some((Silence::TimedOut, wait)));
+            assert_eq!(backoff.closed(now), Some((RegistryFailure::TimedOut, wait)));
             assert_eq!(backoff.closed(now + wait), None);
             doubled = (doubled * 2).min(MOST);
         }
         backoff.succeeded();
         assert_eq!(backoff.closed(now), None);
-        assert!(backoff.failed(Silence::TimedOut, None, now) <= LEAST);
+        assert!(backoff.failed(RegistryFailure::TimedOut, None, now) <= LEAST);
     }
 
     #[test]
     fn what_the_registry_wants_is_heeded_within_the_bound() {
-        let mut backoff = Backoff::default();
+        let mut backoff = RegistryBackoff::default();
         let wanted = Some(Duration::from_secs(5));
-        assert_eq!(backoff.failed(Silence::Status(429), wanted, Duration::ZERO), Duration::from_secs(5));
+        assert_eq!(backoff.failed(RegistryFailure::Status(429), wanted, Duration::ZERO), Duration::from_secs(5));
         let absurd = Some(Duration::from_secs(86_400));
-        assert_eq!(backoff.failed(Silence::Status(503), absurd, Duration::ZERO), MOST);
+        assert_eq!(backoff.failed(RegistryFailure::Status(503), absurd, Duration::ZERO), MOST);
     }
 }

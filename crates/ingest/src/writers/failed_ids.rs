@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Silence;
+use super::RegistryFailure;
 use super::backoff::doubled;
 
 /// The time by which an id that failed again is requested later than others.
@@ -22,7 +22,7 @@ pub struct FailedIds(HashMap<u32, FailedId>);
 
 #[derive(Debug)]
 struct FailedId {
-    why: Silence,
+    why: RegistryFailure,
     failures: u32,
     until: Duration,
     /// The last time at which a record asked for it.
@@ -31,14 +31,14 @@ struct FailedId {
 
 impl FailedIds {
     /// Returns the time for which `id` is not requested at `now` and the reason, and records that it is asked for.
-    pub fn closed(&mut self, id: u32, now: Duration) -> Option<(Silence, Duration)> {
+    pub fn closed(&mut self, id: u32, now: Duration) -> Option<(RegistryFailure, Duration)> {
         let failed = self.0.get_mut(&id)?;
         failed.asked = now;
         (now < failed.until).then(|| (failed.why.clone(), failed.until - now))
     }
 
     /// Records that the request for `id` failed at `now`, and returns its wait, given the wait of the whole `registry`.
-    pub fn failed(&mut self, id: u32, (why, registry): (Silence, Duration), now: Duration) -> Duration {
+    pub fn failed(&mut self, id: u32, (why, registry): (RegistryFailure, Duration), now: Duration) -> Duration {
         if self.0.len() >= MOST_IDS {
             self.0.clear();
         }
@@ -77,14 +77,15 @@ mod tests {
     fn id_that_fails_again_lets_others_be_requested_first() {
         let mut failed = FailedIds::default();
         assert_eq!(failed.closed(1, NOW), None);
-        let fails = |failed: &mut FailedIds, id, wait, now| failed.failed(id, (Silence::Status(500), wait), now);
+        let fails =
+            |failed: &mut FailedIds, id, wait, now| failed.failed(id, (RegistryFailure::Status(500), wait), now);
         assert_eq!(fails(&mut failed, 1, LEAST, NOW), LEAST);
         let (mut now, mut longest) = (NOW + LEAST, Duration::ZERO);
         for _ in 0..20 {
             assert_eq!(failed.closed(1, now), None);
             let wait = fails(&mut failed, 1, LEAST, now);
             assert!(wait >= LEAST + YIELD && wait >= longest && wait <= MOST + YIELD, "{wait:?}");
-            let closed = Some((Silence::Status(500), wait));
+            let closed = Some((RegistryFailure::Status(500), wait));
             assert_eq!((failed.closed(1, now), failed.closed(2, now)), (closed, None));
             (now, longest) = (now + wait, wait);
         }
@@ -96,8 +97,8 @@ mod tests {
     #[test]
     fn id_that_is_not_asked_for_any_more_is_forgotten() {
         let mut failed = FailedIds::default();
-        failed.failed(1, (Silence::TimedOut, MOST), NOW);
-        failed.failed(2, (Silence::TimedOut, LEAST), NOW);
+        failed.failed(1, (RegistryFailure::TimedOut, MOST), NOW);
+        failed.failed(2, (RegistryFailure::TimedOut, LEAST), NOW);
         failed.forget_abandoned(NOW + ABANDONED + LEAST);
         assert!(!failed.is_empty(), "the wait of 1 is not over");
         assert_eq!(failed.closed(1, NOW + MOST + Duration::from_secs(20)), None);

@@ -7,21 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{LOOK_AGAIN_AFTER, SchemaRef, WritersError};
+use super::{LOOK_AGAIN_AFTER, SchemaRef, SetUpSchemasError};
 use ebbtide_policy::schema::WriterSchema;
 
 /// The maximum depth of folders that are read. Schemas are usually in one folder, and links may form a cycle.
 const DEEPEST: usize = 8;
 
 /// The content of the folder when it was last read.
-pub struct Folder {
+pub struct WriterSchemaFolder {
     path: PathBuf,
     found: HashMap<SchemaRef, Arc<WriterSchema>>,
     looked: Duration,
 }
 
 /// The result of a look-up.
-pub enum Look {
+pub enum FolderLookup {
     /// The schema.
     Found(Arc<WriterSchema>),
     /// The folder does not have the schema.
@@ -30,20 +30,20 @@ pub enum Look {
     Stale,
 }
 
-impl Folder {
+impl WriterSchemaFolder {
     /// Reads all of `path`. Errors on the first file that is not a schema, and on two schemas for one id.
-    pub fn read(path: &Path, now: Duration) -> Result<Self, WritersError> {
+    pub fn read(path: &Path, now: Duration) -> Result<Self, SetUpSchemasError> {
         let mut folder = Self { path: path.to_path_buf(), found: HashMap::new(), looked: now };
         folder.look_again(now)?;
         Ok(folder)
     }
 
     /// Looks up the schema, as of the last read of the folder.
-    pub fn get(&self, schema: SchemaRef, now: Duration) -> Look {
+    pub fn get(&self, schema: SchemaRef, now: Duration) -> FolderLookup {
         match self.find(schema) {
-            Some(found) => Look::Found(found),
-            None if now.saturating_sub(self.looked) < LOOK_AGAIN_AFTER => Look::Not,
-            None => Look::Stale,
+            Some(found) => FolderLookup::Found(found),
+            None if now.saturating_sub(self.looked) < LOOK_AGAIN_AFTER => FolderLookup::Not,
+            None => FolderLookup::Stale,
         }
     }
 
@@ -54,7 +54,7 @@ impl Folder {
 
     /// Adds the new files of the folder. On an error it keeps the schemas that it had, reads the other files, and
     /// returns the first error.
-    pub fn look_again(&mut self, now: Duration) -> Result<(), WritersError> {
+    pub fn look_again(&mut self, now: Duration) -> Result<(), SetUpSchemasError> {
         self.looked = now;
         let mut files = Vec::new();
         schema_files(&self.path, DEEPEST, &mut files)?;
@@ -63,16 +63,16 @@ impl Folder {
         added.fold(Ok(()), Result::and)
     }
 
-    fn add(&mut self, file: PathBuf) -> Result<(), WritersError> {
+    fn add(&mut self, file: PathBuf) -> Result<(), SetUpSchemasError> {
         let text = std::fs::read_to_string(&file).map_err(unreadable(&file))?;
         let schema = match WriterSchema::parse(&text) {
             Ok(schema) => Arc::new(schema),
-            Err(source) => return Err(WritersError::NotAvro { file, source }),
+            Err(source) => return Err(SetUpSchemasError::NotAvro { file, source }),
         };
         if let Some(id) = id_of(&file) {
             let before = self.found.entry(SchemaRef::Id(id)).or_insert_with(|| schema.clone());
             if before.fingerprint() != schema.fingerprint() {
-                return Err(WritersError::TwoForOneId { file, id });
+                return Err(SetUpSchemasError::TwoForOneId { file, id });
             }
         }
         self.found.entry(SchemaRef::Fingerprint(schema.fingerprint())).or_insert(schema);
@@ -80,7 +80,7 @@ impl Folder {
     }
 }
 
-fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Result<(), WritersError> {
+fn schema_files(folder: &Path, deeper: usize, found: &mut Vec<PathBuf>) -> Result<(), SetUpSchemasError> {
     for entry in std::fs::read_dir(folder).map_err(unreadable(folder))? {
         let path = entry.map_err(unreadable(folder))?.path();
         if path.is_dir() && deeper > 0 {
@@ -99,7 +99,7 @@ fn id_of(file: &Path) -> Option<u32> {
     if last.bytes().all(|b| b.is_ascii_digit()) { last.parse().ok() } else { None }
 }
 
-fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> WritersError {
+fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> SetUpSchemasError {
     let path = path.to_path_buf();
-    move |source| WritersError::Unreadable { path: path.clone(), source }
+    move |source| SetUpSchemasError::Unreadable { path: path.clone(), source }
 }

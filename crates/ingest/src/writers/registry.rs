@@ -15,9 +15,9 @@ use reqwest::{Certificate, Response, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
-use super::WritersError;
-use ebbtide_config::{Auth, Registry};
-use ebbtide_policy::schema::{Reference, WriterSchema};
+use super::SetUpSchemasError;
+use ebbtide_config::{RegistryAuth, RegistryConfig};
+use ebbtide_policy::schema::{SchemaReference, WriterSchema};
 
 /// The largest answer that is read.
 const MOST_BYTES: usize = 8 << 20;
@@ -32,7 +32,7 @@ const MOST_REMEMBERED: usize = 1000;
 
 /// The reason why the registry gave no reliable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Silence {
+pub enum RegistryFailure {
     /// No connection: refused, unresolved, cut, or TLS failed.
     #[error("it cannot be reached ({0})")]
     Unreachable(String),
@@ -58,7 +58,7 @@ pub enum Silence {
 
 /// The registry's answer about one id.
 #[derive(Debug)]
-pub enum Answer {
+pub enum RegistryAnswer {
     /// The schema.
     Schema(WriterSchema),
     /// The schema exists but cannot be used; the reason, in words.
@@ -75,14 +75,14 @@ pub enum Answer {
 }
 
 /// No answer, and the wait that the registry asks for.
-type NoAnswer = (Silence, Option<Duration>);
+type NoAnswer = (RegistryFailure, Option<Duration>);
 
 /// Schemas that others refer to, so that each is fetched once.
 #[derive(Default)]
-pub struct Referenced(HashMap<(String, i64), Found>);
+pub struct ReferencedSchemas(HashMap<(String, i64), RegistrySchema>);
 
 /// The HTTP client of one registry. Holds its credentials, so it has no `Debug`.
-pub struct Client {
+pub struct RegistryClient {
     http: reqwest::Client,
     /// The base URLs of the registry's servers, at least one.
     servers: Vec<Url>,
@@ -90,11 +90,11 @@ pub struct Client {
     preferred: AtomicUsize,
     /// The longest time that one server may take while there are others to ask.
     patience: Duration,
-    auth: Auth,
+    auth: RegistryAuth,
 }
 
 #[derive(Clone, Deserialize)]
-struct Found {
+struct RegistrySchema {
     schema: String,
     #[serde(default, rename = "schemaType")]
     kind: Option<String>,
@@ -115,15 +115,15 @@ struct Failed {
     error_code: u32,
 }
 
-impl Client {
+impl RegistryClient {
     /// Builds the client and sends no request. Errors if the authorities' file cannot be read, or if credentials are
     /// illegal in a header.
-    pub fn new(config: &Registry) -> Result<Self, WritersError> {
+    pub fn new(config: &RegistryConfig) -> Result<Self, SetUpSchemasError> {
         let mut headers = HeaderMap::new();
         let accept = "application/vnd.schemaregistry.v1+json, application/json";
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Auth::Bearer(token) = &config.auth {
-            HeaderValue::try_from(token.expose()).map_err(|_| WritersError::Credential)?;
+        if let RegistryAuth::Bearer(token) = &config.auth {
+            HeaderValue::try_from(token.expose()).map_err(|_| SetUpSchemasError::Credential)?;
         }
         let mut http = reqwest::Client::builder()
             .tls_backend_native()
@@ -132,7 +132,7 @@ impl Client {
             .redirect(Policy::none())
             .timeout(config.timeout);
         if let Some(file) = &config.ca {
-            let wrong = |why: String| WritersError::Authorities { file: file.clone(), why };
+            let wrong = |why: String| SetUpSchemasError::Authorities { file: file.clone(), why };
             let pem = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
             let all = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(innermost(&error)))?;
             if all.is_empty() {
@@ -142,7 +142,7 @@ impl Client {
                 http = http.add_root_certificate(one);
             }
         }
-        let http = http.build().map_err(|error| WritersError::Client(innermost(&error)))?;
+        let http = http.build().map_err(|error| SetUpSchemasError::Client(innermost(&error)))?;
         let servers = config.urls.clone();
         let patience = config.timeout / u32::try_from(servers.len().max(1)).unwrap_or(u32::MAX);
         Ok(Self { http, servers, preferred: AtomicUsize::new(0), patience, auth: config.auth.clone() })
@@ -150,29 +150,34 @@ impl Client {
 
     /// Requests `id`, and all schemas that it refers to and that are not in `referenced`; waits at most `within` for
     /// all of them.
-    pub async fn fetch(&self, id: u32, referenced: &mut Referenced, within: Duration) -> Result<Answer, NoAnswer> {
+    pub async fn fetch(
+        &self,
+        id: u32,
+        referenced: &mut ReferencedSchemas,
+        within: Duration,
+    ) -> Result<RegistryAnswer, NoAnswer> {
         let asked = tokio::time::timeout(within, self.schema(id, referenced)).await;
-        asked.unwrap_or(Err((Silence::TimedOut, None)))
+        asked.unwrap_or(Err((RegistryFailure::TimedOut, None)))
     }
 
-    async fn schema(&self, id: u32, referenced: &mut Referenced) -> Result<Answer, NoAnswer> {
+    async fn schema(&self, id: u32, referenced: &mut ReferencedSchemas) -> Result<RegistryAnswer, NoAnswer> {
         let Some(found) = self.get(&["schemas", "ids", &id.to_string()], &[NO_SUCH_SCHEMA]).await? else {
-            return Ok(Answer::Unknown);
+            return Ok(RegistryAnswer::Unknown);
         };
         if let Some(kind) = found.kind.filter(|kind| kind != "AVRO") {
-            return Ok(Answer::Unusable(format!("it is not an Avro schema, but of the type {kind}")));
+            return Ok(RegistryAnswer::Unusable(format!("it is not an Avro schema, but of the type {kind}")));
         }
         let links = found.references.unwrap_or_default();
         let references = match self.references(links, referenced).await? {
             Ok(references) => references,
-            Err(Link { subject, version, .. }) => return Ok(Answer::Missing { subject, version }),
+            Err(Link { subject, version, .. }) => return Ok(RegistryAnswer::Missing { subject, version }),
         };
         if references.len() > MOST_REFERENCES {
-            return Ok(Answer::Unusable(format!("it refers to more than {MOST_REFERENCES} schemas")));
+            return Ok(RegistryAnswer::Unusable(format!("it refers to more than {MOST_REFERENCES} schemas")));
         }
         Ok(match WriterSchema::with_references(&found.schema, &references) {
-            Ok(schema) => Answer::Schema(schema),
-            Err(error) => Answer::Unusable(error.brief()),
+            Ok(schema) => RegistryAnswer::Schema(schema),
+            Err(error) => RegistryAnswer::Unusable(error.brief()),
         })
     }
 
@@ -181,11 +186,11 @@ impl Client {
     async fn references(
         &self,
         links: Vec<Link>,
-        referenced: &mut Referenced,
-    ) -> Result<Result<Vec<Reference>, Link>, NoAnswer> {
+        referenced: &mut ReferencedSchemas,
+    ) -> Result<Result<Vec<SchemaReference>, Link>, NoAnswer> {
         enum Next {
             Follow(Link),
-            Place(Reference),
+            Place(SchemaReference),
         }
         let mut stack: Vec<Next> = links.into_iter().rev().map(Next::Follow).collect();
         let (mut seen, mut ordered) = (HashSet::new(), Vec::new());
@@ -195,7 +200,7 @@ impl Client {
                 Next::Follow(link) if !seen.insert(link.clone()) || seen.len() > MOST_REFERENCES + 1 => {}
                 Next::Follow(link) => {
                     let Some(found) = self.version(&link, referenced).await? else { return Ok(Err(link)) };
-                    stack.push(Next::Place(Reference { name: link.name, text: found.schema }));
+                    stack.push(Next::Place(SchemaReference { name: link.name, text: found.schema }));
                     stack.extend(found.references.into_iter().flatten().rev().map(Next::Follow));
                 }
             }
@@ -203,7 +208,11 @@ impl Client {
         Ok(Ok(ordered))
     }
 
-    async fn version(&self, link: &Link, referenced: &mut Referenced) -> Result<Option<Found>, NoAnswer> {
+    async fn version(
+        &self,
+        link: &Link,
+        referenced: &mut ReferencedSchemas,
+    ) -> Result<Option<RegistrySchema>, NoAnswer> {
         let key = (link.subject.clone(), link.version);
         if let Some(found) = referenced.0.get(&key) {
             return Ok(Some(found.clone()));
@@ -222,9 +231,9 @@ impl Client {
     }
 
     /// Asks one server after another, starting with the one that answered last. Errors with the last server's silence.
-    async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
+    async fn get(&self, path: &[&str], unknown: &[u32]) -> Result<Option<RegistrySchema>, NoAnswer> {
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut silence = (Silence::Busy, None);
+        let mut silence = (RegistryFailure::Busy, None);
         for turn in 0..self.servers.len() {
             let number = (first + turn) % self.servers.len();
             match self.ask(&self.servers[number], path, unknown).await {
@@ -240,16 +249,16 @@ impl Client {
 
     /// Sends one request to one server. `None` if the registry answers with one of the codes in `unknown` that there is
     /// nothing at `path`.
-    async fn ask(&self, server: &Url, path: &[&str], unknown: &[u32]) -> Result<Option<Found>, NoAnswer> {
+    async fn ask(&self, server: &Url, path: &[&str], unknown: &[u32]) -> Result<Option<RegistrySchema>, NoAnswer> {
         let mut url = server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
         let request = self.http.get(url).timeout(self.patience);
         let request = match &self.auth {
-            Auth::None => request,
-            Auth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),
-            Auth::Bearer(token) => request.bearer_auth(token.expose()),
+            RegistryAuth::None => request,
+            RegistryAuth::Basic { user, password } => request.basic_auth(user, Some(password.expose())),
+            RegistryAuth::Bearer(token) => request.bearer_auth(token.expose()),
         };
         let response = match request.send().await {
             Ok(response) => response,
@@ -260,38 +269,38 @@ impl Client {
         let judged = match status {
             StatusCode::OK => found(&body(response).await.map_err(|why| (why, None))?).map(Some),
             StatusCode::NOT_FOUND => not_found(&body(response).await.map_err(|why| (why, None))?, unknown),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Silence::Refused(status.as_u16())),
-            _ => Err(Silence::Status(status.as_u16())),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RegistryFailure::Refused(status.as_u16())),
+            _ => Err(RegistryFailure::Status(status.as_u16())),
         };
         judged.map_err(|why| (why, wanted.map(Duration::from_secs)))
     }
 }
 
 /// Returns the body. Errors if it is larger than a schema may be.
-async fn body(mut response: Response) -> Result<Vec<u8>, Silence> {
+async fn body(mut response: Response) -> Result<Vec<u8>, RegistryFailure> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| silence(&error))? {
         if bytes.len() + chunk.len() > MOST_BYTES {
-            return Err(Silence::Malformed("it is too large"));
+            return Err(RegistryFailure::Malformed("it is too large"));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-fn found(body: &[u8]) -> Result<Found, Silence> {
-    serde_json::from_slice(body).map_err(|_| Silence::Malformed("it holds no schema"))
+fn found(body: &[u8]) -> Result<RegistrySchema, RegistryFailure> {
+    serde_json::from_slice(body).map_err(|_| RegistryFailure::Malformed("it holds no schema"))
 }
 
-fn not_found(body: &[u8], unknown: &[u32]) -> Result<Option<Found>, Silence> {
+fn not_found(body: &[u8], unknown: &[u32]) -> Result<Option<RegistrySchema>, RegistryFailure> {
     match serde_json::from_slice(body) {
         Ok(Failed { error_code }) if unknown.contains(&error_code) => Ok(None),
-        _ => Err(Silence::WrongPlace),
+        _ => Err(RegistryFailure::WrongPlace),
     }
 }
 
-fn silence(error: &reqwest::Error) -> Silence {
-    if error.is_timeout() { Silence::TimedOut } else { Silence::Unreachable(innermost(error)) }
+fn silence(error: &reqwest::Error) -> RegistryFailure {
+    if error.is_timeout() { RegistryFailure::TimedOut } else { RegistryFailure::Unreachable(innermost(error)) }
 }
 
 /// Returns the innermost cause: the message of the system or of TLS, without the URL that outer errors repeat.

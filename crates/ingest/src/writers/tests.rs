@@ -20,9 +20,9 @@ use chrono::DateTime;
 use super::*;
 use ebbtide_base::clock::ManualClock;
 use ebbtide_base::ids::{BucketUnit, PolicyVersion, Topic};
-use ebbtide_config::{Auth, Registry as Config, Secret};
+use ebbtide_config::{RegistryAuth, RegistryConfig as Config, Secret};
 use ebbtide_policy::schema::Schema;
-use ebbtide_policy::{End, Jurisdiction, OtherRecords, Product, Records};
+use ebbtide_policy::{EndRule, Jurisdiction, OtherRecords, Product, Records};
 
 const SMS: &str = include_str!("../../../../schemas/sms.avsc");
 const OTHER: &str = r#"{"type":"record","name":"Other","fields":[{"name":"x","type":"int"}]}"#;
@@ -32,13 +32,13 @@ type Reply = dyn Fn(&str, usize) -> Response + Send + Sync;
 
 /// A simulated registry that counts its requests. Its answers may depend on the path and the number of earlier
 /// requests.
-struct Played {
+struct FakeRegistry {
     url: String,
     requests: Arc<AtomicUsize>,
     headers: Arc<Mutex<HeaderMap>>,
 }
 
-impl Played {
+impl FakeRegistry {
     async fn new(reply: impl Fn(u32, usize) -> Response + Send + Sync + 'static) -> Self {
         let of_path = move |path: &str, before| {
             let id = path.strip_prefix("schemas/ids/").and_then(|id| id.parse().ok());
@@ -82,21 +82,21 @@ impl Played {
 /// The id that a simulated registry never answers in time.
 const SLOW: u32 = 99;
 
-struct Tried {
+struct RegistryFixture {
     schemas: WriterSchemas,
     clock: Arc<ManualClock>,
-    around: Around,
+    around: WriterDeps,
 }
 
-impl Tried {
-    async fn look_up(&self, id: u32) -> Result<Lookup, LookupDelay> {
+impl RegistryFixture {
+    async fn look_up(&self, id: u32) -> Result<SchemaLookup, LookupDelay> {
         self.schemas.get(&ProductKey::new("sms").unwrap(), SchemaRef::Id(id)).await
     }
 
     async fn get(&self, schema: SchemaRef) -> Result<Option<Arc<WriterSchema>>, RegistryUnavailable> {
         match self.schemas.get(&ProductKey::new("sms").unwrap(), schema).await {
-            Ok(Lookup::Schema(found)) => Ok(Some(found)),
-            Ok(Lookup::Unknown(_)) => Ok(None),
+            Ok(SchemaLookup::Schema(found)) => Ok(Some(found)),
+            Ok(SchemaLookup::Unknown(_)) => Ok(None),
             Err(LookupDelay::Registry(error)) => Err(error),
             other => panic!("{other:?}"),
         }
@@ -104,7 +104,7 @@ impl Tried {
 
     async fn unusable(&self, id: u32) -> String {
         match self.look_up(id).await {
-            Ok(Lookup::Unusable(why)) => why.to_string(),
+            Ok(SchemaLookup::Unusable(why)) => why.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -113,7 +113,7 @@ impl Tried {
         self.get(SchemaRef::Id(id)).await
     }
 
-    async fn silence(&self, id: u32) -> Silence {
+    async fn silence(&self, id: u32) -> RegistryFailure {
         self.id(id).await.map(|found| found.is_some()).unwrap_err().why
     }
 
@@ -135,7 +135,7 @@ fn policy() -> Policy {
         default_country: None,
         fields: BTreeMap::new(),
         derive: Vec::new(),
-        end: End::Remove,
+        end: EndRule::Remove,
         others: OtherRecords::default(),
     };
     let product = Product { key: key.clone(), title: None, records: Some(records) };
@@ -150,7 +150,7 @@ fn policy() -> Policy {
     }
 }
 
-fn config(url: &str, auth: Auth) -> Config {
+fn config(url: &str, auth: RegistryAuth) -> Config {
     Config {
         urls: url.split(',').map(|url| url::Url::parse(url).unwrap()).collect(),
         auth,
@@ -160,17 +160,17 @@ fn config(url: &str, auth: Auth) -> Config {
     }
 }
 
-fn make(registry: Option<Config>, folder: Option<PathBuf>) -> Result<Tried, WritersError> {
+fn make(registry: Option<Config>, folder: Option<PathBuf>) -> Result<RegistryFixture, SetUpSchemasError> {
     let clock = Arc::new(ManualClock::at(DateTime::UNIX_EPOCH));
     let health = Arc::new(Health::starting(clock.clone()));
-    health.over(&Part::Process);
-    let around = Around { metrics: Metrics::new().unwrap(), health, clock: clock.clone() };
-    let schemas = WriterSchemas::new(&SchemasSource { registry, folder }, &policy(), around.clone())?;
-    Ok(Tried { schemas, clock, around })
+    health.over(&Component::Process);
+    let around = WriterDeps { metrics: Metrics::new().unwrap(), health, clock: clock.clone() };
+    let schemas = WriterSchemas::new(&SchemasConfig { registry, folder }, &policy(), around.clone())?;
+    Ok(RegistryFixture { schemas, clock, around })
 }
 
-fn with(played: &Played) -> Tried {
-    make(Some(config(&played.url, Auth::None)), None).unwrap()
+fn with(played: &FakeRegistry) -> RegistryFixture {
+    make(Some(config(&played.url, RegistryAuth::None)), None).unwrap()
 }
 
 fn schema(text: &str) -> Response {
@@ -183,7 +183,7 @@ fn status(status: u16, body: &'static str) -> Response {
 
 #[tokio::test]
 async fn a_schema_is_fetched_once_however_many_ask_at_once() {
-    let played = Played::new(|_, _| schema(OTHER)).await;
+    let played = FakeRegistry::new(|_, _| schema(OTHER)).await;
     let tried = with(&played);
     let all = futures::future::join_all((0..20).map(|_| tried.id(7))).await;
     let expected = WriterSchema::parse(OTHER).unwrap().fingerprint();
@@ -197,7 +197,7 @@ async fn a_schema_is_fetched_once_however_many_ask_at_once() {
 
 #[tokio::test]
 async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while() {
-    let played = Played::new(|_, before| if before == 0 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|_, before| if before == 0 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
     let tried = with(&played);
     for _ in 0..50 {
         assert!(tried.id(9).await.unwrap().is_none());
@@ -211,26 +211,26 @@ async fn an_unknown_id_is_the_records_fault_and_is_asked_for_again_after_a_while
 #[tokio::test]
 async fn a_404_that_is_not_the_registrys_own_makes_no_record_a_dead_letter() {
     for body in ["", "<html>no such page</html>", r#"{"error_code":404}"#, r#"{"message":"nothing here"}"#] {
-        let played = Played::new(move |_, _| status(404, body)).await;
-        assert_eq!(with(&played).silence(9).await, Silence::WrongPlace, "{body}");
+        let played = FakeRegistry::new(move |_, _| status(404, body)).await;
+        assert_eq!(with(&played).silence(9).await, RegistryFailure::WrongPlace, "{body}");
     }
 }
 
 #[tokio::test]
 async fn every_other_answer_is_silence_to_be_waited_out() {
-    let wrong: [(u16, &str, Silence); 9] = [
-        (500, "", Silence::Status(500)),
-        (503, NOT_FOUND, Silence::Status(503)),
-        (429, "", Silence::Status(429)),
-        (302, "", Silence::Status(302)),
-        (400, "", Silence::Status(400)),
-        (401, "", Silence::Refused(401)),
-        (403, "", Silence::Refused(403)),
-        (200, "<html>sign in</html>", Silence::Malformed("it holds no schema")),
-        (200, r#"{"schema":7}"#, Silence::Malformed("it holds no schema")),
+    let wrong: [(u16, &str, RegistryFailure); 9] = [
+        (500, "", RegistryFailure::Status(500)),
+        (503, NOT_FOUND, RegistryFailure::Status(503)),
+        (429, "", RegistryFailure::Status(429)),
+        (302, "", RegistryFailure::Status(302)),
+        (400, "", RegistryFailure::Status(400)),
+        (401, "", RegistryFailure::Refused(401)),
+        (403, "", RegistryFailure::Refused(403)),
+        (200, "<html>sign in</html>", RegistryFailure::Malformed("it holds no schema")),
+        (200, r#"{"schema":7}"#, RegistryFailure::Malformed("it holds no schema")),
     ];
     for (code, body, why) in wrong {
-        let played = Played::new(move |_, _| status(code, body)).await;
+        let played = FakeRegistry::new(move |_, _| status(code, body)).await;
         let tried = with(&played);
         assert_eq!(tried.silence(1).await, why);
         assert_eq!(tried.fetches("unavailable"), 1);
@@ -240,29 +240,29 @@ async fn every_other_answer_is_silence_to_be_waited_out() {
 
 #[tokio::test]
 async fn an_answer_too_large_for_a_schema_is_not_read_to_its_end() {
-    let played = Played::new(|_, _| "x".repeat(9 << 20).into_response()).await;
-    assert_eq!(with(&played).silence(1).await, Silence::Malformed("it is too large"));
+    let played = FakeRegistry::new(|_, _| "x".repeat(9 << 20).into_response()).await;
+    assert_eq!(with(&played).silence(1).await, RegistryFailure::Malformed("it is too large"));
 }
 
 #[tokio::test]
 async fn a_slow_registry_is_given_up_after_the_timeout_and_those_who_wait_for_it_too() {
-    let played = Played::new(|_, _| schema(OTHER)).await;
+    let played = FakeRegistry::new(|_, _| schema(OTHER)).await;
     let tried = with(&played);
     let within = Duration::from_millis(1_500);
     let (slow, other) =
         tokio::time::timeout(within, async { tokio::join!(tried.id(SLOW), tried.id(1)) }).await.expect("too late");
-    assert_eq!(slow.unwrap_err().why, Silence::TimedOut);
-    assert!(matches!(other.unwrap_err().why, Silence::Busy | Silence::TimedOut));
+    assert_eq!(slow.unwrap_err().why, RegistryFailure::TimedOut);
+    assert!(matches!(other.unwrap_err().why, RegistryFailure::Busy | RegistryFailure::TimedOut));
 }
 
 #[tokio::test]
 async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
-    let played = Played::new(|_, before| if before < 2 { status(503, "") } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|_, before| if before < 2 { status(503, "") } else { schema(OTHER) }).await;
     let tried = with(&played);
     let first = tried.id(1).await.unwrap_err();
     for id in 0..100 {
         let again = tried.id(id).await.unwrap_err();
-        assert_eq!((again.why, again.retry_after), (Silence::Status(503), first.retry_after));
+        assert_eq!((again.why, again.retry_after), (RegistryFailure::Status(503), first.retry_after));
     }
     assert_eq!(played.requests(), 1, "it is not asked before its time");
     assert!(!tried.around.health.readiness().ready);
@@ -280,7 +280,7 @@ async fn a_registry_that_is_down_is_left_alone_for_a_while_and_found_again() {
 #[tokio::test]
 async fn the_wait_that_the_registry_asks_for_is_kept() {
     let busy = || (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "7")]).into_response();
-    let played = Played::new(move |_, _| busy()).await;
+    let played = FakeRegistry::new(move |_, _| busy()).await;
     assert_eq!(with(&played).id(1).await.unwrap_err().retry_after, Duration::from_secs(7));
 }
 
@@ -289,24 +289,25 @@ async fn a_registry_that_refuses_connections_is_silent_and_the_reason_is_told() 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let tried = make(Some(config(&url, Auth::None)), None).unwrap();
+    let tried = make(Some(config(&url, RegistryAuth::None)), None).unwrap();
     let why = tried.silence(1).await.to_string();
     assert!(why.starts_with("it cannot be reached (Connection refused"), "{why}");
 }
 
 #[tokio::test]
 async fn a_registry_that_does_not_speak_tls_where_it_should_is_silent() {
-    let played = Played::new(|_, _| schema(OTHER)).await;
-    let tried = make(Some(config(&played.url.replace("http:", "https:"), Auth::None)), None).unwrap();
-    assert!(matches!(tried.silence(1).await, Silence::Unreachable(_)));
+    let played = FakeRegistry::new(|_, _| schema(OTHER)).await;
+    let tried = make(Some(config(&played.url.replace("http:", "https:"), RegistryAuth::None)), None).unwrap();
+    assert!(matches!(tried.silence(1).await, RegistryFailure::Unreachable(_)));
     assert_eq!(played.requests(), 0);
 }
 
 #[tokio::test]
 async fn credentials_reach_the_registry_and_nothing_else() {
-    let played = Played::new(|_, _| status(401, "")).await;
-    let basic = Auth::Basic { user: "me".to_owned(), password: Secret::new("hunter2") };
-    for (auth, header) in [(basic, "Basic bWU6aHVudGVyMg=="), (Auth::Bearer(Secret::new("hunter2")), "Bearer hunter2")]
+    let played = FakeRegistry::new(|_, _| status(401, "")).await;
+    let basic = RegistryAuth::Basic { user: "me".to_owned(), password: Secret::new("hunter2") };
+    for (auth, header) in
+        [(basic, "Basic bWU6aHVudGVyMg=="), (RegistryAuth::Bearer(Secret::new("hunter2")), "Bearer hunter2")]
     {
         let tried = make(Some(config(&played.url, auth)), None).unwrap();
         let error = tried.id(1).await.unwrap_err();
@@ -315,7 +316,7 @@ async fn credentials_reach_the_registry_and_nothing_else() {
         assert!(!said.contains("hunter2") && !said.contains("bWU6"), "{said}");
         assert!(said.contains("refuses the credentials"), "{said}");
     }
-    let tried = make(Some(config(&played.url, Auth::None)), None).unwrap();
+    let tried = make(Some(config(&played.url, RegistryAuth::None)), None).unwrap();
     tried.silence(1).await;
     assert_eq!(played.header("authorization"), None);
     assert!(played.header("user-agent").unwrap().starts_with("ebbtide/"));
@@ -323,14 +324,14 @@ async fn credentials_reach_the_registry_and_nothing_else() {
 
 #[test]
 fn a_token_with_a_line_break_is_told_before_anything_starts() {
-    let registry = config("https://r", Auth::Bearer(Secret::new("a\nb")));
-    assert!(matches!(make(Some(registry), None), Err(WritersError::Credential)));
+    let registry = config("https://r", RegistryAuth::Bearer(Secret::new("a\nb")));
+    assert!(matches!(make(Some(registry), None), Err(SetUpSchemasError::Credential)));
 }
 
 #[test]
 fn an_authorities_file_that_is_missing_or_holds_no_certificate_is_told_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let mut registry = config("https://r", Auth::None);
+    let mut registry = config("https://r", RegistryAuth::None);
     for text in [None, Some("nothing")] {
         let file = folder.path().join("ca.pem");
         if let Some(text) = text {
@@ -350,7 +351,7 @@ async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_onc
         (r#"{"schema":"{\"type\":\"nonsense\"}"}"#, "`nonsense` is not defined"),
     ];
     for (body, part) in answers {
-        let played = Played::new(move |_, _| status(200, body)).await;
+        let played = FakeRegistry::new(move |_, _| status(200, body)).await;
         let tried = with(&played);
         for _ in 0..3 {
             let why = tried.unusable(1).await;
@@ -363,8 +364,8 @@ async fn a_schema_that_exists_and_cannot_be_used_has_a_reason_and_is_fetched_onc
 #[tokio::test]
 async fn a_file_of_the_folder_stands_in_for_a_schema_that_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
-    let played = Played::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
-    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let played = FakeRegistry::new(|_, _| status(200, r#"{"schema":"{}"}"#)).await;
+    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
     tried.unusable(6).await;
     std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
     tried.clock.advance(LOOK_AGAIN_AFTER);
@@ -412,8 +413,8 @@ async fn the_folder_knows_schemas_by_fingerprint_and_by_the_id_in_their_name_and
 async fn the_folder_wins_over_the_registry_so_that_known_ids_need_none() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("5.avsc"), OTHER).unwrap();
-    let played = Played::new(|_, _| status(503, "")).await;
-    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let played = FakeRegistry::new(|_, _| status(503, "")).await;
+    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
     assert!(tried.id(5).await.unwrap().is_some());
     assert_eq!(played.requests(), 0);
 }
@@ -426,7 +427,7 @@ fn a_folder_that_is_missing_or_holds_a_bad_or_contradictory_schema_is_told_by_fi
     std::fs::write(folder.path().join("a.1.avsc"), OTHER).unwrap();
     std::fs::write(folder.path().join("b.1.avsc"), SMS).unwrap();
     let two = make(None, Some(folder.path().to_path_buf())).err().unwrap();
-    assert!(matches!(two, WritersError::TwoForOneId { id: 1, .. }), "{two}");
+    assert!(matches!(two, SetUpSchemasError::TwoForOneId { id: 1, .. }), "{two}");
     std::fs::write(folder.path().join("a.1.avsc"), "{").unwrap();
     let bad = make(None, Some(folder.path().to_path_buf())).err().unwrap();
     assert!(bad.to_string().contains("a.1.avsc"), "{bad}");

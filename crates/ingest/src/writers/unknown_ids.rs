@@ -33,7 +33,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// The treatment of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum UnknownIdAction {
     /// Ask the registry.
     Ask,
     /// Make its records wait, and ask after that time.
@@ -96,11 +96,11 @@ impl UnknownIds {
     }
 
     /// Returns the treatment of `id` at `now`, before the registry is asked.
-    pub fn before(&self, id: u32, now: Duration) -> Verdict {
+    pub fn before(&self, id: u32, now: Duration) -> UnknownIdAction {
         match self.ids.get(&id) {
-            Some(unknown) if now < unknown.next && unknown.given_up => Verdict::Unknown,
-            Some(unknown) if now < unknown.next => Verdict::Wait(unknown.next - now),
-            _ => Verdict::Ask,
+            Some(unknown) if now < unknown.next && unknown.given_up => UnknownIdAction::Unknown,
+            Some(unknown) if now < unknown.next => UnknownIdAction::Wait(unknown.next - now),
+            _ => UnknownIdAction::Ask,
         }
     }
 
@@ -121,7 +121,7 @@ impl UnknownIds {
 
     /// Records that the registry did not know `id` at `now`, or not all schemas that it refers to. Returns the
     /// treatment of `id`. `reason` describes the missing part.
-    pub fn not_found(&mut self, id: u32, reason: Arc<str>, now: Duration) -> Verdict {
+    pub fn not_found(&mut self, id: u32, reason: Arc<str>, now: Duration) -> UnknownIdAction {
         self.make_room(now);
         let (is_new, waits) = (!self.ids.contains_key(&id), self.waits_for_new(now));
         let new = Unknown { first: now, next: now, pause: LEAST_PAUSE, given_up: !waits, reason: Arc::clone(&reason) };
@@ -138,7 +138,7 @@ impl UnknownIds {
             if in_vain && self.in_vain.back().is_none_or(|last| now.saturating_sub(*last) > self.wait / 2) {
                 self.in_vain.push_back(now);
             }
-            return Verdict::Unknown;
+            return UnknownIdAction::Unknown;
         }
         if is_new {
             self.report.waiting.add(&unknown.reason);
@@ -148,7 +148,7 @@ impl UnknownIds {
         let pause = unknown.pause.mul_f64(rand::rng().random_range(0.5..=1.0));
         unknown.pause = (unknown.pause * 2).min(MOST_PAUSE);
         unknown.next = (now + pause).min(until);
-        Verdict::Wait(unknown.next - now)
+        UnknownIdAction::Wait(unknown.next - now)
     }
 
     /// Forgets an id: the registry knows it.
@@ -181,7 +181,7 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(30);
     const START: Duration = Duration::from_secs(1000);
 
-    fn not_found(ids: &mut UnknownIds, id: u32, now: Duration) -> Verdict {
+    fn not_found(ids: &mut UnknownIds, id: u32, now: Duration) -> UnknownIdAction {
         ids.not_found(id, format!("id {id}").into(), now)
     }
 
@@ -190,13 +190,13 @@ mod tests {
     fn give_up(ids: &mut UnknownIds, id: u32, mut now: Duration) -> (Duration, u32) {
         for asked in 1.. {
             match not_found(ids, id, now) {
-                Verdict::Wait(pause) => {
-                    assert!(pause <= MOST_PAUSE && ids.before(id, now) == Verdict::Wait(pause));
+                UnknownIdAction::Wait(pause) => {
+                    assert!(pause <= MOST_PAUSE && ids.before(id, now) == UnknownIdAction::Wait(pause));
                     now += pause;
-                    assert_eq!(ids.before(id, now), Verdict::Ask);
+                    assert_eq!(ids.before(id, now), UnknownIdAction::Ask);
                 }
                 verdict => {
-                    assert_eq!(verdict, Verdict::Unknown);
+                    assert_eq!(verdict, UnknownIdAction::Unknown);
                     return (now, asked);
                 }
             }
@@ -211,24 +211,24 @@ mod tests {
         assert_eq!(end, START + WAIT);
         assert!((15..40).contains(&asked), "{asked}");
         // After that it costs no wait any more, and is requested every few seconds.
-        assert_eq!(ids.before(7, end), Verdict::Unknown);
-        assert_eq!(ids.before(7, end + ASK_AGAIN), Verdict::Ask);
-        assert_eq!(not_found(&mut ids, 7, end + ASK_AGAIN), Verdict::Unknown);
+        assert_eq!(ids.before(7, end), UnknownIdAction::Unknown);
+        assert_eq!(ids.before(7, end + ASK_AGAIN), UnknownIdAction::Ask);
+        assert_eq!(not_found(&mut ids, 7, end + ASK_AGAIN), UnknownIdAction::Unknown);
         ids.found(7);
-        assert_eq!(ids.before(7, end), Verdict::Ask);
+        assert_eq!(ids.before(7, end), UnknownIdAction::Ask);
     }
 
     #[test]
     fn ids_wait_beside_one_another() {
         let mut ids = UnknownIds::new(WAIT);
         for id in 0..10 {
-            assert!(matches!(not_found(&mut ids, id, START), Verdict::Wait(_)), "{id}");
+            assert!(matches!(not_found(&mut ids, id, START), UnknownIdAction::Wait(_)), "{id}");
         }
         for id in 0..10 {
-            assert_eq!(not_found(&mut ids, id, START + WAIT), Verdict::Unknown);
+            assert_eq!(not_found(&mut ids, id, START + WAIT), UnknownIdAction::Unknown);
         }
         assert!(
-            matches!(not_found(&mut ids, 10, START + WAIT), Verdict::Wait(_)),
+            matches!(not_found(&mut ids, 10, START + WAIT), UnknownIdAction::Wait(_)),
             "waits that end together count once"
         );
     }
@@ -237,7 +237,7 @@ mod tests {
     fn without_a_wait_the_first_word_counts() {
         let mut ids = UnknownIds::new(Duration::ZERO);
         for id in 0..20 {
-            assert_eq!(not_found(&mut ids, id, START), Verdict::Unknown);
+            assert_eq!(not_found(&mut ids, id, START), UnknownIdAction::Unknown);
         }
     }
 
@@ -249,18 +249,19 @@ mod tests {
             (now, _) = give_up(&mut ids, id, now);
         }
         assert_eq!(now, START + WAIT * 4);
-        assert_eq!(not_found(&mut ids, 50, now), Verdict::Unknown);
-        assert!(matches!(not_found(&mut ids, 51, now + MEMORY), Verdict::Wait(_)));
+        assert_eq!(not_found(&mut ids, 50, now), UnknownIdAction::Unknown);
+        assert!(matches!(not_found(&mut ids, 51, now + MEMORY), UnknownIdAction::Wait(_)));
     }
 
     #[test]
     fn a_flood_of_ids_is_bounded_in_waits_and_in_memory() {
         let mut ids = UnknownIds::new(WAIT);
-        let waits = (0..25_000).filter(|id| matches!(not_found(&mut ids, *id, START), Verdict::Wait(_))).count();
+        let waits =
+            (0..25_000).filter(|id| matches!(not_found(&mut ids, *id, START), UnknownIdAction::Wait(_))).count();
         assert_eq!(waits, MOST_WAITING);
         assert!(ids.ids.len() <= MOST_IDS);
         // The ids that wait are not forgotten because of it.
-        assert!(matches!(ids.before(0, START), Verdict::Wait(_)));
+        assert!(matches!(ids.before(0, START), UnknownIdAction::Wait(_)));
         for id in 25_000..50_000 {
             not_found(&mut ids, id, START + MEMORY * 2);
             assert!(ids.ids.len() <= MOST_IDS);
@@ -279,8 +280,8 @@ mod tests {
         assert_eq!(ids.take_report(START + REPORT_EVERY), UnknownReport::default());
         // An id that is given up after its wait is reported once more, and not each time that it is requested.
         for id in 0..64 {
-            assert_eq!(not_found(&mut ids, id, START + WAIT), Verdict::Unknown);
-            assert_eq!(not_found(&mut ids, id, START + WAIT + ASK_AGAIN), Verdict::Unknown);
+            assert_eq!(not_found(&mut ids, id, START + WAIT), UnknownIdAction::Unknown);
+            assert_eq!(not_found(&mut ids, id, START + WAIT + ASK_AGAIN), UnknownIdAction::Unknown);
         }
         assert_eq!(ids.take_report(START + WAIT).given_up, of(64, "id 0"));
         not_found(&mut ids, 9_000, START + WAIT);

@@ -2,21 +2,26 @@
 //!
 //! All given segments are read, counted and removed in one step. Memory is bounded whatever their size.
 
-use crate::carry_out::{By, Step};
+use crate::carry_out::{CommitContext, PlannedCommit};
 use crate::error::SweepError;
-use crate::product::{Ending, Product};
+use crate::product::{EndPlan, SweptProduct};
 use ebbtide_base::ids::ProfileId;
 use ebbtide_policy::anonymize::{Cells, cells};
-use ebbtide_table::{RewriteError, RewriteEvidence, Rows, StoreError, StoredSegment};
+use ebbtide_table::{RewriteError, RewriteEvidence, RowStream, StoreError, StoredSegment};
 
-impl Product {
+impl SweptProduct {
     /// Prepares the end of the records of `free`, which all have one bucket and profile, and returns the step to
     /// commit.
-    pub(super) async fn end(&self, profile: &ProfileId, free: Vec<StoredSegment>, by: &By) -> Result<Step, SweepError> {
-        let (Ending::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
+    pub(super) async fn end(
+        &self,
+        profile: &ProfileId,
+        free: Vec<StoredSegment>,
+        by: &CommitContext,
+    ) -> Result<PlannedCommit, SweepError> {
+        let (EndPlan::Anonymize(plan), Some(bucket)) = (&self.ending, free.first().map(|first| first.bucket)) else {
             let removed = free.iter().map(|segment| segment.records).sum();
             let did = RewriteEvidence { removed, ..RewriteEvidence::default() };
-            return Ok(Step { operation: "remove", removes: free, adds: Vec::new(), did, renewed: false });
+            return Ok(PlannedCommit { operation: "remove", removes: free, adds: Vec::new(), did, renewed: false });
         };
         let Cells { rows, counts, .. } = self.count(plan, &free, by.memory).await?;
         let did = RewriteEvidence {
@@ -29,7 +34,7 @@ impl Product {
             0 => Vec::new(),
             _ => vec![self.table.put_cells(bucket, profile, rows).await?],
         };
-        Ok(Step { operation: "anonymize", removes: free, adds, did, renewed: false })
+        Ok(PlannedCommit { operation: "anonymize", removes: free, adds, did, renewed: false })
     }
 
     /// Computes the cells on a blocking thread: counting uses the CPU, and the rows may be read more than once.
@@ -55,7 +60,7 @@ impl Product {
 
 /// The rows as an iterator of batches for the count.
 struct Batches {
-    rows: Option<Result<Rows, RewriteError>>,
+    rows: Option<Result<RowStream, RewriteError>>,
     runtime: tokio::runtime::Handle,
 }
 

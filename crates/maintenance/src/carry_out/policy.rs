@@ -5,20 +5,20 @@
 
 use std::sync::Arc;
 
-use super::{By, Done, Step};
-use crate::change::ByPolicy;
+use super::{CommitContext, PlannedCommit, TaskOutcome};
+use crate::change::PolicyRetagging;
 use crate::error::SweepError;
-use crate::product::{HeldBy, Product};
+use crate::product::{SweepHolds, SweptProduct};
 use ebbtide_table::{RewriteEvidence, StoredSegment};
 
-impl Product {
+impl SweptProduct {
     /// Brings segments of one bucket, profile and policy up to date.
     pub(super) async fn take_policy(
         &mut self,
         free: Vec<StoredSegment>,
-        held: &HeldBy,
-        by: &By,
-        done: &mut Done,
+        held: &SweepHolds,
+        by: &CommitContext,
+        done: &mut TaskOutcome,
     ) -> Result<(), SweepError> {
         let Some(first) = free.first().cloned() else { return Ok(()) };
         let Some((passage, former)) =
@@ -38,13 +38,20 @@ impl Product {
                 ..RewriteEvidence::default()
             };
             now.retain(|segment| !reformed.replaced.iter().any(|gone| gone.path == segment.path));
-            let step =
-                Step { operation: "retag", removes: reformed.replaced, adds: reformed.segments, did, renewed: true };
+            let step = PlannedCommit {
+                operation: "retag",
+                removes: reformed.replaced,
+                adds: reformed.segments,
+                did,
+                renewed: true,
+            };
             done.count(&self.commit(step, held, by).await?);
             now.extend(new.iter().filter_map(|path| self.index.get(path).cloned()));
         }
         let text = self.table.profile_text(&first.profile).map(str::to_owned);
-        let Some(tags) = ByPolicy::new(&passage, &now, text.as_deref(), &by.policy_version) else { return Ok(()) };
+        let Some(tags) = PolicyRetagging::new(&passage, &now, text.as_deref(), &by.policy_version) else {
+            return Ok(());
+        };
         let retagged = self.table.retag(&now, Arc::new(tags)).await?;
         let replaced = retagged.as_ref().map(|retagged| retagged.replaced.as_slice()).unwrap_or_default();
         let stay = now.iter().filter(|segment| !replaced.iter().any(|gone| gone.path == segment.path));
@@ -56,8 +63,13 @@ impl Product {
                 bytes_copied: retagged.bytes_copied,
                 ..RewriteEvidence::default()
             };
-            let step =
-                Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did, renewed: true };
+            let step = PlannedCommit {
+                operation: "retag",
+                removes: retagged.replaced,
+                adds: retagged.segments,
+                did,
+                renewed: true,
+            };
             done.count(&self.commit(step, held, by).await?);
         }
         if let Some(outdated) = self.outdated() {

@@ -3,16 +3,21 @@
 //!
 //! Only tags change: a held row keeps its data. Segments without such rows are recorded, not rewritten.
 
-use super::{By, Done, Step};
+use super::{CommitContext, PlannedCommit, TaskOutcome};
 use crate::error::SweepError;
-use crate::product::{HeldBy, Product};
-use crate::select::Work;
+use crate::product::{SweepHolds, SweptProduct};
+use crate::select::Task;
 use ebbtide_table::{RewriteEvidence, Segment};
 
-impl Product {
+impl SweptProduct {
     /// Brings the tags of a piece of work's segments up to date, in one commit.
-    pub(super) async fn bring_up(&mut self, work: &Work, held: &HeldBy, by: &By) -> Result<Done, SweepError> {
-        let mut done = Done::default();
+    pub(super) async fn bring_up(
+        &mut self,
+        work: &Task,
+        held: &SweepHolds,
+        by: &CommitContext,
+    ) -> Result<TaskOutcome, SweepError> {
+        let mut done = TaskOutcome::default();
         let Some(retagging) = self.retagging(work) else { return Ok(done) };
         let Some(retagged) = self.table.retag(&work.segments, retagging).await? else {
             work.segments.iter().for_each(|segment| self.note_true(segment.path.clone()));
@@ -25,8 +30,13 @@ impl Product {
             ..RewriteEvidence::default()
         };
         let new: Vec<String> = retagged.segments.iter().map(|segment: &Segment| segment.path().to_owned()).collect();
-        let step =
-            Step { operation: "retag", removes: retagged.replaced, adds: retagged.segments, did, renewed: false };
+        let step = PlannedCommit {
+            operation: "retag",
+            removes: retagged.replaced,
+            adds: retagged.segments,
+            did,
+            renewed: false,
+        };
         done.count(&self.commit(step, held, by).await?);
         new.into_iter().for_each(|path| self.note_true(path.into()));
         for segment in &work.segments {

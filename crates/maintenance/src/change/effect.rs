@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::passage::{Passage, Promised};
+use super::migration::{Migration, StoredTerms};
 use ebbtide_base::ids::{Category, Deadline, ProductKey};
-use ebbtide_policy::{FieldDiff, Kind};
+use ebbtide_policy::{FieldDiff, RecordKind};
 
 /// Rows of one segment that are affected in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Lot {
+pub struct Cohort {
     /// Their kind.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// The number of buckets after their own from which their minimums count.
     pub late: u32,
     /// True if their subjects change their form.
@@ -26,7 +26,7 @@ pub struct Lot {
 
 /// The effect on one product's stored records.
 #[derive(Debug, Clone, Serialize)]
-pub struct Effect {
+pub struct ProductEffect {
     /// The product.
     pub product: ProductKey,
     /// Stored records, without those in cells, which no policy changes any more.
@@ -48,14 +48,14 @@ pub struct Effect {
     /// Files whose due data is not known, since another engine wrote them.
     pub unknown_files: u64,
     #[serde(skip)]
-    by_kind: BTreeMap<(Category, usize), Movement>,
+    by_kind: BTreeMap<(Category, usize), DeadlineMoves>,
     #[serde(skip)]
-    by_column: BTreeMap<FieldDiff, (u64, Movement)>,
+    by_column: BTreeMap<FieldDiff, (u64, DeadlineMoves)>,
 }
 
 /// The number of fields whose deadline moves, by direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Movement {
+pub struct DeadlineMoves {
     /// Fields whose deadline becomes earlier.
     pub earlier: u64,
     /// Fields whose deadline becomes later, or open.
@@ -73,7 +73,7 @@ pub struct MovedFields {
     pub jurisdictions: Vec<ebbtide_base::ids::Country>,
     /// The number of fields, by direction.
     #[serde(flatten)]
-    pub movement: Movement,
+    pub movement: DeadlineMoves,
 }
 
 /// The effect on one column.
@@ -86,10 +86,10 @@ pub struct ColumnEffect {
     pub records: u64,
     /// The movement of its deadlines, if it moves to another category.
     #[serde(flatten)]
-    pub movement: Movement,
+    pub movement: DeadlineMoves,
 }
 
-impl Movement {
+impl DeadlineMoves {
     /// Counts `rows` fields that were due at `before` and will be at `after`; `None` means that no deadline is known.
     fn count(&mut self, rows: u64, (before, after): (Option<Deadline>, Option<Deadline>), now: DateTime<Utc>) {
         let at = |deadline: Option<Deadline>| deadline.map_or(i64::MAX, |deadline| deadline.micros());
@@ -103,15 +103,15 @@ impl Movement {
     }
 
     fn is_none(&self) -> bool {
-        *self == Movement::default()
+        *self == DeadlineMoves::default()
     }
 }
 
-impl Effect {
+impl ProductEffect {
     /// Creates an effect without counts.
     #[must_use]
-    pub fn of(product: &ProductKey) -> Effect {
-        Effect {
+    pub fn of(product: &ProductKey) -> ProductEffect {
+        ProductEffect {
             product: product.clone(),
             records: 0,
             stale: 0,
@@ -128,7 +128,7 @@ impl Effect {
     }
 
     /// Counts a segment whose rows are in these lots.
-    pub fn count(&mut self, passage: &Passage, promised: &Promised<'_>, lots: &[Lot], now: DateTime<Utc>) {
+    pub fn count(&mut self, passage: &Migration, promised: &StoredTerms<'_>, lots: &[Cohort], now: DateTime<Utc>) {
         let (mut profiles, mut changed, mut edited) = (BTreeSet::new(), 0, 0);
         let reforms = passage.subjects().concerns(promised.segment);
         for lot in lots {
@@ -164,8 +164,8 @@ impl Effect {
 
     fn columns_of(
         &mut self,
-        passage: &Passage,
-        promised: &Promised<'_>,
+        passage: &Migration,
+        promised: &StoredTerms<'_>,
         (rows, after): (u64, &BTreeMap<&Category, Option<Deadline>>),
         now: DateTime<Utc>,
     ) {
@@ -196,11 +196,11 @@ impl Effect {
 
     /// Returns the effect with its sums in order.
     #[must_use]
-    pub fn finish(mut self, passage: &Passage) -> Effect {
+    pub fn finish(mut self, passage: &Migration) -> ProductEffect {
         let moved = std::mem::take(&mut self.by_kind).into_iter().filter(|(_, movement)| !movement.is_none());
         self.moved = moved
             .map(|((category, country), movement)| {
-                let jurisdictions = passage.pairs.jurisdictions(Kind { country, tenant: 0 });
+                let jurisdictions = passage.pairs.jurisdictions(RecordKind { country, tenant: 0 });
                 MovedFields { category, jurisdictions, movement }
             })
             .collect();

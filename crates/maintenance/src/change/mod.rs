@@ -4,20 +4,20 @@
 //! the same result are not opened; of others, only the columns that decide are read: jurisdiction, tenant, arrival,
 //! event time and subjects.
 
+mod cohorts;
 mod effect;
-mod lots;
-mod outdated;
-mod passage;
+mod migration;
+mod policy_lag;
 mod retagging;
 mod subjects;
 mod survey;
 
-pub use effect::{ColumnEffect, Effect, Lot, MovedFields, Movement};
-pub use lots::lots;
-pub use outdated::Outdated;
-pub use passage::{Answer, Need, Passage, Promised};
-pub use retagging::ByPolicy;
-pub use survey::{Effects, Progress, SurveyError, examine, survey};
+pub use cohorts::lots;
+pub use effect::{Cohort, ColumnEffect, DeadlineMoves, MovedFields, ProductEffect};
+pub use migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
+pub use policy_lag::PolicyLag;
+pub use retagging::PolicyRetagging;
+pub use survey::{PolicyEffects, SurveyError, SurveyProgress, examine, survey};
 
 #[cfg(test)]
 mod tests;

@@ -8,20 +8,20 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::lots::{Deciding, RowFate};
-use super::passage::{Answer, Need, Passage, Promised};
+use super::cohorts::{DecidingColumns, RowEffect};
+use super::migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
 use ebbtide_base::ids::{Category, PolicyVersion};
-use ebbtide_policy::{Kind, Profile};
+use ebbtide_policy::{Profile, RecordKind};
 use ebbtide_table::{NewTags, Predicate, Retagging, RewriteError, StoredSegment};
 
 /// The retagging of rows by a new policy: the rows, and what decides their tags.
-pub struct ByPolicy {
-    passage: Arc<Passage>,
+pub struct PolicyRetagging {
+    passage: Arc<Migration>,
     /// One of the segments: they share everything that decides.
     segment: StoredSegment,
     profile: Profile,
     version: PolicyVersion,
-    need: Option<Need>,
+    need: Option<ProfileInputs>,
     /// The columns that decide, by their current names.
     tenant: Option<String>,
     event: String,
@@ -29,29 +29,29 @@ pub struct ByPolicy {
     before: BTreeSet<Category>,
 }
 
-impl ByPolicy {
+impl PolicyRetagging {
     /// Creates the retagging of `segments`, which share bucket, profile and policy; `text` is the text of their
     /// profile in the table.
     #[must_use]
     pub fn new(
-        passage: &Arc<Passage>,
+        passage: &Arc<Migration>,
         segments: &[StoredSegment],
         text: Option<&str>,
         version: &PolicyVersion,
-    ) -> Option<ByPolicy> {
+    ) -> Option<PolicyRetagging> {
         // Some may already be in the policy's canonical forms: their subjects do not change.
         let reformed = segments.iter().find(|segment| passage.subjects().concerns(segment));
         let segment = reformed.or(segments.first())?.clone();
-        let promised = Promised::new(&segment, text);
+        let promised = StoredTerms::new(&segment, text);
         let need = match passage.answer(&promised) {
-            Answer::One(_) => None,
-            Answer::Rows(need) => Some(need),
+            SegmentProfiles::One(_) => None,
+            SegmentProfiles::Rows(need) => Some(need),
         };
         let told = segments.iter().flat_map(|segment| segment.deadlines.keys());
         let before = told.chain(promised.profile.terms.iter().map(|term| &term.category)).cloned().collect();
         let profile = promised.profile;
         let (tenant, event) = passage.now();
-        Some(ByPolicy {
+        Some(PolicyRetagging {
             passage: Arc::clone(passage),
             segment,
             profile,
@@ -63,8 +63,8 @@ impl ByPolicy {
         })
     }
 
-    fn deciding(&self) -> Deciding<'_> {
-        Deciding {
+    fn deciding(&self) -> DecidingColumns<'_> {
+        DecidingColumns {
             tenant: self.tenant.as_deref().filter(|_| self.need.is_some_and(|need| need.tenant)),
             event: Some(self.event.as_str()).filter(|_| self.need.is_some_and(|need| need.arrival)),
             subjects: Some(&**self.passage.subjects()).filter(|_| self.reforms()),
@@ -75,8 +75,8 @@ impl ByPolicy {
         self.need.is_some_and(|need| need.subjects)
     }
 
-    fn promised(&self) -> Promised<'_> {
-        Promised { segment: &self.segment, profile: self.profile.clone() }
+    fn promised(&self) -> StoredTerms<'_> {
+        StoredTerms { segment: &self.segment, profile: self.profile.clone() }
     }
 }
 
@@ -87,19 +87,19 @@ const CLASSES: u64 = 1 << 16;
 const EDITED: u64 = 1 << 31;
 
 /// Encodes the fate of rows as one number.
-fn number(RowFate { kind, late, edited }: RowFate) -> u64 {
+fn number(RowEffect { kind, late, edited }: RowEffect) -> u64 {
     let part = |class: usize| u64::try_from(class).unwrap_or(0) % CLASSES;
     let late = u64::from(late) % EDITED + if edited { EDITED } else { 0 };
     ((part(kind.country) * CLASSES + part(kind.tenant)) << 32) + late
 }
 
-fn parts(number: u64) -> (Kind, u32) {
+fn parts(number: u64) -> (RecordKind, u32) {
     let class = |class: u64| usize::try_from(class % CLASSES).unwrap_or(0);
     let (kind, late) = (number >> 32, number % EDITED);
-    (Kind { country: class(kind / CLASSES), tenant: class(kind) }, u32::try_from(late).unwrap_or(0))
+    (RecordKind { country: class(kind / CLASSES), tenant: class(kind) }, u32::try_from(late).unwrap_or(0))
 }
 
-impl Retagging for ByPolicy {
+impl Retagging for PolicyRetagging {
     fn columns(&self) -> Vec<&str> {
         self.deciding().columns()
     }
@@ -111,7 +111,7 @@ impl Retagging for ByPolicy {
     fn assign(&self, rows: &RecordBatch) -> Result<Vec<u64>, RewriteError> {
         if self.need.is_none() {
             let kind = self.passage.kinds(&self.promised()).first().copied();
-            let one = kind.map_or(0, |kind| number(RowFate { kind, late: self.profile.late, edited: false }));
+            let one = kind.map_or(0, |kind| number(RowEffect { kind, late: self.profile.late, edited: false }));
             return Ok(vec![one; rows.num_rows()]);
         }
         let promised = self.promised();

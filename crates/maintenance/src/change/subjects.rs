@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 
 use ebbtide_base::ids::Country;
 use ebbtide_policy::tag::{FormsMark, PhoneForm, SubjectForm, canonical_email};
-use ebbtide_policy::{Derive, Jurisdiction, Records};
+use ebbtide_policy::{Derivation, Jurisdiction, Records};
 use ebbtide_table::{RewriteError, StoredSegment};
 
 /// The tag column with a row's jurisdiction.
@@ -17,7 +17,7 @@ const JURISDICTION: &str = "jurisdiction";
 
 /// The conversion of subjects of segments that are in earlier canonical forms.
 #[derive(Debug, Clone)]
-pub struct SubjectReform {
+pub struct SubjectConversion {
     /// The new forms; `None` for a product without subjects.
     mark: Option<FormsMark>,
     subjects: Vec<(String, SubjectForm)>,
@@ -25,22 +25,22 @@ pub struct SubjectReform {
     jurisdiction: Option<String>,
     phone: PhoneForm,
     /// The derived columns that are computed again: the name, the source column, and the derivation.
-    derived: Vec<(String, String, Derive)>,
+    derived: Vec<(String, String, Derivation)>,
 }
 
 /// The effect of the conversion on one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReformedRow {
+pub struct ConvertedRow {
     /// Its jurisdiction, if it changes.
     pub country: Option<Country>,
     /// True if a value of the row changes.
     pub changes: bool,
 }
 
-impl SubjectReform {
+impl SubjectConversion {
     /// Creates the conversion for the records of a policy. `stored` returns the name under which a column is stored.
     #[must_use]
-    pub fn new(records: &Records, stored: impl Fn(&str) -> String) -> SubjectReform {
+    pub fn new(records: &Records, stored: impl Fn(&str) -> String) -> SubjectConversion {
         let subjects = records.subjects.iter();
         let subjects: Vec<_> =
             subjects.map(|subject| (stored(&subject.column), SubjectForm::of(records, subject))).collect();
@@ -48,8 +48,8 @@ impl SubjectReform {
             Jurisdiction::CountryOf(column) => Some(stored(column)),
             Jurisdiction::Column(_) | Jurisdiction::Fixed(_) | Jurisdiction::Unknown => None,
         };
-        let derived = records.derive.iter().filter(|derived| derived.how != Derive::HourOf);
-        SubjectReform {
+        let derived = records.derive.iter().filter(|derived| derived.how != Derivation::HourOf);
+        SubjectConversion {
             mark: (!subjects.is_empty()).then(|| FormsMark::of(records)),
             subjects,
             jurisdiction,
@@ -77,7 +77,7 @@ impl SubjectReform {
 
     /// Returns the effect on each row of a batch of those columns.
     #[must_use]
-    pub fn rows(&self, rows: &RecordBatch) -> Vec<ReformedRow> {
+    pub fn rows(&self, rows: &RecordBatch) -> Vec<ConvertedRow> {
         let mut buffer = Vec::new();
         let subjects: Vec<_> =
             self.subjects.iter().filter_map(|(name, form)| Some((texts(rows, name)?, form))).collect();
@@ -91,7 +91,7 @@ impl SubjectReform {
             let country = callee.and_then(|column| self.country(value(column, row)?, &mut buffer));
             let country = country.filter(|country| told.and_then(|told| value(told, row)) != Some(country.as_str()));
             changes |= country.is_some();
-            reformed.push(ReformedRow { country, changes });
+            reformed.push(ConvertedRow { country, changes });
         }
         reformed
     }
@@ -126,15 +126,17 @@ impl SubjectReform {
             let before = value(old, row).map(str::to_owned);
             let Some(stored) = value(source, row) else { return before };
             match how {
-                Derive::CountryOf => self.country(stored, &mut buffer).map(|country| country.to_string()).or(before),
-                Derive::DomainOf => {
+                Derivation::CountryOf => {
+                    self.country(stored, &mut buffer).map(|country| country.to_string()).or(before)
+                }
+                Derivation::DomainOf => {
                     let address = canonical_email(stored);
                     match address == stored {
                         true => before,
                         false => address.rsplit_once('@').map(|(_, domain)| domain.to_owned()),
                     }
                 }
-                Derive::HourOf => before,
+                Derivation::HourOf => before,
             }
         });
         Some(Arc::new(StringArray::from_iter(again)))

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::effect::{Effect, Lot};
-use super::lots::lots;
-use super::passage::{Answer, Need, Passage, Promised};
+use super::cohorts::lots;
+use super::effect::{Cohort, ProductEffect};
+use super::migration::{Migration, ProfileInputs, SegmentProfiles, StoredTerms};
 use ebbtide_base::ids::ProductKey;
-use ebbtide_policy::{Diff, Policy, Refusal, Spot, diff};
+use ebbtide_policy::{Policy, PolicyDiff, PolicyPosition, RefusedChange, diff};
 use ebbtide_query::products;
 use ebbtide_table::{OpenError, RewriteError, Root, SegmentIndex, StoreError, StoredSegment, Table, TableSpec};
 
 /// The effect of a new policy.
 #[derive(Debug, Serialize)]
-pub struct Effects {
+pub struct PolicyEffects {
     /// The differences between the policies.
-    pub diff: Diff,
+    pub diff: PolicyDiff,
     /// The effect on the records of each product that has a table.
-    pub products: Vec<Effect>,
+    pub products: Vec<ProductEffect>,
 }
 
 /// The reason why the effect cannot be predicted.
@@ -41,7 +41,7 @@ pub enum SurveyError {
 
 /// The progress of a survey.
 #[derive(Debug, Clone)]
-pub struct Progress {
+pub struct SurveyProgress {
     /// The product that is being read.
     pub product: ProductKey,
     /// The number of segments that are done.
@@ -52,7 +52,7 @@ pub struct Progress {
 
 /// Returns what `new` changes of `old`, and what of it cannot be carried out on the data stored under `root`. Lists
 /// the tables' segments and opens none.
-pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<Diff, SurveyError> {
+pub async fn examine(root: &Root, old: &Policy, new: &Policy) -> Result<PolicyDiff, SurveyError> {
     let mut diff = diff(old, new);
     for product in products(root).await? {
         if let Some(spec) = TableSpec::of(new, &product) {
@@ -75,11 +75,11 @@ pub async fn survey(
     root: &Root,
     (old, new): (&Policy, &Policy),
     now: DateTime<Utc>,
-    mut seen: impl FnMut(&Progress),
-) -> Result<Effects, SurveyError> {
-    let mut effects = Effects { diff: examine(root, old, new).await?, products: Vec::new() };
+    mut seen: impl FnMut(&SurveyProgress),
+) -> Result<PolicyEffects, SurveyError> {
+    let mut effects = PolicyEffects { diff: examine(root, old, new).await?, products: Vec::new() };
     for product in products(root).await? {
-        let Some(passage) = Passage::new(old, new, &product) else { continue };
+        let Some(passage) = Migration::new(old, new, &product) else { continue };
         // The columns have their stored names, if the old policy has the product.
         let Some(spec) = TableSpec::of(old, &product).or_else(|| TableSpec::of(new, &product)) else { continue };
         let Some(table) = Table::existing(root, Arc::new(spec)).await? else { continue };
@@ -91,9 +91,9 @@ pub async fn survey(
 }
 
 /// Returns the refusal of a policy that leaves out a product with stored records.
-fn left(product: &ProductKey, records: u64) -> Refusal {
-    Refusal {
-        spot: Spot::Key(vec!["products".to_owned(), product.to_string()]),
+fn left(product: &ProductKey, records: u64) -> RefusedChange {
+    RefusedChange {
+        spot: PolicyPosition::Key(vec!["products".to_owned(), product.to_string()]),
         what: format!(
             "`{product}` is left out, and {records} of its records are stored: nothing would say when they go"
         ),
@@ -107,50 +107,55 @@ fn left(product: &ProductKey, records: u64) -> Refusal {
 struct Surveyed<'s> {
     table: &'s Table,
     index: &'s SegmentIndex,
-    passage: &'s Passage,
+    passage: &'s Migration,
     now: DateTime<Utc>,
 }
 
 impl Surveyed<'_> {
-    async fn all(&self, seen: &mut impl FnMut(&Progress)) -> Result<Effect, SurveyError> {
+    async fn all(&self, seen: &mut impl FnMut(&SurveyProgress)) -> Result<ProductEffect, SurveyError> {
         let product = &self.table.spec().product;
-        let mut effect = Effect::of(product);
+        let mut effect = ProductEffect::of(product);
         effect.unknown_files = self.index.unknown().count() as u64;
         let of = self.index.len();
         for (done, segment) in self.index.iter().enumerate() {
             if !segment.cells {
                 self.one(segment, &mut effect).await?;
             }
-            seen(&Progress { product: product.clone(), done: done + 1, of });
+            seen(&SurveyProgress { product: product.clone(), done: done + 1, of });
         }
         Ok(effect.finish(self.passage))
     }
 
-    async fn one(&self, segment: &StoredSegment, effect: &mut Effect) -> Result<(), SurveyError> {
-        let promised = Promised::new(segment, self.table.profile_text(&segment.profile));
+    async fn one(&self, segment: &StoredSegment, effect: &mut ProductEffect) -> Result<(), SurveyError> {
+        let promised = StoredTerms::new(segment, self.table.profile_text(&segment.profile));
         let kinds = self.passage.kinds(&promised);
         let lots = match self.passage.answer(&promised) {
-            Answer::One(profile) => {
+            SegmentProfiles::One(profile) => {
                 let first = kinds.first().copied();
                 // Deadlines that move are counted by jurisdiction.
                 match profile.id == segment.profile
                     || kinds.iter().all(|kind| Some(kind.country) == first.map(|of| of.country))
                 {
                     true => first
-                        .map(|kind| Lot { kind, late: promised.profile.late, edited: false, rows: segment.rows })
+                        .map(|kind| Cohort { kind, late: promised.profile.late, edited: false, rows: segment.rows })
                         .into_iter()
                         .collect(),
                     false => self.read(&promised, self.passage.need(false), effect).await?,
                 }
             }
-            Answer::Rows(need) => self.read(&promised, need, effect).await?,
+            SegmentProfiles::Rows(need) => self.read(&promised, need, effect).await?,
         };
         effect.count(self.passage, &promised, &lots, self.now);
         Ok(())
     }
 
     /// Reads the rows of a segment and groups them by what decides their profile.
-    async fn read(&self, promised: &Promised<'_>, need: Need, effect: &mut Effect) -> Result<Vec<Lot>, RewriteError> {
+    async fn read(
+        &self,
+        promised: &StoredTerms<'_>,
+        need: ProfileInputs,
+        effect: &mut ProductEffect,
+    ) -> Result<Vec<Cohort>, RewriteError> {
         effect.opened += 1;
         lots(self.table, promised, self.passage, need).await
     }

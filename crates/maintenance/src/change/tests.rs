@@ -14,17 +14,17 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::testing::{Sms, World, policy_text, read, sms, start, with_rules};
+use crate::testing::{SmsRecord, World, policy_text, read, sms, start, with_rules};
 use ebbtide_base::clock::Clock;
 use ebbtide_base::ids::{Category, Country};
-use ebbtide_policy::{Calendar, Checked, FieldDiff, Policy, Resolver, Triggered};
+use ebbtide_policy::{Calendar, CheckedPolicy, FieldDiff, Policy, RecordTriggers, Resolver};
 use ebbtide_table::testing::stored_segment;
 use ebbtide_table::{SegmentIndex, StoredSegment};
 
 const CATEGORIES: [&str; 2] = ["content", "phone_number"];
 
 /// The counts of moved deadlines, by category and jurisdiction.
-type Counts = BTreeMap<(String, String), Movement>;
+type Counts = BTreeMap<(String, String), DeadlineMoves>;
 
 /// Counts every stored field by resolving the policy for each row.
 async fn brute(world: &World, new: &Policy, now: DateTime<Utc>) -> Counts {
@@ -66,12 +66,12 @@ async fn brute(world: &World, new: &Policy, now: DateTime<Utc>) -> Counts {
             }
         }
     }
-    counts.retain(|_, moved| *moved != Movement::default());
+    counts.retain(|_, moved| *moved != DeadlineMoves::default());
     counts
 }
 
 /// Compares a prediction with the counts, by the jurisdictions that the rules distinguish.
-fn alike(effect: &Effect, counted: &Counts) {
+fn alike(effect: &ProductEffect, counted: &Counts) {
     let mut left = counted.clone();
     let named: Vec<Country> = effect.moved.iter().flat_map(|moved| moved.jurisdictions.clone()).collect();
     for moved in &effect.moved {
@@ -84,7 +84,7 @@ fn alike(effect: &Effect, counted: &Counts) {
                     moved.jurisdictions.contains(&country)
                 }
         };
-        let mut sum = Movement::default();
+        let mut sum = DeadlineMoves::default();
         left.retain(|key, found| {
             if mine(key) {
                 sum.earlier += found.earlier;
@@ -120,7 +120,7 @@ fn rules(random: &mut StdRng) -> Vec<String> {
     rules
 }
 
-fn policy(version: &str, random: &mut StdRng) -> Checked {
+fn policy(version: &str, random: &mut StdRng) -> CheckedPolicy {
     loop {
         // Two equally specific rules may clash, which makes the policy invalid.
         let checked = with_rules(version, &rules(random));
@@ -130,8 +130,8 @@ fn policy(version: &str, random: &mut StdRng) -> Checked {
     }
 }
 
-fn messages(random: &mut StdRng, now: DateTime<Utc>, count: usize) -> Vec<Sms> {
-    let one = |_| Sms {
+fn messages(random: &mut StdRng, now: DateTime<Utc>, count: usize) -> Vec<SmsRecord> {
+    let one = |_| SmsRecord {
         recipient: format!(
             "{}{:08}",
             ["316", "4915", "39347", "336"].choose(random).unwrap(),
@@ -229,9 +229,9 @@ async fn a_product_is_left_out_only_once_nothing_of_it_is_stored() {
 fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
     let rule = |days: u32| [format!("id: all, keep: {days} days, trigger: contract_end, bases: [eu-gdpr:A6-1-b]")];
     let (old, new) = (with_rules("1", &rule(30)).policy.unwrap(), with_rules("2", &rule(20)).policy.unwrap());
-    let passage = Passage::new(&old, &new, &sms()).unwrap();
+    let passage = Migration::new(&old, &new, &sms()).unwrap();
     let bucket = "2026-11-24".parse().unwrap();
-    let ended = Triggered { contract_end: Some("2026-12-01".parse().unwrap()), withdrawn: None };
+    let ended = RecordTriggers { contract_end: Some("2026-12-01".parse().unwrap()), withdrawn: None };
     let open = passage.pairs.before(passage.kind(Some("NL"), None)).unwrap();
     let profile = open.with_triggered(ended, passage.calendar(), bucket);
     let segment = StoredSegment {
@@ -240,8 +240,8 @@ fn what_is_known_of_a_trigger_outlives_a_change_of_policy() {
         policy_version: Some("1".parse().unwrap()),
         ..stored_segment("s3-one")
     };
-    let promised = Promised::new(&segment, Some(&profile.text));
-    let Answer::One(now) = passage.answer(&promised) else { panic!("all of its rows are of one kind") };
+    let promised = StoredTerms::new(&segment, Some(&profile.text));
+    let SegmentProfiles::One(now) = passage.answer(&promised) else { panic!("all of its rows are of one kind") };
     let due: Vec<String> = now.deadlines(passage.calendar(), bucket).iter().map(|at| at.unwrap().to_string()).collect();
     assert_eq!(due, ["2026-12-21T00:00:00Z"; 2], "twenty days from the contract's end, not open again");
     assert_eq!(passage.kinds(&promised), [passage.kind(Some("NL"), None)]);

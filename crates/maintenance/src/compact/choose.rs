@@ -17,7 +17,7 @@ const GROWTH: (u64, u64) = (3, 2);
 
 /// The limits for the choice of segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct CompactionRule {
     /// The maximum total bytes of the segments of one merge.
     pub target: u64,
     /// The maximum number of segments of one merge.
@@ -28,7 +28,7 @@ pub struct Rule {
 
 /// Segments that are merged into one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Merge {
+pub struct SegmentMerge {
     /// Their bucket.
     pub bucket: Bucket,
     /// Their profile.
@@ -37,7 +37,7 @@ pub struct Merge {
     pub segments: Vec<StoredSegment>,
 }
 
-impl Merge {
+impl SegmentMerge {
     /// Returns the bytes of its segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -53,9 +53,9 @@ impl Merge {
 
 /// The planned merges.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Merges {
+pub struct MergePlan {
     /// The merges, those of the most segments first.
-    pub works: Vec<Merge>,
+    pub works: Vec<SegmentMerge>,
     /// True if there are more than the plan contains.
     pub more: bool,
 }
@@ -67,10 +67,10 @@ type Tags<'s> = (Option<&'s PolicyVersion>, &'s BTreeMap<Category, Deadline>);
 /// together. `ready` returns true if a segment may be rewritten now.
 pub fn choose<'s>(
     segments: impl IntoIterator<Item = &'s StoredSegment>,
-    rule: &Rule,
+    rule: &CompactionRule,
     ready: impl Fn(&StoredSegment) -> bool,
-) -> Merges {
-    let mut merges = Merges::default();
+) -> MergePlan {
+    let mut merges = MergePlan::default();
     let mut place: Option<(Bucket, &ProfileId)> = None;
     let mut alike: BTreeMap<Tags<'s>, Vec<&'s StoredSegment>> = BTreeMap::new();
     for segment in segments {
@@ -91,8 +91,8 @@ pub fn choose<'s>(
     merges
 }
 
-impl Merges {
-    fn add(&mut self, mut alike: Vec<&StoredSegment>, rule: &Rule) {
+impl MergePlan {
+    fn add(&mut self, mut alike: Vec<&StoredSegment>, rule: &CompactionRule) {
         alike.sort_by(|one, other| (one.size, &one.path).cmp(&(other.size, &other.path)));
         let mut rest = alike.as_slice();
         loop {
@@ -100,7 +100,7 @@ impl Merges {
             let (some, larger) = rest.split_at(first(&sizes, rule));
             let Some(one) = some.first() else { return };
             let segments = some.iter().map(|segment| (*segment).clone()).collect();
-            self.works.push(Merge { bucket: one.bucket, profile: one.profile.clone(), segments });
+            self.works.push(SegmentMerge { bucket: one.bucket, profile: one.profile.clone(), segments });
             rest = larger;
         }
     }
@@ -108,7 +108,7 @@ impl Merges {
 
 /// Returns the number of the smallest segments that are merged, given the sorted sizes: the most that the rule
 /// allows, or 0.
-fn first(sizes: &[u64], rule: &Rule) -> usize {
+fn first(sizes: &[u64], rule: &CompactionRule) -> usize {
     let (mut most, mut sum) = (0, 0_u64);
     for (at, size) in sizes.iter().enumerate().take(rule.segments) {
         sum = sum.saturating_add(*size);

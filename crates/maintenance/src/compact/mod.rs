@@ -15,18 +15,18 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::carry_out::{By, Step};
+use super::carry_out::{CommitContext, PlannedCommit};
 use super::error::SweepError;
-use super::failures::Failures;
-use super::guard::Verdict;
-use super::product::{HeldBy, Product};
-use super::share::Reach;
+use super::failures::FailedSegments;
+use super::guard::ClockStatus;
+use super::product::{SweepHolds, SweptProduct};
+use super::share::RoundScope;
 use super::sweeper::Sweeper;
-pub use choose::{Merge, Merges, Rule, choose};
+pub use choose::{CompactionRule, MergePlan, SegmentMerge, choose};
 use ebbtide_base::ids::ProductKey;
-use ebbtide_config::Compact;
-use ebbtide_policy::Class;
-use ebbtide_table::{COMPACT, Merging, RewriteEvidence, StoredSegment};
+use ebbtide_config::CompactConfig;
+use ebbtide_policy::ColumnClass;
+use ebbtide_table::{COMPACT, MergeSettings, RewriteEvidence, StoredSegment};
 
 /// The time before a deadline in which a segment is left to the sweep, which will rewrite it anyway. It is longer
 /// than any merge takes, so that a merge and a sweep never need one segment at the same time.
@@ -37,9 +37,9 @@ const MOST_SEGMENTS: usize = 1000;
 
 /// The settings of compaction.
 #[derive(Debug, Clone)]
-pub struct Compacting {
+pub struct CompactionSettings {
     /// The limits for the choice of segments.
-    pub rule: Rule,
+    pub rule: CompactionRule,
     /// The bytes of memory that one merge may use.
     pub memory: usize,
     /// The time after its end in which a bucket is not compacted, for records that arrive late.
@@ -48,12 +48,12 @@ pub struct Compacting {
     pub every: Duration,
 }
 
-impl Compacting {
+impl CompactionSettings {
     /// Returns the settings of the configuration.
     #[must_use]
-    pub fn of(compact: &Compact) -> Compacting {
-        Compacting {
-            rule: Rule { target: compact.target, segments: MOST_SEGMENTS, works: 64 },
+    pub fn of(compact: &CompactConfig) -> CompactionSettings {
+        CompactionSettings {
+            rule: CompactionRule { target: compact.target, segments: MOST_SEGMENTS, works: 64 },
             memory: usize::try_from(compact.memory).unwrap_or(usize::MAX),
             late: TimeDelta::from_std(compact.late).unwrap_or(TimeDelta::MAX),
             every: compact.every,
@@ -63,8 +63,8 @@ impl Compacting {
 
 /// Compaction and its state between searches.
 pub struct Compaction {
-    settings: Compacting,
-    failures: Failures,
+    settings: CompactionSettings,
+    failures: FailedSegments,
     /// The time of the next search, in the time that the process has run.
     next: Duration,
 }
@@ -72,8 +72,8 @@ pub struct Compaction {
 impl Compaction {
     /// Creates a compaction that first searches at `first`, in the time that the process has run.
     #[must_use]
-    pub fn new(settings: Compacting, first: Duration) -> Compaction {
-        Compaction { settings, failures: Failures::default(), next: first }
+    pub fn new(settings: CompactionSettings, first: Duration) -> Compaction {
+        Compaction { settings, failures: FailedSegments::default(), next: first }
     }
 
     /// Returns the time between searches.
@@ -94,7 +94,7 @@ impl Compaction {
 
 /// The result of one round of compaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Compacted {
+pub struct CompactionReport {
     /// Merges that were committed.
     pub merges: u64,
     /// Segments that they removed.
@@ -118,9 +118,9 @@ pub struct Compacted {
     pub clock: Option<&'static str>,
 }
 
-impl Compacted {
+impl CompactionReport {
     /// Adds the counts of `later`. It ran after this one, so it decides what is left.
-    pub fn add(&mut self, later: &Compacted) {
+    pub fn add(&mut self, later: &CompactionReport) {
         self.merges += later.merges;
         self.segments_in += later.segments_in;
         self.segments_out += later.segments_out;
@@ -140,18 +140,18 @@ pub struct PlannedMerge {
     /// The product.
     pub product: ProductKey,
     /// The planned merge.
-    pub merge: Merge,
+    pub merge: SegmentMerge,
 }
 
-impl Product {
+impl SweptProduct {
     /// Returns the merges at `now`, without the segments for which `wait` returns true.
     pub fn merges(
         &self,
         now: DateTime<Utc>,
-        how: &Compacting,
-        held: &HeldBy,
+        how: &CompactionSettings,
+        held: &SweepHolds,
         wait: impl Fn(&StoredSegment) -> bool,
-    ) -> Merges {
+    ) -> MergePlan {
         let ready = |segment: &StoredSegment| {
             self.is_closed(segment, now, how.late)
                 && segment.deadlines.values().all(|deadline| deadline.0 > now + SOON)
@@ -167,16 +167,21 @@ impl Product {
     }
 
     /// Merges segments into one, sorted by the columns that `order` allows. Returns the bytes of the new segment.
-    pub async fn merge(&mut self, merge: &Merge, held: &HeldBy, by: &By) -> Result<u64, SweepError> {
+    pub async fn merge(
+        &mut self,
+        merge: &SegmentMerge,
+        held: &SweepHolds,
+        by: &CommitContext,
+    ) -> Result<u64, SweepError> {
         let sort_by = merge.segments.first().map_or_else(Vec::new, |segment| {
-            let category = |column: &str| self.records.fields.get(column).and_then(Class::category);
+            let category = |column: &str| self.records.fields.get(column).and_then(ColumnClass::category);
             let subjects = self.records.subjects.iter().map(|subject| subject.column.as_str());
             let subjects = subjects.map(|column| (column, category(column)));
             order::order(subjects, &segment.deadlines, self.is_open(&segment.profile))
         });
-        let made = self.table.merge(&merge.segments, &Merging { sort_by, memory: by.memory }).await?;
+        let made = self.table.merge(&merge.segments, &MergeSettings { sort_by, memory: by.memory }).await?;
         let (bytes, removes, adds) = (made.size(), merge.segments.clone(), vec![made]);
-        let step = Step { operation: COMPACT, removes, adds, did: RewriteEvidence::default(), renewed: false };
+        let step = PlannedCommit { operation: COMPACT, removes, adds, did: RewriteEvidence::default(), renewed: false };
         self.commit(step, held, by).await?;
         Ok(bytes)
     }
@@ -204,14 +209,18 @@ impl Sweeper {
         Ok((all, more))
     }
 
-    async fn merges_of(&mut self, index: usize, compaction: &Compaction) -> Result<(Merges, HeldBy), SweepError> {
+    async fn merges_of(
+        &mut self,
+        index: usize,
+        compaction: &Compaction,
+    ) -> Result<(MergePlan, SweepHolds), SweepError> {
         let (now, running) = (self.parts.clock.now(), self.parts.clock.monotonic());
         let product = &mut self.products[index];
         product.refresh().await?;
         let version = product.table.controls();
-        let held = HeldBy::at(product.controls(&self.controls).await?, now, version);
+        let held = SweepHolds::at(product.controls(&self.controls).await?, now, version);
         let (partitions, failures) = (product.table.partitions(), &compaction.failures);
-        let ours = self.parts.share.of(&partitions, Reach::Own, now);
+        let ours = self.parts.share.of(&partitions, RoundScope::Own, now);
         let wait = |segment: &StoredSegment| failures.waits(&segment.path, running) || !ours.has(segment);
         let how = &compaction.settings;
         let merges = product.merges(now, how, &held, wait);
@@ -221,11 +230,11 @@ impl Sweeper {
     }
 
     /// Makes at most `steps` merges.
-    pub async fn compact(&mut self, compaction: &mut Compaction, steps: usize) -> Compacted {
-        let mut did = Compacted::default();
+    pub async fn compact(&mut self, compaction: &mut Compaction, steps: usize) -> CompactionReport {
+        let mut did = CompactionReport::default();
         let verdict = self.look_at_clock();
-        if verdict != Verdict::Trusted {
-            return Compacted { clock: Some(verdict.as_str()), more: true, ..did };
+        if verdict != ClockStatus::Trusted {
+            return CompactionReport { clock: Some(verdict.as_str()), more: true, ..did };
         }
         let mut left = steps;
         for index in 0..self.products.len() {
@@ -266,11 +275,11 @@ impl Sweeper {
     async fn merge_one(
         &mut self,
         index: usize,
-        merge: &Merge,
-        held: &HeldBy,
-        (compaction, did): (&mut Compaction, &mut Compacted),
+        merge: &SegmentMerge,
+        held: &SweepHolds,
+        (compaction, did): (&mut Compaction, &mut CompactionReport),
     ) {
-        let by = By {
+        let by = CommitContext {
             writer: self.writer,
             clock: Arc::clone(&self.parts.clock),
             policy_version: self.parts.policy.version.clone(),

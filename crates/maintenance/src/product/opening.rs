@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, future, stream};
 
-use super::{Ending, Product};
+use super::{EndPlan, SweptProduct};
 use crate::error::SweepError;
-use crate::stale::Stale;
+use crate::trigger_review::TriggerReview;
 use ebbtide_base::ids::ProductKey;
-use ebbtide_policy::anonymize::{CellPlan, PlanError};
-use ebbtide_policy::{Calendar, End, Policy};
+use ebbtide_policy::anonymize::{CellPlan, CellPlanError};
+use ebbtide_policy::{Calendar, EndRule, Policy};
 use ebbtide_table::{OpenError, Root, SegmentIndex, StoreError, Table, TableSpec};
 
 /// The reason why a product's table cannot be swept.
@@ -27,7 +27,7 @@ pub enum OpenProductError {
     Store(#[from] StoreError),
     /// The policy's `anonymize` does not fit it.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(#[from] CellPlanError),
 }
 
 impl From<OpenProductError> for SweepError {
@@ -40,32 +40,32 @@ impl From<OpenProductError> for SweepError {
     }
 }
 
-impl Product {
+impl SweptProduct {
     /// Opens the tables of a policy's products under `root`, or of the `wanted` one.
     pub async fn open(
         root: &Root,
         policy: &Policy,
         wanted: Option<&ProductKey>,
-    ) -> Result<Vec<Product>, OpenProductError> {
+    ) -> Result<Vec<SweptProduct>, OpenProductError> {
         let specs = TableSpec::all(policy).filter(|spec| wanted.is_none_or(|wanted| *wanted == spec.product));
         Self::of(Table::open_all(root, specs.collect()).await?, policy).await
     }
 
     /// Creates the products of tables that are open.
-    pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<Product>, OpenProductError> {
+    pub async fn of(tables: Vec<Table>, policy: &Policy) -> Result<Vec<SweptProduct>, OpenProductError> {
         let products = stream::iter(tables).map(|table| Self::of_one(table, policy)).buffered(Table::AT_ONCE);
         products.try_filter_map(future::ok).try_collect().await
     }
 
     /// Creates the product of one table; `None` if the product has no records.
-    async fn of_one(table: Table, policy: &Policy) -> Result<Option<Product>, OpenProductError> {
+    async fn of_one(table: Table, policy: &Policy) -> Result<Option<SweptProduct>, OpenProductError> {
         let key = table.spec().product.clone();
         let Some(records) = policy.products.get(&key).and_then(|product| product.records.clone()) else {
             return Ok(None);
         };
         let ending = match &records.end {
-            End::Remove => Ending::Remove,
-            End::Anonymize(anonymize) => Ending::Anonymize(CellPlan::new(anonymize, |name| {
+            EndRule::Remove => EndPlan::Remove,
+            EndRule::Anonymize(anonymize) => EndPlan::Anonymize(CellPlan::new(anonymize, |name| {
                 table.spec().column(name).map(|column| column.data_type.clone())
             })?),
         };
@@ -74,8 +74,8 @@ impl Product {
         index.follow_ingest();
         let floor = table.controls();
         let calendar = Calendar::new(policy.zone, policy.bucket);
-        let (held, controls, stale) = (HashMap::new(), Arc::default(), Stale::new());
-        Ok(Some(Product {
+        let (held, controls, stale) = (HashMap::new(), Arc::default(), TriggerReview::new());
+        Ok(Some(SweptProduct {
             key,
             table,
             index,

@@ -24,7 +24,7 @@ fn segment(bucket: u32, number: u32, deadlines: &[(&str, i64)]) -> StoredSegment
     }
 }
 
-fn plan(segments: &[StoredSegment], bounds: Bounds) -> Plan {
+fn plan(segments: &[StoredSegment], bounds: PlanBounds) -> SweepPlan {
     select(segments, noon(), bounds, |_| false, |_| false)
 }
 
@@ -36,37 +36,37 @@ fn what_is_due_is_dropped_and_what_has_nothing_left_ends() {
         segment(2, 0, &[("content", 1)]),
         segment(3, 0, &[]),
     ];
-    let found = plan(&segments, Bounds::default());
-    let actions: Vec<&Action> = found.works.iter().map(|work| &work.action).collect();
+    let found = plan(&segments, PlanBounds::default());
+    let actions: Vec<&SweepAction> = found.works.iter().map(|work| &work.action).collect();
     let content: BTreeSet<Category> = ["content".parse().unwrap()].into();
-    assert_eq!(actions, [&Action::Drop(content.clone()), &Action::End]);
+    assert_eq!(actions, [&SweepAction::Drop(content.clone()), &SweepAction::End]);
     // A category whose deadline is not known yet keeps the record from ending.
-    let open = select(&segments, noon(), Bounds::default(), |_| true, |_| false);
+    let open = select(&segments, noon(), PlanBounds::default(), |_| true, |_| false);
     let both: BTreeSet<Category> = ["content".parse().unwrap(), "phone_number".parse().unwrap()].into();
     assert_eq!(
         open.works.iter().map(|work| &work.action).collect::<Vec<_>>(),
-        [&Action::Drop(content), &Action::Drop(both)]
+        [&SweepAction::Drop(content), &SweepAction::Drop(both)]
     );
 }
 
 #[test]
 fn cells_and_what_waits_are_not_planned() {
     let cells = StoredSegment { cells: true, ..segment(0, 0, &[("content", -5)]) };
-    assert!(plan(&[cells], Bounds::default()).works.is_empty());
+    assert!(plan(&[cells], PlanBounds::default()).works.is_empty());
     let due = segment(0, 0, &[("content", -5)]);
-    assert!(select([&due], noon(), Bounds::default(), |_| false, |_| true).works.is_empty());
+    assert!(select([&due], noon(), PlanBounds::default(), |_| false, |_| true).works.is_empty());
 }
 
 #[test]
 fn a_bucket_ends_whole_and_drops_in_parts() {
-    let bounds = Bounds { works: 100, bytes: 250, segments: 10 };
+    let bounds = PlanBounds { works: 100, bytes: 250, segments: 10 };
     let ending: Vec<StoredSegment> = (0..7).map(|number| segment(0, number, &[("content", -5)])).collect();
     assert_eq!(plan(&ending, bounds).works.iter().map(|work| work.segments.len()).collect::<Vec<_>>(), [7]);
     let dropping: Vec<StoredSegment> =
         (0..7).map(|number| segment(0, number, &[("content", -5), ("phone_number", 5)])).collect();
     assert_eq!(plan(&dropping, bounds).works.iter().map(|work| work.segments.len()).collect::<Vec<_>>(), [2, 2, 2, 1]);
     // A segment that is larger than the bound is a separate part.
-    let bounds = Bounds { bytes: 50, ..bounds };
+    let bounds = PlanBounds { bytes: 50, ..bounds };
     assert_eq!(plan(&dropping, bounds).works.len(), 7);
 }
 
@@ -81,7 +81,7 @@ proptest! {
             .zip(0..)
             .map(|(hours, bucket)| segment(bucket, 0, &[("content", *hours), ("phone_number", *hours + 7)]))
             .collect();
-        let found = plan(&segments, Bounds { works, ..Bounds::default() });
+        let found = plan(&segments, PlanBounds { works, ..PlanBounds::default() });
         let mut due: Vec<i64> = hours.iter().copied().filter(|hours| *hours <= 0).collect();
         due.sort_unstable();
         let planned: Vec<i64> = found.works.iter().map(|work| (work.due.0 - noon()).num_hours()).collect();
@@ -91,9 +91,9 @@ proptest! {
         for work in &found.works {
             let named = work.segments.iter().flat_map(|segment| segment.deadlines.iter());
             let past = named.filter(|(category, deadline)| match &work.action {
-                Action::Drop(categories) => categories.contains(*category) != deadline.is_due(noon()),
-                Action::Retag => true,
-                Action::End => !deadline.is_due(noon()),
+                SweepAction::Drop(categories) => categories.contains(*category) != deadline.is_due(noon()),
+                SweepAction::Retag => true,
+                SweepAction::End => !deadline.is_due(noon()),
             });
             prop_assert_eq!(past.count(), 0);
         }
@@ -106,7 +106,7 @@ proptest! {
         tables in prop::collection::vec(prop::collection::vec(-50_i64..1, 0..30), 1..5),
         works in 1_usize..8,
     ) {
-        let bounds = Bounds { works, ..Bounds::default() };
+        let bounds = PlanBounds { works, ..PlanBounds::default() };
         let of = |hours: &Vec<i64>| -> Vec<StoredSegment> {
             hours.iter().zip(0..).map(|(hours, bucket)| segment(bucket, 0, &[("content", *hours)])).collect()
         };

@@ -6,14 +6,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::super::testing::{ANONYMIZE, World, number, sms, start, texts};
-use super::super::{By, Compacted, Compacting, Compaction, HeldBy, Rule};
+use super::super::{CommitContext, Compaction, CompactionReport, CompactionRule, CompactionSettings, SweepHolds};
 use super::of;
 use ebbtide_base::clock::{Clock, SharedClock};
 use ebbtide_table::{SegmentIndex, StoredSegment};
 
-fn how() -> Compacting {
-    Compacting {
-        rule: Rule { target: 1 << 30, segments: 100, works: 10 },
+fn how() -> CompactionSettings {
+    CompactionSettings {
+        rule: CompactionRule { target: 1 << 30, segments: 100, works: 10 },
         memory: 64 << 20,
         late: TimeDelta::hours(1),
         every: Duration::from_secs(600),
@@ -24,7 +24,7 @@ fn compaction(world: &World) -> Compaction {
     Compaction::new(how(), world.clock.monotonic())
 }
 
-async fn compact(world: &World) -> Compacted {
+async fn compact(world: &World) -> CompactionReport {
     let mut sweeper = world.sweeper().await;
     let did = sweeper.compact(&mut compaction(world), usize::MAX).await;
     assert_eq!((did.failed, did.clock), (0, None), "{did:?}");
@@ -45,14 +45,14 @@ async fn a_bucket_becomes_one_segment_once_it_is_closed_and_is_then_let_be() {
     let rows = world.rows().await;
     // Its day is over, but the hour for late records is not.
     world.pass(TimeDelta::hours(12) + TimeDelta::minutes(59));
-    assert_eq!(compact(&world).await, Compacted::default());
+    assert_eq!(compact(&world).await, CompactionReport::default());
     assert_eq!(world.metrics.bucket_segments.with_label_values(&["sms"]).get(), 0);
     world.pass(TimeDelta::minutes(1));
     let did = compact(&world).await;
     assert_eq!((did.merges, did.segments_in, did.segments_out, did.records), (1, 3, 1, 15), "{did:?}");
     assert_eq!(world.rows().await, rows);
     assert_eq!(segments(&world).await.len(), 1);
-    assert_eq!(compact(&world).await, Compacted::default());
+    assert_eq!(compact(&world).await, CompactionReport::default());
     let counted = |outcome| world.metrics.compacted_segments.with_label_values(&["sms", outcome]).get();
     assert_eq!((counted("replaced"), counted("added")), (3, 1));
     assert_eq!(world.metrics.bucket_segments.with_label_values(&["sms"]).get(), 1);
@@ -134,13 +134,13 @@ async fn of_two_that_compact_one_wins_and_the_other_lets_it_be() {
     world.pass(TimeDelta::hours(20));
     let mut one = world.product().await;
     let version = one.table.controls();
-    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
+    let held = SweepHolds::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
     assert_eq!(merges.works.len(), 1);
     assert_eq!(compact(&world).await.merges, 1);
     let files = || walkdir::WalkDir::new(world.root.table_folder(&sms())).into_iter().count();
     let before = files();
-    let by = By {
+    let by = CommitContext {
         writer: uuid::Uuid::nil(),
         clock: std::sync::Arc::clone(&world.clock) as SharedClock,
         policy_version: world.policy.version.clone(),
@@ -161,10 +161,10 @@ async fn a_hold_that_comes_meanwhile_makes_a_merge_let_go() {
     world.pass(TimeDelta::hours(20));
     let mut one = world.product().await;
     let version = one.table.controls();
-    let held = HeldBy::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
+    let held = SweepHolds::at(one.controls(&world.controls()).await.unwrap(), world.clock.now(), version);
     let merges = one.merges(world.clock.now(), &how(), &held, |_| false);
     world.hold(of(7)).await;
-    let by = By {
+    let by = CommitContext {
         writer: uuid::Uuid::nil(),
         clock: std::sync::Arc::clone(&world.clock) as SharedClock,
         policy_version: world.policy.version.clone(),

@@ -7,7 +7,7 @@
 mod actor;
 mod draw;
 mod model;
-mod works;
+mod processes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
@@ -21,9 +21,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::{Builder, Handle};
 
-use self::actor::{Actor, Said, watch_steps};
-use self::model::{Counted, Moment, Ordered, Rules, Standing, Told, held, judge, judge_dry};
-use self::works::{Shared, Sweeping, upkeep};
+use self::actor::{Actor, ActorReport, watch_steps};
+use self::model::{
+    DeadlineInputs, OrderedHold, RetentionStart, Rules, StoredFields, TableCheck, held, judge, judge_dry,
+};
+use self::processes::{SharedState, SweepState, upkeep};
 use crate::testing::{ANONYMIZE, World, read, sms, source};
 use ebbtide_base::clock::Clock;
 use ebbtide_base::ids::PolicyVersion;
@@ -65,19 +67,19 @@ fn run(from: u64, count: u64) {
 
 /// The kind of work of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ActorKind {
     Ingest,
     Sweep(usize),
     Other(&'static str),
 }
 
 /// The state that an actor leaves: for a sweep, its policy and product.
-type Done = Option<Box<Sweeping>>;
+type Done = Option<Box<SweepState>>;
 
 /// An actor between two steps.
 struct Running {
     actor: Actor<Done>,
-    kind: Kind,
+    kind: ActorKind,
     at: &'static str,
     began: DateTime<Utc>,
     /// The time at which it reached the commit before which it stopped.
@@ -108,20 +110,20 @@ struct Interleaving {
     policies: BTreeMap<PolicyVersion, Rules>,
     runtime: Handle,
     world: World,
-    shared: Shared,
-    orders: Vec<Ordered>,
+    shared: SharedState,
+    orders: Vec<OrderedHold>,
     running: Vec<Running>,
     /// The state that the two sweepers kept from earlier rounds, and since when.
-    sweepers: [Option<(Box<Sweeping>, DateTime<Utc>)>; 2],
+    sweepers: [Option<(Box<SweepState>, DateTime<Utc>)>; 2],
     viewer: (Table, SegmentIndex),
-    last: Moment,
+    last: TableCheck,
     /// Replaced files, and the times of their replacement.
     replaced: Vec<(String, DateTime<Utc>)>,
     active: BTreeSet<String>,
     /// Files whose modification time was set to the simulated time.
     dated: HashSet<PathBuf>,
     /// The records of each segment. Files do not change.
-    read: HashMap<Arc<str>, BTreeMap<i64, Standing>>,
+    read: HashMap<Arc<str>, BTreeMap<i64, StoredFields>>,
 }
 
 impl Interleaving {
@@ -130,13 +132,14 @@ impl Interleaving {
         let end = if random.random_bool(0.5) { ANONYMIZE } else { "remove" };
         // Syncs cost nothing in memory, and power failures are not tested here.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let counted = [Counted::Event, Counted::Contract, Counted::Consent][random.random_range(0..3)];
+        let counted =
+            [RetentionStart::Event, RetentionStart::Contract, RetentionStart::Consent][random.random_range(0..3)];
         // Cells count people by their number, which must then be stored as long as all other data.
-        let end = if counted == Counted::Event { end } else { "remove" };
+        let end = if counted == RetentionStart::Event { end } else { "remove" };
         let first = Rules::first(counted);
         let policy = read(&first.text("test-1", end));
         let world = World::of(folder, policy.policy.clone().unwrap());
-        let shared = Shared {
+        let shared = SharedState {
             root: world.root.clone(),
             policies: Arc::new(Mutex::new(vec![Arc::new(policy)])),
             clock: Arc::clone(&world.clock),
@@ -147,8 +150,8 @@ impl Interleaving {
             let index = SegmentIndex::load(&table).await.unwrap();
             (table, index)
         });
-        let told = vec![Told::nothing(first)];
-        let last = Moment { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new(), told };
+        let told = vec![DeadlineInputs::nothing(first)];
+        let last = TableCheck { at: world.clock.now(), rows: BTreeMap::new(), next: 0, held: BTreeSet::new(), told };
         let trace = Trace { seed, steps: vec![format!("records end as {end}, {first:?}")] };
         Self {
             trace,
@@ -208,56 +211,59 @@ impl Interleaving {
             0..35 => {
                 self.produce();
                 let most = self.random.random_range(1..12);
-                self.start(Kind::Ingest, async move {
-                    works::ingest(shared, most).await;
+                self.start(ActorKind::Ingest, async move {
+                    processes::ingest(shared, most).await;
                     None
                 });
             }
             35..70 => {
                 let which = self.random.random_range(0..2);
                 let works = self.random.random_range(1..4);
-                if self.running.iter().all(|running| running.kind != Kind::Sweep(which)) {
+                if self.running.iter().all(|running| running.kind != ActorKind::Sweep(which)) {
                     let known = self.sweepers[which].take().map(|(known, _)| known);
-                    self.start(Kind::Sweep(which), async move { Some(works::sweep(shared, known, works).await) });
+                    self.start(
+                        ActorKind::Sweep(which),
+                        async move { Some(processes::sweep(shared, known, works).await) },
+                    );
                 }
             }
             70..75 => {
                 let notice = self.notice();
-                self.start(Kind::Other("notice"), async move {
-                    works::note(shared, notice).await;
+                self.start(ActorKind::Other("notice"), async move {
+                    processes::note(shared, notice).await;
                     None
                 });
             }
             75..79 => {
                 let new = self.policy();
-                self.start(Kind::Other("activation"), async move {
-                    works::take(shared, new).await;
+                self.start(ActorKind::Other("activation"), async move {
+                    processes::take(shared, new).await;
                     None
                 });
             }
             79..84 => {
                 let order = self.order();
-                self.start(Kind::Other("hold"), async move {
-                    works::hold(shared, order).await;
+                self.start(ActorKind::Other("hold"), async move {
+                    processes::hold(shared, order).await;
                     None
                 });
             }
             84..88 => {
                 let which = self.random.random_range(0..8);
-                self.start(Kind::Other("release"), async move {
-                    works::free(shared, which).await;
+                self.start(ActorKind::Other("release"), async move {
+                    processes::free(shared, which).await;
                     None
                 });
             }
             88..94 => {
                 let works = self.random.random_range(1..4);
-                self.start(Kind::Other("compact"), async move {
-                    works::compact(shared, works).await;
+                self.start(ActorKind::Other("compact"), async move {
+                    processes::compact(shared, works).await;
                     None
                 });
             }
-            94..97 => self.start(Kind::Other("settle"), async move {
-                works::finish(shared).await;
+            94..97 => self.start(ActorKind::Other("settle"), async move {
+                processes::finish(shared).await;
                 None
             }),
             _ => self.keep(),
@@ -270,8 +276,8 @@ impl Interleaving {
         self.date();
         let (old, shared) = (self.now() - upkeep().keep_orphans, self.shared.clone());
         self.bury(|running| running.at == "before-commit" && running.began <= old);
-        self.start(Kind::Other("janitor"), async move {
-            works::upkeep_pass(shared).await;
+        self.start(ActorKind::Other("janitor"), async move {
+            processes::upkeep_pass(shared).await;
             None
         });
         let within = self.now() - upkeep().readers_grace;
@@ -283,7 +289,7 @@ impl Interleaving {
         assert!(lost.is_none(), "the table lists {lost:?}, which is gone");
     }
 
-    fn start(&mut self, kind: Kind, work: impl Future<Output = Done> + Send + 'static) {
+    fn start(&mut self, kind: ActorKind, work: impl Future<Output = Done> + Send + 'static) {
         self.trace.steps.push(format!("{kind:?} begins"));
         let began = self.now();
         let (actor, said) = Actor::start(&self.runtime, work);
@@ -299,27 +305,27 @@ impl Interleaving {
         self.heard(which, said);
     }
 
-    fn heard(&mut self, which: usize, said: Said<Done>) {
+    fn heard(&mut self, which: usize, said: ActorReport<Done>) {
         let now = self.now();
         let running = &mut self.running[which];
         let (began, signed) = (running.began, running.signed);
         match said {
-            Said::Stops(step) => {
+            ActorReport::Stops(step) => {
                 if step == "before-commit" && running.at != step {
                     running.signed = now;
                 }
                 running.at = step;
             }
-            Said::Done(known) => {
-                if let (Kind::Sweep(which), Some(known)) = (running.kind, known) {
+            ActorReport::Done(known) => {
+                if let (ActorKind::Sweep(which), Some(known)) = (running.kind, known) {
                     self.sweepers[which] = Some((known, now));
                 }
                 self.running.swap_remove(which);
             }
-            Said::Died => {
+            ActorReport::Died => {
                 self.running.swap_remove(which);
             }
-            Said::Failed => panic!("{:?} failed at {}", running.kind, running.at),
+            ActorReport::Failed => panic!("{:?} failed at {}", running.kind, running.at),
         }
         self.look(began, signed);
     }
@@ -354,8 +360,8 @@ impl Interleaving {
             index.refresh().await.unwrap();
             let controls = Controls::load(root, table.controls()).await.unwrap();
             let held = held(&topic, &self.orders, (&controls, table.controls()), now);
-            let told: Vec<Told> = (table.controls().0..=controls.version().0)
-                .map(|until| Told::by(&controls, ControlsVersion(until), (self.first, &self.policies)))
+            let told: Vec<DeadlineInputs> = (table.controls().0..=controls.version().0)
+                .map(|until| DeadlineInputs::by(&controls, ControlsVersion(until), (self.first, &self.policies)))
                 .collect();
             let changed = table.version() != before;
             (if changed { Some(rows((table, index), read).await) } else { None }, held, told)
@@ -366,7 +372,7 @@ impl Interleaving {
             self.replaced.extend(self.active.difference(&active).map(|path| (path.clone(), signed)));
             self.active = active;
         }
-        let moment = Moment { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held, told };
+        let moment = TableCheck { at: now, rows: rows.unwrap_or_else(|| self.last.rows.clone()), next, held, told };
         judge(&topic, (&self.last, &moment), began);
         self.last = moment;
     }
@@ -389,16 +395,16 @@ impl Interleaving {
             self.resume(0, on);
         }
         let shared = self.shared.clone();
-        self.start(Kind::Other("settle"), async move {
-            works::finish(shared).await;
+        self.start(ActorKind::Other("settle"), async move {
+            processes::finish(shared).await;
             None
         });
         self.let_all_end();
         if self.random.random_bool(0.5) {
             for _ in 0..self.orders.len() {
                 let shared = self.shared.clone();
-                self.start(Kind::Other("release"), async move {
-                    works::free(shared, 0).await;
+                self.start(ActorKind::Other("release"), async move {
+                    processes::free(shared, 0).await;
                     None
                 });
                 self.let_all_end();
@@ -408,8 +414,8 @@ impl Interleaving {
         self.pass(TimeDelta::days(days));
         let shared = self.shared.clone();
         self.sweepers = [None, None];
-        self.start(Kind::Other("sweep to the end"), async move {
-            works::sweep_dry(shared).await;
+        self.start(ActorKind::Other("sweep to the end"), async move {
+            processes::sweep_dry(shared).await;
             None
         });
         self.let_all_end();
@@ -417,7 +423,7 @@ impl Interleaving {
         let found = self.runtime.block_on(audit(&self.world.root, &sms())).unwrap();
         assert!(found.holds(), "{:?}", found.broken);
         self.pass(TimeDelta::hours(26));
-        self.runtime.block_on(works::keep_to_the_end(&self.shared));
+        self.runtime.block_on(processes::keep_to_the_end(&self.shared));
         self.look(self.now(), self.now());
         let table = self.world.root.table_folder(&sms());
         let files = walkdir::WalkDir::new(&table).into_iter().filter_map(Result::ok);
@@ -440,8 +446,8 @@ impl Interleaving {
 /// Returns the stored records, each with its fields that are still stored.
 async fn rows(
     (table, index): (&Table, &SegmentIndex),
-    read: &mut HashMap<Arc<str>, BTreeMap<i64, Standing>>,
-) -> BTreeMap<i64, Standing> {
+    read: &mut HashMap<Arc<str>, BTreeMap<i64, StoredFields>>,
+) -> BTreeMap<i64, StoredFields> {
     let mut rows = BTreeMap::new();
     for segment in index.iter() {
         if !read.contains_key(&segment.path) {
@@ -455,7 +461,7 @@ async fn rows(
 }
 
 /// Returns the records of one segment. Cells are skipped.
-async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, Standing> {
+async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, StoredFields> {
     let columns = ["source_offset", "recipient", "body"];
     let mut batches = table.read_columns(std::slice::from_ref(segment), &columns, None).unwrap();
     let mut rows = BTreeMap::new();
@@ -463,7 +469,8 @@ async fn rows_of(table: &Table, segment: &StoredSegment) -> BTreeMap<i64, Standi
         let batch = batch.unwrap().rows;
         let offsets = batch.column(0).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| offsets.is_valid(*row)) {
-            let standing = Standing { number: batch.column(1).is_valid(row), content: batch.column(2).is_valid(row) };
+            let standing =
+                StoredFields { number: batch.column(1).is_valid(row), content: batch.column(2).is_valid(row) };
             rows.insert(offsets.value(row), standing);
         }
     }

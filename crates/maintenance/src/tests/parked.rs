@@ -3,13 +3,13 @@
 
 use chrono::TimeDelta;
 
-use crate::HeldBoard;
-use crate::testing::{Sms, World, number, start, texts};
+use crate::ReviewCache;
+use crate::testing::{SmsRecord, World, number, start, texts};
 use ebbtide_base::clock::Clock;
 use ebbtide_config::NoticeLimits;
 use ebbtide_controls::{
-    Controls, DecideError, Decision, Noted, Notice, NoticeError, ParkedState, Preview, RecordCounts, Screened, confirm,
-    forget, reject,
+    Controls, DecideError, Notice, NoticeError, NoticeOutcome, ParkedDecision, ParkedState, Preview, RecordCounts,
+    ScreeningOutcome, confirm, forget, reject,
 };
 use ebbtide_table::ControlsVersion;
 
@@ -17,10 +17,10 @@ const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
 const LIMITS: fn() -> NoticeLimits = || NoticeLimits { max_share: 0.2, max_share_from: 0, ..NoticeLimits::default() };
 
 /// Returns ten records of each of these customers.
-fn of_customers(customers: &[&str]) -> Vec<Sms> {
+fn of_customers(customers: &[&str]) -> Vec<SmsRecord> {
     let all = texts(start(), customers.len() as u32 * 10);
     let named = all.into_iter().zip(customers.iter().flat_map(|customer| [customer; 10]));
-    named.map(|(sms, customer)| Sms { customer: (*customer).to_owned(), ..sms }).collect()
+    named.map(|(sms, customer)| SmsRecord { customer: (*customer).to_owned(), ..sms }).collect()
 }
 
 fn ended(tenant: &str, days_ago: i64, world: &World) -> Notice {
@@ -28,12 +28,12 @@ fn ended(tenant: &str, days_ago: i64, world: &World) -> Notice {
     Notice::ContractEnd { tenant: tenant.to_owned(), ended_at, reason: None, products: vec![] }
 }
 
-fn parked(version: i64, known: bool) -> Screened {
-    Screened::Parked { version: ControlsVersion(version), known }
+fn parked(version: i64, known: bool) -> ScreeningOutcome {
+    ScreeningOutcome::Parked { version: ControlsVersion(version), known }
 }
 
-fn taken(version: i64, known: bool) -> Screened {
-    Screened::Passed(Noted::Taken { version: ControlsVersion(version), known })
+fn taken(version: i64, known: bool) -> ScreeningOutcome {
+    ScreeningOutcome::Passed(NoticeOutcome::Taken { version: ControlsVersion(version), known })
 }
 
 /// Returns the number of records that have content.
@@ -47,7 +47,7 @@ async fn states(world: &World) -> Vec<ParkedState> {
 }
 
 async fn counted(world: &World) -> i64 {
-    world.watch(HeldBoard::default()).await.look().await;
+    world.watch(ReviewCache::default()).await.look().await;
     world.metrics.parked_notices.get()
 }
 
@@ -77,11 +77,11 @@ async fn a_notice_that_takes_too_much_waits_and_is_applied_once_confirmed() {
     assert_eq!(confirm(&world.root, &world.policy, ControlsVersion(1), &by).await.unwrap(), ControlsVersion(2));
     world.sweep().await;
     assert_eq!(contents(&world).await, 10);
-    assert_eq!(states(&world).await, [ParkedState::Decided(Decision::Confirmed)]);
+    assert_eq!(states(&world).await, [ParkedState::Decided(ParkedDecision::Confirmed)]);
     assert_eq!(counted(&world).await, 0);
     assert_eq!(world.notify_by(vec![notice], LIMITS()).await, [taken(2, true)]);
     let refused = reject(&world.root, ControlsVersion(1), None, &by).await;
-    assert!(matches!(refused, Err(DecideError::Decided(_, Decision::Confirmed))), "{refused:?}");
+    assert!(matches!(refused, Err(DecideError::Decided(_, ParkedDecision::Confirmed))), "{refused:?}");
     world.balances().await;
 }
 
@@ -97,9 +97,9 @@ async fn a_rejected_notice_is_never_applied_however_often_it_comes() {
     reject(&world.root, ControlsVersion(1), reason.clone(), &by).await.unwrap();
     reject(&world.root, ControlsVersion(1), reason, &by).await.unwrap();
     let again = world.notify_by(vec![notice.clone()], LIMITS()).await;
-    assert_eq!(again, [Screened::Passed(Noted::Refused(NoticeError::Rejected(ControlsVersion(1))))]);
+    assert_eq!(again, [ScreeningOutcome::Passed(NoticeOutcome::Refused(NoticeError::Rejected(ControlsVersion(1))))]);
     let refused = confirm(&world.root, &world.policy, ControlsVersion(1), &by).await;
-    assert!(matches!(refused, Err(DecideError::Decided(_, Decision::Rejected))), "{refused:?}");
+    assert!(matches!(refused, Err(DecideError::Decided(_, ParkedDecision::Rejected))), "{refused:?}");
     assert!(matches!(
         confirm(&world.root, &world.policy, ControlsVersion(9), &by).await,
         Err(DecideError::Unknown(ControlsVersion(9)))
@@ -107,7 +107,7 @@ async fn a_rejected_notice_is_never_applied_however_often_it_comes() {
     world.sweep().await;
     assert_eq!((contents(&world).await, counted(&world).await), (20, 0));
     // A command that a person confirms still applies it.
-    assert_eq!(Screened::Passed(world.notify(notice).await), taken(3, false));
+    assert_eq!(ScreeningOutcome::Passed(world.notify(notice).await), taken(3, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,8 +134,8 @@ async fn notices_that_come_together_are_counted_together() {
     world.pass(TimeDelta::days(5));
     let notices: Vec<Notice> = names.iter().map(|tenant| ended(tenant, 4, &world)).collect();
     let noted = world.notify_by(notices, LIMITS()).await;
-    let (taken, parked): (Vec<&Screened>, Vec<&Screened>) =
-        noted.iter().partition(|of| matches!(of, Screened::Passed(Noted::Taken { .. })));
+    let (taken, parked): (Vec<&ScreeningOutcome>, Vec<&ScreeningOutcome>) =
+        noted.iter().partition(|of| matches!(of, ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })));
     assert_eq!((taken.len(), parked.len()), (2, 8), "{noted:?}");
     world.sweep().await;
     assert_eq!((contents(&world).await, counted(&world).await), (80, 8));
@@ -173,7 +173,7 @@ async fn small_notices_of_one_day_do_not_add_up_to_the_table() {
     let mut applied = 0;
     for tenant in &names {
         let noted = world.notify_by(vec![ended(tenant, 4, &world)], LIMITS()).await;
-        applied += usize::from(matches!(noted[..], [Screened::Passed(Noted::Taken { .. })]));
+        applied += usize::from(matches!(noted[..], [ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })]));
         world.sweep().await;
         world.pass(TimeDelta::seconds(1));
     }
@@ -187,12 +187,15 @@ async fn small_notices_of_one_day_do_not_add_up_to_the_table() {
     confirm(&world.root, &world.policy, waiting[0].version, &world.signature()).await.unwrap();
     world.sweep().await;
     let more = ended("tenant-19", 3, &world);
-    assert!(matches!(world.notify_by(vec![more.clone()], LIMITS()).await[..], [Screened::Parked { .. }]));
+    assert!(matches!(world.notify_by(vec![more.clone()], LIMITS()).await[..], [ScreeningOutcome::Parked { .. }]));
 
     // A day later, others are applied again.
     world.pass(TimeDelta::hours(24));
     let later = ended("tenant-18", 3, &world);
-    assert!(matches!(world.notify_by(vec![later], LIMITS()).await[..], [Screened::Passed(Noted::Taken { .. })]));
+    assert!(matches!(
+        world.notify_by(vec![later], LIMITS()).await[..],
+        [ScreeningOutcome::Passed(NoticeOutcome::Taken { .. })]
+    ));
     world.sweep().await;
     assert_eq!(contents(&world).await, 140);
 }

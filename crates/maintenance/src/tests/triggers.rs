@@ -3,17 +3,17 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::testing::{ANONYMIZE, Sms, World, number, policy_text_of, read, start, texts};
-use crate::{Action, HeldBoard};
+use crate::testing::{ANONYMIZE, SmsRecord, World, number, policy_text_of, read, start, texts};
+use crate::{ReviewCache, SweepAction};
 use ebbtide_base::clock::Clock;
-use ebbtide_controls::{Noted, Notice, NoticeError, Scope, Signature, activate};
+use ebbtide_controls::{CommitIdentity, Notice, NoticeError, NoticeOutcome, Scope, activate};
 use ebbtide_table::{ControlsVersion, SegmentIndex};
 
 const CONTRACT: &str = "keep: 2 days, trigger: contract_end";
 const CONSENT: &str = "keep: 20 days, trigger: consent_withdrawn";
 
 /// Returns records of two customers: `count` persons of acme, and as many others of rare.
-fn of_two(at: DateTime<Utc>, count: u32) -> Vec<Sms> {
+fn of_two(at: DateTime<Utc>, count: u32) -> Vec<SmsRecord> {
     let mut all = texts(at, count * 2);
     all.iter_mut().skip(count as usize).for_each(|sms| sms.customer = "rare".to_owned());
     all
@@ -83,7 +83,7 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 3)).await;
     let day = |days| start() + TimeDelta::days(days);
-    let taken = |version, known| Noted::Taken { version: ControlsVersion(version), known };
+    let taken = |version, known| NoticeOutcome::Taken { version: ControlsVersion(version), known };
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, false));
     world.sweep().await;
     let version = world.table().await.version();
@@ -95,7 +95,10 @@ async fn a_notice_told_again_changes_nothing_and_a_later_end_needs_a_reason() {
     assert_eq!(world.contract_end("rare", day(9)).await, taken(1, true));
     assert_eq!(world.sweep().await.did.retagged, 3);
     assert!(profiles(&world).await[0].contains("contract_end 2026-11-28"));
-    assert_eq!(world.contract_end("rare", day(5)).await, Noted::Refused(NoticeError::Lengthens { known: day(4) }));
+    assert_eq!(
+        world.contract_end("rare", day(5)).await,
+        NoticeOutcome::Refused(NoticeError::Lengthens { known: day(4) })
+    );
     let reason = Some("renewed".to_owned());
     let later = Notice::ContractEnd { tenant: "rare".to_owned(), ended_at: day(20), reason, products: vec![] };
     assert_eq!(world.notify(later.clone()).await, taken(3, false));
@@ -188,7 +191,7 @@ async fn a_held_row_keeps_its_data_while_its_tags_change() {
 async fn the_watch_sees_tags_that_nobody_brings_up_to_date_and_what_is_overdue_by_them() {
     let mut world = World::triggered("remove", CONTRACT);
     world.ingest(&of_two(start(), 4)).await;
-    let mut watch = world.watch(HeldBoard::default()).await;
+    let mut watch = world.watch(ReviewCache::default()).await;
     let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
     let overdue = || world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();
     // A notice of an end long ago: data is late if it is not deleted within the grace after the notice.
@@ -213,7 +216,7 @@ async fn a_dry_run_tells_the_records_whose_tags_are_stale_and_a_segment_is_looke
     let mut sweeper = world.sweeper().await;
     let (works, more) = sweeper.plan(world.clock.now()).await.unwrap();
     assert!(works.len() == 1 && !more);
-    assert_eq!((works[0].work.action.clone(), works[0].work.records()), (Action::Retag, 4));
+    assert_eq!((works[0].work.action.clone(), works[0].work.records()), (SweepAction::Retag, 4));
     let mut product = world.product().await;
     product.controls(&world.controls()).await.unwrap();
     assert_eq!(product.suspected().len(), 2);
@@ -248,7 +251,7 @@ async fn who_starts_looks_into_nothing_that_was_looked_into_until_a_notice_or_a_
     let text = policy_text_of("remove", CONTRACT);
     let (old, new) = (read(&text), read(&text.replace("test-1", "test-2")));
     let policy = new.policy.clone().unwrap();
-    let by = Signature { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
+    let by = CommitIdentity { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
     activate(&world.root, (&old, &new), &by).await.unwrap();
     world.adopt(policy);
     let noted = world.table().await.noted();

@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::{ClockBounds, TimeSources, explain, judge};
-use crate::guard::Verdict::{self, Ahead, Behind, BehindCommit, Jumped, StoreDiffers, Trusted};
+use crate::guard::ClockStatus::{self, Ahead, Behind, BehindCommit, Jumped, StoreDiffers, Trusted};
 use ebbtide_table::{ClockJump, Confirmation};
 
 fn noon() -> DateTime<Utc> {
@@ -28,7 +28,7 @@ fn confirmation(newest_commit: Option<DateTime<Utc>>, ahead_of_store: Option<Tim
 #[test]
 fn clock_is_bounded_by_the_last_trusted_time() {
     let minutes = |minutes| noon() + TimeDelta::minutes(minutes);
-    let table: [(DateTime<Utc>, Verdict); 9] = [
+    let table: [(DateTime<Utc>, ClockStatus); 9] = [
         (noon(), Trusted),
         (minutes(-5), Trusted),
         (minutes(-6), BehindCommit),

@@ -6,7 +6,7 @@ use arrow::error::ArrowError;
 /// The reason why a product's `anonymize` does not fit its columns. It does not occur for a policy that passed `policy
 /// check`.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
+pub enum CellPlanError {
     /// The table has no such column.
     #[error("cells need the column {column}, which the table does not have")]
     Missing {
@@ -56,22 +56,22 @@ pub enum CellsError<E: std::error::Error + 'static> {
 
 /// The reason why a batch is refused, whatever the type of the source's own errors.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum BatchError {
     Column { column: String, wanted: DataType, found: DataType },
     Arrow(ArrowError),
 }
 
-impl From<ArrowError> for Refused {
+impl From<ArrowError> for BatchError {
     fn from(error: ArrowError) -> Self {
-        Refused::Arrow(error)
+        BatchError::Arrow(error)
     }
 }
 
-impl<E: std::error::Error + 'static> From<Refused> for CellsError<E> {
-    fn from(refused: Refused) -> Self {
+impl<E: std::error::Error + 'static> From<BatchError> for CellsError<E> {
+    fn from(refused: BatchError) -> Self {
         match refused {
-            Refused::Column { column, wanted, found } => CellsError::Column { column, wanted, found },
-            Refused::Arrow(error) => CellsError::Arrow(error),
+            BatchError::Column { column, wanted, found } => CellsError::Column { column, wanted, found },
+            BatchError::Arrow(error) => CellsError::Arrow(error),
         }
     }
 }

@@ -5,11 +5,11 @@
 
 use std::collections::HashMap;
 
-use super::hash::{Hashed, Keys, Value};
-use super::view::{Columns, View};
+use super::hash::{IdentityHasher, RunKeys, ValueHash};
+use super::view::{CellColumns, ColumnView};
 
 /// The rows of a batch, grouped by cell. Two groups may belong to the same cell.
-pub(super) struct Groups {
+pub(super) struct CellGroups {
     of_row: Option<Vec<u32>>,
     /// One row of each group.
     pub(super) firsts: Vec<u32>,
@@ -17,11 +17,11 @@ pub(super) struct Groups {
     pub(super) cells: Vec<u128>,
 }
 
-impl Groups {
+impl CellGroups {
     /// Groups the rows by their cell columns.
-    pub(super) fn of(keys: &Keys, columns: &Columns) -> Self {
+    pub(super) fn of(keys: &RunKeys, columns: &CellColumns) -> Self {
         let rows = columns.rows;
-        let views: Vec<View<'_>> = columns.cell.iter().map(|column| View::of(column.as_ref())).collect();
+        let views: Vec<ColumnView<'_>> = columns.cell.iter().map(|column| ColumnView::of(column.as_ref())).collect();
         let rows_32 = u32::try_from(rows).unwrap_or(u32::MAX);
         let (of_row, firsts) = if views.iter().all(|view| view.codes().is_some()) {
             let (of_row, firsts) = combine(&views, rows);
@@ -29,7 +29,7 @@ impl Groups {
         } else {
             (None, (0..rows_32).collect())
         };
-        let values: Vec<Values<'_>> = views.iter().map(|view| Values::of(keys, view, rows)).collect();
+        let values: Vec<ValueHashes<'_>> = views.iter().map(|view| ValueHashes::of(keys, view, rows)).collect();
         let cell = |row: &u32| keys.cell(values.iter().map(|values| values.at(keys, *row as usize)));
         let cells = firsts.iter().map(cell).collect();
         Self { of_row, firsts, cells }
@@ -43,16 +43,16 @@ impl Groups {
 }
 
 /// The hashes of a column's values.
-struct Values<'a> {
-    view: &'a View<'a>,
+struct ValueHashes<'a> {
+    view: &'a ColumnView<'a>,
     /// The hash of each value, null last, if the column has few values.
-    known: Option<Vec<Value>>,
+    known: Option<Vec<ValueHash>>,
 }
 
-impl<'a> Values<'a> {
-    fn of(keys: &Keys, view: &'a View<'a>, rows: usize) -> Self {
+impl<'a> ValueHashes<'a> {
+    fn of(keys: &RunKeys, view: &'a ColumnView<'a>, rows: usize) -> Self {
         let known = match view {
-            View::Coded { values, count, .. } if *count <= rows => {
+            ColumnView::Coded { values, count, .. } if *count <= rows => {
                 Some((0..*count).map(|at| keys.value(values.bytes(at))).chain([keys.value(None)]).collect())
             }
             _ => None,
@@ -61,7 +61,7 @@ impl<'a> Values<'a> {
     }
 
     #[inline]
-    fn at(&self, keys: &Keys, row: usize) -> Value {
+    fn at(&self, keys: &RunKeys, row: usize) -> ValueHash {
         match &self.known {
             Some(known) => known[self.view.code(row)],
             None => keys.value(self.view.bytes(row)),
@@ -70,7 +70,7 @@ impl<'a> Values<'a> {
 }
 
 /// Returns a number for each row, equal for rows with equal codes, and one row for each number.
-fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
+fn combine(views: &[ColumnView<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
     let mut of_row = vec![0; rows];
     let mut firsts = if rows == 0 { Vec::new() } else { vec![0] };
     for (view, count) in views.iter().filter_map(|view| Some((view, view.codes()?))).filter(|(_, count)| *count > 1) {
@@ -84,7 +84,7 @@ fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
                 *number
             });
         } else {
-            let mut known: HashMap<u64, u32, Hashed> = HashMap::default();
+            let mut known: HashMap<u64, u32, IdentityHasher> = HashMap::default();
             number(view, count, (&mut of_row, &mut firsts), |pair, fresh| *known.entry(spread(pair)).or_insert(fresh));
         }
     }
@@ -94,7 +94,7 @@ fn combine(views: &[View<'_>], rows: usize) -> (Vec<u32>, Vec<u32>) {
 /// Numbers the pairs of a row's current number and its code in `view`, in the order in which they occur. `known`
 /// returns the number of a pair. If the pair is new, that is the number that `known` is given.
 fn number(
-    view: &View<'_>,
+    view: &ColumnView<'_>,
     count: usize,
     (of_row, firsts): (&mut [u32], &mut Vec<u32>),
     mut known: impl FnMut(usize, u32) -> u32,

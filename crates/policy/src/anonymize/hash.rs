@@ -7,23 +7,23 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// The keys of one run.
 #[derive(Clone)]
-pub(super) struct Keys {
-    subject: Lane,
-    cell: [Lane; 2],
+pub(super) struct RunKeys {
+    subject: HashKey,
+    cell: [HashKey; 2],
 }
 
 /// The keys of one 64-bit hash.
 #[derive(Clone)]
-struct Lane([u64; 4]);
+struct HashKey([u64; 4]);
 
 /// Represents a null value. Bytes have the same hash only by chance.
 const NOTHING: u64 = 0x9e37_79b9_7f4a_7c15;
 
-impl Keys {
+impl RunKeys {
     /// Creates random keys, which are not known outside the run.
     pub(super) fn random() -> Self {
         let random = RandomState::new();
-        let key = |lane: u64| Lane([0, 1, 2, 3].map(|at| random.hash_one(lane * 4 + at)));
+        let key = |lane: u64| HashKey([0, 1, 2, 3].map(|at| random.hash_one(lane * 4 + at)));
         Self { subject: key(0), cell: [key(1), key(2)] }
     }
 
@@ -33,17 +33,17 @@ impl Keys {
     }
 
     /// Returns the hash of one value of a cell; `None` is null.
-    pub(super) fn value(&self, value: Option<&[u8]>) -> Value {
-        Value(match value {
+    pub(super) fn value(&self, value: Option<&[u8]>) -> ValueHash {
+        ValueHash(match value {
             Some(bytes) => [self.cell[0].bytes(0, bytes), self.cell[1].bytes(0, bytes)],
             None => [self.cell[0].0[3] ^ NOTHING, self.cell[1].0[3] ^ NOTHING],
         })
     }
 
     /// Returns the hash of a cell, from the values of its columns in column order.
-    pub(super) fn cell(&self, values: impl Iterator<Item = Value>) -> u128 {
+    pub(super) fn cell(&self, values: impl Iterator<Item = ValueHash>) -> u128 {
         let mut state = [0; 2];
-        for Value(value) in values {
+        for ValueHash(value) in values {
             for lane in [0, 1] {
                 let [first, second, ..] = self.cell[lane].0;
                 state[lane] = fold(state[lane] ^ first, value[lane] ^ second);
@@ -55,9 +55,9 @@ impl Keys {
 
 /// The hash of one value of a cell.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Value([u64; 2]);
+pub(super) struct ValueHash([u64; 2]);
 
-impl Lane {
+impl HashKey {
     /// Returns the hash of `bytes`, starting from `state`. One multiplication processes 16 bytes.
     #[inline]
     fn bytes(&self, state: u64, bytes: &[u8]) -> u64 {
@@ -97,16 +97,16 @@ fn fold(a: u64, b: u64) -> u64 {
 
 /// A hasher for keys that are hashes already. It uses the lower 64 bits unchanged.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Hashed(u64);
+pub(super) struct IdentityHasher(u64);
 
-impl BuildHasher for Hashed {
+impl BuildHasher for IdentityHasher {
     type Hasher = Self;
     fn build_hasher(&self) -> Self {
         Self(0)
     }
 }
 
-impl Hasher for Hashed {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -133,19 +133,19 @@ mod tests {
 
     #[test]
     fn what_differs_hashes_apart_and_what_is_equal_alike() {
-        let keys = Keys::random();
+        let keys = RunKeys::random();
         let texts: Vec<String> =
             (0..20_000).map(|n| "31612345678901234567890"[..n % 23].to_owned() + &n.to_string()).collect();
         let distinct: HashSet<&String> = texts.iter().collect();
         let hashes: HashSet<u64> = texts.iter().map(|text| keys.subject(text.as_bytes())).collect();
         assert_eq!(hashes.len(), distinct.len());
         assert_eq!(keys.subject(b"31612345678"), keys.subject(b"31612345678"));
-        assert_ne!(keys.subject(b"31612345678"), Keys::random().subject(b"31612345678"));
+        assert_ne!(keys.subject(b"31612345678"), RunKeys::random().subject(b"31612345678"));
     }
 
     #[test]
     fn a_cell_knows_where_one_value_ends_and_the_next_begins() {
-        let keys = Keys::random();
+        let keys = RunKeys::random();
         let cells: [&[Option<&str>]; 8] = [
             &[],
             &[None],

@@ -1,8 +1,8 @@
 //! Finds the subjects that may weigh most in a sum. Keeps every subject's weight while there are few subjects, then a
 //! weighted Misra-Gries summary in eight sets of two counters. A subject's hash selects its set.
 //!
-//! For the same weights in any order: one subject weighs at least [`Heavy::least`], a subject that is not counted
-//! weighs at most a third of all weights, and [`Heavy::suspects`] names each counted subject that may weigh too much. A
+//! For the same weights in any order: one subject weighs at least [`HeavyHitters::least`], a subject that is not counted
+//! weighs at most a third of all weights, and [`HeavyHitters::suspects`] names each counted subject that may weigh too much. A
 //! record changes one set.
 
 /// The number of sets. The highest bits of a subject's hash select its set.
@@ -14,20 +14,20 @@ const FEW: usize = 16;
 
 /// The summary.
 #[derive(Debug, Default)]
-pub(super) struct Heavy(Known);
+pub(super) struct HeavyHitters(SubjectSummary);
 
 /// The known weights.
 #[derive(Debug)]
-enum Known {
+enum SubjectSummary {
     /// The weights of all subjects, whose number is `count`.
     Few { count: usize, subjects: [u64; FEW], weights: [u128; FEW] },
     /// The heaviest subjects of each set.
     Many([Set; SETS]),
 }
 
-impl Default for Known {
+impl Default for SubjectSummary {
     fn default() -> Self {
-        Known::Few { count: 0, subjects: [0; FEW], weights: [0; FEW] }
+        SubjectSummary::Few { count: 0, subjects: [0; FEW], weights: [0; FEW] }
     }
 }
 
@@ -42,13 +42,13 @@ struct Set {
     subjects: [u64; 2],
 }
 
-impl Heavy {
+impl HeavyHitters {
     /// Adds the weight of one record.
     #[inline]
     pub(super) fn add(&mut self, subject: u64, weight: u128) {
         match &mut self.0 {
-            Known::Many(sets) => sets[set_of(subject)].add(subject, weight),
-            Known::Few { count, subjects, weights } => {
+            SubjectSummary::Many(sets) => sets[set_of(subject)].add(subject, weight),
+            SubjectSummary::Few { count, subjects, weights } => {
                 if let Some(at) = subjects[..*count].iter().position(|known| *known == subject) {
                     weights[at] += weight;
                 } else if *count < FEW {
@@ -57,28 +57,28 @@ impl Heavy {
                 } else {
                     let mut sets = spread(subjects, weights);
                     sets[set_of(subject)].add(subject, weight);
-                    self.0 = Known::Many(sets);
+                    self.0 = SubjectSummary::Many(sets);
                 }
             }
         }
     }
 
     /// Adds the weights of another summary.
-    pub(super) fn absorb(&mut self, other: &Heavy) {
+    pub(super) fn absorb(&mut self, other: &HeavyHitters) {
         match &other.0 {
-            Known::Few { count, subjects, weights } => {
+            SubjectSummary::Few { count, subjects, weights } => {
                 let known = subjects.iter().zip(weights).take(*count);
                 known.for_each(|(subject, weight)| self.add(*subject, *weight));
             }
-            Known::Many(others) => {
+            SubjectSummary::Many(others) => {
                 let mut sets = match std::mem::take(&mut self.0) {
-                    Known::Many(sets) => sets,
-                    Known::Few { count, subjects, weights } => spread(&subjects[..count], &weights[..count]),
+                    SubjectSummary::Many(sets) => sets,
+                    SubjectSummary::Few { count, subjects, weights } => spread(&subjects[..count], &weights[..count]),
                 };
                 for (set, other) in sets.iter_mut().zip(others) {
                     set.absorb(other);
                 }
-                self.0 = Known::Many(sets);
+                self.0 = SubjectSummary::Many(sets);
             }
         }
     }
@@ -86,8 +86,8 @@ impl Heavy {
     /// Returns a lower bound of the weight of the heaviest subject.
     pub(super) fn least(&self) -> u128 {
         match &self.0 {
-            Known::Few { weights, .. } => weights.iter().max().copied().unwrap_or(0),
-            Known::Many(sets) => sets.iter().flat_map(|set| set.counts).max().unwrap_or(0),
+            SubjectSummary::Few { weights, .. } => weights.iter().max().copied().unwrap_or(0),
+            SubjectSummary::Many(sets) => sets.iter().flat_map(|set| set.counts).max().unwrap_or(0),
         }
     }
 
@@ -95,11 +95,11 @@ impl Heavy {
     pub(super) fn suspects(&self, too_heavy: impl Fn(u128) -> bool) -> Vec<u64> {
         let suspect = |subject: &u64, count: u128, most: u128| (count > 0 && too_heavy(most)).then_some(*subject);
         match &self.0 {
-            Known::Few { count, subjects, weights } => {
+            SubjectSummary::Few { count, subjects, weights } => {
                 let known = subjects.iter().zip(weights).take(*count);
                 known.filter_map(|(subject, weight)| suspect(subject, *weight, *weight)).collect()
             }
-            Known::Many(sets) => {
+            SubjectSummary::Many(sets) => {
                 let counted = sets.iter().flat_map(|set| {
                     let lost = set.lost();
                     set.subjects.iter().zip(set.counts).map(move |(subject, count)| (subject, count, count + lost))
@@ -182,10 +182,10 @@ mod tests {
             sets in 1_u64..9,
             limit in 0_u128..4000,
         ) {
-            let mut whole = Heavy::default();
+            let mut whole = HeavyHitters::default();
             let mut weights: HashMap<u64, u128> = HashMap::new();
             for (number, part) in parts.iter().enumerate() {
-                let mut heavy = Heavy::default();
+                let mut heavy = HeavyHitters::default();
                 for (subject, weight, skew) in part {
                     let subject = if *skew == 0 { 0 } else { *subject };
                     let subject = (subject % sets) << SET_BITS | subject;

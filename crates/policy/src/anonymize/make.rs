@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 use arrow::array::RecordBatch;
 
 use super::error::CellsError;
-use super::hash::{Hashed, Keys};
-use super::pass::{Counted, Pass};
+use super::hash::{IdentityHasher, RunKeys};
+use super::pass::{CountedCell, CountingPass};
 use super::plan::CellPlan;
-use super::rows::{self, Row};
-use super::sums::Verdict;
-use super::weigh::{Suspects, Weighing};
+use super::rows::{self, CellRow};
+use super::sums::SumDecision;
+use super::weigh::{SubjectWeights, WeighingPass};
 
 /// The result for one bucket and profile.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +20,14 @@ pub struct Cells {
     /// The published cells, with the columns of [`CellPlan::schema`]. Empty if all records are suppressed.
     pub rows: RecordBatch,
     /// The counts of the result.
-    pub counts: Counts,
+    pub counts: CellCounts,
     /// The resources that were used.
-    pub work: Work,
+    pub work: CellResources,
 }
 
 /// The counts of a result. `read` = `records` + `suppressed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct CellCounts {
     /// Records read.
     pub read: u64,
     /// Published cells, including `other`.
@@ -46,7 +46,7 @@ pub struct Counts {
 
 /// The resources that were used to make cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Work {
+pub struct CellResources {
     /// The number of times that the rows were read.
     pub passes: u32,
     /// The maximum memory of the cells in progress, in bytes.
@@ -63,19 +63,19 @@ where
     I: Iterator<Item = Result<RecordBatch, E>>,
     E: std::error::Error + 'static,
 {
-    let keys = Keys::random();
-    let mut making = Making {
+    let keys = RunKeys::random();
+    let mut making = CellBuilder {
         plan,
         keys: &keys,
         rows: Vec::new(),
         published: HashSet::default(),
         counts: None,
-        work: Work::default(),
+        work: CellResources::default(),
     };
-    let mut other = Counted::none(plan);
+    let mut other = CountedCell::none(plan);
     let mut from = 0;
     loop {
-        let mut pass = Pass::new(plan, &keys, from, budget)?;
+        let mut pass = CountingPass::new(plan, &keys, from, budget)?;
         for batch in source() {
             pass.take(&batch.map_err(CellsError::Source)?)?;
         }
@@ -101,35 +101,35 @@ where
     making.end(other, &source)
 }
 
-struct Making<'a> {
+struct CellBuilder<'a> {
     plan: &'a CellPlan,
-    keys: &'a Keys,
-    rows: Vec<Row>,
-    published: HashSet<u128, Hashed>,
-    counts: Option<Counts>,
-    work: Work,
+    keys: &'a RunKeys,
+    rows: Vec<CellRow>,
+    published: HashSet<u128, IdentityHasher>,
+    counts: Option<CellCounts>,
+    work: CellResources,
 }
 
-impl Making<'_> {
-    fn counts(&mut self) -> &mut Counts {
+impl CellBuilder<'_> {
+    fn counts(&mut self) -> &mut CellCounts {
         self.counts.get_or_insert_default()
     }
 
     /// Records one reading of the rows. Errors if their number differs from the first reading.
     fn have_read<E: std::error::Error + 'static>(&mut self, read: u64) -> Result<(), CellsError<E>> {
         self.work.passes += 1;
-        let first = self.counts.get_or_insert(Counts { read, ..Counts::default() }).read;
+        let first = self.counts.get_or_insert(CellCounts { read, ..CellCounts::default() }).read;
         if first == read { Ok(()) } else { Err(CellsError::Changed { first, then: read }) }
     }
 
     /// Publishes cells that have enough subjects.
-    fn publish<S, I, E>(&mut self, whole: Vec<Counted>, source: &S) -> Result<(), CellsError<E>>
+    fn publish<S, I, E>(&mut self, whole: Vec<CountedCell>, source: &S) -> Result<(), CellsError<E>>
     where
         S: Fn() -> I,
         I: Iterator<Item = Result<RecordBatch, E>>,
         E: std::error::Error + 'static,
     {
-        let mut open: HashMap<u128, usize, Hashed> = HashMap::default();
+        let mut open: HashMap<u128, usize, IdentityHasher> = HashMap::default();
         let mut suspects = Vec::new();
         for counted in &whole {
             let of_cell = self.suspects(counted);
@@ -150,7 +150,7 @@ impl Making<'_> {
     }
 
     /// Publishes or suppresses the merged cells, and returns the whole result.
-    fn end<S, I, E>(mut self, other: Counted, source: &S) -> Result<Cells, CellsError<E>>
+    fn end<S, I, E>(mut self, other: CountedCell, source: &S) -> Result<Cells, CellsError<E>>
     where
         S: Fn() -> I,
         I: Iterator<Item = Result<RecordBatch, E>>,
@@ -171,10 +171,10 @@ impl Making<'_> {
     }
 
     /// Returns the subjects to weigh before it is known which sums of a cell may be published.
-    fn suspects(&self, counted: &Counted) -> Suspects {
+    fn suspects(&self, counted: &CountedCell) -> SubjectWeights {
         let sums = self.plan.sum.iter().zip(&counted.sums).enumerate();
         let open = sums.filter_map(|(at, ((_, number), sum))| match sum.verdict(*number) {
-            Verdict::Open(subjects) => Some((at, subjects.into_iter().map(|subject| (subject, 0)).collect())),
+            SumDecision::Open(subjects) => Some((at, subjects.into_iter().map(|subject| (subject, 0)).collect())),
             _ => None,
         });
         open.collect()
@@ -183,7 +183,7 @@ impl Making<'_> {
     /// Returns the weight of the heaviest of each of `suspects`. Reads the rows only if there are any.
     fn weigh<S, I, E>(
         &mut self,
-        suspects: Vec<Suspects>,
+        suspects: Vec<SubjectWeights>,
         which: impl Fn(u128) -> Option<usize>,
         source: &S,
     ) -> Result<Vec<HashMap<usize, u128>>, CellsError<E>>
@@ -195,7 +195,7 @@ impl Making<'_> {
         if suspects.is_empty() {
             return Ok(Vec::new());
         }
-        let mut weighing = Weighing { plan: self.plan, keys: self.keys, which, suspects, read: 0 };
+        let mut weighing = WeighingPass { plan: self.plan, keys: self.keys, which, suspects, read: 0 };
         for batch in source() {
             weighing.take(&batch.map_err(CellsError::Source)?)?;
         }
@@ -203,7 +203,7 @@ impl Making<'_> {
         Ok(weighing.heaviest())
     }
 
-    fn row(&mut self, Counted { cell, sums }: Counted, heaviest: &HashMap<usize, u128>, named: bool) {
+    fn row(&mut self, CountedCell { cell, sums }: CountedCell, heaviest: &HashMap<usize, u128>, named: bool) {
         let plan = self.plan;
         let counts = self.counts();
         let sums = plan.sum.iter().zip(&sums).enumerate().map(|(at, ((_, number), sum))| {
@@ -212,13 +212,13 @@ impl Making<'_> {
                 None => sum.verdict(*number),
             };
             match verdict {
-                Verdict::Told(sum) => sum,
+                SumDecision::Told(sum) => sum,
                 // `Open` does not occur here, because the subjects in question were weighed.
-                Verdict::Dominated | Verdict::Open(_) => {
+                SumDecision::Dominated | SumDecision::Open(_) => {
                     counts.dominated += 1;
                     None
                 }
-                Verdict::Unfit => {
+                SumDecision::Unfit => {
                     counts.unfit += 1;
                     None
                 }
@@ -227,6 +227,6 @@ impl Making<'_> {
         let sums = sums.collect();
         counts.cells += 1;
         counts.records += cell.records;
-        self.rows.push(Row { key: named.then_some(cell.key), records: cell.records, sums });
+        self.rows.push(CellRow { key: named.then_some(cell.key), records: cell.records, sums });
     }
 }

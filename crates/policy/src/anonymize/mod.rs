@@ -52,8 +52,8 @@ mod sums;
 mod view;
 mod weigh;
 
-pub use error::{CellsError, PlanError};
-pub use make::{Cells, Counts, Work, cells};
+pub use error::{CellPlanError, CellsError};
+pub use make::{CellCounts, CellResources, Cells, cells};
 pub use plan::CellPlan;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const BEYOND: f64 = 9_223_372_036_854_775_808.0;
 
 /// A type of numbers that can be summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
+pub(super) enum NumericType {
     Int32,
     Int64,
     Float32,
@@ -26,53 +26,55 @@ pub(super) enum Number {
     Decimal(u8, i8),
 }
 
-impl Number {
+impl NumericType {
     /// Returns the number type of an Arrow type; `None` if the type is not numeric or no table has such a column.
     pub(super) fn of(data_type: &DataType) -> Option<Self> {
         Some(match data_type {
-            DataType::Int32 => Number::Int32,
-            DataType::Int64 => Number::Int64,
-            DataType::Float32 => Number::Float32,
-            DataType::Float64 => Number::Float64,
-            DataType::Decimal128(precision, scale) => Number::Decimal(*precision, *scale),
+            DataType::Int32 => NumericType::Int32,
+            DataType::Int64 => NumericType::Int64,
+            DataType::Float32 => NumericType::Float32,
+            DataType::Float64 => NumericType::Float64,
+            DataType::Decimal128(precision, scale) => NumericType::Decimal(*precision, *scale),
             _ => return None,
         })
     }
 
     pub(super) fn data_type(self) -> DataType {
         match self {
-            Number::Int32 => DataType::Int32,
-            Number::Int64 => DataType::Int64,
-            Number::Float32 => DataType::Float32,
-            Number::Float64 => DataType::Float64,
-            Number::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
+            NumericType::Int32 => DataType::Int32,
+            NumericType::Int64 => DataType::Int64,
+            NumericType::Float32 => DataType::Float32,
+            NumericType::Float64 => DataType::Float64,
+            NumericType::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
         }
     }
 
     /// Returns true if a sum fits a column of these numbers.
     pub(super) fn holds(self, sum: i128) -> bool {
         match self {
-            Number::Int32 => i32::try_from(sum).is_ok(),
-            Number::Int64 => i64::try_from(sum).is_ok(),
-            Number::Float32 | Number::Float64 => true,
-            Number::Decimal(precision, _) => {
+            NumericType::Int32 => i32::try_from(sum).is_ok(),
+            NumericType::Int64 => i64::try_from(sum).is_ok(),
+            NumericType::Float32 | NumericType::Float64 => true,
+            NumericType::Decimal(precision, _) => {
                 10_u128.checked_pow(u32::from(precision)).is_some_and(|beyond| sum.unsigned_abs() < beyond)
             }
         }
     }
 
-    /// Returns a column of sums. Each sum must [fit](Number::holds) the column.
+    /// Returns a column of sums. Each sum must [fit](NumericType::holds) the column.
     pub(super) fn column(self, sums: impl Iterator<Item = Option<i128>>) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
-            Number::Int32 => {
+            NumericType::Int32 => {
                 Arc::new(sums.map(|sum| sum.and_then(|sum| i32::try_from(sum).ok())).collect::<Int32Array>())
             }
-            Number::Int64 => {
+            NumericType::Int64 => {
                 Arc::new(sums.map(|sum| sum.and_then(|sum| i64::try_from(sum).ok())).collect::<Int64Array>())
             }
-            Number::Float32 => Arc::new(sums.map(|sum| sum.map(|sum| float(sum) as f32)).collect::<Float32Array>()),
-            Number::Float64 => Arc::new(sums.map(|sum| sum.map(float)).collect::<Float64Array>()),
-            Number::Decimal(precision, scale) => {
+            NumericType::Float32 => {
+                Arc::new(sums.map(|sum| sum.map(|sum| float(sum) as f32)).collect::<Float32Array>())
+            }
+            NumericType::Float64 => Arc::new(sums.map(|sum| sum.map(float)).collect::<Float64Array>()),
+            NumericType::Decimal(precision, scale) => {
                 Arc::new(sums.collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?)
             }
         })
@@ -95,7 +97,7 @@ pub(super) enum Addend {
 }
 
 /// A column of numbers.
-pub(super) enum Numbers<'a> {
+pub(super) enum NumericColumn<'a> {
     Absent,
     Int32(&'a Int32Array),
     Int64(&'a Int64Array),
@@ -104,17 +106,17 @@ pub(super) enum Numbers<'a> {
     Decimal(&'a Decimal128Array),
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> NumericColumn<'a> {
     /// Returns the numbers of a column of the plan's type.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
-        let Some(column) = column else { return Numbers::Absent };
+        let Some(column) = column else { return NumericColumn::Absent };
         match column.data_type() {
-            DataType::Int32 => Numbers::Int32(column.as_primitive::<Int32Type>()),
-            DataType::Int64 => Numbers::Int64(column.as_primitive::<Int64Type>()),
-            DataType::Float32 => Numbers::Float32(column.as_primitive::<Float32Type>()),
-            DataType::Float64 => Numbers::Float64(column.as_primitive::<Float64Type>()),
-            DataType::Decimal128(..) => Numbers::Decimal(column.as_primitive::<Decimal128Type>()),
-            _ => Numbers::Absent,
+            DataType::Int32 => NumericColumn::Int32(column.as_primitive::<Int32Type>()),
+            DataType::Int64 => NumericColumn::Int64(column.as_primitive::<Int64Type>()),
+            DataType::Float32 => NumericColumn::Float32(column.as_primitive::<Float32Type>()),
+            DataType::Float64 => NumericColumn::Float64(column.as_primitive::<Float64Type>()),
+            DataType::Decimal128(..) => NumericColumn::Decimal(column.as_primitive::<Decimal128Type>()),
+            _ => NumericColumn::Absent,
         }
     }
 
@@ -122,12 +124,12 @@ impl<'a> Numbers<'a> {
     #[inline]
     pub(super) fn at(&self, row: usize) -> Addend {
         match self {
-            Numbers::Absent => Addend::Nothing,
-            Numbers::Int32(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
-            Numbers::Int64(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
-            Numbers::Float32(numbers) if numbers.is_valid(row) => fixed(f64::from(numbers.value(row))),
-            Numbers::Float64(numbers) if numbers.is_valid(row) => fixed(numbers.value(row)),
-            Numbers::Decimal(numbers) if numbers.is_valid(row) => Addend::Of(numbers.value(row)),
+            NumericColumn::Absent => Addend::Nothing,
+            NumericColumn::Int32(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
+            NumericColumn::Int64(numbers) if numbers.is_valid(row) => Addend::Of(i128::from(numbers.value(row))),
+            NumericColumn::Float32(numbers) if numbers.is_valid(row) => fixed(f64::from(numbers.value(row))),
+            NumericColumn::Float64(numbers) if numbers.is_valid(row) => fixed(numbers.value(row)),
+            NumericColumn::Decimal(numbers) if numbers.is_valid(row) => Addend::Of(numbers.value(row)),
             _ => Addend::Nothing,
         }
     }
@@ -158,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_column_holds_what_fits_and_no_more() {
-        assert!(Number::Int32.holds(i128::from(i32::MAX)) && !Number::Int32.holds(i128::from(i32::MAX) + 1));
-        assert!(Number::Int64.holds(i128::from(i64::MIN)) && !Number::Int64.holds(i128::from(i64::MIN) - 1));
-        assert!(Number::Decimal(4, 2).holds(-9999) && !Number::Decimal(4, 2).holds(10_000));
-        assert!(!Number::Decimal(38, 0).holds(i128::MAX));
+        assert!(NumericType::Int32.holds(i128::from(i32::MAX)) && !NumericType::Int32.holds(i128::from(i32::MAX) + 1));
+        assert!(NumericType::Int64.holds(i128::from(i64::MIN)) && !NumericType::Int64.holds(i128::from(i64::MIN) - 1));
+        assert!(NumericType::Decimal(4, 2).holds(-9999) && !NumericType::Decimal(4, 2).holds(10_000));
+        assert!(!NumericType::Decimal(38, 0).holds(i128::MAX));
     }
 }

@@ -11,63 +11,66 @@ use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{cast, take};
 use arrow::row::RowConverter;
 
-use super::error::Refused;
-use super::groups::Groups;
-use super::hash::{Hashed, Keys};
-use super::numbers::Numbers;
-use super::pending::Pending;
+use super::error::BatchError;
+use super::groups::CellGroups;
+use super::hash::{IdentityHasher, RunKeys};
+use super::numbers::NumericColumn;
+use super::pending::PendingRows;
 use super::plan::CellPlan;
 use super::rows;
-use super::subjects::Subjects;
-use super::sums::Sum;
-use super::view::{Columns, View, few};
+use super::subjects::DistinctSubjects;
+use super::sums::CellSum;
+use super::view::{CellColumns, ColumnView, few};
 
 /// The memory of a cell except its parts on the heap: the cell and its entry in the table. Both may be half empty.
-const CELL_BYTES: usize = 2 * (size_of::<Cell>() + size_of::<(u128, u32)>() + 1);
+const CELL_BYTES: usize = 2 * (size_of::<CellTotals>() + size_of::<(u128, u32)>() + 1);
 
 /// The divisor of the growth of the list of sums: a full list grows by its length divided by this.
 const GROWTH: usize = 8;
 
 /// The totals of records with the same values.
 #[derive(Debug, Default)]
-pub(super) struct Cell {
+pub(super) struct CellTotals {
     pub(super) hash: u128,
     /// The values of its columns, in a form that has the same sort order.
     pub(super) key: Box<[u8]>,
     /// True if all its columns are null.
     pub(super) is_null: bool,
     pub(super) records: u64,
-    pub(super) subjects: Subjects,
+    pub(super) subjects: DistinctSubjects,
 }
 
-impl Cell {
+impl CellTotals {
     /// Adds the records of another cell, except their sums.
-    pub(super) fn absorb(&mut self, other: Cell, k: usize) {
+    pub(super) fn absorb(&mut self, other: CellTotals, k: usize) {
         self.records += other.records;
         self.subjects.absorb(other.subjects, k);
     }
 
     /// Returns the memory of the cell with this number of sums, in bytes.
     fn memory(&self, sums: usize) -> usize {
-        CELL_BYTES + self.key.len() + self.subjects.memory() + sums * (size_of::<Sum>() + size_of::<Sum>() / GROWTH)
+        CELL_BYTES
+            + self.key.len()
+            + self.subjects.memory()
+            + sums * (size_of::<CellSum>() + size_of::<CellSum>() / GROWTH)
     }
 }
 
 /// A cell that a pass has counted completely.
 #[derive(Debug, Default)]
-pub(super) struct Counted {
-    pub(super) cell: Cell,
-    pub(super) sums: Box<[Sum]>,
+pub(super) struct CountedCell {
+    pub(super) cell: CellTotals,
+    pub(super) sums: Box<[CellSum]>,
 }
 
-impl Counted {
+impl CountedCell {
     /// Creates a cell without records.
     pub(super) fn none(plan: &CellPlan) -> Self {
-        Self { cell: Cell::default(), sums: plan.sum.iter().map(|_| Sum::default()).collect() }
+        Self { cell: CellTotals::default(), sums: plan.sum.iter().map(|_| CellSum::default()).collect() }
     }
 
     /// Adds the records of another cell.
-    pub(super) fn absorb(&mut self, other: Counted, k: usize) {
+    pub(super) fn absorb(&mut self, other: CountedCell, k: usize) {
         self.cell.absorb(other.cell, k);
         self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.absorb(other));
     }
@@ -75,29 +78,29 @@ impl Counted {
 
 /// The range of hashes that a pass keeps: from the first hash (inclusive) to another (exclusive), or to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
+pub(super) struct HashRange {
     pub(super) from: u128,
     pub(super) until: Option<u128>,
 }
 
-impl Range {
+impl HashRange {
     fn holds(self, hash: u128) -> bool {
         hash >= self.from && self.until.is_none_or(|until| hash < until)
     }
 }
 
 /// A pass in progress.
-pub(super) struct Pass<'a> {
+pub(super) struct CountingPass<'a> {
     plan: &'a CellPlan,
-    keys: &'a Keys,
+    keys: &'a RunKeys,
     converter: Option<RowConverter>,
-    pub(super) range: Range,
-    slots: HashMap<u128, u32, Hashed>,
-    cells: Vec<Cell>,
+    pub(super) range: HashRange,
+    slots: HashMap<u128, u32, IdentityHasher>,
+    cells: Vec<CellTotals>,
     /// The sums of all cells, cell after cell.
-    sums: Vec<Sum>,
+    sums: Vec<CellSum>,
     /// Rows that are not counted yet.
-    pending: Pending,
+    pending: PendingRows,
     /// The records read, kept or not.
     pub(super) read: u64,
     bytes: usize,
@@ -109,17 +112,17 @@ pub(super) struct Pass<'a> {
 /// Marks a group of rows whose cell belongs to another pass.
 const ELSEWHERE: u32 = u32::MAX;
 
-impl<'a> Pass<'a> {
-    pub(super) fn new(plan: &'a CellPlan, keys: &'a Keys, from: u128, budget: usize) -> Result<Self, Refused> {
+impl<'a> CountingPass<'a> {
+    pub(super) fn new(plan: &'a CellPlan, keys: &'a RunKeys, from: u128, budget: usize) -> Result<Self, BatchError> {
         Ok(Self {
             plan,
             keys,
             converter: rows::converter(plan)?,
-            range: Range { from, until: None },
+            range: HashRange { from, until: None },
             slots: HashMap::default(),
             cells: Vec::new(),
             sums: Vec::new(),
-            pending: Pending::within(budget, plan.sum.len()),
+            pending: PendingRows::within(budget, plan.sum.len()),
             read: 0,
             bytes: 0,
             budget,
@@ -133,21 +136,21 @@ impl<'a> Pass<'a> {
         self.keep_budget();
     }
 
-    /// Returns the cells of its range. Call it after [`Pass::end`].
-    pub(super) fn counted(self) -> impl Iterator<Item = Counted> {
+    /// Returns the cells of its range. Call it after [`CountingPass::end`].
+    pub(super) fn counted(self) -> impl Iterator<Item = CountedCell> {
         let (count, mut sums) = (self.plan.sum.len(), self.sums.into_iter());
         let cells = self.cells.into_iter();
-        cells.map(move |cell| Counted { cell, sums: sums.by_ref().take(count).collect() })
+        cells.map(move |cell| CountedCell { cell, sums: sums.by_ref().take(count).collect() })
     }
 
     /// Counts the rows of a batch.
-    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<(), BatchError> {
         few(batch).try_for_each(|few| self.few(&few))
     }
 
-    fn few(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
-        let columns = Columns::of(self.plan, batch)?;
-        let groups = Groups::of(self.keys, &columns);
+    fn few(&mut self, batch: &RecordBatch) -> Result<(), BatchError> {
+        let columns = CellColumns::of(self.plan, batch)?;
+        let groups = CellGroups::of(self.keys, &columns);
         let slots = self.slots(&groups, &columns)?;
         self.read += columns.rows as u64;
         self.count(&groups, &slots, &columns);
@@ -156,7 +159,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Returns the cell of each group. Creates the cells that are new.
-    fn slots(&mut self, groups: &Groups, columns: &Columns) -> Result<Vec<u32>, Refused> {
+    fn slots(&mut self, groups: &CellGroups, columns: &CellColumns) -> Result<Vec<u32>, BatchError> {
         let range = self.range;
         let mut made: Vec<(u128, u32)> = Vec::new();
         let mut slots = Vec::with_capacity(groups.cells.len());
@@ -183,17 +186,17 @@ impl<'a> Pass<'a> {
     }
 
     fn make(&mut self, hash: u128) {
-        let (cell, sums) = (Cell { hash, ..Cell::default() }, self.plan.sum.len());
+        let (cell, sums) = (CellTotals { hash, ..CellTotals::default() }, self.plan.sum.len());
         self.bytes += cell.memory(sums);
         self.cells.push(cell);
         if self.sums.capacity() - self.sums.len() < sums {
             self.sums.reserve_exact(sums.max(self.sums.len() / GROWTH));
         }
-        self.sums.resize_with(self.sums.len() + sums, Sum::default);
+        self.sums.resize_with(self.sums.len() + sums, CellSum::default);
     }
 
     /// Sets the column values of new cells, each from one of its rows.
-    fn name(&mut self, mut made: Vec<(u128, u32)>, columns: &Columns) -> Result<(), Refused> {
+    fn name(&mut self, mut made: Vec<(u128, u32)>, columns: &CellColumns) -> Result<(), BatchError> {
         made.retain(|(hash, _)| self.slots.contains_key(hash));
         if made.is_empty() {
             return Ok(());
@@ -203,7 +206,7 @@ impl<'a> Pass<'a> {
             let Some(column) = column else { return Ok(new_null_array(wanted, firsts.len())) };
             Ok(cast(&take(column, &firsts, None)?, wanted)?)
         });
-        let values: Vec<ArrayRef> = values.collect::<Result<_, Refused>>()?;
+        let values: Vec<ArrayRef> = values.collect::<Result<_, BatchError>>()?;
         let keys = self.converter.as_ref().map(|converter| converter.convert_columns(&values)).transpose()?;
         for (at, (hash, _)) in made.iter().enumerate() {
             let Some(cell) = self.slots.get(hash).and_then(|slot| self.cells.get_mut(*slot as usize)) else { continue };
@@ -217,9 +220,10 @@ impl<'a> Pass<'a> {
     }
 
     /// Collects the rows, and counts the collected rows when there is no room for more.
-    fn count(&mut self, groups: &Groups, slots: &[u32], columns: &Columns) {
+    fn count(&mut self, groups: &CellGroups, slots: &[u32], columns: &CellColumns) {
         let subjects = SubjectHashes::of(self.keys, columns.subject.as_ref());
-        let numbers: Vec<Numbers<'_>> = columns.sum.iter().map(|column| Numbers::of(column.as_ref())).collect();
+        let numbers: Vec<NumericColumn<'_>> =
+            columns.sum.iter().map(|column| NumericColumn::of(column.as_ref())).collect();
         let mut from = 0;
         while from < columns.rows {
             let until = columns.rows.min(from + self.pending.room());
@@ -296,17 +300,17 @@ impl<'a> Pass<'a> {
 
 /// The subjects of some rows, as hashes.
 pub(super) struct SubjectHashes<'a> {
-    keys: &'a Keys,
-    view: View<'a>,
+    keys: &'a RunKeys,
+    view: ColumnView<'a>,
     /// The hash of each value, if the column is a dictionary of few values.
     known: Option<Vec<Option<u64>>>,
 }
 
 impl<'a> SubjectHashes<'a> {
-    pub(super) fn of(keys: &'a Keys, column: Option<&'a ArrayRef>) -> Self {
-        let view = View::of(column);
+    pub(super) fn of(keys: &'a RunKeys, column: Option<&'a ArrayRef>) -> Self {
+        let view = ColumnView::of(column);
         let known = match &view {
-            View::Coded { values, count, keys: rows, .. } if *count <= rows.len() => {
+            ColumnView::Coded { values, count, keys: rows, .. } if *count <= rows.len() => {
                 Some((0..*count).map(|at| hash(keys, values.bytes(at))).chain([None]).collect())
             }
             _ => None,
@@ -325,6 +329,6 @@ impl<'a> SubjectHashes<'a> {
 }
 
 #[inline]
-fn hash(keys: &Keys, subject: Option<&[u8]>) -> Option<u64> {
+fn hash(keys: &RunKeys, subject: Option<&[u8]>) -> Option<u64> {
     subject.filter(|subject| !subject.is_empty()).map(|subject| keys.subject(subject))
 }

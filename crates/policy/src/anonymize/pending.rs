@@ -20,7 +20,7 @@ const NOBODY: u64 = 0;
 const NOTHING: i64 = i64::MIN;
 
 /// Rows that are not counted yet.
-pub(super) struct Pending {
+pub(super) struct PendingRows {
     room: usize,
     slots: Vec<u32>,
     subjects: Vec<u64>,
@@ -28,7 +28,7 @@ pub(super) struct Pending {
     numbers: Vec<Vec<i64>>,
 }
 
-impl Pending {
+impl PendingRows {
     /// Creates room for rows with this number of sums: a thirty-second of a budget, but at least `LEAST` and at most
     /// `ROWS` rows.
     pub(super) fn within(budget: usize, sums: usize) -> Self {
@@ -72,7 +72,7 @@ impl Pending {
     }
 
     /// Returns the rows by cell. `cells` is the number of cells.
-    pub(super) fn by_cell(&self, cells: usize) -> ByCell<'_> {
+    pub(super) fn by_cell(&self, cells: usize) -> RowsByCell<'_> {
         let mut starts = vec![0_u32; cells];
         self.slots.iter().for_each(|slot| starts[*slot as usize] += 1);
         let mut before = 0;
@@ -85,7 +85,7 @@ impl Pending {
             order[*next as usize] = row;
             *next += 1;
         }
-        ByCell { pending: self, starts, order }
+        RowsByCell { pending: self, starts, order }
     }
 
     /// Removes the rows, and keeps the memory for new ones.
@@ -97,13 +97,13 @@ impl Pending {
 }
 
 /// The rows of each cell.
-pub(super) struct ByCell<'p> {
-    pending: &'p Pending,
+pub(super) struct RowsByCell<'p> {
+    pending: &'p PendingRows,
     starts: Vec<u32>,
     order: Vec<u32>,
 }
 
-impl ByCell<'_> {
+impl RowsByCell<'_> {
     /// Returns the rows of the cell at `slot`.
     pub(super) fn rows(&self, slot: usize) -> &[u32] {
         let end = self.starts.get(slot + 1).map_or(self.order.len(), |end| *end as usize);

@@ -5,8 +5,8 @@
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
-use super::error::PlanError;
-use super::numbers::Number;
+use super::error::CellPlanError;
+use super::numbers::NumericType;
 use crate::Anonymize;
 
 /// The column with the number of records that a cell represents.
@@ -18,15 +18,15 @@ pub struct CellPlan {
     pub(super) k: usize,
     pub(super) of: String,
     pub(super) cell: Vec<(String, DataType)>,
-    pub(super) sum: Vec<(String, Number)>,
+    pub(super) sum: Vec<(String, NumericType)>,
 }
 
 impl CellPlan {
     /// Creates the plan of `anonymize`. `type_of` returns the type of a column. Errors if a column does not exist or
     /// has a type that does not fit its use: a single value for a cell, a number for a sum, text for the subject.
-    pub fn new(anonymize: &Anonymize, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Self, PlanError> {
-        let found = |column: &String| type_of(column).ok_or_else(|| PlanError::Missing { column: column.clone() });
-        let wrong = |column: &String, found: DataType, part: &'static str| PlanError::Type {
+    pub fn new(anonymize: &Anonymize, type_of: impl Fn(&str) -> Option<DataType>) -> Result<Self, CellPlanError> {
+        let found = |column: &String| type_of(column).ok_or_else(|| CellPlanError::Missing { column: column.clone() });
+        let wrong = |column: &String, found: DataType, part: &'static str| CellPlanError::Type {
             column: column.clone(),
             found,
             part,
@@ -43,7 +43,7 @@ impl CellPlan {
         let cell = cell.collect::<Result<_, _>>()?;
         let sum = anonymize.sum.iter().map(|name| {
             let data_type = found(name)?;
-            let number = Number::of(&data_type).ok_or_else(|| wrong(name, data_type, "a sum"))?;
+            let number = NumericType::of(&data_type).ok_or_else(|| wrong(name, data_type, "a sum"))?;
             Ok((name.clone(), number))
         });
         let sum = sum.collect::<Result<_, _>>()?;

@@ -8,12 +8,12 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, new_null_array};
 use arrow::compute::concat;
 use arrow::row::{RowConverter, SortField};
 
-use super::error::Refused;
+use super::error::BatchError;
 use super::plan::CellPlan;
 
 /// One published cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct CellRow {
     /// The values of its columns; `None` for `other`.
     pub(super) key: Option<Box<[u8]>>,
     pub(super) records: u64,
@@ -22,13 +22,13 @@ pub(super) struct Row {
 
 /// Returns the converter from a cell's column values to bytes with the same sort order; `None` if cells have no
 /// columns.
-pub(super) fn converter(plan: &CellPlan) -> Result<Option<RowConverter>, Refused> {
+pub(super) fn converter(plan: &CellPlan) -> Result<Option<RowConverter>, BatchError> {
     let fields: Vec<SortField> = plan.cell.iter().map(|(_, data_type)| SortField::new(data_type.clone())).collect();
     Ok(if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) })
 }
 
 /// Returns the rows as a batch of the plan's schema.
-pub(super) fn batch(plan: &CellPlan, mut rows: Vec<Row>) -> Result<RecordBatch, Refused> {
+pub(super) fn batch(plan: &CellPlan, mut rows: Vec<CellRow>) -> Result<RecordBatch, BatchError> {
     rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(plan.cell.len() + plan.sum.len() + 1);
     if let Some(converter) = converter(plan)? {

@@ -3,12 +3,12 @@
 //! A sum may be published only if no subject can have more than half of it, where records without a subject may belong
 //! to any subject. If the summary leaves this open, it names the subjects that must be weighed exactly.
 
-use super::heavy::Heavy;
-use super::numbers::{Addend, Number};
+use super::heavy::HeavyHitters;
+use super::numbers::{Addend, NumericType};
 
 /// The sum so far.
 #[derive(Debug, Default)]
-pub(super) struct Sum {
+pub(super) struct CellSum {
     total: i128,
     /// The sum of absolute values.
     absolute: u128,
@@ -18,12 +18,12 @@ pub(super) struct Sum {
     any: bool,
     /// True if there was a value that cannot be added, or if the sum became too large for every column.
     unfit: bool,
-    heavy: Heavy,
+    heavy: HeavyHitters,
 }
 
 /// The decision about a sum.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum SumDecision {
     /// The sum may be published. It is null if there was no value.
     Told(Option<i128>),
     /// No sum is published, because one subject may have more than half of it.
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
     Open(Vec<u64>),
 }
 
-impl Sum {
+impl CellSum {
     /// Adds a record's number.
     #[inline]
     pub(super) fn add(&mut self, addend: Addend, subject: Option<u64>) {
@@ -72,7 +72,7 @@ impl Sum {
     }
 
     /// Adds the records of another sum.
-    pub(super) fn absorb(&mut self, other: &Sum) {
+    pub(super) fn absorb(&mut self, other: &CellSum) {
         self.unfit |= other.unfit;
         if self.room(other.absolute) {
             self.total += other.total;
@@ -83,29 +83,29 @@ impl Sum {
     }
 
     /// Returns the decision about the sum in a column of `number`s.
-    pub(super) fn verdict(&self, number: Number) -> Verdict {
+    pub(super) fn verdict(&self, number: NumericType) -> SumDecision {
         if self.unfit {
-            return Verdict::Unfit;
+            return SumDecision::Unfit;
         }
         if self.unknown.saturating_mul(4) > self.absolute || self.too_heavy(self.heavy.least()) {
-            return Verdict::Dominated;
+            return SumDecision::Dominated;
         }
         // At most a quarter of `absolute` is unknown. So a subject that is too heavy weighs more than `absolute / 2 -
         // unknown`, which is at least a third of the known weights. Such a subject is one of the counted subjects.
         let suspects = self.heavy.suspects(|most| self.too_heavy(most));
-        if suspects.is_empty() { self.told(number) } else { Verdict::Open(suspects) }
+        if suspects.is_empty() { self.told(number) } else { SumDecision::Open(suspects) }
     }
 
     /// Returns the decision about the sum if its heaviest subject weighs `heaviest`.
-    pub(super) fn weighed(&self, heaviest: u128, number: Number) -> Verdict {
-        if self.too_heavy(heaviest) { Verdict::Dominated } else { self.told(number) }
+    pub(super) fn weighed(&self, heaviest: u128, number: NumericType) -> SumDecision {
+        if self.too_heavy(heaviest) { SumDecision::Dominated } else { self.told(number) }
     }
 
-    fn told(&self, number: Number) -> Verdict {
+    fn told(&self, number: NumericType) -> SumDecision {
         if !number.holds(self.total) {
-            return Verdict::Unfit;
+            return SumDecision::Unfit;
         }
-        Verdict::Told(self.any.then_some(self.total))
+        SumDecision::Told(self.any.then_some(self.total))
     }
 
     /// Returns true if a subject of this weight dominates, given that all records without a subject belong to it.

@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::downcast_primitive_array;
 
-use super::error::Refused;
+use super::error::BatchError;
 use super::plan::CellPlan;
 
 /// The number of rows that are processed together: enough rows to share the values that are looked up once for each
@@ -22,16 +22,16 @@ pub(super) fn few(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_
 
 /// The columns of a batch of which cells are made, each of the plan's type or a dictionary of it; `None` if it is
 /// absent.
-pub(super) struct Columns {
+pub(super) struct CellColumns {
     pub(super) rows: usize,
     pub(super) cell: Vec<Option<ArrayRef>>,
     pub(super) subject: Option<ArrayRef>,
     pub(super) sum: Vec<Option<ArrayRef>>,
 }
 
-impl Columns {
+impl CellColumns {
     /// Finds the columns. Errors if a column does not have the plan's type.
-    pub(super) fn of(plan: &CellPlan, batch: &RecordBatch) -> Result<Self, Refused> {
+    pub(super) fn of(plan: &CellPlan, batch: &RecordBatch) -> Result<Self, BatchError> {
         let coded = |name: &str, wanted: &DataType| {
             let found = batch.column_by_name(name);
             found.map_or(Ok(None), |found| fit(name, found, wanted))
@@ -45,18 +45,18 @@ impl Columns {
                 .map(|found| if *found.data_type() == wanted { Ok(found) } else { cast(&found, &wanted) })
                 .transpose()?)
         });
-        let sum = sum.collect::<Result<_, Refused>>()?;
+        let sum = sum.collect::<Result<_, BatchError>>()?;
         Ok(Self { rows: batch.num_rows(), cell, subject, sum })
     }
 }
 
-fn fit(name: &str, found: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRef>, Refused> {
+fn fit(name: &str, found: &ArrayRef, wanted: &DataType) -> Result<Option<ArrayRef>, BatchError> {
     match found.data_type() {
         DataType::Null => Ok(None),
         same if same == wanted => Ok(Some(found.clone())),
         DataType::Dictionary(_, values) if **values == *wanted => Ok(Some(found.clone())),
         other if text_within(other) && *wanted == DataType::Utf8 => Ok(Some(cast(found, wanted)?)),
-        other => Err(Refused::Column { column: name.to_owned(), wanted: wanted.clone(), found: other.clone() }),
+        other => Err(BatchError::Column { column: name.to_owned(), wanted: wanted.clone(), found: other.clone() }),
     }
 }
 
@@ -70,7 +70,7 @@ fn text_within(data_type: &DataType) -> bool {
 }
 
 /// One cell or subject column.
-pub(super) enum View<'a> {
+pub(super) enum ColumnView<'a> {
     /// The batch does not have the column.
     Absent,
     /// Text.
@@ -80,39 +80,39 @@ pub(super) enum View<'a> {
     /// Values of a fixed width in bytes.
     Fixed { bytes: &'a [u8], width: usize, nulls: Option<&'a NullBuffer> },
     /// A dictionary: `keys` are the positions in `values` of each row's value.
-    Coded { keys: Vec<usize>, nulls: Option<&'a NullBuffer>, values: Box<View<'a>>, count: usize },
+    Coded { keys: Vec<usize>, nulls: Option<&'a NullBuffer>, values: Box<ColumnView<'a>>, count: usize },
 }
 
-impl<'a> View<'a> {
-    /// Returns the view of a column that [`Columns::of`] found.
+impl<'a> ColumnView<'a> {
+    /// Returns the view of a column that [`CellColumns::of`] found.
     pub(super) fn of(column: Option<&'a ArrayRef>) -> Self {
-        let Some(column) = column else { return View::Absent };
+        let Some(column) = column else { return ColumnView::Absent };
         if let Some(dictionary) = column.as_any_dictionary_opt() {
             let values = dictionary.values();
             if values.is_empty() {
-                return View::Absent;
+                return ColumnView::Absent;
             }
-            return View::Coded {
+            return ColumnView::Coded {
                 keys: dictionary.normalized_keys(),
                 nulls: dictionary.keys().nulls(),
                 count: values.len(),
-                values: Box::new(View::of(Some(values))),
+                values: Box::new(ColumnView::of(Some(values))),
             };
         }
         if let Some(texts) = column.as_string_opt::<i32>() {
-            return View::Text(texts);
+            return ColumnView::Text(texts);
         }
         if let Some(truths) = column.as_boolean_opt() {
-            return View::Truth(truths);
+            return ColumnView::Truth(truths);
         }
         let array: &'a dyn Array = column.as_ref();
         downcast_primitive_array!(
             array => {
                 let bytes = array.values().inner().as_slice();
-                View::Fixed { bytes, width: bytes.len() / array.len().max(1), nulls: array.nulls() }
+                ColumnView::Fixed { bytes, width: bytes.len() / array.len().max(1), nulls: array.nulls() }
             }
             // Not a type of a plan.
-            _ => View::Absent
+            _ => ColumnView::Absent
         )
     }
 
@@ -120,13 +120,17 @@ impl<'a> View<'a> {
     #[inline]
     pub(super) fn bytes(&self, row: usize) -> Option<&[u8]> {
         match self {
-            View::Absent => None,
-            View::Text(texts) => texts.is_valid(row).then(|| texts.value(row).as_bytes()),
-            View::Truth(truths) => truths.is_valid(row).then(|| if truths.value(row) { &[1][..] } else { &[0][..] }),
-            View::Fixed { bytes, width, nulls } => {
+            ColumnView::Absent => None,
+            ColumnView::Text(texts) => texts.is_valid(row).then(|| texts.value(row).as_bytes()),
+            ColumnView::Truth(truths) => {
+                truths.is_valid(row).then(|| if truths.value(row) { &[1][..] } else { &[0][..] })
+            }
+            ColumnView::Fixed { bytes, width, nulls } => {
                 is_there(*nulls, row).then(|| &bytes[row * width..(row + 1) * width])
             }
-            View::Coded { keys, nulls, values, .. } => is_there(*nulls, row).then(|| values.bytes(keys[row])).flatten(),
+            ColumnView::Coded { keys, nulls, values, .. } => {
+                is_there(*nulls, row).then(|| values.bytes(keys[row])).flatten()
+            }
         }
     }
 
@@ -134,27 +138,27 @@ impl<'a> View<'a> {
     /// read.
     pub(super) fn codes(&self) -> Option<usize> {
         match self {
-            View::Absent => Some(1),
-            View::Truth(_) => Some(3),
-            View::Coded { count, .. } => Some(count + 1),
-            View::Text(_) | View::Fixed { .. } => None,
+            ColumnView::Absent => Some(1),
+            ColumnView::Truth(_) => Some(3),
+            ColumnView::Coded { count, .. } => Some(count + 1),
+            ColumnView::Text(_) | ColumnView::Fixed { .. } => None,
         }
     }
 
-    /// Returns the code of a row's value, below [`View::codes`]. Two codes may mean the same value.
+    /// Returns the code of a row's value, below [`ColumnView::codes`]. Two codes may mean the same value.
     #[inline]
     pub(super) fn code(&self, row: usize) -> usize {
         match self {
-            View::Truth(truths) if truths.is_valid(row) => usize::from(truths.value(row)),
-            View::Truth(_) => 2,
-            View::Coded { keys, nulls, count, .. } => {
+            ColumnView::Truth(truths) if truths.is_valid(row) => usize::from(truths.value(row)),
+            ColumnView::Truth(_) => 2,
+            ColumnView::Coded { keys, nulls, count, .. } => {
                 if is_there(*nulls, row) {
                     keys[row]
                 } else {
                     *count
                 }
             }
-            View::Absent | View::Text(_) | View::Fixed { .. } => 0,
+            ColumnView::Absent | ColumnView::Text(_) | ColumnView::Fixed { .. } => 0,
         }
     }
 }

@@ -7,21 +7,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::calendar::Calendar;
 use super::super::deadline::deadline;
 use super::super::model::{Rule, Trigger};
-use super::super::parse::{Draft, DraftProduct, DraftRule};
-use super::Kind;
+use super::super::parse::{DraftProduct, DraftRule, PolicyDraft};
+use super::NamedKind;
 use ebbtide_base::ids::{Category, ProductKey};
 use ebbtide_base::problem::Problems;
 
 /// The results so far, so that nothing is compared or reported twice.
-pub(super) struct Ends<'d> {
+pub(super) struct SubjectEndCheck<'d> {
     calendar: Option<Calendar>,
     known: BTreeMap<(usize, usize), bool>,
     told: BTreeSet<(&'d ProductKey, &'static str)>,
 }
 
-impl<'d> Ends<'d> {
+impl<'d> SubjectEndCheck<'d> {
     /// Returns a check without results. Without a zone there is no calendar and nothing to compare.
-    pub(super) fn new(draft: &Draft) -> Self {
+    pub(super) fn new(draft: &PolicyDraft) -> Self {
         let calendar = draft.zone.zip(draft.bucket).map(|(zone, unit)| Calendar::new(zone, unit));
         Self { calendar, known: BTreeMap::new(), told: BTreeSet::new() }
     }
@@ -31,7 +31,7 @@ impl<'d> Ends<'d> {
         &mut self,
         product: &'d DraftProduct,
         terms: &BTreeMap<&Category, usize>,
-        kind: Kind<'_>,
+        kind: NamedKind<'_>,
         (rules, problems): (&[&DraftRule], &mut Problems),
     ) {
         if let Some((counted, at)) = &product.counted {

@@ -9,13 +9,13 @@ mod ends;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Jurisdiction, Rule};
-use super::parse::{Draft, DraftProduct, DraftRule};
-use super::resolve::{Answer, Kinds, Question, resolve};
+use super::parse::{DraftProduct, DraftRule, PolicyDraft};
+use super::resolve::{RecordKinds, RuleMatch, RuleQuery, resolve};
 use ebbtide_base::ids::{Category, Country};
 use ebbtide_base::problem::Problems;
 
 /// The rules whose matches could be read completely.
-pub(super) struct Solid<'d> {
+pub(super) struct CompleteRules<'d> {
     drafts: Vec<&'d DraftRule>,
     rules: Vec<Rule>,
     /// True if some rule was left out, so that an apparent hole may not be a hole.
@@ -24,7 +24,7 @@ pub(super) struct Solid<'d> {
 
 /// One kind of record that the rules of a product distinguish.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kind<'a> {
+pub(super) struct NamedKind<'a> {
     country: Country,
     tenant: Option<&'a str>,
     named: bool,
@@ -32,7 +32,7 @@ pub(super) struct Kind<'a> {
     varies: (bool, bool),
 }
 
-impl Kind<'_> {
+impl NamedKind<'_> {
     /// Returns the part of the kind that rules name: ` in IT for tenant `acme``.
     fn named(&self) -> String {
         let country = if self.varies.0 && self.named { format!(" in {}", self.country) } else { String::new() };
@@ -49,14 +49,14 @@ impl Kind<'_> {
 }
 
 /// Adds the problems of the whole policy.
-pub(super) fn check(draft: &Draft, problems: &mut Problems) {
+pub(super) fn check(draft: &PolicyDraft, problems: &mut Problems) {
     let drafts: Vec<&DraftRule> = draft.rules.iter().filter(|rule| !rule.vague).collect();
     let rules = drafts.iter().map(|draft| draft.rule.clone()).collect();
-    let solid = Solid { vague: drafts.len() < draft.rules.len(), drafts, rules };
+    let solid = CompleteRules { vague: drafts.len() < draft.rules.len(), drafts, rules };
     let mut holds = BTreeSet::new();
-    let mut ends = ends::Ends::new(draft);
+    let mut ends = ends::SubjectEndCheck::new(draft);
     for product in draft.products.iter().filter(|product| product.has_records) {
-        let kinds = Kinds::of(&solid.rules, &product.key);
+        let kinds = RecordKinds::of(&solid.rules, &product.key);
         if kinds.tenants.len() > usize::from(u16::MAX) {
             let at = solid.drafts.first().map(|rule| rule.at).unwrap_or_default();
             let what = format!("the rules tell more than {} kinds of tenants apart", u16::MAX);
@@ -72,26 +72,26 @@ pub(super) fn check(draft: &Draft, problems: &mut Problems) {
 
 fn check_product<'d>(
     product: &'d DraftProduct,
-    solid: &Solid<'_>,
-    kinds: &Kinds,
-    (holds, ends): (&mut BTreeSet<usize>, &mut ends::Ends<'d>),
+    solid: &CompleteRules<'_>,
+    kinds: &RecordKinds,
+    (holds, ends): (&mut BTreeSet<usize>, &mut ends::SubjectEndCheck<'d>),
     problems: &mut Problems,
 ) {
-    let mut holes: BTreeMap<&Category, Kind<'_>> = BTreeMap::new();
-    let mut clashes: BTreeMap<(usize, usize), (&Category, Kind<'_>)> = BTreeMap::new();
+    let mut holes: BTreeMap<&Category, NamedKind<'_>> = BTreeMap::new();
+    let mut clashes: BTreeMap<(usize, usize), (&Category, NamedKind<'_>)> = BTreeMap::new();
     for kind in kinds_of(product, kinds) {
         let mut terms: BTreeMap<&Category, usize> = BTreeMap::new();
         for category in product.personal.keys() {
-            let Kind { country, tenant, .. } = kind;
-            match resolve(&solid.rules, Question { product: &product.key, category, country, tenant }) {
-                Answer::Rule(rule) => {
+            let NamedKind { country, tenant, .. } = kind;
+            match resolve(&solid.rules, RuleQuery { product: &product.key, category, country, tenant }) {
+                RuleMatch::Rule(rule) => {
                     holds.insert(rule);
                     terms.insert(category, rule);
                 }
-                Answer::Hole => {
+                RuleMatch::Hole => {
                     holes.entry(category).or_insert(kind);
                 }
-                Answer::Clash(a, b) => {
+                RuleMatch::Clash(a, b) => {
                     clashes.entry((a, b)).or_insert((category, kind));
                 }
             }
@@ -122,7 +122,7 @@ fn check_product<'d>(
 }
 
 /// Returns every possible kind of record of `product`.
-fn kinds_of<'k>(product: &DraftProduct, kinds: &'k Kinds) -> Vec<Kind<'k>> {
+fn kinds_of<'k>(product: &DraftProduct, kinds: &'k RecordKinds) -> Vec<NamedKind<'k>> {
     let (fixed, varies) = match product.jurisdiction {
         Some(Jurisdiction::Fixed(country)) => (vec![(country, true)], false),
         Some(Jurisdiction::Unknown) => (vec![(Country::UNKNOWN, false)], false),
@@ -136,11 +136,11 @@ fn kinds_of<'k>(product: &DraftProduct, kinds: &'k Kinds) -> Vec<Kind<'k>> {
     let tenants = if product.has_tenant { kinds.tenants.as_slice() } else { &kinds.tenants[..1] };
     let varies = (varies, tenants.len() > 1);
     let all = tenants.iter().flat_map(|tenant| countries.iter().map(move |country| (tenant, *country)));
-    all.map(|(tenant, (country, named))| Kind { country, tenant: tenant.as_deref(), named, varies }).collect()
+    all.map(|(tenant, (country, named))| NamedKind { country, tenant: tenant.as_deref(), named, varies }).collect()
 }
 
 /// Warns of rules and categories that have no effect, and of products in which no subject can be found.
-fn idle(draft: &Draft, solid: &Solid<'_>, holds: &BTreeSet<usize>, problems: &mut Problems) {
+fn idle(draft: &PolicyDraft, solid: &CompleteRules<'_>, holds: &BTreeSet<usize>, problems: &mut Problems) {
     for (_, rule) in solid.drafts.iter().enumerate().filter(|(index, _)| !holds.contains(index)) {
         let what = "this rule holds for no record: nothing matches it, or more specific ones always win";
         problems.warning(rule.at, &format!("rules.{}", rule.rule.id), what, "take it out, or look at what it matches");

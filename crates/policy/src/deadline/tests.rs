@@ -2,7 +2,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, 
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
-use super::super::{Boundary, Calendar, Keep};
+use super::super::{Boundary, Calendar, RetentionPeriod};
 use super::deadline;
 use ebbtide_base::ids::{Bucket, BucketUnit};
 
@@ -56,10 +56,10 @@ impl Minutes {
 }
 
 /// Returns the day that is `keep` after `from` on the calendar, counted day by day.
-fn counted(from: NaiveDate, keep: Keep) -> NaiveDate {
+fn counted(from: NaiveDate, keep: RetentionPeriod) -> NaiveDate {
     match keep {
-        Keep::Days(days) => (0..days).fold(from, |day, _| day.succ_opt().unwrap()),
-        Keep::Months(months) => {
+        RetentionPeriod::Days(days) => (0..days).fold(from, |day, _| day.succ_opt().unwrap()),
+        RetentionPeriod::Months(months) => {
             let month0 = from.month0() + months;
             let (year, month) = (from.year() + i32::try_from(month0 / 12).unwrap(), month0 % 12 + 1);
             let mut day = from.day();
@@ -70,15 +70,15 @@ fn counted(from: NaiveDate, keep: Keep) -> NaiveDate {
                 day -= 1;
             }
         }
-        Keep::Hours(_) => unreachable!(),
+        RetentionPeriod::Hours(_) => unreachable!(),
     }
 }
 
 /// Adds `keep` to the local time of every minute of the bucket. Returns the earliest instant that a result can mean,
 /// and the end of the latest minute.
-fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: Keep) -> (DateTime<Utc>, DateTime<Utc>) {
+fn extremes(zone: Tz, bucket: &[DateTime<Utc>], keep: RetentionPeriod) -> (DateTime<Utc>, DateTime<Utc>) {
     let minute = TimeDelta::minutes(1);
-    if let Keep::Hours(hours) = keep {
+    if let RetentionPeriod::Hours(hours) = keep {
         let hours = TimeDelta::hours(i64::from(hours));
         return (bucket[0] + hours, *bucket.last().unwrap() + minute + hours);
     }
@@ -120,11 +120,11 @@ fn bucket_minutes(zone: Tz, unit: BucketUnit, at: DateTime<Utc>) -> Vec<DateTime
     }
 }
 
-fn keeps() -> impl Strategy<Value = Keep> {
+fn keeps() -> impl Strategy<Value = RetentionPeriod> {
     prop_oneof![
-        (0_u32..60).prop_map(Keep::Hours),
-        (0_u32..800).prop_map(Keep::Days),
-        (0_u32..130).prop_map(Keep::Months),
+        (0_u32..60).prop_map(RetentionPeriod::Hours),
+        (0_u32..800).prop_map(RetentionPeriod::Days),
+        (0_u32..130).prop_map(RetentionPeriod::Months),
     ]
 }
 
@@ -149,7 +149,7 @@ fn moments() -> impl Strategy<Value = (Tz, DateTime<Utc>)> {
     )
 }
 
-fn check(zone: Tz, unit: BucketUnit, at: DateTime<Utc>, keep: Keep) -> Result<(), TestCaseError> {
+fn check(zone: Tz, unit: BucketUnit, at: DateTime<Utc>, keep: RetentionPeriod) -> Result<(), TestCaseError> {
     let calendar = Calendar::new(zone, unit);
     let bucket = calendar.bucket_of(at).unwrap();
     let minutes = bucket_minutes(zone, unit, at);
@@ -177,9 +177,9 @@ proptest! {
     ) {
         // Goes back from the shift by about `keep`, so that the deadline is near the shift.
         let at = match keep {
-            Keep::Hours(hours) => shift - TimeDelta::hours(i64::from(hours)),
-            Keep::Days(days) => shift - TimeDelta::days(i64::from(days)),
-            Keep::Months(months) => shift.checked_sub_months(chrono::Months::new(months)).unwrap(),
+            RetentionPeriod::Hours(hours) => shift - TimeDelta::hours(i64::from(hours)),
+            RetentionPeriod::Days(days) => shift - TimeDelta::days(i64::from(days)),
+            RetentionPeriod::Months(months) => shift.checked_sub_months(chrono::Months::new(months)).unwrap(),
         };
         prop_assume!(at.year() >= 1991);
         check(zone, if hour { BucketUnit::Hour } else { BucketUnit::Day }, at, keep)?;
@@ -207,7 +207,7 @@ fn utc(year: i32, month: u32, day: u32, hour: u32, minute: u32) -> DateTime<Utc>
     Utc.with_ymd_and_hms(year, month, day, hour, minute, 0).unwrap()
 }
 
-fn day(zone: Tz, date: (i32, u32, u32), keep: Keep, boundary: Boundary) -> DateTime<Utc> {
+fn day(zone: Tz, date: (i32, u32, u32), keep: RetentionPeriod, boundary: Boundary) -> DateTime<Utc> {
     let bucket = Bucket::Day(NaiveDate::from_ymd_opt(date.0, date.1, date.2).unwrap());
     deadline(&Calendar::new(zone, BucketUnit::Day), bucket, 0, keep, boundary).0
 }
@@ -215,40 +215,40 @@ fn day(zone: Tz, date: (i32, u32, u32), keep: Keep, boundary: Boundary) -> DateT
 #[test]
 fn the_last_days_of_august_and_six_months_end_with_february() {
     for date in [(2025, 8, 28), (2025, 8, 29), (2025, 8, 30), (2025, 8, 31)] {
-        assert_eq!(day(Tz::UTC, date, Keep::Months(6), Boundary::AtMost), utc(2026, 2, 28, 0, 0));
-        assert_eq!(day(Tz::UTC, date, Keep::Months(6), Boundary::AtLeast), utc(2026, 3, 1, 0, 0));
+        assert_eq!(day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtMost), utc(2026, 2, 28, 0, 0));
+        assert_eq!(day(Tz::UTC, date, RetentionPeriod::Months(6), Boundary::AtLeast), utc(2026, 3, 1, 0, 0));
     }
-    assert_eq!(day(Tz::UTC, (2027, 8, 31), Keep::Months(6), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
-    assert_eq!(day(Tz::UTC, (2024, 2, 29), Keep::Months(12), Boundary::AtLeast), utc(2025, 3, 1, 0, 0));
-    assert_eq!(day(Tz::UTC, (2024, 2, 29), Keep::Months(48), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
+    assert_eq!(day(Tz::UTC, (2027, 8, 31), RetentionPeriod::Months(6), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
+    assert_eq!(day(Tz::UTC, (2024, 2, 29), RetentionPeriod::Months(12), Boundary::AtLeast), utc(2025, 3, 1, 0, 0));
+    assert_eq!(day(Tz::UTC, (2024, 2, 29), RetentionPeriod::Months(48), Boundary::AtMost), utc(2028, 2, 29, 0, 0));
 }
 
 #[test]
 fn months_are_counted_on_the_calendar_of_the_zone() {
     let amsterdam = Tz::Europe__Amsterdam;
-    assert_eq!(day(amsterdam, (2026, 1, 15), Keep::Months(6), Boundary::AtMost), utc(2026, 7, 14, 22, 0));
-    assert_eq!(day(amsterdam, (2026, 7, 15), Keep::Months(6), Boundary::AtLeast), utc(2027, 1, 15, 23, 0));
+    assert_eq!(day(amsterdam, (2026, 1, 15), RetentionPeriod::Months(6), Boundary::AtMost), utc(2026, 7, 14, 22, 0));
+    assert_eq!(day(amsterdam, (2026, 7, 15), RetentionPeriod::Months(6), Boundary::AtLeast), utc(2027, 1, 15, 23, 0));
 }
 
 #[test]
 fn a_deadline_on_a_day_that_the_zone_skipped_is_read_each_way() {
     let apia = Tz::Pacific__Apia;
     let jump = utc(2011, 12, 30, 10, 0);
-    assert_eq!(day(apia, (2011, 11, 30), Keep::Months(1), Boundary::AtMost), jump - TimeDelta::days(1));
-    assert_eq!(day(apia, (2011, 11, 30), Keep::Months(1), Boundary::AtLeast), jump + TimeDelta::days(1));
+    assert_eq!(day(apia, (2011, 11, 30), RetentionPeriod::Months(1), Boundary::AtMost), jump - TimeDelta::days(1));
+    assert_eq!(day(apia, (2011, 11, 30), RetentionPeriod::Months(1), Boundary::AtLeast), jump + TimeDelta::days(1));
 }
 
 #[test]
 fn a_minimum_counts_from_the_bucket_of_the_arrival_and_a_ceiling_does_not() {
     let calendar = Calendar::new(Tz::UTC, BucketUnit::Day);
     let bucket = Bucket::Day(NaiveDate::from_ymd_opt(2026, 1, 1).unwrap());
-    assert_eq!(deadline(&calendar, bucket, 3, Keep::Days(10), Boundary::AtLeast).0, utc(2026, 1, 15, 0, 0));
-    assert_eq!(deadline(&calendar, bucket, 3, Keep::Days(10), Boundary::AtMost).0, utc(2026, 1, 11, 0, 0));
+    assert_eq!(deadline(&calendar, bucket, 3, RetentionPeriod::Days(10), Boundary::AtLeast).0, utc(2026, 1, 15, 0, 0));
+    assert_eq!(deadline(&calendar, bucket, 3, RetentionPeriod::Days(10), Boundary::AtMost).0, utc(2026, 1, 11, 0, 0));
 }
 
 #[test]
 fn an_endless_keep_is_the_end_of_time_and_no_panic() {
-    for keep in [Keep::Hours(u32::MAX), Keep::Days(u32::MAX), Keep::Months(u32::MAX)] {
+    for keep in [RetentionPeriod::Hours(u32::MAX), RetentionPeriod::Days(u32::MAX), RetentionPeriod::Months(u32::MAX)] {
         assert!(day(Tz::UTC, (2026, 1, 1), keep, Boundary::AtLeast) > utc(9999, 1, 1, 0, 0));
     }
 }

@@ -5,23 +5,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::FieldDiff;
-use crate::model::{Class, Records};
+use crate::model::{ColumnClass, Records};
 
 /// The columns of two versions of a product, compared.
 #[derive(Debug, Clone, Default)]
-pub struct Moved {
+pub struct ColumnChanges {
     /// The new name of each renamed column, by its old name.
     pub renamed: BTreeMap<String, String>,
     /// The changes.
     pub fields: Vec<FieldDiff>,
-    old: BTreeMap<String, Class>,
-    new: BTreeMap<String, Class>,
+    old: BTreeMap<String, ColumnClass>,
+    new: BTreeMap<String, ColumnClass>,
 }
 
-impl Moved {
+impl ColumnChanges {
     /// Compares the columns of `before` with those of `after`.
     #[must_use]
-    pub fn of(before: Option<&Records>, after: Option<&Records>) -> Moved {
+    pub fn of(before: Option<&Records>, after: Option<&Records>) -> ColumnChanges {
         let (old, new) = (classes(before), classes(after));
         let mut renamed: BTreeMap<String, String> = BTreeMap::new();
         if let (Some(before), Some(after)) = (before, after) {
@@ -58,7 +58,7 @@ impl Moved {
             }
         }
         fields.sort();
-        Moved { renamed, fields, old, new }
+        ColumnChanges { renamed, fields, old, new }
     }
 
     /// Returns the name in the new policy of a column of the old one.
@@ -75,12 +75,12 @@ impl Moved {
 
     /// Returns the class in the old policy of a column of the old policy.
     #[must_use]
-    pub fn class(&self, old: &str) -> Option<&Class> {
+    pub fn class(&self, old: &str) -> Option<&ColumnClass> {
         self.old.get(old)
     }
 
     /// Returns every column that both policies have: its old and new name, and its old and new class.
-    pub fn kept(&self) -> impl Iterator<Item = (&str, &str, &Class, &Class)> {
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &str, &ColumnClass, &ColumnClass)> {
         self.old.iter().filter_map(|(column, from)| {
             let now = self.now(column);
             Some((column.as_str(), now, from, self.new.get(now)?))
@@ -101,8 +101,8 @@ impl Moved {
 }
 
 /// Returns the class of every column, including derived columns.
-fn classes(records: Option<&Records>) -> BTreeMap<String, Class> {
+fn classes(records: Option<&Records>) -> BTreeMap<String, ColumnClass> {
     let Some(records) = records else { return BTreeMap::new() };
-    let derived = records.derive.iter().map(|derived| (derived.name.clone(), Class::NotPersonal));
+    let derived = records.derive.iter().map(|derived| (derived.name.clone(), ColumnClass::NotPersonal));
     records.fields.iter().map(|(name, class)| (name.clone(), class.clone())).chain(derived).collect()
 }

@@ -12,22 +12,22 @@ mod words;
 
 use std::collections::BTreeSet;
 
-pub use fields::Moved;
-pub use model::{Change, Diff, FieldDiff, Presence, ProductDiff, Refusal, TermDiff, Told};
-pub use terms::{Kind, Pairs};
+pub use fields::ColumnChanges;
+pub use model::{FieldDiff, PolicyDiff, ProductDiff, ProductPresence, RefusedChange, TermChange, TermDiff, TermReport};
+pub use terms::{RecordKind, ResolverPair};
 pub use words::{countries, differences};
 
 use super::calendar::Calendar;
 use super::model::Policy;
 use ebbtide_base::ids::ProductKey;
-use windows::Windows;
+use windows::WindowComparison;
 
 /// Returns the changes from `old` to `new`.
 #[must_use]
-pub fn diff(old: &Policy, new: &Policy) -> Diff {
+pub fn diff(old: &Policy, new: &Policy) -> PolicyDiff {
     let mut refused = Vec::new();
     refuse::whole(old, new, &mut refused);
-    let mut windows = Windows::new(Calendar::new(new.zone, new.bucket));
+    let mut windows = WindowComparison::new(Calendar::new(new.zone, new.bucket));
     let keys: BTreeSet<&ProductKey> = old.products.keys().chain(new.products.keys()).collect();
     let mut products = Vec::new();
     for key in keys {
@@ -35,12 +35,12 @@ pub fn diff(old: &Policy, new: &Policy) -> Diff {
         let (before, after) = (of(old), of(new));
         let what = match (&before, &after) {
             (None, None) => continue,
-            (None, Some(_)) => Presence::Added,
-            (Some(_), None) => Presence::Removed,
-            (Some(_), Some(_)) => Presence::Kept,
+            (None, Some(_)) => ProductPresence::Added,
+            (Some(_), None) => ProductPresence::Removed,
+            (Some(_), Some(_)) => ProductPresence::Kept,
         };
-        let moved = Moved::of(before.as_ref(), after.as_ref());
-        let pairs = Pairs::of(old, new, key);
+        let moved = ColumnChanges::of(before.as_ref(), after.as_ref());
+        let pairs = ResolverPair::of(old, new, key);
         let terms = pairs.as_ref().map(|pairs| terms::changes(pairs, &mut windows)).unwrap_or_default();
         if let (Some(before), Some(after)) = (&before, &after) {
             refuse::columns(key, (before, after), &moved, &mut refused);
@@ -58,7 +58,7 @@ pub fn diff(old: &Policy, new: &Policy) -> Diff {
     }
     let names = |policy: &Policy| policy.categories.keys().cloned().collect::<BTreeSet<_>>();
     let (before, after) = (names(old), names(new));
-    Diff {
+    PolicyDiff {
         from: old.version.clone(),
         to: new.version.clone(),
         added: after.difference(&before).cloned().collect(),

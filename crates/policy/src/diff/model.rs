@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use crate::model::{Boundary, Class, End, Trigger};
-use crate::profile::Term;
-use crate::text::{PolicyText, Spot};
+use crate::model::{Boundary, ColumnClass, EndRule, Trigger};
+use crate::profile::RetentionTerm;
+use crate::text::{PolicyPosition, PolicyText};
 use ebbtide_base::ids::{Category, Country, PolicyVersion, ProductKey};
 use ebbtide_base::problem::{Problem, Severity};
 
 /// The changes from one policy to another.
 #[derive(Debug, Clone, Serialize)]
-pub struct Diff {
+pub struct PolicyDiff {
     /// The version of the old one.
     pub from: PolicyVersion,
     /// The version of the new one.
@@ -23,7 +23,7 @@ pub struct Diff {
     pub products: Vec<ProductDiff>,
     /// The changes that cannot be applied to stored data. They are reported as problems of the new policy's file.
     #[serde(skip)]
-    pub refused: Vec<Refusal>,
+    pub refused: Vec<RefusedChange>,
 }
 
 /// The changes of one product.
@@ -32,7 +32,7 @@ pub struct ProductDiff {
     /// The product.
     pub product: ProductKey,
     /// The policies in which it has records.
-    pub what: Presence,
+    pub what: ProductPresence,
     /// The changes of its columns, including derived columns.
     pub fields: Vec<FieldDiff>,
     /// The changes of the retention of its categories. A kind of record and category that is not listed keeps its
@@ -49,7 +49,7 @@ pub struct ProductDiff {
 /// The policies in which a product has records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Presence {
+pub enum ProductPresence {
     /// Only in the new policy.
     Added,
     /// Only in the old policy.
@@ -67,14 +67,14 @@ pub enum FieldDiff {
         /// Its name.
         column: String,
         /// Its class.
-        class: Class,
+        class: ColumnClass,
     },
     /// It is no longer classified, and so no longer stored: stored records lose it.
     Removed {
         /// Its name.
         column: String,
         /// Its old class.
-        class: Class,
+        class: ColumnClass,
     },
     /// It has another name: the schema names the old one as an alias.
     Renamed {
@@ -88,9 +88,9 @@ pub enum FieldDiff {
         /// Its name in the new policy.
         column: String,
         /// Its old class.
-        from: Class,
+        from: ColumnClass,
         /// Its new class.
-        to: Class,
+        to: ColumnClass,
     },
 }
 
@@ -105,17 +105,17 @@ pub struct TermDiff {
     pub tenants: Vec<String>,
     /// The terms until now.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Told>,
+    pub before: Option<TermReport>,
     /// The terms from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<Told>,
+    pub after: Option<TermReport>,
     /// The effect on the deadlines.
-    pub change: Change,
+    pub change: TermChange,
 }
 
 /// The terms, as they are reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct TermReport {
     /// The rule that applies.
     pub rule: String,
     /// The window.
@@ -126,18 +126,18 @@ pub struct Told {
     pub boundary: Boundary,
 }
 
-impl Told {
-    pub(super) fn of(term: &Term) -> Told {
-        let Term { rule, keep, trigger, boundary, .. } = term;
+impl TermReport {
+    pub(super) fn of(term: &RetentionTerm) -> TermReport {
+        let RetentionTerm { rule, keep, trigger, boundary, .. } = term;
         let rule = rule.as_ref().map(ToString::to_string).unwrap_or_default();
-        Told { rule, keep: keep.to_string(), trigger: *trigger, boundary: *boundary }
+        TermReport { rule, keep: keep.to_string(), trigger: *trigger, boundary: *boundary }
     }
 }
 
 /// The effect of a change of terms on the deadlines of stored data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum TermChange {
     /// The terms are the same.
     Same,
     /// Other words for the same deadlines.
@@ -155,28 +155,36 @@ pub enum Change {
     Removed,
 }
 
-impl Change {
+impl TermChange {
     /// Returns true if some deadline may become later.
     #[must_use]
     pub fn may_lengthen(self) -> bool {
-        matches!(self, Change::Longer | Change::Mixed)
+        matches!(self, TermChange::Longer | TermChange::Mixed)
     }
 }
 
 /// A change that cannot be applied to stored data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct RefusedChange {
     /// The place in the new policy.
-    pub spot: Spot,
+    pub spot: PolicyPosition,
     /// The problem, in one sentence without a full stop.
     pub what: String,
     /// The fix, in one sentence without a full stop.
     pub mend: String,
 }
 
-impl Refusal {
-    pub(super) fn key<const N: usize>(keys: [&str; N], what: impl Into<String>, mend: impl Into<String>) -> Refusal {
-        Refusal { spot: Spot::Key(keys.map(str::to_owned).to_vec()), what: what.into(), mend: mend.into() }
+impl RefusedChange {
+    pub(super) fn key<const N: usize>(
+        keys: [&str; N],
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> RefusedChange {
+        RefusedChange {
+            spot: PolicyPosition::Key(keys.map(str::to_owned).to_vec()),
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 
     /// Returns the refusal as a problem of the new policy, whose text is `text` and whose file is called `file`.
@@ -189,10 +197,10 @@ impl Refusal {
 }
 
 /// Returns the end of records in words.
-pub(super) fn end(end: &End) -> String {
+pub(super) fn end(end: &EndRule) -> String {
     match end {
-        End::Remove => "remove".to_owned(),
-        End::Anonymize(of) => {
+        EndRule::Remove => "remove".to_owned(),
+        EndRule::Anonymize(of) => {
             let sums = if of.sum.is_empty() { String::new() } else { format!(", sums of {}", of.sum.join(", ")) };
             format!("anonymize: k {} of {}, cells by {}{sums}", of.k, of.of, of.cell.join(", "))
         }

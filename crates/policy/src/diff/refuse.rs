@@ -5,28 +5,34 @@
 
 use std::collections::BTreeSet;
 
-use super::fields::Moved;
-use super::model::Refusal;
-use super::terms::Pairs;
-use super::windows::{Windows, same};
-use crate::model::{Class, Derived, End, Jurisdiction, Platform, Policy, Records, Subject, SubjectKind};
-use crate::profile::Term;
-use crate::text::Spot;
+use super::fields::ColumnChanges;
+use super::model::RefusedChange;
+use super::terms::ResolverPair;
+use super::windows::{WindowComparison, same};
+use crate::model::{
+    ColumnClass, DerivedColumn, EndRule, Jurisdiction, Platform, Policy, Records, SubjectColumn, SubjectKind,
+};
+use crate::profile::RetentionTerm;
+use crate::text::PolicyPosition;
 use ebbtide_base::ids::{Category, ProductKey};
 
 /// Refuses changes that affect every product.
-pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<Refusal>) {
+pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<RefusedChange>) {
     if old.version == new.version && old.digest != new.digest {
         let what = format!("another policy has the version `{}` already", new.version);
-        refused.push(Refusal::key(["version"], what, "give the new one a version of its own"));
+        refused.push(RefusedChange::key(["version"], what, "give the new one a version of its own"));
     }
     if old.zone != new.zone {
         let what = format!("the days of what is stored were counted in {}, not in {}", old.zone, new.zone);
-        refused.push(Refusal::key(["zone"], what, "keep the zone; begin another root for records of another zone"));
+        refused.push(RefusedChange::key(
+            ["zone"],
+            what,
+            "keep the zone; begin another root for records of another zone",
+        ));
     }
     if old.bucket != new.bucket {
         let what = "what is stored lies in buckets of another length";
-        refused.push(Refusal::key(["bucket"], what, "keep the bucket; begin another root for another one"));
+        refused.push(RefusedChange::key(["bucket"], what, "keep the bucket; begin another root for another one"));
     }
 }
 
@@ -34,32 +40,32 @@ pub(super) fn whole(old: &Policy, new: &Policy, refused: &mut Vec<Refusal>) {
 pub(super) fn columns(
     product: &ProductKey,
     (old, new): (&Records, &Records),
-    moved: &Moved,
-    refused: &mut Vec<Refusal>,
+    moved: &ColumnChanges,
+    refused: &mut Vec<RefusedChange>,
 ) {
     let key = product.as_str();
     if moved.now(&old.event_time) != new.event_time {
         let what = format!("what is stored lies in the buckets of `{}`, not of `{}`", old.event_time, new.event_time);
         let mend = "keep the event time, or give the records that have another a product of their own";
-        refused.push(Refusal::key(["products", key, "event_time"], what, mend));
+        refused.push(RefusedChange::key(["products", key, "event_time"], what, mend));
     }
     if let (Some(was), Some(is)) = (old.event_time_zone, new.event_time_zone)
         && was != is
     {
         let what = format!("the event times of what is stored were read by the clocks of {was}, not of {is}");
         let mend = "keep the zone, or give the records of another zone a product of their own";
-        refused.push(Refusal::key(["products", key, "event_time_zone"], what, mend));
+        refused.push(RefusedChange::key(["products", key, "event_time_zone"], what, mend));
     }
     if mapped(&old.jurisdiction, moved) != new.jurisdiction {
         let what = "the jurisdiction of what is stored was told in another way";
         let mend = "keep it, or give the records that tell it otherwise a product of their own";
-        refused.push(Refusal::key(["products", key, "jurisdiction"], what, mend));
+        refused.push(RefusedChange::key(["products", key, "jurisdiction"], what, mend));
     }
     let tenant = old.tenant.as_deref().map(|column| moved.now(column));
     if tenant.is_some() && tenant != new.tenant.as_deref() {
         let what = "the tenant of what is stored stands in another column";
         let mend = "keep it, or give the records that name it elsewhere a product of their own";
-        refused.push(Refusal::key(["products", key, "tenant"], what, mend));
+        refused.push(RefusedChange::key(["products", key, "tenant"], what, mend));
     }
     for (was, now, from, to) in moved.kept() {
         let spot = ["products", key, "fields", now];
@@ -73,7 +79,7 @@ pub(super) fn columns(
             let word = |local| if local { "wall-clock times" } else { "instants" };
             let what = format!("`{now}` is stored as {} and would be {}", word(was.local), word(is.local));
             let mend = "give the field of the new type a name of its own, without an alias";
-            refused.push(Refusal::key(spot, what, mend));
+            refused.push(RefusedChange::key(spot, what, mend));
         }
         if let (Some(was), Some(is)) = types
             && was.data_type != is.data_type
@@ -81,7 +87,7 @@ pub(super) fn columns(
             && new.fields.contains_key(&is.name)
         {
             let what = format!("`{now}` is stored as {} and would be {}", was.data_type, is.data_type);
-            refused.push(Refusal::key(
+            refused.push(RefusedChange::key(
                 spot,
                 what,
                 "give the field of the new type a name of its own, without an alias",
@@ -89,19 +95,23 @@ pub(super) fn columns(
         }
         if old.fields.contains_key(was) != new.fields.contains_key(now) {
             let what = format!("`{now}` was derived and would be a field, or the other way round");
-            refused.push(Refusal::key(["products", key, "derive", now], what, "give the new column a name of its own"));
+            refused.push(RefusedChange::key(
+                ["products", key, "derive", now],
+                what,
+                "give the new column a name of its own",
+            ));
         }
-        if let (Class::Personal(category), Class::NotPersonal) = (from, to) {
+        if let (ColumnClass::Personal(category), ColumnClass::NotPersonal) = (from, to) {
             let what = format!("`{now}` is {category} in what is stored, and would be kept for ever as not personal");
             let mend = "keep its category, or leave the field out and give a new one that is not personal another name";
-            refused.push(Refusal::key(spot, what, mend));
+            refused.push(RefusedChange::key(spot, what, mend));
         }
-        if let (Class::NotPersonal, Class::Personal(_)) = (from, to)
+        if let (ColumnClass::NotPersonal, ColumnClass::Personal(_)) = (from, to)
             && in_cells(was, &old.end)
         {
             let what = format!("`{now}` becomes personal, and cells that were made already show it");
             let mend = "leave it out of the cells in a version of its own first, and remove the cells that show it";
-            refused.push(Refusal::key(spot, what, mend));
+            refused.push(RefusedChange::key(spot, what, mend));
         }
     }
     for derived in &new.derive {
@@ -109,7 +119,7 @@ pub(super) fn columns(
         if before.is_some_and(|before| remade(before, moved) != *derived) {
             let what = format!("`{}` of what is stored was derived in another way", derived.name);
             let mend = "give the new column a name of its own";
-            refused.push(Refusal::key(["products", key, "derive", &derived.name], what, mend));
+            refused.push(RefusedChange::key(["products", key, "derive", &derived.name], what, mend));
         }
     }
     let stored: BTreeSet<&str> = old.fields.keys().map(|column| moved.now(column)).collect();
@@ -117,7 +127,7 @@ pub(super) fn columns(
         if !old.subjects.iter().any(|before| renamed(before, moved) == *subject) {
             let what = format!("`{}` is not stored in the form in which people are found", subject.column);
             let mend = "give the field that names a person a name of its own, and leave the old one out";
-            refused.push(Refusal::key(["products", key, "subjects", &subject.column], what, mend));
+            refused.push(RefusedChange::key(["products", key, "subjects", &subject.column], what, mend));
         }
     }
 }
@@ -126,38 +136,39 @@ pub(super) fn columns(
 pub(super) fn tenants(
     product: &ProductKey,
     (old, new): (&Records, &Records),
-    pairs: &Pairs,
-    refused: &mut Vec<Refusal>,
+    pairs: &ResolverPair,
+    refused: &mut Vec<RefusedChange>,
 ) {
     let class = |records: &Records| {
-        records.tenant.as_ref().and_then(|tenant| records.fields.get(tenant)).and_then(Class::category).cloned()
+        records.tenant.as_ref().and_then(|tenant| records.fields.get(tenant)).and_then(ColumnClass::category).cloned()
     };
     let Some(category) = class(old).or_else(|| class(new)) else { return };
     let unsure = pairs.all().any(|kind| {
-        let other = super::terms::Kind { tenant: 0, ..kind };
+        let other = super::terms::RecordKind { tenant: 0, ..kind };
         pairs.after(kind).map(|profile| &profile.id) != pairs.after(other).map(|profile| &profile.id)
     });
     if unsure {
         let what =
             format!("rules name tenants, and the tenant is {category}, which goes before the rest of the record");
         let mend = "classify the tenant `none`, or let no rule name a tenant";
-        refused.push(Refusal::key(["products", product.as_str(), "tenant"], what, mend));
+        refused.push(RefusedChange::key(["products", product.as_str(), "tenant"], what, mend));
     }
 }
 
 /// Refuses rules that keep stored data longer and name no legal basis.
 pub(super) fn lengthened(
     new: &Policy,
-    pairs: &Pairs,
-    moved: &Moved,
-    (windows, refused): (&mut Windows, &mut Vec<Refusal>),
+    pairs: &ResolverPair,
+    moved: &ColumnChanges,
+    (windows, refused): (&mut WindowComparison, &mut Vec<RefusedChange>),
 ) {
     let mut told: BTreeSet<(String, Category)> = BTreeSet::new();
     for kind in pairs.all() {
         let (Some(before), Some(after)) = (pairs.before(kind), pairs.after(kind)) else { continue };
-        let term =
-            |terms: &'_ [Term], category: &Category| terms.iter().find(|term| term.category == *category).cloned();
-        let mut compare: Vec<(Term, Term)> = Vec::new();
+        let term = |terms: &'_ [RetentionTerm], category: &Category| {
+            terms.iter().find(|term| term.category == *category).cloned()
+        };
+        let mut compare: Vec<(RetentionTerm, RetentionTerm)> = Vec::new();
         // Columns that keep their category, and columns that change to another.
         for (_, _, from, to) in moved.kept() {
             let (Some(from), Some(to)) = (from.category(), to.category()) else { continue };
@@ -178,14 +189,18 @@ pub(super) fn lengthened(
                     words(&before)
                 );
                 let mend = "name the basis that allows it: `bases: [eu-gdpr:A6-1-c]`, or another that holds";
-                refused.push(Refusal { spot: Spot::Rule(rule.id.clone()), what, mend: mend.to_owned() });
+                refused.push(RefusedChange {
+                    spot: PolicyPosition::Rule(rule.id.clone()),
+                    what,
+                    mend: mend.to_owned(),
+                });
             }
         }
     }
 }
 
 /// Returns in words the records of the product that are meant, if the rules distinguish them.
-fn told_product(pairs: &Pairs, kind: super::terms::Kind) -> String {
+fn told_product(pairs: &ResolverPair, kind: super::terms::RecordKind) -> String {
     let countries = pairs.jurisdictions(kind);
     match countries.first() {
         Some(first) if countries.len() == 1 => first.to_string(),
@@ -194,12 +209,12 @@ fn told_product(pairs: &Pairs, kind: super::terms::Kind) -> String {
     }
 }
 
-fn words(term: &Term) -> String {
+fn words(term: &RetentionTerm) -> String {
     format!("{} {} from {}", term.boundary, term.keep, term.trigger)
 }
 
 /// Returns a jurisdiction of the old policy with the column names of the new one.
-fn mapped(of: &Jurisdiction, moved: &Moved) -> Jurisdiction {
+fn mapped(of: &Jurisdiction, moved: &ColumnChanges) -> Jurisdiction {
     match of {
         Jurisdiction::CountryOf(column) => Jurisdiction::CountryOf(moved.now(column).to_owned()),
         Jurisdiction::Column(column) => Jurisdiction::Column(moved.now(column).to_owned()),
@@ -208,23 +223,23 @@ fn mapped(of: &Jurisdiction, moved: &Moved) -> Jurisdiction {
     }
 }
 
-fn remade(derived: &Derived, moved: &Moved) -> Derived {
-    Derived { of: moved.now(&derived.of).to_owned(), ..derived.clone() }
+fn remade(derived: &DerivedColumn, moved: &ColumnChanges) -> DerivedColumn {
+    DerivedColumn { of: moved.now(&derived.of).to_owned(), ..derived.clone() }
 }
 
-fn renamed(subject: &Subject, moved: &Moved) -> Subject {
+fn renamed(subject: &SubjectColumn, moved: &ColumnChanges) -> SubjectColumn {
     let kind = match &subject.kind {
         SubjectKind::Channel(Platform::Column(column)) => {
             SubjectKind::Channel(Platform::Column(moved.now(column).to_owned()))
         }
         kind => kind.clone(),
     };
-    Subject { column: moved.now(&subject.column).to_owned(), kind }
+    SubjectColumn { column: moved.now(&subject.column).to_owned(), kind }
 }
 
-fn in_cells(column: &str, end: &End) -> bool {
+fn in_cells(column: &str, end: &EndRule) -> bool {
     match end {
-        End::Remove => false,
-        End::Anonymize(of) => of.cell.iter().chain(&of.sum).any(|cell| cell == column),
+        EndRule::Remove => false,
+        EndRule::Anonymize(of) => of.cell.iter().chain(&of.sum).any(|cell| cell == column),
     }
 }

@@ -6,17 +6,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::model::{Change, TermDiff, Told};
-use super::windows::Windows;
+use super::model::{TermChange, TermDiff, TermReport};
+use super::windows::WindowComparison;
 use crate::model::{Jurisdiction, Policy, Records};
-use crate::profile::{Profile, Term};
-use crate::resolve::{Kinds, Resolver};
+use crate::profile::{Profile, RetentionTerm};
+use crate::resolve::{RecordKinds, Resolver};
 use ebbtide_base::ids::{Category, Country, ProductKey};
 
 /// The resolvers of two policies for one product, and the kinds of record that either policy distinguishes.
 #[derive(Debug, Clone)]
-pub struct Pairs {
-    kinds: Kinds,
+pub struct ResolverPair {
+    kinds: RecordKinds,
     old: Option<Resolver>,
     new: Option<Resolver>,
     countries: Vec<usize>,
@@ -25,17 +25,17 @@ pub struct Pairs {
 
 /// One kind of record, by the numbers of its classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Kind {
+pub struct RecordKind {
     /// The class of its jurisdiction; 0 if no rule names it.
     pub country: usize,
     /// The class of its tenant; 0 if no rule names it, or the record has none.
     pub tenant: usize,
 }
 
-impl Pairs {
+impl ResolverPair {
     /// Returns the pairs of `product`; `None` if it has records in neither policy.
     #[must_use]
-    pub fn of(old: &Policy, new: &Policy, product: &ProductKey) -> Option<Pairs> {
+    pub fn of(old: &Policy, new: &Policy, product: &ProductKey) -> Option<ResolverPair> {
         let records = |policy: &'_ Policy| policy.products.get(product).and_then(|product| product.records.clone());
         let (before, after) = (records(old), records(new));
         let all: Vec<&Records> = before.iter().chain(&after).collect();
@@ -43,7 +43,7 @@ impl Pairs {
             return None;
         }
         let rules: Vec<_> = old.rules.iter().chain(&new.rules).cloned().collect();
-        let kinds = Kinds::of(&rules, product);
+        let kinds = RecordKinds::of(&rules, product);
         let mut fixed: Vec<Option<usize>> = all
             .iter()
             .map(|records| match &records.jurisdiction {
@@ -59,19 +59,26 @@ impl Pairs {
         };
         let told = all.iter().any(|records| records.tenant.is_some());
         let tenants = if told { (0..kinds.tenants.len()).collect() } else { vec![0] };
-        Some(Pairs { kinds, old: Resolver::new(old, product), new: Resolver::new(new, product), countries, tenants })
+        Some(ResolverPair {
+            kinds,
+            old: Resolver::new(old, product),
+            new: Resolver::new(new, product),
+            countries,
+            tenants,
+        })
     }
 
     /// Returns the kind of a record.
     #[must_use]
-    pub fn kind(&self, country: Country, tenant: Option<&str>) -> Kind {
-        Kind { country: self.kinds.country_class(country), tenant: self.kinds.tenant_class(tenant) }
+    pub fn kind(&self, country: Country, tenant: Option<&str>) -> RecordKind {
+        RecordKind { country: self.kinds.country_class(country), tenant: self.kinds.tenant_class(tenant) }
     }
 
     /// Returns every possible kind of record.
-    pub fn all(&self) -> impl Iterator<Item = Kind> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = RecordKind> + '_ {
         let tenants = self.tenants.iter();
-        tenants.flat_map(|tenant| self.countries.iter().map(|country| Kind { country: *country, tenant: *tenant }))
+        tenants
+            .flat_map(|tenant| self.countries.iter().map(|country| RecordKind { country: *country, tenant: *tenant }))
     }
 
     /// Returns true if the rules of either policy distinguish tenants.
@@ -82,29 +89,29 @@ impl Pairs {
 
     /// Returns the jurisdictions of a kind. Empty means those that no rule names.
     #[must_use]
-    pub fn jurisdictions(&self, kind: Kind) -> Vec<Country> {
+    pub fn jurisdictions(&self, kind: RecordKind) -> Vec<Country> {
         self.kinds.countries_of(kind.country)
     }
 
     /// Returns the tenants of a kind. Empty means those that no rule names.
     #[must_use]
-    pub fn tenants(&self, kind: Kind) -> Vec<String> {
+    pub fn tenants(&self, kind: RecordKind) -> Vec<String> {
         self.kinds.tenants_of(kind.tenant)
     }
 
     /// Returns the profile of a kind under the old policy.
     #[must_use]
-    pub fn before(&self, kind: Kind) -> Option<&Arc<Profile>> {
+    pub fn before(&self, kind: RecordKind) -> Option<&Arc<Profile>> {
         self.profile(self.old.as_ref()?, kind)
     }
 
     /// Returns the profile of a kind under the new policy.
     #[must_use]
-    pub fn after(&self, kind: Kind) -> Option<&Arc<Profile>> {
+    pub fn after(&self, kind: RecordKind) -> Option<&Arc<Profile>> {
         self.profile(self.new.as_ref()?, kind)
     }
 
-    fn profile<'p>(&'p self, of: &'p Resolver, kind: Kind) -> Option<&'p Arc<Profile>> {
+    fn profile<'p>(&'p self, of: &'p Resolver, kind: RecordKind) -> Option<&'p Arc<Profile>> {
         let country = *self.kinds.countries.get(kind.country)?;
         let tenant = self.kinds.tenants.get(kind.tenant)?.as_deref();
         Some(of.profile(country, of.tenant_class(tenant)))
@@ -112,10 +119,10 @@ impl Pairs {
 }
 
 /// Returns the changes of the terms of each kind of record.
-pub(super) fn changes(pairs: &Pairs, windows: &mut Windows) -> Vec<TermDiff> {
+pub(super) fn changes(pairs: &ResolverPair, windows: &mut WindowComparison) -> Vec<TermDiff> {
     let mut found = Vec::new();
     for kind in pairs.all() {
-        let mut both: BTreeMap<&Category, (Option<&Term>, Option<&Term>)> = BTreeMap::new();
+        let mut both: BTreeMap<&Category, (Option<&RetentionTerm>, Option<&RetentionTerm>)> = BTreeMap::new();
         for term in pairs.before(kind).into_iter().flat_map(|profile| &profile.terms) {
             both.entry(&term.category).or_default().0 = Some(term);
         }
@@ -125,16 +132,16 @@ pub(super) fn changes(pairs: &Pairs, windows: &mut Windows) -> Vec<TermDiff> {
         for (category, (before, after)) in both {
             let change = match (before, after) {
                 (Some(before), Some(after)) => windows.change(before, after),
-                (None, _) => Change::Added,
-                (_, None) => Change::Removed,
+                (None, _) => TermChange::Added,
+                (_, None) => TermChange::Removed,
             };
-            if change != Change::Same {
+            if change != TermChange::Same {
                 found.push(TermDiff {
                     category: category.clone(),
                     jurisdictions: pairs.jurisdictions(kind),
                     tenants: pairs.tenants(kind),
-                    before: before.map(Told::of),
-                    after: after.map(Told::of),
+                    before: before.map(TermReport::of),
+                    after: after.map(TermReport::of),
                     change,
                 });
             }

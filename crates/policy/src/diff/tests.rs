@@ -3,16 +3,16 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::Class;
+use crate::model::ColumnClass;
 use crate::resolve::tests::{CATEGORIES, brute, records, rules};
 use crate::tests::{GOOD, good};
 use crate::{PolicyText, Rule, SchemaSource, parse};
 use ebbtide_base::ids::{Category, Country};
 
 /// The schema of the good policy, with words replaced.
-struct Schema<'a>(&'a [(&'a str, &'a str)]);
+struct EditedSchema<'a>(&'a [(&'a str, &'a str)]);
 
-impl SchemaSource for Schema<'_> {
+impl SchemaSource for EditedSchema<'_> {
     fn load(&self, path: &str) -> Result<String, String> {
         let text =
             std::fs::read_to_string(format!("../../tests/policies/{path}")).map_err(|error| error.to_string())?;
@@ -30,23 +30,23 @@ fn replaced(text: &str, words: &[(&str, &str)]) -> String {
 /// Returns the good policy in version 2, with words of it and of its schema replaced.
 fn edited(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (Policy, PolicyText) {
     let text = replaced(&GOOD.replace("version: \"1\"", "version: \"2\""), words);
-    let checked = parse("new.yaml", &text, &Schema(schema));
+    let checked = parse("new.yaml", &text, &EditedSchema(schema));
     let policy = checked.policy.unwrap_or_else(|| panic!("{:#?}", checked.problems));
     (policy, checked.text)
 }
 
-fn told(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (Diff, Vec<String>) {
+fn told(words: &[(&str, &str)], schema: &[(&str, &str)]) -> (PolicyDiff, Vec<String>) {
     let (new, text) = edited(words, schema);
     let diff = diff(&good(), &new);
     let refused = diff.refused.iter().map(|refusal| refusal.problem("new.yaml", &text).to_string()).collect();
     (diff, refused)
 }
 
-fn fields(diff: &Diff) -> &[FieldDiff] {
+fn fields(diff: &PolicyDiff) -> &[FieldDiff] {
     &diff.products.iter().find(|product| product.product.as_str() == "sms").unwrap().fields
 }
 
-fn changes(diff: &Diff) -> Vec<(String, Change)> {
+fn changes(diff: &PolicyDiff) -> Vec<(String, TermChange)> {
     let terms = diff.products.iter().flat_map(|product| &product.terms);
     terms.map(|term| (term.category.to_string(), term.change)).collect()
 }
@@ -61,15 +61,15 @@ fn a_policy_changes_nothing_of_itself() {
 #[test]
 fn windows_are_told_shorter_longer_and_reworded() {
     for (keep, wanted) in [
-        ("keep: 20 days", Change::Shorter),
-        ("keep: 31 days", Change::Longer),
+        ("keep: 20 days", TermChange::Shorter),
+        ("keep: 31 days", TermChange::Longer),
         // One day in spring has 23 hours, one in autumn has 25.
-        ("keep: 720 hours", Change::Mixed),
-        ("keep: 1 month", Change::Mixed),
-        ("keep: 2 months", Change::Longer),
-        ("keep: 30 days\n    boundary: at_least", Change::Longer),
-        ("keep: 30 days\n    trigger: consent_withdrawn", Change::Shorter),
-        ("keep: 40 days\n    trigger: consent_withdrawn", Change::Mixed),
+        ("keep: 720 hours", TermChange::Mixed),
+        ("keep: 1 month", TermChange::Mixed),
+        ("keep: 2 months", TermChange::Longer),
+        ("keep: 30 days\n    boundary: at_least", TermChange::Longer),
+        ("keep: 30 days\n    trigger: consent_withdrawn", TermChange::Shorter),
+        ("keep: 40 days\n    trigger: consent_withdrawn", TermChange::Mixed),
     ] {
         let (diff, refused) = told(&[("keep: 30 days", keep)], &[]);
         assert_eq!(changes(&diff), [("content".to_owned(), wanted)], "{keep}");
@@ -92,16 +92,16 @@ fn what_is_stored_is_kept_longer_only_by_a_rule_that_names_a_basis() {
 
 #[test]
 fn fields_are_added_removed_renamed_and_reclassified() {
-    let personal = |category: &str| Class::Personal(category.parse().unwrap());
+    let personal = |category: &str| ColumnClass::Personal(category.parse().unwrap());
     let (diff, refused) = told(&[("      labels: none\n", "")], &[]);
-    let removed = FieldDiff::Removed { column: "labels".to_owned(), class: Class::NotPersonal };
+    let removed = FieldDiff::Removed { column: "labels".to_owned(), class: ColumnClass::NotPersonal };
     assert_eq!((fields(&diff), refused), (&[removed][..], Vec::new()));
 
     let (diff, _) = told(&[("      body: content\n", "      body: traffic_data\n")], &[]);
     let column = "body".to_owned();
     let moved = FieldDiff::Reclassified { column, from: personal("content"), to: personal("traffic_data") };
     assert_eq!(fields(&diff), [moved]);
-    assert_eq!(changes(&diff), [("content".to_owned(), Change::Removed)]);
+    assert_eq!(changes(&diff), [("content".to_owned(), TermChange::Removed)]);
 
     let alias = ("\"name\": \"body\"", "\"name\": \"text\", \"aliases\": [\"body\"]");
     let (diff, refused) = told(&[("      body: content\n", "      text: content\n")], &[alias]);
@@ -178,15 +178,15 @@ fn a_product_that_comes_or_goes_is_told_with_all_its_terms() {
     let mut without = good();
     without.products.remove(&"sms".parse().unwrap()).unwrap();
     let gone = diff(&good(), &without);
-    assert_eq!(gone.products.iter().map(|product| product.what).collect::<Vec<_>>(), [Presence::Removed]);
-    assert!(changes(&gone).iter().all(|(_, change)| *change == Change::Removed));
+    assert_eq!(gone.products.iter().map(|product| product.what).collect::<Vec<_>>(), [ProductPresence::Removed]);
+    assert!(changes(&gone).iter().all(|(_, change)| *change == TermChange::Removed));
     let come = diff(&without, &good());
-    assert_eq!(come.products[0].what, Presence::Added);
+    assert_eq!(come.products[0].what, ProductPresence::Added);
     assert!(come.refused.is_empty(), "what was never stored is not lengthened");
 }
 
 /// Returns true if the diff reports a change of that category for records of that country and tenant.
-fn tells(diff: &Diff, rules: &[&Rule], (category, country, tenant): (&str, &str, Option<&str>)) -> bool {
+fn tells(diff: &PolicyDiff, rules: &[&Rule], (category, country, tenant): (&str, &str, Option<&str>)) -> bool {
     let mine =
         || rules.iter().filter(|rule| rule.products.is_empty() || rule.products.iter().any(|of| of.as_str() == "sms"));
     let countries: BTreeSet<Country> = mine().flat_map(|rule| rule.jurisdictions.iter().copied()).collect();

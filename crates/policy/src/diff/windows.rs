@@ -6,33 +6,33 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::model::Change;
+use super::model::TermChange;
 use crate::calendar::Calendar;
 use crate::deadline::deadline;
-use crate::model::{Boundary, Keep, Trigger};
-use crate::profile::Term;
+use crate::model::{Boundary, RetentionPeriod, Trigger};
+use crate::profile::RetentionTerm;
 
 /// A window and the kind of limit that it is.
-type Window = (Keep, Boundary);
+type Window = (RetentionPeriod, Boundary);
 
 /// A comparison of windows that remembers its results.
-pub(crate) struct Windows {
+pub(crate) struct WindowComparison {
     calendar: Calendar,
     /// For two windows: true if the second gives an earlier deadline for some bucket, and true if it gives a later one
     /// for some.
     known: HashMap<(Window, Window), (bool, bool)>,
 }
 
-impl Windows {
-    pub(super) fn new(calendar: Calendar) -> Windows {
-        Windows { calendar, known: HashMap::new() }
+impl WindowComparison {
+    pub(super) fn new(calendar: Calendar) -> WindowComparison {
+        WindowComparison { calendar, known: HashMap::new() }
     }
 
     /// Returns the effect of a change of terms.
-    pub(super) fn change(&mut self, before: &Term, after: &Term) -> Change {
+    pub(super) fn change(&mut self, before: &RetentionTerm, after: &RetentionTerm) -> TermChange {
         use Trigger::{ConsentWithdrawn, ContractEnd, Event};
         if same(before, after) {
-            return Change::Same;
+            return TermChange::Same;
         }
         let (mut earlier, mut later) = self.compare((before.keep, before.boundary), (after.keep, after.boundary));
         // A contract ends after its events, at an unknown time. Consent is withdrawn at any time, or never.
@@ -48,10 +48,10 @@ impl Windows {
             _ => {}
         }
         match (earlier, later) {
-            (false, false) => Change::Reworded,
-            (true, false) => Change::Shorter,
-            (false, true) => Change::Longer,
-            (true, true) => Change::Mixed,
+            (false, false) => TermChange::Reworded,
+            (true, false) => TermChange::Shorter,
+            (false, true) => TermChange::Longer,
+            (true, true) => TermChange::Mixed,
         }
     }
 
@@ -80,15 +80,15 @@ impl Windows {
 /// if their units or their kinds of limit differ.
 fn of_one_unit((before, promised): Window, (after, promises): Window) -> Option<Ordering> {
     let order = match (before, after) {
-        (Keep::Hours(before), Keep::Hours(after))
-        | (Keep::Days(before), Keep::Days(after))
-        | (Keep::Months(before), Keep::Months(after)) => after.cmp(&before),
+        (RetentionPeriod::Hours(before), RetentionPeriod::Hours(after))
+        | (RetentionPeriod::Days(before), RetentionPeriod::Days(after))
+        | (RetentionPeriod::Months(before), RetentionPeriod::Months(after)) => after.cmp(&before),
         _ => return None,
     };
     (promised == promises).then_some(order)
 }
 
 /// Returns true if two terms say the same of a category.
-pub(super) fn same(one: &Term, other: &Term) -> bool {
+pub(super) fn same(one: &RetentionTerm, other: &RetentionTerm) -> bool {
     (one.keep, one.trigger, one.boundary) == (other.keep, other.trigger, other.boundary)
 }

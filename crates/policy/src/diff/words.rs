@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::diff;
-use super::model::{Change, FieldDiff, Presence, ProductDiff, TermDiff, Told};
-use crate::model::Class;
+use super::model::{FieldDiff, ProductDiff, ProductPresence, TermChange, TermDiff, TermReport};
+use crate::model::ColumnClass;
 use crate::text::LoadedPolicy;
 use ebbtide_base::ids::Country;
 
@@ -41,9 +41,9 @@ pub fn differences(old: &LoadedPolicy, new: &LoadedPolicy) -> Vec<String> {
 fn of_product(product: &ProductDiff) -> Vec<String> {
     let ProductDiff { product: key, what, fields, terms, ends, default_country } = product;
     match what {
-        Presence::Added => return vec![format!("product {key} is new")],
-        Presence::Removed => return vec![format!("product {key} is no longer there")],
-        Presence::Kept => {}
+        ProductPresence::Added => return vec![format!("product {key} is new")],
+        ProductPresence::Removed => return vec![format!("product {key} is no longer there")],
+        ProductPresence::Kept => {}
     }
     let mut lines: Vec<String> = fields.iter().map(|field| format!("{key}: {field}")).collect();
     lines.extend(terms.iter().map(|term| format!("{key}: {term}")));
@@ -87,7 +87,7 @@ fn first_line(old: &str, new: &str) -> Option<usize> {
     })
 }
 
-fn class_text(class: &Class) -> &str {
+fn class_text(class: &ColumnClass) -> &str {
     class.category().map_or("none", |category| category.as_str())
 }
 
@@ -107,17 +107,17 @@ impl fmt::Display for FieldDiff {
 impl fmt::Display for TermDiff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let TermDiff { category, jurisdictions, tenants, before, after, change } = self;
-        let words = |told: &Option<Told>| {
+        let words = |told: &Option<TermReport>| {
             told.as_ref().map_or("nothing".to_owned(), |told| {
                 format!("{} {} from {} ({})", told.boundary, told.keep, told.trigger, told.rule)
             })
         };
         let change = match change {
-            Change::Same | Change::Added | Change::Removed => "",
-            Change::Reworded => ": the same deadlines",
-            Change::Shorter => ": shorter",
-            Change::Longer => ": longer",
-            Change::Mixed => ": some shorter, some longer",
+            TermChange::Same | TermChange::Added | TermChange::Removed => "",
+            TermChange::Reworded => ": the same deadlines",
+            TermChange::Shorter => ": shorter",
+            TermChange::Longer => ": longer",
+            TermChange::Mixed => ": some shorter, some longer",
         };
         let tenants = match tenants.as_slice() {
             [] => String::new(),

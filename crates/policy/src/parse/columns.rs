@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
-use super::super::model::Class;
+use super::super::model::ColumnClass;
 use super::super::tags::is_tag;
 use super::DraftCategory;
-use super::reading::{Reading, did_you_mean};
+use super::value_reader::{ValueReader, did_you_mean};
 use crate::schema::{Column, Schema};
 use ebbtide_base::ids::Category;
-use ebbtide_base::problem::At;
-use ebbtide_base::yaml::{Node, join};
+use ebbtide_base::problem::TextPosition;
+use ebbtide_base::yaml::{YamlNode, join};
 
 /// The type that a column must have for its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequiredType {
     /// Text.
     Text,
     /// An instant.
@@ -32,16 +32,16 @@ pub(super) enum Kind {
     Single,
 }
 
-impl Kind {
+impl RequiredType {
     /// Returns true if `column` has this role; `converted` states that its wall-clock times become instants.
     fn fits(self, column: &Column, converted: bool) -> bool {
         let data_type = &column.data_type;
         match self {
-            Kind::Text => *data_type == DataType::Utf8,
-            Kind::Time => matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local),
-            Kind::Clock => matches!(data_type, DataType::Timestamp(_, Some(_))),
-            Kind::Number => data_type.is_numeric(),
-            Kind::Single => !data_type.is_nested() && !data_type.is_binary(),
+            RequiredType::Text => *data_type == DataType::Utf8,
+            RequiredType::Time => matches!(data_type, DataType::Timestamp(_, Some(_))) && (converted || !column.local),
+            RequiredType::Clock => matches!(data_type, DataType::Timestamp(_, Some(_))),
+            RequiredType::Number => data_type.is_numeric(),
+            RequiredType::Single => !data_type.is_nested() && !data_type.is_binary(),
         }
     }
 
@@ -49,43 +49,45 @@ impl Kind {
     fn words(self, column: &Column) -> (&'static str, &'static str) {
         const INSTANT: &str = "name a column of the Avro type timestamp-millis or timestamp-micros";
         match self {
-            Kind::Time if column.local => (
+            RequiredType::Time if column.local => (
                 "what a clock on the wall shows (a local-timestamp), and no zone says which instant that is",
                 "send it as timestamp-millis; for an event time you may name the zone of its clocks instead: \
                  `event_time_zone: Europe/Amsterdam`",
             ),
-            Kind::Time | Kind::Clock if column.data_type == DataType::Date32 => ("a day without a time", INSTANT),
-            Kind::Time | Kind::Clock => ("no instant", INSTANT),
-            Kind::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
-            Kind::Number => ("no number", "name a column of an Avro number or decimal"),
-            Kind::Single => ("a list, a map or bytes", "name a column of one value"),
+            RequiredType::Time | RequiredType::Clock if column.data_type == DataType::Date32 => {
+                ("a day without a time", INSTANT)
+            }
+            RequiredType::Time | RequiredType::Clock => ("no instant", INSTANT),
+            RequiredType::Text => ("no text", "name a column of the Avro type string, uuid or enum"),
+            RequiredType::Number => ("no number", "name a column of an Avro number or decimal"),
+            RequiredType::Single => ("a list, a map or bytes", "name a column of one value"),
         }
     }
 }
 
 /// The columns of one product.
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(super) struct ProductColumns {
     /// The schema, if it could be read.
     pub(super) schema: Option<Arc<Schema>>,
     /// The class of each column, if it could be read.
-    pub(super) fields: BTreeMap<String, Class>,
+    pub(super) fields: BTreeMap<String, ColumnClass>,
     /// Every column that the policy names, even if its class could not be read.
     named: BTreeSet<String>,
     /// The column whose wall-clock times become instants before they are used.
     pub(super) converted: Option<String>,
 }
 
-impl Columns {
+impl ProductColumns {
     /// Reads `fields` and compares them with the schema. `schema_at` is the position at which the policy names the
     /// schema. Also returns the first column of each personal category, with its position.
     pub(super) fn read(
-        node: Option<&Node>,
+        node: Option<&YamlNode>,
         schema: Option<Arc<Schema>>,
         categories: &BTreeMap<Category, DraftCategory>,
-        (product_path, schema_at): (&str, At),
-        reading: &mut Reading<'_>,
-    ) -> (Self, BTreeMap<Category, (String, At)>) {
+        (product_path, schema_at): (&str, TextPosition),
+        reading: &mut ValueReader<'_>,
+    ) -> (Self, BTreeMap<Category, (String, TextPosition)>) {
         let mut columns = Self { schema, fields: BTreeMap::new(), named: BTreeSet::new(), converted: None };
         let mut personal = BTreeMap::new();
         let Some(node) = node else { return (columns, personal) };
@@ -95,11 +97,11 @@ impl Columns {
             columns.named.insert(entry.key.clone());
             columns.check_named(&entry.key, (entry.at, &path), reading);
             let class = match reading.text(&entry.value, &path, "none") {
-                Some("none") => Class::NotPersonal,
+                Some("none") => ColumnClass::NotPersonal,
                 Some(text) => match Category::new(text).ok().filter(|category| categories.contains_key(category)) {
                     Some(category) => {
                         personal.entry(category.clone()).or_insert_with(|| (entry.key.clone(), entry.at));
-                        Class::Personal(category)
+                        ColumnClass::Personal(category)
                     }
                     None => {
                         let known: Vec<&str> = categories.keys().map(Category::as_str).chain(["none"]).collect();
@@ -116,7 +118,7 @@ impl Columns {
         (columns, personal)
     }
 
-    fn check_named(&self, name: &str, (at, path): (At, &str), reading: &mut Reading<'_>) {
+    fn check_named(&self, name: &str, (at, path): (TextPosition, &str), reading: &mut ValueReader<'_>) {
         let Some(schema) = &self.schema else { return };
         if schema.column(name).is_some() {
             return;
@@ -129,7 +131,7 @@ impl Columns {
         reading.problems.error(at, path, format!("the schema has no column `{name}`"), mend);
     }
 
-    fn check_unnamed(&self, (path, at): (&str, At), reading: &mut Reading<'_>) {
+    fn check_unnamed(&self, (path, at): (&str, TextPosition), reading: &mut ValueReader<'_>) {
         let Some(schema) = &self.schema else { return };
         for column in &schema.columns {
             let name = &column.name;
@@ -156,22 +158,22 @@ impl Columns {
     /// the use of the column: `the event time`.
     pub(super) fn want(
         &self,
-        node: &Node,
+        node: &YamlNode,
         path: &str,
-        (role, kind): (&str, Kind),
-        reading: &mut Reading<'_>,
+        (role, kind): (&str, RequiredType),
+        reading: &mut ValueReader<'_>,
     ) -> Option<String> {
         let name = reading.text(node, path, "a column's name")?;
         self.want_named(name, (node.at, path), (role, kind), reading)
     }
 
-    /// Does the same as [`Columns::want`] for a name at a position.
+    /// Does the same as [`ProductColumns::want`] for a name at a position.
     pub(super) fn want_named(
         &self,
         name: &str,
-        (at, path): (At, &str),
-        (role, kind): (&str, Kind),
-        reading: &mut Reading<'_>,
+        (at, path): (TextPosition, &str),
+        (role, kind): (&str, RequiredType),
+        reading: &mut ValueReader<'_>,
     ) -> Option<String> {
         let column = self.schema.as_ref().map(|schema| schema.column(name));
         match column {

@@ -4,23 +4,28 @@
 
 use std::collections::BTreeSet;
 
-use super::super::model::{Anonymize, Derive, Derived, End};
+use super::super::model::{Anonymize, Derivation, DerivedColumn, EndRule};
 use super::super::tags::is_tag;
-use super::columns::{Columns, Kind};
-use super::reading::{Reading, did_you_mean};
+use super::columns::{ProductColumns, RequiredType};
+use super::value_reader::{ValueReader, did_you_mean};
 use ebbtide_base::ids::{Category, is_snake};
-use ebbtide_base::problem::{At, nearest};
-use ebbtide_base::yaml::{Node, check_keys, join};
+use ebbtide_base::problem::{TextPosition, nearest};
+use ebbtide_base::yaml::{YamlNode, check_keys, join};
 
-const HOWS: [(&str, Derive, Kind); 3] = [
-    ("country_of", Derive::CountryOf, Kind::Text),
-    ("hour_of", Derive::HourOf, Kind::Time),
-    ("domain_of", Derive::DomainOf, Kind::Text),
+const HOWS: [(&str, Derivation, RequiredType); 3] = [
+    ("country_of", Derivation::CountryOf, RequiredType::Text),
+    ("hour_of", Derivation::HourOf, RequiredType::Time),
+    ("domain_of", Derivation::DomainOf, RequiredType::Text),
 ];
 
 /// Reads `derive`: `{ recipient_country: { country_of: recipient } }`.
-pub(super) fn derive(columns: &Columns, node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<Derived> {
-    let mut derived: Vec<Derived> = Vec::new();
+pub(super) fn derive(
+    columns: &ProductColumns,
+    node: &YamlNode,
+    path: &str,
+    reading: &mut ValueReader<'_>,
+) -> Vec<DerivedColumn> {
+    let mut derived: Vec<DerivedColumn> = Vec::new();
     for entry in reading.entries(node, path, "{ recipient_country: { country_of: recipient } }") {
         let path = join(path, &entry.key);
         let taken = columns
@@ -51,15 +56,15 @@ pub(super) fn derive(columns: &Columns, node: &Node, path: &str, reading: &mut R
             continue;
         };
         if let Some(of) = columns.want(of, &join(&path, word), ("this column", *kind), reading) {
-            derived.push(Derived { name: entry.key.clone(), how: *how, of });
+            derived.push(DerivedColumn { name: entry.key.clone(), how: *how, of });
         }
     }
     derived
 }
 
 /// The names that `end` may use.
-pub(super) struct Named<'a> {
-    pub(super) columns: &'a Columns,
+pub(super) struct EndNames<'a> {
+    pub(super) columns: &'a ProductColumns,
     /// The names under `subjects`, readable or not.
     pub(super) subjects: &'a [&'a str],
     /// The names under `derive`, readable or not.
@@ -67,17 +72,22 @@ pub(super) struct Named<'a> {
 }
 
 /// The content of `end`, and the category of the counted subjects with the position at which they are named.
-pub(super) type EndRead = (End, Option<(Category, At)>);
+pub(super) type ParsedEnd = (EndRule, Option<(Category, TextPosition)>);
 
 /// Reads `end`: `remove`, or `{ anonymize: { k: 11, of: recipient, cell: [status], sum: [segments] } }`.
-pub(super) fn end(node: &Node, path: &str, named: &Named<'_>, reading: &mut Reading<'_>) -> Option<EndRead> {
+pub(super) fn end(
+    node: &YamlNode,
+    path: &str,
+    named: &EndNames<'_>,
+    reading: &mut ValueReader<'_>,
+) -> Option<ParsedEnd> {
     const FORMS: &str = "write `end: remove` or `end: { anonymize: { k: 11, of: recipient, cell: [status] } }`";
     if let Some(text) = node.text() {
         if text != "remove" {
             reading.problems.error(node.at, path, format!("`{text}` is no end of a record"), FORMS);
             return None;
         }
-        return Some((End::Remove, None));
+        return Some((EndRule::Remove, None));
     }
     check_keys(node, &["anonymize"], path, reading.problems);
     let Some(anonymize) = reading.maybe(node, "anonymize") else {
@@ -93,7 +103,7 @@ pub(super) fn end(node: &Node, path: &str, named: &Named<'_>, reading: &mut Read
         .need(anonymize, "of", &path, "recipient")
         .and_then(|node| Some((counted(node, &join(&path, "of"), named, reading)?, node.at)));
     let mut seen = BTreeSet::new();
-    let mut list = |key: &str, reading: &mut Reading<'_>| {
+    let mut list = |key: &str, reading: &mut ValueReader<'_>| {
         let mut read = Vec::new();
         let Some(node) = reading.maybe(anonymize, key) else { return read };
         let path = join(&path, key);
@@ -111,10 +121,10 @@ pub(super) fn end(node: &Node, path: &str, named: &Named<'_>, reading: &mut Read
     let (cell, sum) = (list("cell", reading), list("sum", reading));
     let (k, (of, at)) = (k?, of?);
     let category = named.columns.category(&of).map(|category| (category.clone(), at));
-    Some((End::Anonymize(Anonymize { k, of, cell, sum }), category))
+    Some((EndRule::Anonymize(Anonymize { k, of, cell, sum }), category))
 }
 
-fn k(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<u32> {
+fn k(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<u32> {
     let text = reading.text(node, path, "11")?;
     let k = text.parse().ok().filter(|k| (2..=1_000_000).contains(k));
     if k.is_none() {
@@ -124,7 +134,7 @@ fn k(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<u32> {
     k
 }
 
-fn counted(node: &Node, path: &str, named: &Named<'_>, reading: &mut Reading<'_>) -> Option<String> {
+fn counted(node: &YamlNode, path: &str, named: &EndNames<'_>, reading: &mut ValueReader<'_>) -> Option<String> {
     let name = reading.text(node, path, "recipient")?;
     if !named.subjects.contains(&name) {
         let what = format!("cells count people, and `{name}` is none of the product's subjects");
@@ -138,9 +148,9 @@ fn counted(node: &Node, path: &str, named: &Named<'_>, reading: &mut Reading<'_>
     Some(name.to_owned())
 }
 
-impl Named<'_> {
+impl EndNames<'_> {
     /// Reads a column that is kept: of a cell, or to be summed.
-    fn part(&self, node: &Node, path: &str, sum: bool, reading: &mut Reading<'_>) -> Option<String> {
+    fn part(&self, node: &YamlNode, path: &str, sum: bool, reading: &mut ValueReader<'_>) -> Option<String> {
         let name = reading.text(node, path, "status")?;
         if self.derived.contains(&name) {
             if !sum {
@@ -173,7 +183,7 @@ impl Named<'_> {
             reading.problems.error(node.at, path, what, format!("did you mean `{near}`?"));
             return None;
         }
-        let role = if sum { ("a sum", Kind::Number) } else { ("a cell", Kind::Single) };
+        let role = if sum { ("a sum", RequiredType::Number) } else { ("a cell", RequiredType::Single) };
         self.columns.want(node, path, role, reading)
     }
 }

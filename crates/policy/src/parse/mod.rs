@@ -5,11 +5,11 @@
 
 mod columns;
 mod end;
-mod keep;
+mod period;
 mod product;
-mod reading;
 mod records;
 mod rule;
+mod value_reader;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,14 +17,14 @@ use std::str::FromStr;
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-pub(super) use self::keep::keep;
-use self::reading::Reading;
+pub(super) use self::period::keep;
+use self::value_reader::ValueReader;
 use super::check;
 use super::model::{Policy, Product, Records, Rule};
 use super::text::PolicyText;
 use ebbtide_base::ids::{BucketUnit, Category, PolicyVersion, ProductKey, Topic};
-use ebbtide_base::problem::{At, Problem, Problems, nearest};
-use ebbtide_base::yaml::{self, Node, check_keys, join};
+use ebbtide_base::problem::{Problem, Problems, TextPosition, nearest};
+use ebbtide_base::yaml::{self, YamlNode, check_keys, join};
 
 /// A source of the texts of the products' schemas.
 pub trait SchemaSource {
@@ -35,7 +35,7 @@ pub trait SchemaSource {
 
 /// The result of a parsed and checked policy file.
 #[derive(Debug, Clone)]
-pub struct Checked {
+pub struct CheckedPolicy {
     /// The policy; `None` if any problem is an error.
     pub policy: Option<Policy>,
     /// All problems, in the order of the file.
@@ -45,12 +45,12 @@ pub struct Checked {
 }
 
 /// A schema source that loads from another one and stores the texts that it returned.
-struct Keeping<'s> {
+struct RecordingSource<'s> {
     of: &'s dyn SchemaSource,
     kept: RefCell<BTreeMap<String, String>>,
 }
 
-impl SchemaSource for Keeping<'_> {
+impl SchemaSource for RecordingSource<'_> {
     fn load(&self, path: &str) -> Result<String, String> {
         let text = self.of.load(path)?;
         self.kept.borrow_mut().insert(path.to_owned(), text.clone());
@@ -60,9 +60,9 @@ impl SchemaSource for Keeping<'_> {
 
 /// Parses and checks the text of a policy. `file` is its name as the user knows it, for the problems.
 #[must_use]
-pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
+pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> CheckedPolicy {
     let mut problems = Problems::of(file);
-    let schemas = Keeping { of: schemas, kept: RefCell::default() };
+    let schemas = RecordingSource { of: schemas, kept: RefCell::default() };
     let policy = match yaml::parse(text) {
         Ok(root) => read(&root, &schemas, &mut problems),
         Err(error) => {
@@ -77,12 +77,12 @@ pub fn parse(file: &str, text: &str, schemas: &dyn SchemaSource) -> Checked {
     };
     let text = PolicyText { yaml: text.to_owned(), schemas: schemas.kept.into_inner() };
     let policy = policy.filter(|_| !problems.any_error()).map(|policy| Policy { digest: text.digest(), ..policy });
-    Checked { policy, problems: problems.into_sorted(), text }
+    CheckedPolicy { policy, problems: problems.into_sorted(), text }
 }
 
 /// The part of a policy that was read so far, possibly with errors: enough to find more of them.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct PolicyDraft {
     pub(super) zone: Option<Tz>,
     pub(super) bucket: Option<BucketUnit>,
     pub(super) categories: BTreeMap<Category, DraftCategory>,
@@ -94,7 +94,7 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct DraftCategory {
     pub(super) term: String,
-    pub(super) at: At,
+    pub(super) at: TextPosition,
 }
 
 /// A product as far as it could be read.
@@ -107,22 +107,22 @@ pub(super) struct DraftProduct {
     /// Its records, if they could be read in full.
     pub(super) records: Option<Records>,
     /// The first column of each category, with its position.
-    pub(super) personal: BTreeMap<Category, (String, At)>,
+    pub(super) personal: BTreeMap<Category, (String, TextPosition)>,
     /// The source of its jurisdictions, if it could be read.
     pub(super) jurisdiction: Option<super::model::Jurisdiction>,
     /// True if its records name a tenant.
     pub(super) has_tenant: bool,
     /// The category of the subject column that `end` counts, and the position at which `end` names it.
-    pub(super) counted: Option<(Category, At)>,
+    pub(super) counted: Option<(Category, TextPosition)>,
     /// The categories of its subjects, and the position of their list.
-    pub(super) subjects: Option<(BTreeSet<Category>, At)>,
+    pub(super) subjects: Option<(BTreeSet<Category>, TextPosition)>,
 }
 
 /// A rule as far as it could be read.
 #[derive(Debug)]
 pub(super) struct DraftRule {
     pub(super) rule: Rule,
-    pub(super) at: At,
+    pub(super) at: TextPosition,
     /// True if what it matches could not be read completely, so that it proves neither a hole nor a clash.
     pub(super) vague: bool,
     /// True if its window (`keep`, `trigger` or `boundary`) could not be read.
@@ -131,22 +131,22 @@ pub(super) struct DraftRule {
 
 const KEYS: [&str; 6] = ["version", "zone", "bucket", "categories", "products", "rules"];
 
-fn read(root: &Node, schemas: &dyn SchemaSource, problems: &mut Problems) -> Option<Policy> {
+fn read(root: &YamlNode, schemas: &dyn SchemaSource, problems: &mut Problems) -> Option<Policy> {
     check_keys(root, &KEYS, "", problems);
     if root.entries().is_empty() {
         return None;
     }
-    let mut reading = Reading { problems };
+    let mut reading = ValueReader { problems };
     let version = reading
         .need(root, "version", "", "2026-11-01")
         .and_then(|node| reading.parsed::<PolicyVersion>(node, "version", "2026-11-01"));
-    let mut draft = Draft {
+    let mut draft = PolicyDraft {
         zone: reading.need(root, "zone", "", "Europe/Amsterdam").and_then(|node| zone(node, "zone", &mut reading)),
         bucket: match reading.maybe(root, "bucket") {
             None => Some(BucketUnit::Day),
             Some(node) => bucket(node, &mut reading),
         },
-        ..Draft::default()
+        ..PolicyDraft::default()
     };
     categories(root, &mut draft, &mut reading);
     products(root, &mut draft, schemas, &mut reading);
@@ -155,7 +155,7 @@ fn read(root: &Node, schemas: &dyn SchemaSource, problems: &mut Problems) -> Opt
     finish(version?, draft)
 }
 
-fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
+fn finish(version: PolicyVersion, draft: PolicyDraft) -> Option<Policy> {
     let mut products = BTreeMap::new();
     for DraftProduct { key, title, has_records, records, .. } in draft.products {
         if has_records && records.is_none() {
@@ -176,7 +176,7 @@ fn finish(version: PolicyVersion, draft: Draft) -> Option<Policy> {
 }
 
 /// Reads the name of a zone of the IANA time zone database.
-fn zone(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Tz> {
+fn zone(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Tz> {
     let text = reading.text(node, path, "Europe/Amsterdam")?;
     let zone = Tz::from_str(text).ok();
     if zone.is_none() {
@@ -189,11 +189,11 @@ fn zone(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Tz> {
     zone
 }
 
-fn bucket(node: &Node, reading: &mut Reading<'_>) -> Option<BucketUnit> {
+fn bucket(node: &YamlNode, reading: &mut ValueReader<'_>) -> Option<BucketUnit> {
     reading.one_of(node, "bucket", &[("day", BucketUnit::Day), ("hour", BucketUnit::Hour)])
 }
 
-fn categories(root: &Node, draft: &mut Draft, reading: &mut Reading<'_>) {
+fn categories(root: &YamlNode, draft: &mut PolicyDraft, reading: &mut ValueReader<'_>) {
     let example = "{ phone_number: { term: pd:TelephoneNumber } }";
     let Some(node) = reading.need(root, "categories", "", example) else { return };
     for entry in reading.entries(node, "categories", example) {
@@ -214,14 +214,14 @@ fn categories(root: &Node, draft: &mut Draft, reading: &mut Reading<'_>) {
     }
 }
 
-fn products(root: &Node, draft: &mut Draft, schemas: &dyn SchemaSource, reading: &mut Reading<'_>) {
+fn products(root: &YamlNode, draft: &mut PolicyDraft, schemas: &dyn SchemaSource, reading: &mut ValueReader<'_>) {
     let example = "{ sms: { topics: [traffic.sms], ... } }";
     let Some(node) = reading.need(root, "products", "", example) else { return };
-    let mut topics: BTreeMap<Topic, (String, At)> = BTreeMap::new();
+    let mut topics: BTreeMap<Topic, (String, TextPosition)> = BTreeMap::new();
     for entry in reading.entries(node, "products", example) {
         let path = join("products", &entry.key);
         let Some(key) = reading.key::<ProductKey>(entry, &path) else { continue };
-        let context = product::Context { categories: &draft.categories, schemas, path };
+        let context = product::ProductContext { categories: &draft.categories, schemas, path };
         let product = product::read(key, &entry.value, &context, &mut topics, reading);
         draft.products.push(product);
     }

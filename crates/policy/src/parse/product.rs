@@ -8,16 +8,16 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::super::countries;
-use super::super::model::{Jurisdiction, OtherRecords, Platform, Records, Subject, SubjectKind};
-use super::columns::{Columns, Kind};
-use super::end::{Named, derive, end};
-use super::reading::{Reading, did_you_mean};
+use super::super::model::{Jurisdiction, OtherRecords, Platform, Records, SubjectColumn, SubjectKind};
+use super::columns::{ProductColumns, RequiredType};
+use super::end::{EndNames, derive, end};
 use super::records::{self, OwnRecords};
+use super::value_reader::{ValueReader, did_you_mean};
 use super::{DraftCategory, DraftProduct, SchemaSource, zone};
 use crate::schema::Schema;
 use ebbtide_base::ids::{Category, Country, ProductKey, Topic};
-use ebbtide_base::problem::At;
-use ebbtide_base::yaml::{Node, check_keys, join};
+use ebbtide_base::problem::TextPosition;
+use ebbtide_base::yaml::{YamlNode, check_keys, join};
 
 const KEYS: [&str; 13] = [
     "title",
@@ -36,7 +36,7 @@ const KEYS: [&str; 13] = [
 ];
 
 /// The context in which a product is read.
-pub(super) struct Context<'a> {
+pub(super) struct ProductContext<'a> {
     pub(super) categories: &'a BTreeMap<Category, DraftCategory>,
     pub(super) schemas: &'a dyn SchemaSource,
     pub(super) path: String,
@@ -45,10 +45,10 @@ pub(super) struct Context<'a> {
 /// Reads one product. `topics` are those of the products before it.
 pub(super) fn read(
     key: ProductKey,
-    node: &Node,
-    context: &Context<'_>,
-    topics: &mut BTreeMap<Topic, (String, At)>,
-    reading: &mut Reading<'_>,
+    node: &YamlNode,
+    context: &ProductContext<'_>,
+    topics: &mut BTreeMap<Topic, (String, TextPosition)>,
+    reading: &mut ValueReader<'_>,
 ) -> DraftProduct {
     let path = &context.path;
     check_keys(node, &KEYS, path, reading.problems);
@@ -81,7 +81,7 @@ pub(super) fn read(
             None => own = records::read(records, &path, reading),
         }
     }
-    if !matches!(node.value, ebbtide_base::yaml::Value::Map(_)) {
+    if !matches!(node.value, ebbtide_base::yaml::YamlValue::Map(_)) {
         return draft;
     }
     if !node.entries().iter().any(|entry| KEYS[2..].contains(&entry.key.as_str())) {
@@ -98,7 +98,7 @@ pub(super) fn read(
     draft
 }
 
-fn no_records(node: &Node, path: &str, reading: &mut Reading<'_>) {
+fn no_records(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) {
     for entry in node.entries().iter().filter(|entry| KEYS[2..].contains(&entry.key.as_str())) {
         let what = format!("`{}` stands in a product without records", entry.key);
         reading.problems.error(entry.at, &join(path, &entry.key), what, "take it out, or take out `records: none`");
@@ -107,10 +107,10 @@ fn no_records(node: &Node, path: &str, reading: &mut Reading<'_>) {
 
 fn records(
     draft: &mut DraftProduct,
-    node: &Node,
-    context: &Context<'_>,
-    topics: &mut BTreeMap<Topic, (String, At)>,
-    reading: &mut Reading<'_>,
+    node: &YamlNode,
+    context: &ProductContext<'_>,
+    topics: &mut BTreeMap<Topic, (String, TextPosition)>,
+    reading: &mut ValueReader<'_>,
 ) -> Option<Records> {
     let path = &context.path;
     let own = reading.need(node, "topics", path, "[traffic.sms]").map(|node| read_topics(node, path, topics, reading));
@@ -118,14 +118,14 @@ fn records(
     let schema = schema_node.and_then(|node| read_schema(node, path, context.schemas, reading));
     let fields = reading.need(node, "fields", path, "{ recipient: phone_number, status: none }");
     let place = (path.as_str(), schema_node.map_or(node.at, |node| node.at));
-    let (mut columns, personal) = Columns::read(fields, schema, context.categories, place, reading);
+    let (mut columns, personal) = ProductColumns::read(fields, schema, context.categories, place, reading);
     draft.personal = personal;
     let (event_time, event_time_zone) = event_time(node, path, &columns, reading);
     // The tagger converts its wall-clock times to instants, so it counts as an instant from here on.
     columns.converted = event_time.clone().filter(|_| event_time_zone.is_some());
     let tenant = reading
         .maybe(node, "tenant")
-        .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", Kind::Text), reading));
+        .map(|node| columns.want(node, &join(path, "tenant"), ("the tenant", RequiredType::Text), reading));
     let example = "{ country_of: recipient }";
     draft.jurisdiction = reading
         .need(node, "jurisdiction", path, example)
@@ -141,7 +141,7 @@ fn records(
     let default_country = default_country(node, path, reading);
     let derived = reading.maybe(node, "derive");
     let derive = derived.map(|node| derive(&columns, node, &join(path, "derive"), reading)).unwrap_or_default();
-    let named = Named { columns: &columns, subjects: &keys(node, "subjects"), derived: &keys(node, "derive") };
+    let named = EndNames { columns: &columns, subjects: &keys(node, "subjects"), derived: &keys(node, "derive") };
     let end = reading.need(node, "end", path, "remove").and_then(|node| end(node, &join(path, "end"), &named, reading));
     let (end, counted) = end?;
     draft.counted = counted;
@@ -166,7 +166,7 @@ fn records(
 
 /// Reads the country of the national numbers in the phone columns, if one is given; `None` if the value is not a
 /// country.
-fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Option<Country>> {
+fn default_country(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<Option<Country>> {
     let Some(node) = reading.maybe(node, "default_country") else { return Some(None) };
     let path = join(path, "default_country");
     let code = reading.text(node, &path, "NL")?;
@@ -174,11 +174,16 @@ fn default_country(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option
 }
 
 /// Reads the event time's column, and the zone of its wall-clock times if it has them.
-fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> (Option<String>, Option<Tz>) {
+fn event_time(
+    node: &YamlNode,
+    path: &str,
+    columns: &ProductColumns,
+    reading: &mut ValueReader<'_>,
+) -> (Option<String>, Option<Tz>) {
     let zone_node = reading.maybe(node, "event_time_zone");
     let zone_path = join(path, "event_time_zone");
     let zone = zone_node.and_then(|node| zone(node, &zone_path, reading));
-    let kind = if zone_node.is_some() { Kind::Clock } else { Kind::Time };
+    let kind = if zone_node.is_some() { RequiredType::Clock } else { RequiredType::Time };
     let column = reading
         .need(node, "event_time", path, "sent_at")
         .and_then(|node| columns.want(node, &join(path, "event_time"), ("the event time", kind), reading));
@@ -192,15 +197,15 @@ fn event_time(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<
 }
 
 /// Returns the keys of the mapping under `key`.
-fn keys<'n>(node: &'n Node, key: &str) -> Vec<&'n str> {
-    node.get(key).map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
+fn keys<'n>(node: &'n YamlNode, key: &str) -> Vec<&'n str> {
+    node.get(key).map(YamlNode::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
 }
 
 fn read_topics(
-    node: &Node,
+    node: &YamlNode,
     path: &str,
-    taken: &mut BTreeMap<Topic, (String, At)>,
-    reading: &mut Reading<'_>,
+    taken: &mut BTreeMap<Topic, (String, TextPosition)>,
+    reading: &mut ValueReader<'_>,
 ) -> Vec<Topic> {
     let path = join(path, "topics");
     let items = reading.items(node, &path, "[traffic.sms]");
@@ -221,7 +226,12 @@ fn read_topics(
     topics
 }
 
-fn read_schema(node: &Node, path: &str, schemas: &dyn SchemaSource, reading: &mut Reading<'_>) -> Option<Arc<Schema>> {
+fn read_schema(
+    node: &YamlNode,
+    path: &str,
+    schemas: &dyn SchemaSource,
+    reading: &mut ValueReader<'_>,
+) -> Option<Arc<Schema>> {
     let path = join(path, "schema");
     let name = reading.words(node, &path, 1024)?;
     let text = match schemas.load(name) {
@@ -244,7 +254,12 @@ fn read_schema(node: &Node, path: &str, schemas: &dyn SchemaSource, reading: &mu
     }
 }
 
-fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Option<Jurisdiction> {
+fn jurisdiction(
+    node: &YamlNode,
+    path: &str,
+    columns: &ProductColumns,
+    reading: &mut ValueReader<'_>,
+) -> Option<Jurisdiction> {
     const FORMS: &str =
         "write `{ country_of: <column of numbers> }`, `{ column: <column of countries> }`, a country, or `unknown`";
     if let Some(text) = node.text() {
@@ -258,7 +273,7 @@ fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Readin
         return country(text, (node.at, path), reading).map(Jurisdiction::Fixed);
     }
     check_keys(node, &["country_of", "column"], path, reading.problems);
-    let role = ("the jurisdiction", Kind::Text);
+    let role = ("the jurisdiction", RequiredType::Text);
     match (node.get("country_of"), node.get("column")) {
         (Some(of), None) => columns.want(of, &join(path, "country_of"), role, reading).map(Jurisdiction::CountryOf),
         (None, Some(of)) => columns.want(of, &join(path, "column"), role, reading).map(Jurisdiction::Column),
@@ -271,7 +286,7 @@ fn jurisdiction(node: &Node, path: &str, columns: &Columns, reading: &mut Readin
 }
 
 /// Reads an assigned country code, and reports an error for any other text.
-pub(super) fn country(text: &str, (at, path): (At, &str), reading: &mut Reading<'_>) -> Option<Country> {
+pub(super) fn country(text: &str, (at, path): (TextPosition, &str), reading: &mut ValueReader<'_>) -> Option<Country> {
     let country = Country::new(text).ok().filter(|country| countries::is_assigned(*country));
     if country.is_none() {
         let upper = text.to_ascii_uppercase();
@@ -287,23 +302,33 @@ pub(super) fn country(text: &str, (at, path): (At, &str), reading: &mut Reading<
     country
 }
 
-fn subjects(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Vec<Subject> {
+fn subjects(
+    node: &YamlNode,
+    path: &str,
+    columns: &ProductColumns,
+    reading: &mut ValueReader<'_>,
+) -> Vec<SubjectColumn> {
     let mut subjects = Vec::new();
     for entry in reading.entries(node, path, "{ recipient: phone }") {
         let path = join(path, &entry.key);
-        let column = columns.want_named(&entry.key, (entry.at, &path), ("a subject", Kind::Text), reading);
+        let column = columns.want_named(&entry.key, (entry.at, &path), ("a subject", RequiredType::Text), reading);
         let kind = subject_kind(&entry.value, &path, columns, reading);
         let (Some(column), Some(kind)) = (column, kind) else { continue };
         if columns.fields.get(&column).is_some_and(|class| class.category().is_none()) {
             let what = format!("`{column}` names a person and is classified `none`");
             reading.problems.error(entry.at, &path, what, "give it the category of what it is, under fields");
         }
-        subjects.push(Subject { column, kind });
+        subjects.push(SubjectColumn { column, kind });
     }
     subjects
 }
 
-fn subject_kind(node: &Node, path: &str, columns: &Columns, reading: &mut Reading<'_>) -> Option<SubjectKind> {
+fn subject_kind(
+    node: &YamlNode,
+    path: &str,
+    columns: &ProductColumns,
+    reading: &mut ValueReader<'_>,
+) -> Option<SubjectKind> {
     const FORMS: &str = "write `phone`, `email`, `{ platform_of: <column> }` or `{ platform: whatsapp }`";
     match node.text() {
         Some("phone") => return Some(SubjectKind::Phone),
@@ -319,7 +344,7 @@ fn subject_kind(node: &Node, path: &str, columns: &Columns, reading: &mut Readin
     }
     match (node.get("platform_of"), node.get("platform")) {
         (Some(of), None) => {
-            let column = columns.want(of, &join(path, "platform_of"), ("the platform", Kind::Text), reading)?;
+            let column = columns.want(of, &join(path, "platform_of"), ("the platform", RequiredType::Text), reading)?;
             Some(SubjectKind::Channel(Platform::Column(column)))
         }
         (None, Some(name)) => {

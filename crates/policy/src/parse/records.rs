@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::super::model::OtherRecords;
-use super::reading::Reading;
+use super::value_reader::ValueReader;
 use crate::schema::Schema;
-use ebbtide_base::yaml::{Node, Value, check_keys, join};
+use ebbtide_base::yaml::{YamlNode, YamlValue, check_keys, join};
 
 const FORM: &str = "{ names: [com.example.Sms], others: skip }";
 /// The longest name of a record, in bytes.
@@ -21,8 +21,8 @@ pub(super) struct OwnRecords {
 }
 
 /// Reads the mapping under `records`.
-pub(super) fn read(node: &Node, path: &str, reading: &mut Reading<'_>) -> OwnRecords {
-    if !matches!(node.value, Value::Map(_)) {
+pub(super) fn read(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> OwnRecords {
+    if !matches!(node.value, YamlValue::Map(_)) {
         let what = format!("expected `none` or a mapping, found {}", node.kind());
         reading.problems.error(node.at, path, what, format!("write `none`, or `{FORM}`"));
         return OwnRecords::default();
@@ -36,7 +36,7 @@ pub(super) fn read(node: &Node, path: &str, reading: &mut Reading<'_>) -> OwnRec
     OwnRecords { names, others: others.unwrap_or_default() }
 }
 
-fn names(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
+fn names(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Vec<String> {
     let items = reading.items(node, path, "[com.example.Sms]");
     if items.is_empty() && node.list().is_some() {
         reading.problems.error(node.at, path, "no record is listed", "list one, or leave `names` out");
@@ -55,7 +55,13 @@ fn names(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
 
 impl OwnRecords {
     /// Returns the schema restricted to the listed records. Warns if its own record is not listed.
-    pub(super) fn of(&self, schema: Arc<Schema>, node: &Node, path: &str, reading: &mut Reading<'_>) -> Arc<Schema> {
+    pub(super) fn of(
+        &self,
+        schema: Arc<Schema>,
+        node: &YamlNode,
+        path: &str,
+        reading: &mut ValueReader<'_>,
+    ) -> Arc<Schema> {
         let Some(names) = self.names.as_ref().filter(|names| !names.is_empty()) else { return schema };
         let schema = Arc::unwrap_or_clone(schema).with_record_names(names);
         if !schema.reads_its_own_record() {

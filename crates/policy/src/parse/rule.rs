@@ -2,13 +2,13 @@
 //!
 //! Invariant: a rule whose match could not be read completely is marked, so that it causes no further problem.
 
-use super::super::model::{Boundary, Keep, Rule, Trigger};
-use super::keep::keep;
+use super::super::model::{Boundary, RetentionPeriod, Rule, Trigger};
+use super::period::keep;
 use super::product::country;
-use super::reading::{Reading, did_you_mean};
-use super::{Draft, DraftRule};
+use super::value_reader::{ValueReader, did_you_mean};
+use super::{DraftRule, PolicyDraft};
 use ebbtide_base::ids::{Category, Country, ProductKey, RuleId};
-use ebbtide_base::yaml::{Node, check_keys, join};
+use ebbtide_base::yaml::{YamlNode, check_keys, join};
 
 const KEYS: [&str; 12] = [
     "id",
@@ -34,11 +34,11 @@ const TRIGGERS: [(&str, Trigger); 3] = [
 const BOUNDARIES: [(&str, Boundary); 2] = [("at_most", Boundary::AtMost), ("at_least", Boundary::AtLeast)];
 
 /// Reads all rules into the draft.
-pub(super) fn read_all(root: &Node, draft: &mut Draft, reading: &mut Reading<'_>) {
+pub(super) fn read_all(root: &YamlNode, draft: &mut PolicyDraft, reading: &mut ValueReader<'_>) {
     let example = "[{ id: default, keep: 6 months }]";
     let Some(node) = reading.need(root, "rules", "", example) else { return };
     for (index, node) in reading.items(node, "rules", example).iter().enumerate() {
-        let id = node.get("id").and_then(Node::text).filter(|id| RuleId::new(id).is_ok());
+        let id = node.get("id").and_then(YamlNode::text).filter(|id| RuleId::new(id).is_ok());
         let path = id.map_or_else(|| format!("rules[{index}]"), |id| format!("rules.{id}"));
         let rule = read(node, &path, draft, reading);
         if let Some(before) = draft.rules.iter().find(|before| id.is_some() && before.rule.id == rule.rule.id) {
@@ -49,11 +49,11 @@ pub(super) fn read_all(root: &Node, draft: &mut Draft, reading: &mut Reading<'_>
     }
 }
 
-fn read(node: &Node, path: &str, draft: &Draft, reading: &mut Reading<'_>) -> DraftRule {
+fn read(node: &YamlNode, path: &str, draft: &PolicyDraft, reading: &mut ValueReader<'_>) -> DraftRule {
     check_keys(node, &KEYS, path, reading.problems);
     let id = reading.need(node, "id", path, "telecom-default");
     let id = id.and_then(|node| reading.parsed::<RuleId>(node, &join(path, "id"), "telecom-default"));
-    let mut list = Lists { node, path, vague: !matches!(node.value, ebbtide_base::yaml::Value::Map(_)) };
+    let mut list = Lists { node, path, vague: !matches!(node.value, ebbtide_base::yaml::YamlValue::Map(_)) };
     let products: Vec<&str> = draft.products.iter().map(|product| product.key.as_str()).collect();
     let products = list.read("products", reading, |item, path, reading| {
         let found =
@@ -91,7 +91,7 @@ fn read(node: &Node, path: &str, draft: &Draft, reading: &mut Reading<'_>) -> Dr
         categories,
         jurisdictions,
         tenants,
-        keep: window.unwrap_or(Keep::Days(0)),
+        keep: window.unwrap_or(RetentionPeriod::Days(0)),
         trigger: trigger.flatten().unwrap_or(Trigger::Event),
         boundary: boundary.flatten().unwrap_or(Boundary::AtMost),
         grace: grace(node, path, reading),
@@ -114,7 +114,7 @@ fn unnamed() -> RuleId {
 
 /// The lists that say what a rule matches.
 struct Lists<'n> {
-    node: &'n Node,
+    node: &'n YamlNode,
     path: &'n str,
     vague: bool,
 }
@@ -123,8 +123,8 @@ impl Lists<'_> {
     fn read<T: PartialEq>(
         &mut self,
         key: &str,
-        reading: &mut Reading<'_>,
-        mut item: impl FnMut(&Node, &str, &mut Reading<'_>) -> Option<T>,
+        reading: &mut ValueReader<'_>,
+        mut item: impl FnMut(&YamlNode, &str, &mut ValueReader<'_>) -> Option<T>,
     ) -> Vec<T> {
         let mut found: Vec<T> = Vec::new();
         let Some(node) = self.node.get(key) else { return found };
@@ -156,11 +156,11 @@ impl Lists<'_> {
 }
 
 fn known<T>(
-    item: &Node,
+    item: &YamlNode,
     path: &str,
     (what, known): (&str, &[&str]),
     found: Option<T>,
-    reading: &mut Reading<'_>,
+    reading: &mut ValueReader<'_>,
 ) -> Option<T> {
     let text = reading.text(item, path, known.first().copied().unwrap_or("sms"))?;
     if found.is_none() {
@@ -169,7 +169,7 @@ fn known<T>(
     found
 }
 
-fn duration(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Keep> {
+fn duration(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Option<RetentionPeriod> {
     let text = reading.text(node, path, "6 months")?;
     match keep(text) {
         Ok(keep) => Some(keep),
@@ -180,12 +180,12 @@ fn duration(node: &Node, path: &str, reading: &mut Reading<'_>) -> Option<Keep> 
     }
 }
 
-fn grace(node: &Node, path: &str, reading: &mut Reading<'_>) -> Keep {
-    const USUAL: Keep = Keep::Hours(24);
+fn grace(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> RetentionPeriod {
+    const USUAL: RetentionPeriod = RetentionPeriod::Hours(24);
     let Some(node) = reading.maybe(node, "grace") else { return USUAL };
     let path = join(path, "grace");
     match duration(node, &path, reading) {
-        Some(Keep::Hours(0) | Keep::Days(0) | Keep::Months(0)) => {
+        Some(RetentionPeriod::Hours(0) | RetentionPeriod::Days(0) | RetentionPeriod::Months(0)) => {
             let what = "without a grace every deadline is missed by the time that a sweep takes";
             reading.problems.error(node.at, &path, what, "write at least `1 hour`; `24 hours` is usual");
             USUAL
@@ -194,7 +194,7 @@ fn grace(node: &Node, path: &str, reading: &mut Reading<'_>) -> Keep {
     }
 }
 
-fn bases(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
+fn bases(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Vec<String> {
     let Some(list) = reading.maybe(node, "bases") else {
         if node.entries().is_empty() {
             return Vec::new();
@@ -210,7 +210,7 @@ fn bases(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
     items.iter().filter_map(|item| reading.shaped(item, &path, form, is_basis).map(str::to_owned)).collect()
 }
 
-fn purposes(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<String> {
+fn purposes(node: &YamlNode, path: &str, reading: &mut ValueReader<'_>) -> Vec<String> {
     let Some(list) = reading.maybe(node, "purposes") else { return Vec::new() };
     let path = join(path, "purposes");
     let form = ("a purpose", "dpv:ServiceProvision");

@@ -2,19 +2,19 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use proptest::prelude::*;
 
-use super::super::{Boundary, Calendar, Keep, Trigger, deadline};
-use super::{Profile, Term, Triggered};
+use super::super::{Boundary, Calendar, RetentionPeriod, Trigger, deadline};
+use super::{Profile, RecordTriggers, RetentionTerm};
 use ebbtide_base::ids::{Bucket, BucketUnit, Category, Deadline, RuleId};
 
-fn term(category: &str, keep: Keep, trigger: Trigger, boundary: Boundary) -> Term {
+fn term(category: &str, keep: RetentionPeriod, trigger: Trigger, boundary: Boundary) -> RetentionTerm {
     let (category, rule) = (Category::new(category).unwrap(), Some(RuleId::new("a-rule").unwrap()));
-    Term { category, rule, keep, trigger, boundary, known: None }
+    RetentionTerm { category, rule, keep, trigger, boundary, known: None }
 }
 
 fn both() -> Profile {
     Profile::new(vec![
-        term("phone_number", Keep::Months(24), Trigger::Event, Boundary::AtLeast),
-        term("content", Keep::Months(6), Trigger::Event, Boundary::AtMost),
+        term("phone_number", RetentionPeriod::Months(24), Trigger::Event, Boundary::AtLeast),
+        term("content", RetentionPeriod::Months(6), Trigger::Event, Boundary::AtMost),
     ])
 }
 
@@ -35,15 +35,15 @@ fn records_that_arrived_late_by_different_numbers_of_buckets_lie_apart_where_the
 
 #[test]
 fn without_a_minimum_lateness_does_not_count() {
-    let profile = Profile::new(vec![term("content", Keep::Days(1), Trigger::Event, Boundary::AtMost)]);
+    let profile = Profile::new(vec![term("content", RetentionPeriod::Days(1), Trigger::Event, Boundary::AtMost)]);
     assert_eq!(profile.with_late(9), profile);
 }
 
 #[test]
 fn a_contracts_end_leaves_the_deadline_open() {
     let profile = Profile::new(vec![
-        term("content", Keep::Days(0), Trigger::ContractEnd, Boundary::AtMost),
-        term("name", Keep::Days(1), Trigger::ConsentWithdrawn, Boundary::AtMost),
+        term("content", RetentionPeriod::Days(0), Trigger::ContractEnd, Boundary::AtMost),
+        term("name", RetentionPeriod::Days(1), Trigger::ConsentWithdrawn, Boundary::AtMost),
     ]);
     let calendar = Calendar::new(Tz::UTC, BucketUnit::Day);
     let deadlines = profile.deadlines(&calendar, Bucket::Day(NaiveDate::from_ymd_opt(2026, 1, 1).unwrap()));
@@ -60,15 +60,15 @@ fn day(text: &str) -> Bucket {
     text.parse().unwrap()
 }
 
-fn triggered(contract_end: Option<&str>, withdrawn: Option<&str>) -> Triggered {
-    Triggered { contract_end: contract_end.map(day), withdrawn: withdrawn.map(day) }
+fn triggered(contract_end: Option<&str>, withdrawn: Option<&str>) -> RecordTriggers {
+    RecordTriggers { contract_end: contract_end.map(day), withdrawn: withdrawn.map(day) }
 }
 
 #[test]
 fn a_contract_whose_end_is_known_gives_a_deadline_that_the_text_tells() {
     let open = Profile::new(vec![
-        term("content", Keep::Days(30), Trigger::ContractEnd, Boundary::AtMost),
-        term("name", Keep::Months(1), Trigger::ContractEnd, Boundary::AtLeast),
+        term("content", RetentionPeriod::Days(30), Trigger::ContractEnd, Boundary::AtMost),
+        term("name", RetentionPeriod::Months(1), Trigger::ContractEnd, Boundary::AtLeast),
     ]);
     assert!(open.is_open());
     let calendar = Calendar::new(Tz::UTC, BucketUnit::Day);
@@ -84,12 +84,13 @@ fn a_contract_whose_end_is_known_gives_a_deadline_that_the_text_tells() {
     // Another known end gives another profile; an unknown end changes nothing.
     let later = ended.with_triggered(triggered(Some("2026-12-01"), None), &calendar, day("2026-05-01"));
     assert_ne!(later.id, ended.id);
-    assert_eq!(ended.with_triggered(Triggered::default(), &calendar, day("2026-05-01")), ended);
+    assert_eq!(ended.with_triggered(RecordTriggers::default(), &calendar, day("2026-05-01")), ended);
 }
 
 #[test]
 fn a_withdrawal_counts_for_what_was_there_and_only_where_it_is_earlier() {
-    let window = Profile::new(vec![term("content", Keep::Days(30), Trigger::ConsentWithdrawn, Boundary::AtMost)]);
+    let window =
+        Profile::new(vec![term("content", RetentionPeriod::Days(30), Trigger::ConsentWithdrawn, Boundary::AtMost)]);
     let calendar = Calendar::new(Tz::UTC, BucketUnit::Day);
     let of = |bucket: &str, withdrawn: &str| {
         let profile = window.with_triggered(triggered(None, Some(withdrawn)), &calendar, day(bucket));
@@ -103,11 +104,11 @@ fn a_withdrawal_counts_for_what_was_there_and_only_where_it_is_earlier() {
     assert_eq!(of("2026-10-11", "2026-11-10"), ("2026-11-10T00:00:00Z".to_owned(), plain));
 }
 
-fn terms() -> impl Strategy<Value = Vec<Term>> {
+fn terms() -> impl Strategy<Value = Vec<RetentionTerm>> {
     let keep = prop_oneof![
-        (0u32..200).prop_map(Keep::Hours),
-        (0u32..200).prop_map(Keep::Days),
-        (0u32..30).prop_map(Keep::Months)
+        (0u32..200).prop_map(RetentionPeriod::Hours),
+        (0u32..200).prop_map(RetentionPeriod::Days),
+        (0u32..30).prop_map(RetentionPeriod::Months)
     ];
     let kind = prop_oneof![
         Just((Trigger::Event, Boundary::AtMost)),
@@ -148,10 +149,10 @@ proptest! {
         let (of, end, withdrawals) = at;
         let (of, end) = (bucket(unit, of), end.map(|end| bucket(unit, end)));
         let plain = Profile::new(terms.clone()).with_late(late);
-        let mut profile = plain.with_triggered(Triggered { contract_end: end, withdrawn: None }, &calendar, of);
+        let mut profile = plain.with_triggered(RecordTriggers { contract_end: end, withdrawn: None }, &calendar, of);
         for withdrawn in &withdrawals {
             let withdrawn = Some(bucket(unit, *withdrawn));
-            profile = profile.with_triggered(Triggered { contract_end: None, withdrawn }, &calendar, of);
+            profile = profile.with_triggered(RecordTriggers { contract_end: None, withdrawn }, &calendar, of);
         }
         // The slow way: each term separately, with every withdrawal.
         let expected: Vec<Option<Deadline>> = plain.terms.iter().map(|term| {

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a profile that was read has the same text again; any other text is not read.
 
-use super::{Profile, Term};
+use super::{Profile, RetentionTerm};
 use crate::model::{Boundary, Trigger};
 use crate::parse::keep;
 use ebbtide_base::ids::{Bucket, Category};
@@ -24,7 +24,7 @@ impl Profile {
 }
 
 /// Parses `6 months at_most event`, optionally followed by the bucket in which the trigger occurred.
-fn term(category: &str, text: &str) -> Option<Term> {
+fn term(category: &str, text: &str) -> Option<RetentionTerm> {
     let words: Vec<&str> = text.split(' ').collect();
     let [number, unit, boundary, trigger, known @ ..] = words.as_slice() else { return None };
     let known = match known {
@@ -36,5 +36,5 @@ fn term(category: &str, text: &str) -> Option<Term> {
     let triggers = [Trigger::Event, Trigger::ContractEnd, Trigger::ConsentWithdrawn];
     let trigger = triggers.into_iter().find(|of| of.to_string() == *trigger)?;
     let (category, keep) = (Category::new(category).ok()?, keep(&format!("{number} {unit}")).ok()?);
-    Some(Term { category, rule: None, keep, trigger, boundary, known })
+    Some(RetentionTerm { category, rule: None, keep, trigger, boundary, known })
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use super::super::tests::good;
-use super::super::{Boundary, Keep, Policy, Trigger};
+use super::super::{Boundary, Policy, RetentionPeriod, Trigger};
 use super::*;
 use ebbtide_base::ids::RuleId;
 
@@ -21,10 +21,10 @@ fn rule() -> impl Strategy<Value = Rule> {
             categories: categories.into_iter().map(|text| text.parse().unwrap()).collect(),
             jurisdictions: jurisdictions.into_iter().map(|text| text.parse().unwrap()).collect(),
             tenants: tenants.into_iter().map(str::to_owned).collect(),
-            keep: Keep::Days(days),
+            keep: RetentionPeriod::Days(days),
             trigger: Trigger::Event,
             boundary: if least { Boundary::AtLeast } else { Boundary::AtMost },
-            grace: Keep::Hours(24),
+            grace: RetentionPeriod::Hours(24),
             bases: vec!["eu-gdpr:A6-1-f".to_owned()],
             purposes: Vec::new(),
             source: None,
@@ -132,10 +132,10 @@ fn any_rule() -> Rule {
         categories: Vec::new(),
         jurisdictions: Vec::new(),
         tenants: Vec::new(),
-        keep: Keep::Days(1),
+        keep: RetentionPeriod::Days(1),
         trigger: Trigger::Event,
         boundary: Boundary::AtMost,
-        grace: Keep::Hours(24),
+        grace: RetentionPeriod::Hours(24),
         bases: Vec::new(),
         purposes: Vec::new(),
         source: None,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field as ArrowField, Fields, TimeUnit};
 
 use super::column::Column;
-use super::error::{SchemaError, Unfit};
+use super::error::{SchemaError, SchemaProblem};
 use super::model::{Field, Model, Type, TypeId};
 
 /// The maximum number of digits of a Delta Lake decimal.
@@ -47,7 +47,7 @@ fn map_of(value: DataType) -> DataType {
 struct Flatten<'m> {
     model: &'m Model,
     columns: Vec<Column>,
-    found: Vec<Unfit>,
+    found: Vec<SchemaProblem>,
     within: Vec<TypeId>,
     /// The aliases of each field on the path to the current one.
     aliases: Vec<Vec<String>>,
@@ -55,7 +55,7 @@ struct Flatten<'m> {
 
 impl Flatten<'_> {
     fn unfit(&mut self, path: &[String], what: impl Into<String>, mend: impl Into<String>) {
-        self.found.push(Unfit { path: path.join("."), what: what.into(), mend: mend.into() });
+        self.found.push(SchemaProblem { path: path.join("."), what: what.into(), mend: mend.into() });
     }
 
     /// Enters a record. Returns false and reports the record if it contains itself or is nested too deeply.
@@ -198,7 +198,11 @@ impl Flatten<'_> {
             let path = column.path.join(".");
             if let Some(other) = seen.insert(column.name.to_lowercase(), path.clone()) {
                 let what = format!("`{path}` and `{other}` both flatten to the column `{}`", column.name);
-                found.push(Unfit { path, what, mend: "rename one of them, with the old name as an alias".to_owned() });
+                found.push(SchemaProblem {
+                    path,
+                    what,
+                    mend: "rename one of them, with the old name as an alias".to_owned(),
+                });
             }
         }
         self.found.extend(found);

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::defaults;
-use super::error::{Refusal, SchemaError, Unfit};
+use super::error::{SchemaError, SchemaProblem, SchemaRefusal};
 use super::leaf;
 use super::model::{Field, Model, Type, TypeId, UuidForm};
 use super::program::{Op, Program};
-use super::target::Target;
+use super::target::ValueTarget;
 
 /// The maximum number of steps of a program: records that contain one another repeatedly multiply the steps.
 const MOST_OPS: usize = 200_000;
@@ -18,14 +18,14 @@ const MOST_OPS: usize = 200_000;
 const MOST_DEPTH: usize = 32;
 
 /// A program, and the flattened names of the writer's fields that no column keeps.
-pub(super) struct Compiled {
+pub(super) struct CompiledSchema {
     pub(super) program: Program,
     pub(super) dropped: Vec<String>,
 }
 
 /// Compiles the program. Errors if the reader's schema needs something that the writer's lacks, or cannot read
 /// something that it has.
-pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result<Compiled, SchemaError> {
+pub(super) fn compile(writer: &Model, reader: &Model, target: &ValueTarget) -> Result<CompiledSchema, SchemaError> {
     let widths = vec![None; writer.len()];
     let mut compiler = Compiler {
         writer,
@@ -40,7 +40,7 @@ pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result
         room: MOST_OPS,
         depth: 0,
     };
-    let fail = |unfit: Unfit| SchemaError { found: vec![unfit] };
+    let fail = |unfit: SchemaProblem| SchemaError { found: vec![unfit] };
     let mut main = Vec::new();
     match compiler.read(writer.root, reader.root, target, &mut main) {
         Err(unfit) if compiler.is_other_record(writer.root) => main = compiler.refuse(&unfit, true),
@@ -48,7 +48,7 @@ pub(super) fn compile(writer: &Model, reader: &Model, target: &Target) -> Result
     }
     let routines = compiler.routines().map_err(fail)?;
     let program = Program { main, routines, refusals: compiler.refusals };
-    Ok(Compiled { program, dropped: compiler.dropped })
+    Ok(CompiledSchema { program, dropped: compiler.dropped })
 }
 
 struct Compiler<'m> {
@@ -61,24 +61,27 @@ struct Compiler<'m> {
     open: Vec<TypeId>,
     recursive: HashMap<usize, usize>,
     waiting: Vec<TypeId>,
-    refusals: Vec<Refusal>,
+    refusals: Vec<SchemaRefusal>,
     room: usize,
     depth: usize,
 }
 
 impl<'m> Compiler<'m> {
-    fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> Unfit {
-        Unfit { path: self.path.join("."), what: what.into(), mend: mend.into() }
+    fn unfit(&self, what: impl Into<String>, mend: impl Into<String>) -> SchemaProblem {
+        SchemaProblem { path: self.path.join("."), what: what.into(), mend: mend.into() }
     }
 
     /// Returns the steps of a branch that no message may take.
-    fn refuse(&mut self, why: &Unfit, is_other_record: bool) -> Vec<Op> {
-        self.refusals.push(Refusal { reason: why.brief(), is_other_record });
+    fn refuse(&mut self, why: &SchemaProblem, is_other_record: bool) -> Vec<Op> {
+        self.refusals.push(SchemaRefusal { reason: why.brief(), is_other_record });
         vec![Op::Refuse(self.refusals.len() - 1)]
     }
 
     /// Compiles a part that may fail on its own. An error leaves no partial state.
-    fn attempt(&mut self, part: impl FnOnce(&mut Self, &mut Vec<Op>) -> Result<(), Unfit>) -> Result<Vec<Op>, Unfit> {
+    fn attempt(
+        &mut self,
+        part: impl FnOnce(&mut Self, &mut Vec<Op>) -> Result<(), SchemaProblem>,
+    ) -> Result<Vec<Op>, SchemaProblem> {
         let (path, depth, open) = (self.path.len(), self.depth, self.open.len());
         let mut ops = Vec::new();
         let compiled = part(self, &mut ops);
@@ -98,7 +101,7 @@ impl<'m> Compiler<'m> {
     }
 
     /// Returns the mismatch of the names of two types; `None` if they match, or if one of the types has no name.
-    fn misnamed(&self, writer: TypeId, reader: TypeId) -> Option<Unfit> {
+    fn misnamed(&self, writer: TypeId, reader: TypeId) -> Option<SchemaProblem> {
         let (from, into) = (self.writer.name(writer)?, self.reader.name(reader)?);
         if into.reads(from) {
             return None;
@@ -112,20 +115,20 @@ impl<'m> Compiler<'m> {
         Some(self.unfit(what, "give the product's type the writer's name as an alias, if they are the same"))
     }
 
-    fn spend(&mut self) -> Result<(), Unfit> {
+    fn spend(&mut self) -> Result<(), SchemaProblem> {
         self.room = self.room.checked_sub(1).ok_or_else(|| {
             self.unfit("the writer's schema unfolds to too many fields", "do not nest records that repeat one another")
         })?;
         Ok(())
     }
 
-    fn push(&mut self, op: Op, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn push(&mut self, op: Op, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
         self.spend()?;
         to.push(op);
         Ok(())
     }
 
-    fn enter(&mut self) -> Result<(), Unfit> {
+    fn enter(&mut self) -> Result<(), SchemaProblem> {
         self.spend()?;
         self.depth += 1;
         if self.depth <= MOST_DEPTH {
@@ -135,15 +138,27 @@ impl<'m> Compiler<'m> {
         Err(self.unfit(what, "flatten them"))
     }
 
-    fn read(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn read(
+        &mut self,
+        writer: TypeId,
+        reader: TypeId,
+        target: &ValueTarget,
+        to: &mut Vec<Op>,
+    ) -> Result<(), SchemaProblem> {
         self.enter()?;
         self.read_here(writer, reader, target, to)?;
         self.depth -= 1;
         Ok(())
     }
 
-    fn read_here(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
-        if matches!(target, Target::Skip) {
+    fn read_here(
+        &mut self,
+        writer: TypeId,
+        reader: TypeId,
+        target: &ValueTarget,
+        to: &mut Vec<Op>,
+    ) -> Result<(), SchemaProblem> {
+        if matches!(target, ValueTarget::Skip) {
             self.name_dropped(writer);
             return self.drop(writer, to);
         }
@@ -155,7 +170,7 @@ impl<'m> Compiler<'m> {
         }
     }
 
-    fn nulls(&mut self, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn nulls(&mut self, target: &ValueTarget, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
         let mut sinks = Vec::new();
         target.nulls(&mut sinks);
         sinks.into_iter().try_for_each(|at| self.push(Op::Null(at), to))
@@ -163,7 +178,13 @@ impl<'m> Compiler<'m> {
 
     /// Compiles a writer's union: each branch is read separately as the reader's type. A branch that cannot be read is
     /// refused only when a message has it.
-    fn union(&mut self, branches: &[TypeId], reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn union(
+        &mut self,
+        branches: &[TypeId],
+        reader: TypeId,
+        target: &ValueTarget,
+        to: &mut Vec<Op>,
+    ) -> Result<(), SchemaProblem> {
         let mut unreadable = None;
         let mut readable = branches.is_empty();
         let mut compiled = Vec::with_capacity(branches.len());
@@ -196,7 +217,12 @@ impl<'m> Compiler<'m> {
         }
     }
 
-    fn branches(&mut self, branches: &[TypeId], mut compiled: Vec<Vec<Op>>, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn branches(
+        &mut self,
+        branches: &[TypeId],
+        mut compiled: Vec<Vec<Op>>,
+        to: &mut Vec<Op>,
+    ) -> Result<(), SchemaProblem> {
         let null = branches.iter().position(|branch| matches!(self.writer.get(*branch), Type::Null));
         let op = match (null, compiled.len()) {
             (Some(null), 2) => {
@@ -208,33 +234,43 @@ impl<'m> Compiler<'m> {
         self.push(op, to)
     }
 
-    fn one(&mut self, writer: TypeId, reader: TypeId, target: &Target, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn one(
+        &mut self,
+        writer: TypeId,
+        reader: TypeId,
+        target: &ValueTarget,
+        to: &mut Vec<Op>,
+    ) -> Result<(), SchemaProblem> {
         let (from, into) = (self.writer.get(writer), self.reader.get(reader));
         if let Some(unfit) = self.misnamed(writer, reader) {
             return Err(unfit);
         }
         match (from, into, target) {
             (Type::Unreadable(why), ..) => Err(self.unreadable(why)),
-            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, Target::Flat(children)) => {
+            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, ValueTarget::Flat(children)) => {
                 self.record(from, into, children, to)
             }
-            (Type::Record { fields: from, .. }, Type::Record { fields: into, .. }, Target::Struct(own, children)) => {
+            (
+                Type::Record { fields: from, .. },
+                Type::Record { fields: into, .. },
+                ValueTarget::Struct(own, children),
+            ) => {
                 self.push(Op::Struct(*own), to)?;
                 self.record(from, into, children, to)
             }
-            (Type::Array(from), Type::Array(into), Target::List(own, target)) => {
+            (Type::Array(from), Type::Array(into), ValueTarget::List(own, target)) => {
                 let mut item = Vec::new();
                 self.read(*from, *into, target, &mut item)?;
                 let width = self.width(*from);
                 self.push(Op::List { to: Some(*own), item, width }, to)
             }
-            (Type::Map(from), Type::Map(into), Target::Map(own, keys, target)) => {
+            (Type::Map(from), Type::Map(into), ValueTarget::Map(own, keys, target)) => {
                 let mut value = Vec::new();
                 self.read(*from, *into, target, &mut value)?;
                 let width = self.width(*from) + 1;
                 self.push(Op::Map { to: Some((*own, *keys)), value, width }, to)
             }
-            (from, into, Target::Leaf(at)) => match leaf::leaf(from, into, *at) {
+            (from, into, ValueTarget::Leaf(at)) => match leaf::leaf(from, into, *at) {
                 Some(op) => self.push(op, to),
                 None => Err(self.misfit(from, into)),
             },
@@ -242,11 +278,11 @@ impl<'m> Compiler<'m> {
         }
     }
 
-    fn unreadable(&self, why: &str) -> Unfit {
+    fn unreadable(&self, why: &str) -> SchemaProblem {
         self.unfit(format!("the writer's schema cannot be read: {why}"), "correct the writer's schema")
     }
 
-    fn misfit(&self, from: &Type, into: &Type) -> Unfit {
+    fn misfit(&self, from: &Type, into: &Type) -> SchemaProblem {
         let what = format!("the writer's {} cannot be read as the product's {}", leaf::word(from), leaf::word(into));
         self.unfit(what, "give the two schemas types that Avro promotes, or rename the field")
     }
@@ -255,9 +291,9 @@ impl<'m> Compiler<'m> {
         &mut self,
         from: &'m [Field],
         into: &'m [Field],
-        targets: &[Target],
+        targets: &[ValueTarget],
         to: &mut Vec<Op>,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), SchemaProblem> {
         // The reader's own name has priority over its aliases, and no writer's field is read twice.
         let mut source = vec![None; into.len()];
         for (place, field) in source.iter_mut().zip(into) {
@@ -316,7 +352,7 @@ impl<'m> Compiler<'m> {
     }
 
     /// Adds the steps that check a value and keep nothing of it.
-    fn drop(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn drop(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
         self.enter()?;
         self.drop_here(id, to)?;
         self.depth -= 1;
@@ -329,7 +365,7 @@ impl<'m> Compiler<'m> {
         self.attempt(|compiler, ops| compiler.drop(id, ops)).unwrap_or_else(|unfit| self.refuse(&unfit, false))
     }
 
-    fn drop_here(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), Unfit> {
+    fn drop_here(&mut self, id: TypeId, to: &mut Vec<Op>) -> Result<(), SchemaProblem> {
         let op = match self.writer.get(id) {
             Type::Null => return Ok(()),
             Type::Boolean => Op::DropBool,
@@ -373,7 +409,7 @@ impl<'m> Compiler<'m> {
     }
 
     /// Compiles the records that contain themselves, each once, in the order of their first call.
-    fn routines(&mut self) -> Result<Vec<Vec<Op>>, Unfit> {
+    fn routines(&mut self) -> Result<Vec<Vec<Op>>, SchemaProblem> {
         let mut routines = Vec::new();
         while let Some(id) = self.waiting.get(routines.len()).copied() {
             let mut ops = Vec::new();

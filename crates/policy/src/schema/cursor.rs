@@ -11,7 +11,7 @@ pub(super) const MOST_EMPTY_ITEMS: usize = 65_536;
 const MOST_DEPTH: u32 = 64;
 
 /// The rest of a body, and the remaining limits.
-pub(super) struct Cursor<'a> {
+pub(super) struct BodyCursor<'a> {
     rest: &'a [u8],
     empty_items: usize,
     depth: u32,
@@ -19,7 +19,7 @@ pub(super) struct Cursor<'a> {
     pub(super) refused: Option<usize>,
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> BodyCursor<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
         Self { rest: body, empty_items: MOST_EMPTY_ITEMS, depth: MOST_DEPTH, refused: None }
     }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema as ArrowSchema, SchemaRef};
 
-use super::compile::{Compiled, compile};
-use super::error::{Refusal, SchemaError};
+use super::compile::{CompiledSchema, compile};
+use super::error::{SchemaError, SchemaRefusal};
 use super::product::Schema;
-use super::program::{Program, Refused};
+use super::program::{BodyRefusal, Program};
 use super::sinks::Sinks;
-use super::target::{self, Target};
+use super::target::{self, ValueTarget};
 use super::writer::WriterSchema;
 use ebbtide_base::record::Fault;
 
@@ -22,7 +22,7 @@ use ebbtide_base::record::Fault;
 #[derive(Debug)]
 pub struct Decoder {
     program: Program,
-    target: Target,
+    target: ValueTarget,
     sinks: Sinks,
     rows: usize,
     schema: SchemaRef,
@@ -32,7 +32,7 @@ pub struct Decoder {
 
 /// The result of a flush.
 #[derive(Debug)]
-pub struct Flushed {
+pub struct FlushedBatch {
     /// One row for each accepted message, in order: the kept columns in the order of the schema, each nullable.
     pub batch: RecordBatch,
     /// Accepted messages that are not in the batch, by their index in the order of the pushes. A message is checked
@@ -52,7 +52,7 @@ impl Decoder {
         }
         let mut sinks = Sinks::default();
         let target = target::of_schema(reader.model(), keep, &mut sinks);
-        let Compiled { program, dropped } = compile(writer.model(), reader.model(), &target)?;
+        let CompiledSchema { program, dropped } = compile(writer.model(), reader.model(), &target)?;
         let kept = reader.columns.iter().filter(|column| keep.contains(&column.name));
         let fields = kept.map(|column| Field::new(&column.name, column.data_type.clone(), true)).collect::<Vec<_>>();
         let schema = Arc::new(ArrowSchema::new(fields));
@@ -74,7 +74,7 @@ impl Decoder {
                 self.rows += 1;
                 Ok(())
             }
-            Err(Refused { fault, refusal }) => {
+            Err(BodyRefusal { fault, refusal }) => {
                 self.target.truncate(&mut self.sinks, self.rows);
                 self.refused = refusal;
                 Err(fault)
@@ -85,13 +85,13 @@ impl Decoder {
     /// Returns the reason why the schemas refuse the message of the last push that failed; `None` if its bytes were at
     /// fault.
     #[must_use]
-    pub fn refused(&self) -> Option<&Refusal> {
+    pub fn refused(&self) -> Option<&SchemaRefusal> {
         self.program.refusals.get(self.refused?)
     }
 
     /// Returns every reason for which the schemas refuse messages: all messages, or those of a branch.
     #[must_use]
-    pub fn refusals(&self) -> &[Refusal] {
+    pub fn refusals(&self) -> &[SchemaRefusal] {
         &self.program.refusals
     }
 
@@ -108,7 +108,7 @@ impl Decoder {
     }
 
     /// Returns the accepted messages and starts an empty batch.
-    pub fn flush(&mut self) -> Flushed {
+    pub fn flush(&mut self) -> FlushedBatch {
         let rows = std::mem::take(&mut self.rows);
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
         let mut types = self.schema.fields().iter().map(|field| field.data_type());
@@ -119,8 +119,8 @@ impl Decoder {
             .collect::<Result<Vec<_>, _>>()
             .and_then(|arrays| RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options));
         match batch {
-            Ok(batch) => Flushed { batch, faults: Vec::new() },
-            Err(_) => Flushed {
+            Ok(batch) => FlushedBatch { batch, faults: Vec::new() },
+            Err(_) => FlushedBatch {
                 batch: RecordBatch::new_empty(self.schema.clone()),
                 faults: (0..rows).map(|row| (row, Fault::BadBody)).collect(),
             },

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// One problem of a schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
+pub struct SchemaProblem {
     /// The path of the field (`sender.id`), empty for the schema as a whole.
     pub path: String,
     /// The problem, in one sentence without a full stop.
@@ -15,7 +15,7 @@ pub struct Unfit {
     pub mend: String,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for SchemaProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
@@ -24,7 +24,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl Unfit {
+impl SchemaProblem {
     pub(super) fn brief(&self) -> String {
         let path = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
         format!("{path}{}", self.what).replace(char::is_control, " ").chars().take(MOST_REASON).collect()
@@ -35,7 +35,7 @@ impl Unfit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SchemaError {
     /// All problems, in the order of the schema; never empty.
-    pub found: Vec<Unfit>,
+    pub found: Vec<SchemaProblem>,
 }
 
 impl fmt::Display for SchemaError {
@@ -51,7 +51,7 @@ impl fmt::Display for SchemaError {
 /// The reason why a decoder refuses messages of its writer's schema, or those of one branch of it, whatever their bytes
 /// are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct SchemaRefusal {
     /// The reason, which depends only on the schemas.
     pub reason: String,
     /// True for records of another name than the product's.
@@ -65,10 +65,10 @@ impl SchemaError {
     /// Returns the first problem found, on one line of at most 300 characters.
     #[must_use]
     pub fn brief(&self) -> String {
-        self.found.first().map_or_else(String::new, Unfit::brief)
+        self.found.first().map_or_else(String::new, SchemaProblem::brief)
     }
 
     pub(super) fn one(path: &str, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { found: vec![Unfit { path: path.to_owned(), what: what.into(), mend: mend.into() }] }
+        Self { found: vec![SchemaProblem { path: path.to_owned(), what: what.into(), mend: mend.into() }] }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::model::{Tick, Type, UuidForm};
 use super::program::Op;
-use super::sinks::At;
+use super::sinks::SinkIndex;
 
 /// Returns the name of a type for users.
 pub(super) fn word(of: &Type) -> &'static str {
@@ -45,7 +45,7 @@ fn micros(tick: Tick, to: usize) -> Op {
 }
 
 /// Returns the step that reads `from` as `into`; `None` if Avro's rules have none.
-pub(super) fn leaf(from: &Type, into: &Type, at: At) -> Option<Op> {
+pub(super) fn leaf(from: &Type, into: &Type, at: SinkIndex) -> Option<Op> {
     own(from, into, at).or_else(|| match (plain(from)?, into) {
         (base, Type::Float | Type::Double) => own(&base, into, at),
         _ => None,
@@ -61,44 +61,45 @@ fn plain(of: &Type) -> Option<Type> {
     }
 }
 
-fn own(from: &Type, into: &Type, at: At) -> Option<Op> {
+fn own(from: &Type, into: &Type, at: SinkIndex) -> Option<Op> {
     Some(match (from, into, at) {
-        (Type::Boolean, Type::Boolean, At::Bool(to)) => Op::Bool(to),
-        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Int, At::Int(to))
-        | (Type::Int | Type::Date, Type::Date, At::Int(to)) => Op::Int(to),
-        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Long, At::Long(to)) => Op::IntToLong { to, times: 1 },
+        (Type::Boolean, Type::Boolean, SinkIndex::Bool(to)) => Op::Bool(to),
+        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Int, SinkIndex::Int(to))
+        | (Type::Int | Type::Date, Type::Date, SinkIndex::Int(to)) => Op::Int(to),
+        (Type::Int | Type::Date | Type::Time(Tick::Millis), Type::Long, SinkIndex::Long(to)) => {
+            Op::IntToLong { to, times: 1 }
+        }
         (
             Type::Long | Type::Time(Tick::Micros) | Type::Timestamp(_) | Type::LocalTimestamp(_),
             Type::Long,
-            At::Long(to),
+            SinkIndex::Long(to),
         ) => Op::Long(to),
         // Without a logical type, the writer's number has the reader's meaning; a writer's own logical type is
         // converted.
-        (Type::Int, Type::Time(Tick::Millis), At::Long(to))
-        | (Type::Time(Tick::Millis), Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1000 },
-        (Type::Int, Type::Time(_), At::Long(to)) => Op::IntToLong { to, times: 1 },
-        (Type::Long, Type::Time(Tick::Micros), At::Long(to)) | (Type::Time(_), Type::Time(_), At::Long(to)) => {
-            Op::Long(to)
-        }
-        (Type::Int, Type::Timestamp(Tick::Millis) | Type::LocalTimestamp(Tick::Millis), At::Long(to)) => {
+        (Type::Int, Type::Time(Tick::Millis), SinkIndex::Long(to))
+        | (Type::Time(Tick::Millis), Type::Time(_), SinkIndex::Long(to)) => Op::IntToLong { to, times: 1000 },
+        (Type::Int, Type::Time(_), SinkIndex::Long(to)) => Op::IntToLong { to, times: 1 },
+        (Type::Long, Type::Time(Tick::Micros), SinkIndex::Long(to))
+        | (Type::Time(_), Type::Time(_), SinkIndex::Long(to)) => Op::Long(to),
+        (Type::Int, Type::Timestamp(Tick::Millis) | Type::LocalTimestamp(Tick::Millis), SinkIndex::Long(to)) => {
             Op::IntToLong { to, times: 1000 }
         }
-        (Type::Int, Type::Timestamp(Tick::Micros) | Type::LocalTimestamp(Tick::Micros), At::Long(to)) => {
+        (Type::Int, Type::Timestamp(Tick::Micros) | Type::LocalTimestamp(Tick::Micros), SinkIndex::Long(to)) => {
             Op::IntToLong { to, times: 1 }
         }
         // A wall-clock time and an instant are never read as one another: they differ by the offset of a zone.
-        (Type::Long, Type::Timestamp(tick) | Type::LocalTimestamp(tick), At::Long(to))
-        | (Type::Timestamp(tick), Type::Timestamp(_), At::Long(to))
-        | (Type::LocalTimestamp(tick), Type::LocalTimestamp(_), At::Long(to)) => micros(*tick, to),
-        (Type::Int, Type::Float, At::Float(to)) => Op::IntToFloat(to),
-        (Type::Int, Type::Double, At::Double(to)) => Op::IntToDouble(to),
-        (Type::Long, Type::Float, At::Float(to)) => Op::LongToFloat(to),
-        (Type::Long, Type::Double, At::Double(to)) => Op::LongToDouble(to),
-        (Type::Float, Type::Float, At::Float(to)) => Op::Float(to),
-        (Type::Float, Type::Double, At::Double(to)) => Op::FloatToDouble(to),
-        (Type::Double, Type::Double, At::Double(to)) => Op::Double(to),
-        (from, into, At::Decimal(to)) => return decimal(from, into, to),
-        (from, into, At::Blob(to)) => return blob(from, into, to),
+        (Type::Long, Type::Timestamp(tick) | Type::LocalTimestamp(tick), SinkIndex::Long(to))
+        | (Type::Timestamp(tick), Type::Timestamp(_), SinkIndex::Long(to))
+        | (Type::LocalTimestamp(tick), Type::LocalTimestamp(_), SinkIndex::Long(to)) => micros(*tick, to),
+        (Type::Int, Type::Float, SinkIndex::Float(to)) => Op::IntToFloat(to),
+        (Type::Int, Type::Double, SinkIndex::Double(to)) => Op::IntToDouble(to),
+        (Type::Long, Type::Float, SinkIndex::Float(to)) => Op::LongToFloat(to),
+        (Type::Long, Type::Double, SinkIndex::Double(to)) => Op::LongToDouble(to),
+        (Type::Float, Type::Float, SinkIndex::Float(to)) => Op::Float(to),
+        (Type::Float, Type::Double, SinkIndex::Double(to)) => Op::FloatToDouble(to),
+        (Type::Double, Type::Double, SinkIndex::Double(to)) => Op::Double(to),
+        (from, into, SinkIndex::Decimal(to)) => return decimal(from, into, to),
+        (from, into, SinkIndex::Blob(to)) => return blob(from, into, to),
         _ => return None,
     })
 }

@@ -49,10 +49,10 @@ mod target;
 mod writer;
 
 pub use column::Column;
-pub use decoder::{Decoder, Flushed};
-pub use error::{Refusal, SchemaError, Unfit};
+pub use decoder::{Decoder, FlushedBatch};
+pub use error::{SchemaError, SchemaProblem, SchemaRefusal};
 pub use frame::{Frame, frame};
-pub use parse::Reference;
+pub use parse::SchemaReference;
 pub use product::Schema;
 pub use writer::WriterSchema;
 

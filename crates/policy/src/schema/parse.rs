@@ -9,7 +9,7 @@ use std::hash::Hash;
 
 use serde_json::{Map, Value as Json};
 
-use super::error::{SchemaError, Unfit};
+use super::error::{SchemaError, SchemaProblem};
 use super::json;
 use super::logical::logical;
 use super::model::{Field, Model, Type, TypeId};
@@ -17,7 +17,7 @@ use super::name::{TypeName, full, split};
 
 /// A schema that another schema refers to, as stored in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub struct SchemaReference {
     /// The name under which the other schema uses it.
     pub name: String,
     /// The JSON of the schema.
@@ -25,16 +25,16 @@ pub struct Reference {
 }
 
 /// A schema's types, and remarks on everything that a product's own schema may not have.
-pub(super) struct Parsed {
+pub(super) struct ParsedSchema {
     pub(super) json: Json,
     pub(super) model: Model,
-    pub(super) remarks: Vec<Unfit>,
+    pub(super) remarks: Vec<SchemaProblem>,
 }
 
 /// Parses a schema with those that it refers to, each after the schemas that it refers to itself.
 ///
 /// Errors if it is not JSON, or if no part of it can be read.
-pub(super) fn parse(text: &str, references: &[Reference]) -> Result<Parsed, SchemaError> {
+pub(super) fn parse(text: &str, references: &[SchemaReference]) -> Result<ParsedSchema, SchemaError> {
     let mut parser = Parser::default();
     for reference in references {
         let root = parser.schema(&read(&reference.text)?, "");
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str, references: &[Reference]) -> Result<Parsed, Sche
     if let Type::Unreadable(why) = &parser.types[root.0] {
         return Err(not_avro(why));
     }
-    Ok(Parsed { json, model: Model::new(parser.types, parser.names, root), remarks: parser.remarks })
+    Ok(ParsedSchema { json, model: Model::new(parser.types, parser.names, root), remarks: parser.remarks })
 }
 
 fn read(text: &str) -> Result<Json, SchemaError> {
@@ -65,7 +65,7 @@ struct Parser {
     defined: HashMap<String, TypeId>,
     /// Types that refer to a type that was not defined yet, with the full names that it may have.
     later: Vec<(TypeId, [String; 2])>,
-    remarks: Vec<Unfit>,
+    remarks: Vec<SchemaProblem>,
     path: Vec<String>,
 }
 
@@ -81,7 +81,7 @@ impl Parser {
     }
 
     fn remark(&mut self, what: impl Into<String>, fix: &str) {
-        self.remarks.push(Unfit { path: self.path.join("."), what: what.into(), mend: fix.to_owned() });
+        self.remarks.push(SchemaProblem { path: self.path.join("."), what: what.into(), mend: fix.to_owned() });
     }
 
     fn schema(&mut self, json: &Json, space: &str) -> TypeId {

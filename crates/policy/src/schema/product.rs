@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use super::column::Column;
-use super::error::{SchemaError, Unfit};
+use super::error::{SchemaError, SchemaProblem};
 use super::model::Model;
-use super::parse::{Parsed, parse};
+use super::parse::{ParsedSchema, parse};
 use super::{columns, defaults};
 
 /// A product's own (reader's) schema, and the columns that it flattens to.
@@ -26,10 +26,10 @@ impl Schema {
     /// null and one type, a recursive record, a duration, a type that is always null, names that flatten to one column;
     /// and every contradiction, such as a default that does not have its field's type.
     pub fn parse(json: &str) -> Result<Schema, SchemaError> {
-        let Parsed { json, model, remarks } = parse(json, &[])?;
+        let ParsedSchema { json, model, remarks } = parse(json, &[])?;
         let found = match columns::columns(&model) {
             Ok(columns) => {
-                let found: Vec<Unfit> = remarks.into_iter().chain(defaults::misfits(&model)).collect();
+                let found: Vec<SchemaProblem> = remarks.into_iter().chain(defaults::misfits(&model)).collect();
                 if found.is_empty() {
                     let name = model.name(model.root).map_or_else(String::new, |name| name.full.clone());
                     return Ok(Schema { name, columns, text: json.to_string(), model: Arc::new(model) });

@@ -6,9 +6,9 @@
 
 use uuid::Uuid;
 
-use super::cursor::Cursor;
-use super::error::Refusal;
-use super::sinks::{At, Sinks};
+use super::cursor::BodyCursor;
+use super::error::SchemaRefusal;
+use super::sinks::{SinkIndex, Sinks};
 use ebbtide_base::record::Fault;
 
 /// One step. A number is the index of a sink among those of its kind.
@@ -86,7 +86,7 @@ pub(super) enum Op {
     /// A record that contains itself; only in dropped fields.
     Call(usize),
     /// Values without bytes in the message: nulls and defaults.
-    Null(At),
+    Null(SinkIndex),
     PutBool(usize, bool),
     PutInt(usize, i32),
     PutLong(usize, i64),
@@ -105,25 +105,25 @@ pub(super) enum Op {
 pub(super) struct Program {
     pub(super) main: Vec<Op>,
     pub(super) routines: Vec<Vec<Op>>,
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) refusals: Vec<SchemaRefusal>,
 }
 
 /// A body that is not read: its fault, and the index of the refusal if only the schemas are the reason.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refused {
+pub(super) struct BodyRefusal {
     pub(super) fault: Fault,
     pub(super) refusal: Option<usize>,
 }
 
 impl Program {
     /// Reads one complete body. After an error the sinks contain a part of it.
-    pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), Refused> {
-        let mut input = Cursor::new(body);
+    pub(super) fn run(&self, body: &[u8], sinks: &mut Sinks) -> Result<(), BodyRefusal> {
+        let mut input = BodyCursor::new(body);
         let read = self.steps(&self.main, &mut input, sinks).and_then(|()| input.end());
-        read.map_err(|fault| Refused { fault, refusal: input.refused })
+        read.map_err(|fault| BodyRefusal { fault, refusal: input.refused })
     }
 
-    fn steps(&self, ops: &[Op], input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
+    fn steps(&self, ops: &[Op], input: &mut BodyCursor<'_>, sinks: &mut Sinks) -> Result<(), Fault> {
         for op in ops {
             match op {
                 Op::Text(to) => sinks.blobs[*to].push(input.text()?.as_bytes())?,
@@ -216,7 +216,7 @@ impl Program {
     }
 
     /// Reads the items of an array or a map, block by block. Returns their number.
-    fn items(&self, of: &Items<'_>, input: &mut Cursor<'_>, sinks: &mut Sinks) -> Result<usize, Fault> {
+    fn items(&self, of: &Items<'_>, input: &mut BodyCursor<'_>, sinks: &mut Sinks) -> Result<usize, Fault> {
         let mut total = 0;
         loop {
             let count = input.block(of.width)?;

@@ -9,7 +9,7 @@ use ebbtide_base::record::Fault;
 
 /// The identity of a sink: its kind, and its index among those of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum At {
+pub(super) enum SinkIndex {
     Bool(usize),
     Int(usize),
     Long(usize),
@@ -46,12 +46,12 @@ impl Nulls {
 
 /// Values of a fixed size.
 #[derive(Debug)]
-pub(super) struct Flat<T> {
+pub(super) struct FixedSink<T> {
     values: Vec<T>,
     nulls: Nulls,
 }
 
-impl<T: Copy + Default> Flat<T> {
+impl<T: Copy + Default> FixedSink<T> {
     fn new() -> Self {
         Self { values: Vec::new(), nulls: Nulls::default() }
     }
@@ -81,12 +81,12 @@ impl<T: Copy + Default> Flat<T> {
 
 /// The end of each value of variable length, counted from the first: of text, bytes, lists and maps.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(super) struct OffsetsSink {
     ends: Vec<i32>,
     nulls: Nulls,
 }
 
-impl Ends {
+impl OffsetsSink {
     fn new() -> Self {
         Self { ends: vec![0], nulls: Nulls::default() }
     }
@@ -128,12 +128,12 @@ impl Ends {
 
 /// Text and bytes.
 #[derive(Debug)]
-pub(super) struct Blobs {
-    ends: Ends,
+pub(super) struct BytesSink {
+    ends: OffsetsSink,
     bytes: Vec<u8>,
 }
 
-impl Blobs {
+impl BytesSink {
     /// Adds a value. Errors if the batch has more bytes than an offset can count.
     #[inline]
     pub(super) fn push(&mut self, value: &[u8]) -> Result<(), Fault> {
@@ -159,15 +159,15 @@ impl Blobs {
 /// All sinks of a decoder, in one vector for each kind, so that an index cannot refer to a sink of another kind.
 #[derive(Debug, Default)]
 pub(super) struct Sinks {
-    pub(super) bools: Vec<Flat<bool>>,
-    pub(super) ints: Vec<Flat<i32>>,
-    pub(super) longs: Vec<Flat<i64>>,
-    pub(super) floats: Vec<Flat<f32>>,
-    pub(super) doubles: Vec<Flat<f64>>,
-    pub(super) decimals: Vec<Flat<i128>>,
-    pub(super) blobs: Vec<Blobs>,
-    pub(super) structs: Vec<Flat<()>>,
-    pub(super) lists: Vec<Ends>,
+    pub(super) bools: Vec<FixedSink<bool>>,
+    pub(super) ints: Vec<FixedSink<i32>>,
+    pub(super) longs: Vec<FixedSink<i64>>,
+    pub(super) floats: Vec<FixedSink<f32>>,
+    pub(super) doubles: Vec<FixedSink<f64>>,
+    pub(super) decimals: Vec<FixedSink<i128>>,
+    pub(super) blobs: Vec<BytesSink>,
+    pub(super) structs: Vec<FixedSink<()>>,
+    pub(super) lists: Vec<OffsetsSink>,
 }
 
 fn add<T>(to: &mut Vec<T>, sink: T) -> usize {
@@ -176,68 +176,68 @@ fn add<T>(to: &mut Vec<T>, sink: T) -> usize {
 }
 
 impl Sinks {
-    pub(super) fn add_bool(&mut self) -> At {
-        At::Bool(add(&mut self.bools, Flat::new()))
+    pub(super) fn add_bool(&mut self) -> SinkIndex {
+        SinkIndex::Bool(add(&mut self.bools, FixedSink::new()))
     }
 
-    pub(super) fn add_int(&mut self) -> At {
-        At::Int(add(&mut self.ints, Flat::new()))
+    pub(super) fn add_int(&mut self) -> SinkIndex {
+        SinkIndex::Int(add(&mut self.ints, FixedSink::new()))
     }
 
-    pub(super) fn add_long(&mut self) -> At {
-        At::Long(add(&mut self.longs, Flat::new()))
+    pub(super) fn add_long(&mut self) -> SinkIndex {
+        SinkIndex::Long(add(&mut self.longs, FixedSink::new()))
     }
 
-    pub(super) fn add_float(&mut self) -> At {
-        At::Float(add(&mut self.floats, Flat::new()))
+    pub(super) fn add_float(&mut self) -> SinkIndex {
+        SinkIndex::Float(add(&mut self.floats, FixedSink::new()))
     }
 
-    pub(super) fn add_double(&mut self) -> At {
-        At::Double(add(&mut self.doubles, Flat::new()))
+    pub(super) fn add_double(&mut self) -> SinkIndex {
+        SinkIndex::Double(add(&mut self.doubles, FixedSink::new()))
     }
 
-    pub(super) fn add_decimal(&mut self) -> At {
-        At::Decimal(add(&mut self.decimals, Flat::new()))
+    pub(super) fn add_decimal(&mut self) -> SinkIndex {
+        SinkIndex::Decimal(add(&mut self.decimals, FixedSink::new()))
     }
 
     pub(super) fn add_blob(&mut self) -> usize {
-        add(&mut self.blobs, Blobs { ends: Ends::new(), bytes: Vec::new() })
+        add(&mut self.blobs, BytesSink { ends: OffsetsSink::new(), bytes: Vec::new() })
     }
 
     pub(super) fn add_struct(&mut self) -> usize {
-        add(&mut self.structs, Flat::new())
+        add(&mut self.structs, FixedSink::new())
     }
 
     pub(super) fn add_list(&mut self) -> usize {
-        add(&mut self.lists, Ends::new())
+        add(&mut self.lists, OffsetsSink::new())
     }
 
-    pub(super) fn null(&mut self, at: At) {
+    pub(super) fn null(&mut self, at: SinkIndex) {
         match at {
-            At::Bool(to) => self.bools[to].null(),
-            At::Int(to) => self.ints[to].null(),
-            At::Long(to) => self.longs[to].null(),
-            At::Float(to) => self.floats[to].null(),
-            At::Double(to) => self.doubles[to].null(),
-            At::Decimal(to) => self.decimals[to].null(),
-            At::Blob(to) => self.blobs[to].ends.null(),
-            At::Struct(to) => self.structs[to].null(),
-            At::List(to) => self.lists[to].null(),
+            SinkIndex::Bool(to) => self.bools[to].null(),
+            SinkIndex::Int(to) => self.ints[to].null(),
+            SinkIndex::Long(to) => self.longs[to].null(),
+            SinkIndex::Float(to) => self.floats[to].null(),
+            SinkIndex::Double(to) => self.doubles[to].null(),
+            SinkIndex::Decimal(to) => self.decimals[to].null(),
+            SinkIndex::Blob(to) => self.blobs[to].ends.null(),
+            SinkIndex::Struct(to) => self.structs[to].null(),
+            SinkIndex::List(to) => self.lists[to].null(),
         }
     }
 
     /// Truncates one sink to its first `rows`. Returns the number of items of a list's rows.
-    pub(super) fn truncate(&mut self, at: At, rows: usize) -> usize {
+    pub(super) fn truncate(&mut self, at: SinkIndex, rows: usize) -> usize {
         match at {
-            At::Bool(to) => self.bools[to].truncate(rows),
-            At::Int(to) => self.ints[to].truncate(rows),
-            At::Long(to) => self.longs[to].truncate(rows),
-            At::Float(to) => self.floats[to].truncate(rows),
-            At::Double(to) => self.doubles[to].truncate(rows),
-            At::Decimal(to) => self.decimals[to].truncate(rows),
-            At::Struct(to) => self.structs[to].truncate(rows),
-            At::Blob(to) => self.blobs[to].truncate(rows),
-            At::List(to) => {
+            SinkIndex::Bool(to) => self.bools[to].truncate(rows),
+            SinkIndex::Int(to) => self.ints[to].truncate(rows),
+            SinkIndex::Long(to) => self.longs[to].truncate(rows),
+            SinkIndex::Float(to) => self.floats[to].truncate(rows),
+            SinkIndex::Double(to) => self.doubles[to].truncate(rows),
+            SinkIndex::Decimal(to) => self.decimals[to].truncate(rows),
+            SinkIndex::Struct(to) => self.structs[to].truncate(rows),
+            SinkIndex::Blob(to) => self.blobs[to].truncate(rows),
+            SinkIndex::List(to) => {
                 let items = self.lists[to].items(rows);
                 self.lists[to].truncate(rows);
                 return items;

@@ -15,50 +15,50 @@ use arrow::datatypes::{DataType, FieldRef};
 use arrow::error::ArrowError;
 
 use super::model::{Model, Type, TypeId};
-use super::sinks::{At, Sinks};
+use super::sinks::{SinkIndex, Sinks};
 
 /// The destination of the values of one type of the reader.
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum ValueTarget {
     /// No destination: the column is not kept.
     Skip,
     /// The fields of a record that is flattened, in the order of the schema.
-    Flat(Vec<Target>),
+    Flat(Vec<ValueTarget>),
     /// One value.
-    Leaf(At),
+    Leaf(SinkIndex),
     /// A record within a list or map.
-    Struct(usize, Vec<Target>),
+    Struct(usize, Vec<ValueTarget>),
     /// An array.
-    List(usize, Box<Target>),
+    List(usize, Box<ValueTarget>),
     /// A map: its lengths, its keys, its values.
-    Map(usize, usize, Box<Target>),
+    Map(usize, usize, Box<ValueTarget>),
 }
 
 /// Returns the target of a schema with the columns in `keep`.
-pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sinks) -> Target {
-    let mut layout = Layout { model, keep, sinks };
+pub(super) fn of_schema(model: &Model, keep: &BTreeSet<String>, sinks: &mut Sinks) -> ValueTarget {
+    let mut layout = TargetBuilder { model, keep, sinks };
     layout.flat(model.root, &mut Vec::new())
 }
 
 /// Returns the target of one complete type, every part of it kept. The type must not contain itself.
-pub(super) fn of_type(model: &Model, id: TypeId, sinks: &mut Sinks) -> Target {
-    Layout { model, keep: &BTreeSet::new(), sinks }.whole(id)
+pub(super) fn of_type(model: &Model, id: TypeId, sinks: &mut Sinks) -> ValueTarget {
+    TargetBuilder { model, keep: &BTreeSet::new(), sinks }.whole(id)
 }
 
-struct Layout<'a> {
+struct TargetBuilder<'a> {
     model: &'a Model,
     keep: &'a BTreeSet<String>,
     sinks: &'a mut Sinks,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> TargetBuilder<'a> {
     fn inner(&self, id: TypeId) -> (TypeId, &'a Type) {
         // The product's schema parsed, so every union is of null and one type.
         let id = self.model.optional(id).map_or(id, |(_, of)| of);
         (id, self.model.get(id))
     }
 
-    fn flat(&mut self, id: TypeId, path: &mut Vec<String>) -> Target {
+    fn flat(&mut self, id: TypeId, path: &mut Vec<String>) -> ValueTarget {
         let (id, of) = self.inner(id);
         if let Type::Record { fields, .. } = of {
             let children = fields.iter().map(|field| {
@@ -69,15 +69,15 @@ impl<'a> Layout<'a> {
             });
             let children = children.collect::<Vec<_>>();
             // A record of which nothing is kept may be of any type, except the top record.
-            let skip = !path.is_empty() && children.iter().all(|child| matches!(child, Target::Skip));
-            return if skip { Target::Skip } else { Target::Flat(children) };
+            let skip = !path.is_empty() && children.iter().all(|child| matches!(child, ValueTarget::Skip));
+            return if skip { ValueTarget::Skip } else { ValueTarget::Flat(children) };
         }
-        if self.keep.contains(&path.join("_")) { self.whole(id) } else { Target::Skip }
+        if self.keep.contains(&path.join("_")) { self.whole(id) } else { ValueTarget::Skip }
     }
 
-    fn whole(&mut self, id: TypeId) -> Target {
+    fn whole(&mut self, id: TypeId) -> ValueTarget {
         let (_, of) = self.inner(id);
-        Target::Leaf(match of {
+        ValueTarget::Leaf(match of {
             Type::Boolean => self.sinks.add_bool(),
             Type::Int | Type::Date => self.sinks.add_int(),
             Type::Long | Type::Time(_) | Type::Timestamp(_) | Type::LocalTimestamp(_) => self.sinks.add_long(),
@@ -85,59 +85,59 @@ impl<'a> Layout<'a> {
             Type::Double => self.sinks.add_double(),
             Type::Decimal { .. } => self.sinks.add_decimal(),
             Type::Bytes | Type::Fixed(_) | Type::Text | Type::Enum { .. } | Type::Uuid(_) => {
-                At::Blob(self.sinks.add_blob())
+                SinkIndex::Blob(self.sinks.add_blob())
             }
-            Type::Array(item) => return Target::List(self.sinks.add_list(), Box::new(self.whole(*item))),
+            Type::Array(item) => return ValueTarget::List(self.sinks.add_list(), Box::new(self.whole(*item))),
             Type::Map(value) => {
                 let (lengths, keys) = (self.sinks.add_list(), self.sinks.add_blob());
-                return Target::Map(lengths, keys, Box::new(self.whole(*value)));
+                return ValueTarget::Map(lengths, keys, Box::new(self.whole(*value)));
             }
             Type::Record { fields, .. } => {
                 let own = self.sinks.add_struct();
-                return Target::Struct(own, fields.iter().map(|field| self.whole(field.of)).collect());
+                return ValueTarget::Struct(own, fields.iter().map(|field| self.whole(field.of)).collect());
             }
             // No column has these types.
             Type::Null | Type::Union(_) | Type::BigDecimal | Type::Duration | Type::Unreadable(_) => {
-                return Target::Skip;
+                return ValueTarget::Skip;
             }
         })
     }
 }
 
-impl Target {
+impl ValueTarget {
     /// Adds every sink to which one null of this type adds a value, in any order.
-    pub(super) fn nulls(&self, to: &mut Vec<At>) {
+    pub(super) fn nulls(&self, to: &mut Vec<SinkIndex>) {
         match self {
-            Target::Skip => {}
-            Target::Leaf(at) => to.push(*at),
-            Target::Flat(children) => children.iter().for_each(|child| child.nulls(to)),
-            Target::Struct(own, children) => {
-                to.push(At::Struct(*own));
+            ValueTarget::Skip => {}
+            ValueTarget::Leaf(at) => to.push(*at),
+            ValueTarget::Flat(children) => children.iter().for_each(|child| child.nulls(to)),
+            ValueTarget::Struct(own, children) => {
+                to.push(SinkIndex::Struct(*own));
                 children.iter().for_each(|child| child.nulls(to));
             }
-            Target::List(own, _) | Target::Map(own, _, _) => to.push(At::List(*own)),
+            ValueTarget::List(own, _) | ValueTarget::Map(own, _, _) => to.push(SinkIndex::List(*own)),
         }
     }
 
     /// Truncates the target's sinks to the first `rows`.
     pub(super) fn truncate(&self, sinks: &mut Sinks, rows: usize) {
         match self {
-            Target::Skip => {}
-            Target::Leaf(at) => {
+            ValueTarget::Skip => {}
+            ValueTarget::Leaf(at) => {
                 sinks.truncate(*at, rows);
             }
-            Target::Flat(children) => children.iter().for_each(|child| child.truncate(sinks, rows)),
-            Target::Struct(own, children) => {
-                sinks.truncate(At::Struct(*own), rows);
+            ValueTarget::Flat(children) => children.iter().for_each(|child| child.truncate(sinks, rows)),
+            ValueTarget::Struct(own, children) => {
+                sinks.truncate(SinkIndex::Struct(*own), rows);
                 children.iter().for_each(|child| child.truncate(sinks, rows));
             }
-            Target::List(own, item) => {
-                let items = sinks.truncate(At::List(*own), rows);
+            ValueTarget::List(own, item) => {
+                let items = sinks.truncate(SinkIndex::List(*own), rows);
                 item.truncate(sinks, items);
             }
-            Target::Map(own, keys, value) => {
-                let items = sinks.truncate(At::List(*own), rows);
-                sinks.truncate(At::Blob(*keys), items);
+            ValueTarget::Map(own, keys, value) => {
+                let items = sinks.truncate(SinkIndex::List(*own), rows);
+                sinks.truncate(SinkIndex::Blob(*keys), items);
                 value.truncate(sinks, items);
             }
         }
@@ -152,30 +152,30 @@ impl Target {
         to: &mut Vec<Result<ArrayRef, ArrowError>>,
     ) {
         match self {
-            Target::Skip => {}
-            Target::Flat(children) => children.iter().for_each(|child| child.columns(sinks, types, to)),
+            ValueTarget::Skip => {}
+            ValueTarget::Flat(children) => children.iter().for_each(|child| child.columns(sinks, types, to)),
             column => to.extend(types.next().map(|of| column.array(sinks, of))),
         }
     }
 
     fn array(&self, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError> {
         match (self, of) {
-            (Target::Leaf(at), of) => leaf(*at, sinks, of),
-            (Target::Struct(own, children), DataType::Struct(fields)) => {
+            (ValueTarget::Leaf(at), of) => leaf(*at, sinks, of),
+            (ValueTarget::Struct(own, children), DataType::Struct(fields)) => {
                 let arrays = children.iter().zip(fields).map(|(child, field)| child.array(sinks, field.data_type()));
                 let arrays = arrays.collect::<Vec<_>>().into_iter().collect::<Result<Vec<_>, _>>();
                 let (_, valid) = sinks.structs[*own].take();
                 Ok(Arc::new(StructArray::try_new(fields.clone(), arrays?, valid)?))
             }
-            (Target::List(own, item), DataType::List(field)) => {
+            (ValueTarget::List(own, item), DataType::List(field)) => {
                 let items = item.array(sinks, field.data_type());
                 let (ends, valid) = sinks.lists[*own].take();
                 Ok(Arc::new(ListArray::try_new(field.clone(), offsets(ends), items?, valid)?))
             }
-            (Target::Map(own, keys, value), DataType::Map(field, _)) => {
+            (ValueTarget::Map(own, keys, value), DataType::Map(field, _)) => {
                 let DataType::Struct(entry) = field.data_type() else { return Err(misfit(of)) };
                 let types = [0, 1].map(|index| entry.get(index).map_or(DataType::Null, |f| f.data_type().clone()));
-                let keys = leaf(At::Blob(*keys), sinks, &types[0]);
+                let keys = leaf(SinkIndex::Blob(*keys), sinks, &types[0]);
                 let values = value.array(sinks, &types[1]);
                 let (ends, valid) = sinks.lists[*own].take();
                 let entries = StructArray::try_new(entry.clone(), vec![keys?, values?], None)?;
@@ -194,40 +194,40 @@ fn offsets(ends: Vec<i32>) -> OffsetBuffer<i32> {
     OffsetBuffer::new(ScalarBuffer::from(ends))
 }
 
-fn leaf(at: At, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError> {
+fn leaf(at: SinkIndex, sinks: &mut Sinks, of: &DataType) -> Result<ArrayRef, ArrowError> {
     Ok(match at {
-        At::Bool(from) => {
+        SinkIndex::Bool(from) => {
             let (values, valid) = sinks.bools[from].take();
             Arc::new(BooleanArray::new(BooleanBuffer::from(values), valid))
         }
-        At::Int(from) => {
+        SinkIndex::Int(from) => {
             let (values, valid) = sinks.ints[from].take();
             cast(&Int32Array::try_new(values.into(), valid)?, of)?
         }
-        At::Long(from) => {
+        SinkIndex::Long(from) => {
             let (values, valid) = sinks.longs[from].take();
             cast(&Int64Array::try_new(values.into(), valid)?, of)?
         }
-        At::Float(from) => {
+        SinkIndex::Float(from) => {
             let (values, valid) = sinks.floats[from].take();
             Arc::new(Float32Array::try_new(values.into(), valid)?)
         }
-        At::Double(from) => {
+        SinkIndex::Double(from) => {
             let (values, valid) = sinks.doubles[from].take();
             Arc::new(Float64Array::try_new(values.into(), valid)?)
         }
-        At::Decimal(from) => {
+        SinkIndex::Decimal(from) => {
             let (values, valid) = sinks.decimals[from].take();
             Arc::new(Decimal128Array::try_new(values.into(), valid)?.with_data_type(of.clone()))
         }
-        At::Blob(from) => {
+        SinkIndex::Blob(from) => {
             let (ends, bytes, valid) = sinks.blobs[from].take();
             match of {
                 DataType::Utf8 => Arc::new(StringArray::try_new(offsets(ends), bytes.into(), valid)?),
                 _ => Arc::new(BinaryArray::try_new(offsets(ends), bytes.into(), valid)?),
             }
         }
-        At::Struct(_) | At::List(_) => return Err(misfit(of)),
+        SinkIndex::Struct(_) | SinkIndex::List(_) => return Err(misfit(of)),
     })
 }
 

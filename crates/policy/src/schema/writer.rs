@@ -5,7 +5,7 @@
 use super::canonical;
 use super::error::SchemaError;
 use super::model::Model;
-use super::parse::{Reference, parse};
+use super::parse::{SchemaReference, parse};
 
 /// The schema that a message was written with.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl WriterSchema {
 
     /// Parses a writer's schema that refers to others, given in an order in which each comes after those that it refers
     /// to itself. Errors if no record can be read with it.
-    pub fn with_references(json: &str, references: &[Reference]) -> Result<WriterSchema, SchemaError> {
+    pub fn with_references(json: &str, references: &[SchemaReference]) -> Result<WriterSchema, SchemaError> {
         let parsed = parse(json, references)?;
         Ok(WriterSchema { model: parsed.model, fingerprint: canonical::fingerprint(&parsed.json) })
     }

@@ -13,7 +13,7 @@ const EARLIEST: i64 = 631_152_000_000_000;
 
 /// The bucket and lateness of the records in a span of event times.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct SpanBucket {
     /// The bucket of the earlier of event and arrival.
     pub(super) bucket: Bucket,
     /// The number of buckets from the earlier to the later of the two.
@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 /// Finds the places of event times. Remembers the spans of time that it has found.
-pub(super) struct Buckets<'a> {
+pub(super) struct BucketFinder<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     arrived_in: Bucket,
@@ -31,10 +31,10 @@ pub(super) struct Buckets<'a> {
     spans: Vec<(i64, i64, u32)>,
     last: (i64, i64, u32),
     /// The places, by number.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<SpanBucket>,
 }
 
-impl<'a> Buckets<'a> {
+impl<'a> BucketFinder<'a> {
     /// Creates the buckets for records that arrive at `arrival`, up to `tolerance` before their event. `None` if
     /// `arrival` is outside the calendar.
     pub(super) fn new(calendar: &'a Calendar, arrival: DateTime<Utc>, tolerance: TimeDelta) -> Option<Self> {
@@ -73,14 +73,14 @@ impl<'a> Buckets<'a> {
     /// its bucket is that of `earliest`, and its lateness is that of `latest`.
     pub(super) fn place_between(&mut self, earliest: i64, latest: i64) -> Result<u32, Fault> {
         let number = self.place(earliest)?;
-        let Place { bucket, late } = self.places[number as usize];
+        let SpanBucket { bucket, late } = self.places[number as usize];
         let latest = Utc.timestamp_micros(latest.min(self.latest)).single().ok_or(Fault::AbsurdEventTime)?;
         let until = self.calendar.bucket_of(latest).ok_or(Fault::AbsurdEventTime)?;
         let late = late.max(self.calendar.distance(bucket, until));
         // The two rarely differ: in an hour of a day on which a clock was set.
         let known = self.places.iter().position(|place| place.bucket == bucket && place.late == late);
         Ok(known.unwrap_or_else(|| {
-            self.places.push(Place { bucket, late });
+            self.places.push(SpanBucket { bucket, late });
             self.places.len() - 1
         }) as u32)
     }
@@ -90,9 +90,9 @@ impl<'a> Buckets<'a> {
         let (arrived_in, number) = (self.arrived_in, self.places.len() as u32);
         // If the span contains the arrival too, both are in one bucket, and neither is late.
         self.places.push(if at <= self.arrival {
-            Place { bucket, late: self.calendar.distance(bucket, arrived_in) }
+            SpanBucket { bucket, late: self.calendar.distance(bucket, arrived_in) }
         } else {
-            Place { bucket: arrived_in, late: self.calendar.distance(arrived_in, bucket) }
+            SpanBucket { bucket: arrived_in, late: self.calendar.distance(arrived_in, bucket) }
         });
         // A time after the tolerance or before the earliest time is a fault, even in a valid bucket.
         let start = span.start.timestamp_micros().max(EARLIEST);

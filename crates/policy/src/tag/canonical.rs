@@ -7,7 +7,7 @@ use std::fmt;
 use super::phone::{self, PhoneForm};
 use super::text::written;
 use super::{channel, email};
-use crate::{Records, Subject, SubjectKind};
+use crate::{Records, SubjectColumn, SubjectKind};
 use ebbtide_base::ids::Country;
 
 /// Returns a telephone number in the form in which its column stores it without a default country: E.164 without the
@@ -67,7 +67,7 @@ impl SubjectForm {
 
     /// Returns the form of a subject column of a product's records.
     #[must_use]
-    pub fn of(records: &Records, subject: &Subject) -> SubjectForm {
+    pub fn of(records: &Records, subject: &SubjectColumn) -> SubjectForm {
         Self::new(&subject.kind, records.default_country)
     }
 
@@ -133,7 +133,7 @@ pub struct SubjectValue {
 impl SubjectValue {
     /// Creates a subject that a control or a search names, in columns of a product's records like `subject`.
     #[must_use]
-    pub fn new(records: &Records, subject: &Subject, named: NamedSubject<'_>) -> SubjectValue {
+    pub fn new(records: &Records, subject: &SubjectColumn, named: NamedSubject<'_>) -> SubjectValue {
         let form = SubjectForm::of(records, subject);
         SubjectValue { form, mark: FormsMark::of(records), value: form.named(named) }
     }

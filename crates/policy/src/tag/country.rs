@@ -27,7 +27,7 @@ pub fn country_of(number: &str) -> Country {
 }
 
 /// The table as a trie in one array.
-pub(crate) struct Prefixes {
+pub(crate) struct PrefixTrie {
     nodes: Vec<Node>,
     by_length: Vec<[Country; MOST_DIGITS + 1]>,
 }
@@ -49,10 +49,10 @@ enum Slot {
     ByLength(u16),
 }
 
-impl Prefixes {
+impl PrefixTrie {
     /// Returns the table of this build, made at first use.
-    pub(crate) fn shared() -> &'static Prefixes {
-        static SHARED: LazyLock<Prefixes> = LazyLock::new(|| Prefixes::parse(PREFIXES));
+    pub(crate) fn shared() -> &'static PrefixTrie {
+        static SHARED: LazyLock<PrefixTrie> = LazyLock::new(|| PrefixTrie::parse(PREFIXES));
         &SHARED
     }
 
@@ -73,9 +73,9 @@ impl Prefixes {
     }
 
     /// Parses the table. Its lines are sorted, so that a prefix is before all longer prefixes that begin with it.
-    fn parse(table: &str) -> Prefixes {
+    fn parse(table: &str) -> PrefixTrie {
         let root = Node { slots: [Slot::Leaf(Country::UNKNOWN); 10], ends: Country::UNKNOWN };
-        let mut prefixes = Prefixes { nodes: vec![root], by_length: Vec::new() };
+        let mut prefixes = PrefixTrie { nodes: vec![root], by_length: Vec::new() };
         for line in table.lines() {
             let mut words = line.split(' ');
             let (Some(prefix), Some(country)) = (words.next(), words.next().and_then(|id| Country::new(id).ok()))

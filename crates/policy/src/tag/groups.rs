@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::buckets::{Buckets, Place};
-use super::order::Order;
-use crate::{Calendar, Profile, Triggered};
+use super::buckets::{BucketFinder, SpanBucket};
+use super::order::RowPermutation;
+use crate::{Calendar, Profile, RecordTriggers};
 use ebbtide_base::ids::{Bucket, Deadline, ProfileId};
 use ebbtide_base::record::Fault;
 
 /// The properties of a group, known before its rows are built.
 #[derive(Debug)]
-pub(super) struct Kind {
+pub(super) struct GroupTags {
     /// The bucket.
     pub(super) bucket: Bucket,
     /// The profile.
@@ -35,9 +35,9 @@ const FAULTY: u32 = u32::MAX - 1;
 
 /// A hasher for small numbers. The keys are internal, so no one can choose them to collide.
 #[derive(Default)]
-struct Spread(u64);
+struct SmallIntHasher(u64);
 
-impl Hasher for Spread {
+impl Hasher for SmallIntHasher {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|byte| self.write_u64(self.0 ^ u64::from(*byte)));
     }
@@ -53,26 +53,26 @@ impl Hasher for Spread {
 }
 
 /// Sorts the rows of one batch into groups.
-pub(super) struct Groups<'a> {
+pub(super) struct TagGroups<'a> {
     calendar: &'a Calendar,
     arrival: DateTime<Utc>,
     profiles: &'a [Arc<Profile>],
     /// The number of each distinct state of triggers in the batch; 0 is the state without known triggers.
-    marks: HashMap<Triggered, u32>,
+    marks: HashMap<RecordTriggers, u32>,
     /// The target of each combination of place, profile and state of triggers.
-    targets: HashMap<u64, u32, BuildHasherDefault<Spread>>,
+    targets: HashMap<u64, u32, BuildHasherDefault<SmallIntHasher>>,
     known: HashMap<(Bucket, ProfileId), u32>,
     /// The target of each row so far.
     rows: Vec<u32>,
     /// The groups found so far.
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<GroupTags>,
     /// The number of rows whose deadlines have all passed.
     pub(super) expired: u64,
     /// Rows with a fault.
     pub(super) faults: Vec<(usize, Fault)>,
 }
 
-impl<'a> Groups<'a> {
+impl<'a> TagGroups<'a> {
     /// Creates groups for `rows` rows that arrive at `arrival` and have profiles in `profiles`.
     pub(super) fn new(
         calendar: &'a Calendar,
@@ -101,8 +101,13 @@ impl<'a> Groups<'a> {
     }
 
     /// Adds a row of place `place` of `buckets`, of the profile with index `profile`, and with the known triggers.
-    pub(super) fn row(&mut self, buckets: &Buckets<'_>, place: u32, (profile, triggered): (usize, Triggered)) {
-        let mark = if triggered == Triggered::default() {
+    pub(super) fn row(
+        &mut self,
+        buckets: &BucketFinder<'_>,
+        place: u32,
+        (profile, triggered): (usize, RecordTriggers),
+    ) {
+        let mark = if triggered == RecordTriggers::default() {
             0
         } else {
             let next = self.marks.len() as u32 + 1;
@@ -125,14 +130,14 @@ impl<'a> Groups<'a> {
         self.rows.push(target);
     }
 
-    fn target(&mut self, place: Place, profile: usize, triggered: Triggered) -> u32 {
+    fn target(&mut self, place: SpanBucket, profile: usize, triggered: RecordTriggers) -> u32 {
         let profile = &self.profiles[profile];
         let profile = match place.late {
             0 => Arc::clone(profile),
             _ if !profile.has_minimum() => Arc::clone(profile),
             late => Arc::new(profile.with_late(late)),
         };
-        let profile = match triggered == Triggered::default() {
+        let profile = match triggered == RecordTriggers::default() {
             true => profile,
             false => Arc::new(profile.with_triggered(triggered, self.calendar, place.bucket)),
         };
@@ -147,7 +152,7 @@ impl<'a> Groups<'a> {
         let target = if !absent.is_empty() && absent.len() == deadlines.len() {
             EXPIRED
         } else {
-            self.kinds.push(Kind { bucket: place.bucket, profile, deadlines, absent, rows: 0 });
+            self.kinds.push(GroupTags { bucket: place.bucket, profile, deadlines, absent, rows: 0 });
             self.kinds.len() as u32 - 1
         };
         self.known.insert(key, target);
@@ -155,10 +160,10 @@ impl<'a> Groups<'a> {
     }
 
     /// Returns the rows to store, group by group, in the order of the input within each group.
-    pub(super) fn order(&self) -> Order {
+    pub(super) fn order(&self) -> RowPermutation {
         let kept: usize = self.kinds.iter().map(|kind| kind.rows).sum();
         if kept == self.rows.len() && self.kinds.len() <= 1 {
-            return Order::all(kept);
+            return RowPermutation::all(kept);
         }
         let mut next = Vec::with_capacity(self.kinds.len());
         let mut behind = 0;
@@ -173,6 +178,6 @@ impl<'a> Groups<'a> {
                 *at += 1;
             }
         }
-        Order::of(order)
+        RowPermutation::of(order)
     }
 }

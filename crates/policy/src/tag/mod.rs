@@ -23,8 +23,8 @@ mod spelling;
 mod tagger;
 mod text;
 mod triggers;
-mod wall;
-mod whole;
+mod wall_clock;
+mod whole_subject;
 
 pub use canonical::{
     FormsMark, NamedSubject, SubjectForm, SubjectValue, canonical_channel, canonical_email, canonical_phone,
@@ -34,9 +34,9 @@ pub use country::country_of;
 pub use error::TagError;
 pub use forms::canonical_forms;
 pub use phone::PhoneForm;
-pub use tagger::{Arrivals, Group, Tagged, Tagger};
+pub use tagger::{Arrivals, TaggedBatch, TaggedGroup, Tagger};
 pub use triggers::Triggers;
-pub use whole::{WholeSubject, holds_subject, national_forms, whole_subject};
+pub use whole_subject::{WholeSubject, holds_subject, national_forms, whole_subject};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! Reads a telephone number from a text: its digits, and their meaning.
 //!
-//! The stored form, the searched form and the country are all derived from [`Number::read`].
+//! The stored form, the searched form and the country are all derived from [`PhoneNumber::read`].
 
 use super::characters::to_ascii;
-use super::plans::{Plan, Plans};
+use super::plans::{NumberingPlan, NumberingPlans};
 use super::spelling::{numeral, unwrapped};
 
 /// The minimum number of digits of a number. A shorter international number keeps its text, and a shorter unmarked one
@@ -20,15 +20,15 @@ const ROOM: usize = 2 * MOST_DIALLED;
 
 /// The digits of a text that contains a number, and their meaning.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Number {
+pub(super) struct PhoneNumber {
     digits: Digits,
     pub(super) kind: NumberKind,
-    pub(super) marking: Marking,
+    pub(super) marking: NumberMarking,
 }
 
 /// The mark that shows that a number begins with a calling code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Marking {
+pub(super) enum NumberMarking {
     /// A plus, an international context or a messenger's address, which have the same meaning in every country.
     Explicit,
     /// An international prefix, which differs between countries.
@@ -84,9 +84,9 @@ impl Digits {
     }
 }
 
-impl Number {
+impl PhoneNumber {
     /// Reads a text. `home` is the country whose national numbers are read as such. `None` if the text is not a number.
-    pub(super) fn read(text: &str, home: Option<&Plan>) -> Option<Number> {
+    pub(super) fn read(text: &str, home: Option<&NumberingPlan>) -> Option<PhoneNumber> {
         // Names of senders are the most frequent text in a phone column.
         if text.is_ascii() && !text.bytes().any(|byte| byte.is_ascii_digit()) {
             return None;
@@ -107,9 +107,9 @@ impl Number {
     }
 
     /// Reads digits that are known to begin with a calling code and to be in bounds.
-    pub(super) fn of_international(digits: &[u8], home: Option<&Plan>) -> Option<Number> {
+    pub(super) fn of_international(digits: &[u8], home: Option<&NumberingPlan>) -> Option<PhoneNumber> {
         let digits = Digits::joined(&[digits])?;
-        Some(international(digits, home, Marking::Explicit))
+        Some(international(digits, home, NumberMarking::Explicit))
     }
 
     /// Returns all digits: those that are stored.
@@ -175,7 +175,7 @@ impl Dialled {
             Digits::joined(&[before, b"0", behind])
         });
         match with {
-            Some(with) if with.all().get(code..).is_some_and(|number| Plans::shared().hold(number)) => {
+            Some(with) if with.all().get(code..).is_some_and(|number| NumberingPlans::shared().hold(number)) => {
                 Dialled { digits: with, ..self }
             }
             _ => self,
@@ -192,42 +192,46 @@ impl Dialled {
     }
 
     /// Returns the number. `context` are the digits of the international prefix that a local number belongs to.
-    fn resolved(self, context: Option<&str>, home: Option<&Plan>) -> Option<Number> {
+    fn resolved(self, context: Option<&str>, home: Option<&NumberingPlan>) -> Option<PhoneNumber> {
         let raw = self.digits.all();
         if self.plus {
-            return (raw[0] != b'0').then(|| marked(self.digits, 0, Marking::Explicit, home)).flatten();
+            return (raw[0] != b'0').then(|| marked(self.digits, 0, NumberMarking::Explicit, home)).flatten();
         }
         if let Some(context) = context {
             return in_context(self.digits, context, home);
         }
         if let Some(home) = home.filter(|home| home.dials_abroad(raw)) {
-            return marked(self.digits, home.abroad.len(), Marking::Prefix, Some(home));
+            return marked(self.digits, home.abroad.len(), NumberMarking::Prefix, Some(home));
         }
         if let [b'0', b'0', number @ ..] = raw
             && number.first() != Some(&b'0')
         {
             // After `00` some countries dial the digits of a carrier, which are in no table here.
-            let is_carrier = home.is_some_and(|home| home.abroad_varies) && !Plans::shared().hold(number);
+            let is_carrier = home.is_some_and(|home| home.abroad_varies) && !NumberingPlans::shared().hold(number);
             return match is_carrier {
-                true => Some(Number { digits: self.digits, kind: NumberKind::Unmarked, marking: Marking::Bare }),
-                false => marked(self.digits, 2, Marking::Prefix, home),
+                true => {
+                    Some(PhoneNumber { digits: self.digits, kind: NumberKind::Unmarked, marking: NumberMarking::Bare })
+                }
+                false => marked(self.digits, 2, NumberMarking::Prefix, home),
             };
         }
         if let Some(digits) = home.and_then(|home| of_home(raw, home)) {
-            return Some(international(digits, home, Marking::Bare));
+            return Some(international(digits, home, NumberMarking::Bare));
         }
         let is_plain = raw[0] != b'0' && (LEAST_DIGITS..=MOST_DIGITS).contains(&raw.len());
         match is_plain {
-            true => Some(international(self.digits, home, Marking::Bare)),
-            false => Some(Number { digits: self.digits, kind: NumberKind::Unmarked, marking: Marking::Bare }),
+            true => Some(international(self.digits, home, NumberMarking::Bare)),
+            false => {
+                Some(PhoneNumber { digits: self.digits, kind: NumberKind::Unmarked, marking: NumberMarking::Bare })
+            }
         }
     }
 }
 
 /// Returns the number for digits with an international context, `+31` of `tel:0612345678;phone-context=+31`. Some
 /// systems also write the context after an international number, which then remains unchanged.
-fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Number> {
-    let plans = Plans::shared();
+fn in_context(digits: Digits, context: &str, home: Option<&NumberingPlan>) -> Option<PhoneNumber> {
+    let plans = NumberingPlans::shared();
     let raw = digits.all();
     let joined = Digits::joined(&[context.as_bytes(), raw])?;
     let number = match raw.strip_prefix(b"00") {
@@ -235,14 +239,14 @@ fn in_context(digits: Digits, context: &str, home: Option<&Plan>) -> Option<Numb
         _ if plans.hold(raw) && !plans.hold(joined.all()) => digits,
         _ => joined,
     };
-    marked(number, 0, Marking::Explicit, home).filter(Number::is_international)
+    marked(number, 0, NumberMarking::Explicit, home).filter(PhoneNumber::is_international)
 }
 
 /// Returns the number for digits that are marked as international from the digit `from` on.
-fn marked(digits: Digits, from: usize, marking: Marking, home: Option<&Plan>) -> Option<Number> {
+fn marked(digits: Digits, from: usize, marking: NumberMarking, home: Option<&NumberingPlan>) -> Option<PhoneNumber> {
     let abroad = digits.all().get(from..)?;
     if !(LEAST_DIGITS..=MOST_DIGITS).contains(&abroad.len()) {
-        return Some(Number { digits, kind: NumberKind::OutOfBounds { from }, marking });
+        return Some(PhoneNumber { digits, kind: NumberKind::OutOfBounds { from }, marking });
     }
     if abroad[0] == b'0' {
         return None;
@@ -259,8 +263,8 @@ pub(super) fn is_old_mobile_of_mexico(digits: &[u8]) -> bool {
 
 /// Returns international digits without a national prefix after the calling code, and without the 1 of old mobile
 /// numbers of Mexico.
-fn international(digits: Digits, home: Option<&Plan>, marking: Marking) -> Number {
-    let plans = Plans::shared();
+fn international(digits: Digits, home: Option<&NumberingPlan>, marking: NumberMarking) -> PhoneNumber {
+    let plans = NumberingPlans::shared();
     let digits = match digits.all() {
         all if is_old_mobile_of_mexico(all) => Digits::joined(&[b"52", &all[3..]]).unwrap_or(digits),
         _ => digits,
@@ -272,14 +276,14 @@ fn international(digits: Digits, home: Option<&Plan>, marking: Marking) -> Numbe
     let digits = stripped.filter(|stripped| stripped.length >= LEAST_DIGITS).unwrap_or(digits);
     let is_ambiguous =
         home.is_some_and(|home| home.dials_abroad(digits.all()) || of_home(digits.all(), home).is_some());
-    Number { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International }, marking }
+    PhoneNumber { digits, kind: if is_ambiguous { NumberKind::Marked } else { NumberKind::International }, marking }
 }
 
 /// Returns the international digits of a text that reads as a national number of a country.
 ///
 /// With the national prefix it is a national number. Without the prefix it is one if the country has no such prefix, or
 /// if the digits cannot be an international number.
-fn of_home(raw: &[u8], home: &Plan) -> Option<Digits> {
+fn of_home(raw: &[u8], home: &NumberingPlan) -> Option<Digits> {
     // Digits that are shorter than an international number are a short code.
     let national = |digits: &[u8]| home.holds(digits) && home.code.len() + digits.len() >= LEAST_DIGITS;
     if raw.strip_prefix(home.code).is_some_and(national) {
@@ -291,6 +295,6 @@ fn of_home(raw: &[u8], home: &Plan) -> Option<Digits> {
         return Digits::joined(&[home.code, rest]);
     }
     let is_optional = home.trunk.is_empty() || home.trunk == home.code;
-    let is_national = national(raw) && (is_optional || !Plans::shared().hold(raw));
+    let is_national = national(raw) && (is_optional || !NumberingPlans::shared().hold(raw));
     is_national.then(|| Digits::joined(&[home.code, raw])).flatten()
 }

@@ -7,12 +7,12 @@ use arrow::compute;
 use arrow::error::ArrowError;
 
 /// The rows of the input that are in the output, in its order.
-pub(super) struct Order {
+pub(super) struct RowPermutation {
     rows: Option<UInt32Array>,
     kept: usize,
 }
 
-impl Order {
+impl RowPermutation {
     /// Keeps all `rows` rows in their order.
     pub(super) fn all(rows: usize) -> Self {
         Self { rows: None, kept: rows }

@@ -10,18 +10,18 @@ use arrow::array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, Timesta
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::error::TagError;
-use super::groups::Kind;
-use super::hours::Hours;
+use super::groups::GroupTags;
+use super::hours::HourCache;
 use super::input::{texts, times};
-use super::order::Order;
+use super::order::RowPermutation;
 use super::phone::PhoneForm;
-use super::tagger::{Arrivals, Countries, Group, Tagged, Tagger};
+use super::tagger::{Arrivals, BatchCountries, TaggedBatch, TaggedGroup, Tagger};
 use super::{channel, characters, email, text};
-use crate::{Derive, Derived, Jurisdiction, Platform, Subject, SubjectKind};
+use crate::{Derivation, DerivedColumn, Jurisdiction, Platform, SubjectColumn, SubjectKind};
 use ebbtide_base::ids::Category;
 
 /// All rows of a batch that are stored, one group after the other.
-pub(super) struct Output {
+pub(super) struct TaggedRows {
     rows: RecordBatch,
     /// The number of values of phone columns that are not numbers.
     unparsed: u64,
@@ -29,14 +29,14 @@ pub(super) struct Output {
     categories: Vec<Option<Category>>,
 }
 
-impl Output {
+impl TaggedRows {
     /// Builds every column in `order`.
     pub(super) fn build(
         by: &Tagger,
         rows: &RecordBatch,
-        countries: &Countries,
+        countries: &BatchCountries,
         from: &Arrivals<'_>,
-        order: &Order,
+        order: &RowPermutation,
     ) -> Result<Self, TagError> {
         let (mut fields, mut columns, mut categories) = (Vec::new(), Vec::new(), Vec::new());
         let unparsed = Cell::new(0);
@@ -56,7 +56,7 @@ impl Output {
         let jurisdiction: ArrayRef = Arc::new(text::countries(order, |row| countries.of(row))?);
         for derived in &by.records.derive {
             let column = match &by.records.jurisdiction {
-                Jurisdiction::CountryOf(of) if derived.how == Derive::CountryOf && derived.of == *of => {
+                Jurisdiction::CountryOf(of) if derived.how == Derivation::CountryOf && derived.of == *of => {
                     Arc::clone(&jurisdiction)
                 }
                 _ => derive(derived, by, rows, order)?,
@@ -83,12 +83,12 @@ impl Output {
     }
 
     /// Splits the rows into groups, and counts the fields that are left out.
-    pub(super) fn divide(self, kinds: Vec<Kind>, into: &mut Tagged) -> Result<(), TagError> {
+    pub(super) fn divide(self, kinds: Vec<GroupTags>, into: &mut TaggedBatch) -> Result<(), TagError> {
         into.unparsed = self.unparsed;
         let mut partial: HashMap<Vec<usize>, RecordBatch> = HashMap::new();
         let mut start = 0;
         for kind in kinds {
-            let Kind { bucket, profile, deadlines, absent, rows: count } = kind;
+            let GroupTags { bucket, profile, deadlines, absent, rows: count } = kind;
             let rows = if absent.is_empty() {
                 self.rows.slice(start, count)
             } else {
@@ -105,7 +105,7 @@ impl Output {
                 rows.slice(start, count)
             };
             start += count;
-            into.groups.push(Group { bucket, profile, deadlines, absent, rows });
+            into.groups.push(TaggedGroup { bucket, profile, deadlines, absent, rows });
         }
         Ok(())
     }
@@ -113,9 +113,9 @@ impl Output {
 
 /// Converts a subject column to its canonical form. Counts the values of phone columns that are not numbers.
 fn canonical(
-    subject: &Subject,
+    subject: &SubjectColumn,
     rows: &RecordBatch,
-    (order, phone): (&Order, &PhoneForm),
+    (order, phone): (&RowPermutation, &PhoneForm),
     unparsed: &Cell<u64>,
 ) -> Result<ArrayRef, TagError> {
     let of = texts(rows, &subject.column)?;
@@ -146,19 +146,24 @@ fn canonical(
     Ok(Arc::new(column?))
 }
 
-fn derive(derived: &Derived, by: &Tagger, rows: &RecordBatch, order: &Order) -> Result<ArrayRef, TagError> {
+fn derive(
+    derived: &DerivedColumn,
+    by: &Tagger,
+    rows: &RecordBatch,
+    order: &RowPermutation,
+) -> Result<ArrayRef, TagError> {
     Ok(match derived.how {
-        Derive::CountryOf => {
+        Derivation::CountryOf => {
             let phone = PhoneForm::new(by.records.default_country);
-            let countries = Countries::each(texts(rows, &derived.of)?, |number| phone.country(number));
+            let countries = BatchCountries::each(texts(rows, &derived.of)?, |number| phone.country(number));
             Arc::new(text::countries(order, |row| countries.of(row))?)
         }
-        Derive::HourOf => {
-            let (of, mut hours) = (times(rows, &derived.of)?, Hours::of(by.calendar.zone()));
+        Derivation::HourOf => {
+            let (of, mut hours) = (times(rows, &derived.of)?, HourCache::of(by.calendar.zone()));
             let hour = |row| if of.is_valid(row) { hours.hour(of.value(row)) } else { None };
             Arc::new(Int32Array::from_iter(order.rows().map(hour)))
         }
-        Derive::DomainOf => Arc::new(text::rewrite(texts(rows, &derived.of)?, order, |_, address, to| {
+        Derivation::DomainOf => Arc::new(text::rewrite(texts(rows, &derived.of)?, order, |_, address, to| {
             email::write_domain(address, to)
         })?),
     })

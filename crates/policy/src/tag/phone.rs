@@ -3,26 +3,26 @@
 use std::fmt;
 
 use super::characters::trimmed;
-use super::country::Prefixes;
-use super::number::{LEAST_DIGITS, MOST_DIGITS, Marking, Number, NumberKind, is_old_mobile_of_mexico};
-use super::plans::{Plan, Plans};
+use super::country::PrefixTrie;
+use super::number::{LEAST_DIGITS, MOST_DIGITS, NumberKind, NumberMarking, PhoneNumber, is_old_mobile_of_mexico};
+use super::plans::{NumberingPlan, NumberingPlans};
 use ebbtide_base::ids::Country;
 
 /// The reading of telephone numbers. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct PhoneForm {
-    prefixes: &'static Prefixes,
-    plans: &'static Plans,
+    prefixes: &'static PrefixTrie,
+    plans: &'static NumberingPlans,
     /// The country whose national numbers are read as such.
-    home: Option<&'static Plan>,
+    home: Option<&'static NumberingPlan>,
 }
 
 impl PhoneForm {
     /// Creates a form that reads national numbers as those of `home`. Without a country they remain unchanged.
     #[must_use]
     pub fn new(home: Option<Country>) -> PhoneForm {
-        let plans = Plans::shared();
-        PhoneForm { prefixes: Prefixes::shared(), plans, home: home.and_then(|country| plans.of(country)) }
+        let plans = NumberingPlans::shared();
+        PhoneForm { prefixes: PrefixTrie::shared(), plans, home: home.and_then(|country| plans.of(country)) }
     }
 
     /// Returns the canonical form: E.164 without the plus. Text that is not a number is trimmed. A short code, and a
@@ -38,7 +38,7 @@ impl PhoneForm {
             to.extend_from_slice(digits);
             return true;
         }
-        write_number(Number::read(text, self.home), text, to)
+        write_number(PhoneNumber::read(text, self.home), text, to)
     }
 
     /// Appends the canonical form of a value that a column contains in an earlier canonical form, in which digits alone
@@ -48,7 +48,7 @@ impl PhoneForm {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
             Some(digits) if self.plain(text).is_none() && self.plans.hold(digits) => {
-                write_number(Number::of_international(digits, self.home), text, to)
+                write_number(PhoneNumber::of_international(digits, self.home), text, to)
             }
             _ => self.write(text, to),
         }
@@ -60,7 +60,7 @@ impl PhoneForm {
         if let Some(digits) = self.plain(text) {
             return self.prefixes.walk(digits);
         }
-        self.walk(Number::read(text, self.home).as_ref())
+        self.walk(PhoneNumber::read(text, self.home).as_ref())
     }
 
     /// Returns the country of a value that a column contains in an earlier canonical form.
@@ -69,18 +69,18 @@ impl PhoneForm {
         let digits = Some(text.as_bytes()).filter(|digits| is_international(digits));
         match digits {
             Some(digits) if self.plain(text).is_none() && self.plans.hold(digits) => {
-                self.walk(Number::of_international(digits, self.home).as_ref())
+                self.walk(PhoneNumber::of_international(digits, self.home).as_ref())
             }
             _ => self.country(text),
         }
     }
 
-    fn walk(&self, number: Option<&Number>) -> Country {
-        number.and_then(Number::callable).map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
+    fn walk(&self, number: Option<&PhoneNumber>) -> Country {
+        number.and_then(PhoneNumber::callable).map_or(Country::UNKNOWN, |digits| self.prefixes.walk(digits))
     }
 
     /// Returns the digits of a text in the usual form of E.164, with or without the plus. All other texts need
-    /// [`Number::read`].
+    /// [`PhoneNumber::read`].
     #[inline]
     fn plain<'t>(&self, text: &'t str) -> Option<&'t [u8]> {
         let digits = text.strip_prefix('+').unwrap_or(text).as_bytes();
@@ -95,11 +95,11 @@ impl PhoneForm {
 /// Returns the digits of a number whose text does not determine its country: without plus or context, or after `00` if
 /// no country has such a number. `None` for any other text.
 pub(super) fn as_dialled(text: &str) -> Option<String> {
-    let number = Number::read(text, None)?;
+    let number = PhoneNumber::read(text, None)?;
     let zeros = match (number.marking, number.is_international()) {
-        (Marking::Explicit, _) => return None,
-        (Marking::Prefix, true) if Plans::shared().hold(number.all()) => return None,
-        (Marking::Prefix, true) => "00",
+        (NumberMarking::Explicit, _) => return None,
+        (NumberMarking::Prefix, true) if NumberingPlans::shared().hold(number.all()) => return None,
+        (NumberMarking::Prefix, true) => "00",
         _ => "",
     };
     Some(format!("{zeros}{}", String::from_utf8_lossy(number.all())))
@@ -107,7 +107,7 @@ pub(super) fn as_dialled(text: &str) -> Option<String> {
 
 /// Returns true if digits alone can be a number of some country from its calling code on.
 pub(super) fn has_calling_code(digits: &str) -> bool {
-    is_international(digits.as_bytes()) && Plans::shared().hold(digits.as_bytes())
+    is_international(digits.as_bytes()) && NumberingPlans::shared().hold(digits.as_bytes())
 }
 
 /// Returns true for digits alone that may begin with a calling code.
@@ -116,9 +116,10 @@ fn is_international(digits: &[u8]) -> bool {
     (LEAST_DIGITS..=MOST_DIGITS).contains(&digits.len()) && digits[0] != b'0' && digits.iter().all(u8::is_ascii_digit)
 }
 
-fn write_number(number: Option<Number>, text: &str, to: &mut Vec<u8>) -> bool {
-    let stays =
-        |number: &Number| matches!(number.kind, NumberKind::OutOfBounds { .. }) && number.marking == Marking::Explicit;
+fn write_number(number: Option<PhoneNumber>, text: &str, to: &mut Vec<u8>) -> bool {
+    let stays = |number: &PhoneNumber| {
+        matches!(number.kind, NumberKind::OutOfBounds { .. }) && number.marking == NumberMarking::Explicit
+    };
     let Some(number) = number.filter(|number| !stays(number)) else {
         to.extend_from_slice(trimmed(text).as_bytes());
         return false;

@@ -15,9 +15,9 @@ const TABLE: &str = include_str!("numbering_plans.txt");
 const LONGEST_CODE: usize = 3;
 
 /// All plans.
-pub(super) struct Plans {
+pub(super) struct NumberingPlans {
     /// The plans; those of one calling code are adjacent.
-    all: Vec<Plan>,
+    all: Vec<NumberingPlan>,
     /// The index of the first plan of each calling code, and of the first after its plans.
     of_code: Vec<(u16, u16)>,
     /// By the first three digits of a number: the index at which a national prefix would begin, and the digits with
@@ -27,7 +27,7 @@ pub(super) struct Plans {
 
 /// The plan of one country.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct NumberingPlan {
     pub(super) country: Country,
     /// The calling code.
     pub(super) code: &'static [u8],
@@ -41,7 +41,7 @@ pub(super) struct Plan {
     begins: [u128; MOST_DIGITS + 1],
 }
 
-impl Plan {
+impl NumberingPlan {
     /// Returns true if a national number, without national prefix, may be one of this plan by its length and its first
     /// two digits.
     pub(super) fn holds(&self, national: &[u8]) -> bool {
@@ -62,11 +62,11 @@ impl Plan {
         let number = digits.strip_prefix(self.abroad).filter(|_| !self.abroad.is_empty());
         number.is_some_and(|number| {
             let is_long = number.len() >= LEAST_DIGITS && number[0] != b'0';
-            is_long && ((!self.abroad_varies && !self.holds(digits)) || Plans::shared().hold(number))
+            is_long && ((!self.abroad_varies && !self.holds(digits)) || NumberingPlans::shared().hold(number))
         })
     }
 
-    fn parse(line: &'static str) -> Option<Plan> {
+    fn parse(line: &'static str) -> Option<NumberingPlan> {
         let mut words = line.split(' ');
         let country = Country::new(words.next()?).ok()?;
         let code = words.next()?.as_bytes();
@@ -79,24 +79,24 @@ impl Plan {
             let slot = begins.get_mut(length.parse::<usize>().ok()?)?;
             *slot = u128::from_str_radix(bits, 16).ok()?;
         }
-        Some(Plan { country, code, trunk, abroad, abroad_varies, begins })
+        Some(NumberingPlan { country, code, trunk, abroad, abroad_varies, begins })
     }
 }
 
-impl Plans {
+impl NumberingPlans {
     /// Returns the plans of this build, made at first use.
-    pub(super) fn shared() -> &'static Plans {
-        static SHARED: LazyLock<Plans> = LazyLock::new(|| Plans::parse(TABLE));
+    pub(super) fn shared() -> &'static NumberingPlans {
+        static SHARED: LazyLock<NumberingPlans> = LazyLock::new(|| NumberingPlans::parse(TABLE));
         &SHARED
     }
 
     /// Returns the plan of a country; `None` if the country has no numbers.
-    pub(super) fn of(&self, country: Country) -> Option<&Plan> {
+    pub(super) fn of(&self, country: Country) -> Option<&NumberingPlan> {
         self.all.iter().find(|plan| plan.country == country)
     }
 
     /// Returns the plans of the calling code of international digits, and the length of that code.
-    fn of_number(&self, digits: &[u8]) -> Option<(usize, &[Plan])> {
+    fn of_number(&self, digits: &[u8]) -> Option<(usize, &[NumberingPlan])> {
         let mut code = 0;
         for (at, digit) in digits.iter().take(LONGEST_CODE).enumerate() {
             code = code * 10 + usize::from(digit - b'0');
@@ -115,7 +115,7 @@ impl Plans {
 
     /// Returns true if digits are a national number of some country after its national prefix.
     pub(super) fn hold_with_trunk(&self, digits: &[u8]) -> bool {
-        let is_of = |plan: &Plan| {
+        let is_of = |plan: &NumberingPlan| {
             let rest = digits.strip_prefix(plan.trunk).filter(|_| !plan.trunk.is_empty() && plan.trunk != plan.code);
             rest.is_some_and(|rest| plan.code.len() + rest.len() >= LEAST_DIGITS && plan.holds(rest))
         };
@@ -140,15 +140,15 @@ impl Plans {
         if plans.iter().any(|plan| plan.holds(national)) {
             return None;
         }
-        let stripped = |plan: &&Plan| {
+        let stripped = |plan: &&NumberingPlan| {
             let rest = national.strip_prefix(plan.trunk).filter(|_| !plan.trunk.is_empty());
             rest.is_some_and(|rest| plans.iter().any(|plan| plan.holds(rest)))
         };
         plans.iter().find(stripped).map(|plan| (code, plan.trunk.len()))
     }
 
-    fn parse(table: &'static str) -> Plans {
-        let all: Vec<Plan> = table.lines().filter_map(Plan::parse).collect();
+    fn parse(table: &'static str) -> NumberingPlans {
+        let all: Vec<NumberingPlan> = table.lines().filter_map(NumberingPlan::parse).collect();
         let mut of_code = vec![(0, 0); 10_usize.pow(LONGEST_CODE as u32)];
         let mut prefixes = vec![(0, 0); of_code.len()];
         for (at, plan) in (0_u16..).zip(&all) {
@@ -163,7 +163,7 @@ impl Plans {
                 *bits |= 1 << (trunk - b'0');
             }
         }
-        Plans { all, of_code, prefixes }
+        NumberingPlans { all, of_code, prefixes }
     }
 }
 

@@ -26,7 +26,7 @@ const MOST_LAYERS: usize = 8;
 
 /// A number without everything that was around it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Spelled<'t> {
+pub(super) struct BareNumber<'t> {
     /// The number: digits, separators, a plus.
     pub(super) number: Cow<'t, str>,
     /// The digits of the international prefix that a local number belongs to.
@@ -44,7 +44,7 @@ struct Layers {
 }
 
 /// Removes everything around a number. `None` if no number can be inside.
-pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
+pub(super) fn unwrapped(text: &str) -> Option<BareNumber<'_>> {
     let (mut rest, mut layers) = (without_type(text.trim()), Layers::default());
     let mut count = 0;
     loop {
@@ -73,9 +73,9 @@ pub(super) fn unwrapped(text: &str) -> Option<Spelled<'_>> {
         // A context that is a domain: the number is valid only within an organisation.
         Some(Some(context)) => Some(context.strip_prefix('+')?.chars().filter(char::is_ascii_digit).collect()),
     };
-    let mut spelled = Spelled { number, context, wrapped: address.wrapped || layers.named };
+    let mut spelled = BareNumber { number, context, wrapped: address.wrapped || layers.named };
     if let Some(number) = without_extension(&spelled.number) {
-        spelled = Spelled { number: Cow::Owned(number), wrapped: true, ..spelled };
+        spelled = BareNumber { number: Cow::Owned(number), wrapped: true, ..spelled };
     }
     Some(spelled)
 }

@@ -10,15 +10,15 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::buckets::Buckets;
+use super::buckets::BucketFinder;
 use super::error::TagError;
-use super::groups::Groups;
+use super::groups::TagGroups;
 use super::input::{texts, times};
-use super::output::Output;
+use super::output::TaggedRows;
 use super::phone::PhoneForm;
 use super::triggers::Triggers;
-use super::wall::Instants;
-use crate::{Calendar, Class, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
+use super::wall_clock::InstantBatch;
+use crate::{Calendar, ColumnClass, Jurisdiction, Platform, Policy, Profile, Records, Resolver, SubjectKind};
 use ebbtide_base::ids::{Bucket, Category, Country, Deadline, ProductKey, ProfileId, TopicPartition};
 use ebbtide_base::record::Fault;
 
@@ -50,9 +50,9 @@ pub struct Arrivals<'a> {
 
 /// A tagged batch.
 #[derive(Debug)]
-pub struct Tagged {
+pub struct TaggedBatch {
     /// The records to store. No group is empty, and no two have the same bucket and profile.
-    pub groups: Vec<Group>,
+    pub groups: Vec<TaggedGroup>,
     /// The rows of the input that cannot be stored, with the reasons; in the order of the input.
     pub faults: Vec<(usize, Fault)>,
     /// The number of fields of stored records that are left out because they are already due, by category. A column of
@@ -66,7 +66,7 @@ pub struct Tagged {
 
 /// Records of one bucket and one profile: they share every deadline.
 #[derive(Debug)]
-pub struct Group {
+pub struct TaggedGroup {
     /// The bucket of the earlier of event and arrival.
     pub bucket: Bucket,
     /// The profile, with its `late`.
@@ -130,7 +130,7 @@ impl Tagger {
         rows: &RecordBatch,
         from: &Arrivals<'_>,
         future_tolerance: TimeDelta,
-    ) -> Result<Tagged, TagError> {
+    ) -> Result<TaggedBatch, TagError> {
         let count = rows.num_rows();
         if from.offsets.len() != count {
             return Err(TagError::Offsets { offsets: from.offsets.len(), rows: count });
@@ -138,13 +138,13 @@ impl Tagger {
         if u32::try_from(count).is_err() {
             return Err(TagError::TooLarge);
         }
-        let walls = self.records.event_time_zone.map(|zone| Instants::of(rows, &self.records.event_time, zone));
+        let walls = self.records.event_time_zone.map(|zone| InstantBatch::of(rows, &self.records.event_time, zone));
         let walls = walls.transpose()?;
         let rows = walls.as_ref().map_or(rows, |walls| &walls.rows);
         let mut spreads = walls.as_ref().map(|walls| walls.spreads.iter().peekable());
         let countries = self.countries(rows)?;
-        let mut buckets = Buckets::new(&self.calendar, from.at, future_tolerance).ok_or(TagError::Arrival)?;
-        let mut groups = Groups::new(&self.calendar, from.at, &self.profiles, count);
+        let mut buckets = BucketFinder::new(&self.calendar, from.at, future_tolerance).ok_or(TagError::Arrival)?;
+        let mut groups = TagGroups::new(&self.calendar, from.at, &self.profiles, count);
         let events: &TimestampMicrosecondArray = times(rows, &self.records.event_time)?;
         let tenants: Option<&StringArray> = self.records.tenant.as_ref().map(|name| texts(rows, name)).transpose()?;
         let mut triggers = self.triggers.arriving(&self.records, rows)?;
@@ -170,8 +170,8 @@ impl Tagger {
             }
         }
         let order = groups.order();
-        let output = Output::build(self, rows, &countries, from, &order)?;
-        let mut tagged = Tagged {
+        let output = TaggedRows::build(self, rows, &countries, from, &order)?;
+        let mut tagged = TaggedBatch {
             groups: Vec::new(),
             faults: groups.faults,
             late_fields: BTreeMap::new(),
@@ -182,26 +182,26 @@ impl Tagger {
         Ok(tagged)
     }
 
-    fn countries(&self, rows: &RecordBatch) -> Result<Countries, TagError> {
+    fn countries(&self, rows: &RecordBatch) -> Result<BatchCountries, TagError> {
         let phone = PhoneForm::new(self.records.default_country);
         Ok(match &self.records.jurisdiction {
-            Jurisdiction::Unknown => Countries::One(Country::UNKNOWN),
-            Jurisdiction::Fixed(country) => Countries::One(*country),
-            Jurisdiction::CountryOf(name) => Countries::each(texts(rows, name)?, |number| phone.country(number)),
-            Jurisdiction::Column(name) => Countries::each(texts(rows, name)?, country_of_code),
+            Jurisdiction::Unknown => BatchCountries::One(Country::UNKNOWN),
+            Jurisdiction::Fixed(country) => BatchCountries::One(*country),
+            Jurisdiction::CountryOf(name) => BatchCountries::each(texts(rows, name)?, |number| phone.country(number)),
+            Jurisdiction::Column(name) => BatchCountries::each(texts(rows, name)?, country_of_code),
         })
     }
 }
 
 /// The jurisdictions of a batch.
-pub(super) enum Countries {
+pub(super) enum BatchCountries {
     /// The jurisdiction of all rows.
     One(Country),
     /// The jurisdiction of each row.
     Each(Vec<Country>),
 }
 
-impl Countries {
+impl BatchCountries {
     /// Returns the result of `country` for each text; [`Country::UNKNOWN`] for null.
     pub(super) fn each(of: &StringArray, country: impl Fn(&str) -> Country) -> Self {
         let tell = |row| if of.is_valid(row) { country(of.value(row)) } else { Country::UNKNOWN };
@@ -246,7 +246,7 @@ impl Tagger {
     /// Returns the category of a column, if the policy names it and it is personal.
     pub(super) fn category(&self, column: &str) -> Option<&Category> {
         match self.records.fields.get(column) {
-            Some(Class::Personal(category)) => Some(category),
+            Some(ColumnClass::Personal(category)) => Some(category),
             _ => None,
         }
     }

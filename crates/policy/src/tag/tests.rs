@@ -7,8 +7,8 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::{Arrivals, Tagged, Tagger};
-use crate::{Boundary, Jurisdiction, Keep, Platform, Policy, Rule, SubjectKind, Trigger};
+use super::{Arrivals, TaggedBatch, Tagger};
+use crate::{Boundary, Jurisdiction, Platform, Policy, RetentionPeriod, Rule, SubjectKind, Trigger};
 use ebbtide_base::ids::{Bucket, BucketUnit};
 
 mod oracle;
@@ -17,10 +17,10 @@ mod shipped;
 mod walls;
 mod world;
 
-use oracle::{Told, oracle, outcome};
-use world::{Row, batch, category, country, policy, records, rule, sms, source};
+use oracle::{KnownTriggers, oracle, outcome};
+use world::{SmsRow, batch, category, country, policy, records, rule, sms, source};
 
-fn tag(policy: &Policy, rows: &[Row], at: chrono::DateTime<chrono::Utc>, tolerance: TimeDelta) -> Tagged {
+fn tag(policy: &Policy, rows: &[SmsRow], at: chrono::DateTime<chrono::Utc>, tolerance: TimeDelta) -> TaggedBatch {
     let offsets: Vec<i64> = (0..rows.len() as i64).map(|row| row * 10).collect();
     let from = Arrivals { source: &source(), offsets: &offsets, at };
     Tagger::new(policy, &sms()).unwrap().tag(&batch(rows), &from, tolerance).unwrap()
@@ -57,9 +57,9 @@ fn some_rules(random: &mut SmallRng) -> Vec<Rule> {
             continue;
         }
         let keep = match random.random_range(0..4) {
-            0 => Keep::Hours(random.random_range(0..72)),
-            1 => Keep::Days(random.random_range(0..40)),
-            _ => Keep::Months(random.random_range(0..25)),
+            0 => RetentionPeriod::Hours(random.random_range(0..72)),
+            1 => RetentionPeriod::Days(random.random_range(0..40)),
+            _ => RetentionPeriod::Months(random.random_range(0..25)),
         };
         let boundary = *[Boundary::AtMost, Boundary::AtMost, Boundary::AtLeast].choose(random).unwrap();
         let mut rule = rule(&format!("rule-{kind}"), keep, boundary);
@@ -98,7 +98,7 @@ fn some_policy(random: &mut SmallRng) -> Policy {
     policy(*ZONES.choose(random).unwrap(), unit, records, rules)
 }
 
-fn some_row(random: &mut SmallRng, arrival: i64) -> Row {
+fn some_row(random: &mut SmallRng, arrival: i64) -> SmsRow {
     let mut maybe = |some: &[&str]| {
         let value = some.choose(random).copied();
         value.filter(|_| random.random_bool(0.9)).map(str::to_owned)
@@ -124,16 +124,16 @@ fn some_row(random: &mut SmallRng, arrival: i64) -> Row {
         15 => Some(arrival - random.random_range(0..40) * DAY),
         _ => Some(arrival - random.random_range(0..600 * SECOND)),
     };
-    Row { recipient, originator, mail, platform, channel, body, sent_at, customer_id, country }
+    SmsRow { recipient, originator, mail, platform, channel, body, sent_at, customer_id, country }
 }
 
 /// Returns random ends of contracts, past or future, and withdrawals of consent, some of them from one tenant only.
-fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<chrono::Utc>) -> Told {
+fn some_told(random: &mut SmallRng, policy: &Policy, arrival: chrono::DateTime<chrono::Utc>) -> KnownTriggers {
     let calendar = crate::Calendar::new(policy.zone, policy.bucket);
     let bucket = |random: &mut SmallRng| -> Bucket {
         calendar.bucket_of(arrival + TimeDelta::hours(random.random_range(-9000..900))).unwrap()
     };
-    let mut told = Told::default();
+    let mut told = KnownTriggers::default();
     for _ in 0..random.random_range(0..3) {
         let tenant = (*TENANTS.choose(random).unwrap()).to_owned();
         told.ends.push((tenant, bucket(random)));
@@ -162,7 +162,7 @@ proptest! {
         // Any second of 2025 and 2026, including changes of daylight saving time.
         let at = chrono::DateTime::from_timestamp(1_735_689_600 + random.random_range(0..63_072_000), 0).unwrap();
         let tolerance = TimeDelta::hours(random.random_range(0..30));
-        let rows: Vec<Row> = (0..count).map(|_| some_row(&mut random, at.timestamp_micros())).collect();
+        let rows: Vec<SmsRow> = (0..count).map(|_| some_row(&mut random, at.timestamp_micros())).collect();
         let told = some_told(&mut random, &policy, at);
         let wanted = oracle(&policy, &rows, &batch(&rows), (at, tolerance), &told);
         let offsets: Vec<i64> = (0..rows.len() as i64).map(|row| row * 10).collect();

@@ -4,17 +4,17 @@ use arrow::array::{Array, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 
 use super::error::TagError;
-use super::order::Order;
+use super::order::RowPermutation;
 use ebbtide_base::ids::Country;
 
 /// A text column under construction.
-pub(super) struct Texts {
+pub(super) struct TextBuilder {
     bytes: Vec<u8>,
     ends: Vec<i32>,
     nulls: NullBufferBuilder,
 }
 
-impl Texts {
+impl TextBuilder {
     /// Creates a column with room for `rows` rows of `bytes` bytes in total.
     pub(super) fn with_room(rows: usize, bytes: usize) -> Self {
         let mut ends = Vec::with_capacity(rows + 1);
@@ -46,10 +46,10 @@ impl Texts {
 /// new text, and returns false if there is none. Null remains null.
 pub(super) fn rewrite(
     of: &StringArray,
-    order: &Order,
+    order: &RowPermutation,
     write: impl Fn(usize, &str, &mut Vec<u8>) -> bool,
 ) -> Result<StringArray, TagError> {
-    let mut texts = Texts::with_room(order.len(), of.get_buffer_memory_size().min(of.value_data().len()));
+    let mut texts = TextBuilder::with_room(order.len(), of.get_buffer_memory_size().min(of.value_data().len()));
     for row in order.rows() {
         texts.row(|to| of.is_valid(row) && write(row, of.value(row), to))?;
     }
@@ -57,8 +57,8 @@ pub(super) fn rewrite(
 }
 
 /// Returns the column of the two-letter codes that `country` returns for the rows in `order`.
-pub(super) fn countries(order: &Order, country: impl Fn(usize) -> Country) -> Result<StringArray, TagError> {
-    let mut texts = Texts::with_room(order.len(), order.len() * 2);
+pub(super) fn countries(order: &RowPermutation, country: impl Fn(usize) -> Country) -> Result<StringArray, TagError> {
+    let mut texts = TextBuilder::with_room(order.len(), order.len() * 2);
     for row in order.rows() {
         texts.row(|to| {
             to.extend_from_slice(country(row).as_str().as_bytes());
@@ -70,7 +70,7 @@ pub(super) fn countries(order: &Order, country: impl Fn(usize) -> Country) -> Re
 
 /// Returns a column that has the same text in each row.
 pub(super) fn constant(text: &str, rows: usize) -> Result<StringArray, TagError> {
-    let mut texts = Texts::with_room(rows, rows.saturating_mul(text.len()));
+    let mut texts = TextBuilder::with_room(rows, rows.saturating_mul(text.len()));
     for _ in 0..rows {
         texts.row(|to| {
             to.extend_from_slice(text.as_bytes());

@@ -14,7 +14,7 @@ use super::error::TagError;
 use super::input::texts;
 use super::phone::PhoneForm;
 use super::{channel, email};
-use crate::{Platform, Records, Subject, SubjectKind, Triggered};
+use crate::{Platform, RecordTriggers, Records, SubjectColumn, SubjectKind};
 use ebbtide_base::ids::Bucket;
 
 /// The known triggers of one product's records.
@@ -66,14 +66,19 @@ impl Triggers {
 
     /// Returns the triggers that apply to each of some rows of a bucket in a table. Columns that `rows` lacks name no
     /// subject.
-    pub fn of_stored(&self, records: &Records, rows: &RecordBatch, bucket: Bucket) -> Result<Vec<Triggered>, TagError> {
+    pub fn of_stored(
+        &self,
+        records: &Records,
+        rows: &RecordBatch,
+        bucket: Bucket,
+    ) -> Result<Vec<RecordTriggers>, TagError> {
         let stands = |name: &String| rows.column_by_name(name).is_some();
         let tenants = records.tenant.as_ref().filter(|name| stands(name)).map(|name| texts(rows, name)).transpose()?;
         let mut named = Vec::new();
         for subject in records.subjects.iter().filter(|subject| stands(&subject.column)) {
             named.extend(self.named(subject, rows, Form::Stored(SubjectForm::of(records, subject)))?);
         }
-        let mut finder = Finder { triggers: self, tenants, named, buffer: Vec::new() };
+        let mut finder = TriggerFinder { triggers: self, tenants, named, buffer: Vec::new() };
         Ok((0..rows.num_rows()).map(|row| finder.of(row, bucket)).collect())
     }
 
@@ -82,7 +87,7 @@ impl Triggers {
         &'t self,
         records: &Records,
         rows: &'t RecordBatch,
-    ) -> Result<Option<Finder<'t>>, TagError> {
+    ) -> Result<Option<TriggerFinder<'t>>, TagError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -97,30 +102,30 @@ impl Triggers {
             };
             named.extend(self.named(subject, rows, form)?);
         }
-        Ok(Some(Finder { triggers: self, tenants, named, buffer: Vec::new() }))
+        Ok(Some(TriggerFinder { triggers: self, tenants, named, buffer: Vec::new() }))
     }
 
     fn named<'t>(
         &'t self,
-        subject: &Subject,
+        subject: &SubjectColumn,
         rows: &'t RecordBatch,
         form: Form<'t>,
-    ) -> Result<Option<Named<'t>>, TagError> {
+    ) -> Result<Option<WithdrawnSubjects<'t>>, TagError> {
         let Some(withdrawn) = self.withdrawals.get(&subject.column) else { return Ok(None) };
-        Ok(Some(Named { texts: texts(rows, &subject.column)?, form, withdrawn }))
+        Ok(Some(WithdrawnSubjects { texts: texts(rows, &subject.column)?, form, withdrawn }))
     }
 }
 
 /// Finds the triggers that apply to the rows of one batch.
-pub(super) struct Finder<'t> {
+pub(super) struct TriggerFinder<'t> {
     triggers: &'t Triggers,
     tenants: Option<&'t StringArray>,
-    named: Vec<Named<'t>>,
+    named: Vec<WithdrawnSubjects<'t>>,
     buffer: Vec<u8>,
 }
 
 /// A subject column with a withdrawal.
-struct Named<'t> {
+struct WithdrawnSubjects<'t> {
     texts: &'t StringArray,
     form: Form<'t>,
     withdrawn: &'t HashMap<String, Vec<Withdrawal>>,
@@ -136,10 +141,10 @@ enum Form<'t> {
     By(&'t StringArray),
 }
 
-impl Finder<'_> {
+impl TriggerFinder<'_> {
     /// Returns the triggers that apply to a row of a bucket. Of several withdrawals the earliest that concerns the row
     /// applies; a withdrawal before the row's bucket does not concern it.
-    pub(super) fn of(&mut self, row: usize, bucket: Bucket) -> Triggered {
+    pub(super) fn of(&mut self, row: usize, bucket: Bucket) -> RecordTriggers {
         let tenant = self.tenants.filter(|tenants| tenants.is_valid(row)).map(|tenants| tenants.value(row));
         let contract_end = tenant.and_then(|tenant| self.triggers.ends.get(tenant)).copied();
         let mut withdrawn: Option<Bucket> = None;
@@ -161,6 +166,6 @@ impl Finder<'_> {
             let concern = found.into_iter().flatten().filter(from).map(|of| of.bucket).filter(|at| *at >= bucket);
             withdrawn = withdrawn.into_iter().chain(concern).min();
         }
-        Triggered { contract_end, withdrawn }
+        RecordTriggers { contract_end, withdrawn }
     }
 }

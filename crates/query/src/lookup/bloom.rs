@@ -20,19 +20,19 @@ const HEADER: u64 = 32;
 const FORM: [u8; 13] = [0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0x1c, 0x1c, 0, 0, 0];
 
 /// A value that bloom filters are asked for.
-pub(super) struct Asked<'v> {
+pub(super) struct BloomProbe<'v> {
     value: &'v str,
     hash: u64,
 }
 
 /// The place of the blocks of a column chunk's filter in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Blocks {
+pub(super) struct BloomBlocks {
     start: u64,
     count: u64,
 }
 
-impl<'v> Asked<'v> {
+impl<'v> BloomProbe<'v> {
     pub(super) fn new(value: &'v str) -> Self {
         Self { value, hash: XxHash64::oneshot(0, value.as_bytes()) }
     }
@@ -44,7 +44,7 @@ impl<'v> Asked<'v> {
     }
 }
 
-impl Blocks {
+impl BloomBlocks {
     /// Returns the range that contains the header of a chunk's filter; `None` if the chunk has no filter.
     pub(super) fn header(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
@@ -53,14 +53,14 @@ impl Blocks {
 
     /// Returns the assumed place of the blocks, if the chunk states the filter's length: the remainder after whole
     /// blocks is taken as the header. The header itself must confirm it.
-    pub(super) fn guessed(chunk: &ColumnChunkMetaData) -> Option<Blocks> {
+    pub(super) fn guessed(chunk: &ColumnChunkMetaData) -> Option<BloomBlocks> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
-        Some(Blocks { start: start.checked_add(length % BLOCK)?, count: length / BLOCK })
+        Some(BloomBlocks { start: start.checked_add(length % BLOCK)?, count: length / BLOCK })
     }
 
     /// Returns the place of the blocks after that header, which begins at `start`; `None` if the format is unknown.
-    pub(super) fn behind(start: u64, header: &[u8]) -> Option<Blocks> {
+    pub(super) fn behind(start: u64, header: &[u8]) -> Option<BloomBlocks> {
         let (first, mut rest) = header.split_first()?;
         // Field 1, an i32: the bytes of the blocks, as a zigzag varint.
         let (mut zigzag, mut shift) = (0_u64, 0);
@@ -77,11 +77,11 @@ impl Blocks {
         let known = *first == 0x15 && zigzag & 1 == 0 && rest.starts_with(&FORM);
         let read = header.len() as u64 - rest.len() as u64 + FORM.len() as u64;
         (known && bytes >= BLOCK && bytes.is_multiple_of(BLOCK))
-            .then_some(Blocks { start: start.checked_add(read)?, count: bytes / BLOCK })
+            .then_some(BloomBlocks { start: start.checked_add(read)?, count: bytes / BLOCK })
     }
 
     /// Returns the range of the only block that decides about a value.
-    pub(super) fn of(&self, asked: &Asked<'_>) -> Range<u64> {
+    pub(super) fn of(&self, asked: &BloomProbe<'_>) -> Range<u64> {
         let number = ((asked.hash >> 32) * self.count.min(u64::from(u32::MAX))) >> 32;
         let start = self.start.saturating_add(number * BLOCK);
         start..start.saturating_add(BLOCK)
@@ -115,11 +115,11 @@ mod tests {
             let mut file = vec![7; at];
             file.extend(&written);
             file.extend([9; 40]);
-            let blocks = Blocks::behind(at as u64, &file[at..at + 32]).unwrap();
+            let blocks = BloomBlocks::behind(at as u64, &file[at..at + 32]).unwrap();
             prop_assert_eq!(blocks.count, filter.num_blocks() as u64);
             prop_assert_eq!(blocks.start % BLOCK, (at + written.len()) as u64 % BLOCK);
             for value in values.iter().chain(&others) {
-                let asked = Asked::new(value);
+                let asked = BloomProbe::new(value);
                 let range = blocks.of(&asked);
                 let block = &file[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()];
                 prop_assert_eq!(asked.may_be_in(block), filter.check(value.as_str()));
@@ -128,13 +128,13 @@ mod tests {
 
         #[test]
         fn a_header_of_another_form_is_not_understood(bytes in prop::collection::vec(any::<u8>(), 0..40), at in 0_usize..20) {
-            prop_assert!(Blocks::behind(0, &bytes).is_none() || bytes.first() == Some(&0x15));
+            prop_assert!(BloomBlocks::behind(0, &bytes).is_none() || bytes.first() == Some(&0x15));
             let (_, mut file) = written(&[], 1024);
-            prop_assert!(Blocks::behind(0, &file).is_some());
+            prop_assert!(BloomBlocks::behind(0, &file).is_some());
             // Flip a bit of the format's bytes.
             let form = file.len() - 1024 - FORM.len();
             file[form + at % FORM.len()] ^= 4;
-            prop_assert_eq!(Blocks::behind(0, &file), None);
+            prop_assert_eq!(BloomBlocks::behind(0, &file), None);
         }
     }
 }

@@ -15,26 +15,26 @@ use arrow::error::ArrowError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::filter::Filter;
-use super::prune::{Part, all_null};
+use super::filter::RecordFilter;
+use super::prune::{CandidateRows, all_null};
 
 /// A column with one value, or only nulls. The value may be personal.
-pub(super) struct Constant {
+pub(super) struct ConstantColumn {
     pub(super) field: FieldRef,
     /// The value, as an array of one row.
     value: ArrayRef,
 }
 
-impl Constant {
+impl ConstantColumn {
     /// Returns those of some columns that are constant in the matching rows of a part.
-    pub(super) fn among(columns: &[&str], part: &Part) -> Vec<Constant> {
+    pub(super) fn among(columns: &[&str], part: &CandidateRows) -> Vec<ConstantColumn> {
         let file = &part.footer.metadata;
         let Some(chunks) = file.metadata().row_groups().get(part.group) else { return Vec::new() };
         let of = |name: &&str| {
             let field = file.schema().fields().iter().find(|field| field.name() == name)?;
             let told = || value(chunks.column(part.footer.leaf(name)?), field.data_type());
             let value = sought(&part.filter, name).or_else(told)?;
-            Some(Constant { field: Arc::clone(field), value })
+            Some(ConstantColumn { field: Arc::clone(field), value })
         };
         columns.iter().filter_map(of).collect()
     }
@@ -47,7 +47,7 @@ impl Constant {
 
 /// Returns the text that a column must contain in matching rows; `None` if there is none, or if another column may
 /// contain it.
-fn sought(filter: &Filter, column: &str) -> Option<ArrayRef> {
+fn sought(filter: &RecordFilter, column: &str) -> Option<ArrayRef> {
     let text = filter.texts.iter().find(|text| text.columns == [column] && text.subject.is_none())?;
     Some(Arc::new(StringArray::from_iter_values([&text.value])))
 }

@@ -19,7 +19,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, ParquetMetaDataReader};
 use tokio::sync::Semaphore;
 
-use super::footers::{Footer, Footers, Key};
+use super::footers::{CachedFooter, FooterCache, SegmentKey};
 use ebbtide_table::error::StoreError;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::{RewriteError, blocking};
@@ -32,18 +32,18 @@ const UNASKED: u64 = 1 << 20;
 
 /// Access to a table's files for one look-up.
 #[derive(Clone)]
-pub(super) struct Files {
+pub(super) struct TableFiles {
     pub(super) table: usize,
     pub(super) store: Arc<dyn ObjectStore>,
     /// The folder of the files in the local file system; `None` if they are elsewhere.
     pub(super) folder: Option<Arc<PathBuf>>,
-    pub(super) footers: Arc<Footers>,
+    pub(super) footers: Arc<FooterCache>,
     pub(super) permits: Arc<Semaphore>,
     /// True if this thread may block and has a permit.
     pub(super) here: bool,
 }
 
-impl Files {
+impl TableFiles {
     /// Returns true if the files are in the local file system.
     pub(super) fn are_near(&self) -> bool {
         self.folder.is_some()
@@ -53,12 +53,12 @@ impl Files {
     /// for anything else.
     pub(super) async fn in_a_row<T: Send + 'static, F: Future<Output = Result<T, RewriteError>>>(
         &self,
-        steps: impl FnOnce(Files) -> F + Send + 'static,
+        steps: impl FnOnce(TableFiles) -> F + Send + 'static,
     ) -> Result<T, RewriteError> {
         if self.here || !self.are_near() {
             return steps(self.clone()).await;
         }
-        let files = Files { here: true, ..self.clone() };
+        let files = TableFiles { here: true, ..self.clone() };
         self.work(move || futures::executor::block_on(steps(files))).await
     }
 
@@ -116,12 +116,12 @@ impl Files {
         RewriteError::Gone { path: path.to_owned() }
     }
 
-    fn key(&self, path: &str) -> Key {
+    fn key(&self, path: &str) -> SegmentKey {
         (self.table, Arc::from(path))
     }
 
     /// Returns the footer of a segment, from memory or from its file.
-    pub(super) async fn footer(&self, segment: &StoredSegment) -> Result<Arc<Footer>, RewriteError> {
+    pub(super) async fn footer(&self, segment: &StoredSegment) -> Result<Arc<CachedFooter>, RewriteError> {
         let key = (self.table, Arc::clone(&segment.path));
         if let Some(footer) = self.footers.get(&key) {
             return Ok(footer);
@@ -147,13 +147,17 @@ impl Files {
             }
         }
         let metadata = reader.finish().and_then(readable).map_err(|error| damaged(&error))?;
-        let footer = Arc::new(Footer::new(metadata, size, false));
+        let footer = Arc::new(CachedFooter::new(metadata, size, false));
         self.footers.put(key, Arc::clone(&footer));
         Ok(footer)
     }
 
     /// Returns the footer with its page index, as far as the file has one.
-    pub(super) async fn paged(&self, path: &Arc<str>, footer: Arc<Footer>) -> Result<Arc<Footer>, RewriteError> {
+    pub(super) async fn paged(
+        &self,
+        path: &Arc<str>,
+        footer: Arc<CachedFooter>,
+    ) -> Result<Arc<CachedFooter>, RewriteError> {
         if footer.paged {
             return Ok(footer);
         }

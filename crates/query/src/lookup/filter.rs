@@ -14,16 +14,16 @@ use ebbtide_policy::tag::{FormsMark, SubjectValue};
 
 /// The rows for which all conditions are true; all rows if there are no conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct RecordFilter {
     /// The texts that a row must contain.
-    pub texts: Vec<AnyOf>,
+    pub texts: Vec<TextCondition>,
     /// The range of the row's event.
-    pub within: Option<Within>,
+    pub within: Option<TimeCondition>,
 }
 
 /// A text that at least one of several columns contains. A null or a missing column contains nothing.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AnyOf {
+pub struct TextCondition {
     /// The columns.
     pub columns: Vec<String>,
     /// The text.
@@ -34,7 +34,7 @@ pub struct AnyOf {
 
 /// A range of instants, `from <= t < to`, that must contain a column's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Within {
+pub struct TimeCondition {
     /// The column.
     pub column: String,
     /// The first instant in the range; `None` if it has no start.
@@ -46,13 +46,13 @@ pub struct Within {
 }
 
 /// Omits the text, which may be personal.
-impl fmt::Debug for AnyOf {
+impl fmt::Debug for TextCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "any of {:?} is ...", self.columns)
     }
 }
 
-impl Filter {
+impl RecordFilter {
     /// Returns the rows of a batch that match.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
@@ -67,7 +67,7 @@ impl Filter {
     }
 }
 
-impl AnyOf {
+impl TextCondition {
     /// Returns the rows in which one of the columns contains the text.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {
@@ -91,9 +91,9 @@ impl AnyOf {
 
     /// Returns the filter for a file whose subjects are in those canonical forms. If they are the subject's forms, only
     /// its text can match.
-    pub(super) fn within(&self, forms: Option<FormsMark>) -> AnyOf {
+    pub(super) fn within(&self, forms: Option<FormsMark>) -> TextCondition {
         let subject = self.subject.clone().filter(|subject| Some(subject.mark()) != forms);
-        AnyOf { columns: self.columns.clone(), value: self.value.clone(), subject }
+        TextCondition { columns: self.columns.clone(), value: self.value.clone(), subject }
     }
 
     /// Returns true if a part may contain the text, given bounds of its texts. `None` is an unknown bound.
@@ -106,7 +106,7 @@ impl AnyOf {
     }
 }
 
-impl Within {
+impl TimeCondition {
     /// Returns the rows in the range.
     #[must_use]
     pub fn rows(&self, rows: &RecordBatch) -> BooleanBuffer {

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
-use super::bloom::Blocks;
+use super::bloom::BloomBlocks;
 
 /// The approximate size of a bloom filter's place in memory, in bytes.
 const PLACE_BYTES: usize = 64;
 
 /// The identity of a segment: the number of its table, and its path there.
-pub(super) type Key = (usize, Arc<str>);
+pub(super) type SegmentKey = (usize, Arc<str>);
 
 /// The known metadata of a segment's file.
-pub(super) struct Footer {
+pub(super) struct CachedFooter {
     pub(super) metadata: ArrowReaderMetadata,
     /// The size of the file in bytes.
     pub(super) size: u64,
@@ -25,10 +25,10 @@ pub(super) struct Footer {
     pub(super) paged: bool,
     /// The places of bloom filters, by row group and column, from their own headers; `None` for a header that is not
     /// understood.
-    blooms: Mutex<HashMap<(usize, usize), Option<Blocks>>>,
+    blooms: Mutex<HashMap<(usize, usize), Option<BloomBlocks>>>,
 }
 
-impl Footer {
+impl CachedFooter {
     pub(super) fn new(metadata: ArrowReaderMetadata, size: u64, paged: bool) -> Self {
         Self { metadata, size, paged, blooms: Mutex::default() }
     }
@@ -46,11 +46,11 @@ impl Footer {
 
     /// Returns the place of a bloom filter; `None` if its header was not read yet, `Some(None)` if it was not
     /// understood.
-    pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<Blocks>> {
+    pub(super) fn bloom(&self, group: usize, column: usize) -> Option<Option<BloomBlocks>> {
         self.blooms.lock().unwrap_or_else(PoisonError::into_inner).get(&(group, column)).copied()
     }
 
-    pub(super) fn note_bloom(&self, group: usize, column: usize, blocks: Option<Blocks>) {
+    pub(super) fn note_bloom(&self, group: usize, column: usize, blocks: Option<BloomBlocks>) {
         self.blooms.lock().unwrap_or_else(PoisonError::into_inner).insert((group, column), blocks);
     }
 
@@ -62,27 +62,27 @@ impl Footer {
 }
 
 /// The cache of footers.
-pub(super) struct Footers {
+pub(super) struct FooterCache {
     limit: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<CachedFooters>,
 }
 
 #[derive(Default)]
-struct Kept {
-    footers: HashMap<Key, (u64, usize, Arc<Footer>)>,
+struct CachedFooters {
+    footers: HashMap<SegmentKey, (u64, usize, Arc<CachedFooter>)>,
     /// The keys in order of the last request.
-    order: BTreeMap<u64, Key>,
+    order: BTreeMap<u64, SegmentKey>,
     bytes: usize,
     asked: u64,
 }
 
-impl Footers {
+impl FooterCache {
     /// Creates a cache of up to `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { limit, kept: Mutex::default() }
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Footer>> {
+    pub(super) fn get(&self, key: &SegmentKey) -> Option<Arc<CachedFooter>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.asked += 1;
         let now = kept.asked;
@@ -94,7 +94,7 @@ impl Footers {
     }
 
     /// Adds a footer, or replaces an older one of the same segment. A footer larger than the limit is not kept.
-    pub(super) fn put(&self, key: Key, footer: Arc<Footer>) {
+    pub(super) fn put(&self, key: SegmentKey, footer: Arc<CachedFooter>) {
         let size = footer.memory();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.remove(&key);
@@ -114,7 +114,7 @@ impl Footers {
     }
 
     /// Removes the footer of a segment that no longer exists.
-    pub(super) fn forget(&self, key: &Key) {
+    pub(super) fn forget(&self, key: &SegmentKey) {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
@@ -124,8 +124,8 @@ impl Footers {
     }
 }
 
-impl Kept {
-    fn remove(&mut self, key: &Key) {
+impl CachedFooters {
+    fn remove(&mut self, key: &SegmentKey) {
         if let Some((last, size, _)) = self.footers.remove(key) {
             self.order.remove(&last);
             self.bytes -= size;

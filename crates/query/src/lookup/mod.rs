@@ -12,11 +12,11 @@ mod filter;
 mod footers;
 mod prune;
 mod read;
+mod snapshot;
 mod spans;
-mod table;
 
-pub use filter::{AnyOf, Filter, Within};
-pub use table::TableAt;
+pub use filter::{RecordFilter, TextCondition, TimeCondition};
+pub use snapshot::TableSnapshot;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -35,10 +35,10 @@ use ebbtide_table::error::StoreError;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::RewriteError;
 use ebbtide_table::root::Root;
-use files::Files;
-use footers::Footers;
-use prune::Part;
-use table::Kept;
+use files::TableFiles;
+use footers::FooterCache;
+use prune::CandidateRows;
+use snapshot::CachedTable;
 
 /// The maximum number of concurrent reads and decoding steps of all look-ups of a finder.
 const AT_ONCE: usize = 16;
@@ -52,26 +52,26 @@ const TOGETHER: usize = 8;
 
 /// Finds rows in the tables of a root. Keep one instance: it caches the tables' segments and their footers between
 /// look-ups, and limits the resources of concurrent look-ups.
-pub struct Finder {
+pub struct RecordFinder {
     root: Root,
-    footers: Arc<Footers>,
+    footers: Arc<FooterCache>,
     permits: Arc<Semaphore>,
-    tables: Mutex<HashMap<ProductKey, Arc<AsyncMutex<Option<Kept>>>>>,
+    tables: Mutex<HashMap<ProductKey, Arc<AsyncMutex<Option<CachedTable>>>>>,
     numbers: AtomicU64,
 }
 
 /// A segment to search, and the filter to apply to it.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct SegmentScan {
     /// The segment.
     pub segment: Arc<StoredSegment>,
     /// The condition on the rows.
-    pub filter: Filter,
+    pub filter: RecordFilter,
 }
 
 /// Some matching rows of a segment.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundBatch {
     /// The segment.
     pub segment: Arc<StoredSegment>,
     /// The rows.
@@ -80,31 +80,31 @@ pub struct Found {
 
 /// The matching rows, in the order of the given segments.
 pub struct FoundRows {
-    found: Receiver<Result<Found, RewriteError>>,
+    found: Receiver<Result<FoundBatch, RewriteError>>,
     /// The task that sends the rows; taken when it has ended.
     work: Option<JoinHandle<()>>,
 }
 
 impl FoundRows {
     /// Returns the next rows, at least one; `None` after the last. After an error there are no more rows.
-    pub async fn next(&mut self) -> Option<Result<Found, RewriteError>> {
+    pub async fn next(&mut self) -> Option<Result<FoundBatch, RewriteError>> {
         next(&mut self.found, &mut self.work).await
     }
 }
 
-impl fmt::Debug for Finder {
+impl fmt::Debug for RecordFinder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Finder").field("root", &self.root).field("footers", &self.footers.bytes()).finish()
+        f.debug_struct("RecordFinder").field("root", &self.root).field("footers", &self.footers.bytes()).finish()
     }
 }
 
-impl Finder {
+impl RecordFinder {
     /// Creates a finder of the tables under `root` that keeps up to `memory` bytes of footers.
     #[must_use]
-    pub fn new(root: Root, memory: usize) -> Finder {
-        Finder {
+    pub fn new(root: Root, memory: usize) -> RecordFinder {
+        RecordFinder {
             root,
-            footers: Arc::new(Footers::new(memory)),
+            footers: Arc::new(FooterCache::new(memory)),
             permits: Arc::new(Semaphore::new(AT_ONCE)),
             tables: Mutex::default(),
             numbers: AtomicU64::new(0),
@@ -125,7 +125,7 @@ impl Finder {
 
     /// Returns a product's table at its newest version; `None` if it does not exist. Reads only the commits since the
     /// last call.
-    pub async fn table(&self, product: &ProductKey) -> Result<Option<Arc<TableAt>>, StoreError> {
+    pub async fn table(&self, product: &ProductKey) -> Result<Option<Arc<TableSnapshot>>, StoreError> {
         let kept = {
             let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(tables.entry(product.clone()).or_default())
@@ -137,8 +137,8 @@ impl Finder {
             return Ok(Some(newest));
         }
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        *kept = Kept::open(&self.root, product, usize::try_from(number).unwrap_or(usize::MAX)).await?;
-        Ok(kept.as_ref().map(Kept::at))
+        *kept = CachedTable::open(&self.root, product, usize::try_from(number).unwrap_or(usize::MAX)).await?;
+        Ok(kept.as_ref().map(CachedTable::at))
     }
 
     /// Forgets a product's cached table, so that the next call reads it from its checkpoint.
@@ -153,8 +153,14 @@ impl Finder {
     /// lacks one. `looked` counts the completed segments. [`RewriteError::Gone`]: the table has newer versions, and a
     /// segment of this version was deleted; the rows before the error are of this version but incomplete.
     #[must_use]
-    pub fn find(&self, table: &TableAt, looks: Vec<Look>, columns: SchemaRef, looked: Arc<AtomicU64>) -> FoundRows {
-        let files = Files {
+    pub fn find(
+        &self,
+        table: &TableSnapshot,
+        looks: Vec<SegmentScan>,
+        columns: SchemaRef,
+        looked: Arc<AtomicU64>,
+    ) -> FoundRows {
+        let files = TableFiles {
             table: table.number,
             store: Arc::clone(&table.store),
             folder: table.folder.clone(),
@@ -165,7 +171,13 @@ impl Finder {
         self.find_in(files, looks, columns, looked)
     }
 
-    fn find_in(&self, files: Files, looks: Vec<Look>, columns: SchemaRef, looked: Arc<AtomicU64>) -> FoundRows {
+    fn find_in(
+        &self,
+        files: TableFiles,
+        looks: Vec<SegmentScan>,
+        columns: SchemaRef,
+        looked: Arc<AtomicU64>,
+    ) -> FoundRows {
         let (sender, receiver) = channel(2);
         let work = tokio::spawn(async move {
             if let Err(error) = run(files, looks, columns, looked, &sender).await {
@@ -179,11 +191,11 @@ impl Finder {
 
 /// Reads the parts that may match, some of them ahead of the part whose rows are sent.
 async fn run(
-    files: Files,
-    looks: Vec<Look>,
+    files: TableFiles,
+    looks: Vec<SegmentScan>,
     columns: SchemaRef,
     looked: Arc<AtomicU64>,
-    to: &Sender<Result<Found, RewriteError>>,
+    to: &Sender<Result<FoundBatch, RewriteError>>,
 ) -> Result<(), RewriteError> {
     let mut parts = std::pin::pin!(parts(files.clone(), looks, looked));
     let mut ahead = VecDeque::new();
@@ -225,15 +237,15 @@ fn stopped(error: &JoinError) -> RewriteError {
 
 /// Returns the parts of all segments that may match, in order.
 fn parts(
-    files: Files,
-    looks: Vec<Look>,
+    files: TableFiles,
+    looks: Vec<SegmentScan>,
     looked: Arc<AtomicU64>,
-) -> impl Stream<Item = Result<(Arc<Look>, Part), RewriteError>> {
+) -> impl Stream<Item = Result<(Arc<SegmentScan>, CandidateRows), RewriteError>> {
     // Processing a local segment costs less than passing it to another thread.
     let together = if files.are_near() { TOGETHER } else { 1 };
     let mut looks = looks.into_iter();
-    let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<Look>>()));
-    let of_lot = move |lot: Vec<Look>| {
+    let lots = std::iter::from_fn(move || Some(looks.by_ref().take(together).collect::<Vec<SegmentScan>>()));
+    let of_lot = move |lot: Vec<SegmentScan>| {
         let (files, looked) = (files.clone(), Arc::clone(&looked));
         // A separate task: a future that waits here for its turn may have a permit that the readers of rows wait for.
         let pruning = tokio::spawn(async move { files.in_a_row(move |files| prune_each(files, lot, looked)).await });
@@ -248,10 +260,10 @@ fn parts(
 
 /// Returns the parts of some segments, processed one after the other.
 async fn prune_each(
-    files: Files,
-    looks: Vec<Look>,
+    files: TableFiles,
+    looks: Vec<SegmentScan>,
     looked: Arc<AtomicU64>,
-) -> Result<Vec<(Arc<Look>, Part)>, RewriteError> {
+) -> Result<Vec<(Arc<SegmentScan>, CandidateRows)>, RewriteError> {
     let mut all = Vec::new();
     for look in looks {
         let parts = prune::parts(&files, &look.segment, &look.filter).await;

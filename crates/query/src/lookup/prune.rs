@@ -12,11 +12,11 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::bloom::{Asked, Blocks};
-use super::files::Files;
-use super::filter::{AnyOf, Filter, Within};
-use super::footers::Footer;
-use super::spans::Spans;
+use super::bloom::{BloomBlocks, BloomProbe};
+use super::files::TableFiles;
+use super::filter::{RecordFilter, TextCondition, TimeCondition};
+use super::footers::CachedFooter;
+use super::spans::RowSpans;
 use ebbtide_table::index::StoredSegment;
 use ebbtide_table::rewrite::RewriteError;
 
@@ -24,12 +24,12 @@ use ebbtide_table::rewrite::RewriteError;
 const PART_ROWS: usize = 128 << 10;
 
 /// Rows of one row group that may match.
-pub(super) struct Part {
-    pub(super) footer: Arc<Footer>,
+pub(super) struct CandidateRows {
+    pub(super) footer: Arc<CachedFooter>,
     pub(super) group: usize,
-    pub(super) rows: Spans,
+    pub(super) rows: RowSpans,
     /// The filter, limited to the columns that may contain its texts.
-    pub(super) filter: Arc<Filter>,
+    pub(super) filter: Arc<RecordFilter>,
 }
 
 /// A row group that may match, with the columns that may contain each of the filter's texts.
@@ -40,22 +40,26 @@ struct Candidate {
 
 impl Candidate {
     /// Returns the filter without the columns that cannot contain its texts in this row group.
-    fn narrowed(&self, filter: &Filter, footer: &Footer) -> Filter {
+    fn narrowed(&self, filter: &RecordFilter, footer: &CachedFooter) -> RecordFilter {
         let file = footer.metadata.parquet_schema();
         let texts = filter.texts.iter().zip(&self.columns).map(|(text, leaves)| {
             let columns = leaves.iter().map(|leaf| file.column(*leaf).name().to_owned()).collect();
-            AnyOf { columns, ..text.clone() }
+            TextCondition { columns, ..text.clone() }
         });
-        Filter { texts: texts.collect(), within: filter.within.clone() }
+        RecordFilter { texts: texts.collect(), within: filter.within.clone() }
     }
 }
 
 /// Returns the rows of a segment that may match, in parts, in order.
-pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filter) -> Result<Vec<Part>, RewriteError> {
+pub(super) async fn parts(
+    files: &TableFiles,
+    segment: &StoredSegment,
+    filter: &RecordFilter,
+) -> Result<Vec<CandidateRows>, RewriteError> {
     let footer = files.footer(segment).await?;
     let texts = filter.texts.iter().map(|text| text.within(segment.forms())).collect();
-    let filter = &Filter { texts, within: filter.within.clone() };
-    let places = Places::of(filter, &footer)?;
+    let filter = &RecordFilter { texts, within: filter.within.clone() };
+    let places = FilterColumns::of(filter, &footer)?;
     let mut candidates = by_bounds(&footer, filter, &places);
     by_blooms(files, segment, &footer, filter, &mut candidates).await?;
     if candidates.is_empty() {
@@ -72,7 +76,7 @@ pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filte
         let most = if indexed(&footer, candidate.group) { PART_ROWS } else { usize::MAX };
         let filter = Arc::new(candidate.narrowed(filter, &footer));
         let of_group = rows.parts(most).into_iter();
-        parts.extend(of_group.map(|rows| Part {
+        parts.extend(of_group.map(|rows| CandidateRows {
             footer: Arc::clone(&footer),
             group: candidate.group,
             rows,
@@ -83,15 +87,15 @@ pub(super) async fn parts(files: &Files, segment: &StoredSegment, filter: &Filte
 }
 
 /// The indexes of a filter's columns among the leaves of a file.
-struct Places {
+struct FilterColumns {
     /// The columns of each of the filter's texts.
     texts: Vec<Vec<usize>>,
     within: Option<usize>,
 }
 
-impl Places {
+impl FilterColumns {
     /// Returns the indexes. Errors if a column has another type than the filter expects.
-    fn of(filter: &Filter, file: &Footer) -> Result<Places, RewriteError> {
+    fn of(filter: &RecordFilter, file: &CachedFooter) -> Result<FilterColumns, RewriteError> {
         let text = |column: &String| {
             place(file, column, "it is no text in a segment", |kind| *kind == DataType::Utf8).transpose()
         };
@@ -101,13 +105,13 @@ impl Places {
             Some(within) => place(file, &within.column, "it is no instant in microseconds in a segment", instant)?,
             None => None,
         };
-        Ok(Places { texts: texts.collect::<Result<_, _>>()?, within })
+        Ok(FilterColumns { texts: texts.collect::<Result<_, _>>()?, within })
     }
 }
 
 /// Returns the index of a column's leaf; `None` if the file lacks it. Errors if its type is wrong.
 fn place(
-    file: &Footer,
+    file: &CachedFooter,
     column: &str,
     why: &str,
     is_kind: impl Fn(&DataType) -> bool,
@@ -124,7 +128,7 @@ fn wrong(column: &str, why: &str) -> RewriteError {
 }
 
 /// Returns the row groups that may match according to the footer.
-fn by_bounds(footer: &Footer, filter: &Filter, places: &Places) -> Vec<Candidate> {
+fn by_bounds(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns) -> Vec<Candidate> {
     let groups = footer.metadata.metadata().row_groups().iter().enumerate();
     let candidate = |(group, chunks): (usize, &RowGroupMetaData)| {
         if let Some(within) = &filter.within
@@ -148,7 +152,7 @@ pub(super) fn all_null(chunk: &ColumnChunkMetaData) -> bool {
     nulls.is_some() && nulls == u64::try_from(chunk.num_values()).ok()
 }
 
-fn chunk_reaches(text: &AnyOf, chunk: &ColumnChunkMetaData) -> bool {
+fn chunk_reaches(text: &TextCondition, chunk: &ColumnChunkMetaData) -> bool {
     if all_null(chunk) {
         return false;
     }
@@ -161,7 +165,7 @@ fn chunk_reaches(text: &AnyOf, chunk: &ColumnChunkMetaData) -> bool {
     }
 }
 
-fn group_reaches(within: &Within, chunk: Option<&ColumnChunkMetaData>) -> bool {
+fn group_reaches(within: &TimeCondition, chunk: Option<&ColumnChunkMetaData>) -> bool {
     let Some(chunk) = chunk else { return within.nulls };
     let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
     if within.nulls && nulls != Some(0) {
@@ -179,13 +183,13 @@ fn group_reaches(within: &Within, chunk: Option<&ColumnChunkMetaData>) -> bool {
 /// Removes the columns and row groups that bloom filters exclude, with one read of the segment for all filters whose
 /// place is known or guessed correctly.
 async fn by_blooms(
-    files: &Files,
+    files: &TableFiles,
     segment: &StoredSegment,
-    footer: &Footer,
-    filter: &Filter,
+    footer: &CachedFooter,
+    filter: &RecordFilter,
     candidates: &mut Vec<Candidate>,
 ) -> Result<(), RewriteError> {
-    let asked: Vec<Asked<'_>> = filter.texts.iter().map(|text| Asked::new(&text.value)).collect();
+    let asked: Vec<BloomProbe<'_>> = filter.texts.iter().map(|text| BloomProbe::new(&text.value)).collect();
     let groups = footer.metadata.metadata().row_groups();
     let mut ranges = Vec::new();
     let mut questions = Vec::new();
@@ -196,7 +200,7 @@ async fn by_blooms(
                 continue;
             }
             for leaf in leaves {
-                let question = Question { group: candidate.group, text: number, leaf: *leaf };
+                let question = BloomQuestion { group: candidate.group, text: number, leaf: *leaf };
                 let chunk = groups.get(candidate.group).map(|group| group.column(*leaf));
                 questions.extend(chunk.and_then(|chunk| question.plan(chunk, footer, asked, &mut ranges)));
             }
@@ -208,12 +212,12 @@ async fn by_blooms(
     let bytes = files.ranges(&segment.path, &ranges).await?;
     let block = |at: usize| bytes.get(at).map_or(&[][..], |bytes| bytes);
     for planned in questions {
-        let Planned { question: Question { group, text, leaf }, header, guess } = planned;
+        let PlannedReads { question: BloomQuestion { group, text, leaf }, header, guess } = planned;
         let verdict = match (header, asked.get(text)) {
             (_, None) => true,
             (None, Some(asked)) => asked.may_be_in(block(guess.map_or(usize::MAX, |(at, _)| at))),
             (Some((at, start)), Some(asked)) => {
-                let told = Blocks::behind(start, block(at));
+                let told = BloomBlocks::behind(start, block(at));
                 footer.note_bloom(group, leaf, told);
                 match (told, guess) {
                     (Some(told), Some((at, guessed))) if told == guessed => asked.may_be_in(block(at)),
@@ -235,30 +239,30 @@ async fn by_blooms(
 }
 
 /// The question whether a column of a row group contains a text.
-struct Question {
+struct BloomQuestion {
     group: usize,
     text: usize,
     leaf: usize,
 }
 
 /// A question with the reads that answer it, by their indexes among the ranges to read.
-struct Planned {
-    question: Question,
+struct PlannedReads {
+    question: BloomQuestion,
     /// The read of the filter's header, if it was not read before, and the header's offset in the file.
     header: Option<(usize, u64)>,
     /// The read of the block that decides, and the known or guessed place of the blocks.
-    guess: Option<(usize, Blocks)>,
+    guess: Option<(usize, BloomBlocks)>,
 }
 
-impl Question {
+impl BloomQuestion {
     /// Plans the reads; `None` if no filter can answer.
     fn plan(
         self,
         chunk: &ColumnChunkMetaData,
-        footer: &Footer,
-        asked: &Asked<'_>,
+        footer: &CachedFooter,
+        asked: &BloomProbe<'_>,
         ranges: &mut Vec<Range<u64>>,
-    ) -> Option<Planned> {
+    ) -> Option<PlannedReads> {
         let mut read = |range: Range<u64>| {
             (range.end <= footer.size).then(|| {
                 ranges.push(range);
@@ -269,28 +273,28 @@ impl Question {
             Some(None) => None,
             Some(Some(blocks)) => {
                 let at = read(blocks.of(asked))?;
-                Some(Planned { question: self, header: None, guess: Some((at, blocks)) })
+                Some(PlannedReads { question: self, header: None, guess: Some((at, blocks)) })
             }
             None => {
-                let header = Blocks::header(chunk)?;
+                let header = BloomBlocks::header(chunk)?;
                 let start = header.start;
                 let at = read(header)?;
-                let guess = Blocks::guessed(chunk);
+                let guess = BloomBlocks::guessed(chunk);
                 let guess = guess.and_then(|blocks| Some((read(blocks.of(asked))?, blocks)));
-                Some(Planned { question: self, header: Some((at, start)), guess })
+                Some(PlannedReads { question: self, header: Some((at, start)), guess })
             }
         }
     }
 }
 
 /// Returns true if the offsets of a row group's pages are known.
-fn indexed(footer: &Footer, group: usize) -> bool {
+fn indexed(footer: &CachedFooter, group: usize) -> bool {
     let offsets = footer.metadata.metadata().offset_index().and_then(|groups| groups.get(group));
     offsets.is_some_and(|columns| !columns.is_empty())
 }
 
 /// Returns the rows of a row group that may match, by the bounds of its pages.
-fn by_pages(footer: &Footer, filter: &Filter, places: &Places, candidate: &Candidate) -> Spans {
+fn by_pages(footer: &CachedFooter, filter: &RecordFilter, places: &FilterColumns, candidate: &Candidate) -> RowSpans {
     let file = footer.metadata.metadata();
     let rows = file.row_groups().get(candidate.group).map_or(0, |group| usize::try_from(group.num_rows()).unwrap_or(0));
     let pages = |leaf: usize| -> Option<(&ColumnIndexMetaData, &OffsetIndexMetaData)> {
@@ -299,15 +303,15 @@ fn by_pages(footer: &Footer, filter: &Filter, places: &Places, candidate: &Candi
             file.offset_index()?.get(candidate.group)?.get(leaf)?,
         ))
     };
-    let mut all = Spans::all(rows);
+    let mut all = RowSpans::all(rows);
     for (text, leaves) in filter.texts.iter().zip(&candidate.columns) {
-        let any = leaves.iter().fold(Spans::default(), |any, leaf| match pages(*leaf) {
+        let any = leaves.iter().fold(RowSpans::default(), |any, leaf| match pages(*leaf) {
             Some((ColumnIndexMetaData::BYTE_ARRAY(bounds), places)) => {
                 let may =
                     |page| !bounds.is_null_page(page) && text.reaches(bounds.min_value(page), bounds.max_value(page));
                 any.union(&chosen(places, bounds.num_pages(), rows, may))
             }
-            _ => Spans::all(rows),
+            _ => RowSpans::all(rows),
         });
         all = all.intersection(&any);
     }
@@ -326,16 +330,16 @@ fn by_pages(footer: &Footer, filter: &Filter, places: &Places, candidate: &Candi
 
 /// Returns the rows of the pages for which `may` is true; all rows if the column index and the offset index do not
 /// match.
-fn chosen(places: &OffsetIndexMetaData, pages: u64, rows: usize, may: impl Fn(usize) -> bool) -> Spans {
+fn chosen(places: &OffsetIndexMetaData, pages: u64, rows: usize, may: impl Fn(usize) -> bool) -> RowSpans {
     let places = places.page_locations();
     let first = |page: usize| places.get(page).and_then(|place| usize::try_from(place.first_row_index).ok());
     if places.len() as u64 != pages || first(0) != Some(0) {
-        return Spans::all(rows);
+        return RowSpans::all(rows);
     }
-    let mut spans = Spans::default();
+    let mut spans = RowSpans::default();
     for page in (0..places.len()).filter(|page| may(*page)) {
         let (Some(start), end) = (first(page), first(page + 1).unwrap_or(rows).min(rows)) else {
-            return Spans::all(rows);
+            return RowSpans::all(rows);
         };
         spans.push(start..end);
     }

@@ -15,12 +15,12 @@ use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder
 use parquet::errors::ParquetError;
 use tokio::sync::mpsc::Sender;
 
-use super::constant::Constant;
-use super::files::Files;
-use super::filter::Filter;
-use super::footers::Footer;
-use super::prune::Part;
-use super::{Found, Look};
+use super::constant::ConstantColumn;
+use super::files::TableFiles;
+use super::filter::RecordFilter;
+use super::footers::CachedFooter;
+use super::prune::CandidateRows;
+use super::{FoundBatch, SegmentScan};
 use ebbtide_base::ids::Bucket;
 use ebbtide_table::rewrite::{BATCH_ROWS, RewriteError, of_table};
 use ebbtide_table::segment::SegmentError;
@@ -31,16 +31,16 @@ const KEPT: usize = 8 << 20;
 
 /// Reads a part and sends its rows until the receiver is dropped.
 pub(super) async fn read(
-    files: Files,
-    look: Arc<Look>,
-    part: Part,
+    files: TableFiles,
+    look: Arc<SegmentScan>,
+    part: CandidateRows,
     columns: SchemaRef,
-    to: Sender<Result<Found, RewriteError>>,
+    to: Sender<Result<FoundBatch, RewriteError>>,
 ) {
     let read = async {
         let stored = |name: &&str| !PARTITION_COLUMNS.contains(name);
         let wanted: Vec<&str> = columns.fields().iter().map(|field| field.name().as_str()).filter(stored).collect();
-        let constants = Constant::among(&wanted, &part);
+        let constants = ConstantColumn::among(&wanted, &part);
         let varying = wanted.into_iter().filter(|name| constants.iter().all(|constant| constant.field.name() != name));
         let mut rest = Some(decoder(&look, &part, varying)?);
         while let Some(decoder) = rest {
@@ -49,7 +49,7 @@ pub(super) async fn read(
             (decoded, rest) = files.in_a_row(move |files| decode(files, path, decoder)).await?;
             for rows in decoded.iter().filter(|rows| rows.num_rows() > 0) {
                 let rows = whole(rows, &look, &constants, &columns)?;
-                if to.send(Ok(Found { segment: Arc::clone(&look.segment), rows })).await.is_err() {
+                if to.send(Ok(FoundBatch { segment: Arc::clone(&look.segment), rows })).await.is_err() {
                     return Ok(());
                 }
             }
@@ -64,7 +64,7 @@ pub(super) async fn read(
 
 /// Continues to read and decode. Returns the next rows, and the decoder unless these were the last.
 async fn decode(
-    files: Files,
+    files: TableFiles,
     path: Arc<str>,
     mut decoder: ParquetPushDecoder,
 ) -> Result<(Vec<RecordBatch>, Option<ParquetPushDecoder>), RewriteError> {
@@ -93,8 +93,8 @@ async fn decode(
 }
 
 fn decoder<'c>(
-    look: &Look,
-    part: &Part,
+    look: &SegmentScan,
+    part: &CandidateRows,
     columns: impl Iterator<Item = &'c str>,
 ) -> Result<ParquetPushDecoder, RewriteError> {
     let file = part.footer.metadata.parquet_schema();
@@ -111,7 +111,7 @@ fn decoder<'c>(
 }
 
 /// Returns the conditions in order: each reads only the rows for which the previous ones are true.
-fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
+fn stages(filter: &RecordFilter, footer: &CachedFooter) -> Vec<Box<dyn ArrowPredicate>> {
     let file = footer.metadata.parquet_schema();
     let mut stages: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     for text in &filter.texts {
@@ -131,8 +131,8 @@ fn stages(filter: &Filter, footer: &Footer) -> Vec<Box<dyn ArrowPredicate>> {
 /// Returns the rows with exactly the requested columns, in the table's types.
 fn whole(
     rows: &RecordBatch,
-    look: &Look,
-    constants: &[Constant],
+    look: &SegmentScan,
+    constants: &[ConstantColumn],
     columns: &SchemaRef,
 ) -> Result<RecordBatch, RewriteError> {
     let mut fields: Vec<Arc<Field>> = rows.schema().fields().iter().cloned().collect();
@@ -151,7 +151,7 @@ fn whole(
 }
 
 /// Returns columns of a segment's bucket and profile, with `rows` rows each.
-fn partition(look: &Look, rows: usize) -> (ArrayRef, ArrayRef) {
+fn partition(look: &SegmentScan, rows: usize) -> (ArrayRef, ArrayRef) {
     let bucket: ArrayRef = match look.segment.bucket {
         Bucket::Day(day) => {
             let days = day.signed_duration_since(NaiveDate::default()).num_days();

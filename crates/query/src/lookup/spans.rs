@@ -4,9 +4,9 @@ use std::ops::Range;
 
 /// Spans in order. No two touch, and none is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Spans(Vec<Range<usize>>);
+pub(super) struct RowSpans(Vec<Range<usize>>);
 
-impl Spans {
+impl RowSpans {
     /// Returns a span of all rows before `rows`.
     pub(super) fn all(rows: usize) -> Self {
         let mut all = Self::default();
@@ -28,17 +28,18 @@ impl Spans {
     }
 
     /// Returns the rows that are in either.
-    pub(super) fn union(&self, other: &Spans) -> Spans {
+    pub(super) fn union(&self, other: &RowSpans) -> RowSpans {
         let mut both: Vec<Range<usize>> = self.0.iter().chain(&other.0).cloned().collect();
         both.sort_unstable_by_key(|span| span.start);
-        let mut union = Spans::default();
+        let mut union = RowSpans::default();
         both.into_iter().for_each(|span| union.push(span));
         union
     }
 
     /// Returns the rows that are in both.
-    pub(super) fn intersection(&self, other: &Spans) -> Spans {
-        let (mut mine, mut theirs, mut both) = (self.0.iter().peekable(), other.0.iter().peekable(), Spans::default());
+    pub(super) fn intersection(&self, other: &RowSpans) -> RowSpans {
+        let (mut mine, mut theirs, mut both) =
+            (self.0.iter().peekable(), other.0.iter().peekable(), RowSpans::default());
         while let (Some(a), Some(b)) = (mine.peek(), theirs.peek()) {
             let (start, end) = (a.start.max(b.start), a.end.min(b.end));
             if start < end {
@@ -54,8 +55,8 @@ impl Spans {
     }
 
     /// Returns the rows in parts of at most `rows` each, in order.
-    pub(super) fn parts(&self, rows: usize) -> Vec<Spans> {
-        let (mut parts, mut part, mut room) = (Vec::new(), Spans::default(), rows.max(1));
+    pub(super) fn parts(&self, rows: usize) -> Vec<RowSpans> {
+        let (mut parts, mut part, mut room) = (Vec::new(), RowSpans::default(), rows.max(1));
         for span in &self.0 {
             let mut rest = span.clone();
             while !rest.is_empty() {
@@ -84,13 +85,13 @@ mod tests {
 
     use super::*;
 
-    fn of(bits: &[bool]) -> Spans {
-        let mut spans = Spans::default();
+    fn of(bits: &[bool]) -> RowSpans {
+        let mut spans = RowSpans::default();
         bits.iter().enumerate().filter(|(_, bit)| **bit).for_each(|(at, _)| spans.push(at..at + 1));
         spans
     }
 
-    fn bits(spans: &Spans, rows: usize) -> Vec<bool> {
+    fn bits(spans: &RowSpans, rows: usize) -> Vec<bool> {
         (0..rows).map(|row| spans.0.iter().any(|span| span.contains(&row))).collect()
     }
 
@@ -102,11 +103,11 @@ mod tests {
             let each = |join: fn(bool, bool) -> bool| pairs.iter().map(|(a, b)| join(*a, *b)).collect::<Vec<_>>();
             prop_assert_eq!(bits(&of(&a).union(&of(&b)), rows), each(|a, b| a | b));
             prop_assert_eq!(bits(&of(&a).intersection(&of(&b)), rows), each(|a, b| a & b));
-            prop_assert_eq!(of(&a).intersection(&Spans::all(rows)), of(&a));
+            prop_assert_eq!(of(&a).intersection(&RowSpans::all(rows)), of(&a));
             let parts = of(&a).parts(most);
-            let count = |spans: &Spans| spans.0.iter().map(Range::len).sum::<usize>();
+            let count = |spans: &RowSpans| spans.0.iter().map(Range::len).sum::<usize>();
             prop_assert!(parts.iter().all(|part| (1..=most).contains(&count(part))));
-            prop_assert_eq!(parts.iter().fold(Spans::default(), |all, part| all.union(part)), of(&a));
+            prop_assert_eq!(parts.iter().fold(RowSpans::default(), |all, part| all.union(part)), of(&a));
         }
     }
 }

@@ -12,29 +12,29 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use tokio::sync::Semaphore;
 
-use super::files::Files;
-use super::footers::Footers;
-use super::{Filter, Finder, Look};
-use counting::Counting;
+use super::files::TableFiles;
+use super::footers::FooterCache;
+use super::{RecordFilter, RecordFinder, SegmentScan};
+use counting::CountingStore;
 use ebbtide_table::durable::DurableFs;
 use ebbtide_table::rewrite::RewriteError;
-use ebbtide_table::testing::between::Behind;
+use ebbtide_table::testing::hook::HookedStore;
 use ebbtide_table::testing::root;
 use ebbtide_table::{Root, SegmentIndex, StoredSegment, Table};
 
 /// Returns the files of the only table, read through a store that counts.
-fn files(root: &Root, memory: usize) -> (Files, Counting) {
+fn files(root: &Root, memory: usize) -> (TableFiles, CountingStore) {
     let folder = Path::from_absolute_path(root.table_folder(&"sms".parse().unwrap())).unwrap();
-    let counting = Counting::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
-    let store: Arc<dyn ObjectStore> = Arc::new(Behind(counting.clone()));
-    let footers = Arc::new(Footers::new(memory));
-    (Files { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
+    let counting = CountingStore::new(Arc::new(PrefixStore::new(DurableFs::default(), folder)));
+    let store: Arc<dyn ObjectStore> = Arc::new(HookedStore(counting.clone()));
+    let footers = Arc::new(FooterCache::new(memory));
+    (TableFiles { table: 0, store, folder: None, footers, permits: Arc::new(Semaphore::new(3)), here: false }, counting)
 }
 
 /// Returns the same files, read as files of a table in the local file system.
-fn near(root: &Root, memory: usize) -> Files {
+fn near(root: &Root, memory: usize) -> TableFiles {
     let folder = Some(Arc::new(root.table_folder(&"sms".parse().unwrap())));
-    Files { folder, ..files(root, memory).0 }
+    TableFiles { folder, ..files(root, memory).0 }
 }
 
 /// Returns a table of `count` segments of a hundred rows each, and the segments.
@@ -45,19 +45,19 @@ async fn filled(root: &Root, count: i64) -> (Table, Vec<StoredSegment>) {
     (table, segments)
 }
 
-fn looks(segments: &[StoredSegment], filter: &Filter) -> Vec<Look> {
-    let look = |segment: &StoredSegment| Look { segment: Arc::new(segment.clone()), filter: filter.clone() };
+fn looks(segments: &[StoredSegment], filter: &RecordFilter) -> Vec<SegmentScan> {
+    let look = |segment: &StoredSegment| SegmentScan { segment: Arc::new(segment.clone()), filter: filter.clone() };
     segments.iter().map(look).collect()
 }
 
 /// Returns all rows that are found, batch by batch.
 async fn found(
     root: &Root,
-    files: &Files,
-    looks: Vec<Look>,
+    files: &TableFiles,
+    looks: Vec<SegmentScan>,
     columns: SchemaRef,
 ) -> Result<Vec<RecordBatch>, RewriteError> {
-    let finder = Finder::new(root.clone(), 0);
+    let finder = RecordFinder::new(root.clone(), 0);
     let (looked, count) = (Arc::new(AtomicU64::new(0)), looks.len() as u64);
     let mut rows = finder.find_in(files.clone(), looks, columns, Arc::clone(&looked));
     let mut all = Vec::new();
@@ -76,7 +76,7 @@ async fn a_segment_that_is_gone_or_cut_short_ends_the_answer_with_an_error() {
     let (table, segments) = filled(&root, 3).await;
     let (files, _) = files(&root, 1 << 20);
     let columns = table.spec().arrow();
-    let every = Filter::default();
+    let every = RecordFilter::default();
     let all = found(&root, &files, looks(&segments, &every), columns.clone()).await.unwrap();
     assert_eq!(all.iter().map(RecordBatch::num_rows).sum::<usize>(), 300);
 
@@ -107,14 +107,14 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
     let (table, segments) = filled(&root, 1).await;
     let (files, _) = files(&root, 1 << 20);
     for column in ["segments", "media", "sent_at"] {
-        let text = super::AnyOf { columns: vec![column.to_owned()], value: "secret".to_owned(), subject: None };
-        let filter = Filter { texts: vec![text], within: None };
+        let text = super::TextCondition { columns: vec![column.to_owned()], value: "secret".to_owned(), subject: None };
+        let filter = RecordFilter { texts: vec![text], within: None };
         let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
         assert!(matches!(&refused, Err(RewriteError::Column { column: named, .. }) if named == column), "{refused:?}");
         assert!(!format!("{refused:?}{filter:?}").contains("secret"));
     }
-    let within = super::Within { column: "segments".to_owned(), from: None, to: None, nulls: false };
-    let filter = Filter { texts: Vec::new(), within: Some(within) };
+    let within = super::TimeCondition { column: "segments".to_owned(), from: None, to: None, nulls: false };
+    let filter = RecordFilter { texts: Vec::new(), within: Some(within) };
     let refused = found(&root, &files, looks(&segments, &filter), table.spec().arrow()).await;
     assert!(matches!(refused, Err(RewriteError::Column { .. })));
 }
@@ -123,7 +123,7 @@ async fn a_column_of_another_kind_is_refused_and_not_guessed_at() {
 async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version() {
     let (_folder, root) = root();
     let product = "sms".parse().unwrap();
-    let finder = Finder::new(root.clone(), 1 << 20);
+    let finder = RecordFinder::new(root.clone(), 1 << 20);
     assert!(finder.table(&product).await.unwrap().is_none());
     let mut table = ebbtide_table::testing::filled(&root, 3).await;
     assert_eq!(finder.table(&product).await.unwrap().unwrap().segments().len(), 3);
@@ -131,8 +131,11 @@ async fn a_finder_that_slept_while_the_log_was_cleaned_knows_the_newest_version(
         let work = ebbtide_table::testing::batch(&table, 0, Some(from), from + 100).await;
         table.commit(work).await.unwrap();
     }
-    let upkeep =
-        ebbtide_table::Upkeep { checkpoint_every: 1, keep_log: chrono::TimeDelta::zero(), ..Default::default() };
+    let upkeep = ebbtide_table::MaintenanceSettings {
+        checkpoint_every: 1,
+        keep_log: chrono::TimeDelta::zero(),
+        ..Default::default()
+    };
     let later = ebbtide_table::testing::noon() + chrono::TimeDelta::days(3650);
     let done = table.maintain(later, &upkeep).await.unwrap();
     assert!(done.deleted.log.len() > 3, "{done:?}");

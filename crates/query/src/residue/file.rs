@@ -8,19 +8,24 @@ use std::sync::Arc;
 
 use parquet::file::reader::Length;
 
-use super::finding::{FileFound, Place};
-use super::layers::{self, Signs};
-use super::packed::Packing;
-use super::values::Values;
-use super::{Meter, columns, walk};
-use ebbtide_table::source::Source;
+use super::escapes::{self, EscapeSigns};
+use super::finding::{FileFindings, LocationKind};
+use super::packed::PackedFormat;
+use super::values::SearchValues;
+use super::{ProgressMeter, columns, walk};
+use ebbtide_table::source::StoreFile;
 
 /// The first and last bytes of a Parquet file.
 const PARQUET: &[u8; 4] = b"PAR1";
 
 /// Searches the file at `path`, if it could be opened. A file that no longer exists has no findings.
-pub fn search(opened: io::Result<Source>, path: &Path, values: &Arc<Values>, meter: &Meter<'_>) -> FileFound {
-    let mut found = FileFound::default();
+pub fn search(
+    opened: io::Result<StoreFile>,
+    path: &Path,
+    values: &Arc<SearchValues>,
+    meter: &ProgressMeter<'_>,
+) -> FileFindings {
+    let mut found = FileFindings::default();
     match opened {
         Ok(file) => {
             if let Err(error) = content(&file, path, values, meter, &mut found) {
@@ -34,11 +39,11 @@ pub fn search(opened: io::Result<Source>, path: &Path, values: &Arc<Values>, met
 }
 
 fn content(
-    file: &Source,
+    file: &StoreFile,
     path: &Path,
-    values: &Arc<Values>,
-    meter: &Meter<'_>,
-    found: &mut FileFound,
+    values: &Arc<SearchValues>,
+    meter: &ProgressMeter<'_>,
+    found: &mut FileFindings,
 ) -> io::Result<()> {
     let length = file.len();
     let mut start = vec![0; length.min(16) as usize];
@@ -55,9 +60,9 @@ fn content(
         found.missed("it is an encrypted Parquet file: only its bytes were searched, as they are");
     }
     plain(file, values, meter, found)?;
-    match Packing::of(&start) {
+    match PackedFormat::of(&start) {
         None => {}
-        Some(Packing::Other(what)) => {
+        Some(PackedFormat::Other(what)) => {
             found.missed(format!("it is {what}: only its bytes were searched, as they are"));
         }
         Some(packing) => {
@@ -70,37 +75,48 @@ fn content(
 }
 
 /// Searches the raw bytes, and the text below every layer of escapes.
-fn plain(file: &Source, values: &Values, meter: &Meter<'_>, found: &mut FileFound) -> io::Result<()> {
-    let mut signs = Signs::default();
+fn plain(
+    file: &StoreFile,
+    values: &SearchValues,
+    meter: &ProgressMeter<'_>,
+    found: &mut FileFindings,
+) -> io::Result<()> {
+    let mut signs = EscapeSigns::default();
     let seen = |bytes: &[u8]| {
         signs.see(bytes);
         meter.read(bytes.len());
     };
-    found.bytes =
-        values.automaton.stream(file.read_from(0), seen, |line, at| found.hit(line, Place::Bytes.into(), Some(at)))?;
+    found.bytes = values
+        .automaton
+        .stream(file.read_from(0), seen, |line, at| found.hit(line, LocationKind::Bytes.into(), Some(at)))?;
     let open = || -> io::Result<Box<dyn Read>> { Ok(Box::new(file.read_from(0))) };
-    below(&open, signs, values, Place::Escaped, found)
+    below(&open, signs, values, LocationKind::Escaped, found)
 }
 
-fn unpacked(file: &Source, packing: Packing, values: &Values, found: &mut FileFound) -> io::Result<()> {
+fn unpacked(
+    file: &StoreFile,
+    packing: PackedFormat,
+    values: &SearchValues,
+    found: &mut FileFindings,
+) -> io::Result<()> {
     let open = || -> io::Result<Box<dyn Read>> {
         Ok(packing.open(file.read_from(0))?.unwrap_or_else(|| Box::new(io::empty())))
     };
-    let mut signs = Signs::default();
+    let mut signs = EscapeSigns::default();
     let see = |bytes: &[u8]| signs.see(bytes);
-    values.automaton.stream(open()?, see, |line, _| found.hit(line, Place::Unpacked.into(), None))?;
-    below(&open, signs, values, Place::Unpacked, found)
+    values.automaton.stream(open()?, see, |line, _| found.hit(line, LocationKind::Unpacked.into(), None))?;
+    below(&open, signs, values, LocationKind::Unpacked, found)
 }
 
 fn below(
-    open: &layers::Open<'_>,
-    signs: Signs,
-    values: &Values,
-    place: Place,
-    found: &mut FileFound,
+    open: &escapes::OpenText<'_>,
+    signs: EscapeSigns,
+    values: &SearchValues,
+    place: LocationKind,
+    found: &mut FileFindings,
 ) -> io::Result<()> {
-    layers::each(open, signs, &mut |layer| {
-        let mut signs = Signs::default();
+    escapes::each(open, signs, &mut |layer| {
+        let mut signs = EscapeSigns::default();
         values.automaton.stream(layer, |bytes| signs.see(bytes), |line, _| found.hit(line, place.into(), None))?;
         Ok(signs)
     })

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::values::{Line, SearchedFor, Values};
+use super::values::{ListLine, SearchCounts, SearchValues};
 
 /// The kinds of places where a value may be found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum LocationKind {
     /// The name of a file or a folder, or the target of a link.
     Name,
     /// The raw bytes of a file.
@@ -46,48 +46,48 @@ pub enum Place {
     Unnamed,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LocationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Place::Name => "name",
-            Place::Bytes => "bytes",
-            Place::Escaped => "escaped text",
-            Place::Unpacked => "packed content",
-            Place::Dictionary => "dictionary page",
-            Place::Page => "data page",
-            Place::Value => "decoded value",
-            Place::PageBounds => "bounds in a page header",
-            Place::Bounds => "statistics",
-            Place::ColumnIndex => "column index",
-            Place::Bloom => "bloom filter",
-            Place::KeyValue => "key-value metadata",
-            Place::Footer => "footer",
-            Place::Chunk => "column chunk",
-            Place::Unnamed => "bytes that the footer does not name",
+            LocationKind::Name => "name",
+            LocationKind::Bytes => "bytes",
+            LocationKind::Escaped => "escaped text",
+            LocationKind::Unpacked => "packed content",
+            LocationKind::Dictionary => "dictionary page",
+            LocationKind::Page => "data page",
+            LocationKind::Value => "decoded value",
+            LocationKind::PageBounds => "bounds in a page header",
+            LocationKind::Bounds => "statistics",
+            LocationKind::ColumnIndex => "column index",
+            LocationKind::Bloom => "bloom filter",
+            LocationKind::KeyValue => "key-value metadata",
+            LocationKind::Footer => "footer",
+            LocationKind::Chunk => "column chunk",
+            LocationKind::Unnamed => "bytes that the footer does not name",
         })
     }
 }
 
 /// A place within a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Spot {
+pub struct FileLocation {
     /// The kind of the place.
-    pub place: Place,
+    pub place: LocationKind,
     /// The column, in a Parquet file.
     pub column: Option<Arc<str>>,
     /// The row group.
     pub row_group: Option<usize>,
 }
 
-impl From<Place> for Spot {
-    fn from(place: Place) -> Self {
-        Spot { place, column: None, row_group: None }
+impl From<LocationKind> for FileLocation {
+    fn from(place: LocationKind) -> Self {
+        FileLocation { place, column: None, row_group: None }
     }
 }
 
 /// The number of times that a value is in a spot, and its first place there.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Seen {
+pub struct Occurrences {
     /// The number of times.
     pub times: u64,
     /// The offset of the first occurrence in the file, if the spot is a place among the file's bytes.
@@ -96,20 +96,20 @@ pub struct Seen {
 
 /// The findings in one file, collected during the search.
 #[derive(Debug, Default)]
-pub struct FileFound {
+pub struct FileFindings {
     /// The places of each value.
-    pub seen: BTreeMap<(Line, Spot), Seen>,
+    pub seen: BTreeMap<(ListLine, FileLocation), Occurrences>,
     /// The parts that could not be searched, with the reasons.
     pub unsearched: Vec<String>,
     /// The answers of the file's bloom filters.
-    pub blooms: Blooms,
+    pub blooms: BloomCounts,
     /// The number of bytes of the file.
     pub bytes: u64,
 }
 
-impl FileFound {
+impl FileFindings {
     /// Records that a value is in a spot, at offset `at` of the file if that is known.
-    pub fn hit(&mut self, line: Line, spot: Spot, at: Option<u64>) {
+    pub fn hit(&mut self, line: ListLine, spot: FileLocation, at: Option<u64>) {
         let seen = self.seen.entry((line, spot)).or_default();
         seen.times += 1;
         seen.at = seen.at.or(at);
@@ -122,29 +122,31 @@ impl FileFound {
 
     /// Removes findings that a more precise finding replaces: those in raw bytes that were also decoded.
     pub fn settle(&mut self) {
-        let told = |place: Place| match place {
-            Place::Chunk => [Place::Dictionary, Place::Page, Place::PageBounds, Place::Value].as_slice(),
-            Place::Footer => [Place::Bounds, Place::KeyValue].as_slice(),
-            Place::Page => [Place::Value].as_slice(),
+        let told = |place: LocationKind| match place {
+            LocationKind::Chunk => {
+                [LocationKind::Dictionary, LocationKind::Page, LocationKind::PageBounds, LocationKind::Value].as_slice()
+            }
+            LocationKind::Footer => [LocationKind::Bounds, LocationKind::KeyValue].as_slice(),
+            LocationKind::Page => [LocationKind::Value].as_slice(),
             _ => [].as_slice(),
         };
-        let better = |spot: &Spot, at: &Spot| {
+        let better = |spot: &FileLocation, at: &FileLocation| {
             let same = spot.column.is_none() || (&at.column, at.row_group) == (&spot.column, spot.row_group);
             same && told(spot.place).contains(&at.place)
         };
-        let keys: Vec<&(Line, Spot)> = self.seen.keys().collect();
+        let keys: Vec<&(ListLine, FileLocation)> = self.seen.keys().collect();
         let needless = keys.chunk_by(|a, b| a.0 == b.0).flat_map(|of_one| {
-            let needless = |key: &&&(Line, Spot)| of_one.iter().any(|(_, at)| better(&key.1, at));
+            let needless = |key: &&&(ListLine, FileLocation)| of_one.iter().any(|(_, at)| better(&key.1, at));
             of_one.iter().filter(needless).map(|key| (*key).clone())
         });
-        let needless: BTreeSet<(Line, Spot)> = needless.collect();
+        let needless: BTreeSet<(ListLine, FileLocation)> = needless.collect();
         self.seen.retain(|key, _| !needless.contains(key));
     }
 }
 
 /// The answers of bloom filters for values that their own columns do not contain.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Blooms {
+pub struct BloomCounts {
     /// The number of filters that were asked.
     pub filters: u64,
     /// The number of "maybe" answers for a value that the filter's column does not contain.
@@ -153,9 +155,9 @@ pub struct Blooms {
     pub expected: f64,
 }
 
-impl Blooms {
+impl BloomCounts {
     /// Adds the counts of another file.
-    pub fn add(&mut self, other: &Blooms) {
+    pub fn add(&mut self, other: &BloomCounts) {
         self.filters += other.filters;
         self.maybe += other.maybe;
         self.expected += other.expected;
@@ -172,9 +174,9 @@ impl Blooms {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The value's line.
-    pub line: Line,
+    pub line: ListLine,
     /// The kind of the place.
-    pub place: Place,
+    pub place: LocationKind,
     /// The column, in a Parquet file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
@@ -212,7 +214,7 @@ impl fmt::Display for Finding {
 
 /// A file, or a part of it, that could not be searched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unsearched {
+pub struct UnsearchedPart {
     /// The path relative to the root, masked.
     pub file: String,
     /// The part that could not be searched, and the reason.
@@ -222,7 +224,7 @@ pub struct Unsearched {
 /// The outcome of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ResidueOutcome {
     /// Everything was searched, and none of the values was found.
     Clean,
     /// Values were found. Some parts may not have been searched.
@@ -233,11 +235,11 @@ pub enum Verdict {
 
 /// The result of a search.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Residue {
+pub struct ResidueReport {
     /// The number of values that were searched for.
     pub values: u64,
     /// The number of forms that were searched for.
-    pub searched_for: SearchedFor,
+    pub searched_for: SearchCounts,
     /// The number of files that were searched.
     pub files: u64,
     /// The number of bytes of those files.
@@ -245,21 +247,21 @@ pub struct Residue {
     /// The places where values were found, sorted by line.
     pub findings: Vec<Finding>,
     /// The parts that could not be searched.
-    pub unsearched: Vec<Unsearched>,
+    pub unsearched: Vec<UnsearchedPart>,
     /// The answers of bloom filters.
-    pub blooms: Blooms,
+    pub blooms: BloomCounts,
 }
 
-impl Residue {
+impl ResidueReport {
     /// Returns the outcome of the search.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> ResidueOutcome {
         if !self.findings.is_empty() || self.blooms.beyond_chance() {
-            Verdict::Found
+            ResidueOutcome::Found
         } else if self.unsearched.is_empty() {
-            Verdict::Clean
+            ResidueOutcome::Clean
         } else {
-            Verdict::Incomplete
+            ResidueOutcome::Incomplete
         }
     }
 
@@ -270,13 +272,14 @@ impl Residue {
     }
 
     /// Adds the findings of a file, with its name masked.
-    pub(super) fn take(&mut self, path: &str, mut found: FileFound, values: &Values) {
+    pub(super) fn take(&mut self, path: &str, mut found: FileFindings, values: &SearchValues) {
         found.settle();
         self.bytes += found.bytes;
         self.blooms.add(&found.blooms);
         let file = veiled(path, values);
-        self.unsearched
-            .extend(found.unsearched.into_iter().map(|why| Unsearched { file: file.clone(), why: values.veil(&why) }));
+        self.unsearched.extend(
+            found.unsearched.into_iter().map(|why| UnsearchedPart { file: file.clone(), why: values.veil(&why) }),
+        );
         self.findings.extend(found.seen.into_iter().map(|((line, spot), seen)| Finding {
             line,
             place: spot.place,
@@ -290,6 +293,6 @@ impl Residue {
 }
 
 /// Returns a path with each of its parts masked separately, and then masked as a whole.
-fn veiled(path: &str, values: &Values) -> String {
+fn veiled(path: &str, values: &SearchValues) -> String {
     values.veil(&path.split('/').map(|part| values.veil(part)).collect::<Vec<_>>().join("/"))
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure. Text is found in either case. A form of only a few bytes is never searched for.
 
-use super::typed::Numbers;
+use super::typed::TypedForms;
 use super::values::LEAST_BYTES;
 use ebbtide_policy::tag::canonical_forms;
 
@@ -23,27 +23,27 @@ pub struct Pattern {
 
 /// One value's forms.
 #[derive(Debug, Default)]
-pub struct Forms {
+pub struct ValueForms {
     /// The texts that may be a complete value of a column.
     pub texts: Vec<Vec<u8>>,
     /// The bytes that may be a complete value of a binary column.
     pub binary: Vec<Vec<u8>>,
     /// The value as a number, an instant or a day.
-    pub numbers: Numbers,
+    pub numbers: TypedForms,
     /// The patterns to search for in bytes.
     pub patterns: Vec<Pattern>,
 }
 
-impl Forms {
+impl ValueForms {
     /// Returns the forms of a value. Forms shorter than the minimum length of a value are left out unless
     /// `allow_short`.
-    pub fn of(value: &str, allow_short: bool) -> Forms {
-        let mut forms = Forms::default();
+    pub fn of(value: &str, allow_short: bool) -> ValueForms {
+        let mut forms = ValueForms::default();
         let least = if allow_short { 1 } else { LEAST_BYTES };
         let canonical: Vec<String> = canonical_forms(value).into_iter().filter(|form| form.len() >= least).collect();
         // Only the canonical form of a number with separators is a number.
-        let read = [value.trim()].into_iter().chain(canonical.iter().map(String::as_str)).map(Numbers::of);
-        forms.numbers = read.into_iter().find(|numbers| *numbers != Numbers::default()).unwrap_or_default();
+        let read = [value.trim()].into_iter().chain(canonical.iter().map(String::as_str)).map(TypedForms::of);
+        forms.numbers = read.into_iter().find(|numbers| *numbers != TypedForms::default()).unwrap_or_default();
         let texts: Vec<String> =
             [value.to_owned()].into_iter().chain(canonical).chain(forms.numbers.spelled()).collect();
         for text in &texts {
@@ -168,7 +168,7 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn holds(forms: &Forms, bytes: &[u8]) -> bool {
+    fn holds(forms: &ValueForms, bytes: &[u8]) -> bool {
         let found = |pattern: &Pattern| {
             let hay = if pattern.exact { bytes.to_vec() } else { bytes.to_ascii_lowercase() };
             hay.windows(pattern.bytes.len()).any(|window| window == pattern.bytes)
@@ -178,12 +178,12 @@ mod tests {
 
     #[test]
     fn a_value_is_known_in_every_form_that_it_may_stand_in() {
-        let number = Forms::of("+31 6 1234-5678", false);
+        let number = ValueForms::of("+31 6 1234-5678", false);
         for text in ["x31612345678y", "+31612345678", "%2B31612345678", "+31 6 1234-5678", "%2b31%206%201234-5678"] {
             assert!(holds(&number, text.as_bytes()), "{text}");
         }
         assert!(holds(&number, &31_612_345_678_i64.to_le_bytes()));
-        let address = Forms::of("Ada.\"L\"@Example.net", false);
+        let address = ValueForms::of("Ada.\"L\"@Example.net", false);
         for text in [
             "ada.\"l\"@example.net",
             "ADA.\\\"L\\\"@EXAMPLE.NET",
@@ -192,11 +192,11 @@ mod tests {
         ] {
             assert!(holds(&address, text.as_bytes()), "{text}");
         }
-        let uuid = Forms::of("0B3A6A4E-8d5c-4c0e-9a41-1f2e3d4c5b6a", false);
+        let uuid = ValueForms::of("0B3A6A4E-8d5c-4c0e-9a41-1f2e3d4c5b6a", false);
         assert!(holds(&uuid, b"0b3a6a4e-8d5c-4c0e-9a41-1f2e3d4c5b6a"));
         assert!(holds(&uuid, b"0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a"));
         assert!(holds(&uuid, &hex("0b3a6a4e8d5c4c0e9a411f2e3d4c5b6a").unwrap()));
-        let wide = Forms::of("Zoë größe", false);
+        let wide = ValueForms::of("Zoë größe", false);
         for text in ["zoë größe", "Zo\\u00EB gr\\u00f6\\u00dfe", "zo%C3%AB%20gr%c3%b6%c3%9fe"] {
             assert!(holds(&wide, text.as_bytes()), "{text}");
         }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn base64_is_known_wherever_in_it_the_value_begins() {
-        let forms = Forms::of("canary-00017", false);
+        let forms = ValueForms::of("canary-00017", false);
         for before in ["", "a", "ab", "abc"] {
             for behind in ["", "z", "zy"] {
                 let coded = base64(format!("{before}canary-00017{behind}").as_bytes());
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn no_form_of_a_value_is_shorter_than_a_value_may_be() {
         for value in ["1234", "a:12", "ab:123456", "12 34", "+316", "2026-11-24", "0x12", "1.25"] {
-            let forms = Forms::of(value, false);
+            let forms = ValueForms::of(value, false);
             assert!(forms.patterns.iter().all(|pattern| pattern.bytes.len() >= 4), "{value}: {:?}", forms.patterns);
         }
     }

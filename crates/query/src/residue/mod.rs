@@ -6,10 +6,10 @@
 //! line.
 
 mod columns;
+mod escapes;
 mod file;
 mod finding;
 mod forms;
-mod layers;
 mod objects;
 mod packed;
 mod scan;
@@ -17,8 +17,8 @@ mod typed;
 mod values;
 mod walk;
 
-pub use finding::{Blooms, Finding, Place, Residue, Unsearched, Verdict};
-pub use values::{Line, SearchedFor, Values, ValuesError};
+pub use finding::{BloomCounts, Finding, LocationKind, ResidueOutcome, ResidueReport, UnsearchedPart};
+pub use values::{ListLine, PrepareValuesError, SearchCounts, SearchValues};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -27,12 +27,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::finding::FileFound;
-use self::walk::{Entry, Kind, Stamp};
+use self::finding::FileFindings;
+use self::walk::{FileStamp, RootEntry, RootEntryKind};
 use ebbtide_base::ids::Country;
 use ebbtide_policy::tag::FormsMark;
 use ebbtide_table::root::Root;
-use ebbtide_table::source::Source;
+use ebbtide_table::source::StoreFile;
 
 /// The maximum number of times that files that appeared or changed during the search are searched again.
 const ROUNDS: usize = 5;
@@ -42,7 +42,7 @@ const THREADS: usize = 8;
 
 /// The progress of a search.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct ResidueProgress {
     /// The number of files that were searched.
     pub files: u64,
     /// The number of files that were listed.
@@ -54,26 +54,26 @@ pub struct Progress {
 }
 
 /// A callback for the progress, called from several threads.
-pub type Watch<'a> = dyn Fn(Progress) + Sync + 'a;
+pub type ProgressCallback<'a> = dyn Fn(ResidueProgress) + Sync + 'a;
 
 /// A root that cannot be searched.
 #[derive(Debug, thiserror::Error)]
-pub enum SearchError {
+pub enum ResidueSearchError {
     /// The folder does not exist or is empty. That proves nothing about the values.
     #[error("there is nothing to search under {0}")]
     Nothing(String),
 }
 
 /// Counts the files and bytes that were read, and reports the progress.
-pub(crate) struct Meter<'a> {
-    watch: &'a Watch<'a>,
+pub(crate) struct ProgressMeter<'a> {
+    watch: &'a ProgressCallback<'a>,
     files: AtomicU64,
     of_files: AtomicU64,
     bytes: AtomicU64,
     of_bytes: AtomicU64,
 }
 
-impl Meter<'_> {
+impl ProgressMeter<'_> {
     /// Records that `bytes` more bytes were read.
     fn read(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -83,28 +83,32 @@ impl Meter<'_> {
     fn tell(&self) {
         let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (files, bytes) = (now(&self.files), now(&self.bytes));
-        (self.watch)(Progress { files, of_files: now(&self.of_files), bytes, of_bytes: now(&self.of_bytes) });
+        (self.watch)(ResidueProgress { files, of_files: now(&self.of_files), bytes, of_bytes: now(&self.of_bytes) });
     }
 }
 
 /// Searches everything under the root for the values. Errors only if there is nothing to search.
-pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Residue, SearchError> {
-    let meter = Meter {
+pub fn search(
+    root: &Root,
+    values: &Arc<SearchValues>,
+    watch: &ProgressCallback<'_>,
+) -> Result<ResidueReport, ResidueSearchError> {
+    let meter = ProgressMeter {
         watch,
         files: AtomicU64::new(0),
         of_files: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
         of_bytes: AtomicU64::new(0),
     };
-    let mut done: BTreeMap<PathBuf, (Stamp, FileFound)> = BTreeMap::new();
+    let mut done: BTreeMap<PathBuf, (FileStamp, FileFindings)> = BTreeMap::new();
     let mut rounds = 0;
     loop {
         let entries = list(root);
         if entries.is_empty() || (rounds == 0 && root.local().is_some_and(|folder| !folder.is_dir())) {
-            return Err(SearchError::Nothing(root.to_string()));
+            return Err(ResidueSearchError::Nothing(root.to_string()));
         }
         let files = entries.iter().filter_map(|entry| match entry.kind {
-            Kind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
+            RootEntryKind::File(bytes, stamp) => Some((entry.path.clone(), bytes, stamp)),
             _ => None,
         });
         let new: Vec<_> = files.filter(|(path, _, now)| done.get(path).is_none_or(|(then, _)| then != now)).collect();
@@ -120,7 +124,7 @@ pub fn search(root: &Root, values: &Arc<Values>, watch: &Watch<'_>) -> Result<Re
 /// Returns the default countries of national numbers under the root, by the marks in the names of its files. Blocks.
 #[must_use]
 pub fn default_countries(root: &Root) -> Vec<Country> {
-    let named = |entry: &Entry| {
+    let named = |entry: &RootEntry| {
         let name = entry.path.file_name()?.to_str()?;
         FormsMark::of_name(name)?.default_country()
     };
@@ -128,7 +132,7 @@ pub fn default_countries(root: &Root) -> Vec<Country> {
 }
 
 /// Lists everything under the root.
-fn list(root: &Root) -> Vec<Entry> {
+fn list(root: &Root) -> Vec<RootEntry> {
     match root.local() {
         Some(folder) => walk::list(folder),
         None => objects::list(root),
@@ -137,13 +141,13 @@ fn list(root: &Root) -> Vec<Entry> {
 
 /// Combines the findings in everything that the last listing names. Files that were deleted meanwhile are left out.
 fn sum(
-    entries: &[Entry],
-    mut done: BTreeMap<PathBuf, (Stamp, FileFound)>,
+    entries: &[RootEntry],
+    mut done: BTreeMap<PathBuf, (FileStamp, FileFindings)>,
     changing: &BTreeSet<PathBuf>,
-    values: &Values,
-) -> Residue {
+    values: &SearchValues,
+) -> ResidueReport {
     let mut residue =
-        Residue { values: values.len() as u64, searched_for: values.searched_for(), ..Residue::default() };
+        ResidueReport { values: values.len() as u64, searched_for: values.searched_for(), ..ResidueReport::default() };
     for entry in entries {
         let mut found = name(entry, values);
         if let Some((_, content)) = done.remove(&entry.path) {
@@ -162,7 +166,7 @@ fn sum(
 }
 
 /// Searches the name of an entry, and reports an entry that cannot be searched.
-fn name(entry: &Entry, values: &Values) -> FileFound {
+fn name(entry: &RootEntry, values: &SearchValues) -> FileFindings {
     let mut lines = BTreeSet::new();
     let path = entry.path.as_os_str().as_bytes();
     // A match that ends before the last name is found in the name of a folder above.
@@ -171,23 +175,23 @@ fn name(entry: &Entry, values: &Values) -> FileFound {
     let mut missed = None;
     let mut within = vec![&path[last..]];
     match &entry.kind {
-        Kind::File(..) | Kind::Folder => {}
-        Kind::Link(target) => {
+        RootEntryKind::File(..) | RootEntryKind::Folder => {}
+        RootEntryKind::Link(target) => {
             within.push(target.as_os_str().as_bytes());
             missed = Some("it is a link: what it names was not searched".to_owned());
         }
-        Kind::Special => missed = Some("it is no file: a device, a socket or a pipe".to_owned()),
-        Kind::Unreadable(why) => missed = Some(format!("it cannot be listed: {why}")),
+        RootEntryKind::Special => missed = Some("it is no file: a device, a socket or a pipe".to_owned()),
+        RootEntryKind::Unreadable(why) => missed = Some(format!("it cannot be listed: {why}")),
     }
     for name in within {
         values.automaton.search(name, |line, _| lines.extend([line]));
-        let _: Option<()> = layers::search(name, |layer| {
+        let _: Option<()> = escapes::search(name, |layer| {
             values.automaton.search(layer, |line, _| lines.extend([line]));
             None
         });
     }
-    let mut found = FileFound::default();
-    lines.into_iter().for_each(|line| found.hit(line, Place::Name.into(), None));
+    let mut found = FileFindings::default();
+    lines.into_iter().for_each(|line| found.hit(line, LocationKind::Name.into(), None));
     found.unsearched.extend(missed);
     found
 }
@@ -195,10 +199,10 @@ fn name(entry: &Entry, values: &Values) -> FileFound {
 /// Searches the files in several threads.
 fn search_files(
     root: &Root,
-    files: &[(PathBuf, u64, Stamp)],
-    values: &Arc<Values>,
-    meter: &Meter<'_>,
-) -> Vec<(PathBuf, (Stamp, FileFound))> {
+    files: &[(PathBuf, u64, FileStamp)],
+    values: &Arc<SearchValues>,
+    meter: &ProgressMeter<'_>,
+) -> Vec<(PathBuf, (FileStamp, FileFindings))> {
     meter.of_files.fetch_add(files.len() as u64, Ordering::Relaxed);
     meter.of_bytes.fetch_add(files.iter().map(|(_, bytes, _)| bytes).sum(), Ordering::Relaxed);
     let next = AtomicUsize::new(0);
@@ -206,7 +210,7 @@ fn search_files(
     let work = || {
         while let Some((path, _, stamp)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
             let opened = match root.local() {
-                Some(folder) => File::open(folder.join(path)).and_then(Source::of_file),
+                Some(folder) => File::open(folder.join(path)).and_then(StoreFile::of_file),
                 None => objects::open(root, path),
             };
             let found = file::search(opened, path, values, meter);

@@ -11,14 +11,14 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore};
 
-use super::walk::{Entry, Kind, Stamp};
+use super::walk::{FileStamp, RootEntry, RootEntryKind};
 use ebbtide_table::objects;
 use ebbtide_table::root::Root;
-use ebbtide_table::source::Source;
+use ebbtide_table::source::StoreFile;
 
 /// Lists everything under `root`, each folder before its contents. Blocks.
-pub fn list(root: &Root) -> Vec<Entry> {
-    let unreadable = |why: String| vec![Entry { path: PathBuf::new(), kind: Kind::Unreadable(why) }];
+pub fn list(root: &Root) -> Vec<RootEntry> {
+    let unreadable = |why: String| vec![RootEntry { path: PathBuf::new(), kind: RootEntryKind::Unreadable(why) }];
     let runtime = match objects::runtime() {
         Ok(runtime) => runtime,
         Err(why) => return unreadable(why),
@@ -30,25 +30,25 @@ pub fn list(root: &Root) -> Vec<Entry> {
     }
 }
 
-fn entries(root: &Path, objects: &[ObjectMeta]) -> Vec<Entry> {
+fn entries(root: &Path, objects: &[ObjectMeta]) -> Vec<RootEntry> {
     let (mut entries, mut folders) = (Vec::with_capacity(objects.len()), BTreeSet::new());
     for object in objects {
         let below = object.location.prefix_match(root).into_iter().flatten();
         let path: PathBuf = below.map(|part| part.as_ref().to_owned()).collect();
         folders.extend(path.ancestors().skip(1).filter(|above| *above != FsPath::new("")).map(FsPath::to_owned));
-        entries.push(Entry { path, kind: Kind::File(object.size, stamp(object)) });
+        entries.push(RootEntry { path, kind: RootEntryKind::File(object.size, stamp(object)) });
     }
-    entries.extend(folders.into_iter().map(|path| Entry { path, kind: Kind::Folder }));
+    entries.extend(folders.into_iter().map(|path| RootEntry { path, kind: RootEntryKind::Folder }));
     entries.sort_by(|a, b| a.path.cmp(&b.path));
     entries
 }
 
 /// Opens the object at a path relative to the root. Blocks.
-pub fn open(root: &Root, path: &FsPath) -> io::Result<Source> {
+pub fn open(root: &Root, path: &FsPath) -> io::Result<StoreFile> {
     let runtime = objects::runtime().map_err(io::Error::other)?;
     // The path as it was listed: encoded characters in a name are not encoded again.
     let at = Path::parse(format!("{}/{}", root.at(), path.display())).map_err(io::Error::other)?;
-    let opened = runtime.block_on(async { Source::open(root.store(), at).await });
+    let opened = runtime.block_on(async { StoreFile::open(root.store(), at).await });
     opened.map_err(|error| match error {
         Error::NotFound { .. } => io::ErrorKind::NotFound.into(),
         error => io::Error::other(error.to_string()),
@@ -56,7 +56,7 @@ pub fn open(root: &Root, path: &FsPath) -> io::Result<Source> {
 }
 
 /// Returns a stamp of the object's content: it changes with the ETag, the size or the time of change.
-fn stamp(object: &ObjectMeta) -> Stamp {
+fn stamp(object: &ObjectMeta) -> FileStamp {
     let mut hasher = DefaultHasher::new();
     object.e_tag.hash(&mut hasher);
     let at = object.last_modified;

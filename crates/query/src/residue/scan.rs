@@ -9,7 +9,7 @@ use std::ops::Range;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::forms::Pattern;
-use super::values::Line;
+use super::values::ListLine;
 
 /// The number of bytes of one read; more if a pattern is longer.
 const READ_BYTES: usize = 1 << 20;
@@ -17,14 +17,14 @@ const READ_BYTES: usize = 1 << 20;
 /// All patterns, with the lines of the values that they are forms of.
 pub struct Automaton {
     machine: AhoCorasick,
-    meanings: Vec<(Pattern, Vec<Line>)>,
+    meanings: Vec<(Pattern, Vec<ListLine>)>,
     longest: usize,
 }
 
 impl Automaton {
     /// Builds the automaton. `None` if there are too many patterns for one.
-    pub fn build(patterns: HashMap<Pattern, Vec<Line>>) -> Option<Automaton> {
-        let mut meanings: Vec<(Pattern, Vec<Line>)> = patterns.into_iter().collect();
+    pub fn build(patterns: HashMap<Pattern, Vec<ListLine>>) -> Option<Automaton> {
+        let mut meanings: Vec<(Pattern, Vec<ListLine>)> = patterns.into_iter().collect();
         meanings.sort();
         let machine = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
@@ -36,7 +36,7 @@ impl Automaton {
     }
 
     /// Calls `hit` with every match in `bytes`, including overlapping ones.
-    pub fn search(&self, bytes: &[u8], mut hit: impl FnMut(Line, Range<usize>)) {
+    pub fn search(&self, bytes: &[u8], mut hit: impl FnMut(ListLine, Range<usize>)) {
         for found in self.machine.find_overlapping_iter(bytes) {
             let (pattern, lines) = &self.meanings[found.pattern().as_usize()];
             if !pattern.exact || bytes[found.range()] == pattern.bytes {
@@ -51,7 +51,7 @@ impl Automaton {
         &self,
         mut from: impl Read,
         mut read: impl FnMut(&[u8]),
-        mut hit: impl FnMut(Line, u64),
+        mut hit: impl FnMut(ListLine, u64),
     ) -> io::Result<u64> {
         let overlap = self.longest.saturating_sub(1);
         let mut buffer = vec![0; READ_BYTES.max(4 * self.longest)];
@@ -97,10 +97,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::residue::Values;
+    use crate::residue::SearchValues;
 
     fn streamed(values: &str, bytes: &[u8]) -> Vec<(u32, u64)> {
-        let values = Values::of_texts(&values.split('\n').collect::<Vec<_>>(), false).unwrap();
+        let values = SearchValues::of_texts(&values.split('\n').collect::<Vec<_>>(), false).unwrap();
         let mut found = Vec::new();
         let read = values.automaton.stream(bytes, |_| {}, |line, at| found.push((line.0, at))).unwrap();
         assert_eq!(read, bytes.len() as u64);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::values::Line;
+use super::values::ListLine;
 
 /// The minimum number of digits of a number that is searched for as a number.
 const LEAST_DIGITS: usize = 7;
@@ -16,43 +16,44 @@ const LEAST_BINARY: u64 = 1 << 32;
 
 /// A number without trailing zeros after the decimal point: the digits, and how many of them are after the point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Decimal {
+pub struct DecimalValue {
     digits: i128,
     scale: u32,
 }
 
-impl Decimal {
+impl DecimalValue {
     /// Creates the decimal of `digits`, `scale` of them after the decimal point.
-    pub fn new(mut digits: i128, mut scale: u32) -> Decimal {
+    pub fn new(mut digits: i128, mut scale: u32) -> DecimalValue {
         while scale > 0 && digits % 10 == 0 {
             (digits, scale) = (digits / 10, scale - 1);
         }
-        Decimal { digits, scale }
+        DecimalValue { digits, scale }
     }
 }
 
 /// The meanings of one value other than as a text.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub struct Numbers {
+pub struct TypedForms {
     integer: Option<i64>,
-    decimal: Option<Decimal>,
+    decimal: Option<DecimalValue>,
     real: Option<f64>,
     instant: Option<DateTime<Utc>>,
     day: Option<NaiveDate>,
 }
 
-impl Numbers {
+impl TypedForms {
     /// Reads a text as a number, an instant or a day.
-    pub fn of(text: &str) -> Numbers {
+    pub fn of(text: &str) -> TypedForms {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         let number =
             digits >= LEAST_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.'));
         let when = || Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc));
-        let mut numbers = Numbers { instant: when(), day: text.parse().ok(), ..Numbers::default() };
+        let mut numbers = TypedForms { instant: when(), day: text.parse().ok(), ..TypedForms::default() };
         if number {
             let (whole, behind) = text.split_once('.').unwrap_or((text, ""));
             let all = format!("{whole}{behind}").parse().ok();
-            numbers.decimal = all.zip(u32::try_from(behind.len()).ok()).map(|(all, scale)| Decimal::new(all, scale));
+            numbers.decimal =
+                all.zip(u32::try_from(behind.len()).ok()).map(|(all, scale)| DecimalValue::new(all, scale));
             numbers.integer = text.parse().ok();
             numbers.real = text.parse().ok();
         }
@@ -81,7 +82,7 @@ impl Numbers {
 }
 
 /// Adds a line unless it is the last one of the list: several spellings of one value may be the same number.
-fn note(lines: &mut Vec<Line>, line: Line) {
+fn note(lines: &mut Vec<ListLine>, line: ListLine) {
     if lines.last() != Some(&line) {
         lines.push(line);
     }
@@ -89,20 +90,20 @@ fn note(lines: &mut Vec<Line>, line: Line) {
 
 /// The numbers of all values with their lines.
 #[derive(Debug, Default)]
-pub struct Typed {
-    integers: HashMap<i64, Vec<Line>>,
-    decimals: HashMap<Decimal, Vec<Line>>,
-    reals: HashMap<u64, Vec<Line>>,
-    singles: HashMap<u32, Vec<Line>>,
-    instants: HashMap<i64, Vec<Line>>,
-    days: HashMap<i64, Vec<Line>>,
+pub struct TypedValues {
+    integers: HashMap<i64, Vec<ListLine>>,
+    decimals: HashMap<DecimalValue, Vec<ListLine>>,
+    reals: HashMap<u64, Vec<ListLine>>,
+    singles: HashMap<u32, Vec<ListLine>>,
+    instants: HashMap<i64, Vec<ListLine>>,
+    days: HashMap<i64, Vec<ListLine>>,
 }
 
-impl Typed {
+impl TypedValues {
     /// Adds the numbers of the value on a line.
-    pub fn add(&mut self, numbers: &Numbers, line: Line) {
+    pub fn add(&mut self, numbers: &TypedForms, line: ListLine) {
         let days = |day: NaiveDate| day.signed_duration_since(NaiveDate::default()).num_days();
-        let put = |map: &mut HashMap<i64, Vec<Line>>, key: Option<i64>| {
+        let put = |map: &mut HashMap<i64, Vec<ListLine>>, key: Option<i64>| {
             key.into_iter().for_each(|key| note(map.entry(key).or_default(), line));
         };
         put(&mut self.integers, numbers.integer);
@@ -127,37 +128,37 @@ impl Typed {
     }
 
     /// Returns the lines of the values that equal a number.
-    pub fn integer(&self, number: i64) -> &[Line] {
+    pub fn integer(&self, number: i64) -> &[ListLine] {
         self.integers.get(&number).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the lines of the values that equal a decimal.
-    pub fn decimal(&self, decimal: Decimal) -> &[Line] {
+    pub fn decimal(&self, decimal: DecimalValue) -> &[ListLine] {
         self.decimals.get(&decimal).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the lines of the values that equal a number.
-    pub fn real(&self, number: f64) -> &[Line] {
+    pub fn real(&self, number: f64) -> &[ListLine] {
         self.reals.get(&number.to_bits()).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the lines of the values that equal a number in single precision.
-    pub fn single(&self, number: f32) -> &[Line] {
+    pub fn single(&self, number: f32) -> &[ListLine] {
         self.singles.get(&number.to_bits()).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the lines of the values that equal an instant in microseconds since 1970-01-01T00:00:00Z.
-    pub fn instant(&self, micros: i64) -> &[Line] {
+    pub fn instant(&self, micros: i64) -> &[ListLine] {
         self.instants.get(&micros).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the lines of the values that equal a day in days since 1970-01-01.
-    pub fn day(&self, days: i64) -> &[Line] {
+    pub fn day(&self, days: i64) -> &[ListLine] {
         self.days.get(&days).map_or(&[], Vec::as_slice)
     }
 
     /// Returns every number to ask a bloom filter of an integer column for, with its lines.
-    pub fn wholes(&self) -> impl Iterator<Item = (i64, &[Line])> {
+    pub fn wholes(&self) -> impl Iterator<Item = (i64, &[ListLine])> {
         self.integers.iter().chain(&self.instants).map(|(number, lines)| (*number, lines.as_slice()))
     }
 }
@@ -166,10 +167,10 @@ impl Typed {
 mod tests {
     use super::*;
 
-    fn typed(texts: &[&str]) -> Typed {
-        let mut typed = Typed::default();
+    fn typed(texts: &[&str]) -> TypedValues {
+        let mut typed = TypedValues::default();
         for (text, line) in texts.iter().zip(1..) {
-            typed.add(&Numbers::of(text), Line(line));
+            typed.add(&TypedForms::of(text), ListLine(line));
         }
         typed
     }
@@ -178,23 +179,26 @@ mod tests {
     fn a_value_is_found_by_what_it_is_worth() {
         let typed =
             typed(&["4611686018427387", "2026-11-24T10:00:00.5+01:00", "2026-11-24", "52.3702157", "-1250000.50"]);
-        assert_eq!(typed.integer(4_611_686_018_427_387), [Line(1)]);
-        assert_eq!(typed.instant(1_795_510_800_500_000), [Line(2)]);
-        assert_eq!(typed.day(20_781), [Line(3)]);
-        assert_eq!((typed.real(52.370_215_7), typed.single(52.370_216)), ([Line(4)].as_slice(), [Line(4)].as_slice()));
-        assert_eq!(typed.decimal(Decimal::new(-125_000_050, 2)), [Line(5)]);
-        assert_eq!(typed.decimal(Decimal::new(-12_500_005, 1)), [Line(5)]);
+        assert_eq!(typed.integer(4_611_686_018_427_387), [ListLine(1)]);
+        assert_eq!(typed.instant(1_795_510_800_500_000), [ListLine(2)]);
+        assert_eq!(typed.day(20_781), [ListLine(3)]);
+        assert_eq!(
+            (typed.real(52.370_215_7), typed.single(52.370_216)),
+            ([ListLine(4)].as_slice(), [ListLine(4)].as_slice())
+        );
+        assert_eq!(typed.decimal(DecimalValue::new(-125_000_050, 2)), [ListLine(5)]);
+        assert_eq!(typed.decimal(DecimalValue::new(-12_500_005, 1)), [ListLine(5)]);
     }
 
     #[test]
     fn a_number_of_a_few_digits_is_a_text_alone() {
         assert!(typed(&["123456", "-12.5", "1.50", "Ada"]).is_empty());
-        assert!(Numbers::of("123456").binary().is_empty());
+        assert!(TypedForms::of("123456").binary().is_empty());
     }
 
     #[test]
     fn an_instant_is_spelled_as_logs_write_it() {
-        let spelled = Numbers::of("2026-11-24T10:00:00.123456Z").spelled();
+        let spelled = TypedForms::of("2026-11-24T10:00:00.123456Z").spelled();
         for wanted in ["2026-11-24T10:00:00.123Z", "2026-11-24T10:00:00.123456Z", "1795514400123456"] {
             assert!(spelled.contains(&wanted.to_owned()), "{wanted}: {spelled:?}");
         }

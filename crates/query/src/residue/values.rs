@@ -9,10 +9,10 @@ use std::ops::Bound;
 
 use serde::Serialize;
 
-use super::forms::{Forms, Pattern};
-use super::layers;
+use super::escapes;
+use super::forms::{Pattern, ValueForms};
 use super::scan::Automaton;
-use super::typed::{Numbers, Typed};
+use super::typed::{TypedForms, TypedValues};
 use ebbtide_base::ids::Country;
 use ebbtide_policy::tag::national_forms;
 use ebbtide_policy::value_list::{self, ListError, spellings};
@@ -26,9 +26,9 @@ const LEAST_START: usize = 16;
 /// The line of a value in the list, counted from 1. It identifies the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Line(pub u32);
+pub struct ListLine(pub u32);
 
-impl fmt::Display for Line {
+impl fmt::Display for ListLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
@@ -36,7 +36,7 @@ impl fmt::Display for Line {
 
 /// Values that cannot be searched for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ValuesError {
+pub enum PrepareValuesError {
     /// The list was not understood.
     #[error(transparent)]
     List(#[from] ListError),
@@ -46,7 +46,7 @@ pub enum ValuesError {
     )]
     Short {
         /// The line of the value.
-        line: Line,
+        line: ListLine,
     },
     /// The values are too many or too long for one search.
     #[error("these are too many values, or too long ones, for one search: give them in parts")]
@@ -55,7 +55,7 @@ pub enum ValuesError {
 
 /// The numbers of values and forms that were searched for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct SearchedFor {
+pub struct SearchCounts {
     /// The number of distinct values.
     pub values: u64,
     /// The number of lines that repeat a value of an earlier line.
@@ -69,64 +69,64 @@ pub struct SearchedFor {
 }
 
 /// The values in every form in which they are searched for.
-pub struct Values {
-    lines: Vec<Line>,
-    searched: SearchedFor,
+pub struct SearchValues {
+    lines: Vec<ListLine>,
+    searched: SearchCounts,
     pub(super) automaton: Automaton,
-    pub(super) typed: Typed,
+    pub(super) typed: TypedValues,
     /// Complete values as bytes, to ask bloom filters for.
-    pub(super) wholes: Vec<(Vec<u8>, Line)>,
+    pub(super) wholes: Vec<(Vec<u8>, ListLine)>,
     /// Texts by their bytes, to find those that begin with a truncated bound.
-    texts: BTreeMap<Vec<u8>, Vec<Line>>,
+    texts: BTreeMap<Vec<u8>, Vec<ListLine>>,
 }
 
-impl fmt::Debug for Values {
+impl fmt::Debug for SearchValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Values({} of them)", self.lines.len())
+        write!(f, "SearchValues({} of them)", self.lines.len())
     }
 }
 
-impl Values {
+impl SearchValues {
     /// Reads a list of values, one per line ([`value_list`](ebbtide_policy::value_list) describes the lines). National numbers
     /// are also searched for as numbers of each of `homes`, the default countries under the root. Errors if a value is
     /// too short, unless `allow_short`.
-    pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<Values, ValuesError> {
+    pub fn parse(file: &[u8], allow_short: bool, homes: &[Country]) -> Result<SearchValues, PrepareValuesError> {
         let list = value_list::parse(file, homes)?;
-        let values = list.values.iter().map(|value| (Line(value.line), value.text.as_str()));
-        let mut values = Values::build(values, allow_short, homes)?;
+        let values = list.values.iter().map(|value| (ListLine(value.line), value.text.as_str()));
+        let mut values = SearchValues::build(values, allow_short, homes)?;
         values.searched.repeated = list.repeated as u64;
         Ok(values)
     }
 
     /// Creates values from texts without parsing them. The line of each is its position, from 1. Blank texts are left
     /// out.
-    pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<Values, ValuesError> {
-        let texts = (1..).map(Line).zip(texts.iter().map(AsRef::as_ref));
-        Values::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
+    pub fn of_texts<T: AsRef<str>>(texts: &[T], allow_short: bool) -> Result<SearchValues, PrepareValuesError> {
+        let texts = (1..).map(ListLine).zip(texts.iter().map(AsRef::as_ref));
+        SearchValues::build(texts.filter(|(_, text)| !text.trim().is_empty()), allow_short, &[])
     }
 
     fn build<'t>(
-        listed: impl Iterator<Item = (Line, &'t str)>,
+        listed: impl Iterator<Item = (ListLine, &'t str)>,
         allow_short: bool,
         homes: &[Country],
-    ) -> Result<Values, ValuesError> {
+    ) -> Result<SearchValues, PrepareValuesError> {
         let mut lines = Vec::new();
-        let mut patterns: HashMap<Pattern, BTreeSet<Line>> = HashMap::new();
-        let mut typed = Typed::default();
-        let mut wholes: BTreeSet<(Line, Vec<u8>)> = BTreeSet::new();
-        let mut texts = BTreeMap::<Vec<u8>, BTreeSet<Line>>::new();
+        let mut patterns: HashMap<Pattern, BTreeSet<ListLine>> = HashMap::new();
+        let mut typed = TypedValues::default();
+        let mut wholes: BTreeSet<(ListLine, Vec<u8>)> = BTreeSet::new();
+        let mut texts = BTreeMap::<Vec<u8>, BTreeSet<ListLine>>::new();
         let mut numbers = 0;
         for (line, text) in listed {
             if text.trim().len() < LEAST_BYTES && !allow_short {
-                return Err(ValuesError::Short { line });
+                return Err(PrepareValuesError::Short { line });
             }
             lines.push(line);
             let given = spellings(text).into_iter().chain(national_forms(text, homes));
             let is_long = |spelling: &String| spelling == text || allow_short || spelling.trim().len() >= LEAST_BYTES;
             let mut is_number = false;
             for spelling in given.filter(is_long) {
-                let forms = Forms::of(&spelling, allow_short);
-                is_number |= forms.numbers != Numbers::default();
+                let forms = ValueForms::of(&spelling, allow_short);
+                is_number |= forms.numbers != TypedForms::default();
                 typed.add(&forms.numbers, line);
                 for text in forms.texts {
                     wholes.insert((line, text.clone()));
@@ -143,18 +143,18 @@ impl Values {
             return Err(ListError::Empty.into());
         }
         let (values, patterns_of) = (lines.len() as u64, patterns.len() as u64);
-        let searched = SearchedFor { values, repeated: 0, texts: texts.len() as u64, patterns: patterns_of, numbers };
-        let all = |lines: BTreeSet<Line>| lines.into_iter().collect::<Vec<Line>>();
+        let searched = SearchCounts { values, repeated: 0, texts: texts.len() as u64, patterns: patterns_of, numbers };
+        let all = |lines: BTreeSet<ListLine>| lines.into_iter().collect::<Vec<ListLine>>();
         let patterns = patterns.into_iter().map(|(pattern, lines)| (pattern, all(lines)));
-        let automaton = Automaton::build(patterns.collect()).ok_or(ValuesError::TooMany)?;
+        let automaton = Automaton::build(patterns.collect()).ok_or(PrepareValuesError::TooMany)?;
         let wholes = wholes.into_iter().map(|(line, bytes)| (bytes, line)).collect();
         let texts = texts.into_iter().map(|(text, lines)| (text, all(lines))).collect();
-        Ok(Values { lines, searched, automaton, typed, wholes, texts })
+        Ok(SearchValues { lines, searched, automaton, typed, wholes, texts })
     }
 
     /// Returns the numbers of values and forms that are searched for.
     #[must_use]
-    pub fn searched_for(&self) -> SearchedFor {
+    pub fn searched_for(&self) -> SearchCounts {
         self.searched
     }
 
@@ -172,7 +172,7 @@ impl Values {
 
     /// Returns the values that begin with `start` and are longer. Returns nothing if `start` is too short to be
     /// specific.
-    pub(super) fn begun_by(&self, start: &[u8]) -> Vec<Line> {
+    pub(super) fn begun_by(&self, start: &[u8]) -> Vec<ListLine> {
         if start.len() < LEAST_START {
             return Vec::new();
         }
@@ -186,7 +186,7 @@ impl Values {
     pub fn veil(&self, text: &str) -> String {
         let mut hits = Vec::new();
         self.automaton.search(text.as_bytes(), |line, at| hits.push((at, line)));
-        let hidden = layers::search(text.as_bytes(), |layer| {
+        let hidden = escapes::search(text.as_bytes(), |layer| {
             let mut found = None;
             self.automaton.search(layer, |line, _| found = Some(line));
             found

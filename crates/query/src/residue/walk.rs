@@ -9,22 +9,22 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A stamp of a file's state: it changes with the content.
-pub type Stamp = (u64, u64, u64, i64, i64);
+pub type FileStamp = (u64, u64, u64, i64, i64);
 
 /// An entry under the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct RootEntry {
     /// The path relative to the root.
     pub path: PathBuf,
     /// The kind of the entry.
-    pub kind: Kind,
+    pub kind: RootEntryKind,
 }
 
 /// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum RootEntryKind {
     /// A file, with its size in bytes and its stamp.
-    File(u64, Stamp),
+    File(u64, FileStamp),
     /// A folder.
     Folder,
     /// A link with its target, which is searched as a name too.
@@ -36,7 +36,7 @@ pub enum Kind {
 }
 
 /// Lists everything under `root`, each folder before its contents.
-pub fn list(root: &Path) -> Vec<Entry> {
+pub fn list(root: &Path) -> Vec<RootEntry> {
     let mut entries = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
@@ -44,7 +44,7 @@ pub fn list(root: &Path) -> Vec<Entry> {
             Ok(listed) => listed,
             Err(error) if gone(&error) && folder != Path::new("") => continue,
             Err(error) => {
-                entries.push(Entry { path: folder, kind: Kind::Unreadable(error.to_string()) });
+                entries.push(RootEntry { path: folder, kind: RootEntryKind::Unreadable(error.to_string()) });
                 continue;
             }
         };
@@ -52,20 +52,21 @@ pub fn list(root: &Path) -> Vec<Entry> {
             let entry = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    entries.push(Entry { path: folder.clone(), kind: Kind::Unreadable(error.to_string()) });
+                    entries
+                        .push(RootEntry { path: folder.clone(), kind: RootEntryKind::Unreadable(error.to_string()) });
                     continue;
                 }
             };
             let path = folder.join(entry.file_name());
             match kind(&root.join(&path)) {
                 Ok(kind) => {
-                    if kind == Kind::Folder {
+                    if kind == RootEntryKind::Folder {
                         folders.push(path.clone());
                     }
-                    entries.push(Entry { path, kind });
+                    entries.push(RootEntry { path, kind });
                 }
                 Err(error) if gone(&error) => {}
-                Err(error) => entries.push(Entry { path, kind: Kind::Unreadable(error.to_string()) }),
+                Err(error) => entries.push(RootEntry { path, kind: RootEntryKind::Unreadable(error.to_string()) }),
             }
         }
     }
@@ -73,17 +74,17 @@ pub fn list(root: &Path) -> Vec<Entry> {
     entries
 }
 
-fn kind(path: &Path) -> io::Result<Kind> {
+fn kind(path: &Path) -> io::Result<RootEntryKind> {
     let meta = fs::symlink_metadata(path)?;
     Ok(match meta.file_type() {
-        kind if kind.is_dir() => Kind::Folder,
-        kind if kind.is_file() => Kind::File(meta.len(), stamp(&meta)),
-        kind if kind.is_symlink() => Kind::Link(fs::read_link(path)?),
-        _ => Kind::Special,
+        kind if kind.is_dir() => RootEntryKind::Folder,
+        kind if kind.is_file() => RootEntryKind::File(meta.len(), stamp(&meta)),
+        kind if kind.is_symlink() => RootEntryKind::Link(fs::read_link(path)?),
+        _ => RootEntryKind::Special,
     })
 }
 
-fn stamp(meta: &Metadata) -> Stamp {
+fn stamp(meta: &Metadata) -> FileStamp {
     (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 

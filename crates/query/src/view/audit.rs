@@ -4,23 +4,23 @@
 //! The audit checks the log against itself and against the files, and reports what it could not check. If old entries
 //! were deleted, it begins at the running totals of the oldest entry that still exists.
 
-mod books;
 mod contents;
+mod sums;
 
 use std::collections::HashMap;
 
-use books::Books;
 use contents::{CheckedContents, check_contents};
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use serde::Serialize;
+use sums::EvidenceSums;
 
-use super::{View, ViewError};
+use super::{TableView, ViewError};
 use ebbtide_base::ids::{Offset, ProductKey};
 use ebbtide_table::error::StoreError;
-use ebbtide_table::evidence::Totals;
-use ebbtide_table::log::files::{self, LogKind};
+use ebbtide_table::evidence::TableTotals;
+use ebbtide_table::log::files::{self, LogFileKind};
 use ebbtide_table::log::{checkpoint, partition_of, read_entry};
 use ebbtide_table::rewrite::count_cells;
 use ebbtide_table::root::Root;
@@ -47,7 +47,7 @@ pub struct Audit {
     /// Rows that other engines ever added, if their commits state it.
     pub foreign_rows: u64,
     /// The sums over all commits of the table, including those before the oldest entry; `None` if there is no evidence.
-    pub totals: Option<Totals>,
+    pub totals: Option<TableTotals>,
     /// Records that the listed files stand for.
     pub records: u64,
     /// The number of listed files.
@@ -58,7 +58,7 @@ pub struct Audit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub contents: Option<AuditedContents>,
     /// All violations that were found.
-    pub broken: Vec<Break>,
+    pub broken: Vec<AuditViolation>,
 }
 
 /// The checks of the files' contents.
@@ -80,7 +80,7 @@ const RESTORE: &str = "restore it from a backup or a copy of the table";
 /// One violation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Break {
+pub enum AuditViolation {
     /// A commit read more or less than it accounts for.
     #[error("version {version}: read {read}, accounted for {accounted}")]
     Unaccounted {
@@ -249,8 +249,8 @@ impl Audit {
 /// Audits a product's table at its newest version. Errors only if the table cannot be read; violations are in the
 /// result.
 pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
-    let view = View::open(root, product).await?;
-    let mut books = Books::default();
+    let view = TableView::open(root, product).await?;
+    let mut books = EvidenceSums::default();
     let oldest = oldest_entry(&view).await?;
     for version in oldest..=view.state.version {
         match read_entry(&view.log, version).await {
@@ -281,13 +281,13 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
         let stored = view.state.txns().find(|(app, _)| partition_of(app).as_ref() == Some(partition));
         let stored = Offset(stored.map_or(-1, |(_, version)| version));
         if stored != *told {
-            audit.broken.push(Break::Offset { partition: partition.to_string(), stored, told: *told });
+            audit.broken.push(AuditViolation::Offset { partition: partition.to_string(), stored, told: *told });
         }
     }
     look_at_files(&view, &mut audit).await?;
     let kept = audit.totals.unwrap_or_default().kept();
     if kept != audit.records {
-        audit.broken.push(Break::Conservation { kept, records: audit.records });
+        audit.broken.push(AuditViolation::Conservation { kept, records: audit.records });
     }
     Ok(audit)
 }
@@ -295,7 +295,7 @@ pub async fn audit(root: &Root, product: &ProductKey) -> Result<Audit, ViewError
 /// Audits a product's table like [`audit`], and reads every byte of its files.
 pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, ViewError> {
     let mut audit = audit(root, product).await?;
-    let view = View::open(root, product).await?;
+    let view = TableView::open(root, product).await?;
     let listed = files::list(&view.log).await?;
     let digests = checkpoint::digests(&view.log, &listed, view.state.version).await?;
     let decoded = |(path, digest): (String, u64)| (files::decode(&path).unwrap_or(path), digest);
@@ -317,32 +317,34 @@ pub async fn audit_contents(root: &Root, product: &ProductKey) -> Result<Audit, 
         sums.pages += pages;
         sums.pages_without_checksum += without_checksum;
         sums.digests += u64::from(has_digest);
-        audit.broken.extend(wrong.map(|why| Break::Contents { path, why }));
+        audit.broken.extend(wrong.map(|why| AuditViolation::Contents { path, why }));
     }
     audit.contents = Some(sums);
     Ok(audit)
 }
 
 /// Reads every checkpoint of the table, and reports those that cannot be read.
-async fn check_checkpoints(view: &View, audit: &mut Audit) -> Result<(), StoreError> {
+async fn check_checkpoints(view: &TableView, audit: &mut Audit) -> Result<(), StoreError> {
     for checkpoint in files::checkpoints(&files::list(&view.log).await?) {
         match checkpoint::check(&view.log, &checkpoint).await {
             Ok(()) => {}
-            Err(error @ StoreError::Damaged { .. }) => audit.broken.push(Break::Log { what: error.to_string() }),
+            Err(error @ StoreError::Damaged { .. }) => {
+                audit.broken.push(AuditViolation::Log { what: error.to_string() })
+            }
             Err(error) => return Err(error),
         }
     }
-    audit.broken.extend(view.log.passed_over().into_iter().map(|what| Break::Log { what }));
+    audit.broken.extend(view.log.passed_over().into_iter().map(|what| AuditViolation::Log { what }));
     Ok(())
 }
 
 /// Returns the oldest version from which on every entry up to the newest exists.
-pub(super) async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
+pub(super) async fn oldest_entry(view: &TableView) -> Result<u64, StoreError> {
     let listed = files::list(&view.log).await?;
     let mut entries: Vec<u64> = listed
         .iter()
         .filter_map(|file| match file.kind {
-            LogKind::Entry(version) if version <= view.state.version => Some(version),
+            LogFileKind::Entry(version) if version <= view.state.version => Some(version),
             _ => None,
         })
         .collect();
@@ -351,7 +353,7 @@ pub(super) async fn oldest_entry(view: &View) -> Result<u64, StoreError> {
     Ok(unbroken.last().map_or(view.state.version, |(entry, _)| *entry))
 }
 
-async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError> {
+async fn look_at_files(view: &TableView, audit: &mut Audit) -> Result<(), StoreError> {
     let store = view.log.object_store(None);
     let looked = view.files().map(|file| {
         let store = store.clone();
@@ -373,19 +375,21 @@ async fn look_at_files(view: &View, audit: &mut Audit) -> Result<(), StoreError>
         if let Some(named) = cell_records(&file.path).filter(|_| found == Some(file.size)) {
             match count_cells(&store, &file.path).await {
                 Ok(found) if found == named => {}
-                Ok(found) => audit.broken.push(Break::Cells { path: file.path.clone(), named, found }),
-                Err(error) => audit.broken.push(Break::Unreadable { path: file.path.clone(), why: error.to_string() }),
+                Ok(found) => audit.broken.push(AuditViolation::Cells { path: file.path.clone(), named, found }),
+                Err(error) => {
+                    audit.broken.push(AuditViolation::Unreadable { path: file.path.clone(), why: error.to_string() })
+                }
             }
         }
         match found {
-            None => audit.broken.push(Break::Missing { path: file.path.clone() }),
+            None => audit.broken.push(AuditViolation::Missing { path: file.path.clone() }),
             Some(found) if found != file.size => {
-                audit.broken.push(Break::Size { path: file.path.clone(), listed: file.size, found });
+                audit.broken.push(AuditViolation::Size { path: file.path.clone(), listed: file.size, found });
             }
             Some(_) => {}
         }
         if file.records().is_none() {
-            audit.broken.push(Break::Uncounted { path: file.path });
+            audit.broken.push(AuditViolation::Uncounted { path: file.path });
         }
     }
     Ok(())

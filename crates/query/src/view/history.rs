@@ -8,15 +8,15 @@ use futures::{Stream, TryStreamExt, stream};
 use serde::Serialize;
 
 use super::audit::oldest_entry;
-use super::{View, ViewError};
+use super::{TableView, ViewError};
 use ebbtide_base::ids::{Bucket, ProductKey};
 use ebbtide_table::evidence::Evidence;
-use ebbtide_table::log::{Entry, read_entry};
+use ebbtide_table::log::{LogEntry, read_entry};
 use ebbtide_table::root::Root;
 
 /// A filter for commits. Each given field restricts it further.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct CommitFilter {
     /// Only commits of this operation: `ingest`, `drop`, ...
     pub operation: Option<String>,
     /// Only commits made at this instant or later.
@@ -29,7 +29,7 @@ pub struct Wanted {
 
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Happening {
+pub struct CommitRecord {
     /// The version that it made.
     pub version: u64,
     /// Files that it added.
@@ -38,13 +38,13 @@ pub struct Happening {
     pub removed: usize,
     /// The content of the commit.
     #[serde(flatten)]
-    pub did: Happened,
+    pub did: CommitKind,
 }
 
 /// The content of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Happened {
+pub enum CommitKind {
     /// The evidence of the commit.
     Evidence(Box<Evidence>),
     /// The commit has no evidence: it is of another engine, or one that only changed the table's metadata.
@@ -56,17 +56,17 @@ pub enum Happened {
 
 /// The range of versions of a table's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct History {
+pub struct HistorySpan {
     /// The oldest version whose entry still exists.
     pub oldest_entry: u64,
     /// The newest version.
     pub version: u64,
 }
 
-impl Wanted {
+impl CommitFilter {
     /// Returns true if an entry passes the filter. Another engine's commit has no time and no operation that could be
     /// reported, so it passes only if the filter has neither.
-    fn takes(&self, entry: &Entry) -> bool {
+    fn takes(&self, entry: &LogEntry) -> bool {
         let paths =
             || entry.added.iter().map(|file| file.path.as_str()).chain(entry.removed.iter().map(String::as_str));
         let in_bucket = |bucket: &Bucket| {
@@ -90,25 +90,25 @@ impl Wanted {
 pub async fn history(
     root: &Root,
     product: &ProductKey,
-    wanted: Wanted,
-) -> Result<(History, impl Stream<Item = Result<Happening, ViewError>> + use<>), ViewError> {
-    let view = View::open(root, product).await?;
+    wanted: CommitFilter,
+) -> Result<(HistorySpan, impl Stream<Item = Result<CommitRecord, ViewError>> + use<>), ViewError> {
+    let view = TableView::open(root, product).await?;
     wanted.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
-    let span = History { oldest_entry: oldest_entry(&view).await?, version: view.state.version };
+    let span = HistorySpan { oldest_entry: oldest_entry(&view).await?, version: view.state.version };
     let log = view.log;
     let entries = stream::iter((span.oldest_entry..=span.version).map(Ok)).try_filter_map(move |version| {
         let log = log.clone();
         // Deleted since it was listed: the history now begins after it.
         async move { Ok(read_entry(&log, version).await?) }
     });
-    let wanted = entries.try_filter_map(move |entry: Entry| {
-        let found = wanted.takes(&entry).then(|| Happening {
+    let wanted = entries.try_filter_map(move |entry: LogEntry| {
+        let found = wanted.takes(&entry).then(|| CommitRecord {
             version: entry.version,
             added: entry.added.len(),
             removed: entry.removed.len(),
             did: match entry.evidence {
-                Some(evidence) => Happened::Evidence(Box::new(evidence)),
-                None => Happened::Untold { foreign: !entry.added.is_empty() || !entry.removed.is_empty() },
+                Some(evidence) => CommitKind::Evidence(Box::new(evidence)),
+                None => CommitKind::Untold { foreign: !entry.added.is_empty() || !entry.removed.is_empty() },
             },
         });
         futures::future::ok::<_, ViewError>(found)

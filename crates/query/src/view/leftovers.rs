@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{View, ViewError, products};
+use super::{TableView, ViewError, products};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::error::StoreError;
-use ebbtide_table::janitor::{Upkeep, due_files};
-use ebbtide_table::log::{Log, LogState};
+use ebbtide_table::janitor::{MaintenanceSettings, due_files};
+use ebbtide_table::log::{LogState, TableLog};
 use ebbtide_table::root::Root;
 
 /// Files that no version of a table lists and that still exist: their contents can still be read from the disk.
@@ -27,9 +27,9 @@ pub async fn leftovers(
     root: &Root,
     product: &ProductKey,
     now: DateTime<Utc>,
-    upkeep: &Upkeep,
+    upkeep: &MaintenanceSettings,
 ) -> Result<Leftovers, ViewError> {
-    let View { log, mut state, .. } = View::open(root, product).await?;
+    let TableView { log, mut state, .. } = TableView::open(root, product).await?;
     let due = due_files(&log, &mut state, now, upkeep).await?;
     let overdue = due.overdue();
     Ok(Leftovers { in_grace: due.in_grace, undeleted: overdue.files, undeleted_since: overdue.since })
@@ -39,7 +39,7 @@ pub async fn leftovers(
 pub async fn newest_commit(root: &Root) -> Result<Option<DateTime<Utc>>, StoreError> {
     let mut newest = None;
     for product in products(root).await? {
-        let state = LogState::load(&Log::of(root, &product)).await?;
+        let state = LogState::load(&TableLog::of(root, &product)).await?;
         newest = newest.max(state.and_then(|state| state.made_at));
     }
     Ok(newest)

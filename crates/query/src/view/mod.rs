@@ -9,12 +9,15 @@ mod show;
 mod tagged;
 mod why;
 
-pub use audit::{Audit, AuditedContents, Break, audit, audit_contents};
-pub use history::{Happened, Happening, History, Wanted, history};
+pub use audit::{Audit, AuditViolation, AuditedContents, audit, audit_contents};
+pub use history::{CommitFilter, CommitKind, CommitRecord, HistorySpan, history};
 pub use leftovers::{Leftovers, leftovers, newest_commit};
-pub use show::{Ahead, NextOffset, Overview, show};
+pub use show::{DeadlineForecast, NextOffset, TableOverview, show};
 pub use tagged::{StoredTags, stored_columns, stored_tags};
-pub use why::{Fate, Known, Place, Sought, Standing, State, Step, Story, takes_in, why};
+pub use why::{
+    CategoryState, RecordCommit, RecordHints, RecordHistory, RecordKey, RecordStatus, StoredCategory, StoredRecord,
+    takes_in, why,
+};
 
 use std::collections::HashMap;
 
@@ -27,7 +30,7 @@ use serde_json::Value;
 
 use ebbtide_base::ids::{Bucket, BucketUnit, ProductKey};
 use ebbtide_table::error::StoreError;
-use ebbtide_table::log::{Log, LogState, files};
+use ebbtide_table::log::{LogState, TableLog, files};
 use ebbtide_table::rewrite::RewriteError;
 use ebbtide_table::root::Root;
 use ebbtide_table::segment::cell_records;
@@ -92,8 +95,8 @@ async fn has_log(root: &Root, product: &ProductKey) -> Result<bool, StoreError> 
 }
 
 /// A table at its newest version.
-struct View {
-    log: Log,
+struct TableView {
+    log: TableLog,
     state: LogState,
     snapshot: Snapshot,
 }
@@ -113,14 +116,14 @@ struct FileStats {
     min_values: HashMap<String, Value>,
 }
 
-impl View {
-    async fn open(root: &Root, product: &ProductKey) -> Result<View, ViewError> {
+impl TableView {
+    async fn open(root: &Root, product: &ProductKey) -> Result<TableView, ViewError> {
         let no_table = || ViewError::NoTable { product: product.to_string(), root: root.to_string() };
-        let log = Log::of(root, product);
+        let log = TableLog::of(root, product);
         // The kernel lists files lazily: a checkpoint that cannot be read must be hidden before the kernel begins.
         log.is_readable(&files::list(&log).await?, u64::MAX).await?;
         let (state, snapshot) = LogState::load_snapshot(&log).await?.ok_or_else(no_table)?;
-        Ok(View { log, state, snapshot })
+        Ok(TableView { log, state, snapshot })
     }
 
     /// Refuses a bucket that the table can never have: the answer would be empty in any case.

@@ -7,14 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use super::{View, ViewError};
+use super::{TableView, ViewError};
 use ebbtide_base::ids::{Category, Deadline, Offset, ProductKey, TopicPartition};
 use ebbtide_table::log::partition_of;
 use ebbtide_table::root::Root;
 
 /// A table at one version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Overview {
+pub struct TableOverview {
     /// The product.
     pub product: ProductKey,
     /// The table's version.
@@ -28,14 +28,14 @@ pub struct Overview {
     /// The version of its controls.
     pub controls: i64,
     /// The deadlines ahead, by category.
-    pub deadlines: Vec<Ahead>,
+    pub deadlines: Vec<DeadlineForecast>,
     /// The next offset to read in each partition.
     pub partitions: Vec<NextOffset>,
 }
 
 /// The numbers of records of a category by the time until their deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Ahead {
+pub struct DeadlineForecast {
     /// The category.
     pub category: Category,
     /// The nearest deadline.
@@ -65,12 +65,12 @@ pub struct NextOffset {
 }
 
 /// Returns the content of a product's table at `now`. Errors if there is none.
-pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<Overview, ViewError> {
-    let view = View::open(root, product).await?;
-    let mut deadlines: BTreeMap<Category, Ahead> = BTreeMap::new();
+pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Result<TableOverview, ViewError> {
+    let view = TableView::open(root, product).await?;
+    let mut deadlines: BTreeMap<Category, DeadlineForecast> = BTreeMap::new();
     for column in view.state.columns()? {
         if let Some(category) = column.strip_prefix("expires_").and_then(|category| Category::new(category).ok()) {
-            deadlines.insert(category.clone(), Ahead::none(category));
+            deadlines.insert(category.clone(), DeadlineForecast::none(category));
         }
     }
     let (mut records, mut segments, mut bytes) = (0, 0, 0);
@@ -85,7 +85,7 @@ pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Resu
     let next = |(app, version): (&str, i64)| Some(NextOffset { partition: partition_of(app)?, next: Offset(version) });
     let mut partitions: Vec<NextOffset> = view.state.txns().filter_map(next).collect();
     partitions.sort_by(|a, b| a.partition.cmp(&b.partition));
-    Ok(Overview {
+    Ok(TableOverview {
         product: product.clone(),
         version: view.state.version,
         records,
@@ -97,10 +97,10 @@ pub async fn show(root: &Root, product: &ProductKey, now: DateTime<Utc>) -> Resu
     })
 }
 
-impl Ahead {
-    fn none(category: Category) -> Ahead {
+impl DeadlineForecast {
+    fn none(category: Category) -> DeadlineForecast {
         let (due, within_a_day, within_a_week, within_a_month, later, open) = (0, 0, 0, 0, 0, 0);
-        Ahead { category, next: None, due, within_a_day, within_a_week, within_a_month, later, open }
+        DeadlineForecast { category, next: None, due, within_a_day, within_a_week, within_a_month, later, open }
     }
 
     fn count(&mut self, deadline: Option<DateTime<Utc>>, rows: u64, now: DateTime<Utc>) {

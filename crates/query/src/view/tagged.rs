@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{View, ViewError};
+use super::{TableView, ViewError};
 use ebbtide_base::ids::{PolicyVersion, ProductKey};
 use ebbtide_policy::is_tag;
 use ebbtide_table::error::StoreError;
 use ebbtide_table::index::SegmentIndex;
-use ebbtide_table::log::{Log, LogState};
-use ebbtide_table::rewrite::{Opened, RewriteError};
+use ebbtide_table::log::{LogState, TableLog};
+use ebbtide_table::rewrite::{OpenedSegment, RewriteError};
 use ebbtide_table::root::Root;
 use ebbtide_table::table::ControlsVersion;
 
@@ -30,7 +30,7 @@ pub struct StoredTags {
 
 /// Returns the evidence in a product's table of the policies of its segments. `None` if the table does not exist.
 pub async fn stored_tags(root: &Root, product: &ProductKey) -> Result<Option<StoredTags>, StoreError> {
-    let log = Log::of(root, product);
+    let log = TableLog::of(root, product);
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
     let index = SegmentIndex::at(&log, state.version, false).await?;
     let mut tags = StoredTags {
@@ -58,13 +58,13 @@ pub async fn stored_columns(
     mut columns: BTreeSet<String>,
 ) -> Result<BTreeSet<String>, ViewError> {
     let mut found = BTreeSet::new();
-    let view = View::open(root, product).await?;
+    let view = TableView::open(root, product).await?;
     let (store, index) = (view.log.object_store(None), SegmentIndex::at(&view.log, view.state.version, false).await?);
     for segment in index.iter() {
         if columns.is_empty() {
             break;
         }
-        let opened = match Opened::open(&store, &segment.path).await {
+        let opened = match OpenedSegment::open(&store, &segment.path).await {
             Ok(opened) => opened,
             // The segment was replaced meanwhile: its columns are in the segments that replaced it.
             Err(RewriteError::Gone { .. }) => continue,

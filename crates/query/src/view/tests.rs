@@ -1,10 +1,10 @@
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::{Break, audit, products, show};
+use super::{AuditViolation, audit, products, show};
 use ebbtide_base::ids::ProductKey;
 use ebbtide_table::testing::{active_paths, batch, noon, partition, rewrite, root, segment, spec};
-use ebbtide_table::{Root, SegmentIndex, Table, Upkeep};
+use ebbtide_table::{MaintenanceSettings, Root, SegmentIndex, Table};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -74,8 +74,11 @@ async fn a_missing_a_short_and_an_unlisted_file_are_found() {
     std::fs::write(root.table_folder(&sms()).join(&paths[1]), b"short").unwrap();
     let broken = audit(&root, &sms()).await.unwrap().broken;
     assert_eq!(broken.len(), 2);
-    assert!(broken.contains(&Break::Missing { path: paths[0].clone() }));
-    assert!(matches!(&broken[..], [.., Break::Size { found: 5, .. }] | [Break::Size { found: 5, .. }, ..]));
+    assert!(broken.contains(&AuditViolation::Missing { path: paths[0].clone() }));
+    assert!(matches!(
+        &broken[..],
+        [.., AuditViolation::Size { found: 5, .. }] | [AuditViolation::Size { found: 5, .. }, ..]
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,7 +218,7 @@ async fn rows_of_another_engine_stay_in_the_books_once_its_entries_are_gone() {
     table.commit(more).await.unwrap();
     let found = audit(&root, &sms()).await.unwrap();
     assert_eq!((found.broken.as_slice(), found.foreign_rows, found.records), (&[][..], 100, 320));
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon(), &upkeep).await.unwrap();
     let more = batch(&table, 0, Some(220), 230).await;
     table.commit(more).await.unwrap();

@@ -17,14 +17,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::audit::oldest_entry;
-use super::{View, ViewError};
+use super::{TableView, ViewError};
 use ebbtide_base::ids::{
     Bucket, Category, Country, Deadline, Offset, PolicyVersion, ProductKey, ProfileId, TopicPartition,
 };
-use ebbtide_table::log::{Entry, app_id};
+use ebbtide_table::log::{LogEntry, app_id};
 use ebbtide_table::root::Root;
-use find::Found;
-use trail::Trail;
+use find::FoundRow;
+use trail::CommitTrail;
 
 pub use covered::takes_in;
 pub(super) use trail::bucket_of;
@@ -34,7 +34,7 @@ const MOST: usize = 20;
 
 /// The record to look for.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Sought {
+pub enum RecordKey {
     /// The record at an offset.
     Source {
         /// Its partition.
@@ -53,7 +53,7 @@ pub enum Sought {
 
 /// The caller's knowledge besides the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct RecordHints {
     /// The bucket to search; `None` for all of them.
     pub bucket: Option<Bucket>,
     /// The column with the tenant.
@@ -64,28 +64,28 @@ pub struct Known {
 
 /// The history of one record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Story {
+pub struct RecordHistory {
     /// The partition it was read from; `None` if its row no longer contains it.
     #[serde(flatten)]
     pub partition: Option<TopicPartition>,
     /// Its offset.
     pub offset: Option<Offset>,
     /// The commit that read it; `None` if its entry was deleted.
-    pub ingest: Option<Step>,
+    pub ingest: Option<RecordCommit>,
     /// The present state of the record.
-    pub fate: Fate,
+    pub fate: RecordStatus,
 }
 
 /// The present state of a record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
-pub enum Fate {
+pub enum RecordStatus {
     /// It is in the table.
-    Here(Box<Place>),
+    Here(Box<StoredRecord>),
     /// It is no longer in the table.
     Gone {
         /// The commits that removed records from the record's files; the one that removed it is among them.
-        by: Vec<Step>,
+        by: Vec<RecordCommit>,
         /// True if it may never have been stored: its commit counted records that were not.
         perhaps_never_stored: bool,
     },
@@ -112,11 +112,11 @@ pub enum Fate {
 
 /// The location and the tags of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Place {
+pub struct StoredRecord {
     /// Its segment, relative to the table's folder.
     pub path: String,
     /// Its bucket.
-    pub bucket: Option<Bucketed>,
+    pub bucket: Option<BucketLabel>,
     /// Its profile.
     pub profile: Option<ProfileId>,
     /// The policy under which its deadlines were written.
@@ -127,14 +127,14 @@ pub struct Place {
     #[serde(skip)]
     pub tenant: Option<String>,
     /// Its categories, by name.
-    pub categories: Vec<Standing>,
+    pub categories: Vec<StoredCategory>,
 }
 
 /// A bucket, written as in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bucketed(pub Bucket);
+pub struct BucketLabel(pub Bucket);
 
-impl Serialize for Bucketed {
+impl Serialize for BucketLabel {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&self.0)
     }
@@ -142,18 +142,18 @@ impl Serialize for Bucketed {
 
 /// One category of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Standing {
+pub struct StoredCategory {
     /// The category.
     pub category: Category,
     /// The state of the category.
     #[serde(flatten)]
-    pub state: State,
+    pub state: CategoryState,
 }
 
 /// The state of a category of a stored record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-pub enum State {
+pub enum CategoryState {
     /// It is stored.
     Here {
         /// The deadline; `None` while it is open.
@@ -162,7 +162,7 @@ pub enum State {
     /// It was deleted.
     Gone {
         /// The commit that deleted it; `None` if its entry was deleted.
-        by: Option<Step>,
+        by: Option<RecordCommit>,
     },
     /// It was already due when the record arrived, and was never stored.
     LeftOut,
@@ -172,7 +172,7 @@ pub enum State {
 
 /// A commit in the history of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
+pub struct RecordCommit {
     /// The version that it made.
     pub version: u64,
     /// The kind of the commit; `None` for another engine's.
@@ -183,10 +183,10 @@ pub struct Step {
     pub commit: Option<Uuid>,
 }
 
-impl Step {
-    fn of(entry: &Entry) -> Step {
+impl RecordCommit {
+    fn of(entry: &LogEntry) -> RecordCommit {
         let evidence = entry.evidence.as_ref();
-        Step {
+        RecordCommit {
             version: entry.version,
             operation: evidence.map(|evidence| evidence.operation.clone()),
             at: evidence.map(|evidence| evidence.at),
@@ -197,13 +197,18 @@ impl Step {
 
 /// Returns the history of a record, or of up to twenty records that contain a value; an empty list if no record does.
 /// Errors if there is no table, or no such column.
-pub async fn why(root: &Root, product: &ProductKey, sought: &Sought, known: &Known) -> Result<Vec<Story>, ViewError> {
-    let view = View::open(root, product).await?;
+pub async fn why(
+    root: &Root,
+    product: &ProductKey,
+    sought: &RecordKey,
+    known: &RecordHints,
+) -> Result<Vec<RecordHistory>, ViewError> {
+    let view = TableView::open(root, product).await?;
     known.bucket.map_or(Ok(()), |bucket| view.check_bucket(product, bucket))?;
-    let looking = Looking { categories: categories(&view)?, oldest: oldest_entry(&view).await?, view: &view, known };
+    let looking = WhySearch { categories: categories(&view)?, oldest: oldest_entry(&view).await?, view: &view, known };
     match sought {
-        Sought::Source { partition, offset } => Ok(vec![looking.story(partition, *offset).await?]),
-        Sought::Value { column, value } => {
+        RecordKey::Source { partition, offset } => Ok(vec![looking.story(partition, *offset).await?]),
+        RecordKey::Value { column, value } => {
             if !view.state.columns()?.contains(column) {
                 return Err(ViewError::NoColumn { product: product.to_string(), column: column.clone() });
             }
@@ -227,7 +232,7 @@ pub async fn why(root: &Root, product: &ProductKey, sought: &Sought, known: &Kno
 }
 
 /// Returns the categories that the table has columns for.
-fn categories(view: &View) -> Result<Vec<Category>, ViewError> {
+fn categories(view: &TableView) -> Result<Vec<Category>, ViewError> {
     let columns = view.state.columns()?;
     let named = columns.iter().filter_map(|column| column.strip_prefix("expires_"));
     let mut categories: Vec<Category> = named.filter_map(|category| Category::new(category).ok()).collect();
@@ -236,28 +241,29 @@ fn categories(view: &View) -> Result<Vec<Category>, ViewError> {
 }
 
 /// A search in progress.
-struct Looking<'a> {
-    view: &'a View,
-    known: &'a Known,
+struct WhySearch<'a> {
+    view: &'a TableView,
+    known: &'a RecordHints,
     categories: Vec<Category>,
     oldest: u64,
 }
 
-impl Looking<'_> {
+impl WhySearch<'_> {
     fn may_be_in(&self, path: &str) -> bool {
         self.known.bucket.is_none_or(|bucket| bucket_of(path) == Some(bucket))
     }
 
     /// Returns the history of the record at an offset.
-    async fn story(&self, partition: &TopicPartition, offset: Offset) -> Result<Story, ViewError> {
-        let story = |ingest, fate| Story { partition: Some(partition.clone()), offset: Some(offset), ingest, fate };
+    async fn story(&self, partition: &TopicPartition, offset: Offset) -> Result<RecordHistory, ViewError> {
+        let story =
+            |ingest, fate| RecordHistory { partition: Some(partition.clone()), offset: Some(offset), ingest, fate };
         let next = self.view.state.txn(&app_id(partition)).map(Offset);
         if next.is_none_or(|next| offset >= next) {
-            return Ok(story(None, Fate::NotRead { next }));
+            return Ok(story(None, RecordStatus::NotRead { next }));
         }
         let ingest = trail::ingest(&self.view.log, (self.oldest, self.view.state.version), partition, offset).await?;
         let trail = match &ingest {
-            Some(entry) => Some(Trail::follow(&self.view.log, entry, self.view.state.version).await?),
+            Some(entry) => Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?),
             None => None,
         };
         let mut files = std::pin::pin!(self.view.files());
@@ -268,11 +274,11 @@ impl Looking<'_> {
             }
             if let Some(found) = find::by_source(&self.view.log, &file.path, (partition, offset), self.known).await? {
                 let place = self.place(found, trail.as_ref());
-                return Ok(story(ingest.as_ref().map(Step::of), Fate::Here(Box::new(place))));
+                return Ok(story(ingest.as_ref().map(RecordCommit::of), RecordStatus::Here(Box::new(place))));
             }
         }
         let (Some(entry), Some(trail)) = (ingest, trail) else {
-            return Ok(story(None, Fate::Untold { oldest_entry: self.oldest }));
+            return Ok(story(None, RecordStatus::Untold { oldest_entry: self.oldest }));
         };
         let (expired, skipped, dead_letters) = match &entry.evidence {
             Some(evidence) => (evidence.expired, evidence.skipped, evidence.dead_letters.clone()),
@@ -280,15 +286,15 @@ impl Looking<'_> {
         };
         let by = trail.ends(|path| self.may_be_in(path));
         let fate = if by.is_empty() {
-            Fate::NeverStored { expired, skipped, dead_letters }
+            RecordStatus::NeverStored { expired, skipped, dead_letters }
         } else {
-            Fate::Gone { by, perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty() }
+            RecordStatus::Gone { by, perhaps_never_stored: expired + skipped > 0 || !dead_letters.is_empty() }
         };
-        Ok(story(Some(Step::of(&entry)), fate))
+        Ok(story(Some(RecordCommit::of(&entry)), fate))
     }
 
     /// Returns the history of a record whose row was found.
-    async fn of_row(&self, found: Found) -> Result<Story, ViewError> {
+    async fn of_row(&self, found: FoundRow) -> Result<RecordHistory, ViewError> {
         let (partition, offset) = (found.partition.clone(), found.offset);
         let ingest = match (&partition, offset) {
             (Some(partition), Some(offset)) => {
@@ -297,33 +303,33 @@ impl Looking<'_> {
             _ => None,
         };
         let trail = match &ingest {
-            Some(entry) => Some(Trail::follow(&self.view.log, entry, self.view.state.version).await?),
+            Some(entry) => Some(CommitTrail::follow(&self.view.log, entry, self.view.state.version).await?),
             None => None,
         };
-        let fate = Fate::Here(Box::new(self.place(found, trail.as_ref())));
-        Ok(Story { partition, offset, ingest: ingest.as_ref().map(Step::of), fate })
+        let fate = RecordStatus::Here(Box::new(self.place(found, trail.as_ref())));
+        Ok(RecordHistory { partition, offset, ingest: ingest.as_ref().map(RecordCommit::of), fate })
     }
 
-    fn place(&self, found: Found, trail: Option<&Trail>) -> Place {
+    fn place(&self, found: FoundRow, trail: Option<&CommitTrail>) -> StoredRecord {
         let state = |category: &Category| {
             let until = found.deadlines.get(category).copied();
             let fields = self.known.fields.get(category);
             if until.is_some() || fields.is_some_and(|fields| fields.iter().any(|field| found.columns.contains(field)))
             {
-                return State::Here { until };
+                return CategoryState::Here { until };
             }
             match trail.map(|trail| trail.took(&found.path, category)) {
-                Some(Some(by)) => State::Gone { by: Some(by) },
+                Some(Some(by)) => CategoryState::Gone { by: Some(by) },
                 // No later commit removed it. Without the columns' names it may be open as well.
-                Some(None) if fields.is_some() => State::LeftOut,
-                None if fields.is_some() => State::Gone { by: None },
-                _ => State::Unsure,
+                Some(None) if fields.is_some() => CategoryState::LeftOut,
+                None if fields.is_some() => CategoryState::Gone { by: None },
+                _ => CategoryState::Unsure,
             }
         };
-        let standing = |category: &Category| Standing { category: category.clone(), state: state(category) };
-        Place {
+        let standing = |category: &Category| StoredCategory { category: category.clone(), state: state(category) };
+        StoredRecord {
             categories: self.categories.iter().map(standing).collect(),
-            bucket: bucket_of(&found.path).map(Bucketed),
+            bucket: bucket_of(&found.path).map(BucketLabel),
             profile: trail::profile_of(&found.path),
             policy_version: found.policy_version,
             jurisdiction: found.jurisdiction,

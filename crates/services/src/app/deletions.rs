@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::metrics::Metrics;
 use ebbtide_table::{DeleteFailures, OverdueFiles};
 
@@ -27,7 +27,7 @@ impl DeletionReports {
         if !failures.is_empty() {
             tracing::error!(folder, count = failures.count, first = %failures, "files could not be deleted; trying again");
         }
-        let part = Part::Files(folder.to_owned());
+        let part = Component::Files(folder.to_owned());
         if overdue.files == 0 {
             if self.health.over(&part) {
                 tracing::info!(folder, "all files that should be deleted are deleted");
@@ -51,7 +51,7 @@ impl DeletionReports {
         self.forget(folder);
         tracing::error!(folder, error = %why, "it is not known which files should be deleted; trying again");
         let reason = format!("it is not known which files of {folder} should be deleted and still exist: {why}");
-        self.health.trouble(Part::Files(folder.to_owned()), reason);
+        self.health.trouble(Component::Files(folder.to_owned()), reason);
     }
 
     /// Removes the gauges of an earlier pass, since the folder was not inspected.
@@ -84,7 +84,7 @@ mod tests {
 
     fn reports() -> DeletionReports {
         let health = Arc::new(Health::starting(Arc::new(ManualClock::at(noon()))));
-        health.over(&Part::Process);
+        health.over(&Component::Process);
         DeletionReports { metrics: Metrics::new().unwrap(), health }
     }
 

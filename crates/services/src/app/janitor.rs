@@ -12,20 +12,20 @@ use chrono::{DateTime, Utc};
 use super::deletions::DeletionReports;
 use ebbtide_base::clock::SharedClock;
 use ebbtide_base::metrics::SHARED_FOLDERS;
-use ebbtide_controls::{Settler, Signature};
-use ebbtide_maintenance::{Share, TrustedClock, Verdict};
-use ebbtide_table::{DeleteFailures, Maintained, OverdueFiles, Quarantine, Root, Table, Upkeep};
+use ebbtide_controls::{CommitIdentity, ControlsApplier};
+use ebbtide_maintenance::{ClockStatus, TrustedClock, WorkShare};
+use ebbtide_table::{DeleteFailures, MaintenanceReport, MaintenanceSettings, OverdueFiles, Quarantine, Root, Table};
 
 /// The janitor's dependencies.
 pub(super) struct Janitor {
     pub(super) root: Root,
-    pub(super) upkeep: Upkeep,
+    pub(super) upkeep: MaintenanceSettings,
     pub(super) clock: SharedClock,
     pub(super) guard: TrustedClock,
     pub(super) reports: DeletionReports,
-    pub(super) signature: Signature,
+    pub(super) signature: CommitIdentity,
     /// Tables of this instance.
-    pub(super) share: Share,
+    pub(super) share: WorkShare,
 }
 
 /// Passes between two checks of a table of another instance: that instance may have died, and a table without an owner
@@ -36,7 +36,7 @@ pub(super) const PASSES: usize = 10;
 const ROUNDS: usize = 20;
 
 /// A table that the janitor maintains.
-pub(super) struct Kept {
+pub(super) struct MaintainedTable {
     table: Table,
     /// Passes until it is maintained, whichever instance owns it.
     left: usize,
@@ -44,14 +44,14 @@ pub(super) struct Kept {
     again: bool,
 }
 
-impl Kept {
-    pub(super) fn new(table: Table) -> Kept {
+impl MaintainedTable {
+    pub(super) fn new(table: Table) -> MaintainedTable {
         // Spreads the later checks of all instances over different passes.
-        Kept { table, left: rand::random_range(0..PASSES), again: true }
+        MaintainedTable { table, left: rand::random_range(0..PASSES), again: true }
     }
 
     /// Returns true if the table is to be maintained in this pass.
-    fn is_next(&mut self, share: &Share) -> bool {
+    fn is_next(&mut self, share: &WorkShare) -> bool {
         let owned = share.has_table(&self.table.spec().product, &self.table.partitions());
         let is_due = self.left == 0;
         self.left = if is_due { PASSES - 1 } else { self.left - 1 };
@@ -62,26 +62,26 @@ impl Kept {
 impl Janitor {
     /// Runs a pass every `every`, until dropped.
     pub(super) async fn run(self, tables: Vec<Table>, every: Duration) {
-        let mut kept: Vec<Kept> = tables.into_iter().map(Kept::new).collect();
-        let mut settler = Settler::new(self.root.clone());
+        let mut kept: Vec<MaintainedTable> = tables.into_iter().map(MaintainedTable::new).collect();
+        let mut settler = ControlsApplier::new(self.root.clone());
         loop {
             self.pass(&mut settler, &mut kept).await;
             tokio::time::sleep(every).await;
         }
     }
 
-    async fn pass(&self, settler: &mut Settler, kept: &mut [Kept]) {
+    async fn pass(&self, settler: &mut ControlsApplier, kept: &mut [MaintainedTable]) {
         let now = self.clock.now();
         let newest = kept.iter().filter_map(|kept| kept.table.newest_commit()).max();
         let verdict = self.guard.look(newest);
         // A commit that is dated far ahead would make the clocks of all other instances look wrong.
         if self.guard.may_ingest() {
-            let by = Signature { at: now, ..self.signature.clone() };
+            let by = CommitIdentity { at: now, ..self.signature.clone() };
             if let Err(error) = settler.settle(&by).await {
                 tracing::error!(%error, "a control is not in force everywhere; trying again");
             }
         }
-        if verdict != Verdict::Trusted {
+        if verdict != ClockStatus::Trusted {
             self.forget_reports(kept);
             return;
         }
@@ -96,7 +96,7 @@ impl Janitor {
     }
 
     /// Removes gauges that would be stale: while the clock is not trusted, the overdue files are unknown.
-    fn forget_reports(&self, kept: &mut [Kept]) {
+    fn forget_reports(&self, kept: &mut [MaintainedTable]) {
         for folder in SHARED_FOLDERS {
             self.reports.forget(folder);
         }
@@ -106,7 +106,7 @@ impl Janitor {
         }
     }
 
-    async fn forget_controls(&self, settler: &mut Settler, now: DateTime<Utc>) {
+    async fn forget_controls(&self, settler: &mut ControlsApplier, now: DateTime<Utc>) {
         match settler.forget_each(now).await {
             Ok(report) => self.report_shared("_controls", &report.failures, now),
             Err(error) => self.reports.unknown("_controls", &error),
@@ -163,7 +163,7 @@ impl Janitor {
         true
     }
 
-    fn report(&self, product: &str, done: &Maintained, now: DateTime<Utc>) {
+    fn report(&self, product: &str, done: &MaintenanceReport, now: DateTime<Utc>) {
         let labels = [product];
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         let metrics = &self.reports.metrics;
@@ -185,8 +185,8 @@ mod tests {
 
     use super::*;
     use ebbtide_base::clock::Clock;
-    use ebbtide_base::health::{Health, Part};
-    use ebbtide_maintenance::Owned;
+    use ebbtide_base::health::{Component, Health};
+    use ebbtide_maintenance::OwnedPartitions;
     use ebbtide_maintenance::testing::{World, start, texts};
 
     fn files(world: &World) -> usize {
@@ -197,7 +197,7 @@ mod tests {
 
     fn reports(world: &World) -> DeletionReports {
         let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
-        health.over(&Part::Process);
+        health.over(&Component::Process);
         DeletionReports { metrics: world.metrics.clone(), health }
     }
 
@@ -210,17 +210,18 @@ mod tests {
         let clock = Arc::clone(&world.clock) as SharedClock;
         let minute = Duration::from_secs(60);
         let signature =
-            Signature { writer: uuid::Uuid::nil(), at: clock.now(), policy_version: world.policy.version.clone() };
+            CommitIdentity { writer: uuid::Uuid::nil(), at: clock.now(), policy_version: world.policy.version.clone() };
         let janitor = Janitor {
             root: world.root.clone(),
-            upkeep: Upkeep { readers_grace: TimeDelta::minutes(30), ..Upkeep::default() },
+            upkeep: MaintenanceSettings { readers_grace: TimeDelta::minutes(30), ..MaintenanceSettings::default() },
             guard: TrustedClock::new(Arc::clone(&clock), world.metrics.clone(), 5 * minute, 10 * minute),
             clock,
             reports: reports(&world),
             signature,
-            share: Share::All,
+            share: WorkShare::All,
         };
-        let (mut settler, mut tables) = (Settler::new(world.root.clone()), [Kept::new(world.table().await)]);
+        let (mut settler, mut tables) =
+            (ControlsApplier::new(world.root.clone()), [MaintainedTable::new(world.table().await)]);
         janitor.pass(&mut settler, &mut tables).await;
         // The dropped column's old file waits for its readers.
         assert_eq!(files(&world), 2);
@@ -236,9 +237,9 @@ mod tests {
     async fn a_table_that_is_anothers_is_looked_after_in_one_of_ten_passes() {
         let mut world = World::new("remove");
         world.ingest(&texts(start(), 5)).await;
-        let (owned, mut kept) = (Owned::default(), Kept::new(world.table().await));
-        let share = Share::Of(owned.clone(), TimeDelta::minutes(10));
-        let looks = |kept: &mut Kept| (0..30).filter(|_| kept.is_next(&share)).count();
+        let (owned, mut kept) = (OwnedPartitions::default(), MaintainedTable::new(world.table().await));
+        let share = WorkShare::Of(owned.clone(), TimeDelta::minutes(10));
+        let looks = |kept: &mut MaintainedTable| (0..30).filter(|_| kept.is_next(&share)).count();
         assert!(kept.is_next(&share), "the first pass looks at every table");
         assert_eq!(looks(&mut kept), 3);
         kept.again = true;

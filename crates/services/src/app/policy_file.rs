@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ebbtide_policy::{Checked, SchemaSource, parse};
+use ebbtide_policy::{CheckedPolicy, SchemaSource, parse};
 
 /// A policy file that cannot be read at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the policy {} cannot be read: {why}", path.display())]
-pub struct UnreadablePolicy {
+pub struct ReadPolicyError {
     /// The file.
     pub path: PathBuf,
     /// The reason, in words for people.
@@ -17,11 +17,11 @@ pub struct UnreadablePolicy {
 }
 
 /// The schemas next to a policy file.
-struct Beside {
+struct SchemaFolder {
     folder: PathBuf,
 }
 
-impl SchemaSource for Beside {
+impl SchemaSource for SchemaFolder {
     fn load(&self, path: &str) -> Result<String, String> {
         std::fs::read_to_string(self.folder.join(path)).map_err(|error| why(&error))
     }
@@ -29,11 +29,11 @@ impl SchemaSource for Beside {
 
 /// Reads and checks the policy at `path`. Errors if the file itself cannot be read. The problems of its content are in
 /// the result.
-pub fn read_policy(path: &Path) -> Result<Checked, UnreadablePolicy> {
+pub fn read_policy(path: &Path) -> Result<CheckedPolicy, ReadPolicyError> {
     let text =
-        std::fs::read_to_string(path).map_err(|error| UnreadablePolicy { path: path.to_owned(), why: why(&error) })?;
+        std::fs::read_to_string(path).map_err(|error| ReadPolicyError { path: path.to_owned(), why: why(&error) })?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    Ok(parse(&path.display().to_string(), &text, &Beside { folder }))
+    Ok(parse(&path.display().to_string(), &text, &SchemaFolder { folder }))
 }
 
 fn why(error: &std::io::Error) -> String {

@@ -8,8 +8,8 @@ mod grace;
 mod topics;
 
 use ebbtide_base::ids::RuleId;
-use ebbtide_base::problem::{At, Problem, Severity};
-use ebbtide_base::yaml::{self, Node};
+use ebbtide_base::problem::{Problem, Severity, TextPosition};
+use ebbtide_base::yaml::{self, YamlNode};
 use ebbtide_config::Config;
 use ebbtide_ingest::kafka::refused_properties;
 use ebbtide_policy::{Policy, PolicyText};
@@ -58,8 +58,8 @@ impl PolicyInUse<'_> {
     /// Returns the place of a key of a rule as `FILE:LINE`; the place of the rule itself if it does not have the key.
     fn rule_key(self, config: &Config, rule: &RuleId, key: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
-        let rules = tree.as_ref().and_then(|tree| tree.get("rules")).and_then(Node::list).unwrap_or_default();
-        let found = rules.iter().find(|node| node.get("id").and_then(Node::text) == Some(rule.as_str()));
+        let rules = tree.as_ref().and_then(|tree| tree.get("rules")).and_then(YamlNode::list).unwrap_or_default();
+        let found = rules.iter().find(|node| node.get("id").and_then(YamlNode::text) == Some(rule.as_str()));
         let at = found.map(|node| node.entry(key).map_or(node.at, |entry| entry.at));
         place(config, at.unwrap_or_default())
     }
@@ -68,13 +68,13 @@ impl PolicyInUse<'_> {
     fn topic(self, config: &Config, product: &str, topic: &str) -> String {
         let tree = yaml::parse(&self.text.yaml).ok();
         let topics = tree.as_ref().and_then(|tree| tree.get("products")?.get(product)?.get("topics"));
-        let listed = topics.and_then(Node::list).unwrap_or_default();
+        let listed = topics.and_then(YamlNode::list).unwrap_or_default();
         let item = listed.iter().find(|item| item.text() == Some(topic));
         place(config, item.or(topics).map(|node| node.at).unwrap_or_default())
     }
 }
 
-fn place(config: &Config, at: At) -> String {
+fn place(config: &Config, at: TextPosition) -> String {
     format!("{}:{}", config.policy.display(), at.line)
 }
 

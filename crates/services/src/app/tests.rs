@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::retention::used_topics;
-use super::works::Works;
+use super::background::BackgroundTasks;
+use super::topic_monitor::used_topics;
 use ebbtide_config::Config;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +24,7 @@ async fn no_work_runs_any_more_once_it_is_shut_down() {
         });
     }
     tokio::time::sleep(Duration::from_millis(20)).await;
-    Works(tasks).shutdown().await;
+    BackgroundTasks(tasks).shutdown().await;
     assert_eq!(Arc::strong_count(&held), 1, "a task that still runs would log errors while the runtime ends");
 }
 

@@ -3,14 +3,14 @@
 //! A search shows exactly what a sweep at that moment would leave, and reports the version of each table that it used.
 //! It changes nothing. The value that is searched for must never be part of a log, an error or a metric.
 
-mod allowed;
-mod desk;
-mod inquiry;
-mod terms;
+mod query;
+mod request;
+mod search;
+mod visibility;
 
-pub use allowed::HELD_BY;
-pub use desk::{Answer, Desk, FindError, Piece, Progress, Summary};
-pub use inquiry::{Inquiry, InquiryError, Passed, Tables};
+pub use request::{SearchRequest, SearchRequestError, SearchTables, SkipReason};
+pub use search::{FindError, RecordSearch, SearchEvent, SearchProgress, SearchStream, SearchSummary};
+pub use visibility::HELD_BY;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-mod allowed;
 mod moving;
-mod terms;
+mod query;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -8,21 +8,24 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Desk, FindError, HELD_BY, Inquiry, InquiryError, Passed, Piece, Progress, Summary};
+use super::{
+    FindError, HELD_BY, RecordSearch, SearchEvent, SearchProgress, SearchRequest, SearchRequestError, SearchSummary,
+    SkipReason,
+};
 use ebbtide_controls::testing::{order, policy, signature};
-use ebbtide_controls::{Order, Scope, TimeRange, place};
+use ebbtide_controls::{HoldOrder, Scope, TimeRange, place};
 use ebbtide_query::products;
 use ebbtide_table::Root;
 use ebbtide_table::testing::{MARKER, filled, noon, root};
 
 /// The complete answer of one product: the version, the records and the totals.
-pub(super) struct Whole {
+pub(super) struct CompleteAnswer {
     pub version: Option<u64>,
     pub rows: Vec<RecordBatch>,
-    pub summary: Summary,
+    pub summary: SearchSummary,
 }
 
-impl Whole {
+impl CompleteAnswer {
     /// Returns the offsets of the records, sorted.
     pub fn offsets(&self) -> Vec<i64> {
         let of = |rows: &RecordBatch| -> Vec<i64> {
@@ -48,37 +51,41 @@ impl Whole {
 }
 
 /// Asks for records of `sms`.
-pub(super) async fn ask(desk: &Arc<Desk>, inquiry: &Inquiry, now: DateTime<Utc>) -> Result<Whole, FindError> {
-    let mut answer = desk.find(inquiry, &"sms".parse().unwrap(), now, Arc::new(Progress::default()));
-    let mut whole = Whole { version: None, rows: Vec::new(), summary: Summary::default() };
-    let Some(Piece::Of(version)) = answer.next().await.transpose()? else { panic!("the version comes first") };
+pub(super) async fn ask(
+    desk: &Arc<RecordSearch>,
+    inquiry: &SearchRequest,
+    now: DateTime<Utc>,
+) -> Result<CompleteAnswer, FindError> {
+    let mut answer = desk.find(inquiry, &"sms".parse().unwrap(), now, Arc::new(SearchProgress::default()));
+    let mut whole = CompleteAnswer { version: None, rows: Vec::new(), summary: SearchSummary::default() };
+    let Some(SearchEvent::Of(version)) = answer.next().await.transpose()? else { panic!("the version comes first") };
     whole.version = version;
     loop {
         match answer.next().await.unwrap()? {
-            Piece::Rows(rows) => whole.rows.push(rows),
-            Piece::End(summary) => {
+            SearchEvent::Rows(rows) => whole.rows.push(rows),
+            SearchEvent::End(summary) => {
                 whole.summary = summary;
                 assert!(answer.next().await.is_none());
                 assert_eq!(whole.summary.records, whole.rows.iter().map(|rows| rows.num_rows() as u64).sum::<u64>());
                 return Ok(whole);
             }
-            Piece::Of(_) => panic!("the version comes once"),
+            SearchEvent::Of(_) => panic!("the version comes once"),
         }
     }
 }
 
-pub(super) fn desk(root: &Root) -> Desk {
-    Desk::new(root.clone(), Arc::new(policy()), 1 << 20)
+pub(super) fn desk(root: &Root) -> RecordSearch {
+    RecordSearch::new(root.clone(), Arc::new(policy()), 1 << 20)
 }
 
 /// Returns an inquiry about the subject of every hundredth record.
-pub(super) fn person(number: u32) -> Inquiry {
+pub(super) fn person(number: u32) -> SearchRequest {
     let subject = format!("phone:{MARKER}-{number}").parse().unwrap();
-    Inquiry { subject: Some(subject), ..Inquiry::default() }
+    SearchRequest { subject: Some(subject), ..SearchRequest::default() }
 }
 
-fn nothing() -> Summary {
-    Summary { unnamed: vec!["media".to_owned()], ..Summary::default() }
+fn nothing() -> SearchSummary {
+    SearchSummary { unnamed: vec!["media".to_owned()], ..SearchSummary::default() }
 }
 
 fn days(days: i64) -> DateTime<Utc> {
@@ -86,7 +93,7 @@ fn days(days: i64) -> DateTime<Utc> {
 }
 
 async fn hold(root: &Root, scope: Scope) -> String {
-    let order = Order { until: days(400), ..order(scope) };
+    let order = HoldOrder { until: days(400), ..order(scope) };
     place(root, order, &signature()).await.unwrap().id.to_string()
 }
 
@@ -98,7 +105,7 @@ async fn somebodys_records_are_found_in_every_segment_of_one_version() {
     let whole = ask(&desk, &person(7), noon()).await.unwrap();
     assert_eq!((whole.version, whole.offsets()), (Some(table.version()), vec![7, 107, 207]));
     // The tests' table has a column that the shipped policy does not name.
-    assert_eq!(whole.summary, Summary { records: 3, ..nothing() });
+    assert_eq!(whole.summary, SearchSummary { records: 3, ..nothing() });
     assert_eq!(whole.texts("body")[1], (107, Some(format!("{MARKER} hello 107"))));
     assert_eq!(whole.texts(HELD_BY)[1], (107, None));
     let nobody = ask(&desk, &person(100), noon()).await.unwrap();
@@ -116,13 +123,13 @@ async fn tenant_country_and_time_are_conditions_too() {
     let (_folder, root) = root();
     filled(&root, 2).await;
     let desk = Arc::new(desk(&root));
-    let tenant = Inquiry { tenant: Some("customer-3".to_owned()), ..Inquiry::default() };
+    let tenant = SearchRequest { tenant: Some("customer-3".to_owned()), ..SearchRequest::default() };
     let expected: Vec<i64> = (0..200).filter(|offset| offset % 7 == 3).collect();
     assert_eq!(ask(&desk, &tenant, noon()).await.unwrap().offsets(), expected);
-    let country = Inquiry { jurisdiction: Some("IN".parse().unwrap()), ..tenant.clone() };
+    let country = SearchRequest { jurisdiction: Some("IN".parse().unwrap()), ..tenant.clone() };
     let expected: Vec<i64> = expected.into_iter().filter(|offset| offset % 2 == 1).collect();
     assert_eq!(ask(&desk, &country, noon()).await.unwrap().offsets(), expected);
-    let range = |from, to| Inquiry { events: Some(TimeRange { from, to }), ..person(7) };
+    let range = |from, to| SearchRequest { events: Some(TimeRange { from, to }), ..person(7) };
     let second = TimeDelta::seconds(1);
     for (from, to, some) in [
         (Some(noon()), None, true),
@@ -151,7 +158,7 @@ async fn what_is_past_its_deadline_is_withheld_though_it_still_stands() {
     assert!(whole.texts("recipient").iter().all(|(_, recipient)| recipient.is_some()));
     // The number is deleted last. After that no search finds the records, because they have ended.
     assert_eq!(ask(&desk, &person(7), days(180)).await.unwrap().summary, nothing());
-    let tenant = Inquiry { tenant: Some("customer-3".to_owned()), ..Inquiry::default() };
+    let tenant = SearchRequest { tenant: Some("customer-3".to_owned()), ..SearchRequest::default() };
     assert_eq!(ask(&desk, &tenant, days(180)).await.unwrap().summary, nothing());
 }
 
@@ -165,7 +172,8 @@ async fn a_held_record_is_shown_whole_with_the_holds_name_and_its_neighbours_are
     let whole = ask(&desk, &person(7), days(100)).await.unwrap();
     assert_eq!(whole.texts("body"), [(7, None), (107, Some(format!("{MARKER} hello 107")))]);
     assert_eq!(whole.texts(HELD_BY), [(7, None), (107, Some(id.clone()))]);
-    let expected = Summary { records: 2, held: 1, withheld: [("content".parse().unwrap(), 1)].into(), ..nothing() };
+    let expected =
+        SearchSummary { records: 2, held: 1, withheld: [("content".parse().unwrap(), 1)].into(), ..nothing() };
     assert_eq!(whole.summary, expected);
     let whole = ask(&desk, &person(7), days(200)).await.unwrap();
     assert_eq!(whole.texts("body"), [(107, Some(format!("{MARKER} hello 107")))]);
@@ -183,19 +191,22 @@ async fn which_tables_are_passed_over_is_told_and_what_cannot_be_meant_is_refuse
     let desk = desk(&root);
     let tables = desk.tables(&person(7)).await.unwrap();
     assert_eq!((tables.looked_into, tables.passed), (products(&root).await.unwrap(), vec![]));
-    let mail = Inquiry { subject: Some("email:a@b.example".parse().unwrap()), ..Inquiry::default() };
+    let mail = SearchRequest { subject: Some("email:a@b.example".parse().unwrap()), ..SearchRequest::default() };
     let sms: ebbtide_base::ids::ProductKey = "sms".parse().unwrap();
-    assert_eq!(desk.tables(&mail).await.unwrap().passed, [(sms.clone(), Passed::NoSubject)]);
-    let named = Inquiry { products: vec![sms], ..mail };
+    assert_eq!(desk.tables(&mail).await.unwrap().passed, [(sms.clone(), SkipReason::NoSubject)]);
+    let named = SearchRequest { products: vec![sms], ..mail };
     let refused = desk.tables(&named).await.unwrap_err();
-    assert!(matches!(refused, FindError::Inquiry(InquiryError::Product { why: Passed::NoSubject, .. })));
+    assert!(matches!(refused, FindError::Inquiry(SearchRequestError::Product { why: SkipReason::NoSubject, .. })));
     assert!(!format!("{refused}{refused:?}{named:?}").contains("a@b"));
-    let unknown = Inquiry { products: vec!["fax".parse().unwrap()], ..person(7) };
+    let unknown = SearchRequest { products: vec!["fax".parse().unwrap()], ..person(7) };
     assert!(desk.tables(&unknown).await.is_err());
-    assert!(matches!(desk.tables(&Inquiry::default()).await, Err(FindError::Inquiry(InquiryError::Everything))));
+    assert!(matches!(
+        desk.tables(&SearchRequest::default()).await,
+        Err(FindError::Inquiry(SearchRequestError::Everything))
+    ));
     let range = TimeRange { from: Some(noon()), to: Some(noon()) };
-    let never = Inquiry { events: Some(range), ..Inquiry::default() };
-    assert!(matches!(desk.tables(&never).await, Err(FindError::Inquiry(InquiryError::NoTime))));
+    let never = SearchRequest { events: Some(range), ..SearchRequest::default() };
+    assert!(matches!(desk.tables(&never).await, Err(FindError::Inquiry(SearchRequestError::NoTime))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +214,7 @@ async fn a_product_without_a_table_has_no_records_and_one_gone_file_is_an_error(
     let (_folder, root) = root();
     let desk = Arc::new(desk(&root));
     let none = ask(&desk, &person(7), noon()).await.unwrap();
-    assert_eq!((none.version, none.summary), (None, Summary::default()));
+    assert_eq!((none.version, none.summary), (None, SearchSummary::default()));
     let table = filled(&root, 2).await;
     assert_eq!(ask(&desk, &person(7), noon()).await.unwrap().version, Some(table.version()));
     let index = ebbtide_table::SegmentIndex::load(&table).await.unwrap();

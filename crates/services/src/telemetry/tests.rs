@@ -22,7 +22,7 @@ impl std::io::Write for Lines {
 fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
     let lines = Lines::default();
     let to = lines.clone();
-    let log = Log { format, level: level.to_owned() };
+    let log = LogConfig { format, level: level.to_owned() };
     let subscriber = tracing_subscriber::registry().with(layer(&log, false, move || to.clone()).unwrap());
     tracing::subscriber::with_default(subscriber, events);
     let bytes = lines.0.lock().unwrap().clone();

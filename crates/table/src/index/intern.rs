@@ -14,7 +14,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use ebbtide_base::ids::{Bucket, Category, Deadline, PolicyVersion, ProfileId};
 
 /// The part of a segment's statistics that expiry needs.
-pub(super) struct Told {
+pub(super) struct SegmentStats {
     pub(super) rows: u64,
     pub(super) deadlines: Arc<BTreeMap<Category, Deadline>>,
     /// The policy version of all rows; `None` if they have several or the statistics do not contain it.
@@ -62,7 +62,7 @@ impl Interner {
 
     /// Parses statistics. Returns `None` if the number of rows is missing, or if they do not show whether there are
     /// deadlines.
-    pub(super) fn told(&mut self, stats: &str) -> Option<Told> {
+    pub(super) fn told(&mut self, stats: &str) -> Option<SegmentStats> {
         let stats: Stats<'_> = serde_json::from_str(stats).ok()?;
         if self.strict && stats.least.expires.is_empty() && !stats.nulls.0 {
             return None;
@@ -86,7 +86,7 @@ impl Interner {
             stats.least.policy_version.filter(|least| greatest.is_some_and(|Text(greatest)| greatest == *least));
         let policy_version =
             policy.and_then(|text| known(&mut self.policies, &text, |text| PolicyVersion::new(text).ok()));
-        Some(Told { rows: stats.rows?, deadlines, policy_version })
+        Some(SegmentStats { rows: stats.rows?, deadlines, policy_version })
     }
 }
 
@@ -116,9 +116,9 @@ struct Stats<'a> {
     #[serde(rename = "numRecords")]
     rows: Option<u64>,
     #[serde(rename = "minValues", default, borrow)]
-    least: Least<'a>,
+    least: Minima<'a>,
     #[serde(rename = "maxValues", borrow)]
-    greatest: Option<Greatest<'a>>,
+    greatest: Option<Maxima<'a>>,
     #[serde(rename = "nullCount", default)]
     nulls: Nulls,
 }
@@ -158,32 +158,32 @@ impl<'de> Visitor<'de> for NullsVisitor {
 /// The minimum values that expiry needs: deadlines, by the category in the name of their column, and the policy's
 /// version.
 #[derive(Default)]
-struct Least<'a> {
+struct Minima<'a> {
     expires: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     policy_version: Option<Cow<'a, str>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Least<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Minima<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(LeastVisitor)
+        from.deserialize_any(MinimaVisitor)
     }
 }
 
-struct LeastVisitor;
+struct MinimaVisitor;
 
-impl<'de> Visitor<'de> for LeastVisitor {
-    type Value = Least<'de>;
+impl<'de> Visitor<'de> for MinimaVisitor {
+    type Value = Minima<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the least value of each column")
     }
 
-    fn visit_unit<E>(self) -> Result<Least<'de>, E> {
-        Ok(Least::default())
+    fn visit_unit<E>(self) -> Result<Minima<'de>, E> {
+        Ok(Minima::default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Least<'de>, A::Error> {
-        let mut least = Least::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Minima<'de>, A::Error> {
+        let mut least = Minima::default();
         while let Some(Text(name)) = map.next_key()? {
             match name.strip_prefix("expires_") {
                 Some(category) => {
@@ -205,7 +205,7 @@ impl<'de> Visitor<'de> for LeastVisitor {
 
 /// The maximum values that expiry needs.
 #[derive(Deserialize)]
-struct Greatest<'a> {
+struct Maxima<'a> {
     #[serde(borrow)]
     policy_version: Option<Text<'a>>,
 }

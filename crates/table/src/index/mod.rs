@@ -5,33 +5,33 @@
 //! about them is guessed.
 
 mod intern;
-mod stored;
+mod stored_segment;
 
 pub(super) use intern::{told_deadlines, told_policy};
-pub use stored::StoredSegment;
+pub use stored_segment::StoredSegment;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::error::StoreError;
 use super::evidence::Evidence;
-use super::log::{Added, Entry, Log, checkpoint, files, next_entry, still_has};
+use super::log::{AddedFile, LogEntry, TableLog, checkpoint, files, next_entry, still_has};
 use super::table::Table;
 use intern::Interner;
 
 /// All active segments of a table at one version.
 #[derive(Clone)]
 pub struct SegmentIndex {
-    log: Log,
+    log: TableLog,
     version: u64,
-    files: Files,
+    files: IndexedFiles,
     /// True if the table's segments can have deadlines.
     has_deadlines: bool,
 }
 
 /// The segments, and the state needed to parse more of them.
 #[derive(Clone, Default)]
-struct Files {
+struct IndexedFiles {
     segments: BTreeMap<Arc<str>, StoredSegment>,
     /// Paths of active files that this version does not understand as segments.
     unknown: BTreeSet<String>,
@@ -49,8 +49,8 @@ impl SegmentIndex {
 
     /// Loads the segments of `version` and of the entries after it. `has_deadlines` is true if segments can have
     /// deadlines.
-    pub async fn at(log: &Log, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
-        let mut index = SegmentIndex { log: log.clone(), version, files: Files::default(), has_deadlines };
+    pub async fn at(log: &TableLog, version: u64, has_deadlines: bool) -> Result<SegmentIndex, StoreError> {
+        let mut index = SegmentIndex { log: log.clone(), version, files: IndexedFiles::default(), has_deadlines };
         index.begin(version).await?;
         index.refresh().await?;
         Ok(index)
@@ -91,9 +91,9 @@ impl SegmentIndex {
     /// Replaces all segments by those of a version.
     async fn begin(&mut self, version: u64) -> Result<(), StoreError> {
         let follows = self.files.ingested.is_some();
-        let empty = Files { interner: Interner::new(self.has_deadlines), ..Files::default() };
+        let empty = IndexedFiles { interner: Interner::new(self.has_deadlines), ..IndexedFiles::default() };
         let listed = files::list(&self.log).await?;
-        let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, Files::add).await?;
+        let (files, tail) = checkpoint::files(&self.log, &listed, version, empty, IndexedFiles::add).await?;
         (self.files, self.version) = (files, version);
         tail.iter().for_each(|entry| self.files.enter(entry));
         self.files.ingested = follows.then(Vec::new);
@@ -136,10 +136,10 @@ impl SegmentIndex {
     }
 }
 
-impl Files {
-    fn enter(&mut self, entry: &Entry) {
+impl IndexedFiles {
+    fn enter(&mut self, entry: &LogEntry) {
         for path in &entry.removed {
-            let path = stored::decoded(path);
+            let path = stored_segment::decoded(path);
             if self.segments.remove(path.as_ref()).is_none() {
                 self.unknown.remove(path.as_ref());
             }
@@ -148,17 +148,17 @@ impl Files {
         if let Some(ingested) = &mut self.ingested
             && entry.evidence.as_ref().is_some_and(Evidence::is_ingest)
         {
-            ingested.extend(entry.added.iter().map(|added| Arc::from(stored::decoded(&added.path))));
+            ingested.extend(entry.added.iter().map(|added| Arc::from(stored_segment::decoded(&added.path))));
         }
     }
 
-    fn add(&mut self, added: &Added) {
-        match stored::parse(added, &mut self.interner) {
+    fn add(&mut self, added: &AddedFile) {
+        match stored_segment::parse(added, &mut self.interner) {
             Some(segment) => {
                 self.segments.insert(segment.path.clone(), segment);
             }
             None => {
-                self.unknown.insert(stored::decoded(&added.path).into_owned());
+                self.unknown.insert(stored_segment::decoded(&added.path).into_owned());
             }
         }
     }

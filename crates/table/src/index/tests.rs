@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use deltalake_core::kernel::{Action, Add, Remove};
 
 use super::intern::Interner;
-use super::{Files, SegmentIndex, StoredSegment, stored};
-use crate::log::Added;
+use super::{IndexedFiles, SegmentIndex, StoredSegment, stored_segment};
+use crate::log::AddedFile;
 use crate::testing::{batch, noon, root, segment_tags, spec};
-use crate::{Table, Upkeep};
+use crate::{MaintenanceSettings, Table};
 use ebbtide_base::ids::Bucket;
 
 async fn foreign(table: &Table, version: u64, actions: &[Action]) {
@@ -27,7 +27,7 @@ async fn a_segment_is_known_by_its_deadlines_from_entries_and_from_a_checkpoint_
         table.commit(work).await.unwrap();
     }
     let entries = SegmentIndex::load(&table).await.unwrap();
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon(), &upkeep).await.unwrap();
     let checkpoint = SegmentIndex::load(&table).await.unwrap();
     let all = |index: &SegmentIndex| index.iter().cloned().collect::<Vec<StoredSegment>>();
@@ -124,7 +124,7 @@ fn a_bucket_is_read_in_every_form_that_engines_write() {
     assert_eq!(interner.bucket("__HIVE_DEFAULT_PARTITION__"), None);
 }
 
-fn many(count: usize) -> impl Iterator<Item = Added> {
+fn many(count: usize) -> impl Iterator<Item = AddedFile> {
     (0..count).map(|n| {
         let (day, profile) = (n / 300, n % 20);
         let bucket = (noon() + TimeDelta::days(i64::try_from(day).unwrap())).format("%Y-%m-%d").to_string();
@@ -137,7 +137,7 @@ fn many(count: usize) -> impl Iterator<Item = Added> {
             due(180),
             due(90)
         );
-        Added {
+        AddedFile {
             path: format!("bucket={bucket}/profile=0123456789{profile:02}/{n:08}-0000-0000-0000-000000000000.parquet"),
             size: 1 << 20,
             partition_values: vec![
@@ -154,9 +154,9 @@ fn many(count: usize) -> impl Iterator<Item = Added> {
 #[test]
 #[allow(clippy::disallowed_methods, reason = "this is about time")]
 fn a_hundred_thousand_segments_share_what_they_can_and_are_taken_in_quickly() {
-    let all: Vec<Added> = many(100_000).collect();
+    let all: Vec<AddedFile> = many(100_000).collect();
     let started = Instant::now();
-    let mut files = Files::default();
+    let mut files = IndexedFiles::default();
     all.iter().for_each(|added| files.add(added));
     let took = started.elapsed();
     assert_eq!((files.segments.len(), files.unknown.len()), (100_000, 0));
@@ -169,6 +169,6 @@ fn a_hundred_thousand_segments_share_what_they_can_and_are_taken_in_quickly() {
 
 #[test]
 fn the_path_of_a_segment_is_what_the_store_knows_it_by() {
-    assert_eq!(stored::decoded("bucket=2026-09-21/a%20b.parquet"), "bucket=2026-09-21/a b.parquet");
-    assert_eq!(stored::decoded("plain"), "plain");
+    assert_eq!(stored_segment::decoded("bucket=2026-09-21/a%20b.parquet"), "bucket=2026-09-21/a b.parquet");
+    assert_eq!(stored_segment::decoded("plain"), "plain");
 }

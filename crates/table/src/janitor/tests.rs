@@ -7,13 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::{DueFile, DueFiles, Known, LastPass, Upkeep, bounded, needless, orphans, replaced};
+use super::{DueFile, DueFiles, LastPass, LoggedFiles, MaintenanceSettings, bounded, needless, orphans, replaced};
 use crate::deletions::Deletions;
-use crate::log::checkpoint::Named;
-use crate::log::files::{LogFile, LogKind};
+use crate::log::checkpoint::NamedFiles;
+use crate::log::files::{LogFile, LogFileKind};
 use crate::reports::{audit, show};
 use crate::testing::{batch, log_bytes, noon, partition, root, spec};
-use crate::{Plan, Table};
+use crate::{CleanupPlan, Table};
 
 fn day(n: i64) -> DateTime<Utc> {
     noon() + TimeDelta::days(n)
@@ -24,7 +24,7 @@ fn listed(names: &[(&str, i64)]) -> Vec<LogFile> {
         .iter()
         .map(|(name, written)| LogFile {
             path: Path::from(format!("_delta_log/{name}")),
-            kind: LogKind::of(name),
+            kind: LogFileKind::of(name),
             modified: day(*written),
         })
         .collect()
@@ -40,19 +40,19 @@ fn entry(version: u64) -> String {
 
 #[test]
 fn the_names_of_a_log_folder_are_told_apart() {
-    let kind = |name: &str| LogKind::of(name);
-    assert_eq!(kind("00000000000000000007.json"), LogKind::Entry(7));
-    assert_eq!(kind("00000000000000000007.checkpoint.parquet"), LogKind::Checkpoint(7, 1));
-    assert_eq!(kind("00000000000000000007.checkpoint.0000000001.0000000002.parquet"), LogKind::Checkpoint(7, 2));
+    let kind = |name: &str| LogFileKind::of(name);
+    assert_eq!(kind("00000000000000000007.json"), LogFileKind::Entry(7));
+    assert_eq!(kind("00000000000000000007.checkpoint.parquet"), LogFileKind::Checkpoint(7, 1));
+    assert_eq!(kind("00000000000000000007.checkpoint.0000000001.0000000002.parquet"), LogFileKind::Checkpoint(7, 2));
     assert_eq!(
         kind("00000000000000000007.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.parquet"),
-        LogKind::Checkpoint(7, 1)
+        LogFileKind::Checkpoint(7, 1)
     );
-    assert_eq!(kind("00000000000000000007.crc"), LogKind::Derived(7));
-    assert_eq!(kind("00000000000000000004.00000000000000000007.compacted.json"), LogKind::Derived(7));
-    assert_eq!(kind(".0f.tmp"), LogKind::Staged);
+    assert_eq!(kind("00000000000000000007.crc"), LogFileKind::Derived(7));
+    assert_eq!(kind("00000000000000000004.00000000000000000007.compacted.json"), LogFileKind::Derived(7));
+    assert_eq!(kind(".0f.tmp"), LogFileKind::Staged);
     for other in ["_last_checkpoint", "7.json", "0000000000000000000x.json", "_sidecars", "notes.txt", "é"] {
-        assert_eq!(kind(other), LogKind::Other, "{other}");
+        assert_eq!(kind(other), LogFileKind::Other, "{other}");
     }
 }
 
@@ -95,7 +95,7 @@ fn only_old_files_that_no_commit_names_are_orphans() {
     let data =
         vec![file("b/new.parquet", 9), file("b/lost.parquet", 1), file("b/kept.parquet", 1), file("b/k p.parquet", 1)];
     let active = ["b/kept.parquet".to_owned(), "b/k%20p.parquet".to_owned()].into();
-    let known = Known::of(Named { active, ..Named::default() });
+    let known = LoggedFiles::of(NamedFiles { active, ..NamedFiles::default() });
     let orphans = orphans(data, &known, day(10), TimeDelta::days(2));
     assert_eq!((paths(&orphans), orphans[0].since), (vec!["b/lost.parquet".to_owned()], day(3)));
 }
@@ -119,7 +119,7 @@ fn a_replaced_file_goes_after_the_readers_grace_and_a_restored_one_never() {
         ("b/untold.parquet", None),
     ];
     let removed = removed.map(|(path, at)| (path.to_owned(), at)).into();
-    let known = Known::of(Named { active: ["b/back.parquet".to_owned()].into(), removed });
+    let known = LoggedFiles::of(NamedFiles { active: ["b/back.parquet".to_owned()].into(), removed });
     let (due, in_grace) = replaced(&data, &known, day(7), TimeDelta::days(2));
     assert_eq!((paths(&due), in_grace), (["b/first.parquet", "b/l st.parquet"].map(str::to_owned).to_vec(), 1));
     assert_eq!((due[0].since, due[1].since), (day(3), day(5)));
@@ -187,9 +187,9 @@ async fn a_table_read_from_a_checkpoint_is_the_table_read_from_its_entries() {
     }
     let sms = "sms".parse().unwrap();
     let (offsets, seen) = (table.next_offsets(), show(&root, &sms, noon()).await.unwrap());
-    let upkeep = Upkeep { checkpoint_every: 5, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 5, ..MaintenanceSettings::default() };
     let done = table.maintain(noon(), &upkeep).await.unwrap();
-    assert_eq!((done.checkpoint, done.deleted), (Some(9), Plan::default()));
+    assert_eq!((done.checkpoint, done.deleted), (Some(9), CleanupPlan::default()));
     assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, None);
     // Much later the entries are deleted. The totals and every offset are kept.
     let work = batch(&table, 3, None, 10).await;
@@ -217,11 +217,11 @@ async fn what_another_writer_has_in_flight_is_left_alone() {
     let in_flight = batch(&other, 0, None, 10).await;
     let now = std::fs::metadata(root.table_folder(&"sms".parse().unwrap()).join(in_flight.segments[0].path())).unwrap();
     let now = DateTime::<Utc>::from(now.modified().unwrap());
-    let upkeep = Upkeep { keep_orphans: TimeDelta::hours(1), ..Upkeep::default() };
-    assert_eq!(table.plan(now + TimeDelta::minutes(59), &upkeep).await.unwrap(), Plan::default());
+    let upkeep = MaintenanceSettings { keep_orphans: TimeDelta::hours(1), ..MaintenanceSettings::default() };
+    assert_eq!(table.plan(now + TimeDelta::minutes(59), &upkeep).await.unwrap(), CleanupPlan::default());
     assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap().orphans.len(), 1);
     table.maintain(now + TimeDelta::minutes(59), &upkeep).await.unwrap();
     other.commit(in_flight).await.unwrap();
     // Another writer committed it since: the plan respects that, although this instance has not read that entry yet.
-    assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap(), Plan::default());
+    assert_eq!(table.plan(now + TimeDelta::minutes(61), &upkeep).await.unwrap(), CleanupPlan::default());
 }

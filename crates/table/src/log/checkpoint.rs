@@ -19,17 +19,17 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::ChunkReader;
 
 use super::files::{self, Checkpoint, LogFile};
-use super::{Added, Entry, Log, read_entry};
+use super::{AddedFile, LogEntry, TableLog, read_entry};
 use crate::error::StoreError;
-use crate::source::Source;
+use crate::source::StoreFile;
 
 /// The number of entries requested at the same time: a hundred may follow a checkpoint, and most of the time of each is
 /// waiting.
 const ENTRIES_AT_ONCE: usize = 16;
 
 /// Returns the version of every `txn` app id at `version`.
-pub async fn txns(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
-    let asked = Asked { version, columns: &["txn.appId", "txn.version"] };
+pub async fn txns(log: &TableLog, listed: &[LogFile], version: u64) -> Result<HashMap<String, i64>, StoreError> {
+    let asked = CheckpointRequest { version, columns: &["txn.appId", "txn.version"] };
     let (mut txns, tail) = replay(log, listed, asked, HashMap::new(), take_txns).await?;
     for entry in tail {
         txns.extend(entry.txns);
@@ -39,14 +39,14 @@ pub async fn txns(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap
 
 /// The files that a log names up to some version, by their paths as written in the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedFiles {
     /// Files that the version lists.
     pub active: HashSet<String>,
     /// Files that it no longer lists, with the time of their removal in milliseconds since 1970, if the log has it.
     pub removed: HashMap<String, Option<i64>>,
 }
 
-impl Named {
+impl NamedFiles {
     fn add(&mut self, path: String) {
         self.removed.remove(&path);
         self.active.insert(path);
@@ -59,9 +59,9 @@ impl Named {
 }
 
 /// Returns every file that the log names up to `version`, as added or as removed.
-pub async fn named(log: &Log, listed: &[LogFile], version: u64) -> Result<Named, StoreError> {
-    let asked = Asked { version, columns: &["add.path", "remove.path", "remove.deletionTimestamp"] };
-    let (mut named, tail) = replay(log, listed, asked, Named::default(), take_named).await?;
+pub async fn named(log: &TableLog, listed: &[LogFile], version: u64) -> Result<NamedFiles, StoreError> {
+    let asked = CheckpointRequest { version, columns: &["add.path", "remove.path", "remove.deletionTimestamp"] };
+    let (mut named, tail) = replay(log, listed, asked, NamedFiles::default(), take_named).await?;
     for entry in tail {
         // A restored version adds files that it also removes: a file that an entry adds exists after the entry.
         entry.removed.into_iter().for_each(|path| named.remove(path, entry.removed_at));
@@ -73,20 +73,20 @@ pub async fn named(log: &Log, listed: &[LogFile], version: u64) -> Result<Named,
 /// Passes each active file of the newest checkpoint up to `version` to `take`, which collects into `so_far`. Returns
 /// the result and the entries after the checkpoint.
 pub async fn files<T: Clone + Send + 'static>(
-    log: &Log,
+    log: &TableLog,
     listed: &[LogFile],
     version: u64,
     so_far: T,
-    take: fn(&mut T, &Added),
-) -> Result<(T, Vec<Entry>), StoreError> {
-    let asked = Asked { version, columns: &["add.path", "add.partitionValues", "add.size", "add.stats"] };
+    take: fn(&mut T, &AddedFile),
+) -> Result<(T, Vec<LogEntry>), StoreError> {
+    let asked = CheckpointRequest { version, columns: &["add.path", "add.partitionValues", "add.size", "add.stats"] };
     replay(log, listed, asked, so_far, move |batch, so_far| adds::take(batch, &mut |added| take(so_far, added))).await
 }
 
 /// Returns the XXH64 of each active file at `version` whose `add` action has one, by its path as written in the log.
-pub async fn digests(log: &Log, listed: &[LogFile], version: u64) -> Result<HashMap<String, u64>, StoreError> {
-    let asked = Asked { version, columns: &["add.path", "add.tags"] };
-    let take = |added: &Added, digests: &mut HashMap<String, u64>| {
+pub async fn digests(log: &TableLog, listed: &[LogFile], version: u64) -> Result<HashMap<String, u64>, StoreError> {
+    let asked = CheckpointRequest { version, columns: &["add.path", "add.tags"] };
+    let take = |added: &AddedFile, digests: &mut HashMap<String, u64>| {
         digests.extend(added.xxh64.map(|digest| (added.path.clone(), digest)));
     };
     let (mut digests, tail) = replay(log, listed, asked, HashMap::new(), move |batch, digests| {
@@ -103,19 +103,19 @@ pub async fn digests(log: &Log, listed: &[LogFile], version: u64) -> Result<Hash
 }
 
 /// A request to read these columns of the newest checkpoint up to a version, and the entries from there to the version.
-struct Asked {
+struct CheckpointRequest {
     version: u64,
     columns: &'static [&'static str],
 }
 
 /// Folds the batches of the newest readable checkpoint into `so_far`, one at a time, and returns the entries after it.
 async fn replay<T: Clone + Send + 'static>(
-    log: &Log,
+    log: &TableLog,
     listed: &[LogFile],
-    asked: Asked,
+    asked: CheckpointRequest,
     so_far: T,
     take: impl Fn(&RecordBatch, &mut T) + Copy + Send + 'static,
-) -> Result<(T, Vec<Entry>), StoreError> {
+) -> Result<(T, Vec<LogEntry>), StoreError> {
     let mut unreadable: Option<StoreError> = None;
     let (folded, mut entries, next) = loop {
         let shown: Vec<LogFile> = listed.iter().filter(|file| !log.hides(&file.path)).cloned().collect();
@@ -146,18 +146,18 @@ async fn replay<T: Clone + Send + 'static>(
 
 /// Folds the batches of one checkpoint into `so_far`. Returns the entries of a checkpoint that is written as an entry.
 async fn fold_checkpoint<T: Send + 'static>(
-    log: &Log,
+    log: &TableLog,
     checkpoint: &Checkpoint,
     columns: &'static [&'static str],
     mut so_far: T,
     take: impl Fn(&RecordBatch, &mut T) + Copy + Send + 'static,
-) -> Result<(T, Vec<Entry>), StoreError> {
+) -> Result<(T, Vec<LogEntry>), StoreError> {
     let mut entries = Vec::new();
     for file in &checkpoint.files {
         let damaged = |what: String| log.damaged_checkpoint(file, what);
         if file.as_ref().ends_with(".json") {
             let bytes = log.object_store(None).get(file).await?.bytes().await?;
-            entries.push(Entry::parse(checkpoint.version, &bytes).map_err(damaged)?);
+            entries.push(LogEntry::parse(checkpoint.version, &bytes).map_err(damaged)?);
             continue;
         }
         let read = read(log, file, columns, move |batch, so_far| take(batch, so_far), so_far).await?;
@@ -167,18 +167,18 @@ async fn fold_checkpoint<T: Send + 'static>(
 }
 
 /// Reads a complete checkpoint. Errors if any part of it cannot be read.
-pub async fn check(log: &Log, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+pub async fn check(log: &TableLog, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     fold_checkpoint(log, checkpoint, &[], (), |_, ()| {}).await.map(drop)
 }
 
 async fn read<T: Send + 'static>(
-    log: &Log,
+    log: &TableLog,
     file: &Path,
     columns: &'static [&'static str],
     take: impl Fn(&RecordBatch, &mut T) + Send + 'static,
     so_far: T,
 ) -> Result<Result<T, ParquetError>, StoreError> {
-    let source = Source::open(&log.object_store(None), file.clone()).await?;
+    let source = StoreFile::open(&log.object_store(None), file.clone()).await?;
     let asked = source.clone();
     let read = tokio::task::spawn_blocking(move || fold(asked, columns, take, so_far)).await;
     let read = read.map_err(|error| StoreError::Refused(format!("reading a checkpoint was stopped: {error}")))?;
@@ -216,7 +216,7 @@ fn take_txns(batch: &RecordBatch, txns: &mut HashMap<String, i64>) {
     }
 }
 
-fn take_named(batch: &RecordBatch, named: &mut Named) {
+fn take_named(batch: &RecordBatch, named: &mut NamedFiles) {
     let column = |name: &str| batch.column_by_name(name).and_then(|column| column.as_struct_opt());
     if let Some(removes) = column("remove")
         && let Some(paths) = texts(removes.column_by_name("path"))

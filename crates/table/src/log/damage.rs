@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::files::{Checkpoint, LogFile, LogKind, checkpoints, list, newest, newest_checkpoint};
-use super::{Entry, Log, checkpoint, read_entry};
+use super::files::{Checkpoint, LogFile, LogFileKind, checkpoints, list, newest, newest_checkpoint};
+use super::{LogEntry, TableLog, checkpoint, read_entry};
 use crate::error::StoreError;
 
 const LAST_CHECKPOINT: &str = "_last_checkpoint";
@@ -36,7 +36,7 @@ pub(super) struct Repair {
 impl Repair {
     /// Skips the file that is damaged, so that the snapshot can be tried again. Errors with the damage that has no
     /// substitute: it names the file and the fix.
-    pub(super) async fn skip_damage(&mut self, log: &Log, error: StoreError) -> Result<(), StoreError> {
+    pub(super) async fn skip_damage(&mut self, log: &TableLog, error: StoreError) -> Result<(), StoreError> {
         if is_unsupported(&error) {
             return Err(error);
         }
@@ -70,7 +70,7 @@ impl Repair {
     /// end before it.
     fn skip(
         &mut self,
-        log: &Log,
+        log: &TableLog,
         listed: &[LogFile],
         checkpoint: &Checkpoint,
         damaged: StoreError,
@@ -85,7 +85,7 @@ impl Repair {
 }
 
 fn has_entry(listed: &[LogFile], version: u64) -> bool {
-    listed.iter().any(|file| file.kind == LogKind::Entry(version))
+    listed.iter().any(|file| file.kind == LogFileKind::Entry(version))
 }
 
 /// Returns true if a snapshot failed because the table needs what the library does not have: no file is damaged then.
@@ -93,10 +93,10 @@ fn is_unsupported(error: &StoreError) -> bool {
     error.to_string().contains("Unsupported: ")
 }
 
-impl Log {
+impl TableLog {
     /// Parses an entry of this log.
-    pub fn parse(&self, version: u64, bytes: &bytes::Bytes) -> Result<Entry, StoreError> {
-        Entry::parse(version, bytes).map_err(|what| self.damaged_entry(version, what))
+    pub fn parse(&self, version: u64, bytes: &bytes::Bytes) -> Result<LogEntry, StoreError> {
+        LogEntry::parse(version, bytes).map_err(|what| self.damaged_entry(version, what))
     }
 
     /// Returns the error for the entry of a version that cannot be read, or is missing.
@@ -217,7 +217,7 @@ impl Log {
     /// Returns the error for the first entry from `from` on that is missing or cannot be read.
     pub(super) async fn first_damaged(&self, listed: &[LogFile], from: u64) -> Result<Option<StoreError>, StoreError> {
         let entries = listed.iter().filter_map(|file| match file.kind {
-            LogKind::Entry(version) => Some(version),
+            LogFileKind::Entry(version) => Some(version),
             _ => None,
         });
         let Some(newest) = entries.max() else { return Ok(None) };

@@ -11,7 +11,7 @@ use crate::evidence::Evidence;
 
 /// The part of one commit that a writer needs.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct LogEntry {
     /// The version that it made.
     pub version: u64,
     /// Its evidence, if Ebbtide made it.
@@ -23,7 +23,7 @@ pub struct Entry {
     /// A new protocol.
     pub protocol: Option<Protocol>,
     /// The files that it adds.
-    pub added: Vec<Added>,
+    pub added: Vec<AddedFile>,
     /// The paths of the files that it removes.
     pub removed: Vec<String>,
     /// The time of the removals in milliseconds since 1970, if the entry has it: the latest of several.
@@ -32,7 +32,7 @@ pub struct Entry {
 
 /// A file that an entry adds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Added {
+pub struct AddedFile {
     /// Its path, as written in the log.
     pub path: String,
     /// Its size in bytes; 0 if the log does not have it.
@@ -47,7 +47,7 @@ pub struct Added {
     pub xxh64: Option<u64>,
 }
 
-impl Added {
+impl AddedFile {
     /// Returns the number of its rows; `None` if the log does not have it.
     pub fn rows(&self) -> Option<u64> {
         serde_json::from_str::<Rows>(self.stats.as_deref()?).ok()?.num_records
@@ -62,7 +62,7 @@ impl Added {
 /// One line of an entry: exactly one of its fields is present.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct EntryLine {
     commit_info: Option<Info>,
     txn: Option<Txn>,
     meta_data: Option<Metadata>,
@@ -115,19 +115,19 @@ pub fn digest(tag: &str) -> Option<u64> {
     u64::from_str_radix(tag, 16).ok()
 }
 
-impl Entry {
+impl LogEntry {
     /// Returns the number of rows that another engine's commit added, if it states them; 0 for a commit of Ebbtide.
     pub fn foreign_rows(&self) -> u64 {
         if self.evidence.is_some() {
             return 0;
         }
-        self.added.iter().filter(|file| file.data_change).filter_map(Added::rows).sum()
+        self.added.iter().filter(|file| file.data_change).filter_map(AddedFile::rows).sum()
     }
 
     /// Parses an entry. Errors with a description, which never quotes the entry, if it is not JSON or does not follow
     /// the protocol.
-    pub fn parse(version: u64, bytes: &Bytes) -> Result<Entry, String> {
-        let mut entry = Entry {
+    pub fn parse(version: u64, bytes: &Bytes) -> Result<LogEntry, String> {
+        let mut entry = LogEntry {
             version,
             evidence: None,
             txns: Vec::new(),
@@ -141,7 +141,7 @@ impl Entry {
             format!("line {} column {} is not an action of the protocol", error.line(), error.column())
         };
         let mut empty = true;
-        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<Line>() {
+        for line in serde_json::Deserializer::from_slice(bytes).into_iter::<EntryLine>() {
             let line = line.map_err(damaged)?;
             empty = false;
             let evidence = line.commit_info.and_then(|info| info.ebbtide);
@@ -149,7 +149,7 @@ impl Entry {
             entry.txns.extend(line.txn.map(|txn| (txn.app_id, txn.version)));
             entry.metadata = line.meta_data.or(entry.metadata);
             entry.protocol = line.protocol.or(entry.protocol);
-            entry.added.extend(line.add.map(|add| Added {
+            entry.added.extend(line.add.map(|add| AddedFile {
                 path: add.path,
                 size: add.size,
                 partition_values: add.partition_values.into_iter().collect(),

@@ -80,7 +80,7 @@ fn escaped_path(path: &Path) -> Result<Path> {
 #[cfg(test)]
 mod tests {
     use crate::testing::{filled, paths, spec};
-    use crate::{Root, Table, Upkeep};
+    use crate::{MaintenanceSettings, Root, Table};
 
     #[tokio::test]
     async fn a_table_under_percent_signs_is_committed_checkpointed_and_opened_again() {
@@ -88,7 +88,7 @@ mod tests {
         for name in ["100%", "50%25 off", "a%2Fb%zz", "%"] {
             let root = Root::parse(folder.path().join(name).to_str().unwrap()).unwrap();
             let mut table = filled(&root, 3).await;
-            let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+            let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
             table.maintain(crate::testing::noon(), &upkeep).await.unwrap();
             let log = folder.path().join(name).join("tables/sms/_delta_log");
             assert!(log.join("_last_checkpoint").is_file(), "{name}");

@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::Log;
+use super::TableLog;
 use crate::error::StoreError;
 
 /// One file of the log folder.
@@ -18,14 +18,14 @@ pub struct LogFile {
     /// Its path in the table's folder.
     pub path: Path,
     /// The kind of the file.
-    pub kind: LogKind,
+    pub kind: LogFileKind,
     /// The time of the last write.
     pub modified: DateTime<Utc>,
 }
 
 /// The kind of a file in the log folder. The number is the version that the file describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogKind {
+pub enum LogFileKind {
     /// The entry of a version.
     Entry(u64),
     /// A part of a checkpoint, and the number of parts of the complete checkpoint.
@@ -38,30 +38,30 @@ pub enum LogKind {
     Other,
 }
 
-impl LogKind {
+impl LogFileKind {
     /// Returns the kind of the file of that name.
-    pub fn of(name: &str) -> LogKind {
+    pub fn of(name: &str) -> LogFileKind {
         if name.starts_with('.') && name.ends_with(".tmp")
             || name.starts_with("_commit_") && name.ends_with(".json.tmp")
         {
-            return LogKind::Staged;
+            return LogFileKind::Staged;
         }
-        let Some((version, rest)) = name.split_at_checked(20) else { return LogKind::Other };
+        let Some((version, rest)) = name.split_at_checked(20) else { return LogFileKind::Other };
         let (Ok(version), true) = (version.parse::<u64>(), version.bytes().all(|b| b.is_ascii_digit())) else {
-            return LogKind::Other;
+            return LogFileKind::Other;
         };
         let parts: Vec<&str> = rest.split('.').collect();
         match parts[..] {
-            ["", "json"] => LogKind::Entry(version),
+            ["", "json"] => LogFileKind::Entry(version),
             ["", "checkpoint", "parquet"] | ["", "checkpoint", _, "parquet" | "json"] => {
-                LogKind::Checkpoint(version, 1)
+                LogFileKind::Checkpoint(version, 1)
             }
             ["", "checkpoint", _, count, "parquet"] => {
-                count.parse().map_or(LogKind::Other, |count| LogKind::Checkpoint(version, count))
+                count.parse().map_or(LogFileKind::Other, |count| LogFileKind::Checkpoint(version, count))
             }
-            ["", "crc"] => LogKind::Derived(version),
-            ["", until, "compacted", "json"] => until.parse().map_or(LogKind::Other, LogKind::Derived),
-            _ => LogKind::Other,
+            ["", "crc"] => LogFileKind::Derived(version),
+            ["", until, "compacted", "json"] => until.parse().map_or(LogFileKind::Other, LogFileKind::Derived),
+            _ => LogFileKind::Other,
         }
     }
 }
@@ -78,7 +78,7 @@ pub struct Checkpoint {
 impl From<ObjectMeta> for LogFile {
     fn from(file: ObjectMeta) -> LogFile {
         LogFile {
-            kind: file.location.filename().map_or(LogKind::Other, LogKind::of),
+            kind: file.location.filename().map_or(LogFileKind::Other, LogFileKind::of),
             path: file.location,
             modified: file.last_modified,
         }
@@ -86,13 +86,13 @@ impl From<ObjectMeta> for LogFile {
 }
 
 /// Lists all files of a table's log folder.
-pub async fn list(log: &Log) -> Result<Vec<LogFile>, StoreError> {
+pub async fn list(log: &TableLog) -> Result<Vec<LogFile>, StoreError> {
     let listed = log.object_store(None).list(Some(log.log_path())).map_ok(LogFile::from);
     Ok(listed.try_collect().await?)
 }
 
 /// Lists all files of a table's folder: those of its log, and the others.
-pub async fn list_all(log: &Log) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), StoreError> {
+pub async fn list_all(log: &TableLog) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), StoreError> {
     let (mut of_log, mut others) = (Vec::new(), Vec::new());
     let mut listed = log.object_store(None).list(None);
     while let Some(file) = listed.try_next().await? {
@@ -107,7 +107,7 @@ pub async fn list_all(log: &Log) -> Result<(Vec<LogFile>, Vec<ObjectMeta>), Stor
 /// Returns the newest version in the log.
 pub fn newest(files: &[LogFile]) -> Option<u64> {
     let entries = files.iter().filter_map(|file| match file.kind {
-        LogKind::Entry(version) => Some(version),
+        LogFileKind::Entry(version) => Some(version),
         _ => None,
     });
     entries.chain(newest_checkpoint(files, u64::MAX).map(|checkpoint| checkpoint.version)).max()
@@ -124,7 +124,7 @@ pub fn newest_checkpoint(files: &[LogFile], version: u64) -> Option<Checkpoint> 
 pub fn checkpoints(files: &[LogFile]) -> Vec<Checkpoint> {
     let mut parts: BTreeMap<(u64, usize), Vec<Path>> = BTreeMap::new();
     for file in files {
-        if let LogKind::Checkpoint(of, count) = file.kind {
+        if let LogFileKind::Checkpoint(of, count) = file.kind {
             parts.entry((of, count)).or_default().push(file.path.clone());
         }
     }

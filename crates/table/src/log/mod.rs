@@ -6,15 +6,15 @@
 pub mod checkpoint;
 mod damage;
 mod entry;
+mod entry_cache;
 mod escaped;
 pub mod files;
-mod hiding;
-mod recent;
+mod hidden_files;
 mod state;
 
-pub use entry::{Added, Entry};
-use hiding::{Hidden, HidingStore};
-pub use recent::Recent;
+pub use entry::{AddedFile, LogEntry};
+pub use entry_cache::EntryCache;
+use hidden_files::{HiddenFiles, HidingStore};
 pub use state::LogState;
 
 use std::ops::Deref;
@@ -65,23 +65,23 @@ pub fn topic_app_id(partition: &TopicPartition) -> String {
 
 /// The log of one product's table.
 #[derive(Clone)]
-pub struct Log {
+pub struct TableLog {
     product: ProductKey,
     store: LogStoreRef,
     /// The table's folder, in the root's store.
     at: Path,
-    recent: Arc<Recent>,
+    recent: Arc<EntryCache>,
     /// The checkpoints that cannot be read, which every reader of this log skips.
-    hidden: Hidden,
+    hidden: HiddenFiles,
     /// The version of the checkpoint that was last read completely; `u64::MAX` before that.
     readable: Arc<AtomicU64>,
 }
 
-impl Log {
+impl TableLog {
     /// Creates the log of a product's table, through the root's own store, whose writes are durable.
-    pub fn of(root: &Root, product: &ProductKey) -> Log {
+    pub fn of(root: &Root, product: &ProductKey) -> TableLog {
         let (path, url) = root.table(product);
-        let (hidden, readable) = (Hidden::default(), Arc::new(AtomicU64::new(u64::MAX)));
+        let (hidden, readable) = (HiddenFiles::default(), Arc::new(AtomicU64::new(u64::MAX)));
         let shown: Arc<dyn ObjectStore> = Arc::new(HidingStore::new(Arc::clone(root.store()), hidden.clone()));
         let mut whole = Arc::clone(&shown);
         if path.as_ref().contains('%') {
@@ -89,19 +89,19 @@ impl Log {
         }
         let table = Arc::new(PrefixStore::new(shown, path.clone()));
         let store = default_logstore(table, whole, &url, &StorageConfig::default());
-        Log { product: product.clone(), store, at: path, recent: Arc::clone(root.recent()), hidden, readable }
+        TableLog { product: product.clone(), store, at: path, recent: Arc::clone(root.recent()), hidden, readable }
     }
 }
 
 #[cfg(test)]
-impl Log {
+impl TableLog {
     /// Returns the same log through another store.
-    pub fn with(&self, store: LogStoreRef) -> Log {
-        Log { store, ..self.clone() }
+    pub fn with(&self, store: LogStoreRef) -> TableLog {
+        TableLog { store, ..self.clone() }
     }
 }
 
-impl Deref for Log {
+impl Deref for TableLog {
     type Target = LogStoreRef;
 
     fn deref(&self) -> &LogStoreRef {
@@ -114,12 +114,12 @@ impl Deref for Log {
 /// The cleanup deletes the oldest entries first. So if the entry exists, a missing entry after it was never written. If
 /// it does not exist, the reader was away for longer than entries are kept, and must start again: a commit after a
 /// version that only seems to be the newest would be stored where no one reads it.
-pub async fn still_has(log: &Log, version: u64) -> Result<bool, StoreError> {
+pub async fn still_has(log: &TableLog, version: u64) -> Result<bool, StoreError> {
     Ok(entry_file(log, version).await?.is_some())
 }
 
 /// Returns the file of an entry without reading it; `None` if that version has no entry.
-pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
+pub async fn entry_file(log: &TableLog, version: u64) -> Result<Option<ObjectMeta>, StoreError> {
     let path = log.log_path().clone().join(format!("{version:020}.json"));
     match log.object_store(None).head(&path).await {
         Ok(file) => Ok(Some(file)),
@@ -129,7 +129,7 @@ pub async fn entry_file(log: &Log, version: u64) -> Result<Option<ObjectMeta>, S
 }
 
 /// Reads one entry of the log; `None` if that version has no entry.
-pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreError> {
+pub async fn read_entry(log: &TableLog, version: u64) -> Result<Option<LogEntry>, StoreError> {
     match log.read_commit_entry(version).await? {
         Some(bytes) => Ok(Some(log.parse(version, &bytes)?)),
         None => Ok(None),
@@ -138,7 +138,7 @@ pub async fn read_entry(log: &Log, version: u64) -> Result<Option<Entry>, StoreE
 
 /// Returns the entry of the next version for a reader that follows a log; `None` if there is none. Another reader of
 /// this process may have read it already.
-pub async fn next_entry(log: &Log, version: u64) -> Result<Option<Arc<Entry>>, StoreError> {
+pub async fn next_entry(log: &TableLog, version: u64) -> Result<Option<Arc<LogEntry>>, StoreError> {
     let key = (log.product.clone(), version);
     if let Some(known) = log.recent.get(&key) {
         return Ok(Some(known));

@@ -10,10 +10,10 @@ use deltalake_core::kernel::{DataType, Metadata, PrimitiveType, Protocol, Snapsh
 use object_store::ObjectMeta;
 
 use super::damage::Repair;
-use super::files::{self, LogKind};
-use super::{CONTROLS_APP, Entry, Log, checkpoint, entry_file, next_entry, read_entry};
+use super::files::{self, LogFileKind};
+use super::{CONTROLS_APP, LogEntry, TableLog, checkpoint, entry_file, next_entry, read_entry};
 use crate::error::StoreError;
-use crate::evidence::{Evidence, Totals};
+use crate::evidence::{Evidence, TableTotals};
 use ebbtide_base::ids::BucketUnit;
 
 /// Features of reader version 3 and writer version 7 of the protocol that do not affect a writer of whole files.
@@ -43,7 +43,7 @@ pub struct LogState {
     txns: HashMap<String, i64>,
     /// The running totals of the newest evidence, plus the rows that other engines added since; `None` if no entry with
     /// either still exists or was ever written.
-    pub totals: Option<Totals>,
+    pub totals: Option<TableTotals>,
     /// The version of that evidence.
     pub evidence_at: Option<u64>,
     /// The time at which its commit was made, by the clock of its writer.
@@ -52,7 +52,7 @@ pub struct LogState {
 
 /// Returns the kernel's snapshot of the newest version. Listing a folder is not atomic: while others write, it may miss
 /// an entry and show the next one, which looks like a gap. A later listing shows both; real damage remains.
-async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
+async fn newest_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
     let mut again = 0;
     loop {
         match Snapshot::try_new(log.as_ref(), None).await {
@@ -66,7 +66,7 @@ async fn newest_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
 
 /// Returns a snapshot without the newest checkpoints that cannot be read, and without the hint at one that is missing.
 /// Errors with the damaged file, if one is found.
-async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
+async fn readable_snapshot(log: &TableLog) -> Result<Snapshot, StoreError> {
     let mut repair = Repair::default();
     loop {
         match newest_snapshot(log).await {
@@ -78,14 +78,14 @@ async fn readable_snapshot(log: &Log) -> Result<Snapshot, StoreError> {
 
 impl LogState {
     /// Loads the newest state: from the newest checkpoint, and the entries after it. `None` if there is no table.
-    pub async fn load(log: &Log) -> Result<Option<LogState>, StoreError> {
+    pub async fn load(log: &TableLog) -> Result<Option<LogState>, StoreError> {
         Ok(Self::load_snapshot(log).await?.map(|(state, _)| state))
     }
 
     /// Loads the newest state and the kernel's snapshot of the same version, which can list the files.
-    pub async fn load_snapshot(log: &Log) -> Result<Option<(LogState, Snapshot)>, StoreError> {
+    pub async fn load_snapshot(log: &TableLog) -> Result<Option<(LogState, Snapshot)>, StoreError> {
         let listed = files::list(log).await?;
-        if !listed.iter().any(|file| matches!(file.kind, LogKind::Entry(_) | LogKind::Checkpoint(..))) {
+        if !listed.iter().any(|file| matches!(file.kind, LogFileKind::Entry(_) | LogFileKind::Checkpoint(..))) {
             return Ok(None);
         }
         let snapshot = readable_snapshot(log).await?;
@@ -108,7 +108,7 @@ impl LogState {
     /// Applies the entries committed since the last call. The cost depends on the new entries, not on the table. Loads
     /// the newest state again if the entry of its version was deleted meanwhile. Returns the file of the entry of its
     /// version; `None` if it was loaded again.
-    pub async fn read_on(&mut self, log: &Log) -> Result<Option<ObjectMeta>, StoreError> {
+    pub async fn read_on(&mut self, log: &TableLog) -> Result<Option<ObjectMeta>, StoreError> {
         while let Some(entry) = next_entry(log, self.version + 1).await? {
             self.apply(&entry);
         }
@@ -122,7 +122,7 @@ impl LogState {
     }
 
     /// Applies one more entry.
-    pub fn apply(&mut self, entry: &Entry) {
+    pub fn apply(&mut self, entry: &LogEntry) {
         self.version = entry.version;
         self.totals = with_foreign(self.totals, entry.foreign_rows());
         self.txns.extend(entry.txns.iter().cloned());
@@ -198,12 +198,12 @@ impl LogState {
 }
 
 /// Returns the totals plus `rows` rows of other engines; `None` if there are no totals and no rows.
-fn with_foreign(totals: Option<Totals>, rows: u64) -> Option<Totals> {
+fn with_foreign(totals: Option<TableTotals>, rows: u64) -> Option<TableTotals> {
     match (totals, rows) {
         (None, 0) => None,
         (totals, rows) => {
             let totals = totals.unwrap_or_default();
-            Some(Totals { foreign: totals.foreign + rows, ..totals })
+            Some(TableTotals { foreign: totals.foreign + rows, ..totals })
         }
     }
 }
@@ -216,7 +216,7 @@ struct Last {
 
 /// Searches from the newest entry backwards: nearly always the newest has evidence. Commits of other engines are
 /// skipped and their rows counted.
-async fn last_evidence(log: &Log, newest: u64) -> Result<Last, StoreError> {
+async fn last_evidence(log: &TableLog, newest: u64) -> Result<Last, StoreError> {
     let mut foreign = 0;
     for version in (0..=newest).rev() {
         let Some(entry) = read_entry(log, version).await? else { break };

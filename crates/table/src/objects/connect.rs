@@ -13,8 +13,8 @@ use object_store::{Certificate, ClientConfigKey, ClientOptions, ObjectStore, Ret
 use tokio::runtime::{Handle, Runtime};
 use url::Url;
 
-use super::Objects;
-use super::unfinished::Uploads;
+use super::CloudStore;
+use super::unfinished::UnfinishedUploads;
 
 /// The schemes of URLs of object stores.
 pub const SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
@@ -23,17 +23,17 @@ pub const SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss
 const THREADS: usize = 2;
 
 /// The client of a store.
-pub struct Connected {
+pub struct ConnectedStore {
     /// The store.
     pub store: Arc<dyn ObjectStore>,
     /// Finds unfinished uploads, in a store that can list them.
-    pub uploads: Option<Uploads>,
+    pub uploads: Option<UnfinishedUploads>,
 }
 
 /// Creates the client of the store that `url` is in. Errors with the reason if there is none. Sends no request.
-pub fn connect(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<Connected, String> {
+pub fn connect(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<ConnectedStore, String> {
     let told = |error: object_store::Error| error.to_string();
-    let plain = |inner: Arc<dyn ObjectStore>| Connected { store: Arc::new(Objects { inner }), uploads: None };
+    let plain = |inner: Arc<dyn ObjectStore>| ConnectedStore { store: Arc::new(CloudStore { inner }), uploads: None };
     match url.scheme() {
         "gs" => Ok(plain(Arc::new(google(url, settings)?.build().map_err(told)?))),
         "az" | "azure" | "abfs" | "abfss" => Ok(plain(Arc::new(azure(url, settings)?.build().map_err(told)?))),
@@ -46,13 +46,13 @@ pub fn connect(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<Conn
             let store = Arc::new(builder.build().map_err(told)?);
             let options = options(settings)?.with_allow_http(http);
             let client = connector()?.connect(&options).map_err(told)?;
-            let uploads = Uploads { store: Arc::clone(&store), region, client };
-            Ok(Connected { uploads: Some(uploads), ..plain(store) })
+            let uploads = UnfinishedUploads { store: Arc::clone(&store), region, client };
+            Ok(ConnectedStore { uploads: Some(uploads), ..plain(store) })
         }
     }
 }
 
-fn amazon(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<AmazonS3Builder, String> {
+fn amazon(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<AmazonS3Builder, String> {
     let mut builder = AmazonS3Builder::new().with_client_options(options(settings)?);
     for (name, value) in variables(settings, "AWS_") {
         if let Ok(key) = name.parse() {
@@ -81,7 +81,7 @@ fn amazon(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<AmazonS3B
         .with_http_connector(connector()?))
 }
 
-fn google(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<GoogleCloudStorageBuilder, String> {
+fn google(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<GoogleCloudStorageBuilder, String> {
     let options = options(settings)?.with_allow_http(settings.allow_http);
     let mut builder = GoogleCloudStorageBuilder::new().with_client_options(options);
     for (name, value) in variables(settings, "GOOGLE_") {
@@ -95,7 +95,7 @@ fn google(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<GoogleClo
     Ok(builder.with_url(url.as_str()).with_retry(retry(settings)).with_http_connector(connector()?))
 }
 
-fn azure(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<MicrosoftAzureBuilder, String> {
+fn azure(url: &Url, settings: &ebbtide_config::ObjectStoreConfig) -> Result<MicrosoftAzureBuilder, String> {
     let mut builder = MicrosoftAzureBuilder::new().with_client_options(options(settings)?);
     for (name, value) in variables(settings, "AZURE_") {
         if let Ok(key) = name.parse() {
@@ -112,12 +112,15 @@ fn azure(url: &Url, settings: &ebbtide_config::ObjectStore) -> Result<MicrosoftA
 }
 
 /// Returns the variables of one cloud, by the client's names for them.
-fn variables<'a>(settings: &'a ebbtide_config::ObjectStore, cloud: &'a str) -> impl Iterator<Item = (String, &'a str)> {
+fn variables<'a>(
+    settings: &'a ebbtide_config::ObjectStoreConfig,
+    cloud: &'a str,
+) -> impl Iterator<Item = (String, &'a str)> {
     let of_cloud = settings.variables.iter().filter(move |(name, _)| name.starts_with(cloud));
     of_cloud.map(|(name, value)| (name.to_ascii_lowercase(), value.expose()))
 }
 
-fn options(settings: &ebbtide_config::ObjectStore) -> Result<ClientOptions, String> {
+fn options(settings: &ebbtide_config::ObjectStoreConfig) -> Result<ClientOptions, String> {
     let mut options = ClientOptions::new().with_timeout(settings.timeout);
     if let Some(file) = &settings.ca {
         let unusable = |why: String| format!("the authorities in {} are of no use: {why}", file.display());
@@ -129,7 +132,7 @@ fn options(settings: &ebbtide_config::ObjectStore) -> Result<ClientOptions, Stri
     Ok(options)
 }
 
-fn retry(settings: &ebbtide_config::ObjectStore) -> RetryConfig {
+fn retry(settings: &ebbtide_config::ObjectStoreConfig) -> RetryConfig {
     RetryConfig { retry_timeout: settings.retry_for, ..RetryConfig::default() }
 }
 

@@ -22,12 +22,12 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use self::upload::Watched;
+use self::upload::GuardedUpload;
 use ebbtide_base::failpoint;
 
-pub use connect::{Connected, SCHEMES, connect, runtime};
-pub use probe::UnfitError;
-pub use unfinished::Uploads;
+pub use connect::{ConnectedStore, SCHEMES, connect, runtime};
+pub use probe::ProbeError;
+pub use unfinished::UnfinishedUploads;
 
 /// The maximum number of attempts of a conditional put that the store does not answer clearly.
 const VOTES: u32 = 4;
@@ -38,29 +38,29 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// The store did not say whether it accepted an entry, and may accept it later.
 #[derive(Debug, thiserror::Error)]
 #[error("the store did not say whether it took the entry, and may take it still: {0}")]
-pub struct MayLand(#[source] Box<Error>);
+pub struct CommitOutcomeUnknown(#[source] Box<Error>);
 
-impl MayLand {
+impl CommitOutcomeUnknown {
     /// Returns true if an error was caused by this one.
     pub fn is_behind(error: &(dyn std::error::Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<MayLand>())
+        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<CommitOutcomeUnknown>())
     }
 }
 
 /// The store of any cloud. Paths start at the bucket's root.
 #[derive(Debug, Clone)]
-pub struct Objects {
+pub struct CloudStore {
     inner: Arc<dyn ObjectStore>,
 }
 
-impl fmt::Display for Objects {
+impl fmt::Display for CloudStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
     }
 }
 
 #[async_trait]
-impl ObjectStore for Objects {
+impl ObjectStore for CloudStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         match opts.mode {
             PutMode::Create if is_log(location) => self.vote(location, &payload, opts).await,
@@ -78,7 +78,7 @@ impl ObjectStore for Objects {
 
     async fn put_multipart_opts(&self, at: &Path, opts: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let upload = self.inner.put_multipart_opts(at, opts).await?;
-        Ok(Box::new(Watched::new(upload, Arc::clone(&self.inner), at.clone())))
+        Ok(Box::new(GuardedUpload::new(upload, Arc::clone(&self.inner), at.clone())))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -107,7 +107,7 @@ impl ObjectStore for Objects {
 }
 
 /// The content under a name after a conditional put.
-enum Stands {
+enum PutState {
     /// Our entry.
     Ours,
     /// Another writer's entry.
@@ -116,7 +116,7 @@ enum Stands {
     Nothing,
 }
 
-impl Objects {
+impl CloudStore {
     /// Puts an entry under a name that must be free. Repeats the put after an unclear answer: once the name is taken,
     /// an earlier put that is still on its way has no effect.
     async fn vote(&self, location: &Path, payload: &PutPayload, opts: PutOptions) -> Result<PutResult> {
@@ -136,12 +136,15 @@ impl Objects {
             }
             let taken = |source: Error| Error::AlreadyExists { path: location.to_string(), source: Box::new(source) };
             match self.stands(location, payload).await {
-                Ok(Stands::Ours) => return Ok(PutResult { e_tag: None, version: None }),
-                Ok(Stands::Anothers) => return Err(taken(error)),
+                Ok(PutState::Ours) => return Ok(PutResult { e_tag: None, version: None }),
+                Ok(PutState::Anothers) => return Err(taken(error)),
                 // Nothing yet: the store was still deciding, or never received the put, or will receive it later.
-                Ok(Stands::Nothing) | Err(_) if votes < VOTES => {}
-                Ok(Stands::Nothing) | Err(_) => {
-                    return Err(Error::Generic { store: "bucket", source: Box::new(MayLand(Box::new(error))) });
+                Ok(PutState::Nothing) | Err(_) if votes < VOTES => {}
+                Ok(PutState::Nothing) | Err(_) => {
+                    return Err(Error::Generic {
+                        store: "bucket",
+                        source: Box::new(CommitOutcomeUnknown(Box::new(error))),
+                    });
                 }
             }
             votes += 1;
@@ -150,18 +153,18 @@ impl Objects {
         }
     }
 
-    async fn stands(&self, location: &Path, payload: &PutPayload) -> Result<Stands> {
+    async fn stands(&self, location: &Path, payload: &PutPayload) -> Result<PutState> {
         let there = match self.inner.get(location).await {
             Ok(there) => there,
-            Err(Error::NotFound { .. }) => return Ok(Stands::Nothing),
+            Err(Error::NotFound { .. }) => return Ok(PutState::Nothing),
             Err(error) => return Err(error),
         };
         if there.meta.size != payload.content_length() as u64 {
-            return Ok(Stands::Anothers);
+            return Ok(PutState::Anothers);
         }
         let bytes = there.bytes().await?;
         let ours = payload.iter().flat_map(|part| part.iter());
-        Ok(if bytes.iter().eq(ours) { Stands::Ours } else { Stands::Anothers })
+        Ok(if bytes.iter().eq(ours) { PutState::Ours } else { PutState::Anothers })
     }
 }
 

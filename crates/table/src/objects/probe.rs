@@ -21,7 +21,7 @@ const LEFT: TimeDelta = TimeDelta::hours(1);
 
 /// A bucket that cannot be used for tables.
 #[derive(Debug, thiserror::Error)]
-pub enum UnfitError {
+pub enum ProbeError {
     /// It keeps old versions of objects.
     #[error(
         "{place} keeps old versions of what is deleted, so nothing would ever be gone; switch the bucket's versioning off and \
@@ -53,7 +53,7 @@ pub enum UnfitError {
 
 /// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum ProbeResult {
     Good,
     Versioned,
     Unconditional,
@@ -62,29 +62,29 @@ pub(super) enum Shown {
 impl Root {
     /// Checks whether tables may be stored here. A folder is always fit; in a bucket, test objects are written, read
     /// and deleted.
-    pub async fn check(&self) -> std::result::Result<(), UnfitError> {
+    pub async fn check(&self) -> std::result::Result<(), ProbeError> {
         if self.local().is_some() {
             return Ok(());
         }
         let place = self.to_string();
         match try_out(self.store(), &self.at().clone().join("_probe")).await {
-            Ok(Shown::Good) => match self.old_versions().await {
+            Ok(ProbeResult::Good) => match self.old_versions().await {
                 Ok(false) => Ok(()),
-                Ok(true) => Err(UnfitError::Versioned { place }),
+                Ok(true) => Err(ProbeError::Versioned { place }),
                 // Some accounts may write and not list versions.
                 Err(error) => {
                     tracing::warn!(%error, "the bucket does not say whether it has old versions of what is deleted");
                     Ok(())
                 }
             },
-            Ok(Shown::Versioned) => Err(UnfitError::Versioned { place }),
-            Ok(Shown::Unconditional) => Err(UnfitError::Unconditional { place }),
-            Err(error) => Err(UnfitError::Failed { place, why: error.into() }),
+            Ok(ProbeResult::Versioned) => Err(ProbeError::Versioned { place }),
+            Ok(ProbeResult::Unconditional) => Err(ProbeError::Unconditional { place }),
+            Err(error) => Err(ProbeError::Failed { place, why: error.into() }),
         }
     }
 }
 
-pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Result<Shown> {
+pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Result<ProbeResult> {
     // A put into a folder of this name is a conditional put of a log.
     let at = folder.clone().join("_delta_log").join(Uuid::new_v4().to_string());
     let shown = shown(store.as_ref(), &at).await;
@@ -97,26 +97,28 @@ pub(super) async fn try_out(store: &Arc<dyn ObjectStore>, folder: &Path) -> Resu
     Ok(shown)
 }
 
-async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<Shown> {
+async fn shown(store: &dyn ObjectStore, at: &Path) -> Result<ProbeResult> {
     let put =
         |text: &'static str, mode| store.put_opts(at, PutPayload::from_static(text.as_bytes()), PutOptions::from(mode));
     put("first", PutMode::Create).await?;
     match put("other", PutMode::Create).await {
         Err(Error::AlreadyExists { .. }) => {}
-        Ok(_) | Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => return Ok(Shown::Unconditional),
+        Ok(_) | Err(Error::NotImplemented { .. } | Error::NotSupported { .. }) => {
+            return Ok(ProbeResult::Unconditional);
+        }
         Err(error) => return Err(error),
     }
     // The client repeats such a put until it has the answer, which contains the version, if there is one.
-    let Some(version) = put("third", PutMode::Overwrite).await?.version else { return Ok(Shown::Good) };
+    let Some(version) = put("third", PutMode::Overwrite).await?.version else { return Ok(ProbeResult::Good) };
     put("fourth", PutMode::Overwrite).await?;
     let options = GetOptions { version: Some(version), ..GetOptions::default() };
     // Some stores return versions that they do not keep.
     let kept = match store.get_opts(at, options).await {
         Ok(kept) => kept.bytes().await?,
-        Err(Error::NotFound { .. }) => return Ok(Shown::Good),
+        Err(Error::NotFound { .. }) => return Ok(ProbeResult::Good),
         Err(error) => return Err(error),
     };
-    Ok(if kept.as_ref() == b"third" { Shown::Versioned } else { Shown::Good })
+    Ok(if kept.as_ref() == b"third" { ProbeResult::Versioned } else { ProbeResult::Good })
 }
 
 /// Deletes the objects of checks that did not complete.

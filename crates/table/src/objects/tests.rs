@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::StreamExt;
 use object_store::memory::InMemory;
 
-use super::probe::{Shown, try_out};
+use super::probe::{ProbeResult, try_out};
 use super::*;
-use crate::testing::between::{Behind, Between};
+use crate::testing::hook::{HookedStore, StoreHook};
 
 /// A store's reaction to a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
+enum PutBehaviour {
     /// Accepts the put and says so.
     Well,
     /// Accepts the put, but the answer is lost.
@@ -30,47 +30,47 @@ enum Doing {
 #[derive(Debug, Default)]
 struct Faulty {
     store: InMemory,
-    doings: Mutex<Vec<Doing>>,
+    doings: Mutex<Vec<PutBehaviour>>,
     puts: AtomicUsize,
 }
 
 #[async_trait]
-impl Between for Faulty {
+impl StoreHook for Faulty {
     fn inner(&self) -> &dyn ObjectStore {
         &self.store
     }
 
     async fn put(&self, at: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.puts.fetch_add(1, Ordering::Relaxed);
-        let doing = self.doings.lock().unwrap().pop().unwrap_or(Doing::Well);
+        let doing = self.doings.lock().unwrap().pop().unwrap_or(PutBehaviour::Well);
         let lost = || Error::Generic { store: "faulty", source: "timed out".into() };
         match doing {
-            Doing::Well => self.store.put_opts(at, payload, opts).await,
-            Doing::LosesTheAnswer => self.store.put_opts(at, payload, opts).await.and(Err(lost())),
-            Doing::Nothing => Err(lost()),
-            Doing::Forgets => self.store.put_opts(at, payload, PutOptions::default()).await,
-            Doing::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
+            PutBehaviour::Well => self.store.put_opts(at, payload, opts).await,
+            PutBehaviour::LosesTheAnswer => self.store.put_opts(at, payload, opts).await.and(Err(lost())),
+            PutBehaviour::Nothing => Err(lost()),
+            PutBehaviour::Forgets => self.store.put_opts(at, payload, PutOptions::default()).await,
+            PutBehaviour::Deciding => Err(Error::AlreadyExists { path: at.to_string(), source: "409".into() }),
         }
     }
 }
 
 /// Returns a bucket that reacts to the next puts in that way, in that order.
-fn bucket(doings: &[Doing]) -> (Arc<Behind<Faulty>>, Objects) {
-    let faulty = Arc::new(Behind(Faulty::default()));
+fn bucket(doings: &[PutBehaviour]) -> (Arc<HookedStore<Faulty>>, CloudStore) {
+    let faulty = Arc::new(HookedStore(Faulty::default()));
     faulty.0.doings.lock().unwrap().extend(doings.iter().rev());
-    (Arc::clone(&faulty), Objects { inner: faulty })
+    (Arc::clone(&faulty), CloudStore { inner: faulty })
 }
 
 fn entry() -> Path {
     Path::from("eu/tables/sms/_delta_log/00000000000000000007.json")
 }
 
-async fn cast(bucket: &Objects, text: &str) -> Result<PutResult> {
+async fn cast(bucket: &CloudStore, text: &str) -> Result<PutResult> {
     let payload = PutPayload::from(text.as_bytes().to_vec());
     bucket.put_opts(&entry(), payload, PutOptions::from(PutMode::Create)).await
 }
 
-async fn stands(bucket: &Objects) -> Option<Vec<u8>> {
+async fn stands(bucket: &CloudStore) -> Option<Vec<u8>> {
     match bucket.get(&entry()).await {
         Ok(there) => Some(there.bytes().await.unwrap().to_vec()),
         Err(_) => None,
@@ -79,8 +79,8 @@ async fn stands(bucket: &Objects) -> Option<Vec<u8>> {
 
 #[tokio::test]
 async fn a_vote_counts_once_whatever_became_of_its_answer() {
-    use Doing::{Deciding, LosesTheAnswer, Nothing, Well};
-    let histories: BTreeMap<&str, &[Doing]> = BTreeMap::from([
+    use PutBehaviour::{Deciding, LosesTheAnswer, Nothing, Well};
+    let histories: BTreeMap<&str, &[PutBehaviour]> = BTreeMap::from([
         ("at once", &[Well][..]),
         ("its answer was lost", &[LosesTheAnswer]),
         ("it was lost itself, then taken", &[Nothing, Well]),
@@ -98,8 +98,13 @@ async fn a_vote_counts_once_whatever_became_of_its_answer() {
 
 #[tokio::test]
 async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
-    for doings in [&[Doing::Well][..], &[Doing::LosesTheAnswer], &[Doing::Nothing], &[Doing::Deciding]] {
-        let (faulty, bucket) = bucket(&[Doing::Well]);
+    for doings in [
+        &[PutBehaviour::Well][..],
+        &[PutBehaviour::LosesTheAnswer],
+        &[PutBehaviour::Nothing],
+        &[PutBehaviour::Deciding],
+    ] {
+        let (faulty, bucket) = bucket(&[PutBehaviour::Well]);
         // Of the same length.
         cast(&bucket, "them").await.unwrap();
         faulty.0.doings.lock().unwrap().extend(doings);
@@ -110,20 +115,22 @@ async fn a_vote_for_a_name_that_another_has_is_lost_even_if_its_answer_was() {
 
 #[tokio::test]
 async fn a_vote_that_may_land_yet_is_said_to_after_a_bounded_number_of_tries() {
-    let (faulty, bucket) = bucket(&[Doing::Nothing; 100]);
+    let (faulty, bucket) = bucket(&[PutBehaviour::Nothing; 100]);
     let error = cast(&bucket, "ours").await.unwrap_err();
-    assert!(MayLand::is_behind(&error), "{error}");
+    assert!(CommitOutcomeUnknown::is_behind(&error), "{error}");
     assert_eq!(faulty.0.puts.load(Ordering::Relaxed), VOTES as usize);
     // It is also found through all errors that wrap it on the way up.
     let wrapped = crate::StoreError::from(deltalake_core::kernel::transaction::TransactionError::from(error));
-    assert!(MayLand::is_behind(&wrapped));
+    assert!(CommitOutcomeUnknown::is_behind(&wrapped));
     let other = Error::Generic { store: "bucket", source: "no".into() };
-    assert!(!MayLand::is_behind(&crate::StoreError::from(other)));
+    assert!(!CommitOutcomeUnknown::is_behind(&crate::StoreError::from(other)));
 }
 
 #[tokio::test]
 async fn a_store_that_ignores_the_condition_of_a_put_is_told_and_nothing_of_the_trial_stays() {
-    for (doings, shown) in [(&[][..], Shown::Good), (&[Doing::Forgets, Doing::Forgets], Shown::Unconditional)] {
+    for (doings, shown) in
+        [(&[][..], ProbeResult::Good), (&[PutBehaviour::Forgets, PutBehaviour::Forgets], ProbeResult::Unconditional)]
+    {
         let (faulty, bucket) = bucket(doings);
         let store: Arc<dyn ObjectStore> = Arc::new(bucket);
         assert_eq!(try_out(&store, &Path::from("eu/_probe")).await.unwrap(), shown);

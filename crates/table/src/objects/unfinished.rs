@@ -24,7 +24,7 @@ const MOST: usize = 1000;
 
 /// Lists and aborts unfinished uploads.
 #[derive(Clone)]
-pub struct Uploads {
+pub struct UnfinishedUploads {
     pub(super) store: Arc<AmazonS3>,
     pub(super) region: String,
     pub(super) client: HttpClient,
@@ -38,13 +38,13 @@ struct Unfinished {
     begun: DateTime<Utc>,
 }
 
-impl fmt::Debug for Uploads {
+impl fmt::Debug for UnfinishedUploads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Uploads")
+        f.write_str("UnfinishedUploads")
     }
 }
 
-impl Uploads {
+impl UnfinishedUploads {
     /// Aborts the uploads below `folder` that were begun before `old`, those of one listing page at a time. An upload
     /// that cannot be aborted is reported, and the others are aborted.
     pub async fn give_up(&self, folder: &Path, old: DateTime<Utc>) -> Result<Deletions> {

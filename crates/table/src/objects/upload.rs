@@ -14,7 +14,7 @@ use ebbtide_base::failpoint;
 
 /// An upload that is aborted if it is dropped unfinished.
 #[derive(Debug)]
-pub struct Watched {
+pub struct GuardedUpload {
     /// `None` once it is completed or aborted.
     upload: Option<Box<dyn MultipartUpload>>,
     store: Arc<dyn ObjectStore>,
@@ -22,15 +22,15 @@ pub struct Watched {
     size: u64,
 }
 
-impl Watched {
+impl GuardedUpload {
     /// Watches an upload of the object at `at`.
-    pub fn new(upload: Box<dyn MultipartUpload>, store: Arc<dyn ObjectStore>, at: Path) -> Watched {
-        Watched { upload: Some(upload), store, at, size: 0 }
+    pub fn new(upload: Box<dyn MultipartUpload>, store: Arc<dyn ObjectStore>, at: Path) -> GuardedUpload {
+        GuardedUpload { upload: Some(upload), store, at, size: 0 }
     }
 }
 
 #[async_trait]
-impl MultipartUpload for Watched {
+impl MultipartUpload for GuardedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
         self.size += data.content_length() as u64;
         let Some(upload) = &mut self.upload else { return Box::pin(async { Err(over()) }) };
@@ -66,7 +66,7 @@ impl MultipartUpload for Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for GuardedUpload {
     fn drop(&mut self) {
         let (Some(mut upload), Ok(runtime)) = (self.upload.take(), connect::runtime()) else { return };
         runtime.spawn(async move {

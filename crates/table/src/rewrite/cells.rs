@@ -10,10 +10,10 @@ use arrow::datatypes::{Field, Int64Type};
 use bytes::Bytes;
 use object_store::ObjectStore;
 
-use super::matching::Opened;
+use super::matching::OpenedSegment;
 use super::{RewriteError, blocking};
-use crate::segment::{Home, RowWriter, Segment};
-use crate::spec::Role;
+use crate::segment::{RowWriter, Segment, SegmentLocation};
+use crate::spec::ColumnRole;
 use crate::table::Table;
 use ebbtide_base::ids::{Bucket, ProfileId};
 
@@ -30,7 +30,8 @@ impl Table {
         cells: RecordBatch,
     ) -> Result<Segment, RewriteError> {
         let records = self.check_cells(&cells)?;
-        let home = Home { bucket, profile: profile.clone(), profile_text: None, cells: Some(records), forms: None };
+        let home =
+            SegmentLocation { bucket, profile: profile.clone(), profile_text: None, cells: Some(records), forms: None };
         let spec = self.spec().clone();
         let (contents, bytes) = blocking(move || {
             let fields = cells.schema().fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect();
@@ -52,7 +53,7 @@ impl Table {
                 Some(column) if column.data_type != *field.data_type() => {
                     return Err(wrong(name, "it has another type"));
                 }
-                Some(column) if column.role == Role::Plain || name == RECORDS => {}
+                Some(column) if column.role == ColumnRole::Plain || name == RECORDS => {}
                 Some(_) => return Err(wrong(name, "a cell may not have it")),
             }
         }
@@ -64,7 +65,7 @@ impl Table {
 
 /// Counts the records that the cells of the file at `path` stand for, by reading it.
 pub async fn count(store: &Arc<dyn ObjectStore>, path: &str) -> Result<u64, RewriteError> {
-    let opened = Opened::open(store, path).await?;
+    let opened = OpenedSegment::open(store, path).await?;
     blocking(move || {
         let groups = (0..opened.metadata.metadata().num_row_groups()).collect();
         let reader = opened.reader(groups, Some(&[RECORDS])).build().map_err(|error| opened.damaged(&error))?;

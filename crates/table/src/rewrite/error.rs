@@ -4,7 +4,7 @@ use parquet::errors::ParquetError;
 
 use crate::error::StoreError;
 use crate::segment::SegmentError;
-use crate::source::Source;
+use crate::source::StoreFile;
 
 /// A segment could not be rewritten or read. The table did not change.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl RewriteError {
 
     /// Creates the error for a segment that cannot be read: that of the store if the store failed, otherwise that of
     /// the Parquet reader.
-    pub(super) fn read(path: &str, source: &Source, error: &ParquetError) -> RewriteError {
+    pub(super) fn read(path: &str, source: &StoreFile, error: &ParquetError) -> RewriteError {
         match source.failure() {
             Some(failed) => RewriteError::store(path, failed),
             None => RewriteError::damaged(path, error),

@@ -19,11 +19,11 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
-use super::predicate::Hints;
+use super::predicate::FileHints;
 use super::{Predicate, RewriteError, blocking};
 use crate::index::StoredSegment;
 use crate::segment::forms_of;
-use crate::source::Source;
+use crate::source::StoreFile;
 use crate::table::Table;
 use ebbtide_policy::tag::SubjectValue;
 
@@ -36,7 +36,7 @@ const CODED_ROWS: usize = 1 << 14;
 impl Table {
     /// Returns the number of rows of a segment that match.
     pub async fn matches(&self, source: &StoredSegment, predicate: &Predicate) -> Result<u64, RewriteError> {
-        let opened = Opened::open(&self.log.object_store(None), &source.path).await?;
+        let opened = OpenedSegment::open(&self.log.object_store(None), &source.path).await?;
         let predicate = predicate.clone();
         Ok(blocking(move || opened.select(&predicate)).await?.matched)
     }
@@ -44,18 +44,18 @@ impl Table {
 
 /// A segment whose footer was read.
 #[derive(Clone)]
-pub struct Opened {
+pub struct OpenedSegment {
     /// The path of the file, relative to the table's folder.
     pub path: Arc<str>,
     /// The file itself.
-    pub source: Source,
+    pub source: StoreFile,
     /// The footer.
     pub metadata: ArrowReaderMetadata,
     batch_rows: usize,
 }
 
 /// The matching rows of a segment.
-pub struct Selected {
+pub struct SelectedRows {
     /// The matching rows of each row group; `None` if no row matches.
     pub groups: Vec<Option<BooleanBuffer>>,
     /// The number of matching rows.
@@ -64,24 +64,25 @@ pub struct Selected {
     pub rows: u64,
 }
 
-impl Opened {
+impl OpenedSegment {
     /// Reads the footer of the file at `path`. Errors if it cannot be read or is damaged.
-    pub async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Opened, RewriteError> {
-        let source = Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))?;
+    pub async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<OpenedSegment, RewriteError> {
+        let source =
+            StoreFile::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))?;
         let path = Arc::from(path);
         blocking(move || {
             // By its Parquet types alone, like the table's.
             let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
             let metadata = ArrowReaderMetadata::load(&source, options);
             let metadata = metadata.map_err(|error| RewriteError::read(&path, &source, &error))?;
-            Ok(Opened { path, source, metadata, batch_rows: BATCH_ROWS })
+            Ok(OpenedSegment { path, source, metadata, batch_rows: BATCH_ROWS })
         })
         .await
     }
 
     /// Returns the same segment, read with text of one row group as a dictionary where all pages of its column have
     /// one. Where some have none, creating one would cost more than it saves.
-    pub fn coded(&self, group: usize, columns: &[&str]) -> Result<Opened, RewriteError> {
+    pub fn coded(&self, group: usize, columns: &[&str]) -> Result<OpenedSegment, RewriteError> {
         let metadata = self.metadata.metadata();
         let chunks = metadata.row_groups().get(group).map_or(&[][..], RowGroupMetaData::columns);
         let is_coded = |name: &str| {
@@ -98,11 +99,11 @@ impl Opened {
         let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())));
         let metadata =
             ArrowReaderMetadata::try_new(Arc::clone(metadata), options).map_err(|error| self.damaged(&error))?;
-        Ok(Opened { metadata, batch_rows: CODED_ROWS, ..self.clone() })
+        Ok(OpenedSegment { metadata, batch_rows: CODED_ROWS, ..self.clone() })
     }
 
     /// Creates a reader of those row groups and columns; of all columns if `columns` is `None`.
-    pub fn reader(&self, groups: Vec<usize>, columns: Option<&[&str]>) -> ParquetRecordBatchReaderBuilder<Source> {
+    pub fn reader(&self, groups: Vec<usize>, columns: Option<&[&str]>) -> ParquetRecordBatchReaderBuilder<StoreFile> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
         let mask = match columns {
             Some(columns) => ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied()),
@@ -117,9 +118,9 @@ impl Opened {
     }
 
     /// Returns the matching rows.
-    pub fn select(&self, predicate: &Predicate) -> Result<Selected, RewriteError> {
+    pub fn select(&self, predicate: &Predicate) -> Result<SelectedRows, RewriteError> {
         let columns: Vec<&str> = predicate.columns().into_iter().collect();
-        let mut selected = Selected { groups: Vec::new(), matched: 0, rows: 0 };
+        let mut selected = SelectedRows { groups: Vec::new(), matched: 0, rows: 0 };
         for (number, group) in self.metadata.metadata().row_groups().iter().enumerate() {
             let rows = usize::try_from(group.num_rows()).unwrap_or(0);
             selected.rows += rows as u64;
@@ -160,7 +161,7 @@ fn of_dictionary_pages(chunk: &ColumnChunkMetaData) -> bool {
 
 /// The hints of the footer and the bloom filters for a row group.
 struct GroupHints<'a> {
-    opened: &'a Opened,
+    opened: &'a OpenedSegment,
     group: &'a RowGroupMetaData,
     blooms: HashMap<String, Option<Sbbf>>,
 }
@@ -181,7 +182,7 @@ impl GroupHints<'_> {
     }
 }
 
-impl Hints for GroupHints<'_> {
+impl FileHints for GroupHints<'_> {
     fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError> {
         if !self.blooms.contains_key(column) {
             let Some(chunk) = self.chunk(column) else { return Ok(self.is_nested(column)) };

@@ -7,7 +7,7 @@
 mod columns;
 mod keys;
 mod spill;
-mod ways;
+mod spill_merge;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,16 +17,16 @@ use arrow::array::RecordBatch;
 use parquet::file::metadata::RowGroupMetaData;
 use tokio::runtime::Handle;
 
-use super::matching::{BATCH_ROWS, Opened};
-use super::upload::{self, Parts};
+use super::matching::{BATCH_ROWS, OpenedSegment};
+use super::upload::{self, PartWriter};
 use super::{RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
-use crate::segment::{Contents, Expected, Home, RowWriter, Segment};
+use crate::segment::{ExpectedRows, FileContents, RowWriter, Segment, SegmentLocation};
 use crate::spec::TableSpec;
 use crate::table::Table;
-use columns::{Columns, LOT};
-use keys::Keys;
+use columns::{LOT, MergedColumns};
+use keys::SortKeys;
 use spill::{Spill, SpillWriter};
 
 /// The approximate maximum size of a page in bytes: a look-up of one subject decodes one page of each column, so a
@@ -51,7 +51,7 @@ const LEAST_GROUP: usize = 8 << 20;
 
 /// Settings of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Merging {
+pub struct MergeSettings {
     /// The columns by which the rows are sorted, the most significant first. Columns that the segments lack are
     /// ignored; nulls sort last. If empty, rows keep their order.
     pub sort_by: Vec<String>,
@@ -66,14 +66,14 @@ impl Table {
     /// A column that a segment lacks is null in its rows. Errors if the segments are not of one kind, contain cells, or
     /// have columns of one name with several types, or if one is gone or damaged; then nothing of the new segment is
     /// left.
-    pub async fn merge(&self, sources: &[StoredSegment], how: &Merging) -> Result<Segment, RewriteError> {
+    pub async fn merge(&self, sources: &[StoredSegment], how: &MergeSettings) -> Result<Segment, RewriteError> {
         let first = alike(sources)?;
-        let home = Home::of_all(first, sources);
+        let home = SegmentLocation::of_all(first, sources);
         let path = home.path();
-        let work = Merge {
+        let work = MergeJob {
             spec: self.spec().clone(),
             sources: sources.iter().map(|segment| (segment.path.clone(), segment.rows)).collect(),
-            order: Order::By(how.sort_by.clone()),
+            order: RowOrder::By(how.sort_by.clone()),
             without: BTreeSet::new(),
             memory: how.memory,
             folder: self.spills(),
@@ -81,7 +81,7 @@ impl Table {
         let store = self.log.object_store(None);
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
         let (from, runtime) = (store.clone(), Handle::current());
-        let open = move |path: &str| runtime.block_on(Opened::open(&from, path));
+        let open = move |path: &str| runtime.block_on(OpenedSegment::open(&from, path));
         let worked = blocking(move || work.run(&open, parts)).await;
         let (contents, size) = upload::finished(&store, [(&path, upload)], worked).await?;
         if let Err(error) = super::still_told(&path, first.deadlines.iter(), &[&contents]) {
@@ -117,7 +117,7 @@ fn alike(sources: &[StoredSegment]) -> Result<&StoredSegment, RewriteError> {
 }
 
 /// The order of the output rows.
-pub(super) enum Order {
+pub(super) enum RowOrder {
     /// Sorted by those of these columns that the segments have; unchanged if they have none of them.
     By(Vec<String>),
     /// Random.
@@ -125,11 +125,11 @@ pub(super) enum Order {
 }
 
 /// One merge, on a thread that may block.
-pub(super) struct Merge {
+pub(super) struct MergeJob {
     pub(super) spec: Arc<TableSpec>,
     /// The path of each segment, and its number of rows by the log.
     pub(super) sources: Vec<(Arc<str>, u64)>,
-    pub(super) order: Order,
+    pub(super) order: RowOrder,
     /// The columns that are dropped.
     pub(super) without: BTreeSet<String>,
     /// Memory to use in bytes.
@@ -139,17 +139,17 @@ pub(super) struct Merge {
 }
 
 /// A function that opens a segment.
-pub(super) type Open<'a> = &'a dyn Fn(&str) -> Result<Opened, RewriteError>;
+pub(super) type OpenSegment<'a> = &'a dyn Fn(&str) -> Result<OpenedSegment, RewriteError>;
 
-impl Merge {
+impl MergeJob {
     /// Writes the new file. Returns its contents and its size in bytes.
-    pub(super) fn run(&self, open: Open<'_>, parts: Parts) -> Result<(Contents, u64), RewriteError> {
-        let columns = Columns::of(&self.spec, (&self.sources, &self.without), open)?;
+    pub(super) fn run(&self, open: OpenSegment<'_>, parts: PartWriter) -> Result<(FileContents, u64), RewriteError> {
+        let columns = MergedColumns::of(&self.spec, (&self.sources, &self.without), open)?;
         let (columns, sort_by) = match &self.order {
-            Order::By(sort_by) => (columns, sort_by.clone()),
-            Order::Chance => (columns.with_lots(), vec![LOT.to_owned()]),
+            RowOrder::By(sort_by) => (columns, sort_by.clone()),
+            RowOrder::Chance => (columns.with_lots(), vec![LOT.to_owned()]),
         };
-        let keys = Keys::of(columns.rows_schema(), &sort_by)?;
+        let keys = SortKeys::of(columns.rows_schema(), &sort_by)?;
         let writer = RowWriter::new(
             self.spec.clone(),
             columns.schema().fields().iter().map(|field| field.as_ref().clone()).collect(),
@@ -157,16 +157,16 @@ impl Merge {
             Vec::new(),
             parts,
         );
-        let mut writer = writer.expecting(Expected {
+        let mut writer = writer.expecting(ExpectedRows {
             rows: usize::try_from(columns.rows()).ok(),
             sorted_by: match (&self.order, &keys) {
-                (Order::By(_), Some(keys)) => keys.names().to_vec(),
+                (RowOrder::By(_), Some(keys)) => keys.names().to_vec(),
                 _ => Vec::new(),
             },
             // The sort is stable: rows of equal keys keep their order.
             ordered_by: match self.order {
-                Order::By(_) => columns.ordered_by().clone(),
-                Order::Chance => BTreeSet::new(),
+                RowOrder::By(_) => columns.ordered_by().clone(),
+                RowOrder::Chance => BTreeSet::new(),
             },
             page_bytes: Some(PAGE_BYTES),
             group_bytes: Some((self.room() / 4).max(LEAST_GROUP)),
@@ -188,8 +188,8 @@ impl Merge {
     /// Passes on all rows, in their present order.
     fn each(
         &self,
-        open: Open<'_>,
-        columns: &Columns,
+        open: OpenSegment<'_>,
+        columns: &MergedColumns,
         take: &mut dyn FnMut(RecordBatch) -> Result<(), RewriteError>,
     ) -> Result<(), RewriteError> {
         for (path, _) in &self.sources {
@@ -223,9 +223,9 @@ impl Merge {
     /// Passes on all rows, sorted.
     fn sort(
         &self,
-        open: Open<'_>,
-        columns: &Columns,
-        keys: &Keys,
+        open: OpenSegment<'_>,
+        columns: &MergedColumns,
+        keys: &SortKeys,
         write: &mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>,
     ) -> Result<(), RewriteError> {
         let most = (self.room() / 5).clamp(1, LARGEST_PIECE);
@@ -251,24 +251,24 @@ impl Merge {
         while spills.len() > self.at_once() {
             self.join(columns, keys, &mut spills)?;
         }
-        ways::merge(keys, spills, write)
+        spill_merge::merge(keys, spills, write)
     }
 
     /// Merges the oldest spills into one, as many as may be merged in one step.
-    fn join(&self, columns: &Columns, keys: &Keys, spills: &mut Vec<Spill>) -> Result<(), RewriteError> {
+    fn join(&self, columns: &MergedColumns, keys: &SortKeys, spills: &mut Vec<Spill>) -> Result<(), RewriteError> {
         let oldest: Vec<Spill> = spills.drain(..self.at_once().min(spills.len())).collect();
-        spills.push(self.spill(columns, |take| ways::merge(keys, oldest, take))?);
+        spills.push(self.spill(columns, |take| spill_merge::merge(keys, oldest, take))?);
         Ok(())
     }
 
     fn at_once(&self) -> usize {
-        ways::at_once(self.room() / 3)
+        spill_merge::at_once(self.room() / 3)
     }
 
     /// Writes the rows that `fill` passes on to a file that has no name.
     fn spill(
         &self,
-        columns: &Columns,
+        columns: &MergedColumns,
         fill: impl FnOnce(&mut dyn FnMut(&RecordBatch) -> Result<(), RewriteError>) -> Result<(), RewriteError>,
     ) -> Result<Spill, RewriteError> {
         let mut into = SpillWriter::create(&self.folder, columns.rows_schema())?;

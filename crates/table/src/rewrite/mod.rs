@@ -19,35 +19,35 @@ mod upload;
 
 pub use cells::count as count_cells;
 pub use error::RewriteError;
-pub use matching::{BATCH_ROWS, Opened};
-pub use merge::Merging;
+pub use matching::{BATCH_ROWS, OpenedSegment};
+pub use merge::MergeSettings;
 pub use predicate::Predicate;
 pub use read::of_table;
-pub use read::{Reader, Rows, RowsOf};
-pub use reform::Reformed;
-pub use retag::{NewTags, Retagged, Retagging};
-pub use splice::Spliced;
-pub use split::Split;
+pub use read::{RowStream, SegmentReader, SegmentRows};
+pub use reform::ReformResult;
+pub use retag::{NewTags, RetagResult, Retagging};
+pub use splice::SpliceResult;
+pub use split::SplitResult;
 
 use super::index::{StoredSegment, told_deadlines};
-use super::segment::{Contents, Home};
+use super::segment::{FileContents, SegmentLocation};
 use ebbtide_base::ids::{Category, Deadline};
 
-impl Home {
+impl SegmentLocation {
     /// Returns the location of a segment that replaces `source`. It needs no text form of the profile, because the
     /// table already has it.
-    fn of(source: &StoredSegment) -> Home {
+    fn of(source: &StoredSegment) -> SegmentLocation {
         let cells = source.cells.then_some(source.records);
         let (profile, forms) = (source.profile.clone(), source.forms());
-        Home { bucket: source.bucket, profile, profile_text: None, cells, forms }
+        SegmentLocation { bucket: source.bucket, profile, profile_text: None, cells, forms }
     }
 
     /// Creates the location of several segments that become one: its subjects are in a canonical form only if all of
     /// theirs are.
-    fn of_all<'s>(first: &StoredSegment, others: impl IntoIterator<Item = &'s StoredSegment>) -> Home {
-        let home = Home::of(first);
+    fn of_all<'s>(first: &StoredSegment, others: impl IntoIterator<Item = &'s StoredSegment>) -> SegmentLocation {
+        let home = SegmentLocation::of(first);
         let is_one = others.into_iter().all(|other| other.forms() == home.forms);
-        Home { forms: home.forms.filter(|_| is_one), ..home }
+        SegmentLocation { forms: home.forms.filter(|_| is_one), ..home }
     }
 }
 
@@ -55,7 +55,7 @@ impl Home {
 fn still_told<'a>(
     path: &str,
     mut deadlines: impl Iterator<Item = (&'a Category, &'a Deadline)>,
-    new: &[&Contents],
+    new: &[&FileContents],
 ) -> Result<(), RewriteError> {
     let told: Vec<_> = new.iter().map(|contents| told_deadlines(&contents.stats)).collect();
     match deadlines.find(|(category, at)| !told.iter().any(|told| told.get(category) == Some(at))) {

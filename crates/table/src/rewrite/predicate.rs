@@ -60,7 +60,7 @@ impl fmt::Debug for Predicate {
 }
 
 /// Statements about a part of a file that can be made without reading its rows.
-pub(super) trait Hints {
+pub(super) trait FileHints {
     /// Returns true if the column may contain the text.
     fn may_hold(&mut self, column: &str, value: &str) -> Result<bool, RewriteError>;
     /// Returns true if the column may name the subject.
@@ -118,7 +118,7 @@ impl Predicate {
     }
 
     /// Returns true if a row of a part of a file may match, by its hints.
-    pub(super) fn may_match(&self, hints: &mut impl Hints) -> Result<bool, RewriteError> {
+    pub(super) fn may_match(&self, hints: &mut impl FileHints) -> Result<bool, RewriteError> {
         match self {
             Predicate::Is { column, value } => hints.may_hold(column, value),
             Predicate::Names { column, subject } => hints.may_name(column, subject),

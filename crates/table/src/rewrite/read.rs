@@ -12,7 +12,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use object_store::ObjectStore;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::matching::Opened;
+use super::matching::OpenedSegment;
 use super::{Predicate, RewriteError, blocking};
 use crate::index::StoredSegment;
 use crate::segment::SegmentError;
@@ -21,7 +21,7 @@ use crate::table::Table;
 
 /// Some rows of one of the requested segments.
 #[derive(Debug, Clone)]
-pub struct RowsOf {
+pub struct SegmentRows {
     /// The index of the segment among the requested ones.
     pub source: usize,
     /// The rows.
@@ -29,18 +29,18 @@ pub struct RowsOf {
 }
 
 /// The rows, batch by batch, one segment after the other.
-pub struct Rows(Receiver<Result<RowsOf, RewriteError>>);
+pub struct RowStream(Receiver<Result<SegmentRows, RewriteError>>);
 
-impl Rows {
+impl RowStream {
     /// Returns the next batch, never an empty one; `None` after the last.
-    pub async fn next(&mut self) -> Option<Result<RowsOf, RewriteError>> {
+    pub async fn next(&mut self) -> Option<Result<SegmentRows, RewriteError>> {
         self.0.recv().await
     }
 }
 
 /// Reads a table's segments without the table, on any thread.
 #[derive(Clone)]
-pub struct Reader {
+pub struct SegmentReader {
     store: Arc<dyn ObjectStore>,
     spec: Arc<TableSpec>,
 }
@@ -48,22 +48,22 @@ pub struct Reader {
 impl Table {
     /// Returns a reader of this table's segments.
     #[must_use]
-    pub fn reader(&self) -> Reader {
-        Reader { store: self.log.object_store(None), spec: Arc::clone(self.spec()) }
+    pub fn reader(&self) -> SegmentReader {
+        SegmentReader { store: self.log.object_store(None), spec: Arc::clone(self.spec()) }
     }
 
-    /// Reads columns of segments, as [`Reader::read_columns`] does.
+    /// Reads columns of segments, as [`SegmentReader::read_columns`] does.
     pub fn read_columns(
         &self,
         sources: &[StoredSegment],
         columns: &[&str],
         predicate: Option<&Predicate>,
-    ) -> Result<Rows, RewriteError> {
+    ) -> Result<RowStream, RewriteError> {
         self.reader().read_columns(sources, columns, predicate)
     }
 }
 
-impl Reader {
+impl SegmentReader {
     /// Reads columns of segments: all rows, or those that match. Errors on a column that the table does not have. A
     /// later error is returned as the last batch.
     pub fn read_columns(
@@ -71,13 +71,13 @@ impl Reader {
         sources: &[StoredSegment],
         columns: &[&str],
         predicate: Option<&Predicate>,
-    ) -> Result<Rows, RewriteError> {
+    ) -> Result<RowStream, RewriteError> {
         self.read(sources, columns, predicate.cloned(), false)
     }
 
-    /// Reads columns of all rows like [`Reader::read_columns`], but returns text as a dictionary where the file has
+    /// Reads columns of all rows like [`SegmentReader::read_columns`], but returns text as a dictionary where the file has
     /// one: a caller that counts by value need not look at each row.
-    pub fn read_coded(&self, sources: &[StoredSegment], columns: &[&str]) -> Result<Rows, RewriteError> {
+    pub fn read_coded(&self, sources: &[StoredSegment], columns: &[&str]) -> Result<RowStream, RewriteError> {
         self.read(sources, columns, None, true)
     }
 
@@ -87,14 +87,14 @@ impl Reader {
         columns: &[&str],
         predicate: Option<Predicate>,
         coded: bool,
-    ) -> Result<Rows, RewriteError> {
+    ) -> Result<RowStream, RewriteError> {
         let wanted = wanted(&self.spec, columns)?;
         let (sender, receiver) = channel(2);
         let (store, sources) = (Arc::clone(&self.store), sources.to_vec());
         tokio::spawn(async move {
             for (source, segment) in sources.iter().enumerate() {
                 let read = async {
-                    let opened = Opened::open(&store, &segment.path).await?;
+                    let opened = OpenedSegment::open(&store, &segment.path).await?;
                     let reading = Reading { source, opened, wanted: wanted.clone(), coded, sender: sender.clone() };
                     let predicate = predicate.clone();
                     blocking(move || reading.all(predicate.as_ref())).await
@@ -110,18 +110,18 @@ impl Reader {
                 }
             }
         });
-        Ok(Rows(receiver))
+        Ok(RowStream(receiver))
     }
 }
 
 /// One segment being read.
 struct Reading {
     source: usize,
-    opened: Opened,
+    opened: OpenedSegment,
     wanted: SchemaRef,
     /// True if text is a dictionary where the file has one.
     coded: bool,
-    sender: Sender<Result<RowsOf, RewriteError>>,
+    sender: Sender<Result<SegmentRows, RewriteError>>,
 }
 
 impl Reading {
@@ -148,7 +148,7 @@ impl Reading {
                 if let Some(chosen) = chosen {
                     rows = filter_record_batch(&rows, &chosen).map_err(SegmentError::from)?;
                 }
-                let some = RowsOf { source: self.source, rows };
+                let some = SegmentRows { source: self.source, rows };
                 if some.rows.num_rows() > 0 && self.sender.blocking_send(Ok(some)).is_err() {
                     return Ok(false);
                 }

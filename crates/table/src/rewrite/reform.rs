@@ -11,16 +11,16 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::RewriteError;
-use super::matching::Opened;
-use super::splice::{Copied, Due, Layout};
+use super::matching::OpenedSegment;
+use super::splice::{CopyCounts, DueColumns, FileLayout};
 use crate::index::StoredSegment;
-use crate::segment::{Home, Segment, told_order};
+use crate::segment::{Segment, SegmentLocation, told_order};
 use crate::table::Table;
 use ebbtide_policy::is_tag;
 
 /// The result of adapting segments whose columns differ from the table's. Nothing is committed.
 #[derive(Debug, Clone, Default)]
-pub struct Reformed {
+pub struct ReformResult {
     /// The segments to remove.
     pub replaced: Vec<StoredSegment>,
     /// The segments that replace them.
@@ -36,7 +36,7 @@ pub struct Reformed {
 
 /// The differences between a segment's columns and the table's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Amiss {
+struct ColumnDifferences {
     goes: BTreeSet<String>,
     /// The old name of each column that gets another, by its new one.
     renamed: BTreeMap<String, String>,
@@ -55,11 +55,11 @@ impl Table {
         &self,
         sources: &[StoredSegment],
         former: &BTreeMap<String, String>,
-    ) -> Result<Option<Reformed>, RewriteError> {
+    ) -> Result<Option<ReformResult>, RewriteError> {
         let store = self.log.object_store(None);
-        let mut done = Reformed::default();
+        let mut done = ReformResult::default();
         for source in sources {
-            let opened = Opened::open(&store, &source.path).await?;
+            let opened = OpenedSegment::open(&store, &source.path).await?;
             let amiss = self.amiss(&opened, former);
             if amiss.goes.is_empty() && amiss.renamed.is_empty() {
                 continue;
@@ -72,8 +72,13 @@ impl Table {
         Ok(Some(done).filter(|done| !done.replaced.is_empty()))
     }
 
-    async fn reform_one(&self, source: &StoredSegment, amiss: Amiss, done: &mut Reformed) -> Result<(), RewriteError> {
-        let Amiss { goes, renamed, unclassified, shuffled } = amiss;
+    async fn reform_one(
+        &self,
+        source: &StoredSegment,
+        amiss: ColumnDifferences,
+        done: &mut ReformResult,
+    ) -> Result<(), RewriteError> {
+        let ColumnDifferences { goes, renamed, unclassified, shuffled } = amiss;
         // A shuffle reads rows by the new names: rename the columns first.
         let (segment, copied) = if shuffled && !renamed.is_empty() {
             let (step, _) = self.reformed(source, &BTreeSet::new(), &renamed).await?;
@@ -100,18 +105,18 @@ impl Table {
         source: &StoredSegment,
         goes: &BTreeSet<String>,
         renamed: &BTreeMap<String, String>,
-    ) -> Result<(Segment, Copied), RewriteError> {
-        let due = Arc::new(Due::tags(goes.iter().cloned()));
-        let mut layout = Layout::of(self.footer(source, &due).await?);
+    ) -> Result<(Segment, CopyCounts), RewriteError> {
+        let due = Arc::new(DueColumns::tags(goes.iter().cloned()));
+        let mut layout = FileLayout::of(self.footer(source, &due).await?);
         layout.rename(renamed).map_err(|error| RewriteError::damaged(&source.path, &error))?;
-        self.copy_whole(&[source], Home::of(source), (layout, &due)).await
+        self.copy_whole(&[source], SegmentLocation::of(source), (layout, &due)).await
     }
 
-    fn amiss(&self, opened: &Opened, former: &BTreeMap<String, String>) -> Amiss {
+    fn amiss(&self, opened: &OpenedSegment, former: &BTreeMap<String, String>) -> ColumnDifferences {
         let metadata = opened.metadata.metadata();
         let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
         let names: BTreeSet<&str> = fields.iter().map(|field| field.name()).collect();
-        let mut amiss = Amiss::default();
+        let mut amiss = ColumnDifferences::default();
         for name in &names {
             if is_tag(name) || self.spec().column(name).is_some() {
                 continue;

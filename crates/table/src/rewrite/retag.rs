@@ -4,7 +4,7 @@
 //! targets are decoded once for every few of them, so that memory does not grow with their number. No deadline is
 //! written for a category whose data the row no longer has, as far as the file shows.
 
-mod parting;
+mod divide;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,12 +15,12 @@ use arrow::array::RecordBatch;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
-use super::matching::Opened;
+use super::matching::OpenedSegment;
 use super::read::{of_table, wanted};
 use super::{Predicate, RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::{StoredSegment, told_deadlines};
-use crate::segment::{Home, Segment};
+use crate::segment::{Segment, SegmentLocation};
 use crate::spec::{TableSpec, expires_column};
 use crate::table::Table;
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion, ProfileId};
@@ -64,7 +64,7 @@ pub trait Retagging: Send + Sync {
 
 /// The result of retagging segments. Nothing is committed.
 #[derive(Debug, Clone)]
-pub struct Retagged {
+pub struct RetagResult {
     /// The segments to remove: those with a changed row.
     pub replaced: Vec<StoredSegment>,
     /// The segments that replace them.
@@ -82,7 +82,7 @@ pub struct Retagged {
 const LOOKS: usize = 8;
 
 /// The decision about the rows of a segment.
-enum Course {
+enum RetagPlan {
     /// No row changes.
     Stays,
     /// All rows have one target.
@@ -92,7 +92,7 @@ enum Course {
 }
 
 /// Segments that are merged under new tags.
-struct Alike {
+struct RetagGroup {
     tags: NewTags,
     /// For each category with a new tag, true if the files have a column of it.
     has: Vec<bool>,
@@ -108,9 +108,9 @@ impl Table {
         &self,
         sources: &[StoredSegment],
         by: Arc<dyn Retagging>,
-    ) -> Result<Option<Retagged>, RewriteError> {
+    ) -> Result<Option<RetagResult>, RewriteError> {
         alike(sources)?;
-        let mut done = Retagged {
+        let mut done = RetagResult {
             replaced: Vec::new(),
             segments: Vec::new(),
             retagged: 0,
@@ -136,9 +136,9 @@ impl Table {
         let store = self.log.object_store(None);
         let (_, _, course) = look(store, Arc::clone(self.spec()), source.clone(), Arc::clone(&by)).await?;
         Ok(match course {
-            Course::Stays => Vec::new(),
-            Course::Whole(tags) => vec![(tags, source.rows)],
-            Course::Parted(counts) => {
+            RetagPlan::Stays => Vec::new(),
+            RetagPlan::Whole(tags) => vec![(tags, source.rows)],
+            RetagPlan::Parted(counts) => {
                 counts.into_iter().filter_map(|(number, rows)| Some((by.target(number)?, rows))).collect()
             }
         })
@@ -148,32 +148,32 @@ impl Table {
         &self,
         sources: &[StoredSegment],
         by: &Arc<dyn Retagging>,
-        done: &mut Retagged,
+        done: &mut RetagResult,
     ) -> Result<(), RewriteError> {
         let store = self.log.object_store(None);
         // Segments with different deadlines lost different categories: they are kept apart, so that the tags of each
         // file stay exact. So are segments of different policies: a file shows only the least version.
-        let mut wholes: Vec<Alike> = Vec::new();
+        let mut wholes: Vec<RetagGroup> = Vec::new();
         let (spec, of) = (Arc::clone(self.spec()), Arc::clone(by));
         let look = move |source| look(Arc::clone(&store), Arc::clone(&spec), source, Arc::clone(&of));
         let mut looked = pin!(stream::iter(sources.to_vec()).map(look).buffered(LOOKS));
         while let Some((source, opened, course)) = looked.try_next().await? {
             let source = &source;
             match course {
-                Course::Stays => {}
-                Course::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
+                RetagPlan::Stays => {}
+                RetagPlan::Whole(tags) if !whole::is_mixed(&opened, &tags) => {
                     let has = whole::has(&opened, self.spec(), &tags);
                     let told = |of: &StoredSegment| (of.deadlines.clone(), of.policy_version.clone());
-                    let alike = |of: &&mut Alike| {
+                    let alike = |of: &&mut RetagGroup| {
                         let first = of.members.first();
                         of.tags == tags && of.has == has && first.is_some_and(|first| told(first) == told(source))
                     };
                     match wholes.iter_mut().find(alike) {
                         Some(of) => of.members.push(source.clone()),
-                        None => wholes.push(Alike { tags, has, members: vec![source.clone()] }),
+                        None => wholes.push(RetagGroup { tags, has, members: vec![source.clone()] }),
                     }
                 }
-                Course::Whole(_) | Course::Parted(_) => {
+                RetagPlan::Whole(_) | RetagPlan::Parted(_) => {
                     let parts = self.retag_parted(&opened, source, by).await?;
                     done.replaced.push(source.clone());
                     for (tags, segment) in parts {
@@ -184,7 +184,7 @@ impl Table {
         }
         for alike in wholes {
             let written = self.retag_whole(&alike).await?;
-            let Alike { tags, members, .. } = alike;
+            let RetagGroup { tags, members, .. } = alike;
             done.bytes_copied += written.bytes_copied;
             for (segment, of) in written.segments {
                 // All members have the same deadlines.
@@ -200,7 +200,7 @@ impl Table {
     /// Counts one new segment of `tags` with rows of `source`. Errors if its statistics would lack a deadline or have a
     /// wrong one.
     fn note(
-        done: &mut Retagged,
+        done: &mut RetagResult,
         source: &StoredSegment,
         tags: Option<&NewTags>,
         segment: Segment,
@@ -239,19 +239,19 @@ async fn look(
     spec: Arc<TableSpec>,
     source: StoredSegment,
     by: Arc<dyn Retagging>,
-) -> Result<(StoredSegment, Opened, Course), RewriteError> {
-    let opened = Opened::open(&store, &source.path).await?;
+) -> Result<(StoredSegment, OpenedSegment, RetagPlan), RewriteError> {
+    let opened = OpenedSegment::open(&store, &source.path).await?;
     let (of, told) = (opened.clone(), source.rows);
     let course = blocking(move || course(&of, &spec, told, by.as_ref())).await?;
     Ok((source, opened, course))
 }
 
 /// Decides the same for an open segment that should have `told` rows.
-fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> Result<Course, RewriteError> {
+fn course(opened: &OpenedSegment, spec: &TableSpec, told: u64, by: &dyn Retagging) -> Result<RetagPlan, RewriteError> {
     if let Some(concerns) = by.concerns()
         && opened.select(&concerns)?.matched == 0
     {
-        return Ok(Course::Stays);
+        return Ok(RetagPlan::Stays);
     }
     let counts = counted(opened, spec, by)?;
     let found: u64 = counts.values().sum();
@@ -266,15 +266,15 @@ fn course(opened: &Opened, spec: &TableSpec, told: u64, by: &dyn Retagging) -> R
         }
     }
     Ok(match (targets.len(), targets.pop()) {
-        (0, _) | (1, Some(None)) | (_, None) => Course::Stays,
-        _ if counts.keys().any(|number| by.edits(*number)) => Course::Parted(counts),
-        (1, Some(Some(tags))) => Course::Whole(tags),
-        _ => Course::Parted(counts),
+        (0, _) | (1, Some(None)) | (_, None) => RetagPlan::Stays,
+        _ if counts.keys().any(|number| by.edits(*number)) => RetagPlan::Parted(counts),
+        (1, Some(Some(tags))) => RetagPlan::Whole(tags),
+        _ => RetagPlan::Parted(counts),
     })
 }
 
 /// Returns the number of rows of each target, by the target's number.
-fn counted(opened: &Opened, spec: &TableSpec, by: &dyn Retagging) -> Result<BTreeMap<u64, u64>, RewriteError> {
+fn counted(opened: &OpenedSegment, spec: &TableSpec, by: &dyn Retagging) -> Result<BTreeMap<u64, u64>, RewriteError> {
     let columns = by.columns();
     let wanted = wanted(spec, &columns)?;
     let mut counts = BTreeMap::new();
@@ -310,9 +310,9 @@ impl NewTags {
         self.deadlines.iter().map(|(category, _)| expires_column(category)).chain(version).collect()
     }
 
-    fn home(&self, source: &StoredSegment) -> Home {
+    fn home(&self, source: &StoredSegment) -> SegmentLocation {
         let (profile, profile_text) = (self.profile.clone(), Some(self.profile_text.clone()));
         let forms = self.forms.or(source.forms());
-        Home { bucket: source.bucket, profile, profile_text, cells: None, forms }
+        SegmentLocation { bucket: source.bucket, profile, profile_text, cells: None, forms }
     }
 }

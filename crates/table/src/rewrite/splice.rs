@@ -16,28 +16,28 @@ use object_store::path::Path;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader};
 use tokio::runtime::Handle;
 
-use super::matching::Opened;
-use super::merge::{Merge, Open, Order};
-use super::upload::Parts;
+use super::matching::OpenedSegment;
+use super::merge::{MergeJob, OpenSegment, RowOrder};
+use super::upload::PartWriter;
 use super::{RewriteError, blocking, upload};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
-use crate::segment::{Contents, Home, Segment};
-use crate::source::Source;
-use crate::spec::{Role, TableSpec, expires_column};
+use crate::segment::{FileContents, Segment, SegmentLocation};
+use crate::source::StoreFile;
+use crate::spec::{ColumnRole, TableSpec, expires_column};
 use crate::table::Table;
-pub(super) use copy::Copied;
-use copy::Sources;
+pub(super) use copy::CopyCounts;
+use copy::CopySources;
 use ebbtide_base::ids::Category;
-use layout::Footer;
-pub(super) use layout::{Layout, Written, layouts};
+use layout::FooterSummary;
+pub(super) use layout::{FileLayout, RewrittenTag, layouts};
 
 /// Memory in bytes for the shuffling of rows that are sorted by a dropped column.
 const SHUFFLE_BYTES: usize = 64 << 20;
 
 /// The result of a splice.
 #[derive(Debug, Clone)]
-pub struct Spliced {
+pub struct SpliceResult {
     /// The segments that replace the old ones: one for each policy of their tags, or more if two have a column of one
     /// name with different types.
     pub segments: Vec<Segment>,
@@ -61,14 +61,18 @@ impl Table {
     ///
     /// A column that a segment lacks is null in its rows. Rows that are sorted by a dropped column are shuffled. Errors
     /// if the segments are not of one kind, or if one is gone or damaged; then nothing of the new segment is left.
-    pub async fn splice(&self, sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<Spliced, RewriteError> {
+    pub async fn splice(
+        &self,
+        sources: &[StoredSegment],
+        drop: &BTreeSet<Category>,
+    ) -> Result<SpliceResult, RewriteError> {
         alike(sources, drop)?;
-        let due = Arc::new(Due::of(self.spec(), drop));
+        let due = Arc::new(DueColumns::of(self.spec(), drop));
         let mut footers = Vec::with_capacity(sources.len());
         for segment in sources {
             footers.push(self.footer(segment, &due).await?);
         }
-        let mut spliced = Spliced {
+        let mut spliced = SpliceResult {
             segments: Vec::new(),
             rows: 0,
             dropped: BTreeMap::new(),
@@ -98,15 +102,15 @@ impl Table {
     async fn splice_one(
         &self,
         sources: &[StoredSegment],
-        layout: Layout,
-        due: &Arc<Due>,
-    ) -> Result<(Segment, Copied), RewriteError> {
+        layout: FileLayout,
+        due: &Arc<DueColumns>,
+    ) -> Result<(Segment, CopyCounts), RewriteError> {
         let members: Vec<&StoredSegment> = layout.members.iter().filter_map(|member| sources.get(*member)).collect();
         let Some(first) = members.first() else {
             return Err(StoreError::Refused("nothing to splice".to_owned()).into());
         };
         let cells = first.cells.then(|| members.iter().map(|segment| segment.records).sum());
-        let home = Home { cells, ..Home::of_all(first, members.iter().copied()) };
+        let home = SegmentLocation { cells, ..SegmentLocation::of_all(first, members.iter().copied()) };
         let (segment, copied) = self.copy_whole(&members, home, (layout, due)).await?;
         let staying = members.iter().flat_map(|segment| segment.deadlines.iter());
         let staying = staying.filter(|(category, _)| !due.has(&expires_column(category)));
@@ -118,19 +122,23 @@ impl Table {
     }
 
     /// Reads from a segment's footer the parts that are kept.
-    pub(super) async fn footer(&self, segment: &StoredSegment, due: &Arc<Due>) -> Result<Footer, RewriteError> {
+    pub(super) async fn footer(
+        &self,
+        segment: &StoredSegment,
+        due: &Arc<DueColumns>,
+    ) -> Result<FooterSummary, RewriteError> {
         let source = open(&self.log.object_store(None), &segment.path).await?;
         let (of, due) = (segment.clone(), Arc::clone(due));
-        blocking(move || Footer::read(&source, &of, &due)).await
+        blocking(move || FooterSummary::read(&source, &of, &due)).await
     }
 
     /// Writes the kept parts of segments, and the columns that the layout replaces, as one segment at `home`.
     pub(super) async fn copy_whole(
         &self,
         members: &[&StoredSegment],
-        home: Home,
-        (layout, due): (Layout, &Arc<Due>),
-    ) -> Result<(Segment, Copied), RewriteError> {
+        home: SegmentLocation,
+        (layout, due): (FileLayout, &Arc<DueColumns>),
+    ) -> Result<(Segment, CopyCounts), RewriteError> {
         let store = self.log.object_store(None);
         let path = home.path();
         let (parts, upload) = upload::begin(store.clone(), &path).await?;
@@ -138,23 +146,24 @@ impl Table {
         let old: Vec<(Arc<str>, u64)> = members.iter().map(|segment| (segment.path.clone(), segment.rows)).collect();
         let runtime = Handle::current();
         if layout.ordered_by.iter().any(|column| due.has(column)) {
-            let merge = Merge {
+            let merge = MergeJob {
                 spec,
                 sources: old,
-                order: Order::Chance,
+                order: RowOrder::Chance,
                 without: due.0.keys().cloned().collect(),
                 memory: SHUFFLE_BYTES,
                 folder: self.spills(),
             };
-            let worked =
-                blocking(move || shuffle(&merge, &going, &|path| runtime.block_on(Opened::open(&from, path)), parts));
+            let worked = blocking(move || {
+                shuffle(&merge, &going, &|path| runtime.block_on(OpenedSegment::open(&from, path)), parts)
+            });
             let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked.await).await?;
             return Ok((Segment { path, home, contents, size }, copied));
         }
         let worked = blocking(move || {
             // One after the other, so that a splice of many keeps few files open.
             let open = |path: &str| runtime.block_on(open(&from, path));
-            copy::copy(&spec, &layout, &going, Sources { old, open }, parts)
+            copy::copy(&spec, &layout, &going, CopySources { old, open }, parts)
         });
         let worked = worked.await;
         let (contents, size, copied) = upload::finished(&store, [(&path, upload)], worked).await?;
@@ -164,8 +173,13 @@ impl Table {
 
 /// Writes the kept parts of segments in random order. Returns the contents, the size in bytes, and the counts of what
 /// was dropped.
-fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Contents, u64, Copied), RewriteError> {
-    let mut copied = Copied::default();
+fn shuffle(
+    merge: &MergeJob,
+    due: &DueColumns,
+    open: OpenSegment<'_>,
+    parts: PartWriter,
+) -> Result<(FileContents, u64, CopyCounts), RewriteError> {
+    let mut copied = CopyCounts::default();
     for (path, _) in &merge.sources {
         let opened = open(path)?;
         opened.metadata.metadata().row_groups().iter().for_each(|group| copied.leave_out(group, due));
@@ -174,8 +188,8 @@ fn shuffle(merge: &Merge, due: &Due, open: Open<'_>, parts: Parts) -> Result<(Co
     Ok((contents, size, copied))
 }
 
-async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<Source, RewriteError> {
-    Source::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
+async fn open(store: &Arc<dyn ObjectStore>, path: &str) -> Result<StoreFile, RewriteError> {
+    StoreFile::open(store, Path::from(path)).await.map_err(|error| RewriteError::store(path, error))
 }
 
 /// Refuses segments that may not be spliced into one.
@@ -196,20 +210,22 @@ fn alike(sources: &[StoredSegment], drop: &BTreeSet<Category>) -> Result<(), Rew
 }
 
 /// The columns to drop, each with its category; `None` for a tag.
-pub(super) struct Due(BTreeMap<String, Option<Category>>);
+pub(super) struct DueColumns(BTreeMap<String, Option<Category>>);
 
-impl Due {
-    fn of(spec: &TableSpec, drop: &BTreeSet<Category>) -> Due {
+impl DueColumns {
+    fn of(spec: &TableSpec, drop: &BTreeSet<Category>) -> DueColumns {
         let personal = spec.columns.iter().filter_map(|column| match &column.role {
-            Role::Personal(category) if drop.contains(category) => Some((column.name.clone(), Some(category.clone()))),
+            ColumnRole::Personal(category) if drop.contains(category) => {
+                Some((column.name.clone(), Some(category.clone())))
+            }
             _ => None,
         });
-        Due(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
+        DueColumns(personal.chain(drop.iter().map(|category| (expires_column(category), None))).collect())
     }
 
     /// Creates a set of tags that are replaced or dropped.
-    pub(super) fn tags(columns: impl IntoIterator<Item = String>) -> Due {
-        Due(columns.into_iter().map(|column| (column, None)).collect())
+    pub(super) fn tags(columns: impl IntoIterator<Item = String>) -> DueColumns {
+        DueColumns(columns.into_iter().map(|column| (column, None)).collect())
     }
 
     fn has(&self, column: &str) -> bool {
@@ -222,13 +238,13 @@ impl Due {
     }
 }
 
-fn unclassified(spec: &TableSpec, footers: &[Footer]) -> BTreeSet<String> {
+fn unclassified(spec: &TableSpec, footers: &[FooterSummary]) -> BTreeSet<String> {
     let names = footers.iter().flat_map(|footer| footer.fields.iter().map(|field| field.name().to_owned()));
     names.filter(|name| spec.column(name).is_none()).collect()
 }
 
 /// Reads the whole footer of a segment, with the page indexes if `indexes` is true.
-fn metadata(source: &Source, path: &str, indexes: bool) -> Result<ParquetMetaData, RewriteError> {
+fn metadata(source: &StoreFile, path: &str, indexes: bool) -> Result<ParquetMetaData, RewriteError> {
     let policy = if indexes { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     ParquetMetaDataReader::new()
         .with_metadata_options(Some(ParquetMetaDataOptions::new().with_encoding_stats_as_mask(false)))

@@ -11,19 +11,19 @@ use arrow::datatypes::{DataType, Field};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::matching::{Opened, Selected};
-use super::upload::{self, Parts};
+use super::matching::{OpenedSegment, SelectedRows};
+use super::upload::{self, PartWriter};
 use super::{Predicate, RewriteError, blocking};
 use crate::error::StoreError;
 use crate::index::StoredSegment;
-use crate::segment::{Contents, Expected, Home, RowWriter, Segment, SegmentError, told_order};
-use crate::spec::{Role, TableSpec};
+use crate::segment::{ExpectedRows, FileContents, RowWriter, Segment, SegmentError, SegmentLocation, told_order};
+use crate::spec::{ColumnRole, TableSpec};
 use crate::table::Table;
 
 /// The result of splitting a segment.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "there is one of it at a time")]
-pub enum Split {
+pub enum SplitResult {
     /// No row matches: the segment does not change.
     None,
     /// All of its rows match: the segment does not change.
@@ -40,12 +40,12 @@ pub enum Split {
 impl Table {
     /// Splits a segment by a predicate. Commits nothing. Errors if the segment is gone or damaged, or if a column is
     /// not of the kind that the predicate needs; then nothing of the new segments is left.
-    pub async fn split(&self, source: &StoredSegment, predicate: &Predicate) -> Result<Split, RewriteError> {
+    pub async fn split(&self, source: &StoredSegment, predicate: &Predicate) -> Result<SplitResult, RewriteError> {
         if source.cells {
             return Err(StoreError::Refused("cells are nobody's rows: they are not split".to_owned()).into());
         }
         let store = self.log.object_store(None);
-        let opened = Opened::open(&store, &source.path).await?;
+        let opened = OpenedSegment::open(&store, &source.path).await?;
         let (of, chosen) = (opened.clone(), predicate.clone());
         let selected = blocking(move || of.select(&chosen)).await?;
         if selected.rows != source.rows {
@@ -53,12 +53,12 @@ impl Table {
             return Err(RewriteError::Damaged { path: source.path.to_string(), why });
         }
         if selected.matched == 0 {
-            return Ok(Split::None);
+            return Ok(SplitResult::None);
         }
         if selected.matched == selected.rows {
-            return Ok(Split::All);
+            return Ok(SplitResult::All);
         }
-        let home = Home::of(source);
+        let home = SegmentLocation::of(source);
         let paths = [home.path(), home.path()];
         let (matching_parts, matching_upload) = upload::begin(store.clone(), &paths[0]).await?;
         let (rest_parts, rest_upload) = upload::begin(store.clone(), &paths[1]).await?;
@@ -66,7 +66,7 @@ impl Table {
         let worked = blocking(move || part(&spec, &opened, &selected, [matching_parts, rest_parts])).await;
         let uploads = [(paths[0].as_str(), matching_upload), (paths[1].as_str(), rest_upload)];
         let [matching, rest] = upload::finished(&store, uploads, worked).await?;
-        let segment = |path: &String, (contents, size): (Contents, u64)| Segment {
+        let segment = |path: &String, (contents, size): (FileContents, u64)| Segment {
             path: path.clone(),
             home: home.clone(),
             contents,
@@ -78,21 +78,21 @@ impl Table {
             self.discard(vec![matching, rest]).await;
             return Err(error);
         }
-        Ok(Split::Both { matching, rest })
+        Ok(SplitResult::Both { matching, rest })
     }
 }
 
 /// Reads all rows once and writes each to its half.
 fn part(
     spec: &Arc<TableSpec>,
-    opened: &Opened,
-    selected: &Selected,
-    parts: [Parts; 2],
-) -> Result<[(Contents, u64); 2], RewriteError> {
+    opened: &OpenedSegment,
+    selected: &SelectedRows,
+    parts: [PartWriter; 2],
+) -> Result<[(FileContents, u64); 2], RewriteError> {
     let fields: Vec<Field> = opened.metadata.schema().fields().iter().map(|field| brought(field)).collect();
     let runs = runs(spec, opened.metadata.metadata(), &fields);
     let is_run = |name: &str| runs.iter().any(|run| run == name);
-    let expected = Expected { ordered_by: told_order(opened.metadata.metadata()), ..Expected::default() };
+    let expected = ExpectedRows { ordered_by: told_order(opened.metadata.metadata()), ..ExpectedRows::default() };
     let half = |parts| RowWriter::new(spec.clone(), fields.clone(), is_run, Vec::new(), parts);
     let mut halves = parts.map(|parts| half(parts).expecting(expected.clone()));
     for (number, matching) in selected.groups.iter().enumerate() {
@@ -115,7 +115,7 @@ fn part(
         }
     }
     let [matching, rest] = halves;
-    let finish = |half: RowWriter<Parts>| {
+    let finish = |half: RowWriter<PartWriter>| {
         let (contents, parts) = half.finish()?;
         Ok::<_, RewriteError>((contents, parts.finish().map_err(StoreError::from)?))
     };
@@ -135,7 +135,7 @@ pub(super) fn brought(field: &Field) -> Field {
 /// Returns the tags that are encoded as runs: those without a null in the segment.
 pub(super) fn runs(spec: &TableSpec, file: &ParquetMetaData, fields: &[Field]) -> Vec<String> {
     let varies = |name: &str| matches!(name, "jurisdiction" | "source_offset");
-    let is_tag = |name: &str| spec.column(name).is_some_and(|column| column.role == Role::Tag) && !varies(name);
+    let is_tag = |name: &str| spec.column(name).is_some_and(|column| column.role == ColumnRole::Tag) && !varies(name);
     let can_run = |data_type: &DataType| {
         matches!(data_type, DataType::Int32 | DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..))
     };

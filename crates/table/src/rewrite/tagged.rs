@@ -5,7 +5,7 @@ use parquet::file::statistics::Statistics;
 
 /// The rows of a row group that have a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tagged {
+pub enum TagCoverage {
     /// All are null, or there is no such column.
     NoRow,
     SomeRows,
@@ -14,22 +14,22 @@ pub enum Tagged {
     Untold,
 }
 
-impl Tagged {
-    pub fn of(group: &RowGroupMetaData, tag: &str) -> Tagged {
+impl TagCoverage {
+    pub fn of(group: &RowGroupMetaData, tag: &str) -> TagCoverage {
         let Some(chunk) = group.columns().iter().find(|chunk| chunk.column_path().parts() == [tag]) else {
-            return Tagged::NoRow;
+            return TagCoverage::NoRow;
         };
         let nulls = chunk.statistics().and_then(Statistics::null_count_opt);
         match nulls.zip(u64::try_from(chunk.num_values()).ok()) {
-            None => Tagged::Untold,
-            Some((nulls, rows)) if nulls == rows => Tagged::NoRow,
-            Some((0, _)) => Tagged::EveryRow,
-            Some(_) => Tagged::SomeRows,
+            None => TagCoverage::Untold,
+            Some((nulls, rows)) if nulls == rows => TagCoverage::NoRow,
+            Some((0, _)) => TagCoverage::EveryRow,
+            Some(_) => TagCoverage::SomeRows,
         }
     }
 
     /// Returns true if only reading the rows can show which of them have the tag.
     pub fn differs(self) -> bool {
-        matches!(self, Tagged::SomeRows | Tagged::Untold)
+        matches!(self, TagCoverage::SomeRows | TagCoverage::Untold)
     }
 }

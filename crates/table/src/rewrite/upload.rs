@@ -15,12 +15,12 @@ use twox_hash::XxHash64;
 
 use super::RewriteError;
 use crate::error::StoreError;
-use crate::segment::Sink;
+use crate::segment::ByteSink;
 
 /// The size of a part in bytes: the minimum of object stores.
 const PART_BYTES: usize = 5 << 20;
 
-enum Message {
+enum PartMessage {
     Part(Vec<u8>),
     /// Ends the file: every part was sent.
     Whole,
@@ -28,31 +28,34 @@ enum Message {
 
 /// The parts of one file, written by a thread that may block. If it is dropped unfinished, the file is deleted.
 #[derive(Default)]
-pub struct Parts {
-    sender: Option<Sender<Message>>,
+pub struct PartWriter {
+    sender: Option<Sender<PartMessage>>,
     part: Vec<u8>,
     size: u64,
     hash: XxHash64,
 }
 
 /// The file made of the parts, while it is written.
-pub struct Upload(JoinHandle<object_store::Result<bool>>);
+pub struct SegmentUpload(JoinHandle<object_store::Result<bool>>);
 
 /// Starts a new file at `path`.
-pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(Parts, Upload), RewriteError> {
+pub async fn begin(store: Arc<dyn ObjectStore>, path: &str) -> Result<(PartWriter, SegmentUpload), RewriteError> {
     let upload = store.put_multipart(&Path::from(path)).await.map_err(StoreError::from)?;
     let (sender, receiver) = channel(1);
     let written = tokio::spawn(write(upload, receiver));
-    Ok((Parts { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), ..Parts::default() }, Upload(written)))
+    Ok((
+        PartWriter { sender: Some(sender), part: Vec::with_capacity(PART_BYTES), ..PartWriter::default() },
+        SegmentUpload(written),
+    ))
 }
 
 /// Writes the parts. Returns true if the file is complete; otherwise nothing of it is left.
-async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message>) -> object_store::Result<bool> {
+async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<PartMessage>) -> object_store::Result<bool> {
     let written = async {
         while let Some(message) = parts.recv().await {
             match message {
-                Message::Part(part) => upload.put_part(part.into()).await?,
-                Message::Whole => {
+                PartMessage::Part(part) => upload.put_part(part.into()).await?,
+                PartMessage::Whole => {
                     upload.complete().await?;
                     return Ok(true);
                 }
@@ -70,11 +73,11 @@ async fn write(mut upload: Box<dyn MultipartUpload>, mut parts: Receiver<Message
     written
 }
 
-impl Parts {
+impl PartWriter {
     /// Ends the file and returns its size in bytes.
     pub fn finish(mut self) -> io::Result<u64> {
         self.send_part()?;
-        self.send(Message::Whole)?;
+        self.send(PartMessage::Whole)?;
         Ok(self.size)
     }
 
@@ -84,16 +87,16 @@ impl Parts {
         }
         let part = std::mem::replace(&mut self.part, Vec::with_capacity(PART_BYTES));
         self.size += part.len() as u64;
-        self.send(Message::Part(part))
+        self.send(PartMessage::Part(part))
     }
 
-    fn send(&self, message: Message) -> io::Result<()> {
+    fn send(&self, message: PartMessage) -> io::Result<()> {
         let stopped = || io::Error::new(io::ErrorKind::BrokenPipe, "the file could not be written");
         self.sender.as_ref().ok_or_else(stopped)?.blocking_send(message).map_err(|_| stopped())
     }
 }
 
-impl Write for Parts {
+impl Write for PartWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let take = bytes.len().min(PART_BYTES - self.part.len());
         self.part.extend_from_slice(&bytes[..take]);
@@ -109,13 +112,13 @@ impl Write for Parts {
     }
 }
 
-impl Sink for Parts {
+impl ByteSink for PartWriter {
     fn xxh64(&self) -> u64 {
         self.hash.finish()
     }
 }
 
-impl Upload {
+impl SegmentUpload {
     /// Waits until the file is durable. Returns `Ok(false)` if its parts were dropped before the last: then nothing of
     /// it is left.
     pub async fn written(self) -> Result<bool, RewriteError> {
@@ -128,7 +131,7 @@ impl Upload {
 /// precedence over that of the work. After an error none of the files is left.
 pub async fn finished<T, const N: usize>(
     store: &dyn ObjectStore,
-    uploads: [(&str, Upload); N],
+    uploads: [(&str, SegmentUpload); N],
     worked: Result<T, RewriteError>,
 ) -> Result<T, RewriteError> {
     all_finished(store, uploads.into(), worked).await
@@ -137,7 +140,7 @@ pub async fn finished<T, const N: usize>(
 /// Does the same for any number of files.
 pub async fn all_finished<T>(
     store: &dyn ObjectStore,
-    uploads: Vec<(&str, Upload)>,
+    uploads: Vec<(&str, SegmentUpload)>,
     worked: Result<T, RewriteError>,
 ) -> Result<T, RewriteError> {
     let (count, mut whole, mut failed) = (uploads.len(), Vec::new(), None);

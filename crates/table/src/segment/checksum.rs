@@ -9,7 +9,7 @@ use std::ops::Range;
 use flate2::Crc;
 use parquet::errors::{ParquetError, Result};
 
-use crate::source::Source;
+use crate::source::StoreFile;
 use crate::thrift::struct_length;
 
 /// A length that most headers do not exceed.
@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 << 10;
 const NEXT_I32: u8 = 0x15;
 
 /// The result of comparing a page's bytes with the checksum in its header.
-pub enum Checksum {
+pub enum ChecksumResult {
     /// The checksum matches.
     Right {
         /// The offset at which the next page begins.
@@ -36,7 +36,7 @@ pub enum Checksum {
 }
 
 /// Compares the checksum of the page that begins at the start of `chunk`. Errors if no page begins there.
-pub fn page_checksum(source: &Source, chunk: Range<u64>) -> Result<Checksum> {
+pub fn page_checksum(source: &StoreFile, chunk: Range<u64>) -> Result<ChecksumResult> {
     let left = chunk.end.saturating_sub(chunk.start);
     let mut header = Vec::new();
     // Headers are short, except those that repeat long bounds.
@@ -50,7 +50,7 @@ pub fn page_checksum(source: &Source, chunk: Range<u64>) -> Result<Checksum> {
     let from = chunk.start + header.len() as u64;
     let next = from.checked_add(stored).filter(|next| *next <= chunk.end);
     let next = next.ok_or_else(|| damaged("it is longer than its column"))?;
-    let Some(expected) = crc else { return Ok(Checksum::Missing { next }) };
+    let Some(expected) = crc else { return Ok(ChecksumResult::Missing { next }) };
     let (mut reader, mut found, mut step) = (source.read_from(from).take(stored), Crc::new(), vec![0; READ_BYTES]);
     let mut bytes = 0;
     loop {
@@ -61,7 +61,7 @@ pub fn page_checksum(source: &Source, chunk: Range<u64>) -> Result<Checksum> {
         found.update(step.get(..read).unwrap_or_default());
         bytes += read as u64;
     }
-    Ok(if bytes == stored && found.sum() == expected { Checksum::Right { next } } else { Checksum::Wrong })
+    Ok(if bytes == stored && found.sum() == expected { ChecksumResult::Right { next } } else { ChecksumResult::Wrong })
 }
 
 fn damaged(why: &str) -> ParquetError {

@@ -13,7 +13,7 @@ use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 
-use crate::spec::{Role, TableColumn, TableSpec};
+use crate::spec::{ColumnRole, TableColumn, TableSpec};
 
 /// The level of Zstandard: 1, the fastest usual one.
 const ZSTD_LEVEL: i32 = 1;
@@ -38,7 +38,7 @@ const SAMPLE: usize = 1024;
 
 /// Properties of a file's rows that are known before the first is written.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub struct ExpectedRows {
     /// The number of rows.
     pub rows: Option<usize>,
     /// The columns by which they are sorted, the most significant first.
@@ -52,7 +52,7 @@ pub struct Expected {
 }
 
 /// Returns the properties of a segment's file, whose first rows are `first`.
-pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &Expected) -> WriterProperties {
+pub fn properties(spec: &TableSpec, first: &RecordBatch, expected: &ExpectedRows) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("ebbtide {}", env!("CARGO_PKG_VERSION")))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
@@ -94,7 +94,7 @@ fn of_column(
     builder: WriterPropertiesBuilder,
     column: &TableColumn,
     values: &dyn Array,
-    expected: &Expected,
+    expected: &ExpectedRows,
 ) -> WriterPropertiesBuilder {
     let path = || ColumnPath::from(column.name.as_str());
     if column.data_type.is_nested() {
@@ -129,7 +129,7 @@ fn statistics(column: &TableColumn) -> EnabledStatistics {
     let text = matches!(column.data_type, DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(_));
     match (&column.role, text) {
         _ if column.bloom => EnabledStatistics::Page,
-        (Role::Tag, true) => EnabledStatistics::Chunk,
+        (ColumnRole::Tag, true) => EnabledStatistics::Chunk,
         (_, true) => EnabledStatistics::None,
         (_, false) => EnabledStatistics::Page,
     }

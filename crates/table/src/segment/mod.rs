@@ -11,11 +11,11 @@ mod runs;
 mod stats;
 mod writer;
 
-pub use checksum::{Checksum, page_checksum};
-pub(super) use encode::{Expected, tell_order, told_order};
+pub use checksum::{ChecksumResult, page_checksum};
+pub(super) use encode::{ExpectedRows, tell_order, told_order};
 pub(super) use nulls::nulls;
-pub(super) use rows::{RowWriter, Sink};
-pub(super) use runs::{Constant, Runs, chunk as chunk_of_runs};
+pub(super) use rows::{ByteSink, RowWriter};
+pub(super) use runs::{ColumnRuns, RunValue, chunk as chunk_of_runs};
 pub(super) use stats::stats;
 pub use writer::SegmentWriter;
 
@@ -66,7 +66,7 @@ pub enum SegmentError {
 
 /// The properties of a complete file.
 #[derive(Debug, Clone)]
-pub(super) struct Contents {
+pub(super) struct FileContents {
     /// The names of its columns.
     pub(super) columns: BTreeSet<String>,
     pub(super) rows: u64,
@@ -78,7 +78,7 @@ pub(super) struct Contents {
 
 /// The location and the kind of a segment in its table.
 #[derive(Debug, Clone)]
-pub(super) struct Home {
+pub(super) struct SegmentLocation {
     pub(super) bucket: Bucket,
     pub(super) profile: ProfileId,
     /// The profile's text form; `None` if the table already has it.
@@ -92,7 +92,7 @@ pub(super) struct Home {
 /// The prefix of the name of a file of cells; the number of records that they stand for follows.
 const CELLS: &str = "cells-";
 
-impl Home {
+impl SegmentLocation {
     /// Returns a new path for a segment of this kind.
     pub(super) fn path(&self) -> String {
         // Some engines read partitions from paths, so the bucket is written as they parse it: an hour with its time
@@ -124,7 +124,7 @@ pub(super) fn forms_of(path: &str) -> Option<FormsMark> {
 pub struct EncodedSegment {
     pub(super) tags: SegmentTags,
     pub(super) forms: Option<FormsMark>,
-    pub(super) contents: Contents,
+    pub(super) contents: FileContents,
     pub(super) bytes: Bytes,
 }
 
@@ -158,8 +158,8 @@ impl EncodedSegment {
 #[derive(Debug, Clone)]
 pub struct Segment {
     pub(super) path: String,
-    pub(super) home: Home,
-    pub(super) contents: Contents,
+    pub(super) home: SegmentLocation,
+    pub(super) contents: FileContents,
     pub(super) size: u64,
 }
 

@@ -17,9 +17,9 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use twox_hash::XxHash64;
 
-use super::encode::{Expected, ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
-use super::runs::{self, Constant, Runs};
-use super::{Contents, SegmentError, stats};
+use super::encode::{ExpectedRows, ROW_GROUP_BYTES, ROW_GROUP_ROWS, properties};
+use super::runs::{self, ColumnRuns, RunValue};
+use super::{FileContents, SegmentError, stats};
 use crate::spec::TableSpec;
 use ebbtide_base::failpoint;
 
@@ -34,29 +34,29 @@ const FEED_ROWS: usize = 4096;
 const WHOLE_ROWS: usize = 512;
 
 /// The destination of a file's bytes: memory, or the store.
-pub trait Sink: Write + Send + Default {
+pub trait ByteSink: Write + Send + Default {
     /// Returns the XXH64 of all bytes so far.
     fn xxh64(&self) -> u64;
 }
 
-impl Sink for Vec<u8> {
+impl ByteSink for Vec<u8> {
     fn xxh64(&self) -> u64 {
         XxHash64::oneshot(0, self)
     }
 }
 
 /// Encodes one file.
-pub struct RowWriter<S: Sink> {
+pub struct RowWriter<S: ByteSink> {
     spec: Arc<TableSpec>,
     /// The columns of the input that are encoded, in the order of the file.
     schema: SchemaRef,
     /// The columns of the input that are runs, after those in the file.
     run_columns: Vec<Field>,
     /// The runs of `pending`, in the order of `run_columns`.
-    pending_runs: Vec<Runs>,
+    pending_runs: Vec<ColumnRuns>,
     /// The columns with the same value on every row, last in the file.
-    constants: Vec<(Field, Constant)>,
-    expected: Expected,
+    constants: Vec<(Field, RunValue)>,
+    expected: ExpectedRows,
     pending: Vec<RecordBatch>,
     pending_rows: usize,
     pending_bytes: usize,
@@ -67,23 +67,23 @@ pub struct RowWriter<S: Sink> {
 }
 
 /// The open file and the writers of the current row group.
-struct Encoder<S: Sink> {
+struct Encoder<S: ByteSink> {
     file: SerializedFileWriter<S>,
     factory: ArrowRowGroupWriterFactory,
     columns: Vec<ArrowColumnWriter>,
     /// The runs of the row group's rows, in the order of the writer's `run_columns`.
-    runs: Vec<Runs>,
+    runs: Vec<ColumnRuns>,
     group_rows: usize,
 }
 
-impl<S: Sink> RowWriter<S> {
+impl<S: ByteSink> RowWriter<S> {
     /// Creates a writer of a file with the columns `brought`, of which those selected by `is_run` are runs, and with
     /// `constants`.
     pub fn new(
         spec: Arc<TableSpec>,
         brought: Vec<Field>,
         is_run: impl Fn(&str) -> bool,
-        constants: Vec<(Field, Constant)>,
+        constants: Vec<(Field, RunValue)>,
         sink: S,
     ) -> Self {
         let (run_columns, brought): (Vec<Field>, Vec<Field>) =
@@ -91,10 +91,10 @@ impl<S: Sink> RowWriter<S> {
         Self {
             spec,
             schema: Arc::new(Schema::new(brought)),
-            pending_runs: vec![Runs::default(); run_columns.len()],
+            pending_runs: vec![ColumnRuns::default(); run_columns.len()],
             run_columns,
             constants,
-            expected: Expected::default(),
+            expected: ExpectedRows::default(),
             pending: Vec::new(),
             pending_rows: 0,
             pending_bytes: 0,
@@ -105,7 +105,7 @@ impl<S: Sink> RowWriter<S> {
     }
 
     /// Sets the known properties of the rows.
-    pub fn expecting(self, expected: Expected) -> Self {
+    pub fn expecting(self, expected: ExpectedRows) -> Self {
         Self { expected, ..self }
     }
 
@@ -137,9 +137,9 @@ impl<S: Sink> RowWriter<S> {
     pub fn memory(&self) -> usize {
         let encoder = self.encoder.as_ref().map_or(0, |encoder| {
             encoder.columns.iter().map(ArrowColumnWriter::memory_size).sum::<usize>()
-                + encoder.runs.iter().map(Runs::memory).sum::<usize>()
+                + encoder.runs.iter().map(ColumnRuns::memory).sum::<usize>()
         });
-        self.pending_bytes + self.pending_runs.iter().map(Runs::memory).sum::<usize>() + encoder
+        self.pending_bytes + self.pending_runs.iter().map(ColumnRuns::memory).sum::<usize>() + encoder
     }
 
     /// Returns the sink, once it has the first bytes.
@@ -153,7 +153,7 @@ impl<S: Sink> RowWriter<S> {
     }
 
     /// Encodes the pending rows and closes the file. Errors if no row was added.
-    pub fn finish(mut self) -> Result<(Contents, S), SegmentError> {
+    pub fn finish(mut self) -> Result<(FileContents, S), SegmentError> {
         if self.rows == 0 {
             return Err(SegmentError::Empty);
         }
@@ -168,7 +168,7 @@ impl<S: Sink> RowWriter<S> {
             .collect();
         let stats = stats::stats(&self.spec, &metadata);
         failpoint::reach("segment-encoded");
-        Ok((Contents { columns, rows: self.rows, stats, xxh64: sink.xxh64() }, sink))
+        Ok((FileContents { columns, rows: self.rows, stats, xxh64: sink.xxh64() }, sink))
     }
 
     /// Returns the columns that need no encoder, in the order of the file: after all others.
@@ -178,7 +178,7 @@ impl<S: Sink> RowWriter<S> {
 
     /// Returns the rows' columns in the order of the file, and separately those that are runs. If `kept`, small slices
     /// are copied, so that a few rows do not keep a large batch in memory.
-    fn ordered(&self, rows: &RecordBatch, kept: bool) -> Result<(RecordBatch, Vec<Runs>), SegmentError> {
+    fn ordered(&self, rows: &RecordBatch, kept: bool) -> Result<(RecordBatch, Vec<ColumnRuns>), SegmentError> {
         let wrong = |column: &str, why: String| SegmentError::Column { column: column.to_owned(), why };
         let is_run = |name: &String| self.run_columns.iter().any(|field| field.name() == name);
         let unknown = |name: &String| self.schema.column_with_name(name).is_none() && !is_run(name);
@@ -197,7 +197,7 @@ impl<S: Sink> RowWriter<S> {
         let column = |field: &Field| if kept { own(found(field)?) } else { found(field).cloned() };
         let columns = self.schema.fields().iter().map(|field| column(field)).collect::<Result<_, _>>()?;
         let runs = self.run_columns.iter().map(|field| {
-            Runs::of(found(field)?.as_ref()).ok_or_else(|| wrong(field.name(), "it has nulls".to_owned()))
+            ColumnRuns::of(found(field)?.as_ref()).ok_or_else(|| wrong(field.name(), "it has nulls".to_owned()))
         });
         let runs = runs.collect::<Result<_, _>>()?;
         Ok((RecordBatch::try_new(self.schema.clone(), columns)?, runs))
@@ -219,7 +219,7 @@ impl<S: Sink> RowWriter<S> {
             && let Some(sink) = self.sink.take()
         {
             let tail: Vec<Field> = self.tail().cloned().collect();
-            let expected = Expected { rows: self.expected.rows.or(all), ..self.expected.clone() };
+            let expected = ExpectedRows { rows: self.expected.rows.or(all), ..self.expected.clone() };
             let of = properties(&self.spec, sample, &expected);
             self.encoder = Some(Encoder::start(sink, of, (sample.schema(), &tail), &expected.sorted_by)?);
         }
@@ -251,7 +251,7 @@ impl<S: Sink> RowWriter<S> {
     }
 }
 
-impl<S: Sink> Encoder<S> {
+impl<S: ByteSink> Encoder<S> {
     fn start(
         sink: S,
         of: WriterProperties,
@@ -273,8 +273,8 @@ impl<S: Sink> Encoder<S> {
         Ok(Encoder { file, factory, columns, runs: Vec::new(), group_rows: 0 })
     }
 
-    fn write(&mut self, rows: &RecordBatch, runs: Vec<Runs>) -> Result<(), SegmentError> {
-        self.runs.resize(runs.len(), Runs::default());
+    fn write(&mut self, rows: &RecordBatch, runs: Vec<ColumnRuns>) -> Result<(), SegmentError> {
+        self.runs.resize(runs.len(), ColumnRuns::default());
         self.runs.iter_mut().zip(runs).for_each(|(group, runs)| group.append(runs));
         if self.columns.is_empty() {
             self.columns = self.factory.create_column_writers(self.file.flushed_row_groups().len())?;
@@ -296,15 +296,15 @@ impl<S: Sink> Encoder<S> {
             || self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum::<usize>() >= bytes
     }
 
-    fn close_group(&mut self, constants: &[(Field, Constant)]) -> Result<(), SegmentError> {
+    fn close_group(&mut self, constants: &[(Field, RunValue)]) -> Result<(), SegmentError> {
         let rows = u32::try_from(std::mem::take(&mut self.group_rows)).unwrap_or(u32::MAX);
         let leaves = self.file.schema_descr().columns().to_vec();
         let mut group = self.file.next_row_group()?;
         for writer in self.columns.drain(..) {
             writer.close()?.append_to_row_group(&mut group)?;
         }
-        let constants = constants.iter().map(|(_, value)| Runs::one(value.clone(), rows));
-        let tail: Vec<Runs> = self.runs.drain(..).chain(constants).collect();
+        let constants = constants.iter().map(|(_, value)| ColumnRuns::one(value.clone(), rows));
+        let tail: Vec<ColumnRuns> = self.runs.drain(..).chain(constants).collect();
         for (runs, leaf) in tail.iter().zip(leaves.iter().skip(leaves.len() - tail.len())) {
             let (bytes, close) = runs::chunk(leaf.clone(), runs)?;
             group.append_column(&bytes, close)?;

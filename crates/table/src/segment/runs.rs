@@ -20,7 +20,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 /// The value of all rows of a run. The values of one column have the same type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Constant {
+pub enum RunValue {
     /// A small number.
     Int32(i32),
     /// A number, or an instant in microseconds.
@@ -29,11 +29,11 @@ pub enum Constant {
     Text(String),
 }
 
-impl Constant {
+impl RunValue {
     /// Returns the dictionary entry, in Parquet's plain encoding.
     fn plain(&self) -> Vec<u8> {
         match self {
-            Constant::Text(text) => {
+            RunValue::Text(text) => {
                 let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
                 [&length.to_le_bytes()[..], text.as_bytes()].concat()
             }
@@ -44,30 +44,30 @@ impl Constant {
     /// Returns the value as a bound of an index.
     fn bound(&self) -> Vec<u8> {
         match self {
-            Constant::Int32(value) => value.to_le_bytes().to_vec(),
-            Constant::Int64(value) => value.to_le_bytes().to_vec(),
-            Constant::Text(text) => text.clone().into_bytes(),
+            RunValue::Int32(value) => value.to_le_bytes().to_vec(),
+            RunValue::Int64(value) => value.to_le_bytes().to_vec(),
+            RunValue::Text(text) => text.clone().into_bytes(),
         }
     }
 
     fn physical(&self) -> Type {
         match self {
-            Constant::Int32(_) => Type::INT32,
-            Constant::Int64(_) => Type::INT64,
-            Constant::Text(_) => Type::BYTE_ARRAY,
+            RunValue::Int32(_) => Type::INT32,
+            RunValue::Int64(_) => Type::INT64,
+            RunValue::Text(_) => Type::BYTE_ARRAY,
         }
     }
 }
 
-fn statistics(least: &Constant, greatest: &Constant) -> Option<Statistics> {
+fn statistics(least: &RunValue, greatest: &RunValue) -> Option<Statistics> {
     match (least, greatest) {
-        (Constant::Int32(min), Constant::Int32(max)) => {
+        (RunValue::Int32(min), RunValue::Int32(max)) => {
             Some(Statistics::int32(Some(*min), Some(*max), None, Some(0), false))
         }
-        (Constant::Int64(min), Constant::Int64(max)) => {
+        (RunValue::Int64(min), RunValue::Int64(max)) => {
             Some(Statistics::int64(Some(*min), Some(*max), None, Some(0), false))
         }
-        (Constant::Text(min), Constant::Text(max)) => {
+        (RunValue::Text(min), RunValue::Text(max)) => {
             let bytes = |text: &String| Some(ByteArray::from(text.as_str()));
             Some(Statistics::byte_array(bytes(min), bytes(max), None, Some(0), false))
         }
@@ -77,33 +77,33 @@ fn statistics(least: &Constant, greatest: &Constant) -> Option<Statistics> {
 
 /// The runs of one column, in the order of its rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runs(VecDeque<(Constant, u32)>);
+pub struct ColumnRuns(VecDeque<(RunValue, u32)>);
 
-impl Runs {
+impl ColumnRuns {
     /// Creates a single run of `rows` rows.
-    pub fn one(value: Constant, rows: u32) -> Runs {
-        Runs([(value, rows)].into())
+    pub fn one(value: RunValue, rows: u32) -> ColumnRuns {
+        ColumnRuns([(value, rows)].into())
     }
 
     /// Returns the runs of a column of text, numbers or instants. `None` if the column contains a null or has another
     /// type.
-    pub fn of(column: &dyn Array) -> Option<Runs> {
+    pub fn of(column: &dyn Array) -> Option<ColumnRuns> {
         if column.null_count() > 0 {
             return None;
         }
-        let mut runs = Runs::default();
+        let mut runs = ColumnRuns::default();
         match column.data_type() {
             DataType::Int32 => {
                 let values = column.as_primitive::<Int32Type>().values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(Constant::Int32(run[0]), length(run.len())));
+                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int32(run[0]), length(run.len())));
             }
             DataType::Int64 => {
                 let values = column.as_primitive::<Int64Type>().values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(Constant::Int64(run[0]), length(run.len())));
+                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
             }
             DataType::Timestamp(..) => {
                 let values = column.as_primitive_opt::<TimestampMicrosecondType>()?.values();
-                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(Constant::Int64(run[0]), length(run.len())));
+                values.chunk_by(|a, b| a == b).for_each(|run| runs.push(RunValue::Int64(run[0]), length(run.len())));
             }
             DataType::Utf8 => {
                 let texts = column.as_string::<i32>();
@@ -111,7 +111,7 @@ impl Runs {
                 while from < texts.len() {
                     let value = texts.value(from);
                     let until = (from + 1..texts.len()).find(|row| texts.value(*row) != value).unwrap_or(texts.len());
-                    runs.push(Constant::Text(value.to_owned()), length(until - from));
+                    runs.push(RunValue::Text(value.to_owned()), length(until - from));
                     from = until;
                 }
             }
@@ -120,7 +120,7 @@ impl Runs {
         Some(runs)
     }
 
-    fn push(&mut self, value: Constant, rows: u32) {
+    fn push(&mut self, value: RunValue, rows: u32) {
         match self.0.back_mut() {
             Some((last, before)) if *last == value => *before += rows,
             _ => self.0.push_back((value, rows)),
@@ -128,13 +128,13 @@ impl Runs {
     }
 
     /// Appends `later` after these.
-    pub fn append(&mut self, later: Runs) {
+    pub fn append(&mut self, later: ColumnRuns) {
         later.0.into_iter().for_each(|(value, rows)| self.push(value, rows));
     }
 
     /// Removes the first `rows` rows and returns their runs.
-    pub fn split(&mut self, rows: u32) -> Runs {
-        let (mut left, mut first) = (rows, Runs::default());
+    pub fn split(&mut self, rows: u32) -> ColumnRuns {
+        let (mut left, mut first) = (rows, ColumnRuns::default());
         while left > 0 {
             let Some((value, run)) = self.0.pop_front() else { break };
             if run > left {
@@ -148,7 +148,7 @@ impl Runs {
 
     /// Returns their size in memory in bytes.
     pub fn memory(&self) -> usize {
-        self.0.len() * size_of::<(Constant, u32)>()
+        self.0.len() * size_of::<(RunValue, u32)>()
     }
 
     fn rows(&self) -> u32 {
@@ -161,7 +161,7 @@ fn length(rows: usize) -> u32 {
 }
 
 /// Encodes the chunk of an optional, unnested column with those runs in one row group. Errors if there are none.
-pub fn chunk(column: ColumnDescPtr, runs: &Runs) -> Result<(Bytes, ColumnCloseResult)> {
+pub fn chunk(column: ColumnDescPtr, runs: &ColumnRuns) -> Result<(Bytes, ColumnCloseResult)> {
     let (least, greatest) = (runs.0.iter().map(|run| &run.0).min(), runs.0.iter().map(|run| &run.0).max());
     let (Some(least), Some(greatest)) = (least, greatest) else {
         return Err(parquet::errors::ParquetError::General("a column without rows".to_owned()));
@@ -195,8 +195,8 @@ pub fn chunk(column: ColumnDescPtr, runs: &Runs) -> Result<(Bytes, ColumnCloseRe
     let mut offsets = OffsetIndexBuilder::new();
     offsets.append_row_count(i64::from(rows));
     offsets.append_offset_and_size(to_i64(data.offset), i32::try_from(data.bytes_written).unwrap_or(i32::MAX));
-    let texts = |(value, rows): &(Constant, u32)| match value {
-        Constant::Text(text) => Some(to_i64(text.len() as u64 * u64::from(*rows))),
+    let texts = |(value, rows): &(RunValue, u32)| match value {
+        RunValue::Text(text) => Some(to_i64(text.len() as u64 * u64::from(*rows))),
         _ => None,
     };
     let unencoded: Option<i64> = runs.0.iter().map(texts).sum();
@@ -232,12 +232,12 @@ pub fn chunk(column: ColumnDescPtr, runs: &Runs) -> Result<(Bytes, ColumnCloseRe
 /// The distinct values in the order of their first appearance.
 #[derive(Default)]
 struct Dictionary<'a> {
-    indexes: HashMap<&'a Constant, u32>,
+    indexes: HashMap<&'a RunValue, u32>,
     plain: Vec<u8>,
 }
 
 impl<'a> Dictionary<'a> {
-    fn index(&mut self, value: &'a Constant) -> u32 {
+    fn index(&mut self, value: &'a RunValue) -> u32 {
         let next = length(self.indexes.len());
         *self.indexes.entry(value).or_insert_with(|| {
             self.plain.extend(value.plain());

@@ -13,9 +13,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use proptest::prelude::*;
 
-use super::runs::{Constant, Runs, chunk};
+use super::runs::{ColumnRuns, RunValue, chunk};
 use super::{EncodedSegment, SegmentError, SegmentWriter};
-use crate::spec::{Role, TableColumn, TableSpec, instant, tags};
+use crate::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use crate::testing::arbitrary::{array, columns};
 use crate::testing::{MARKER, encoded, rows, segment_tags, spec};
 
@@ -64,7 +64,7 @@ fn a_shared_tag_costs_the_same_for_ten_rows_and_for_a_million() {
         .unwrap();
     let file = SerializedFileWriter::new(Vec::new(), Arc::new(file), Arc::default()).unwrap();
     let column = file.schema_descr().column(0);
-    let size = |rows| chunk(column.clone(), &Runs::one(Constant::Int64(1), rows)).unwrap().0.len();
+    let size = |rows| chunk(column.clone(), &ColumnRuns::one(RunValue::Int64(1), rows)).unwrap().0.len();
     assert!(size(1 << 20) <= size(10) + 16, "{} bytes", size(1 << 20));
     assert!(size(1 << 20) < 80, "{} bytes", size(1 << 20));
 }
@@ -96,16 +96,16 @@ fn tags_that_change_within_a_segment_come_back_row_by_row() {
 #[test]
 fn runs_are_split_where_a_row_group_ends() {
     let column = StringArray::from(vec!["a", "a", "b", "b", "b", "a"]);
-    let mut rest = Runs::of(&column).unwrap();
+    let mut rest = ColumnRuns::of(&column).unwrap();
     let first = rest.split(3);
-    let text = |value: &str| Constant::Text(value.to_owned());
-    let mut expected = Runs::one(text("a"), 2);
-    expected.append(Runs::one(text("b"), 1));
+    let text = |value: &str| RunValue::Text(value.to_owned());
+    let mut expected = ColumnRuns::one(text("a"), 2);
+    expected.append(ColumnRuns::one(text("b"), 1));
     assert_eq!(first, expected);
     let mut joined = first;
     joined.append(rest);
-    assert_eq!(joined, Runs::of(&column).unwrap());
-    assert_eq!(Runs::of(&StringArray::from(vec![Some("a"), None])), None);
+    assert_eq!(joined, ColumnRuns::of(&column).unwrap());
+    assert_eq!(ColumnRuns::of(&StringArray::from(vec![Some("a"), None])), None);
 }
 
 #[test]
@@ -310,7 +310,7 @@ proptest! {
             .map(|((name, array), (kind, bloom, _))| TableColumn {
                 name: name.clone(),
                 data_type: array.data_type().clone(),
-                role: if *bloom { Role::Plain } else { Role::Personal("content".parse().unwrap()) },
+                role: if *bloom { ColumnRole::Plain } else { ColumnRole::Personal("content".parse().unwrap()) },
                 doc: None,
                 bloom: *bloom && *kind == 0,
             })

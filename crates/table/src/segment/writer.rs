@@ -9,11 +9,11 @@ use arrow::datatypes::Field;
 use bytes::Bytes;
 
 use super::rows::RowWriter;
-use super::runs::Constant;
+use super::runs::RunValue;
 use super::{EncodedSegment, SegmentError, SegmentTags};
-use crate::spec::{Role, TableSpec, expires_column};
+use crate::spec::{ColumnRole, TableSpec, expires_column};
 use ebbtide_base::ids::{Deadline, PolicyVersion};
-use ebbtide_policy::tag::{FormsMark, Group};
+use ebbtide_policy::tag::{FormsMark, TaggedGroup};
 
 /// The tags that are equal, or nearly so, on all rows of a batch: they are written as runs and need no encoder.
 const RUN_COLUMNS: [&str; 3] = ["ingested_at", "source_topic", "source_partition"];
@@ -33,7 +33,7 @@ impl SegmentWriter {
         let is_constant = |name: &str| name.starts_with("expires_") || name == "policy_version" || name == "records";
         let brought = spec
             .stored()
-            .filter(|column| !(column.role == Role::Tag && is_constant(&column.name)))
+            .filter(|column| !(column.role == ColumnRole::Tag && is_constant(&column.name)))
             .filter(|column| !absent.contains(&column.name))
             .map(|column| Field::new(&column.name, column.data_type.clone(), true));
         let (brought, forms) = (brought.collect(), spec.forms);
@@ -43,8 +43,8 @@ impl SegmentWriter {
 
     /// Creates a writer for a tagged group: with the group's tags, and without the columns that were already due in its
     /// rows. The rows are still to be written.
-    pub fn of_group(spec: &Arc<TableSpec>, group: &Group, version: &PolicyVersion) -> Result<Self, SegmentError> {
-        let Group { bucket, profile, deadlines, absent, rows } = group;
+    pub fn of_group(spec: &Arc<TableSpec>, group: &TaggedGroup, version: &PolicyVersion) -> Result<Self, SegmentError> {
+        let TaggedGroup { bucket, profile, deadlines, absent, rows } = group;
         let deadline = |(index, deadline): (usize, &Option<Deadline>)| deadline.filter(|_| !absent.contains(&index));
         let categories = profile.terms.iter().map(|term| term.category.clone());
         let tags = SegmentTags {
@@ -54,7 +54,7 @@ impl SegmentWriter {
             deadlines: categories.zip(deadlines.iter().enumerate().map(deadline)).collect(),
             policy_version: version.clone(),
         };
-        let personal = spec.columns.iter().filter(|column| matches!(column.role, Role::Personal(_)));
+        let personal = spec.columns.iter().filter(|column| matches!(column.role, ColumnRole::Personal(_)));
         let lacking = personal.filter(|column| rows.schema_ref().index_of(&column.name).is_err());
         let lacking: Vec<String> = lacking.map(|column| column.name.clone()).collect();
         Self::new(Arc::clone(spec), tags, &lacking)
@@ -92,18 +92,18 @@ impl SegmentWriter {
 }
 
 /// Returns the tags that are the same on every row. An open deadline has no column: it reads as null.
-fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, Constant)> {
+fn constants(spec: &TableSpec, tags: &SegmentTags) -> Vec<(Field, RunValue)> {
     let deadline = |column: &str| {
         let found = tags.deadlines.iter().find(|(category, _)| expires_column(category) == column);
         found.and_then(|(_, deadline)| *deadline)
     };
     let value = |column: &str| match column {
-        "policy_version" => Some(Constant::Text(tags.policy_version.as_str().to_owned())),
-        "records" => Some(Constant::Int64(1)),
-        _ => deadline(column).map(|deadline| Constant::Int64(deadline.micros())),
+        "policy_version" => Some(RunValue::Text(tags.policy_version.as_str().to_owned())),
+        "records" => Some(RunValue::Int64(1)),
+        _ => deadline(column).map(|deadline| RunValue::Int64(deadline.micros())),
     };
     spec.stored()
-        .filter(|column| column.role == Role::Tag)
+        .filter(|column| column.role == ColumnRole::Tag)
         .filter_map(|column| Some((Field::new(&column.name, column.data_type.clone(), true), value(&column.name)?)))
         .collect()
 }

@@ -7,18 +7,18 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use deltalake_core::kernel::{Action, Add, Metadata, MetadataExt, Transaction};
 
-use super::commit::Change;
+use super::commit::TableChange;
 use super::open::commit_info;
-use super::{Advance, IngestCommit, Table};
+use super::{IngestCommit, OffsetAdvance, Table};
 use crate::error::StoreError;
 use crate::evidence::Evidence;
-use crate::log::{Entry, XXH64, app_id, topic_app_id};
+use crate::log::{LogEntry, XXH64, app_id, topic_app_id};
 use crate::segment::Segment;
 use ebbtide_base::ids::{Bucket, Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
 impl Table {
     /// Returns the actions of a change's entry, except `commitInfo`.
-    pub(super) fn actions(&self, change: &Change<'_>) -> Result<Vec<Action>, StoreError> {
+    pub(super) fn actions(&self, change: &TableChange<'_>) -> Result<Vec<Action>, StoreError> {
         let mut actions: Vec<Action> = self.new_properties(change)?.map(Action::Metadata).into_iter().collect();
         actions.extend(change.actions.iter().cloned());
         let (at, changes) = (change.evidence.at.timestamp_millis(), change.evidence.changes_data());
@@ -28,7 +28,7 @@ impl Table {
 
     /// Returns the table's metadata with the missing texts of profiles, and with the columns of the policy under which
     /// the change is made; `None` if it has them all.
-    fn new_properties(&self, change: &Change<'_>) -> Result<Option<Metadata>, StoreError> {
+    fn new_properties(&self, change: &TableChange<'_>) -> Result<Option<Metadata>, StoreError> {
         let mut changed = match change.segments {
             [] => None,
             _ => self.with_columns(&self.state.metadata, &change.evidence.policy_version)?,
@@ -59,8 +59,8 @@ pub fn evidence_info(evidence: &Evidence, read: u64) -> Result<Action, StoreErro
 }
 
 /// Creates the `txn` actions of a batch that moves those offsets.
-pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
-    let txn = |advance: &Advance| {
+pub fn offsets(advances: &[OffsetAdvance], at: DateTime<Utc>) -> Vec<Action> {
+    let txn = |advance: &OffsetAdvance| {
         let at = Some(at.timestamp_millis());
         Action::Txn(Transaction::new_with_last_update(app_id(&advance.partition), advance.next.0, at))
     };
@@ -69,7 +69,7 @@ pub fn offsets(advances: &[Advance], at: DateTime<Utc>) -> Vec<Action> {
 
 /// Returns the `txn` actions that record the topics of those advances that `recorded` does not have yet.
 pub fn topics(
-    advances: &[Advance],
+    advances: &[OffsetAdvance],
     at: DateTime<Utc>,
     recorded: impl Fn(&TopicPartition) -> Option<TopicMark>,
 ) -> Vec<Action> {
@@ -156,8 +156,8 @@ pub fn partition_values(bucket: &Bucket, profile: &ProfileId) -> HashMap<String,
 }
 
 /// Returns this process's entry as reading it back would return it.
-pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> Entry {
-    let mut entry = Entry {
+pub fn own_entry(version: u64, actions: Vec<Action>, evidence: Evidence) -> LogEntry {
+    let mut entry = LogEntry {
         version,
         evidence: Some(evidence),
         txns: Vec::new(),

@@ -11,12 +11,12 @@ use super::actions::{evidence_info, own_entry};
 use super::open::write_entry;
 use crate::error::StoreError;
 use crate::evidence::Evidence;
-use crate::log::{Log, LogState};
+use crate::log::{LogState, TableLog};
 use ebbtide_base::failpoint;
 
 /// The outcome of an attempt.
 #[derive(Debug)]
-pub(super) enum Attempt {
+pub(super) enum CommitAttempt {
     /// It landed at that version, which is now the version of the state.
     Landed(u64),
     /// Another entry was faster.
@@ -27,11 +27,11 @@ pub(super) enum Attempt {
 
 /// Tries to write `actions` with `evidence` as the version after that of `state`. After an error nothing was tried.
 pub(super) async fn attempt(
-    log: &Log,
+    log: &TableLog,
     state: &mut LogState,
     evidence: &Evidence,
     actions: Vec<Action>,
-) -> Result<Attempt, StoreError> {
+) -> Result<CommitAttempt, StoreError> {
     let mut evidence = evidence.clone();
     evidence.totals = state.totals.unwrap_or_default().plus(&evidence);
     let mut entry = vec![evidence_info(&evidence, state.version)?];
@@ -42,9 +42,9 @@ pub(super) async fn attempt(
         Ok(()) => {
             failpoint::reach("after-commit");
             state.apply(&own_entry(version, entry, evidence));
-            Attempt::Landed(version)
+            CommitAttempt::Landed(version)
         }
-        Err(TransactionError::VersionAlreadyExists(_)) => Attempt::Lost,
-        Err(error) => Attempt::Failed(error.into()),
+        Err(TransactionError::VersionAlreadyExists(_)) => CommitAttempt::Lost,
+        Err(error) => CommitAttempt::Failed(error.into()),
     })
 }

@@ -10,10 +10,10 @@ use deltalake_core::kernel::{Metadata, MetadataExt};
 use serde::{Deserialize, Serialize};
 
 use super::Table;
-use super::commit::Change;
+use super::commit::TableChange;
 use crate::error::{CommitError, StoreError};
 use crate::index::{told_deadlines, told_policy};
-use crate::spec::{Role, TableSpec};
+use crate::spec::{ColumnRole, TableSpec};
 use ebbtide_base::ids::{Category, Deadline, PolicyVersion};
 use ebbtide_policy::{Profile, Trigger};
 
@@ -30,7 +30,7 @@ impl CategoryColumns {
     pub fn of_spec(spec: &TableSpec) -> CategoryColumns {
         let mut columns: BTreeMap<Category, BTreeSet<String>> = BTreeMap::new();
         for column in &spec.columns {
-            if let Role::Personal(category) = &column.role {
+            if let ColumnRole::Personal(category) = &column.role {
                 columns.entry(category.clone()).or_default().insert(column.name.clone());
             }
         }
@@ -138,7 +138,7 @@ fn is_open(profile: Option<&str>, category: &Category) -> bool {
 impl Table {
     /// Refuses a commit under another text of a policy than the table records, and one that clears a deadline although
     /// a column of its category stays.
-    pub(super) fn check_categories(&self, change: &Change<'_>) -> Result<(), CommitError> {
+    pub(super) fn check_categories(&self, change: &TableChange<'_>) -> Result<(), CommitError> {
         let version = &change.evidence.policy_version;
         let recorded = |version: &PolicyVersion| CategoryColumns::recorded(&self.state.metadata, version);
         let own = CategoryColumns::of_spec(self.spec());

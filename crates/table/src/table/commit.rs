@@ -11,15 +11,15 @@ use object_store::path::Path;
 use uuid::Uuid;
 
 use super::actions::{check, offsets, topics};
-use super::attempt::{Attempt, attempt};
+use super::attempt::{CommitAttempt, attempt};
 use super::open::same_type;
-use super::rewrite::Watch;
-use super::{Advance, ControlsVersion, IngestCommit, Table};
+use super::rewrite::RemovedFilesCheck;
+use super::{ControlsVersion, IngestCommit, OffsetAdvance, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
 use crate::index::StoredSegment;
 use crate::log::read_entry;
-use crate::objects::MayLand;
+use crate::objects::CommitOutcomeUnknown;
 use crate::segment::Segment;
 use crate::spec::PARTITION_COLUMNS;
 use ebbtide_base::ids::{PolicyVersion, TopicId};
@@ -28,7 +28,7 @@ use ebbtide_base::ids::{PolicyVersion, TopicId};
 const LOOKING: usize = 16;
 
 /// A change of the table by a commit of any kind.
-pub(super) struct Change<'a> {
+pub(super) struct TableChange<'a> {
     /// The files that it adds.
     pub(super) segments: &'a [Segment],
     /// The segments that it removes.
@@ -41,11 +41,11 @@ pub(super) struct Change<'a> {
 }
 
 /// The check of a commit that finds out whether it landed before, or whether the table moved meanwhile.
-pub(super) enum Place<'a> {
+pub(super) enum ConflictCheck<'a> {
     /// By the offsets that the commit moves.
-    Offsets(&'a [Advance]),
+    Offsets(&'a [OffsetAdvance]),
     /// By the files that the commit removes.
-    Segments(Watch<'a>),
+    Segments(RemovedFilesCheck<'a>),
 }
 
 impl Table {
@@ -58,27 +58,31 @@ impl Table {
         check(&batch).map_err(CommitError::Store)?;
         let mut actions = offsets(&batch.advances, batch.evidence.at);
         actions.extend(topics(&batch.advances, batch.evidence.at, |partition| self.topic_mark(partition)));
-        let change = Change {
+        let change = TableChange {
             segments: &batch.segments,
             removes: &[],
             controls: batch.controls,
             evidence: &batch.evidence,
             actions,
         };
-        self.swap(&change, Place::Offsets(&batch.advances)).await
+        self.swap(&change, ConflictCheck::Offsets(&batch.advances)).await
     }
 
     /// The loop of every commit: check the log, validate, try, and check again.
-    pub(super) async fn swap(&mut self, change: &Change<'_>, mut place: Place<'_>) -> Result<u64, CommitError> {
+    pub(super) async fn swap(
+        &mut self,
+        change: &TableChange<'_>,
+        mut place: ConflictCheck<'_>,
+    ) -> Result<u64, CommitError> {
         let mut failed: Option<StoreError> = None;
         loop {
             self.refresh().await.map_err(CommitError::Unknown)?;
             let landed = match &mut place {
-                Place::Offsets(advances) => match advances.iter().find(|advance| self.has_moved(advance)) {
+                ConflictCheck::Offsets(advances) => match advances.iter().find(|advance| self.has_moved(advance)) {
                     Some(moved) => Some(self.landed_or_moved(change.evidence.commit, moved).await?),
                     None => None,
                 },
-                Place::Segments(watch) => watch.look(&self.log, self.state.version).await?,
+                ConflictCheck::Segments(watch) => watch.look(&self.log, self.state.version).await?,
             };
             if let Some(version) = landed {
                 return Ok(version);
@@ -92,20 +96,20 @@ impl Table {
             let actions = self.actions(change).map_err(CommitError::Store)?;
             let tried = attempt(&self.log, &mut self.state, change.evidence, actions).await;
             match tried.map_err(CommitError::Store)? {
-                Attempt::Landed(version) => return Ok(version),
-                Attempt::Lost => self.lost_races += 1,
-                Attempt::Failed(error) => failed = Some(error),
+                CommitAttempt::Landed(version) => return Ok(version),
+                CommitAttempt::Lost => self.lost_races += 1,
+                CommitAttempt::Failed(error) => failed = Some(error),
             }
         }
     }
 
     /// Returns true if the table's next offset is not the one that the batch begins at, or belongs to another topic.
-    fn has_moved(&self, advance: &Advance) -> bool {
+    fn has_moved(&self, advance: &OffsetAdvance) -> bool {
         self.next_offset(&advance.partition) != advance.from || self.is_of_other_topic(advance)
     }
 
     /// Returns true if the table's offset belongs to another topic than the batch was read from.
-    fn is_of_other_topic(&self, advance: &Advance) -> bool {
+    fn is_of_other_topic(&self, advance: &OffsetAdvance) -> bool {
         let topics = self.topic_mark(&advance.partition).zip(advance.topic.map(TopicId::mark));
         topics.is_some_and(|(stored, ours)| stored != ours)
     }
@@ -115,7 +119,7 @@ impl Table {
     /// Within one topic, at most one commit moves a partition past an offset, so the search ends there. In a topic that
     /// was recreated, offsets repeat: a batch of the old topic is searched for in all commits, and beyond a decision
     /// too.
-    async fn landed_or_moved(&self, commit: Uuid, moved: &Advance) -> Result<u64, CommitError> {
+    async fn landed_or_moved(&self, commit: Uuid, moved: &OffsetAdvance) -> Result<u64, CommitError> {
         let mut decided = self.is_of_other_topic(moved);
         for version in (0..=self.state.version).rev() {
             let Some(entry) = read_entry(&self.log, version).await.map_err(CommitError::Unknown)? else { break };
@@ -143,8 +147,8 @@ impl Table {
         }
     }
 
-    /// Checks the change against the version that it would follow; its [`Place`] is checked already.
-    fn validate(&self, change: &Change<'_>) -> Result<(), CommitError> {
+    /// Checks the change against the version that it would follow; its [`ConflictCheck`] is checked already.
+    fn validate(&self, change: &TableChange<'_>) -> Result<(), CommitError> {
         self.goes_by(&change.evidence.policy_version)?;
         if self.controls() != change.controls {
             return Err(CommitError::ControlsMoved);
@@ -167,7 +171,7 @@ impl Table {
 
     /// Errors if a file of the change was deleted: a process that was frozen for longer than the janitor waits must not
     /// commit it.
-    async fn still_there(&self, change: &Change<'_>) -> Result<(), CommitError> {
+    async fn still_there(&self, change: &TableChange<'_>) -> Result<(), CommitError> {
         let store = self.log.object_store(None);
         let looked = change.segments.iter().map(|segment| {
             let (store, path) = (store.clone(), Path::from(segment.path.as_str()));
@@ -185,5 +189,5 @@ impl Table {
 /// Classifies an error after which the log was searched and the entry was not found.
 pub(super) fn not_there(error: StoreError) -> CommitError {
     // The files of a commit that may still land must be kept.
-    if MayLand::is_behind(&error) { CommitError::Unknown(error) } else { CommitError::Store(error) }
+    if CommitOutcomeUnknown::is_behind(&error) { CommitError::Unknown(error) } else { CommitError::Store(error) }
 }

@@ -5,12 +5,12 @@
 
 use deltalake_core::kernel::{Action, Transaction};
 
-use super::attempt::{Attempt, attempt};
+use super::attempt::{CommitAttempt, attempt};
 use super::commit::not_there;
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
-use crate::log::{CONTROLS_APP, Log, LogState};
+use crate::log::{CONTROLS_APP, LogState, TableLog};
 use crate::root::Root;
 use ebbtide_base::ids::ProductKey;
 
@@ -30,7 +30,7 @@ pub async fn raise_controls(
     version: ControlsVersion,
     evidence: Evidence,
 ) -> Result<Option<u64>, CommitError> {
-    let log = Log::of(root, product);
+    let log = TableLog::of(root, product);
     match LogState::load(&log).await.map_err(CommitError::Store)? {
         Some(mut state) => raise(&log, &mut state, version, evidence).await.map(Some),
         None => Ok(None),
@@ -39,12 +39,12 @@ pub async fn raise_controls(
 
 /// Returns the version of the controls of a product's table, by its newest version. `None` as in [`raise_controls`].
 pub async fn controls_of(root: &Root, product: &ProductKey) -> Result<Option<ControlsVersion>, StoreError> {
-    let state = LogState::load(&Log::of(root, product)).await?;
+    let state = LogState::load(&TableLog::of(root, product)).await?;
     Ok(state.map(|state| ControlsVersion(state.controls())))
 }
 
 async fn raise(
-    log: &Log,
+    log: &TableLog,
     state: &mut LogState,
     version: ControlsVersion,
     evidence: Evidence,
@@ -63,9 +63,9 @@ async fn raise(
         let at = Some(evidence.at.timestamp_millis());
         let txn = Action::Txn(Transaction::new_with_last_update(CONTROLS_APP.to_owned(), version.0, at));
         match attempt(log, state, &evidence, vec![txn]).await.map_err(CommitError::Store)? {
-            Attempt::Landed(version) => return Ok(version),
-            Attempt::Lost => {}
-            Attempt::Failed(error) => failed = Some(error),
+            CommitAttempt::Landed(version) => return Ok(version),
+            CommitAttempt::Lost => {}
+            CommitAttempt::Failed(error) => failed = Some(error),
         }
     }
 }

@@ -7,7 +7,7 @@ use deltalake_core::kernel::{Action, Transaction};
 
 use super::Table;
 use super::actions::topic_action;
-use super::attempt::{Attempt, attempt};
+use super::attempt::{CommitAttempt, attempt};
 use super::commit::not_there;
 use crate::error::{CommitError, StoreError};
 use crate::evidence::Evidence;
@@ -65,9 +65,9 @@ impl Table {
             self.goes_by(&evidence.policy_version)?;
             let tried = attempt(&self.log, &mut self.state, &evidence, actions(decision, &evidence)).await;
             match tried.map_err(CommitError::Store)? {
-                Attempt::Landed(version) => return Ok(version),
-                Attempt::Lost => {}
-                Attempt::Failed(error) => failed = Some(error),
+                CommitAttempt::Landed(version) => return Ok(version),
+                CommitAttempt::Lost => {}
+                CommitAttempt::Failed(error) => failed = Some(error),
             }
         }
     }
@@ -112,7 +112,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::evidence::{Loss, LossCause, PartitionProgress};
+    use crate::evidence::{LossCause, OffsetLoss, PartitionEvidence};
     use crate::reports::audit;
     use crate::testing::{batch, noon, partition, root, spec};
 
@@ -126,8 +126,8 @@ mod tests {
 
     fn evidence(decision: &LossDecision, cause: LossCause, offsets: u64) -> Evidence {
         let LossDecision { partition, from, next, .. } = decision.clone();
-        let moved = PartitionProgress { partition: partition.clone(), from: Some(from), next, records: 0 };
-        let loss = Loss { partition, cause, offsets };
+        let moved = PartitionEvidence { partition: partition.clone(), from: Some(from), next, records: 0 };
+        let loss = OffsetLoss { partition, cause, offsets };
         let version = "2026-09-01".parse().unwrap();
         Evidence::accept_loss(Uuid::new_v4(), noon() + TimeDelta::hours(1), version, moved, loss)
     }

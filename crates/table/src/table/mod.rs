@@ -7,7 +7,7 @@ mod attempt;
 mod categories;
 mod commit;
 mod controls;
-mod known_tables;
+mod controls_cache;
 mod losses;
 mod notices;
 mod open;
@@ -15,9 +15,9 @@ mod policy;
 mod rewrite;
 
 pub use controls::{controls_of, raise_controls};
-pub use known_tables::{KnownTables, TableControls};
+pub use controls_cache::{TableControls, TableControlsCache};
 pub use losses::{AcceptLossError, LossDecision};
-pub use policy::{TakesForce, take_force};
+pub use policy::{PolicyCommit, take_force};
 pub use rewrite::RewriteCommit;
 
 use std::sync::Arc;
@@ -33,9 +33,9 @@ use serde::Serialize;
 use super::error::StoreError;
 use super::evidence::Evidence;
 use super::janitor::LastPass;
-use super::log::{Log, LogState, app_id, partition_of, topic_app_id};
+use super::log::{LogState, TableLog, app_id, partition_of, topic_app_id};
 use super::root::Root;
-use super::segment::{Contents, EncodedSegment, Home, Segment};
+use super::segment::{EncodedSegment, FileContents, Segment, SegmentLocation};
 use super::spec::TableSpec;
 use ebbtide_base::ids::{Offset, ProfileId, TopicId, TopicMark, TopicPartition};
 
@@ -46,7 +46,7 @@ pub struct ControlsVersion(pub i64);
 
 /// The offsets of one topic partition before and after a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advance {
+pub struct OffsetAdvance {
     /// The partition.
     pub partition: TopicPartition,
     /// The table's next offset from which the batch was read; `None` if the table had none.
@@ -63,7 +63,7 @@ pub struct IngestCommit {
     /// The files to add, already written.
     pub segments: Vec<Segment>,
     /// The offsets of each partition of the batch.
-    pub advances: Vec<Advance>,
+    pub advances: Vec<OffsetAdvance>,
     /// The controls under which the batch was made.
     pub controls: ControlsVersion,
     /// The evidence of the commit. A repeated commit is recognised by the id in it.
@@ -72,19 +72,24 @@ pub struct IngestCommit {
 
 /// The location of a table's files.
 #[derive(Debug, Clone)]
-pub struct Shelf(Arc<dyn ObjectStore>);
+pub struct SegmentStore(Arc<dyn ObjectStore>);
 
-impl Shelf {
+impl SegmentStore {
     /// Writes a segment's file and makes it durable. No reader sees it before the commit that adds it.
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
         let EncodedSegment { tags, forms, contents, bytes } = segment;
         let profile_text = Some(tags.profile_text);
-        let home = Home { bucket: tags.bucket, profile: tags.profile, profile_text, cells: None, forms };
+        let home = SegmentLocation { bucket: tags.bucket, profile: tags.profile, profile_text, cells: None, forms };
         self.put_file(home, contents, bytes).await
     }
 
     /// Writes a file that is complete in memory to its location.
-    pub(super) async fn put_file(&self, home: Home, contents: Contents, bytes: Bytes) -> Result<Segment, StoreError> {
+    pub(super) async fn put_file(
+        &self,
+        home: SegmentLocation,
+        contents: FileContents,
+        bytes: Bytes,
+    ) -> Result<Segment, StoreError> {
         let (path, size) = (home.path(), bytes.len() as u64);
         let options = PutOptions::from(PutMode::Create);
         self.0.put_opts(&Path::from(path.as_str()), bytes.into(), options).await?;
@@ -98,7 +103,7 @@ pub struct Table {
     spec: Arc<TableSpec>,
     /// The columns of `spec` in Delta's types.
     schema: StructType,
-    pub(super) log: Log,
+    pub(super) log: TableLog,
     pub(super) state: LogState,
     /// The number of attempts that lost their version to another commit.
     lost_races: u64,
@@ -202,15 +207,15 @@ impl Table {
         &self.spec
     }
 
-    /// Writes a segment's file like [`Shelf::put`].
+    /// Writes a segment's file like [`SegmentStore::put`].
     pub async fn put(&self, segment: EncodedSegment) -> Result<Segment, StoreError> {
         self.shelf().put(segment).await
     }
 
     /// Returns the location of this table's files, for callers that write several concurrently.
     #[must_use]
-    pub fn shelf(&self) -> Shelf {
-        Shelf(self.log.object_store(None))
+    pub fn shelf(&self) -> SegmentStore {
+        SegmentStore(self.log.object_store(None))
     }
 
     /// Deletes files that were written and never committed. The janitor deletes those that fail here.

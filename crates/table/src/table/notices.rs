@@ -6,7 +6,7 @@
 
 use deltalake_core::kernel::{Action, Transaction};
 
-use super::attempt::{Attempt, attempt};
+use super::attempt::{CommitAttempt, attempt};
 use super::{ControlsVersion, Table};
 use crate::error::CommitError;
 use crate::evidence::Evidence;
@@ -37,9 +37,9 @@ impl Table {
         }
         self.goes_by(&evidence.policy_version)?;
         match attempt(&self.log, &mut self.state, &evidence, vec![noted(newest)]).await.map_err(CommitError::Store)? {
-            Attempt::Landed(_) => Ok(true),
-            Attempt::Lost => Ok(false),
-            Attempt::Failed(error) => Err(CommitError::Unknown(error)),
+            CommitAttempt::Landed(_) => Ok(true),
+            CommitAttempt::Lost => Ok(false),
+            CommitAttempt::Failed(error) => Err(CommitError::Unknown(error)),
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{ControlsVersion, Table};
 use crate::controls::{ControlLog, unreadable};
 use crate::error::{OpenError, StoreError};
 use crate::janitor::LastPass;
-use crate::log::{CONTROLS_APP, Log, LogState};
+use crate::log::{CONTROLS_APP, LogState, TableLog};
 use crate::root::Root;
 use crate::spec::{PARTITION_COLUMNS, TableSpec};
 use ebbtide_base::ids::BucketUnit;
@@ -31,7 +31,7 @@ pub const STATS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const ATTEMPTS: usize = 20;
 
 pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError> {
-    let log = Log::of(root, &spec.product);
+    let log = TableLog::of(root, &spec.product);
     let wanted = delta_schema(&spec)?;
     let control_log = ControlLog::open(root);
     for _ in 0..ATTEMPTS {
@@ -69,7 +69,7 @@ pub async fn open(root: &Root, spec: Arc<TableSpec>) -> Result<Table, OpenError>
 
 /// Opens the table and writes nothing: `None` if there is none. Errors if it could not be given the columns.
 pub async fn existing(root: &Root, spec: Arc<TableSpec>) -> Result<Option<Table>, OpenError> {
-    let log = Log::of(root, &spec.product);
+    let log = TableLog::of(root, &spec.product);
     let schema = delta_schema(&spec)?;
     let Some(state) = LogState::load(&log).await? else { return Ok(None) };
     widened(&spec, &schema, &state.metadata)?;
@@ -83,7 +83,7 @@ pub fn delta_schema(spec: &TableSpec) -> Result<StructType, OpenError> {
 }
 
 /// Puts an entry under its version if no entry has it: this decides between concurrent writers.
-pub async fn write_entry(log: &Log, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
+pub async fn write_entry(log: &TableLog, version: u64, actions: &[Action]) -> Result<(), TransactionError> {
     let mut bytes = Vec::new();
     for action in actions {
         let written = serde_json::to_value(action).and_then(|mut action| {

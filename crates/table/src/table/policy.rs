@@ -15,7 +15,7 @@ use super::open::{STATS_COLUMNS, creation, delta_schema, stats_columns, widened,
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::evidence::Evidence;
-use crate::log::{CONTROLS_APP, Log, LogState, NOTICES_APP, POLICY_APP};
+use crate::log::{CONTROLS_APP, LogState, NOTICES_APP, POLICY_APP, TableLog};
 use crate::root::Root;
 use crate::spec::TableSpec;
 use ebbtide_base::failpoint;
@@ -26,7 +26,7 @@ const POLICY: &str = "ebbtide.policy";
 
 /// A policy to put in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakesForce {
+pub struct PolicyCommit {
     /// The version of its control.
     pub control: ControlsVersion,
     /// Its own version.
@@ -55,10 +55,10 @@ impl LogState {
 pub async fn take_force(
     root: &Root,
     (product, spec): (&ProductKey, Option<Arc<TableSpec>>),
-    taking: TakesForce,
+    taking: PolicyCommit,
     evidence: Evidence,
 ) -> Result<bool, CommitError> {
-    let log = Log::of(root, product);
+    let log = TableLog::of(root, product);
     let schema = spec.as_deref().map(delta_schema).transpose().map_err(refused)?;
     let columns = spec.as_deref().zip(schema.as_ref());
     let mut failed: Option<StoreError> = None;
@@ -95,14 +95,14 @@ fn refused(error: OpenError) -> CommitError {
     })
 }
 
-fn txns(taking: &TakesForce, controls: i64) -> [Action; 3] {
+fn txns(taking: &PolicyCommit, controls: i64) -> [Action; 3] {
     // Under the new policy's terms, notices may apply to rows that they did not apply to before.
     [(POLICY_APP, taking.control.0), (CONTROLS_APP, taking.control.0.max(controls)), (NOTICES_APP, 0)]
         .map(|(app, version)| Action::Txn(Transaction::new(app.to_owned(), version)))
 }
 
 /// Returns the metadata with the policy named, and with the columns of its categories.
-fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &TakesForce) -> Result<Metadata, StoreError> {
+fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &PolicyCommit) -> Result<Metadata, StoreError> {
     let named = metadata.add_config_key(POLICY.to_owned(), taking.policy.to_string());
     let named = named.map_err(|error| StoreError::Delta(Box::new(error.into())))?;
     match spec {
@@ -114,7 +114,7 @@ fn named(metadata: Metadata, spec: Option<&TableSpec>, taking: &TakesForce) -> R
 fn change(
     state: &LogState,
     columns: Option<(&TableSpec, &StructType)>,
-    taking: &TakesForce,
+    taking: &PolicyCommit,
     evidence: &Evidence,
 ) -> Result<Vec<Action>, CommitError> {
     let mut metadata = state.metadata.clone();
@@ -133,7 +133,7 @@ fn change(
 }
 
 /// Creates the first entry of a table that begins under the policy.
-fn made(spec: &TableSpec, schema: &StructType, taking: &TakesForce) -> Result<Vec<Action>, CommitError> {
+fn made(spec: &TableSpec, schema: &StructType, taking: &PolicyCommit) -> Result<Vec<Action>, CommitError> {
     let made = creation(spec, schema, ControlsVersion(0)).map_err(CommitError::Store)?;
     let mut actions = Vec::with_capacity(made.len() + 3);
     for action in made {

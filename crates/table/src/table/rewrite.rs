@@ -9,13 +9,13 @@ use deltalake_core::kernel::{Action, Remove};
 use uuid::Uuid;
 
 use super::actions::partition_values;
-use super::commit::{Change, Place};
+use super::commit::{ConflictCheck, TableChange};
 use super::notices::noted;
 use super::{ControlsVersion, Table};
 use crate::error::{CommitError, StoreError};
 use crate::evidence::{Evidence, RewriteEvidence};
 use crate::index::StoredSegment;
-use crate::log::{Log, files, next_entry};
+use crate::log::{TableLog, files, next_entry};
 use crate::segment::Segment;
 
 /// The input of one rewrite commit.
@@ -47,26 +47,26 @@ impl Table {
         let at = rewrite.evidence.at.timestamp_millis();
         let changes = rewrite.evidence.changes_data();
         let removed = rewrite.removes.iter().map(|segment| Action::Remove(remove(segment, at, changes)));
-        let change = Change {
+        let change = TableChange {
             segments: &rewrite.adds,
             removes: &rewrite.removes,
             controls: rewrite.controls,
             evidence: &rewrite.evidence,
             actions: removed.chain(rewrite.renewed.then(|| noted(ControlsVersion(0)))).collect(),
         };
-        self.swap(&change, Place::Segments(Watch::new(&rewrite))).await
+        self.swap(&change, ConflictCheck::Segments(RemovedFilesCheck::new(&rewrite))).await
     }
 }
 
 /// Reads the log from the version at which a rewrite began.
-pub(super) struct Watch<'a> {
+pub(super) struct RemovedFilesCheck<'a> {
     commit: Uuid,
     removes: HashSet<&'a str>,
     /// The version up to which the log was read.
     at: u64,
 }
 
-impl<'a> Watch<'a> {
+impl<'a> RemovedFilesCheck<'a> {
     fn new(rewrite: &'a RewriteCommit) -> Self {
         let removes = rewrite.removes.iter().map(|segment| &*segment.path).collect();
         Self { commit: rewrite.evidence.commit, removes, at: rewrite.seen_at }
@@ -74,7 +74,7 @@ impl<'a> Watch<'a> {
 
     /// Reads the log up to `newest`. Returns the version at which this rewrite landed, if it did. Errors if another
     /// commit removed one of its segments.
-    pub(super) async fn look(&mut self, log: &Log, newest: u64) -> Result<Option<u64>, CommitError> {
+    pub(super) async fn look(&mut self, log: &TableLog, newest: u64) -> Result<Option<u64>, CommitError> {
         while self.at < newest {
             let version = self.at + 1;
             let cleaned = || StoreError::Refused(format!("entry {version} is gone; read the segments anew"));

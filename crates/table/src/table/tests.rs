@@ -1,7 +1,7 @@
 mod away;
 mod controls;
+mod controls_cache;
 mod crashes;
-mod known_tables;
 mod rewrite_crashes;
 mod rewrites;
 
@@ -19,10 +19,10 @@ use object_store::{Error, GetOptions, GetResult, ObjectStore, PutOptions, PutPay
 use super::open::{info, write_entry};
 use crate::durable::DurableFs;
 use crate::reports::audit;
-use crate::spec::{Role, TableColumn, TableSpec, instant};
-use crate::testing::between::{Behind, Between};
+use crate::spec::{ColumnRole, TableColumn, TableSpec, instant};
+use crate::testing::hook::{HookedStore, StoreHook};
 use crate::testing::{MARKER, batch, encoded, log_bytes, noon, partition, root, roots, rows, spec};
-use crate::{CommitError, ControlsVersion, OpenError, Plan, Root, StoreError, Table, Upkeep};
+use crate::{CleanupPlan, CommitError, ControlsVersion, MaintenanceSettings, OpenError, Root, StoreError, Table};
 use ebbtide_base::ids::{BucketUnit, Offset};
 
 /// A store that fails on log entries, by mode: 0 never fails, 1 writes and then reports a failure, 2 fails and writes
@@ -38,7 +38,7 @@ fn broken() -> Error {
 }
 
 #[async_trait]
-impl Between for Faulty {
+impl StoreHook for Faulty {
     fn inner(&self) -> &dyn ObjectStore {
         &self.inner
     }
@@ -68,7 +68,7 @@ impl Between for Faulty {
 fn with_faults(table: &mut Table) -> Arc<AtomicU8> {
     let store = Faulty::default();
     let mode = store.mode.clone();
-    let store = logstore_with(Arc::new(Behind(store)), table.log.root_url(), StorageConfig::default()).unwrap();
+    let store = logstore_with(Arc::new(HookedStore(store)), table.log.root_url(), StorageConfig::default()).unwrap();
     table.log = table.log.with(store);
     mode
 }
@@ -320,7 +320,7 @@ async fn no_personal_value_stands_in_the_log_nor_in_a_checkpoint() {
         let work = batch(&table, 0, (from > 0).then_some(from * 40), from * 40 + 40).await;
         table.commit(work).await.unwrap();
     }
-    let upkeep = crate::Upkeep { checkpoint_every: 2, ..Default::default() };
+    let upkeep = crate::MaintenanceSettings { checkpoint_every: 2, ..Default::default() };
     assert_eq!(table.maintain(crate::testing::noon(), &upkeep).await.unwrap().checkpoint, Some(5));
     let log = log_bytes(&root);
     let found = |needle: &str| log.windows(needle.len()).any(|window| window == needle.as_bytes());
@@ -351,7 +351,7 @@ async fn a_new_column_is_added_and_old_segments_stay() {
     let work = batch(&table, 0, None, 10).await;
     table.commit(work).await.unwrap();
     let mut wider = TableSpec::clone(&spec());
-    let (role, bloom) = (Role::Plain, false);
+    let (role, bloom) = (ColumnRole::Plain, false);
     let column = TableColumn { name: "carrier".to_owned(), data_type: DataType::Utf8, role, doc: None, bloom };
     wider.columns.insert(2, column);
     let wider = Arc::new(wider);
@@ -401,7 +401,10 @@ async fn a_file_that_cannot_be_written_is_said_and_nothing_of_it_stays() {
     let mut table = Table::open(&root, spec()).await.unwrap();
     std::fs::write(root.table_folder(&"sms".parse().unwrap()).join("bucket=2026-09-21"), b"in the way").unwrap();
     assert!(table.put(encoded(&rows(0, 0, 10))).await.is_err());
-    assert_eq!(table.plan(noon() + chrono::TimeDelta::days(9999), &Upkeep::default()).await.unwrap(), Plan::default());
+    assert_eq!(
+        table.plan(noon() + chrono::TimeDelta::days(9999), &MaintenanceSettings::default()).await.unwrap(),
+        CleanupPlan::default()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -418,7 +421,7 @@ async fn a_table_of_hours_is_committed_to_and_opened_again() {
     work.segments = vec![table.put(one).await.unwrap()];
     assert!(work.segments[0].path().starts_with("bucket=2026-09-21T14:13:20Z/"), "{}", work.segments[0].path());
     table.commit(work).await.unwrap();
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(1));
     assert_eq!(Table::open(&root, hourly).await.unwrap().next_offset(&partition(0)), Some(Offset(10)));
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
@@ -429,7 +432,7 @@ async fn a_table_of_hours_is_committed_to_and_opened_again() {
 fn every_call_may_be_made_from_a_task_that_moves_between_threads() {
     fn sends<T: Send>(_: impl Fn(&'static Root, &'static mut Table) -> T) {}
     sends(|root, _| Table::open(root, spec()));
-    sends(|_, table| table.maintain(noon(), Box::leak(Box::new(Upkeep::default()))));
+    sends(|_, table| table.maintain(noon(), Box::leak(Box::new(MaintenanceSettings::default()))));
     sends(|_, table| async move {
         let index = crate::SegmentIndex::load(table).await.unwrap();
         let old: Vec<_> = index.iter().cloned().collect();

@@ -71,10 +71,10 @@ pub fn array(kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
 }
 
 /// Columns: kind, true if not personal, and the seeds of its values.
-pub type Columns = Vec<(u8, bool, Vec<Option<u16>>)>;
+pub type RandomColumns = Vec<(u8, bool, Vec<Option<u16>>)>;
 
 /// Generates columns of one length, and some of the numbers of their rows.
-pub fn columns() -> impl Strategy<Value = (Columns, Vec<usize>)> {
+pub fn columns() -> impl Strategy<Value = (RandomColumns, Vec<usize>)> {
     (1usize..400).prop_flat_map(|rows| {
         let seeds = prop::collection::vec(prop::option::weighted(0.9, 0u16..2000), rows);
         let cuts = prop::collection::vec(0..=rows, 0..5);

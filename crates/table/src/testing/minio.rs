@@ -14,7 +14,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::Root;
-use ebbtide_config::{ObjectStore, Secret};
+use ebbtide_config::{ObjectStoreConfig, Secret};
 
 const KEY: &str = "ebbtide-tests";
 
@@ -74,8 +74,8 @@ fn status(port: u16, path: &str) -> Option<u16> {
     text.split(' ').nth(1)?.parse().ok()
 }
 
-fn settings(port: u16) -> ObjectStore {
-    ObjectStore {
+fn settings(port: u16) -> ObjectStoreConfig {
+    ObjectStoreConfig {
         endpoint: Some(format!("http://127.0.0.1:{port}")),
         region: Some("us-east-1".to_owned()),
         access_key_id: Some(Secret::new(KEY)),
@@ -83,7 +83,7 @@ fn settings(port: u16) -> ObjectStore {
         allow_http: true,
         timeout: Duration::from_secs(5),
         retry_for: Duration::from_secs(5),
-        ..ObjectStore::default()
+        ..ObjectStoreConfig::default()
     }
 }
 
@@ -111,7 +111,7 @@ pub fn open(told: &str) -> Root {
 }
 
 /// Returns the same root through a proxy.
-pub fn behind(root: &Root, door: &Door) -> Root {
+pub fn behind(root: &Root, door: &FaultProxy) -> Root {
     Root::open(&root.to_string(), &settings(door.port)).unwrap()
 }
 
@@ -161,7 +161,7 @@ fn asked(method: &str, what: &str, body: &str) -> String {
 
 /// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum RequestOutcome {
     /// It is answered.
     Answered,
     /// It is refused with 503 SlowDown.
@@ -173,20 +173,20 @@ pub enum Fate {
 }
 
 /// Decides the outcome of a request by its method and its path with the query.
-pub type Judge = dyn Fn(&str, &str) -> Fate + Send + Sync;
+pub type RequestRule = dyn Fn(&str, &str) -> RequestOutcome + Send + Sync;
 
 /// A proxy in front of the store.
-pub struct Door {
+pub struct FaultProxy {
     port: u16,
-    judge: Arc<Mutex<Arc<Judge>>>,
+    judge: Arc<Mutex<Arc<RequestRule>>>,
 }
 
-impl Door {
+impl FaultProxy {
     /// Creates a proxy that forwards everything.
-    pub fn ajar() -> Door {
+    pub fn ajar() -> FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let through: Arc<Judge> = Arc::new(|_: &str, _: &str| Fate::Answered);
+        let through: Arc<RequestRule> = Arc::new(|_: &str, _: &str| RequestOutcome::Answered);
         let judge = Arc::new(Mutex::new(through));
         let (judging, store) = (Arc::clone(&judge), shared().port);
         std::thread::spawn(move || {
@@ -195,25 +195,25 @@ impl Door {
                 std::thread::spawn(move || pass(client, store, &judging));
             }
         });
-        Door { port, judge }
+        FaultProxy { port, judge }
     }
 
     /// Lets `judge` decide the outcome of all further requests.
-    pub fn judge(&self, judge: impl Fn(&str, &str) -> Fate + Send + Sync + 'static) {
+    pub fn judge(&self, judge: impl Fn(&str, &str) -> RequestOutcome + Send + Sync + 'static) {
         *self.judge.lock().unwrap() = Arc::new(judge);
     }
 }
 
 /// Forwards the requests of one connection, each by a separate connection.
-fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<Judge>>) -> Option<()> {
+fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<RequestRule>>) -> Option<()> {
     while let Some(request) = message(&mut client) {
         let line = String::from_utf8_lossy(&request).lines().next()?.to_owned();
         let mut words = line.split(' ');
         let (method, path) = (words.next()?, words.next()?);
         let judge = judging.lock().unwrap().clone();
         match judge(method, path) {
-            Fate::Lost => break,
-            Fate::Throttled => {
+            RequestOutcome::Lost => break,
+            RequestOutcome::Throttled => {
                 let body = "<Error><Code>SlowDown</Code></Error>";
                 write!(client, "HTTP/1.1 503 Slow Down\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
             }
@@ -221,7 +221,7 @@ fn pass(mut client: TcpStream, store: u16, judging: &Mutex<Arc<Judge>>) -> Optio
                 let mut server = TcpStream::connect(("127.0.0.1", store)).ok()?;
                 server.write_all(&request).ok()?;
                 let answer = answer(&mut server, method)?;
-                if fate == Fate::AnswerLost {
+                if fate == RequestOutcome::AnswerLost {
                     break;
                 }
                 client.write_all(&answer).ok()?;

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use ebbtide_config::Surroundings;
+use ebbtide_config::ConfigInputs;
 
 /// Returns a configuration with those properties, each a line of YAML.
 fn config(properties: &[&str], variables: &[(&str, &str)]) -> Config {
@@ -12,7 +12,7 @@ fn config(properties: &[&str], variables: &[(&str, &str)]) -> Config {
         "policy: p.yaml\nroot: /data\nkafka:\n  bootstrap_servers: localhost:9092\n  properties:\n    client.id: x\n{lines}"
     );
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let checked = Config::parse("e.yaml", &text, &Surroundings { variables, folder: PathBuf::new() });
+    let checked = Config::parse("e.yaml", &text, &ConfigInputs { variables, folder: PathBuf::new() });
     checked.config.unwrap_or_else(|| panic!("{:?}", checked.problems))
 }
 

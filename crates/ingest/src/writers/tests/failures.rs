@@ -9,7 +9,7 @@ fn silent(outcome: &Result<Option<Arc<WriterSchema>>, RegistryUnavailable>) -> D
 #[tokio::test]
 async fn ids_are_found_while_the_registry_fails_for_one() {
     for code in [500, 503, 429] {
-        let played = Played::new(move |id, _| if id == 9 { status(code, "") } else { schema(OTHER) }).await;
+        let played = FakeRegistry::new(move |id, _| if id == 9 { status(code, "") } else { schema(OTHER) }).await;
         let tried = with(&played);
         // The failing id is always asked for first, as by the first partition of a lane.
         for _ in 0..6 {
@@ -37,8 +37,8 @@ async fn ids_are_found_while_the_registry_fails_for_one() {
 #[tokio::test]
 async fn file_of_the_folder_ends_the_report_of_an_unavailable_registry() {
     let folder = tempfile::tempdir().unwrap();
-    let played = Played::new(|_, _| status(503, "")).await;
-    let tried = make(Some(config(&played.url, Auth::None)), Some(folder.path().to_path_buf())).unwrap();
+    let played = FakeRegistry::new(|_, _| status(503, "")).await;
+    let tried = make(Some(config(&played.url, RegistryAuth::None)), Some(folder.path().to_path_buf())).unwrap();
     silent(&tried.id(6).await);
     assert!(!tried.around.health.readiness().ready);
     std::fs::write(folder.path().join("6.avsc"), OTHER).unwrap();
@@ -51,7 +51,7 @@ async fn file_of_the_folder_ends_the_report_of_an_unavailable_registry() {
 
 #[tokio::test]
 async fn look_up_that_no_partition_needs_any_more_ends_the_report() {
-    let played = Played::new(|_, _| status(503, "")).await;
+    let played = FakeRegistry::new(|_, _| status(503, "")).await;
     let tried = with(&played);
     let mut wait = silent(&tried.id(6).await);
     for _ in 0..10 {
@@ -68,7 +68,8 @@ async fn look_up_that_no_partition_needs_any_more_ends_the_report() {
 
 #[tokio::test]
 async fn registry_that_answers_for_one_id_is_still_reported_while_another_waits() {
-    let played = Played::new(|id, before| if id == 9 && before < 3 { status(500, "") } else { schema(OTHER) }).await;
+    let played =
+        FakeRegistry::new(|id, before| if id == 9 && before < 3 { status(500, "") } else { schema(OTHER) }).await;
     let tried = with(&played);
     let wait = silent(&tried.id(9).await);
     tried.clock.advance(wait);

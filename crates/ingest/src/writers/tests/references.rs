@@ -35,7 +35,7 @@ fn tree(path: &str) -> Response {
 
 #[tokio::test]
 async fn references_are_followed_once_each_and_remembered_for_other_schemas() {
-    let played = Played::of_paths(|path, _| tree(path)).await;
+    let played = FakeRegistry::of_paths(|path, _| tree(path)).await;
     let tried = with(&played);
     assert!(tried.id(1).await.unwrap().is_some());
     assert_eq!(played.requests(), 4);
@@ -50,8 +50,8 @@ async fn a_reference_that_the_registry_does_not_know_yet_is_waited_for() {
         "subjects/kind/versions/1" if before < 6 => status(404, r#"{"error_code":40402}"#),
         _ => tree(path),
     };
-    let played = Played::of_paths(reply).await;
-    let config = Config { unknown_schema_wait: Duration::from_secs(30), ..config(&played.url, Auth::None) };
+    let played = FakeRegistry::of_paths(reply).await;
+    let config = Config { unknown_schema_wait: Duration::from_secs(30), ..config(&played.url, RegistryAuth::None) };
     let tried = make(Some(config), None).unwrap();
     let mut waits = 0;
     while let Err(LookupDelay::NotYet { retry_after }) = tried.look_up(1).await {
@@ -68,10 +68,10 @@ async fn a_reference_that_fails_is_silence_and_what_was_fetched_is_not_fetched_a
         "subjects/fixed/versions/7" if before < 4 => status(500, ""),
         _ => tree(path),
     };
-    let played = Played::of_paths(reply).await;
+    let played = FakeRegistry::of_paths(reply).await;
     let tried = with(&played);
     let down = tried.id(1).await.unwrap_err();
-    assert_eq!((down.why, played.requests()), (Silence::Status(500), 4));
+    assert_eq!((down.why, played.requests()), (RegistryFailure::Status(500), 4));
     tried.clock.advance(down.retry_after);
     assert!(tried.id(1).await.unwrap().is_some());
     assert_eq!(played.requests(), 6);
@@ -80,8 +80,8 @@ async fn a_reference_that_fails_is_silence_and_what_was_fetched_is_not_fetched_a
 #[tokio::test]
 async fn a_404_of_a_reference_that_is_not_the_registrys_own_is_silence() {
     let reply = |path: &str, _| if path.starts_with("subjects") { status(404, "<html>") } else { tree(path) };
-    let played = Played::of_paths(reply).await;
-    assert_eq!(with(&played).silence(1).await, Silence::WrongPlace);
+    let played = FakeRegistry::of_paths(reply).await;
+    assert_eq!(with(&played).silence(1).await, RegistryFailure::WrongPlace);
 }
 
 #[tokio::test]
@@ -91,15 +91,15 @@ async fn references_in_a_circle_end_and_too_many_are_refused() {
         "subjects/a/versions/1" => answer(FIXED, &[link("x", "b", 1)]),
         _ => answer(FIXED, &[link("x", "a", 1)]),
     };
-    let played = Played::of_paths(circle).await;
+    let played = FakeRegistry::of_paths(circle).await;
     assert!(with(&played).id(1).await.unwrap().is_some());
 
     let endless = |path: &str, _| {
         let next = path.rsplit('/').next().and_then(|version| version.parse::<i64>().ok()).unwrap_or(0).max(1000) + 1;
         answer(FIXED, &[link("x", "a", next)])
     };
-    let played = Played::of_paths(endless).await;
-    let long = Config { timeout: Duration::from_secs(60), ..config(&played.url, Auth::None) };
+    let played = FakeRegistry::of_paths(endless).await;
+    let long = Config { timeout: Duration::from_secs(60), ..config(&played.url, RegistryAuth::None) };
     let tried = make(Some(long), None).unwrap();
     let why = tried.unusable(1).await;
     assert!(why.contains("more than 256"), "{why}");
@@ -118,11 +118,11 @@ async fn missing_reference_is_named_by_its_subject_and_version() {
     ] {
         let code = if missing.starts_with("schemas") { NOT_FOUND } else { r#"{"error_code":40402}"# };
         let reply = move |path: &str, _| if path == missing { status(404, code) } else { tree(path) };
-        let tried = with(&Played::of_paths(reply).await);
+        let tried = with(&FakeRegistry::of_paths(reply).await);
         // The second answer is remembered.
         for _ in 0..2 {
             match tried.look_up(1).await {
-                Ok(Lookup::Unknown(reason)) => assert_eq!(&*reason, named),
+                Ok(SchemaLookup::Unknown(reason)) => assert_eq!(&*reason, named),
                 other => panic!("{other:?}"),
             }
         }

@@ -3,8 +3,8 @@
 use super::*;
 
 /// Starts a server that answers every id with a schema.
-async fn good() -> Played {
-    Played::new(|_, _| schema(OTHER)).await
+async fn good() -> FakeRegistry {
+    FakeRegistry::new(|_, _| schema(OTHER)).await
 }
 
 /// Returns a URL at which no server listens.
@@ -13,14 +13,14 @@ async fn down() -> String {
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
-fn registry(urls: &[&str]) -> Tried {
-    make(Some(config(&urls.join(","), Auth::None)), None).unwrap()
+fn registry(urls: &[&str]) -> RegistryFixture {
+    make(Some(config(&urls.join(","), RegistryAuth::None)), None).unwrap()
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_is_passed_over_and_the_next_one_stays_preferred() {
-    let broken = Played::new(|_, _| status(500, "broken")).await;
-    let foreign = Played::new(|_, _| status(404, "no such path")).await;
+    let broken = FakeRegistry::new(|_, _| status(500, "broken")).await;
+    let foreign = FakeRegistry::new(|_, _| status(404, "no such path")).await;
     for first in [down().await, broken.url.clone(), foreign.url.clone()] {
         let second = good().await;
         let tried = registry(&[&first, &second.url]);
@@ -38,13 +38,13 @@ async fn a_server_that_does_not_answer_leaves_time_for_the_next_one() {
     let (slow, second) = (good().await, good().await);
     let tried = registry(&[&slow.url, &second.url]);
     // Neither server answers for this id; the next id is known by both.
-    assert_eq!(tried.silence(SLOW).await, Silence::TimedOut);
+    assert_eq!(tried.silence(SLOW).await, RegistryFailure::TimedOut);
     assert_eq!((slow.requests(), second.requests()), (1, 1));
 }
 
 #[tokio::test]
 async fn what_one_server_does_not_know_no_other_is_asked_for() {
-    let (first, second) = (Played::new(|_, _| status(404, NOT_FOUND)).await, good().await);
+    let (first, second) = (FakeRegistry::new(|_, _| status(404, NOT_FOUND)).await, good().await);
     let tried = registry(&[&first.url, &second.url]);
     assert!(tried.id(9).await.unwrap().is_none());
     assert_eq!((first.requests(), second.requests()), (1, 0));
@@ -52,7 +52,7 @@ async fn what_one_server_does_not_know_no_other_is_asked_for() {
 
 #[tokio::test]
 async fn a_registry_all_of_whose_servers_are_silent_is_silent() {
-    let (first, second) = (down().await, Played::new(|_, _| status(503, "busy")).await);
-    assert_eq!(registry(&[&first, &second.url]).silence(1).await, Silence::Status(503));
-    assert!(matches!(registry(&[&second.url, &first]).silence(1).await, Silence::Unreachable(_)));
+    let (first, second) = (down().await, FakeRegistry::new(|_, _| status(503, "busy")).await);
+    assert_eq!(registry(&[&first, &second.url]).silence(1).await, RegistryFailure::Status(503));
+    assert!(matches!(registry(&[&second.url, &first]).silence(1).await, RegistryFailure::Unreachable(_)));
 }

@@ -74,9 +74,9 @@ fn registry_for(name: &str) -> (Vec<u8>, String) {
     (authority.to_pem().unwrap(), url)
 }
 
-fn tried(url: &str, authorities: Option<&[u8]>) -> Tried {
+fn tried(url: &str, authorities: Option<&[u8]>) -> RegistryFixture {
     let folder = tempfile::tempdir().unwrap();
-    let mut registry = config(url, Auth::Bearer(Secret::new("hunter2")));
+    let mut registry = config(url, RegistryAuth::Bearer(Secret::new("hunter2")));
     registry.timeout = Duration::from_secs(10);
     if let Some(pem) = authorities {
         let file = folder.path().join("ca.pem");

@@ -4,12 +4,12 @@ use super::*;
 
 const WAIT: Duration = Duration::from_secs(30);
 
-fn waiting(played: &Played) -> Tried {
-    let config = Config { unknown_schema_wait: WAIT, ..config(&played.url, Auth::None) };
+fn waiting(played: &FakeRegistry) -> RegistryFixture {
+    let config = Config { unknown_schema_wait: WAIT, ..config(&played.url, RegistryAuth::None) };
     make(Some(config), None).unwrap()
 }
 
-async fn delay(tried: &Tried, id: u32) -> Duration {
+async fn delay(tried: &RegistryFixture, id: u32) -> Duration {
     match tried.look_up(id).await {
         Err(LookupDelay::NotYet { retry_after }) => retry_after,
         other => panic!("{other:?}"),
@@ -18,7 +18,7 @@ async fn delay(tried: &Tried, id: u32) -> Duration {
 
 #[tokio::test]
 async fn an_id_that_the_registry_learns_of_in_time_costs_nothing() {
-    let played = Played::new(|_, before| if before < 5 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|_, before| if before < 5 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
     let tried = waiting(&played);
     for asked in 1..=5 {
         let retry_after = delay(&tried, 9).await;
@@ -36,7 +36,7 @@ async fn an_id_that_stays_unknown_is_an_outcome_after_the_wait_and_asked_for_aga
     let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let later = known.clone();
     let reply = move |_, _| if later.load(Ordering::SeqCst) { schema(OTHER) } else { status(404, NOT_FOUND) };
-    let played = Played::new(reply).await;
+    let played = FakeRegistry::new(reply).await;
     let tried = waiting(&played);
     let mut waited = Duration::ZERO;
     while let Err(LookupDelay::NotYet { retry_after }) = tried.look_up(9).await {
@@ -56,7 +56,7 @@ async fn an_id_that_stays_unknown_is_an_outcome_after_the_wait_and_asked_for_aga
 
 #[tokio::test]
 async fn other_ids_are_found_while_one_is_waited_for() {
-    let played = Played::new(|id, _| if id == 9 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
+    let played = FakeRegistry::new(|id, _| if id == 9 { status(404, NOT_FOUND) } else { schema(OTHER) }).await;
     let tried = waiting(&played);
     delay(&tried, 9).await;
     assert!(tried.id(1).await.unwrap().is_some());
@@ -66,7 +66,7 @@ async fn other_ids_are_found_while_one_is_waited_for() {
 
 #[tokio::test]
 async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
-    let played = Played::new(|_, before| match before {
+    let played = FakeRegistry::new(|_, before| match before {
         0 => status(404, NOT_FOUND),
         1 => status(503, ""),
         _ => schema(OTHER),
@@ -76,7 +76,7 @@ async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
     let first = delay(&tried, 9).await;
     tried.clock.advance(first);
     let down = tried.id(9).await.unwrap_err();
-    assert_eq!(down.why, Silence::Status(503));
+    assert_eq!(down.why, RegistryFailure::Status(503));
     tried.clock.advance(down.retry_after);
     assert!(tried.id(9).await.unwrap().is_some());
 }
@@ -84,7 +84,7 @@ async fn a_registry_that_goes_down_while_an_id_is_waited_for_is_waited_out() {
 #[tokio::test]
 async fn garbage_of_one_product_costs_no_record_of_another() {
     let reply = |id, before| if id == 9 && before > 80 { schema(OTHER) } else { status(404, NOT_FOUND) };
-    let played = Played::new(reply).await;
+    let played = FakeRegistry::new(reply).await;
     let tried = waiting(&played);
     let product = |name: &str| ProductKey::new(name).unwrap();
     let garbage = (1_000..1_075).map(SchemaRef::Id).collect();
@@ -99,5 +99,5 @@ async fn garbage_of_one_product_costs_no_record_of_another() {
         tried.clock.advance(retry_after);
     }
     assert!((2..10).contains(&asked), "{asked}");
-    assert!(matches!(tried.schemas.get(&product("sms"), SchemaRef::Id(9)).await, Ok(Lookup::Schema(_))));
+    assert!(matches!(tried.schemas.get(&product("sms"), SchemaRef::Id(9)).await, Ok(SchemaLookup::Schema(_))));
 }

@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 
 use super::retag::{column, some, swept, take};
 use crate::testing::{World, policy_text_of, read, start, texts};
-use crate::{Action, HeldBoard};
+use crate::{ReviewCache, SweepAction};
 use ebbtide_base::clock::Clock;
-use ebbtide_policy::Checked;
+use ebbtide_policy::CheckedPolicy;
 
-fn kept(version: &str, days: u32) -> Checked {
+fn kept(version: &str, days: u32) -> CheckedPolicy {
     let text = policy_text_of("remove", &format!("keep: {days} days, trigger: contract_end"));
     read(&text.replace("test-1", version))
 }
@@ -39,13 +39,13 @@ async fn a_policy_and_a_notice_that_nobody_swept_between_are_both_carried_out_an
     let mut world = world().await;
     world.contract_end("acme", start()).await;
     take(&mut world, (&kept("test-1", 2), &kept("test-2", 5))).await;
-    let mut watch = world.watch(HeldBoard::default()).await;
+    let mut watch = world.watch(ReviewCache::default()).await;
     let stale = || world.metrics.stale_tag_records.with_label_values(&["sms"]).get();
     watch.look().await;
     assert_eq!(stale(), 20);
     let (works, more) = world.sweeper().await.plan(world.clock.now()).await.unwrap();
     let actions: Vec<_> = works.iter().map(|planned| planned.work.action.clone()).collect();
-    assert_eq!((actions, more), (vec![Action::Retag], false));
+    assert_eq!((actions, more), (vec![SweepAction::Retag], false));
     // First by the policy, then by the notice.
     assert_eq!(swept(&world).await.did.retagged, 40);
     watch.look().await;

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::{messages, policy};
 use crate::testing::{SCHEMA, World, number, policy_text, read, read_with, sms, start, texts};
-use crate::{HeldBoard, Round, survey};
+use crate::{ReviewCache, SweepReport, survey};
 use ebbtide_base::clock::{Clock, SharedClock};
-use ebbtide_base::health::{Health, Part};
+use ebbtide_base::health::{Component, Health};
 use ebbtide_base::ids::Country;
-use ebbtide_controls::{Scope, Signature, activate};
-use ebbtide_policy::{Calendar, Checked, Policy, Resolver};
+use ebbtide_controls::{CommitIdentity, Scope, activate};
+use ebbtide_policy::{Calendar, CheckedPolicy, Policy, Resolver};
 use ebbtide_table::testing::rewrite;
 use ebbtide_table::{SegmentIndex, StoredSegment};
 
@@ -29,14 +29,14 @@ fn edited(words: &[(&str, &str)]) -> String {
     })
 }
 
-fn first() -> Checked {
+fn first() -> CheckedPolicy {
     read(&policy_text("remove"))
 }
 
 /// Activates a policy and continues under it.
-pub(super) async fn take(world: &mut World, (old, new): (&Checked, &Checked)) {
+pub(super) async fn take(world: &mut World, (old, new): (&CheckedPolicy, &CheckedPolicy)) {
     let policy = new.policy.clone().unwrap();
-    let by = Signature { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
+    let by = CommitIdentity { writer: Uuid::nil(), at: world.clock.now(), policy_version: policy.version.clone() };
     activate(&world.root, (old, new), &by).await.unwrap();
     world.adopt(policy);
 }
@@ -78,7 +78,7 @@ async fn world() -> World {
     world
 }
 
-pub(super) async fn swept(world: &World) -> Round {
+pub(super) async fn swept(world: &World) -> SweepReport {
     let round = world.sweep().await;
     assert_eq!(round.failed, 0, "{round:?}");
     world.balances().await;
@@ -165,7 +165,7 @@ async fn a_policy_of_the_longest_version_is_told_apart_like_any() {
 
 /// Creates 20 records under a policy that does not name `status`, and 20 under one that does and has the same rules.
 /// Returns also the latter policy, and the former with a new version.
-async fn under_two() -> (World, [Checked; 2]) {
+async fn under_two() -> (World, [CheckedPolicy; 2]) {
     let words = policy_text("remove").replace("      status: none\n", "");
     let (without, again) = (read(&words), read(&words.replace("test-1", "test-3")));
     let with = read(&edited(&[]));
@@ -311,8 +311,8 @@ async fn a_sweep_of_the_old_policy_does_nothing_and_says_why() {
 async fn instance_with_an_inactive_policy_is_not_ready_and_has_no_overdue_series() {
     let mut world = world().await;
     let health = Arc::new(Health::starting(Arc::clone(&world.clock) as SharedClock));
-    health.over(&Part::Process);
-    let mut watch = world.watch(HeldBoard::default()).await.with_health(Arc::clone(&health));
+    health.over(&Component::Process);
+    let mut watch = world.watch(ReviewCache::default()).await.with_health(Arc::clone(&health));
     watch.look().await;
     let has_series = |world: &World| world.metrics.exposition().unwrap().contains("ebbtide_overdue_fields{");
     assert!(health.readiness().ready && has_series(&world));
@@ -328,7 +328,7 @@ async fn what_is_overdue_is_told_by_the_active_policy_before_any_tag_is_up_to_da
     let mut world = world().await;
     world.pass(TimeDelta::days(5));
     take(&mut world, (&first(), &read(&edited(&[("keep: 7 days", "keep: 1 days")])))).await;
-    let board = HeldBoard::default();
+    let board = ReviewCache::default();
     let mut watch = world.watch(board.clone()).await;
     watch.look().await;
     let overdue = |world: &World| world.metrics.overdue_fields.with_label_values(&["sms", "content"]).get();

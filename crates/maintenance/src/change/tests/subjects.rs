@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 
 use super::retag::{column, swept, take};
 use crate::survey;
-use crate::testing::{Sms, World, policy_text, read, start, texts};
+use crate::testing::{SmsRecord, World, policy_text, read, start, texts};
 use ebbtide_base::clock::Clock;
 use ebbtide_controls::{Scope, Subject};
-use ebbtide_policy::Checked;
+use ebbtide_policy::CheckedPolicy;
 use ebbtide_table::SegmentIndex;
 
 /// Spellings of one number, and two values that are not numbers.
@@ -19,13 +19,13 @@ const STORED: [&str; 6] =
 const ITALY: &str = "  - { id: it, jurisdictions: [IT], categories: [phone_number], keep: 60 days, boundary: at_least, \
                      bases: [eu-gdpr:A6-1-c] }\n";
 
-fn version(version: &str, home: &str) -> Checked {
+fn version(version: &str, home: &str) -> CheckedPolicy {
     let text = policy_text("remove").replace("test-1", version) + ITALY;
     read(&text.replace("    jurisdiction:", &format!("{home}    jurisdiction:")))
 }
 
-fn sent(recipients: &[&str]) -> Vec<Sms> {
-    let with = |(mut sms, recipient): (Sms, &&str)| {
+fn sent(recipients: &[&str]) -> Vec<SmsRecord> {
+    let with = |(mut sms, recipient): (SmsRecord, &&str)| {
         sms.recipient = (*recipient).to_owned();
         sms
     };

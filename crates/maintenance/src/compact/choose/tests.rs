@@ -9,8 +9,8 @@ use ebbtide_table::testing::stored_segment;
 
 const TARGET: u64 = 1 << 20;
 
-fn rule() -> Rule {
-    Rule { target: TARGET, segments: 100, works: 1000 }
+fn rule() -> CompactionRule {
+    CompactionRule { target: TARGET, segments: 100, works: 1000 }
 }
 
 fn segment(name: &str, size: u64) -> StoredSegment {
@@ -26,7 +26,7 @@ fn segment(name: &str, size: u64) -> StoredSegment {
     }
 }
 
-fn sizes(merges: &Merges) -> Vec<Vec<u64>> {
+fn sizes(merges: &MergePlan) -> Vec<Vec<u64>> {
     merges.works.iter().map(|merge| merge.segments.iter().map(|segment| segment.size).collect()).collect()
 }
 
@@ -67,10 +67,10 @@ fn a_plan_is_bounded_and_begins_where_most_is_gained() {
         (0..count).map(move |n| StoredSegment { profile: profile.clone(), ..segment(&format!("{which}-{n}"), 100) })
     };
     let all: Vec<_> = several(0, 2).chain(several(1, 4)).chain(several(2, 3)).collect();
-    let merges = choose(&all, &Rule { works: 2, ..rule() }, |_| true);
+    let merges = choose(&all, &CompactionRule { works: 2, ..rule() }, |_| true);
     let counts: Vec<usize> = merges.works.iter().map(|merge| merge.segments.len()).collect();
     assert_eq!((counts, merges.more), (vec![4, 3], true));
-    let merges = choose(&all, &Rule { segments: 2, ..rule() }, |_| true);
+    let merges = choose(&all, &CompactionRule { segments: 2, ..rule() }, |_| true);
     assert!(merges.works.iter().all(|merge| merge.segments.len() == 2) && merges.works.len() == 4 && !merges.more);
 }
 

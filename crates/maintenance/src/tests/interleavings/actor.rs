@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 const STEPS: [&str; 3] = ["control-appended", "before-commit", "after-commit"];
 
 /// A report of an actor.
-pub enum Said<T> {
+pub enum ActorReport<T> {
     /// It stopped at a step.
     Stops(&'static str),
     /// It finished.
@@ -30,7 +30,7 @@ pub enum Said<T> {
 /// The work of one process.
 pub struct Actor<T> {
     go: Sender<bool>,
-    said: Receiver<Said<T>>,
+    said: Receiver<ActorReport<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,14 +57,14 @@ pub fn watch_steps() {
 
 impl<T: Send + 'static> Actor<T> {
     /// Starts an actor. Returns it with its first report.
-    pub fn start(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> (Self, Said<T>) {
+    pub fn start(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> (Self, ActorReport<T>) {
         let (go, going) = channel();
         let (say, said) = channel();
         let runtime = runtime.clone();
         let thread = std::thread::spawn(move || {
             let stops = say.clone();
             STOP.set(Some(Rc::new(move |step| {
-                let heard = stops.send(Said::Stops(step)).is_ok();
+                let heard = stops.send(ActorReport::Stops(step)).is_ok();
                 if !heard || going.recv() != Ok(true) {
                     resume_unwind(Box::new(Death));
                 }
@@ -72,9 +72,9 @@ impl<T: Send + 'static> Actor<T> {
             let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
             STOP.set(None);
             let last = match ended {
-                Ok(done) => Said::Done(done),
-                Err(why) if why.is::<Death>() => Said::Died,
-                Err(_) => Said::Failed,
+                Ok(done) => ActorReport::Done(done),
+                Err(why) if why.is::<Death>() => ActorReport::Died,
+                Err(_) => ActorReport::Failed,
             };
             // No one receives it if the scheduler itself has failed.
             let _ = say.send(last);
@@ -85,14 +85,14 @@ impl<T: Send + 'static> Actor<T> {
     }
 
     /// Lets it continue to its next step, or die where it stopped. Returns its report.
-    pub fn go(&mut self, on: bool) -> Said<T> {
+    pub fn go(&mut self, on: bool) -> ActorReport<T> {
         self.go.send(on).unwrap();
         self.hear()
     }
 
-    fn hear(&mut self) -> Said<T> {
+    fn hear(&mut self) -> ActorReport<T> {
         let said = self.said.recv().unwrap();
-        if !matches!(said, Said::Stops(_))
+        if !matches!(said, ActorReport::Stops(_))
             && let Some(thread) = self.thread.take()
         {
             thread.join().unwrap();

@@ -8,11 +8,11 @@ use chrono::TimeDelta;
 use rand::Rng;
 
 use super::Interleaving;
-use super::model::{Counted, Ordered, Rules};
-use crate::testing::{ANONYMIZE, Sms, number, read};
+use super::model::{OrderedHold, RetentionStart, Rules};
+use crate::testing::{ANONYMIZE, SmsRecord, number, read};
 use ebbtide_base::clock::Clock;
-use ebbtide_controls::{Notice, Order, Scope, TimeRange};
-use ebbtide_policy::Checked;
+use ebbtide_controls::{HoldOrder, Notice, Scope, TimeRange};
+use ebbtide_policy::CheckedPolicy;
 
 impl Interleaving {
     /// Produces records, on time or late.
@@ -26,7 +26,7 @@ impl Interleaving {
             let customer = if self.random.random_bool(0.7) { "acme" } else { "rare" }.to_owned();
             let status = if self.random.random_bool(0.6) { "delivered" } else { "failed" }.to_owned();
             let body = format!("what {person} reads");
-            topic.push(Sms { recipient: number(person), body, sent_at: now - ago, customer, status });
+            topic.push(SmsRecord { recipient: number(person), body, sent_at: now - ago, customer, status });
         }
     }
 
@@ -50,23 +50,23 @@ impl Interleaving {
 
     /// Returns true if some policy counts from withdrawals.
     fn counts_consent(&self) -> bool {
-        self.policies.values().chain([&self.first]).any(|rules| rules.counted == Counted::Consent)
+        self.policies.values().chain([&self.first]).any(|rules| rules.counted == RetentionStart::Consent)
     }
 
     /// Returns a new policy with other retention periods and, if records do not become cells, sometimes another
     /// trigger.
-    pub(super) fn policy(&mut self) -> Arc<Checked> {
+    pub(super) fn policy(&mut self) -> Arc<CheckedPolicy> {
         let cells = self.end == ANONYMIZE;
         let counted = match self.random.random_range(0..6) {
-            0 if !cells => Counted::Event,
-            1 if !cells => Counted::Contract,
-            2 if !cells => Counted::Consent,
+            0 if !cells => RetentionStart::Event,
+            1 if !cells => RetentionStart::Contract,
+            2 if !cells => RetentionStart::Consent,
             _ => self.policies.values().next_back().unwrap_or(&self.first).counted,
         };
         let content = match counted {
-            Counted::Event => [3, 7, 12],
-            Counted::Contract => [1, 2, 9],
-            Counted::Consent => [10, 20, 24],
+            RetentionStart::Event => [3, 7, 12],
+            RetentionStart::Contract => [1, 2, 9],
+            RetentionStart::Consent => [10, 20, 24],
         };
         let number = if cells { [20, 30, 35] } else { [10, 30, 35] };
         let which = (self.random.random_range(0..3), self.random.random_range(0..3));
@@ -79,7 +79,7 @@ impl Interleaving {
         new
     }
 
-    pub(super) fn order(&mut self) -> Order {
+    pub(super) fn order(&mut self) -> HoldOrder {
         let case = format!("case-{}", self.orders.len());
         let until = self.now() + TimeDelta::days(self.random.random_range(1..50));
         let mut scope = Scope::default();
@@ -95,7 +95,7 @@ impl Interleaving {
             let to = from + TimeDelta::hours(self.random.random_range(1..100));
             scope.events = Some(TimeRange { from: Some(from), to: Some(to) });
         }
-        self.orders.push(Ordered { case: case.clone(), scope: scope.clone(), until });
-        Order { case, basis: "order".to_owned(), until, placed_by: None, scope }
+        self.orders.push(OrderedHold { case: case.clone(), scope: scope.clone(), until });
+        HoldOrder { case, basis: "order".to_owned(), until, placed_by: None, scope }
     }
 }

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
 
-use crate::testing::{Sms, policy_text_of};
+use crate::testing::{SmsRecord, policy_text_of};
 use ebbtide_base::ids::PolicyVersion;
 use ebbtide_controls::{Control, Controls, HoldId, Scope};
 use ebbtide_table::ControlsVersion;
 
 /// The start of the retention period of content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum RetentionStart {
     /// The event.
     Event,
     /// The end of the contract.
@@ -27,7 +27,7 @@ pub enum Counted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// The start of the retention period of content.
-    pub counted: Counted,
+    pub counted: RetentionStart,
     /// The number of days for which content is kept from there on.
     pub content: u64,
     /// The number of days for which a number is kept from the event on.
@@ -36,11 +36,11 @@ pub struct Rules {
 
 impl Rules {
     /// Returns the rules of the first policy.
-    pub fn first(counted: Counted) -> Rules {
+    pub fn first(counted: RetentionStart) -> Rules {
         let content = match counted {
-            Counted::Event => 7,
-            Counted::Contract => 2,
-            Counted::Consent => 20,
+            RetentionStart::Event => 7,
+            RetentionStart::Contract => 2,
+            RetentionStart::Consent => 20,
         };
         Rules { counted, content, number: 30 }
     }
@@ -48,9 +48,9 @@ impl Rules {
     /// Returns the text of the policy with these rules.
     pub fn text(self, version: &str, end: &str) -> String {
         let trigger = match self.counted {
-            Counted::Event => "event",
-            Counted::Contract => "contract_end",
-            Counted::Consent => "consent_withdrawn",
+            RetentionStart::Event => "event",
+            RetentionStart::Contract => "contract_end",
+            RetentionStart::Consent => "consent_withdrawn",
         };
         let text = policy_text_of(end, &format!("keep: {} days, trigger: {trigger}", self.content));
         text.replace("version: test-1", &format!("version: {version}"))
@@ -60,16 +60,16 @@ impl Rules {
 
 /// The inputs of a table's deadlines: the policy, and the known triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct DeadlineInputs {
     pub rules: Rules,
     ends: BTreeMap<String, DateTime<Utc>>,
     withdrawals: Vec<(String, DateTime<Utc>)>,
 }
 
-impl Told {
+impl DeadlineInputs {
     /// Returns the state before any control.
-    pub fn nothing(rules: Rules) -> Told {
-        Told { rules, ends: BTreeMap::new(), withdrawals: Vec::new() }
+    pub fn nothing(rules: Rules) -> DeadlineInputs {
+        DeadlineInputs { rules, ends: BTreeMap::new(), withdrawals: Vec::new() }
     }
 
     /// Returns the state after the controls up to `until`. `policies` has the rules of each policy by its version;
@@ -78,8 +78,8 @@ impl Told {
         controls: &Controls,
         until: ControlsVersion,
         (first, policies): (Rules, &BTreeMap<PolicyVersion, Rules>),
-    ) -> Told {
-        let mut told = Told::nothing(first);
+    ) -> DeadlineInputs {
+        let mut told = DeadlineInputs::nothing(first);
         for (_, control) in controls.iter().filter(|(version, _)| *version <= until) {
             match control {
                 Control::ContractEnd(end) => {
@@ -96,17 +96,17 @@ impl Told {
     }
 
     /// Returns the deadline of a record's number.
-    pub fn number_due(&self, record: &Sms) -> DateTime<Utc> {
+    pub fn number_due(&self, record: &SmsRecord) -> DateTime<Utc> {
         day(record.sent_at) + Days::new(self.rules.number)
     }
 
     /// Returns the deadline of its content; `None` while that is open.
-    pub fn content_due(&self, record: &Sms) -> Option<DateTime<Utc>> {
+    pub fn content_due(&self, record: &SmsRecord) -> Option<DateTime<Utc>> {
         let (of, keep) = (day(record.sent_at), Days::new(self.rules.content));
         match self.rules.counted {
-            Counted::Event => Some(of + keep),
-            Counted::Contract => self.ends.get(&record.customer).map(|end| *end + keep),
-            Counted::Consent => {
+            RetentionStart::Event => Some(of + keep),
+            RetentionStart::Contract => self.ends.get(&record.customer).map(|end| *end + keep),
+            RetentionStart::Consent => {
                 let withdrew = self.withdrawals.iter().filter(|(who, at)| *who == record.recipient && *at >= of);
                 Some(withdrew.map(|(_, at)| *at).chain([of + keep]).min().unwrap())
             }
@@ -120,14 +120,14 @@ fn day(at: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// A hold as it was ordered.
-pub struct Ordered {
+pub struct OrderedHold {
     pub case: String,
     pub scope: Scope,
     pub until: DateTime<Utc>,
 }
 
-impl Ordered {
-    fn covers(&self, record: &Sms) -> bool {
+impl OrderedHold {
+    fn covers(&self, record: &SmsRecord) -> bool {
         let scope = &self.scope;
         let subject = scope.subject.as_ref().is_none_or(|subject| subject.canonical() == record.recipient);
         let tenant = scope.tenant.as_ref().is_none_or(|tenant| *tenant == record.customer);
@@ -139,31 +139,31 @@ impl Ordered {
 
 /// The fields of a record that are still stored: its number, its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct StoredFields {
     pub number: bool,
     pub content: bool,
 }
 
 /// The result of one check of the table.
 #[derive(Clone)]
-pub struct Moment {
+pub struct TableCheck {
     pub at: DateTime<Utc>,
     /// Stored records, by offset.
-    pub rows: BTreeMap<i64, Standing>,
+    pub rows: BTreeMap<i64, StoredFields>,
     /// The next offset of the table.
     pub next: i64,
     /// Records that a hold in force covers.
     pub held: BTreeSet<i64>,
     /// The state of policy and triggers that the table was under, and the state after each recorded control that is
     /// not yet in force in it.
-    pub told: Vec<Told>,
+    pub told: Vec<DeadlineInputs>,
 }
 
 /// Returns the records that some hold covers. A hold counts if the table is under it, its release has not begun and
 /// it has not ended.
 pub fn held(
-    topic: &[Sms],
-    orders: &[Ordered],
+    topic: &[SmsRecord],
+    orders: &[OrderedHold],
     controls: (&Controls, ControlsVersion),
     at: DateTime<Utc>,
 ) -> BTreeSet<i64> {
@@ -174,7 +174,7 @@ pub fn held(
     });
     let released =
         |id: &HoldId| controls.iter().any(|(_, control)| matches!(control, Control::Release(by) if by.hold == *id));
-    let live: Vec<&Ordered> = live
+    let live: Vec<&OrderedHold> = live
         .filter(|hold| !released(&hold.id))
         .filter_map(|hold| orders.iter().find(|order| order.case == hold.case))
         .filter(|order| at < order.until)
@@ -184,7 +184,7 @@ pub fn held(
 }
 
 /// Checks the changes between two checks of the table. Records that were stored meanwhile arrived at `arrived`.
-pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTime<Utc>) {
+pub fn judge(topic: &[SmsRecord], (before, after): (&TableCheck, &TableCheck), arrived: DateTime<Utc>) {
     let of = |offset: &i64| &topic[usize::try_from(*offset).unwrap()];
     // An actor has read everything that the table knows, and perhaps more.
     let told = || before.told.iter().chain(&after.told);
@@ -194,7 +194,7 @@ pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTi
         let held = had.number && before.held.contains(offset) && after.held.contains(offset);
         let number_came = || told().any(|told| told.number_due(record) <= after.at);
         let content_came = || told().any(|told| told.content_due(record).is_some_and(|due| due <= after.at));
-        let has = after.rows.get(offset).copied().unwrap_or(Standing { number: false, content: false });
+        let has = after.rows.get(offset).copied().unwrap_or(StoredFields { number: false, content: false });
         assert!(had.number || !has.number, "the number of record {offset} came back");
         assert!(had.content || !has.content, "the content of record {offset} came back");
         if had.number && !has.number {
@@ -212,10 +212,10 @@ pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTi
     assert!(back.is_none(), "record {back:?} came back");
     for offset in before.next..after.next {
         let record = of(&offset);
-        let expected = |told: &Told| {
+        let expected = |told: &DeadlineInputs| {
             let content = told.content_due(record).is_none_or(|due| due > arrived);
             let number = told.number_due(record) > arrived;
-            (number || content).then_some(Standing { number, content })
+            (number || content).then_some(StoredFields { number, content })
         };
         let found = after.rows.get(&offset).copied();
         assert!(told().any(|told| expected(told) == found), "record {offset}, just stored, is {found:?}");
@@ -223,7 +223,7 @@ pub fn judge(topic: &[Sms], (before, after): (&Moment, &Moment), arrived: DateTi
 }
 
 /// Checks the table after sweeps that found nothing more to do: data that is due and not held must be deleted.
-pub fn judge_dry(topic: &[Sms], now: &Moment) {
+pub fn judge_dry(topic: &[SmsRecord], now: &TableCheck) {
     let told = now.told.last().unwrap();
     for (offset, has) in now.rows.iter().filter(|(offset, has)| !(has.number && now.held.contains(offset))) {
         let record = &topic[usize::try_from(*offset).unwrap()];
@@ -232,8 +232,8 @@ pub fn judge_dry(topic: &[Sms], now: &Moment) {
             "the number of record {offset} is free, due, and stays"
         );
         // Without the number of a record, neither a withdrawal nor a hold can be matched to it.
-        let nothing = Told::nothing(told.rules);
-        let told = if told.rules.counted == Counted::Consent && !has.number { &nothing } else { told };
+        let nothing = DeadlineInputs::nothing(told.rules);
+        let told = if told.rules.counted == RetentionStart::Consent && !has.number { &nothing } else { told };
         let due = told.content_due(record);
         let held = now.held.contains(offset);
         assert!(

@@ -4,39 +4,39 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, RecordBatch};
 
-use super::world::{Key, Record, Row, batches, made, plan, rows};
+use super::world::{CellKey, PublishedRow, TestRecord, batches, made, plan, rows};
 
 const K: u32 = 5;
 const NUMBER: &str = "919876543210";
 
 /// Returns records of three cells with nine people each, and of two cells with two people each.
-fn crowd() -> Vec<Record> {
-    let record = |tenant: &str, person: u32| Record {
+fn crowd() -> Vec<TestRecord> {
+    let record = |tenant: &str, person: u32| TestRecord {
         tenant: Some(tenant.to_owned()),
         status: Some(1),
         recipient: Some(format!("3161234{person:04}")),
         segments: Some(2),
         price: Some(75),
-        ..Record::default()
+        ..TestRecord::default()
     };
     let large = (0..27).map(|at| record(["acme", "globex", "initech"][at as usize % 3], at));
     large.chain((0..4).map(|at| record(["hooli", "umbrella"][at as usize % 2], 100 + at))).collect()
 }
 
 /// Returns a record of the person who is searched for.
-fn planted(tenant: &str, segments: i32) -> Record {
+fn planted(tenant: &str, segments: i32) -> TestRecord {
     let recipient = Some(NUMBER.to_owned());
-    Record {
+    TestRecord {
         tenant: Some(tenant.to_owned()),
         status: Some(1),
         recipient,
         segments: Some(segments),
         price: Some(75),
-        ..Record::default()
+        ..TestRecord::default()
     }
 }
 
-fn by_key(batch: &RecordBatch) -> BTreeMap<Key, Row> {
+fn by_key(batch: &RecordBatch) -> BTreeMap<CellKey, PublishedRow> {
     rows(batch).into_iter().map(|row| (row.key.clone(), row)).collect()
 }
 
@@ -63,7 +63,7 @@ fn a_cell_that_is_there_for_one_person_only_is_not_there() {
     }
     // Four people under `k` were suppressed. Together with the planted person they are now `other`, and the planted
     // person has most of it.
-    let other = &by_key(&with.rows)[&Key::default()];
+    let other = &by_key(&with.rows)[&CellKey::default()];
     assert_eq!((without.counts.suppressed, with.counts.suppressed), (4, 0));
     assert_eq!((other.records, other.segments, other.price), (7, None, Some(525)));
 }
@@ -77,7 +77,7 @@ fn one_person_in_a_crowd_changes_the_count_and_the_sums_by_their_own_records_and
     let order = |batch: &RecordBatch| rows(batch).into_iter().map(|row| row.key).collect::<Vec<_>>();
     assert_eq!(order(&with.rows), order(&without.rows));
     let (mut with_rows, without_rows) = (by_key(&with.rows), by_key(&without.rows));
-    let acme: Key = (Some("acme".to_owned()), Some(1), None);
+    let acme: CellKey = (Some("acme".to_owned()), Some(1), None);
     let row = with_rows.get_mut(&acme).unwrap();
     (row.records, row.segments, row.price) = (row.records - 1, row.segments.map(|n| n - 2), row.price.map(|n| n - 75));
     assert_eq!(with_rows, without_rows);
@@ -125,12 +125,12 @@ fn a_cell_under_k_that_stands_alone_is_suppressed_whole() {
 
 #[test]
 fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
-    let nobody = |at: i32| Record { recipient: None, ..planted("acme", at) };
-    let only_nobody: Vec<Record> = (0..50).map(nobody).collect();
+    let nobody = |at: i32| TestRecord { recipient: None, ..planted("acme", at) };
+    let only_nobody: Vec<TestRecord> = (0..50).map(nobody).collect();
     assert_eq!(made(&plan(K), usize::MAX, &batches(&only_nobody, 7)).counts.suppressed, 50);
     // Nine people have two segments each. Six more segments have no subject and may all belong to one of the nine;
     // seven are too many.
-    let acme: Key = (Some("acme".to_owned()), Some(1), None);
+    let acme: CellKey = (Some("acme".to_owned()), Some(1), None);
     for (segments, told) in [(0, Some(18)), (6, Some(24)), (7, None)] {
         let mut records = crowd();
         records.push(nobody(segments));
@@ -142,8 +142,8 @@ fn records_of_nobody_make_no_crowd_and_may_be_anybodys() {
 #[test]
 fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
     for (segments, told) in [(49, Some(100)), (51, Some(102)), (52, None)] {
-        let person = |at: i32| Record { recipient: Some(format!("3161234{at:04}")), ..planted("acme", 1) };
-        let mut records: Vec<Record> = (0..51).map(person).collect();
+        let person = |at: i32| TestRecord { recipient: Some(format!("3161234{at:04}")), ..planted("acme", 1) };
+        let mut records: Vec<TestRecord> = (0..51).map(person).collect();
         records.push(planted("acme", segments));
         let batches = batches(&records, 7);
         // The random keys decide whether the summary is sufficient. What is published does not depend on them.
@@ -156,18 +156,18 @@ fn a_subject_near_half_of_a_sum_is_weighed_exactly_in_one_more_reading() {
 #[test]
 fn what_a_subject_has_in_other_cells_does_not_weigh_in_the_merged_one() {
     // The merged small cells have a hundred segments. The planted person has 49 of them, and more in a published cell.
-    let small = (0..51).map(|at| Record {
+    let small = (0..51).map(|at| TestRecord {
         recipient: Some(format!("3161234{at:04}")),
         ..planted(["hooli", "umbrella", "stark", "wayne", "tyrell"][at % 5], 1)
     });
-    let small = small.enumerate().map(|(at, record)| Record { status: Some(at as i32 / 10), ..record });
-    let mut records: Vec<Record> = crowd().into_iter().take(27).chain(small).collect();
+    let small = small.enumerate().map(|(at, record)| TestRecord { status: Some(at as i32 / 10), ..record });
+    let mut records: Vec<TestRecord> = crowd().into_iter().take(27).chain(small).collect();
     records.extend((0..9).map(|_| planted("acme", 1)));
     records.push(planted("vandelay", 49));
     let batches = batches(&records, 7);
     let found: Vec<_> = (0..100).map(|_| made(&plan(K), usize::MAX, &batches)).collect();
     for found in &found {
-        assert_eq!(by_key(&found.rows)[&Key::default()].segments, Some(100));
+        assert_eq!(by_key(&found.rows)[&CellKey::default()].segments, Some(100));
     }
     assert!(found.iter().any(|found| found.work.passes == 2));
 }

@@ -1,14 +1,14 @@
 //! Tests with more cells than fit: several passes, each within the budget, and the same result.
 
-use super::world::{Record, batches, made, plan, rows};
+use super::world::{TestRecord, batches, made, plan, rows};
 
 /// Returns records of ten thousand cells of three people, and of one cell of a hundred.
-fn many() -> Vec<Record> {
-    let record = |cell: usize, person: usize| Record {
+fn many() -> Vec<TestRecord> {
+    let record = |cell: usize, person: usize| TestRecord {
         tenant: Some(format!("tenant-{cell}")),
         recipient: Some(format!("31612{person}")),
         segments: Some(1),
-        ..Record::default()
+        ..TestRecord::default()
     };
     let small = (0..30_000).map(|at| record(at % 10_000, at));
     small.chain((0..100).map(|person| record(10_000, person))).collect()
@@ -33,8 +33,8 @@ fn a_small_budget_is_kept_by_reading_more_often_and_changes_nothing_else() {
 
 #[test]
 fn a_cell_keeps_no_more_than_k_subjects_however_many_it_has() {
-    let busy: Vec<Record> = (0..200_000)
-        .map(|person| Record { recipient: Some(format!("3161{person}")), status: Some(7), ..Record::default() })
+    let busy: Vec<TestRecord> = (0..200_000)
+        .map(|person| TestRecord { recipient: Some(format!("3161{person}")), status: Some(7), ..TestRecord::default() })
         .collect();
     let found = made(&plan(20), usize::MAX, &batches(&busy, 50_000));
     assert_eq!((found.counts.cells, found.counts.records), (1, 200_000));

@@ -9,9 +9,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Date32Type, Float32Type, Int64Type, TimeUnit};
 
-use super::world::{Record, batch, batches, made, plan, rows};
+use super::world::{TestRecord, batch, batches, made, plan, rows};
 use crate::Anonymize;
-use crate::anonymize::{CellPlan, CellsError, PlanError, cells};
+use crate::anonymize::{CellPlan, CellPlanError, CellsError, cells};
 
 type Never = std::convert::Infallible;
 
@@ -48,11 +48,11 @@ fn days_instants_and_numbers_make_cells_in_their_order() {
 
 #[test]
 fn a_sum_that_does_not_fit_its_column_is_null_and_never_wraps() {
-    let large = |person: i32| Record {
+    let large = |person: i32| TestRecord {
         recipient: Some(person.to_string()),
         status: Some(1),
         segments: Some(i32::MAX),
-        ..Record::default()
+        ..TestRecord::default()
     };
     let found = made(&plan(2), usize::MAX, &batches(&[large(1), large(2), large(3)], 2));
     assert_eq!((rows(&found.rows)[0].segments, found.counts.unfit), (None, 1));
@@ -77,10 +77,10 @@ fn a_sum_beyond_all_decimals_is_null_in_whatever_order_it_grows() {
 
 #[test]
 fn a_column_that_a_batch_lacks_is_null() {
-    let people = ["a", "b", "c"].map(|name| Record {
+    let people = ["a", "b", "c"].map(|name| TestRecord {
         recipient: Some(name.to_owned()),
         tenant: Some("acme".to_owned()),
-        ..Record::default()
+        ..TestRecord::default()
     });
     let mut whole = batch(&people, true);
     whole.remove_column(whole.schema().index_of("segments").unwrap());
@@ -115,9 +115,9 @@ fn a_plan_that_does_not_fit_its_table_is_refused() {
         _ => None,
     };
     let plan = |cell: &[&str], sum: &[&str]| CellPlan::new(&anonymize(cell, sum), type_of).map(|_| ());
-    assert!(matches!(plan(&["nothing"], &[]), Err(PlanError::Missing { .. })));
-    assert!(matches!(plan(&["blob"], &[]), Err(PlanError::Type { .. })));
-    assert!(matches!(plan(&[], &["recipient"]), Err(PlanError::Type { .. })));
+    assert!(matches!(plan(&["nothing"], &[]), Err(CellPlanError::Missing { .. })));
+    assert!(matches!(plan(&["blob"], &[]), Err(CellPlanError::Type { .. })));
+    assert!(matches!(plan(&[], &["recipient"]), Err(CellPlanError::Type { .. })));
     assert!(plan(&["recipient"], &[]).is_ok());
 }
 
@@ -127,7 +127,7 @@ fn rows_of_another_type_and_rows_that_change_between_passes_are_refused() {
     let found: Result<_, CellsError<Never>> = cells(&plan(2), 0, || [Ok(wrong.clone())].into_iter());
     assert_eq!(found.unwrap_err().to_string(), "column tenant of the rows is Int64 and should be Utf8");
 
-    let records: Vec<Record> = (0..9).map(|at| Record { status: Some(at), ..Record::default() }).collect();
+    let records: Vec<TestRecord> = (0..9).map(|at| TestRecord { status: Some(at), ..TestRecord::default() }).collect();
     let read = Cell::new(0);
     let fewer = || {
         read.set(read.get() + 1);

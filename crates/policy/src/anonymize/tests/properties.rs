@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::oracle::{expected, people};
-use super::world::{Key, batches, made, plan, records, rows};
+use super::world::{CellKey, batches, made, plan, records, rows};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -46,7 +46,7 @@ proptest! {
         let told: i64 = rows(&found.rows).iter().map(|row| row.records).sum();
         prop_assert_eq!(told, found.counts.records as i64);
         let people = people(&records);
-        for row in rows(&found.rows).into_iter().filter(|row| row.key != Key::default()) {
+        for row in rows(&found.rows).into_iter().filter(|row| row.key != CellKey::default()) {
             prop_assert!(people[&row.key] >= k as usize, "{:?} stands for {}", row.key, people[&row.key]);
         }
     }

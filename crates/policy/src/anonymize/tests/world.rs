@@ -15,7 +15,7 @@ use crate::anonymize::{CellPlan, Cells, CellsError, cells};
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Record {
+pub struct TestRecord {
     pub tenant: Option<String>,
     pub status: Option<i32>,
     pub sandbox: Option<bool>,
@@ -26,20 +26,20 @@ pub struct Record {
 }
 
 /// The columns of a cell.
-pub type Key = (Option<String>, Option<i32>, Option<bool>);
+pub type CellKey = (Option<String>, Option<i32>, Option<bool>);
 
 /// A published row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    pub key: Key,
+pub struct PublishedRow {
+    pub key: CellKey,
     pub segments: Option<i32>,
     pub price: Option<i128>,
     pub score: Option<f64>,
     pub records: i64,
 }
 
-impl Record {
-    pub fn key(&self) -> Key {
+impl TestRecord {
+    pub fn key(&self) -> CellKey {
         (self.tenant.clone(), self.status, self.sandbox)
     }
 }
@@ -54,19 +54,20 @@ pub fn plan(k: u32) -> CellPlan {
         sum: list(&["segments", "price", "score"]),
     };
     CellPlan::new(&anonymize, |name| {
-        let one = batch(&[Record::default()], false);
+        let one = batch(&[TestRecord::default()], false);
         Some(one.column_by_name(name)?.data_type().clone())
     })
     .unwrap()
 }
 
 /// Returns the records as one batch. If `coded` is true, its text and status columns are dictionaries.
-pub fn batch(records: &[Record], coded: bool) -> RecordBatch {
+pub fn batch(records: &[TestRecord], coded: bool) -> RecordBatch {
     let dictionary = |column: ArrayRef| {
         let wanted = DataType::Dictionary(Box::new(DataType::Int32), Box::new(column.data_type().clone()));
         if coded { cast(&column, &wanted).unwrap() } else { column }
     };
-    let text = |of: fn(&Record) -> Option<&str>| Arc::new(records.iter().map(of).collect::<StringArray>()) as ArrayRef;
+    let text =
+        |of: fn(&TestRecord) -> Option<&str>| Arc::new(records.iter().map(of).collect::<StringArray>()) as ArrayRef;
     let price: Decimal128Array = records.iter().map(|record| record.price).collect();
     RecordBatch::try_from_iter_with_nullable([
         ("source_offset", Arc::new(Int32Array::from_iter_values(0..records.len() as i32)) as ArrayRef, true),
@@ -82,7 +83,7 @@ pub fn batch(records: &[Record], coded: bool) -> RecordBatch {
 }
 
 /// Returns batches of `size` records. Every second batch has dictionaries.
-pub fn batches(records: &[Record], size: usize) -> Vec<RecordBatch> {
+pub fn batches(records: &[TestRecord], size: usize) -> Vec<RecordBatch> {
     records.chunks(size.max(1)).enumerate().map(|(at, some)| batch(some, at % 2 == 1)).collect()
 }
 
@@ -93,7 +94,7 @@ pub fn made(plan: &CellPlan, budget: usize, batches: &[RecordBatch]) -> Cells {
 }
 
 /// Returns the published rows.
-pub fn rows(batch: &RecordBatch) -> Vec<Row> {
+pub fn rows(batch: &RecordBatch) -> Vec<PublishedRow> {
     let column = |name: &str| batch.column_by_name(name).unwrap();
     let (tenant, sandbox) = (column("tenant").as_string::<i32>(), column("sandbox").as_boolean());
     let (status, segments) =
@@ -101,7 +102,7 @@ pub fn rows(batch: &RecordBatch) -> Vec<Row> {
     let (price, score) =
         (column("price").as_primitive::<Decimal128Type>(), column("score").as_primitive::<Float64Type>());
     let records = column("records").as_primitive::<Int64Type>();
-    let row = |at: usize| Row {
+    let row = |at: usize| PublishedRow {
         key: (
             tenant.is_valid(at).then(|| tenant.value(at).to_owned()),
             status.is_valid(at).then(|| status.value(at)),
@@ -116,7 +117,7 @@ pub fn rows(batch: &RecordBatch) -> Vec<Row> {
 }
 
 /// Generates records with few distinct values. Some subjects are far more frequent and heavier than others.
-pub fn records() -> impl Strategy<Value = Vec<Record>> {
+pub fn records() -> impl Strategy<Value = Vec<TestRecord>> {
     let kinds = (1_u8..6, 1_i32..5, 1_u32..60, 0_u32..4);
     kinds.prop_flat_map(|(tenants, statuses, people, skew)| {
         let subject = (0..people, 0_u32..10, 0..25_u8).prop_map(move |(one, dice, none)| match none {
@@ -137,7 +138,7 @@ pub fn records() -> impl Strategy<Value = Vec<Record>> {
                 prop_oneof![30 => (-20..200_i32).prop_map(|n| f64::from(n) / 8.0), 1 => Just(f64::NAN)],
             ),
         );
-        let record = (key, subject, sums).prop_map(|(key, recipient, sums)| Record {
+        let record = (key, subject, sums).prop_map(|(key, recipient, sums)| TestRecord {
             tenant: key.0,
             status: key.1,
             sandbox: key.2,

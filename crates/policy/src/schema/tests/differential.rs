@@ -9,13 +9,13 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use super::oracle::{Compared, Oracle, Verdict, compare, fits};
+use super::oracle::{Comparison, Oracle, OracleResult, compare, fits};
 use super::random::{Pair, Schemas, body, named, spoil};
 use crate::schema::{Decoder, Schema, WriterSchema};
 
 /// The result of a case.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Ran {
+pub struct CaseResult {
     /// The number of bodies that were pushed.
     pub bodies: u64,
     /// The number of bodies that were accepted.
@@ -23,14 +23,14 @@ pub struct Ran {
 }
 
 /// Runs the case of a seed. The error describes the difference, with the schemas and the body.
-pub fn case(seed: u64, bodies: usize) -> Result<Ran, String> {
+pub fn case(seed: u64, bodies: usize) -> Result<CaseResult, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let pair = Schemas::new(&mut rng).record(3);
     run(&pair, seed, bodies)
 }
 
 /// Runs bodies of a pair of schemas, chosen by the seed, through one decoder.
-pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
+pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<CaseResult, String> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let [writer, reader, oracle_writer, oracle_reader] =
         [&pair.writer, &pair.reader, &pair.oracle_writer, &pair.oracle_reader].map(ToString::to_string);
@@ -46,7 +46,7 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
     let mut names = json!({});
     named(&pair.writer, &mut names);
 
-    let mut ran = Ran::default();
+    let mut ran = CaseResult::default();
     let mut expected = Vec::new();
     for _ in 0..bodies {
         let mut bytes = Vec::new();
@@ -61,14 +61,18 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
         let ours = decoder.push(&bytes);
         ran.bodies += 1;
         match (oracle.read(&bytes), ours) {
-            (Verdict::Read(value), Ok(())) if fits(&value, &pair.reader) => expected.push((value, bytes)),
-            (Verdict::Read(value), Err(_)) if !fits(&value, &pair.reader) => {}
-            (Verdict::Refused | Verdict::Unresolved, Err(_)) => {}
+            (OracleResult::Read(value), Ok(())) if fits(&value, &pair.reader) => expected.push((value, bytes)),
+            (OracleResult::Read(value), Err(_)) if !fits(&value, &pair.reader) => {}
+            (OracleResult::Refused | OracleResult::Unresolved, Err(_)) => {}
             // A duplicate key of a map: the oracle discards the first value before it resolves it.
-            (Verdict::Read(_), Err(_)) if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
-            (Verdict::Read(_), ours) => return Err(tell(&format!("apache-avro reads it, we say {ours:?}"), &bytes)),
-            (Verdict::Refused, Ok(())) => return Err(tell("apache-avro refuses it, we accept it", &bytes)),
-            (Verdict::Unresolved, Ok(())) => return Err(tell("apache-avro cannot resolve it, we accept it", &bytes)),
+            (OracleResult::Read(_), Err(_)) if writer.contains("\"map\"") && checker.push(&bytes).is_ok() => {}
+            (OracleResult::Read(_), ours) => {
+                return Err(tell(&format!("apache-avro reads it, we say {ours:?}"), &bytes));
+            }
+            (OracleResult::Refused, Ok(())) => return Err(tell("apache-avro refuses it, we accept it", &bytes)),
+            (OracleResult::Unresolved, Ok(())) => {
+                return Err(tell("apache-avro cannot resolve it, we accept it", &bytes));
+            }
         }
     }
     ran.accepted = expected.len() as u64;
@@ -79,7 +83,7 @@ pub fn run(pair: &Pair, seed: u64, bodies: usize) -> Result<Ran, String> {
             return Err(tell(&format!("{rows} rows for {} accepted, {round}", expected.len()), &[]));
         }
         for (row, (value, bytes)) in expected.iter().enumerate() {
-            if let Compared::Differs(path) = compare(value, &pair.reader, &flushed.batch, row) {
+            if let Comparison::Differs(path) = compare(value, &pair.reader, &flushed.batch, row) {
                 return Err(tell(&format!("row {row} differs at {path}, {round}: {value:?}"), bytes));
             }
         }

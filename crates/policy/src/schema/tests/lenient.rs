@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
 
-use super::super::{Decoder, Reference, Schema, SchemaError, WriterSchema};
+use super::super::{Decoder, Schema, SchemaError, SchemaReference, WriterSchema};
 use super::{column, decoder, of, record};
 use ebbtide_base::record::Fault;
 
@@ -199,13 +199,13 @@ fn records_that_hold_themselves_are_passed_over_and_may_hold_the_product() {
 
 #[test]
 fn a_schema_may_refer_to_others_each_behind_what_it_refers_to() {
-    let reference = |name: &str, text: &str| Reference { name: name.to_owned(), text: text.to_owned() };
+    let reference = |name: &str, text: &str| SchemaReference { name: name.to_owned(), text: text.to_owned() };
     let fixed = reference("a.F", r#"{"type":"fixed","name":"F","namespace":"a","size":2}"#);
     let party = reference("a.P", r#"{"type":"record","name":"P","namespace":"a","fields":[{"name":"f","type":"F"}]}"#);
     let odd = reference("by.another.name", r#"{"type":"enum","name":"E","symbols":["x"]}"#);
     let writer = r#"{"type":"record","name":"R","namespace":"b","fields":[
         {"name":"p","type":"a.P"},{"name":"e","type":"by.another.name"},{"name":"v","type":"int"}]}"#;
-    let read = |references: &[Reference]| -> Result<i32, SchemaError> {
+    let read = |references: &[SchemaReference]| -> Result<i32, SchemaError> {
         let reader = Schema::parse(&of(r#""int""#))?;
         let written = WriterSchema::with_references(writer, references)?;
         let mut decoder = Decoder::new(&written, &reader, &BTreeSet::from(["v".to_owned()]))?;

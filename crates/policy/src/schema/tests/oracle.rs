@@ -26,7 +26,7 @@ impl Read for Strict<'_> {
 }
 
 /// The result of apache-avro for one body.
-pub enum Verdict {
+pub enum OracleResult {
     /// Not a body of the writer's schema.
     Refused,
     /// A body of the writer's schema that the product's schema cannot read.
@@ -48,14 +48,14 @@ impl Oracle {
     }
 
     /// Returns the verdict on one body.
-    pub fn read(&self, body: &[u8]) -> Verdict {
+    pub fn read(&self, body: &[u8]) -> OracleResult {
         let mut rest = Strict(body);
         let read = GenericDatumReader::builder(&self.writer).build().and_then(|reader| reader.read_value(&mut rest));
         match read {
             Ok(value) if rest.0.is_empty() && items(&value) <= 65_536 => {
-                value.resolve(&self.reader).map_or(Verdict::Unresolved, Verdict::Read)
+                value.resolve(&self.reader).map_or(OracleResult::Unresolved, OracleResult::Read)
             }
-            _ => Verdict::Refused,
+            _ => OracleResult::Refused,
         }
     }
 }
@@ -73,7 +73,7 @@ fn items(of: &Value) -> usize {
 
 /// The comparison of a row with the value that the oracle read.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Compared {
+pub enum Comparison {
     /// They are equal.
     Equal,
     /// They differ at this path.
@@ -81,11 +81,11 @@ pub enum Compared {
 }
 
 /// Compares a row with a record of the product's schema, by the position of its fields.
-pub fn compare(value: &Value, of: &serde_json::Value, batch: &RecordBatch, row: usize) -> Compared {
+pub fn compare(value: &Value, of: &serde_json::Value, batch: &RecordBatch, row: usize) -> Comparison {
     let mut columns = batch.columns().iter();
     match flat(value, of, &mut columns, row, "") {
-        None => Compared::Equal,
-        Some(path) => Compared::Differs(path),
+        None => Comparison::Equal,
+        Some(path) => Comparison::Differs(path),
     }
 }
 

@@ -3,15 +3,15 @@
 use super::*;
 use crate::tag::country::tests::generator;
 
-fn plan(country: &str) -> &'static Plan {
-    Plans::shared().of(Country::new(country).unwrap()).unwrap()
+fn plan(country: &str) -> &'static NumberingPlan {
+    NumberingPlans::shared().of(Country::new(country).unwrap()).unwrap()
 }
 
 #[test]
 fn the_table_is_what_its_generator_prints() {
     let fix = "run `cargo run --example country_prefixes plans > src/tag/numbering_plans.txt`";
     assert!(generator::plans::table() == TABLE, "{fix}");
-    assert_eq!(Plans::shared().all.len(), TABLE.lines().count());
+    assert_eq!(NumberingPlans::shared().all.len(), TABLE.lines().count());
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn plans_tell_prefixes_and_how_numbers_begin() {
 
 #[test]
 fn a_national_prefix_is_found_only_where_the_number_needs_it_gone() {
-    let plans = Plans::shared();
+    let plans = NumberingPlans::shared();
     for (digits, wanted) in [
         ("310612345678", Some((2, 1))),
         ("4402079460958", Some((2, 1))),

@@ -6,15 +6,15 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
-use super::world::{Row, sms};
-use crate::tag::{Tagged, Triggers, country_of};
-use crate::{Calendar, Class, Jurisdiction, Platform, Policy, Resolver, SubjectKind, Triggered};
+use super::world::{SmsRow, sms};
+use crate::tag::{TaggedBatch, Triggers, country_of};
+use crate::{Calendar, ColumnClass, Jurisdiction, Platform, Policy, RecordTriggers, Resolver, SubjectKind};
 use ebbtide_base::ids::{Bucket, Category, Country, Deadline, ProfileId};
 use ebbtide_base::record::Fault;
 
 /// A stored record: its columns as text, `None` for null.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
+pub struct StoredRow {
     pub bucket: Bucket,
     pub profile: ProfileId,
     pub late: u32,
@@ -24,20 +24,20 @@ pub struct Stored {
 
 /// The outcome of a batch: stored records by offset, faults by row, and the counts.
 #[derive(Debug, Default, PartialEq)]
-pub struct Outcome {
-    pub stored: BTreeMap<i64, Stored>,
+pub struct ExpectedBatch {
+    pub stored: BTreeMap<i64, StoredRow>,
     pub faults: Vec<(usize, Fault)>,
     pub late_fields: BTreeMap<Category, u64>,
     pub expired: u64,
 }
 
 /// Returns a tagged batch as an outcome. The rows of each group must be in the order of their offsets.
-pub fn outcome(tagged: &Tagged) -> Outcome {
-    let mut outcome = Outcome {
+pub fn outcome(tagged: &TaggedBatch) -> ExpectedBatch {
+    let mut outcome = ExpectedBatch {
         faults: tagged.faults.clone(),
         late_fields: tagged.late_fields.clone(),
         expired: tagged.expired,
-        ..Outcome::default()
+        ..ExpectedBatch::default()
     };
     let mut seen = Vec::new();
     for group in &tagged.groups {
@@ -51,7 +51,7 @@ pub fn outcome(tagged: &Tagged) -> Outcome {
             let offset: i64 = columns["source_offset"].as_ref().unwrap().parse().unwrap();
             assert!(last < Some(offset));
             last = Some(offset);
-            let stored = Stored {
+            let stored = StoredRow {
                 bucket: group.bucket,
                 profile: group.profile.id.clone(),
                 late: group.profile.late,
@@ -79,7 +79,7 @@ pub fn cells(rows: &RecordBatch) -> Vec<BTreeMap<String, Option<String>>> {
 
 /// The known triggers, as lists.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct KnownTriggers {
     /// The tenants whose contracts ended, and when.
     pub ends: Vec<(String, Bucket)>,
     /// The subjects that withdrew consent, by the column and the canonical form, the tenant from which they withdrew it
@@ -87,7 +87,7 @@ pub struct Told {
     pub withdrawals: Vec<(String, String, Option<String>, Bucket)>,
 }
 
-impl Told {
+impl KnownTriggers {
     /// Returns the triggers in the tagger's form.
     pub fn triggers(&self) -> Triggers {
         let mut triggers = Triggers::default();
@@ -98,7 +98,12 @@ impl Told {
         triggers
     }
 
-    fn of(&self, policy: &Policy, row: &Row, (raw, bucket): (&BTreeMap<String, Option<String>>, Bucket)) -> Triggered {
+    fn of(
+        &self,
+        policy: &Policy,
+        row: &SmsRow,
+        (raw, bucket): (&BTreeMap<String, Option<String>>, Bucket),
+    ) -> RecordTriggers {
         let records = policy.products[&sms()].records.as_ref().unwrap();
         let tenant = records.tenant.as_ref().and(row.customer_id.as_ref());
         let ended = self.ends.iter().rfind(|(of, _)| Some(of) == tenant).map(|(_, at)| *at);
@@ -108,22 +113,22 @@ impl Told {
                 && canonical(policy, column, raw).as_ref() == Some(who)
                 && from.as_ref().is_none_or(|from| Some(from) == tenant)
         });
-        Triggered { contract_end: ended, withdrawn: withdrew.map(|(.., at)| *at).min() }
+        RecordTriggers { contract_end: ended, withdrawn: withdrew.map(|(.., at)| *at).min() }
     }
 }
 
 /// Returns the expected outcome for `rows`, whose offsets are `10 * row`.
 pub fn oracle(
     policy: &Policy,
-    rows: &[Row],
+    rows: &[SmsRow],
     batch: &RecordBatch,
     (at, tolerance): (DateTime<Utc>, TimeDelta),
-    told: &Told,
-) -> Outcome {
+    told: &KnownTriggers,
+) -> ExpectedBatch {
     let resolver = Resolver::new(policy, &sms()).unwrap();
     let calendar = Calendar::new(policy.zone, policy.bucket);
     let records = policy.products[&sms()].records.as_ref().unwrap();
-    let mut outcome = Outcome::default();
+    let mut outcome = ExpectedBatch::default();
     for (index, (row, raw)) in rows.iter().zip(cells(batch)).enumerate() {
         let event = match event(row, at, tolerance) {
             Ok(event) => event,
@@ -162,7 +167,7 @@ pub fn oracle(
         let mut columns = BTreeMap::new();
         for (name, class) in &records.fields {
             match class {
-                Class::Personal(category) if due.contains(&category) => {
+                ColumnClass::Personal(category) if due.contains(&category) => {
                     *outcome.late_fields.entry(category.clone()).or_default() += 1;
                 }
                 _ => _ = columns.insert(name.clone(), canonical(policy, name, &raw)),
@@ -180,13 +185,13 @@ pub fn oracle(
         columns.insert("source_topic".into(), text("traffic.sms".into()));
         columns.insert("source_partition".into(), text("3".into()));
         columns.insert("source_offset".into(), text((10 * index).to_string()));
-        let stored = Stored { bucket, profile: profile.id.clone(), late: profile.late, deadlines, columns };
+        let stored = StoredRow { bucket, profile: profile.id.clone(), late: profile.late, deadlines, columns };
         outcome.stored.insert(10 * index as i64, stored);
     }
     outcome
 }
 
-fn event(row: &Row, at: DateTime<Utc>, tolerance: TimeDelta) -> Result<DateTime<Utc>, Fault> {
+fn event(row: &SmsRow, at: DateTime<Utc>, tolerance: TimeDelta) -> Result<DateTime<Utc>, Fault> {
     let event = row.sent_at.ok_or(Fault::MissingEventTime)?;
     let event = DateTime::<Utc>::from_timestamp_micros(event).ok_or(Fault::AbsurdEventTime)?;
     if event < super::world::at("1990-01-01T00:00:00Z") {

@@ -6,9 +6,9 @@ use chrono_tz::Tz;
 
 use super::oracle::cells;
 use super::tag;
-use super::world::{Row, at, batch, category, country, policy, records, row, rule, sms, source};
-use crate::tag::{Arrivals, TagError, Tagged, Tagger};
-use crate::{Boundary, Class, Jurisdiction, Keep, Policy, Rule, Trigger};
+use super::world::{SmsRow, at, batch, category, country, policy, records, row, rule, sms, source};
+use crate::tag::{Arrivals, TagError, TaggedBatch, Tagger};
+use crate::{Boundary, ColumnClass, Jurisdiction, Policy, RetentionPeriod, Rule, Trigger};
 use ebbtide_base::ids::{Bucket, BucketUnit};
 use ebbtide_base::record::Fault;
 
@@ -19,11 +19,11 @@ fn by(rules: Vec<Rule>) -> Policy {
 }
 
 fn at_most(months: u32) -> Rule {
-    rule("most", Keep::Months(months), Boundary::AtMost)
+    rule("most", RetentionPeriod::Months(months), Boundary::AtMost)
 }
 
 fn at_least(months: u32) -> Rule {
-    rule("least", Keep::Months(months), Boundary::AtLeast)
+    rule("least", RetentionPeriod::Months(months), Boundary::AtLeast)
 }
 
 fn of(name: &str, mut rule: Rule) -> Rule {
@@ -31,7 +31,7 @@ fn of(name: &str, mut rule: Rule) -> Rule {
     rule
 }
 
-fn tag_one(policy: &Policy, row: Row, arrival: &str) -> Tagged {
+fn tag_one(policy: &Policy, row: SmsRow, arrival: &str) -> TaggedBatch {
     tag(policy, &[row], at(arrival), TOLERANCE)
 }
 
@@ -39,11 +39,11 @@ fn day(text: &str) -> Bucket {
     text.parse().unwrap()
 }
 
-fn deadlines(tagged: &Tagged) -> Vec<DateTime<Utc>> {
+fn deadlines(tagged: &TaggedBatch) -> Vec<DateTime<Utc>> {
     tagged.groups[0].deadlines.iter().map(|deadline| deadline.unwrap().0).collect()
 }
 
-fn names(tagged: &Tagged) -> Vec<String> {
+fn names(tagged: &TaggedBatch) -> Vec<String> {
     tagged.groups[0].rows.schema().fields().iter().map(|field| field.name().clone()).collect()
 }
 
@@ -139,7 +139,7 @@ fn event_times_that_no_deadline_can_be_counted_from_are_faults() {
     open.trigger = Trigger::ContractEnd;
     for (sent_at, wanted) in table {
         // Good rows before and after it are stored in any case.
-        let rows = [row(arrival), Row { sent_at, ..row(arrival) }, row(arrival)];
+        let rows = [row(arrival), SmsRow { sent_at, ..row(arrival) }, row(arrival)];
         let tagged = tag(&by(vec![open.clone()]), &rows, at(arrival), TOLERANCE);
         let stored: usize = tagged.groups.iter().map(|group| group.rows.num_rows()).sum();
         match wanted {
@@ -191,7 +191,7 @@ fn an_open_deadline_is_never_due() {
 #[test]
 fn records_without_a_personal_field_have_no_deadline_and_are_stored_however_late() {
     let mut records = records();
-    records.fields.values_mut().for_each(|class| *class = Class::NotPersonal);
+    records.fields.values_mut().for_each(|class| *class = ColumnClass::NotPersonal);
     let policy = policy(Tz::UTC, BucketUnit::Hour, records, vec![at_most(1)]);
     let tagged = tag_one(&policy, row("2001-01-01T10:20:00Z"), "2026-11-24T10:00:00Z");
     assert_eq!((tagged.expired, tagged.groups[0].rows.num_rows()), (0, 1));
@@ -202,11 +202,11 @@ fn records_without_a_personal_field_have_no_deadline_and_are_stored_however_late
 fn the_rule_is_that_of_the_jurisdiction_and_the_tenant() {
     let mut italy = at_least(24);
     italy.jurisdictions = vec![country("IT")];
-    let mut tenant = rule("tenant", Keep::Months(1), Boundary::AtMost);
+    let mut tenant = rule("tenant", RetentionPeriod::Months(1), Boundary::AtMost);
     tenant.tenants = vec!["initech".into()];
     let policy = by(vec![at_most(6), italy, tenant]);
     let sent_at = "2026-11-24T10:00:00Z";
-    let to = |recipient: &str, customer: &str| Row {
+    let to = |recipient: &str, customer: &str| SmsRow {
         recipient: Some(recipient.into()),
         customer_id: Some(customer.into()),
         ..row(sent_at)
@@ -215,14 +215,14 @@ fn the_rule_is_that_of_the_jurisdiction_and_the_tenant() {
         to("+31612345678", "acme"),
         to("+39 02 36618300", "acme"),
         to("+390236618300", "initech"),
-        Row { recipient: None, customer_id: None, ..row(sent_at) },
+        SmsRow { recipient: None, customer_id: None, ..row(sent_at) },
     ];
     let tagged = tag(&policy, &rows, at(sent_at), TOLERANCE);
     let told: Vec<(String, u32, usize)> = tagged
         .groups
         .iter()
         .map(|group| {
-            let Keep::Months(months) = group.profile.terms[0].keep else { unreachable!() };
+            let RetentionPeriod::Months(months) = group.profile.terms[0].keep else { unreachable!() };
             (cells(&group.rows)[0]["jurisdiction"].clone().unwrap(), months, group.rows.num_rows())
         })
         .collect();
@@ -242,7 +242,7 @@ fn the_jurisdiction_may_be_a_column_a_country_or_unknown() {
     for (jurisdiction, code, wanted) in table {
         let records = crate::Records { jurisdiction, ..records() };
         let policy = policy(Tz::UTC, BucketUnit::Day, records, vec![at_most(6)]);
-        let record = Row { country: Some(code.into()), ..row("2026-11-24T10:00:00Z") };
+        let record = SmsRow { country: Some(code.into()), ..row("2026-11-24T10:00:00Z") };
         let tagged = tag_one(&policy, record, "2026-11-24T10:00:00Z");
         assert_eq!(cells(&tagged.groups[0].rows)[0]["jurisdiction"].as_deref(), Some(wanted), "{code}");
     }
@@ -250,7 +250,7 @@ fn the_jurisdiction_may_be_a_column_a_country_or_unknown() {
 
 #[test]
 fn subjects_are_stored_in_their_canonical_form() {
-    let record = Row {
+    let record = SmsRow {
         recipient: Some(" 0031 (6) 12.34-56 78 ".into()),
         originator: Some(" ACME Bank ".into()),
         mail: Some(" Some.One+Tag@EXAMPLE.org ".into()),
@@ -272,7 +272,7 @@ fn subjects_are_stored_in_their_canonical_form() {
 
 #[test]
 fn a_batch_of_one_group_is_not_copied() {
-    let rows: Vec<Row> = (0..100).map(|_| row("2026-11-24T10:00:00Z")).collect();
+    let rows: Vec<SmsRow> = (0..100).map(|_| row("2026-11-24T10:00:00Z")).collect();
     let (policy, input, source) = (by(vec![at_most(6)]), batch(&rows), source());
     let offsets: Vec<i64> = (0..100).collect();
     let from = Arrivals { source: &source, offsets: &offsets, at: at("2026-11-24T10:00:00Z") };

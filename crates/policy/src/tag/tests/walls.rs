@@ -7,9 +7,9 @@ use chrono_tz::Tz;
 use proptest::prelude::*;
 
 use super::tag;
-use super::world::{Row, at, policy, records, row, rule};
-use crate::tag::Tagged;
-use crate::{Boundary, Keep, Policy, Records};
+use super::world::{SmsRow, at, policy, records, row, rule};
+use crate::tag::TaggedBatch;
+use crate::{Boundary, Policy, Records, RetentionPeriod};
 use ebbtide_base::ids::{Bucket, BucketUnit};
 use ebbtide_base::record::Fault;
 
@@ -19,19 +19,19 @@ const KEEP: i64 = 100;
 /// Returns a policy of that zone whose event times are wall-clock times of `clocks`.
 fn by(zone: Tz, unit: BucketUnit, clocks: Tz, boundary: Boundary) -> Policy {
     let records = Records { event_time_zone: Some(clocks), ..records() };
-    policy(zone, unit, records, vec![rule("only", Keep::Hours(KEEP as u32), boundary)])
+    policy(zone, unit, records, vec![rule("only", RetentionPeriod::Hours(KEEP as u32), boundary)])
 }
 
 /// Returns the wall-clock time of the zone at an instant, as in messages.
-fn shown(zone: Tz, at: DateTime<Utc>) -> Row {
-    Row {
+fn shown(zone: Tz, at: DateTime<Utc>) -> SmsRow {
+    SmsRow {
         sent_at: Some(at.with_timezone(&zone).naive_local().and_utc().timestamp_micros()),
         ..row("2026-11-24T10:00:00Z")
     }
 }
 
-fn stored(tagged: &Tagged) -> Vec<DateTime<Utc>> {
-    let of_group = |group: &crate::tag::Group| {
+fn stored(tagged: &TaggedBatch) -> Vec<DateTime<Utc>> {
+    let of_group = |group: &crate::tag::TaggedGroup| {
         let column = group.rows.column_by_name("sent_at").unwrap().as_primitive::<TimestampMicrosecondType>().clone();
         (0..column.len()).map(|row| Utc.timestamp_micros(column.value(row)).unwrap()).collect::<Vec<_>>()
     };
@@ -88,7 +88,7 @@ fn wall_clock_times_of_no_calendar_are_faults_as_others_are() {
         (micros("1970-01-01T00:00:00Z"), Fault::AbsurdEventTime),
         (micros("9999-12-31T23:59:59Z"), Fault::FutureEventTime),
     ] {
-        let rows = [Row { sent_at, ..row("2026-11-24T10:00:00Z") }];
+        let rows = [SmsRow { sent_at, ..row("2026-11-24T10:00:00Z") }];
         assert_eq!(tag(&policy, &rows, at("2026-11-24T10:00:00Z"), TOLERANCE).faults, [(0, fault)], "{sent_at:?}");
     }
 }

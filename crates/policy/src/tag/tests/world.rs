@@ -9,8 +9,8 @@ use chrono_tz::Tz;
 
 use crate::schema::Schema;
 use crate::{
-    Boundary, Class, Derive, Derived, End, Jurisdiction, Keep, OtherRecords, Platform, Policy, Product, Records, Rule,
-    Subject, SubjectKind, Trigger,
+    Boundary, ColumnClass, Derivation, DerivedColumn, EndRule, Jurisdiction, OtherRecords, Platform, Policy, Product,
+    Records, RetentionPeriod, Rule, SubjectColumn, SubjectKind, Trigger,
 };
 use ebbtide_base::ids::{
     BucketUnit, Category, Country, Partition, PolicyVersion, ProductKey, RuleId, Topic, TopicPartition,
@@ -32,7 +32,7 @@ const SCHEMA: &str = r#"{"type": "record", "name": "Sms", "fields": [
 
 /// One record of the product `sms`.
 #[derive(Debug, Clone, Default)]
-pub struct Row {
+pub struct SmsRow {
     pub recipient: Option<String>,
     pub originator: Option<String>,
     pub mail: Option<String>,
@@ -46,8 +46,8 @@ pub struct Row {
 }
 
 /// Returns a row with an event at `sent_at` and otherwise plain values.
-pub fn row(sent_at: &str) -> Row {
-    Row {
+pub fn row(sent_at: &str) -> SmsRow {
+    SmsRow {
         recipient: Some("+31612345678".into()),
         originator: Some("ACME".into()),
         mail: Some("Someone@Example.org".into()),
@@ -66,8 +66,8 @@ pub fn at(text: &str) -> DateTime<Utc> {
 }
 
 /// Returns a batch of `rows`, with a column `extra` that the policy does not name.
-pub fn batch(rows: &[Row]) -> RecordBatch {
-    let text = |of: fn(&Row) -> &Option<String>| -> ArrayRef {
+pub fn batch(rows: &[SmsRow]) -> RecordBatch {
+    let text = |of: fn(&SmsRow) -> &Option<String>| -> ArrayRef {
         Arc::new(StringArray::from_iter(rows.iter().map(|row| of(row).as_deref())))
     };
     let ids: Vec<String> = (0..rows.len()).map(|row| format!("m{row}")).collect();
@@ -102,7 +102,7 @@ pub fn source() -> TopicPartition {
 }
 
 /// Returns a rule for everything.
-pub fn rule(id: &str, keep: Keep, boundary: Boundary) -> Rule {
+pub fn rule(id: &str, keep: RetentionPeriod, boundary: Boundary) -> Rule {
     Rule {
         id: RuleId::new(id).unwrap(),
         products: Vec::new(),
@@ -112,7 +112,7 @@ pub fn rule(id: &str, keep: Keep, boundary: Boundary) -> Rule {
         keep,
         trigger: Trigger::Event,
         boundary,
-        grace: Keep::Hours(24),
+        grace: RetentionPeriod::Hours(24),
         bases: Vec::new(),
         purposes: Vec::new(),
         source: None,
@@ -129,7 +129,7 @@ pub fn country(code: &str) -> Country {
 
 /// Returns the definition of the tests' records; `extra` is not named, so it must never be in the output.
 pub fn records() -> Records {
-    let personal = |name: &str| Class::Personal(category(name));
+    let personal = |name: &str| ColumnClass::Personal(category(name));
     let fields = [
         ("message_id", personal("traffic_data")),
         ("recipient", personal("phone_number")),
@@ -138,12 +138,12 @@ pub fn records() -> Records {
         ("channel", personal("channel_id")),
         ("body", personal("content")),
         ("sent_at", personal("traffic_data")),
-        ("customer_id", Class::NotPersonal),
-        ("country", Class::NotPersonal),
-        ("segments", Class::NotPersonal),
+        ("customer_id", ColumnClass::NotPersonal),
+        ("country", ColumnClass::NotPersonal),
+        ("segments", ColumnClass::NotPersonal),
     ];
-    let subject = |column: &str, kind| Subject { column: column.into(), kind };
-    let derived = |name: &str, how, of: &str| Derived { name: name.into(), how, of: of.into() };
+    let subject = |column: &str, kind| SubjectColumn { column: column.into(), kind };
+    let derived = |name: &str, how, of: &str| DerivedColumn { name: name.into(), how, of: of.into() };
     Records {
         topics: vec![Topic::new("traffic.sms").unwrap()],
         schema: Arc::new(Schema::parse(SCHEMA).unwrap()),
@@ -160,12 +160,12 @@ pub fn records() -> Records {
         default_country: None,
         fields: fields.into_iter().map(|(name, class)| (name.to_owned(), class)).collect(),
         derive: vec![
-            derived("recipient_country", Derive::CountryOf, "recipient"),
-            derived("originator_country", Derive::CountryOf, "originator"),
-            derived("sent_hour", Derive::HourOf, "sent_at"),
-            derived("mail_domain", Derive::DomainOf, "mail"),
+            derived("recipient_country", Derivation::CountryOf, "recipient"),
+            derived("originator_country", Derivation::CountryOf, "originator"),
+            derived("sent_hour", Derivation::HourOf, "sent_at"),
+            derived("mail_domain", Derivation::DomainOf, "mail"),
         ],
-        end: End::Remove,
+        end: EndRule::Remove,
         others: OtherRecords::default(),
     }
 }

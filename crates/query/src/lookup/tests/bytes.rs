@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 
 use super::{files, filled, found, looks};
-use crate::lookup::{AnyOf, Filter, Finder};
+use crate::lookup::{RecordFilter, RecordFinder, TextCondition};
 use ebbtide_table::testing::{root, rows, segment_tags, spec};
 use ebbtide_table::{SegmentWriter, StoredSegment, Table};
 
@@ -45,9 +45,9 @@ async fn segments(table: &Table, count: i64, sorted: bool) -> Vec<StoredSegment>
     stored
 }
 
-fn of(value: &str) -> Filter {
-    let text = AnyOf { columns: vec!["recipient".to_owned()], value: value.to_owned(), subject: None };
-    Filter { texts: vec![text], within: None }
+fn of(value: &str) -> RecordFilter {
+    let text = TextCondition { columns: vec!["recipient".to_owned()], value: value.to_owned(), subject: None };
+    RecordFilter { texts: vec![text], within: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +100,9 @@ async fn tags_that_the_footer_tells_are_not_read() {
     let tags = ["policy_version", "expires_content", "records"];
     let columns = Arc::new(all.project(&tags.map(|name| all.index_of(name).unwrap())).unwrap());
     let (files, counting) = files(&root, 64 << 20);
-    found(&root, &files, looks(&segments, &Filter::default()), all).await.unwrap();
+    found(&root, &files, looks(&segments, &RecordFilter::default()), all).await.unwrap();
     counting.take();
-    let told = found(&root, &files, looks(&segments, &Filter::default()), columns.clone()).await.unwrap();
+    let told = found(&root, &files, looks(&segments, &RecordFilter::default()), columns.clone()).await.unwrap();
     assert_eq!(counting.take(), 0, "something is read");
     let mut read = table.read_columns(&segments, &tags, None).unwrap();
     let mut stored = Vec::new();
@@ -119,13 +119,14 @@ async fn footers_stay_within_their_memory() {
     let (table, segments) = filled(&root, 20).await;
     let one = {
         let (files, _) = files(&root, usize::MAX);
-        found(&root, &files, looks(&segments[..1], &Filter::default()), table.spec().arrow()).await.unwrap();
+        found(&root, &files, looks(&segments[..1], &RecordFilter::default()), table.spec().arrow()).await.unwrap();
         files.footers.bytes()
     };
     for limit in [0, one / 2, one * 3, one * 100] {
         let (files, counting) = files(&root, limit);
         for _ in 0..2 {
-            let rows = found(&root, &files, looks(&segments, &Filter::default()), table.spec().arrow()).await.unwrap();
+            let rows =
+                found(&root, &files, looks(&segments, &RecordFilter::default()), table.spec().arrow()).await.unwrap();
             assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 2000);
             assert!(files.footers.bytes() <= limit, "{} of {limit}", files.footers.bytes());
         }
@@ -140,9 +141,9 @@ async fn nothing_is_read_far_ahead_of_whoever_takes_the_rows() {
     let (table, segments) = filled(&root, 60).await;
     let size: u64 = segments.iter().map(|segment| segment.size).sum();
     let (files, counting) = files(&root, 64 << 20);
-    let finder = Finder::new(root.clone(), 0);
+    let finder = RecordFinder::new(root.clone(), 0);
     let looked = Arc::new(AtomicU64::new(0));
-    let mut rows = finder.find_in(files, looks(&segments, &Filter::default()), table.spec().arrow(), looked);
+    let mut rows = finder.find_in(files, looks(&segments, &RecordFilter::default()), table.spec().arrow(), looked);
     assert!(rows.next().await.unwrap().is_ok());
     tokio::time::sleep(Duration::from_millis(300)).await;
     let ahead = counting.take();

@@ -9,16 +9,16 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, GetResult, ObjectStore, Result};
 
-use ebbtide_table::testing::between::Between;
+use ebbtide_table::testing::hook::StoreHook;
 
 /// Counts the bytes of ranges that are read.
 #[derive(Debug, Clone)]
-pub struct Counting {
+pub struct CountingStore {
     inner: Arc<dyn ObjectStore>,
     bytes: Arc<AtomicU64>,
 }
 
-impl Counting {
+impl CountingStore {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
         Self { inner, bytes: Arc::default() }
     }
@@ -30,7 +30,7 @@ impl Counting {
 }
 
 #[async_trait]
-impl Between for Counting {
+impl StoreHook for CountingStore {
     fn inner(&self) -> &dyn ObjectStore {
         &self.inner
     }

@@ -15,9 +15,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use proptest::prelude::*;
 
 use super::{files, found, looks, near};
-use crate::lookup::{AnyOf, Filter, Within};
+use crate::lookup::{RecordFilter, TextCondition, TimeCondition};
 use ebbtide_base::ids::BucketUnit;
-use ebbtide_table::spec::{Role, TableColumn, TableSpec, instant, tags};
+use ebbtide_table::spec::{ColumnRole, TableColumn, TableSpec, instant, tags};
 use ebbtide_table::testing::arbitrary::array;
 use ebbtide_table::testing::{put, root};
 use ebbtide_table::{StoredSegment, Table};
@@ -70,17 +70,17 @@ fn cases() -> impl Strategy<Value = (Vec<File>, Vec<Sought>)> {
 }
 
 fn spec() -> Arc<TableSpec> {
-    let phone = || Role::Personal("phone_number".parse().unwrap());
-    let column = |name: &str, data_type: DataType, role: Role| {
+    let phone = || ColumnRole::Personal("phone_number".parse().unwrap());
+    let column = |name: &str, data_type: DataType, role: ColumnRole| {
         let name = name.to_owned();
         TableColumn { name, data_type, role, doc: None, bloom: false }
     };
     let mut columns = vec![
         column("caller", DataType::Utf8, phone()),
         column("callee", DataType::Utf8, phone()),
-        column("tenant", DataType::Utf8, Role::Plain),
+        column("tenant", DataType::Utf8, ColumnRole::Plain),
         column("at", instant(), phone()),
-        column("media", array(10, &[]).data_type().clone(), Role::Plain),
+        column("media", array(10, &[]).data_type().clone(), ColumnRole::Plain),
     ];
     columns.extend(tags(&["phone_number".parse().unwrap()].into(), BucketUnit::Day));
     Arc::new(TableSpec { product: "sms".parse().unwrap(), unit: BucketUnit::Day, columns, forms: None })
@@ -150,21 +150,21 @@ fn written(style: &Style, rows: &RecordBatch) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-fn filter((subject, tenant, range): &Sought) -> Filter {
-    let mut filter = Filter::default();
+fn filter((subject, tenant, range): &Sought) -> RecordFilter {
+    let mut filter = RecordFilter::default();
     if let Some((number, columns)) = subject {
         let named = ["caller", "callee"].into_iter().enumerate().filter(|(at, _)| columns & (1 << at) != 0);
         let columns = named.map(|(_, name)| name.to_owned()).collect();
-        filter.texts.push(AnyOf { columns, value: person(*number), subject: None });
+        filter.texts.push(TextCondition { columns, value: person(*number), subject: None });
     }
     if let Some(tenant) = tenant {
-        filter.texts.push(AnyOf {
+        filter.texts.push(TextCondition {
             columns: vec!["tenant".to_owned()],
             value: format!("customer-{tenant}"),
             subject: None,
         });
     }
-    filter.within = range.map(|(from, to, nulls)| Within {
+    filter.within = range.map(|(from, to, nulls)| TimeCondition {
         column: "at".to_owned(),
         from: from.map(|from| moment(time(from))),
         to: to.map(|to| moment(time(to))),
@@ -255,7 +255,7 @@ proptest! {
             let mut order: Vec<usize> = (0..all.fields().len()).collect();
             order.reverse();
             let turned = Arc::new(all.project(&order).unwrap());
-            let rows = found(&root, &files, looks(&segments, &Filter::default()), turned.clone()).await.unwrap();
+            let rows = found(&root, &files, looks(&segments, &RecordFilter::default()), turned.clone()).await.unwrap();
             let rows = concat_batches(&turned, &rows).unwrap();
             assert_eq!(rows.num_rows(), everything.num_rows());
             let bucket = rows.column_by_name("bucket").unwrap();

@@ -9,9 +9,9 @@ use parquet::basic::Type;
 use parquet::bloom_filter::Sbbf;
 use parquet::errors::Result;
 
-use super::super::finding::{FileFound, Place};
-use super::super::values::{Line, Values};
-use super::chunk::Chunk;
+use super::super::finding::{FileFindings, LocationKind};
+use super::super::values::{ListLine, SearchValues};
+use super::chunk::ChunkSearch;
 use super::spot;
 
 /// The probability below which chance is excluded as an explanation, although thousands of filters are asked.
@@ -21,11 +21,16 @@ const OUT_OF_THE_QUESTION: f64 = 1e-9;
 const BLOCK: usize = 32;
 
 /// Asks a column's filter for all values except those that the column contains.
-pub fn search(chunk: &Chunk<'_>, held: &HashSet<Line>, values: &Values, found: &mut FileFound) -> Result<()> {
+pub fn search(
+    chunk: &ChunkSearch<'_>,
+    held: &HashSet<ListLine>,
+    values: &SearchValues,
+    found: &mut FileFindings,
+) -> Result<()> {
     let Some(filter) = Sbbf::read_from_column_chunk(chunk.meta, chunk.file.as_ref())? else { return Ok(()) };
     let odds = odds(&filter)?;
     let (mut asked, mut maybe) = (0_u32, Vec::new());
-    let mut ask = |line: Line, says: &dyn Fn() -> bool| {
+    let mut ask = |line: ListLine, says: &dyn Fn() -> bool| {
         if !held.contains(&line) {
             asked += 1;
             if says() {
@@ -51,7 +56,9 @@ pub fn search(chunk: &Chunk<'_>, held: &HashSet<Line>, values: &Values, found: &
     found.blooms.maybe += maybe.len() as u64;
     found.blooms.expected += expected;
     if beyond_chance(maybe.len() as u64, expected) {
-        maybe.into_iter().for_each(|line| found.hit(line, spot(Place::Bloom, &chunk.name, chunk.row_group), None));
+        maybe
+            .into_iter()
+            .for_each(|line| found.hit(line, spot(LocationKind::Bloom, &chunk.name, chunk.row_group), None));
     }
     Ok(())
 }

@@ -15,20 +15,20 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::super::finding::{FileFound, Place};
-use super::super::values::{Line, Values};
-use super::cuts::{self, Cut};
-use super::kind::{Kind, micros};
+use super::super::finding::{FileFindings, LocationKind};
+use super::super::values::{ListLine, SearchValues};
+use super::cuts::{self, TruncatedBound};
+use super::kind::{ValueType, micros};
 use super::{blooms, guarded, spot};
-use ebbtide_table::source::Source;
+use ebbtide_table::source::StoreFile;
 
 /// The maximum number of rows that are decoded in one step.
 const ROWS: usize = 1024;
 
 /// One column of one row group.
-pub struct Chunk<'a> {
+pub struct ChunkSearch<'a> {
     /// The file that contains the column.
-    pub file: &'a Arc<Source>,
+    pub file: &'a Arc<StoreFile>,
     /// The footer's metadata of the column.
     pub meta: &'a ColumnChunkMetaData,
     /// The path of the column.
@@ -37,26 +37,31 @@ pub struct Chunk<'a> {
     pub row_group: usize,
     /// The number of rows of the row group.
     pub rows: usize,
-    kind: Kind,
+    kind: ValueType,
 }
 
-impl<'a> Chunk<'a> {
+impl<'a> ChunkSearch<'a> {
     /// Creates a column of a row group of `rows` rows.
-    pub fn of(file: &'a Arc<Source>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> Chunk<'a> {
-        let (name, kind) = (meta.column_path().string().into(), Kind::of(meta.column_descr()));
-        Chunk { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
+    pub fn of(file: &'a Arc<StoreFile>, meta: &'a ColumnChunkMetaData, row_group: usize, rows: i64) -> ChunkSearch<'a> {
+        let (name, kind) = (meta.column_path().string().into(), ValueType::of(meta.column_descr()));
+        ChunkSearch { file, meta, name, row_group, rows: usize::try_from(rows).unwrap_or(0), kind }
     }
 
-    fn pages(&self, values: &Arc<Values>, hits: &Arc<Mutex<Hits>>, skip: usize) -> Result<Watched> {
+    fn pages(&self, values: &Arc<SearchValues>, hits: &Arc<Mutex<Hits>>, skip: usize) -> Result<SearchedPages> {
         let pages = pages(self.file, self.meta, self.rows)?;
         let (values, hits) = (Arc::clone(values), Arc::clone(hits));
-        Ok(Watched { pages, values, hits, kind: self.kind, physical: self.meta.column_type(), skip })
+        Ok(SearchedPages { pages, values, hits, kind: self.kind, physical: self.meta.column_type(), skip })
     }
 }
 
 /// Searches a column's pages, values and bloom filter. `cuts` are the beginnings of searched values in the column's
 /// bounds in the footer.
-pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found: &mut FileFound) {
+pub fn search(
+    chunk: &ChunkSearch<'_>,
+    mut cuts: Vec<TruncatedBound>,
+    values: &Arc<SearchValues>,
+    found: &mut FileFindings,
+) {
     let hits = Arc::new(Mutex::new(Hits::default()));
     let place =
         |what: &str, why: String| format!("row group {}: {what} of column {}: {why}", chunk.row_group, chunk.name);
@@ -78,8 +83,8 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found
         }
     }
     let hits = std::mem::take(&mut *locked(&hits));
-    let held: HashSet<Line> =
-        hits.lines.keys().filter(|(_, place)| *place != Place::PageBounds).map(|(line, _)| *line).collect();
+    let held: HashSet<ListLine> =
+        hits.lines.keys().filter(|(_, place)| *place != LocationKind::PageBounds).map(|(line, _)| *line).collect();
     for ((line, place), times) in hits.lines {
         found.seen.entry((line, spot(place, &chunk.name, chunk.row_group))).or_default().times += times;
     }
@@ -91,7 +96,11 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, values: &Arc<Values>, found
 }
 
 /// Returns the pages of a column, in the order of the file.
-pub fn pages(file: &Arc<Source>, meta: &ColumnChunkMetaData, rows: usize) -> Result<SerializedPageReader<Source>> {
+pub fn pages(
+    file: &Arc<StoreFile>,
+    meta: &ColumnChunkMetaData,
+    rows: usize,
+) -> Result<SerializedPageReader<StoreFile>> {
     let properties = ReaderProperties::builder().set_read_page_statistics(true).build();
     SerializedPageReader::new_with_properties(Arc::clone(file), meta, rows, None, Arc::new(properties))
 }
@@ -99,13 +108,13 @@ pub fn pages(file: &Arc<Source>, meta: &ColumnChunkMetaData, rows: usize) -> Res
 /// The findings in a column so far.
 #[derive(Default)]
 struct Hits {
-    lines: BTreeMap<(Line, Place), u64>,
+    lines: BTreeMap<(ListLine, LocationKind), u64>,
     pages: usize,
-    cuts: Vec<Cut>,
+    cuts: Vec<TruncatedBound>,
 }
 
 impl Hits {
-    fn hit(&mut self, line: Line, place: Place) {
+    fn hit(&mut self, line: ListLine, place: LocationKind) {
         *self.lines.entry((line, place)).or_default() += 1;
     }
 }
@@ -115,17 +124,17 @@ fn locked(hits: &Mutex<Hits>) -> MutexGuard<'_, Hits> {
 }
 
 /// A page reader that searches the pages that it returns.
-struct Watched {
-    pages: SerializedPageReader<Source>,
-    values: Arc<Values>,
+struct SearchedPages {
+    pages: SerializedPageReader<StoreFile>,
+    values: Arc<SearchValues>,
     hits: Arc<Mutex<Hits>>,
-    kind: Kind,
+    kind: ValueType,
     physical: Type,
     /// The number of pages at the start that were searched before.
     skip: usize,
 }
 
-impl Watched {
+impl SearchedPages {
     fn see(&mut self, page: &Page) {
         if self.skip > 0 {
             self.skip -= 1;
@@ -133,19 +142,19 @@ impl Watched {
         }
         let mut hits = locked(&self.hits);
         hits.pages += 1;
-        let place = if page.is_dictionary_page() { Place::Dictionary } else { Place::Page };
+        let place = if page.is_dictionary_page() { LocationKind::Dictionary } else { LocationKind::Page };
         self.values.automaton.search(page.buffer(), |line, _| hits.hit(line, place));
         let Some(bounds) = page.statistics() else { return };
         for (bytes, upper) in [(bounds.min_bytes_opt(), false), (bounds.max_bytes_opt(), true)] {
             let Some(bytes) = bytes else { continue };
             let lines = self.kind.bound(self.physical, bytes, &self.values);
-            lines.into_iter().for_each(|line| hits.hit(line, Place::PageBounds));
-            hits.cuts.extend(Cut::of(self.physical, bytes, upper, Place::PageBounds, &self.values));
+            lines.into_iter().for_each(|line| hits.hit(line, LocationKind::PageBounds));
+            hits.cuts.extend(TruncatedBound::of(self.physical, bytes, upper, LocationKind::PageBounds, &self.values));
         }
     }
 }
 
-impl PageReader for Watched {
+impl PageReader for SearchedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
         if let Some(page) = &page {
@@ -168,7 +177,7 @@ impl PageReader for Watched {
     }
 }
 
-impl Iterator for Watched {
+impl Iterator for SearchedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -176,9 +185,9 @@ impl Iterator for Watched {
     }
 }
 
-fn decode(chunk: &Chunk<'_>, pages: Watched, values: &Values, hits: &Mutex<Hits>) -> Result<()> {
+fn decode(chunk: &ChunkSearch<'_>, pages: SearchedPages, values: &SearchValues, hits: &Mutex<Hits>) -> Result<()> {
     let kind = chunk.kind;
-    let hit = |line| locked(hits).hit(line, Place::Value);
+    let hit = |line| locked(hits).hit(line, LocationKind::Value);
     match get_column_reader(chunk.meta.column_descr_ptr(), Box::new(pages)) {
         ColumnReader::BoolColumnReader(reader) => each(reader, |_| {}),
         ColumnReader::Int32ColumnReader(reader) => each(reader, |number| kind.integer((*number).into(), values, hit)),

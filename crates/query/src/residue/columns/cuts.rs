@@ -6,23 +6,29 @@ use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, get_column_reader};
 use parquet::errors::Result;
 
-use super::super::finding::{FileFound, Place};
-use super::super::values::{Line, Values};
-use super::chunk::{Chunk, each, pages};
+use super::super::finding::{FileFindings, LocationKind};
+use super::super::values::{ListLine, SearchValues};
+use super::chunk::{ChunkSearch, each, pages};
 use super::{guarded, spot};
 
 /// The beginning of some of the searched values, in the bounds of a column.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Cut {
+pub struct TruncatedBound {
     start: Vec<u8>,
-    place: Place,
-    lines: Vec<Line>,
+    place: LocationKind,
+    lines: Vec<ListLine>,
 }
 
-impl Cut {
+impl TruncatedBound {
     /// Returns the searched values that begin with a bound. A truncated upper bound has its last byte or character
     /// incremented, so only the part before that is also the beginning of the value.
-    pub fn of(physical: Type, bound: &[u8], upper: bool, place: Place, values: &Values) -> Vec<Cut> {
+    pub fn of(
+        physical: Type,
+        bound: &[u8],
+        upper: bool,
+        place: LocationKind,
+        values: &SearchValues,
+    ) -> Vec<TruncatedBound> {
         if !matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) {
             return Vec::new();
         }
@@ -30,14 +36,14 @@ impl Cut {
         let starts = [Some(bound), upper.then_some(&bound[..last])];
         let cuts = starts.into_iter().flatten().map(|start| {
             let lines = values.begun_by(start);
-            Cut { start: start.to_vec(), place, lines }
+            TruncatedBound { start: start.to_vec(), place, lines }
         });
         cuts.filter(|cut| !cut.lines.is_empty()).collect()
     }
 }
 
 /// Reports the cuts of a column that no value of the column explains.
-pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, found: &mut FileFound) {
+pub fn search(chunk: &ChunkSearch<'_>, mut cuts: Vec<TruncatedBound>, found: &mut FileFindings) {
     cuts.sort_unstable();
     cuts.dedup();
     if cuts.is_empty() {
@@ -52,7 +58,7 @@ pub fn search(chunk: &Chunk<'_>, mut cuts: Vec<Cut>, found: &mut FileFound) {
 }
 
 /// Removes the cuts that a value of the column begins with.
-fn explain(chunk: &Chunk<'_>, cuts: &mut Vec<Cut>) -> Result<()> {
+fn explain(chunk: &ChunkSearch<'_>, cuts: &mut Vec<TruncatedBound>) -> Result<()> {
     let pages = Box::new(pages(chunk.file, chunk.meta, chunk.rows)?);
     let mut see = |value: &[u8]| cuts.retain(|cut| !value.starts_with(&cut.start));
     match get_column_reader(chunk.meta.column_descr_ptr(), pages) {

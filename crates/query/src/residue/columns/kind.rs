@@ -6,13 +6,13 @@ use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::data_type::Int96;
 use parquet::schema::types::ColumnDescriptor;
 
-use super::super::layers;
-use super::super::typed::Decimal;
-use super::super::values::{Line, Values};
+use super::super::escapes;
+use super::super::typed::DecimalValue;
+use super::super::values::{ListLine, SearchValues};
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueType {
     /// Text or bytes.
     Bytes,
     /// Integers and floating-point numbers.
@@ -31,69 +31,69 @@ pub enum Kind {
     Boolean,
 }
 
-impl Kind {
+impl ValueType {
     /// Returns the type of a column's values from its descriptor.
-    pub fn of(column: &ColumnDescriptor) -> Kind {
+    pub fn of(column: &ColumnDescriptor) -> ValueType {
         let scale = || u32::try_from(column.type_scale()).unwrap_or(0);
         match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
-            (_, _, Type::BOOLEAN) => Kind::Boolean,
-            (Some(LogicalType::Decimal(_)), ..) | (_, ConvertedType::DECIMAL, _) => Kind::Decimal(scale()),
-            (_, _, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) => Kind::Bytes,
+            (_, _, Type::BOOLEAN) => ValueType::Boolean,
+            (Some(LogicalType::Decimal(_)), ..) | (_, ConvertedType::DECIMAL, _) => ValueType::Decimal(scale()),
+            (_, _, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) => ValueType::Bytes,
             (Some(LogicalType::Timestamp(at)), ..) => match at.unit {
-                TimeUnit::MILLIS => Kind::Millis,
-                TimeUnit::MICROS => Kind::Micros,
-                TimeUnit::NANOS => Kind::Nanos,
+                TimeUnit::MILLIS => ValueType::Millis,
+                TimeUnit::MICROS => ValueType::Micros,
+                TimeUnit::NANOS => ValueType::Nanos,
             },
-            (_, ConvertedType::TIMESTAMP_MILLIS, _) => Kind::Millis,
-            (_, ConvertedType::TIMESTAMP_MICROS, _) | (_, _, Type::INT96) => Kind::Micros,
-            (Some(LogicalType::Date), ..) | (_, ConvertedType::DATE, _) => Kind::Day,
-            _ => Kind::Integer,
+            (_, ConvertedType::TIMESTAMP_MILLIS, _) => ValueType::Millis,
+            (_, ConvertedType::TIMESTAMP_MICROS, _) | (_, _, Type::INT96) => ValueType::Micros,
+            (Some(LogicalType::Date), ..) | (_, ConvertedType::DATE, _) => ValueType::Day,
+            _ => ValueType::Integer,
         }
     }
 
     /// Returns true if a column of this kind can contain any of the values.
-    pub fn may_hold(self, values: &Values) -> bool {
+    pub fn may_hold(self, values: &SearchValues) -> bool {
         match self {
-            Kind::Bytes => true,
-            Kind::Boolean => false,
+            ValueType::Bytes => true,
+            ValueType::Boolean => false,
             _ => !values.typed.is_empty(),
         }
     }
 
     /// Calls `hit` with each value that equals an integer.
-    pub fn integer(self, number: i64, values: &Values, mut hit: impl FnMut(Line)) {
+    pub fn integer(self, number: i64, values: &SearchValues, mut hit: impl FnMut(ListLine)) {
         let typed = &values.typed;
         let lines = match self {
-            Kind::Bytes | Kind::Boolean => &[],
-            Kind::Integer => {
+            ValueType::Bytes | ValueType::Boolean => &[],
+            ValueType::Integer => {
                 typed.instant(number).iter().for_each(|line| hit(*line));
                 typed.integer(number)
             }
-            Kind::Decimal(scale) => typed.decimal(Decimal::new(number.into(), scale)),
-            Kind::Millis => typed.instant(number.saturating_mul(1000)),
-            Kind::Micros => typed.instant(number),
-            Kind::Nanos => typed.instant(number.div_euclid(1000)),
-            Kind::Day => typed.day(number),
+            ValueType::Decimal(scale) => typed.decimal(DecimalValue::new(number.into(), scale)),
+            ValueType::Millis => typed.instant(number.saturating_mul(1000)),
+            ValueType::Micros => typed.instant(number),
+            ValueType::Nanos => typed.instant(number.div_euclid(1000)),
+            ValueType::Day => typed.day(number),
         };
         lines.iter().for_each(|line| hit(*line));
     }
 
     /// Calls `hit` with each value that is in the bytes.
-    pub fn bytes(self, bytes: &[u8], values: &Values, mut hit: impl FnMut(Line)) {
-        if let (Kind::Decimal(scale), 1..=16) = (self, bytes.len()) {
+    pub fn bytes(self, bytes: &[u8], values: &SearchValues, mut hit: impl FnMut(ListLine)) {
+        if let (ValueType::Decimal(scale), 1..=16) = (self, bytes.len()) {
             let start: i128 = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
             let digits = bytes.iter().fold(start, |digits, byte| digits << 8 | i128::from(*byte));
-            values.typed.decimal(Decimal::new(digits, scale)).iter().for_each(|line| hit(*line));
+            values.typed.decimal(DecimalValue::new(digits, scale)).iter().for_each(|line| hit(*line));
         }
         values.automaton.search(bytes, |line, _| hit(line));
-        let _: Option<()> = layers::search(bytes, |layer| {
+        let _: Option<()> = escapes::search(bytes, |layer| {
             values.automaton.search(layer, |line, _| hit(line));
             None
         });
     }
 
     /// Returns the values that a bound equals or contains.
-    pub fn bound(self, physical: Type, bytes: &[u8], values: &Values) -> Vec<Line> {
+    pub fn bound(self, physical: Type, bytes: &[u8], values: &SearchValues) -> Vec<ListLine> {
         let mut lines = Vec::new();
         let hit = |line| lines.push(line);
         match (physical, bytes) {

@@ -14,20 +14,25 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::SchemaDescriptor;
 
-use super::super::finding::{FileFound, Place};
-use super::super::values::Values;
+use super::super::finding::{FileFindings, LocationKind};
+use super::super::values::SearchValues;
 use super::chunk::pages;
 use super::guarded;
-use super::kind::Kind;
-use super::regions::Regions;
-use ebbtide_table::source::Source;
+use super::kind::ValueType;
+use super::regions::FileRegions;
+use ebbtide_table::source::StoreFile;
 use ebbtide_table::thrift::is_structs;
 
 /// The maximum number of bytes between columns that are considered metadata.
 const MOST_METADATA: u64 = 1 << 20;
 
 /// Searches the bytes that the footer does not name.
-pub fn search(file: &Arc<Source>, regions: &Regions, values: &Values, found: &mut FileFound) -> io::Result<()> {
+pub fn search(
+    file: &Arc<StoreFile>,
+    regions: &FileRegions,
+    values: &SearchValues,
+    found: &mut FileFindings,
+) -> io::Result<()> {
     for gap in regions.unnamed() {
         if empty(file, &gap)? {
             continue;
@@ -61,7 +66,13 @@ fn codecs() -> [Compression; 7] {
 }
 
 /// Searches a range as pages of a codec. Returns true if it contains nothing but such pages.
-fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &Values, found: &mut FileFound) -> bool {
+fn as_pages(
+    file: &Arc<StoreFile>,
+    gap: &Range<u64>,
+    codec: Compression,
+    values: &SearchValues,
+    found: &mut FileFindings,
+) -> bool {
     let read = guarded(|| {
         let schema = Arc::new(parse_message_type("message leftover { optional binary column; }")?);
         let meta = ColumnChunkMetaData::builder(SchemaDescriptor::new(schema).column(0))
@@ -71,7 +82,8 @@ fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &V
             .build()?;
         let mut pages = pages(file, &meta, 0)?;
         while let Some(page) = pages.get_next_page()? {
-            Kind::Bytes.bytes(page.buffer(), values, |line| found.hit(line, Place::Unnamed.into(), Some(gap.start)));
+            ValueType::Bytes
+                .bytes(page.buffer(), values, |line| found.hit(line, LocationKind::Unnamed.into(), Some(gap.start)));
         }
         Ok(())
     });
@@ -80,7 +92,7 @@ fn as_pages(file: &Arc<Source>, gap: &Range<u64>, codec: Compression, values: &V
 
 /// Returns true if a range contains only metadata, which some writers repeat after a column. Its text was already
 /// searched as bytes.
-fn repeats_metadata(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
+fn repeats_metadata(file: &StoreFile, gap: &Range<u64>) -> io::Result<bool> {
     if gap.end - gap.start > MOST_METADATA {
         return Ok(false);
     }
@@ -90,7 +102,7 @@ fn repeats_metadata(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
 }
 
 /// Returns true if a range contains only zeros, which some writers use as padding.
-fn empty(file: &Source, gap: &Range<u64>) -> io::Result<bool> {
+fn empty(file: &StoreFile, gap: &Range<u64>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let mut at = gap.start;
     while at < gap.end {

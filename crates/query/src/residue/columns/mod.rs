@@ -18,19 +18,19 @@ use std::sync::Arc;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 
-use self::regions::Regions;
-use super::Meter;
-use super::finding::{FileFound, Place, Spot};
-use super::values::Values;
-use ebbtide_table::source::Source;
+use self::regions::FileRegions;
+use super::ProgressMeter;
+use super::finding::{FileFindings, FileLocation, LocationKind};
+use super::values::SearchValues;
+use ebbtide_table::source::StoreFile;
 
 /// Searches a file that begins and ends as Parquet does.
 pub fn search(
-    file: &Source,
+    file: &StoreFile,
     length: u64,
-    values: &Arc<Values>,
-    meter: &Meter<'_>,
-    found: &mut FileFound,
+    values: &Arc<SearchValues>,
+    meter: &ProgressMeter<'_>,
+    found: &mut FileFindings,
 ) -> io::Result<()> {
     let file = Arc::new(file.clone());
     let footer = guarded(|| ParquetMetaDataReader::new().parse_and_finish(file.as_ref()));
@@ -38,11 +38,11 @@ pub fn search(
         Ok(meta) => meta,
         Err(why) => {
             found.missed(format!("its footer cannot be read, so only its bytes were searched, as they are: {why}"));
-            bytes(&file, &Regions::default(), values, meter, found)?;
+            bytes(&file, &FileRegions::default(), values, meter, found)?;
             return Ok(());
         }
     };
-    let regions = Regions::of(&meta, &file, length);
+    let regions = FileRegions::of(&meta, &file, length);
     bytes(&file, &regions, values, meter, found)?;
     let mut cuts = footer::search(&meta, values, found);
     match guarded(|| with_indexes(&meta, &file)) {
@@ -52,7 +52,7 @@ pub fn search(
     for (number, group) in meta.row_groups().iter().enumerate() {
         for (at, column) in group.columns().iter().enumerate() {
             let cuts = cuts.remove(&(number, at)).unwrap_or_default();
-            chunk::search(&chunk::Chunk::of(&file, column, number, group.num_rows()), cuts, values, found);
+            chunk::search(&chunk::ChunkSearch::of(&file, column, number, group.num_rows()), cuts, values, found);
         }
     }
     leftovers::search(&file, &regions, values, found)
@@ -60,21 +60,21 @@ pub fn search(
 
 /// Searches the raw bytes. Labels each hit with the part that the footer names at that place.
 fn bytes(
-    file: &Source,
-    regions: &Regions,
-    values: &Values,
-    meter: &Meter<'_>,
-    found: &mut FileFound,
+    file: &StoreFile,
+    regions: &FileRegions,
+    values: &SearchValues,
+    meter: &ProgressMeter<'_>,
+    found: &mut FileFindings,
 ) -> io::Result<()> {
     let read = |bytes: &[u8]| meter.read(bytes.len());
     found.bytes = values.automaton.stream(file.read_from(0), read, |line, at| {
-        let spot = regions.at(at).cloned().unwrap_or_else(|| Spot::from(regions.elsewhere()));
+        let spot = regions.at(at).cloned().unwrap_or_else(|| FileLocation::from(regions.elsewhere()));
         found.hit(line, spot, Some(at));
     })?;
     Ok(())
 }
 
-fn with_indexes(meta: &ParquetMetaData, file: &Arc<Source>) -> Result<ParquetMetaData, ParquetError> {
+fn with_indexes(meta: &ParquetMetaData, file: &Arc<StoreFile>) -> Result<ParquetMetaData, ParquetError> {
     let mut reader =
         ParquetMetaDataReader::new_with_metadata(meta.clone()).with_page_index_policy(PageIndexPolicy::Optional);
     reader.read_page_indexes(file.as_ref())?;
@@ -91,6 +91,6 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Strin
 }
 
 /// Creates a spot of a column in a row group.
-fn spot(place: Place, column: &Arc<str>, row_group: usize) -> Spot {
-    Spot { place, column: Some(Arc::clone(column)), row_group: Some(row_group) }
+fn spot(place: LocationKind, column: &Arc<str>, row_group: usize) -> FileLocation {
+    FileLocation { place, column: Some(Arc::clone(column)), row_group: Some(row_group) }
 }

@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use parquet::file::metadata::{FooterTail, ParquetMetaData};
 
-use super::super::finding::{Place, Spot};
+use super::super::finding::{FileLocation, LocationKind};
 use super::spot;
-use ebbtide_table::source::Source;
+use ebbtide_table::source::StoreFile;
 
 /// The named parts of a file, in order of their start.
 #[derive(Debug, Default)]
-pub struct Regions {
-    named: Vec<(Range<u64>, Spot)>,
+pub struct FileRegions {
+    named: Vec<(Range<u64>, FileLocation)>,
 }
 
-impl Regions {
+impl FileRegions {
     /// Creates the parts that a footer names.
-    pub fn of(meta: &ParquetMetaData, file: &Source, length: u64) -> Regions {
-        let mut named = vec![(0..4, Spot::from(Place::Footer))];
+    pub fn of(meta: &ParquetMetaData, file: &StoreFile, length: u64) -> FileRegions {
+        let mut named = vec![(0..4, FileLocation::from(LocationKind::Footer))];
         for (number, group) in meta.row_groups().iter().enumerate() {
             for column in group.columns() {
                 let name: Arc<str> = column.column_path().string().into();
@@ -32,37 +32,45 @@ impl Regions {
                     }
                 };
                 let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-                add(Place::Chunk, Some(start), Some(column.compressed_size()));
+                add(LocationKind::Chunk, Some(start), Some(column.compressed_size()));
                 // A filter without a length ends at the start of the next part at the latest: that is filled in below.
                 let bloom = column.bloom_filter_length().map_or(0, i64::from);
-                add(Place::Bytes, column.bloom_filter_offset(), Some(bloom));
-                add(Place::ColumnIndex, column.column_index_offset(), column.column_index_length().map(i64::from));
-                add(Place::ColumnIndex, column.offset_index_offset(), column.offset_index_length().map(i64::from));
+                add(LocationKind::Bytes, column.bloom_filter_offset(), Some(bloom));
+                add(
+                    LocationKind::ColumnIndex,
+                    column.column_index_offset(),
+                    column.column_index_length().map(i64::from),
+                );
+                add(
+                    LocationKind::ColumnIndex,
+                    column.offset_index_offset(),
+                    column.offset_index_length().map(i64::from),
+                );
             }
         }
         let mut tail = [0; 8];
         let footer = file.read_exact_at(&mut tail, length.saturating_sub(8)).ok();
         let footer = footer.and_then(|()| FooterTail::try_new(&tail).ok()).map_or(0, |tail| tail.metadata_length());
         let footer = length.saturating_sub(8 + footer as u64);
-        named.push((footer..length, Spot::from(Place::Footer)));
+        named.push((footer..length, FileLocation::from(LocationKind::Footer)));
         named.sort_by_key(|(at, _)| (at.start, at.end));
         for at in 0..named.len() {
             if named[at].0.is_empty() {
                 named[at].0.end = named.get(at + 1).map_or(length, |(next, _)| next.start);
             }
         }
-        Regions { named }
+        FileRegions { named }
     }
 
     /// Returns the part that contains a byte.
-    pub fn at(&self, byte: u64) -> Option<&Spot> {
+    pub fn at(&self, byte: u64) -> Option<&FileLocation> {
         let behind = self.named.partition_point(|(at, _)| at.start <= byte);
         self.named[..behind].iter().rev().find(|(at, _)| at.contains(&byte)).map(|(_, spot)| spot)
     }
 
     /// Returns the kind of place of a byte that is in no part.
-    pub fn elsewhere(&self) -> Place {
-        if self.named.is_empty() { Place::Bytes } else { Place::Unnamed }
+    pub fn elsewhere(&self) -> LocationKind {
+        if self.named.is_empty() { LocationKind::Bytes } else { LocationKind::Unnamed }
     }
 
     /// Returns the ranges that are in no part.

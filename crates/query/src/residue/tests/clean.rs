@@ -2,7 +2,7 @@
 
 use super::*;
 use ebbtide_table::Table;
-use ebbtide_table::janitor::Upkeep;
+use ebbtide_table::janitor::MaintenanceSettings;
 use ebbtide_table::testing::{MARKER, batch, noon, root, spec};
 
 async fn filled() -> (tempfile::TempDir, ebbtide_table::Root) {
@@ -12,7 +12,10 @@ async fn filled() -> (tempfile::TempDir, ebbtide_table::Root) {
         let work = batch(&table, 0, from, from.unwrap_or(0) + 100).await;
         table.commit(work).await.unwrap();
     }
-    let made = table.maintain(noon(), &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.unwrap();
+    let made = table
+        .maintain(noon(), &MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() })
+        .await
+        .unwrap();
     assert!(made.checkpoint.is_some());
     (folder, root)
 }
@@ -24,7 +27,7 @@ async fn what_a_table_does_not_hold_is_not_found_in_it() {
     let residue = searched(folder.path(), &values.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(
         (residue.verdict(), &residue.unsearched[..], &residue.findings[..]),
-        (Verdict::Clean, [].as_slice(), [].as_slice())
+        (ResidueOutcome::Clean, [].as_slice(), [].as_slice())
     );
     // Three segments; four versions of the log; a checkpoint and its hint file.
     assert_eq!((residue.values, residue.files), (2000, 3 + 4 + 2));
@@ -39,7 +42,7 @@ async fn what_a_table_holds_is_found_in_its_segments_alone() {
     let media = format!("{MARKER}-41-1");
     let residue = searched(folder.path(), &[&recipient, &body, &media, &noon().to_rfc3339()]);
     let told = |line: u32| {
-        let of = residue.findings.iter().filter(move |f| f.line.0 == line && f.place == Place::Value);
+        let of = residue.findings.iter().filter(move |f| f.line.0 == line && f.place == LocationKind::Value);
         of.map(|f| f.column.clone().unwrap()).collect::<std::collections::BTreeSet<_>>()
     };
     assert!(told(1).contains("recipient"), "{:?}", told(1));

@@ -52,7 +52,7 @@ pub fn texts(planted: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(all))
 }
 
-fn found(bytes: &[u8], values: &[&str]) -> Residue {
+fn found(bytes: &[u8], values: &[&str]) -> ResidueReport {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part.tmp"), bytes).unwrap();
     let residue = searched(folder.path(), values);
@@ -69,8 +69,13 @@ fn a_value_in_a_page_is_found_behind_every_codec_in_either_version() {
                 let columns = vec![("name", texts(&["canary-one", "canary-two"]))];
                 let residue = found(&encoded(columns, properties.set_dictionary_enabled(dictionary)), &["canary-two"]);
                 let told = places(&residue);
-                assert!(told.contains(&(1, Place::Value)), "{:?} {version:?} {dictionary} {told:?}", codec());
-                assert_eq!(told.contains(&(1, Place::Dictionary)), dictionary, "{:?} {version:?} {told:?}", codec());
+                assert!(told.contains(&(1, LocationKind::Value)), "{:?} {version:?} {dictionary} {told:?}", codec());
+                assert_eq!(
+                    told.contains(&(1, LocationKind::Dictionary)),
+                    dictionary,
+                    "{:?} {version:?} {told:?}",
+                    codec()
+                );
                 let first = &residue.findings[0];
                 assert_eq!((first.column.as_deref(), first.row_group), (Some("name"), Some(0)));
             }
@@ -83,7 +88,7 @@ fn a_value_that_an_encoding_takes_apart_is_found() {
     for encoding in [Encoding::DELTA_BYTE_ARRAY, Encoding::DELTA_LENGTH_BYTE_ARRAY] {
         let properties = bare().set_encoding(encoding).set_compression(Compression::ZSTD(ZstdLevel::default()));
         let residue = found(&encoded(vec![("name", texts(&["someone-00017x"]))], properties), &["someone-00017x"]);
-        assert_eq!(places(&residue), [(1, Place::Value)], "{encoding}");
+        assert_eq!(places(&residue), [(1, LocationKind::Value)], "{encoding}");
     }
     let uuid = uuid::Uuid::from_u128(0x0b3a_6a4e_8d5c_4c0e_9a41_1f2e_3d4c_5b6a);
     let ids = (0..100_u128).map(|number| uuid::Uuid::from_u128(number * 0x1234_5678_9abc)).chain([uuid]);
@@ -92,7 +97,7 @@ fn a_value_that_an_encoding_takes_apart_is_found() {
     for encoding in [Encoding::PLAIN, Encoding::BYTE_STREAM_SPLIT, Encoding::DELTA_BYTE_ARRAY] {
         let properties = bare().set_encoding(encoding).set_writer_version(WriterVersion::PARQUET_2_0);
         let residue = found(&encoded(vec![("id", column.clone())], properties), &[&uuid.to_string()]);
-        assert!(places(&residue).contains(&(1, Place::Value)), "{encoding}");
+        assert!(places(&residue).contains(&(1, LocationKind::Value)), "{encoding}");
     }
 }
 
@@ -125,8 +130,11 @@ fn a_value_that_is_a_number_an_instant_or_a_day_is_found_in_columns_of_those() {
             .set_column_encoding("place".into(), Encoding::BYTE_STREAM_SPLIT),
     ] {
         let residue = found(&encoded(columns.clone(), properties), &values);
-        let told =
-            residue.findings.iter().filter(|f| f.place == Place::Value).map(|f| (f.line.0, f.column.clone().unwrap()));
+        let told = residue
+            .findings
+            .iter()
+            .filter(|f| f.place == LocationKind::Value)
+            .map(|f| (f.line.0, f.column.clone().unwrap()));
         let wanted = ["count", "at", "day", "place", "amount"].map(str::to_owned);
         assert_eq!(told.collect::<Vec<_>>(), (1..).zip(wanted).collect::<Vec<_>>());
     }
@@ -140,7 +148,7 @@ fn a_value_in_bounds_is_found() {
     let numbers = encoded(vec![("number", numbers)], statistics(EnabledStatistics::Page));
     for (file, value) in [(names, "aa-canary-least"), (numbers, "31612345678")] {
         let residue = found(&file, &[value]);
-        for place in [Place::Bounds, Place::ColumnIndex, Place::PageBounds, Place::Value] {
+        for place in [LocationKind::Bounds, LocationKind::ColumnIndex, LocationKind::PageBounds, LocationKind::Value] {
             assert!(places(&residue).contains(&(1, place)), "{place}: {:?}", residue.findings);
         }
     }
@@ -155,7 +163,7 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
         let living = Bytes::from(encoded(vec![("name", texts(&["aa-canary-least", long]))], statistics));
         let values = ["aa-canary-least", long];
         let told = places(&found(&living, &values));
-        assert!(told.contains(&(2, Place::Value)) && !told.contains(&(2, Place::Bounds)), "{told:?}");
+        assert!(told.contains(&(2, LocationKind::Value)) && !told.contains(&(2, LocationKind::Bounds)), "{told:?}");
 
         let reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
         let meta = reader.parse_and_finish(&living).unwrap();
@@ -166,7 +174,12 @@ fn a_bound_that_is_cut_off_is_found_unless_a_value_of_the_column_explains_it() {
             close.offset_index = Some(meta.offset_index().unwrap()[0][0].clone());
         });
         let told = places(&found(&outlived, &values));
-        let both = [(1, Place::Bounds), (1, Place::ColumnIndex), (2, Place::Bounds), (2, Place::ColumnIndex)];
+        let both = [
+            (1, LocationKind::Bounds),
+            (1, LocationKind::ColumnIndex),
+            (2, LocationKind::Bounds),
+            (2, LocationKind::ColumnIndex),
+        ];
         assert_eq!(told, both);
     }
 }
@@ -178,9 +191,9 @@ fn a_value_in_key_value_metadata_or_a_columns_name_is_found_and_veiled() {
     let bytes = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
     let residue = found(&bytes, &["canary-one", "canary-two", "someone-000017"]);
     let told = places(&residue);
-    assert!(told.contains(&(1, Place::KeyValue)), "{told:?}");
+    assert!(told.contains(&(1, LocationKind::KeyValue)), "{told:?}");
     // The writer keeps Arrow's schema there, in base64.
-    assert!(told.contains(&(2, Place::KeyValue)) || told.contains(&(2, Place::Footer)), "{told:?}");
+    assert!(told.contains(&(2, LocationKind::KeyValue)) || told.contains(&(2, LocationKind::Footer)), "{told:?}");
     let veiled = residue.findings.iter().filter(|finding| finding.column.as_deref() == Some("[value 2]"));
     assert_eq!(veiled.map(|finding| finding.line.0).collect::<Vec<_>>(), [3]);
 }
@@ -218,24 +231,24 @@ fn a_bloom_that_outlived_its_column_is_found_and_chance_is_not() {
     let asked: Vec<&str> = known.iter().take(50).map(String::as_str).collect();
     let residue = found(&bytes, &asked);
     assert_eq!(residue.found(), 50);
-    assert!(residue.findings.iter().all(|finding| finding.place == Place::Bloom));
-    assert_eq!(residue.verdict(), Verdict::Found);
+    assert!(residue.findings.iter().all(|finding| finding.place == LocationKind::Bloom));
+    assert_eq!(residue.verdict(), ResidueOutcome::Found);
 
     let strangers: Vec<String> = (0..3000).map(|number| format!("stranger-{number}")).collect();
     let strangers: Vec<&str> = strangers.iter().map(String::as_str).collect();
     let residue = found(&bytes, &strangers);
     assert!(residue.blooms.maybe > 0 && residue.blooms.expected > 1.0, "{:?}", residue.blooms);
-    assert_eq!((residue.verdict(), residue.findings.len()), (Verdict::Clean, 0));
+    assert_eq!((residue.verdict(), residue.findings.len()), (ResidueOutcome::Clean, 0));
     // A nearly empty filter does not answer "maybe" by chance: one value is enough.
     let bytes = only_a_bloom(&["canary-7".to_owned()]);
-    assert_eq!(places(&found(&bytes, &["CANARY-x", "canary-7"])), [(2, Place::Bloom)]);
+    assert_eq!(places(&found(&bytes, &["CANARY-x", "canary-7"])), [(2, LocationKind::Bloom)]);
 }
 
 #[test]
 fn a_bloom_of_what_its_column_holds_is_no_finding_of_its_own() {
     let properties = bare().set_bloom_filter_enabled(true);
     let residue = found(&encoded(vec![("name", texts(&["canary-one"]))], properties), &["canary-one"]);
-    assert_eq!(places(&residue), [(1, Place::Value)]);
+    assert_eq!(places(&residue), [(1, LocationKind::Value)]);
     assert_eq!((residue.blooms.filters, residue.blooms.maybe), (1, 0));
 }
 
@@ -289,8 +302,8 @@ fn a_column_of_which_the_footer_is_silent_is_found() {
         let whole = encoded(columns, bare().set_compression(codec()));
         let residue = found(&without_the_last_column(&whole, <[u8]>::to_vec), &["canary-one", "someone-000017"]);
         let told = places(&residue);
-        assert!(told.contains(&(1, Place::Unnamed)), "{:?}: {told:?}", codec());
-        assert!(told.contains(&(2, Place::Value)), "{:?}: {told:?}", codec());
+        assert!(told.contains(&(1, LocationKind::Unnamed)), "{:?}: {told:?}", codec());
+        assert!(told.contains(&(2, LocationKind::Value)), "{:?}: {told:?}", codec());
     }
 }
 
@@ -303,9 +316,9 @@ fn bytes_that_no_codec_opens_and_no_footer_names_are_told() {
         searched(folder.path(), &["canary-one"])
     };
     let residue = searched(b"\xff\xff\xff\xffjunk canary-one");
-    assert_eq!(places(&residue), [(1, Place::Unnamed)]);
+    assert_eq!(places(&residue), [(1, LocationKind::Unnamed)]);
     assert_eq!(residue.unsearched.len(), 1, "{:?}", residue.unsearched);
-    assert_eq!(searched(&[0xff; 24]).verdict(), Verdict::Incomplete);
+    assert_eq!(searched(&[0xff; 24]).verdict(), ResidueOutcome::Incomplete);
 }
 
 #[test]
@@ -314,12 +327,12 @@ fn zeros_and_repeated_metadata_between_columns_are_nothing() {
     let columns = vec![("name", texts(&[])), ("gone", texts(&[]))];
     let whole = encoded(columns, bare().set_key_value_metadata(Some(pairs)));
     let zeros = without_the_last_column(&whole, |gap| vec![0; gap.len()]);
-    assert_eq!(found(&zeros, &["canary"]).verdict(), Verdict::Clean);
+    assert_eq!(found(&zeros, &["canary"]).verdict(), ResidueOutcome::Clean);
     let length: [u8; 4] = whole[whole.len() - 8..][..4].try_into().unwrap();
     let footer = &whole[whole.len() - 8 - u32::from_le_bytes(length) as usize..whole.len() - 8];
     let repeated = without_the_last_column(&whole, |_| footer.to_vec());
-    assert_eq!(found(&repeated, &["nobody"]).verdict(), Verdict::Clean);
-    assert_eq!(places(&found(&repeated, &["canary-one"])), [(1, Place::Unnamed)]);
+    assert_eq!(found(&repeated, &["nobody"]).verdict(), ResidueOutcome::Clean);
+    assert_eq!(places(&found(&repeated, &["canary-one"])), [(1, LocationKind::Unnamed)]);
 }
 
 #[test]
@@ -330,7 +343,7 @@ fn a_checkpoints_escaped_statistics_are_found() {
         vec![("path", paths), ("stats", Arc::new(StringArray::from(vec![stats, "{}".to_owned()])))];
     let residue = found(&encoded(columns, bare().set_compression(Compression::SNAPPY)), &["Ada \"L\" Doe", "a@b.org"]);
     let told: Vec<_> = residue.findings.iter().map(|f| (f.line.0, f.place, f.column.as_deref().unwrap())).collect();
-    assert_eq!(told, [(1, Place::Value, "stats"), (2, Place::Value, "path")]);
+    assert_eq!(told, [(1, LocationKind::Value, "stats"), (2, LocationKind::Value, "path")]);
 }
 
 #[test]
@@ -344,7 +357,7 @@ fn a_damaged_page_is_told_and_what_stands_elsewhere_is_found() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("part"), bytes).unwrap();
     let residue = searched(folder.path(), &["canary-one", "canary-two"]);
-    assert_eq!(places(&residue), [(2, Place::Value)]);
+    assert_eq!(places(&residue), [(2, LocationKind::Value)]);
     assert!(residue.unsearched.iter().all(|missed| missed.why.contains("of column name")), "{:?}", residue.unsearched);
-    assert_eq!((residue.verdict(), residue.unsearched.is_empty()), (Verdict::Found, false));
+    assert_eq!((residue.verdict(), residue.unsearched.is_empty()), (ResidueOutcome::Found, false));
 }

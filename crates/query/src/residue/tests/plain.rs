@@ -14,8 +14,11 @@ fn a_value_in_any_files_bytes_is_found_with_its_place() {
     std::fs::write(folder.path().join("long"), long).unwrap();
     let residue = searched(folder.path(), &["canary-one", "canary-two", "canary-three"]);
     let told: Vec<_> = residue.findings.iter().map(|f| (f.line.0, f.place, f.file.as_str(), f.at)).collect();
-    assert_eq!(told, [(1, Place::Bytes, "a/.b/.7f3a.tmp", Some(5)), (2, Place::Bytes, "long", Some((1 << 20) - 4))]);
-    assert_eq!((residue.verdict(), residue.found()), (Verdict::Found, 2));
+    assert_eq!(
+        told,
+        [(1, LocationKind::Bytes, "a/.b/.7f3a.tmp", Some(5)), (2, LocationKind::Bytes, "long", Some((1 << 20) - 4))]
+    );
+    assert_eq!((residue.verdict(), residue.found()), (ResidueOutcome::Found, 2));
 }
 
 #[test]
@@ -31,11 +34,11 @@ fn a_value_in_a_name_is_found_and_veiled() {
     assert_eq!(
         told,
         [
-            (1, Place::Name, "tables/x-[value 1].json"),
-            (2, Place::Name, "tables/[value 2]"),
-            (3, Place::Name, "tables/[value 3]"),
-            (4, Place::Name, "link"),
-            (5, Place::Name, "tables/+[value 5]"),
+            (1, LocationKind::Name, "tables/x-[value 1].json"),
+            (2, LocationKind::Name, "tables/[value 2]"),
+            (3, LocationKind::Name, "tables/[value 3]"),
+            (4, LocationKind::Name, "link"),
+            (5, LocationKind::Name, "tables/+[value 5]"),
         ]
     );
 }
@@ -60,7 +63,7 @@ fn a_value_that_the_log_escapes_is_found() {
     ] {
         assert!(told.contains(&wanted), "{wanted:?} of {told:?}");
     }
-    assert!(residue.findings.iter().any(|finding| finding.place == Place::Escaped));
+    assert!(residue.findings.iter().any(|finding| finding.place == LocationKind::Escaped));
 }
 
 #[test]
@@ -72,7 +75,7 @@ fn a_value_in_a_packed_file_is_found() {
     std::fs::write(folder.path().join("old.json.gz"), gzip.finish().unwrap()).unwrap();
     std::fs::write(folder.path().join("old.zst"), zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
     let residue = searched(folder.path(), &["canary-one", "bcbcbc"]);
-    let unpacked = residue.findings.iter().filter(|finding| finding.place == Place::Unpacked);
+    let unpacked = residue.findings.iter().filter(|finding| finding.place == LocationKind::Unpacked);
     let told: Vec<_> = unpacked.map(|finding| (finding.line.0, finding.file.as_str())).collect();
     assert_eq!(told, [(1, "old.json.gz"), (1, "old.zst"), (2, "old.json.gz"), (2, "old.zst")]);
 }

@@ -73,7 +73,7 @@ proptest! {
         }
         prop_assume!(!values.is_empty());
         let root = Root::parse(folder.path().to_str().unwrap()).unwrap();
-        let parsed = Arc::new(Values::of_texts(&values, false).unwrap());
+        let parsed = Arc::new(SearchValues::of_texts(&values, false).unwrap());
         let residue = search(&root, &parsed, &|_| {}).unwrap();
         prop_assert_eq!(residue.found(), values.len(), "{:?}", residue.findings);
         prop_assert_eq!(&residue.unsearched, &[]);

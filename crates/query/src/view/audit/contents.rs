@@ -17,8 +17,8 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use twox_hash::XxHash64;
 
 use ebbtide_table::error::StoreError;
-use ebbtide_table::segment::{Checksum, page_checksum};
-use ebbtide_table::source::Source;
+use ebbtide_table::segment::{ChecksumResult, page_checksum};
+use ebbtide_table::source::StoreFile;
 
 /// Bytes that are read in one step.
 const STEP: usize = 256 << 10;
@@ -44,7 +44,7 @@ pub async fn check_contents(
     path: &str,
     digest: Option<u64>,
 ) -> std::result::Result<Option<CheckedContents>, StoreError> {
-    let source = match Source::open(store, Path::from(path)).await {
+    let source = match StoreFile::open(store, Path::from(path)).await {
         Ok(source) => source,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -58,7 +58,7 @@ pub async fn check_contents(
     }
 }
 
-fn check(source: &Arc<Source>, digest: Option<u64>) -> CheckedContents {
+fn check(source: &Arc<StoreFile>, digest: Option<u64>) -> CheckedContents {
     let mut checked = CheckedContents { has_digest: digest.is_some(), ..CheckedContents::default() };
     let of_pages = catch_unwind(AssertUnwindSafe(|| check_pages(source, &mut checked)));
     let wrong = match of_pages {
@@ -72,7 +72,7 @@ fn check(source: &Arc<Source>, digest: Option<u64>) -> CheckedContents {
     checked
 }
 
-fn check_digest(source: &Source, digest: Option<u64>, checked: &mut CheckedContents) -> Result<()> {
+fn check_digest(source: &StoreFile, digest: Option<u64>, checked: &mut CheckedContents) -> Result<()> {
     let (mut reader, mut hash, mut step) = (source.read_from(0), XxHash64::default(), vec![0; STEP]);
     loop {
         let read = reader.read(&mut step)?;
@@ -88,7 +88,7 @@ fn check_digest(source: &Source, digest: Option<u64>, checked: &mut CheckedConte
     }
 }
 
-fn check_pages(source: &Arc<Source>, checked: &mut CheckedContents) -> Result<()> {
+fn check_pages(source: &Arc<StoreFile>, checked: &mut CheckedContents) -> Result<()> {
     let metadata: ParquetMetaData =
         ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional).parse_and_finish(&**source)?;
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -102,7 +102,7 @@ fn check_pages(source: &Arc<Source>, checked: &mut CheckedContents) -> Result<()
 }
 
 fn check_chunk(
-    source: &Arc<Source>,
+    source: &Arc<StoreFile>,
     chunk: &ColumnChunkMetaData,
     rows: usize,
     checked: &mut CheckedContents,
@@ -119,9 +119,11 @@ fn check_chunk(
         }
         let checksum = page_checksum(source, at..end).map_err(|error| wrong(&format!("page {page}: {error}")))?;
         match checksum {
-            Checksum::Right { next } => (at, checked.pages) = (next, checked.pages + 1),
-            Checksum::Missing { next } => (at, without) = (next, without + 1),
-            Checksum::Wrong => return Err(wrong(&format!("page {page} does not have the checksum of its header"))),
+            ChecksumResult::Right { next } => (at, checked.pages) = (next, checked.pages + 1),
+            ChecksumResult::Missing { next } => (at, without) = (next, without + 1),
+            ChecksumResult::Wrong => {
+                return Err(wrong(&format!("page {page} does not have the checksum of its header")));
+            }
         }
     }
     checked.without_checksum += without;

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
-use ebbtide_table::log::{Log, LogState};
+use ebbtide_table::log::{LogState, TableLog};
 use ebbtide_table::testing::{filled, noon, paths, rewrite, root};
-use ebbtide_table::{Merging, Predicate, SegmentIndex, Split, StoredSegment, Table, Upkeep};
+use ebbtide_table::{MaintenanceSettings, MergeSettings, Predicate, SegmentIndex, SplitResult, StoredSegment, Table};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -24,7 +24,7 @@ async fn listed(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
 async fn of_every_kind(root: &Root) -> Table {
     let mut table = filled(root, 6).await;
     let (index, all) = listed(&table).await;
-    let merging = Merging { sort_by: Vec::new(), memory: 1 << 20 };
+    let merging = MergeSettings { sort_by: Vec::new(), memory: 1 << 20 };
     let merged = table.merge(&all[..2], &merging).await.unwrap();
     table.commit_rewrite(rewrite(&index, all[..2].to_vec(), vec![merged])).await.unwrap();
     let (index, _) = listed(&table).await;
@@ -32,7 +32,9 @@ async fn of_every_kind(root: &Root) -> Table {
     table.commit_rewrite(rewrite(&index, all[2..4].to_vec(), dropped)).await.unwrap();
     let (index, _) = listed(&table).await;
     let one = Predicate::Is { column: "customer_id".to_owned(), value: "customer-1".to_owned() };
-    let Split::Both { matching, rest } = table.split(&all[4], &one).await.unwrap() else { panic!("it does not part") };
+    let SplitResult::Both { matching, rest } = table.split(&all[4], &one).await.unwrap() else {
+        panic!("it does not part")
+    };
     table.commit_rewrite(rewrite(&index, vec![all[4].clone()], vec![matching, rest])).await.unwrap();
     table
 }
@@ -43,7 +45,10 @@ async fn every_kind_of_segment_has_a_digest() {
     let mut table = of_every_kind(&root).await;
     for checkpointed in [false, true] {
         if checkpointed {
-            let made = table.maintain(noon(), &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.unwrap();
+            let made = table
+                .maintain(noon(), &MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() })
+                .await
+                .unwrap();
             assert!(made.checkpoint.is_some());
         }
         let found = audit_contents(&root, &sms()).await.unwrap();
@@ -68,7 +73,7 @@ async fn overwritten_byte_anywhere_in_any_file_is_found() {
             std::fs::write(file(&root, &path), &bytes).unwrap();
             assert!(audit(&root, &sms()).await.unwrap().holds(), "its size and the log are as they were");
             let found = audit_contents(&root, &sms()).await.unwrap();
-            let [Break::Contents { path: named, .. }] = &found.broken[..] else {
+            let [AuditViolation::Contents { path: named, .. }] = &found.broken[..] else {
                 panic!("byte {at} of {path}: {:?}", found.broken)
             };
             let said = found.broken[0].to_string();
@@ -102,7 +107,10 @@ async fn unreadable_entry_is_named_with_its_table_in_one_line() {
             let (_folder, root) = root();
             let mut table = filled(&root, 4).await;
             if checkpointed {
-                table.maintain(noon(), &Upkeep { checkpoint_every: 1, ..Upkeep::default() }).await.unwrap();
+                table
+                    .maintain(noon(), &MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() })
+                    .await
+                    .unwrap();
             }
             std::fs::write(file(&root, &entry(version)), damage).unwrap();
             let lines = said(&root).await;
@@ -110,7 +118,11 @@ async fn unreadable_entry_is_named_with_its_table_in_one_line() {
             let named = named.unwrap_or_else(|| panic!("{version} {damage:?} {checkpointed}: {lines:?}"));
             assert!(named.starts_with("table sms: ") && named.contains("restore the file"), "{named}");
             assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
-            assert_eq!(LogState::load(&Log::of(&root, &sms())).await.is_ok(), checkpointed, "{version} {damage:?}");
+            assert_eq!(
+                LogState::load(&TableLog::of(&root, &sms())).await.is_ok(),
+                checkpointed,
+                "{version} {damage:?}"
+            );
         }
     }
 }
@@ -120,7 +132,7 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
     for damage in ["empty", "cut", "head", "middle", "tail"] {
         let (_folder, root) = root();
         let mut table = filled(&root, 3).await;
-        let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+        let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
         table.maintain(noon(), &upkeep).await.unwrap();
         let older = table.version();
         let (_, all) = listed(&table).await;
@@ -173,7 +185,7 @@ async fn older_checkpoint_is_used_where_the_newest_cannot_be_read() {
 /// Returns a table of several versions with a checkpoint at version 1 or later and at the newest.
 async fn with_two_checkpoints(root: &Root) -> (u64, u64, BTreeSet<String>) {
     let mut table = filled(root, 3).await;
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon(), &upkeep).await.unwrap();
     let older = table.version();
     let (index, all) = listed(&table).await;
@@ -203,9 +215,9 @@ async fn checkpoint_that_was_moved_away_as_told_is_not_needed() {
         assert_eq!(said(&root).await, [""; 0], "{hint}");
         let mut again = Table::open(&root, ebbtide_table::testing::spec()).await.unwrap();
         assert_eq!(again.version(), newest);
-        let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+        let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
         assert_eq!(again.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(newest), "{hint}");
-        assert!(LogState::load(&Log::of(&root, &sms())).await.unwrap().is_some());
+        assert!(LogState::load(&TableLog::of(&root, &sms())).await.unwrap().is_some());
         // Without an entry that no checkpoint replaces, the entry is named.
         std::fs::remove_file(file(&root, &checkpoint_file(newest))).unwrap();
         std::fs::remove_file(file(&root, &entry(1))).unwrap();

@@ -4,8 +4,8 @@
 
 use super::{ViewError, find};
 use ebbtide_base::ids::{Offset, ProductKey, TopicPartition};
-use ebbtide_table::log::Log;
-use ebbtide_table::rewrite::{Opened, Predicate, blocking};
+use ebbtide_table::log::TableLog;
+use ebbtide_table::rewrite::{OpenedSegment, Predicate, blocking};
 use ebbtide_table::root::Root;
 
 /// Returns for each predicate whether it matches the record of `source` in the segment at `path`. Without a source,
@@ -17,8 +17,8 @@ pub async fn takes_in(
     source: Option<(TopicPartition, Offset)>,
     predicates: Vec<Predicate>,
 ) -> Result<Vec<bool>, ViewError> {
-    let log = Log::of(root, product);
-    let opened = Opened::open(&log.object_store(None), path).await?;
+    let log = TableLog::of(root, product);
+    let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let found = blocking(move || {
         let source = source.as_ref().map(|(partition, offset)| (partition, *offset));
         find::takes_in(&opened, source, &predicates)

@@ -12,15 +12,15 @@ use chrono::DateTime;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 
-use super::Known;
+use super::RecordHints;
 use ebbtide_base::ids::{Category, Country, Deadline, Offset, Partition, PolicyVersion, TopicPartition};
-use ebbtide_table::log::Log;
-use ebbtide_table::rewrite::{Opened, Predicate, RewriteError, blocking};
+use ebbtide_table::log::TableLog;
+use ebbtide_table::rewrite::{OpenedSegment, Predicate, RewriteError, blocking};
 use ebbtide_table::segment::{SegmentError, cell_records};
 use ebbtide_table::spec::SOURCE_COLUMNS;
 
 /// A record's row.
-pub(super) struct Found {
+pub(super) struct FoundRow {
     pub(super) path: String,
     /// The columns of its segment.
     pub(super) columns: BTreeSet<String>,
@@ -34,18 +34,18 @@ pub(super) struct Found {
 
 /// Returns the row of an offset.
 pub(super) async fn by_source(
-    log: &Log,
+    log: &TableLog,
     path: &str,
     (partition, offset): (&TopicPartition, Offset),
-    known: &Known,
-) -> Result<Option<Found>, RewriteError> {
+    known: &RecordHints,
+) -> Result<Option<FoundRow>, RewriteError> {
     if cell_records(path).is_some() {
         return Ok(None);
     }
-    let opened = Opened::open(&log.object_store(None), path).await?;
+    let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let (partition, tenant) = (partition.clone(), known.tenant.clone());
     blocking(move || {
-        let reading = Reading { opened: &opened, tenant: tenant.as_deref() };
+        let reading = SegmentSearch { opened: &opened, tenant: tenant.as_deref() };
         let row = reading.row_of(&partition, offset)?;
         row.map(|(group, row)| reading.found(group, row)).transpose()
     })
@@ -54,13 +54,13 @@ pub(super) async fn by_source(
 
 /// Returns for each predicate whether it matches the row of an offset or, without an offset, any row.
 pub(super) fn takes_in(
-    opened: &Opened,
+    opened: &OpenedSegment,
     record: Option<(&TopicPartition, Offset)>,
     predicates: &[Predicate],
 ) -> Result<Vec<bool>, RewriteError> {
     let row = match record {
         None => None,
-        Some((partition, offset)) => match (Reading { opened, tenant: None }).row_of(partition, offset)? {
+        Some((partition, offset)) => match (SegmentSearch { opened, tenant: None }).row_of(partition, offset)? {
             None => return Ok(vec![false; predicates.len()]),
             found => found,
         },
@@ -75,19 +75,19 @@ pub(super) fn takes_in(
 
 /// Returns up to `most` rows that contain a value.
 pub(super) async fn by_value(
-    log: &Log,
+    log: &TableLog,
     path: &str,
     (column, value): (&str, &str),
-    known: &Known,
+    known: &RecordHints,
     most: usize,
-) -> Result<Vec<Found>, RewriteError> {
+) -> Result<Vec<FoundRow>, RewriteError> {
     if cell_records(path).is_some() {
         return Ok(Vec::new());
     }
-    let opened = Opened::open(&log.object_store(None), path).await?;
+    let opened = OpenedSegment::open(&log.object_store(None), path).await?;
     let (column, value, tenant) = (column.to_owned(), value.to_owned(), known.tenant.clone());
     blocking(move || {
-        let reading = Reading { opened: &opened, tenant: tenant.as_deref() };
+        let reading = SegmentSearch { opened: &opened, tenant: tenant.as_deref() };
         let Some(field) = opened.metadata.schema().fields().iter().find(|field| *field.name() == column) else {
             return Ok(Vec::new());
         };
@@ -129,12 +129,12 @@ fn may_hold(group: &RowGroupMetaData, offset: Offset) -> bool {
 }
 
 /// A segment that is being searched.
-struct Reading<'a> {
-    opened: &'a Opened,
+struct SegmentSearch<'a> {
+    opened: &'a OpenedSegment,
     tenant: Option<&'a str>,
 }
 
-impl Reading<'_> {
+impl SegmentSearch<'_> {
     /// Returns the row group of an offset, and its row in the group.
     fn row_of(&self, partition: &TopicPartition, offset: Offset) -> Result<Option<(usize, usize)>, RewriteError> {
         for (number, group) in self.opened.metadata.metadata().row_groups().iter().enumerate() {
@@ -172,7 +172,7 @@ impl Reading<'_> {
     }
 
     /// Returns the tags of one row.
-    fn found(&self, group: usize, row: usize) -> Result<Found, RewriteError> {
+    fn found(&self, group: usize, row: usize) -> Result<FoundRow, RewriteError> {
         let schema = self.opened.metadata.schema();
         let columns: BTreeSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let tells = |name: &str| {
@@ -199,7 +199,7 @@ impl Reading<'_> {
             ))
         };
         let (partition, offset) = source(&rows, 0);
-        Ok(Found {
+        Ok(FoundRow {
             path: self.opened.path.to_string(),
             deadlines: columns.iter().filter_map(deadline).collect(),
             policy_version: text("policy_version").and_then(|text| text.parse().ok()),

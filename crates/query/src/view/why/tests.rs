@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
-use super::{Fate, Known, Sought, State, Story, why};
+use super::{CategoryState, RecordHints, RecordHistory, RecordKey, RecordStatus, why};
 use ebbtide_base::ids::{Category, Offset, ProductKey};
 use ebbtide_table::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
-use ebbtide_table::{Advance, IngestCommit, Role, Root, SegmentIndex, Table, Upkeep};
+use ebbtide_table::{ColumnRole, IngestCommit, MaintenanceSettings, OffsetAdvance, Root, SegmentIndex, Table};
 
 fn sms() -> ProductKey {
     "sms".parse().unwrap()
@@ -16,10 +16,10 @@ fn category(name: &str) -> Category {
 }
 
 /// Returns the knowledge of the product that a policy gives.
-fn known() -> Known {
-    let mut known = Known { tenant: Some("customer_id".to_owned()), ..Known::default() };
+fn known() -> RecordHints {
+    let mut known = RecordHints { tenant: Some("customer_id".to_owned()), ..RecordHints::default() };
     for column in &spec().columns {
-        if let Role::Personal(category) = &column.role {
+        if let ColumnRole::Personal(category) = &column.role {
             known.fields.entry(category.clone()).or_default().insert(column.name.clone());
         }
     }
@@ -34,15 +34,15 @@ async fn drop_content(table: &mut Table) -> u64 {
     table.commit_rewrite(rewrite(&index, sources, spliced.segments)).await.unwrap()
 }
 
-async fn of(root: &Root, number: i32, offset: i64, known: &Known) -> Story {
-    let sought = Sought::Source { partition: partition(number), offset: Offset(offset) };
+async fn of(root: &Root, number: i32, offset: i64, known: &RecordHints) -> RecordHistory {
+    let sought = RecordKey::Source { partition: partition(number), offset: Offset(offset) };
     let mut stories = why(root, &sms(), &sought, known).await.unwrap();
     assert_eq!(stories.len(), 1);
     stories.remove(0)
 }
 
-fn states(story: &Story) -> Vec<(&str, &State)> {
-    let Fate::Here(place) = &story.fate else { panic!("{:?}", story.fate) };
+fn states(story: &RecordHistory) -> Vec<(&str, &CategoryState)> {
+    let RecordStatus::Here(place) = &story.fate else { panic!("{:?}", story.fate) };
     place.categories.iter().map(|standing| (standing.category.as_str(), &standing.state)).collect()
 }
 
@@ -51,13 +51,14 @@ async fn a_record_that_stands_tells_until_when_and_which_commit_read_it() {
     let (_folder, root) = root();
     filled(&root, 5).await;
     for (offset, version) in [(0, 1), (99, 1), (100, 2), (250, 3), (499, 5)] {
-        let story = of(&root, 0, offset, &Known::default()).await;
+        let story = of(&root, 0, offset, &RecordHints::default()).await;
         assert_eq!(story.ingest.as_ref().unwrap().version, version);
         let found: Vec<_> = states(&story).into_iter().map(|(category, state)| (category, state.clone())).collect();
-        let due = |days| State::Here { until: Some(ebbtide_base::ids::Deadline(noon() + TimeDelta::days(days))) };
+        let due =
+            |days| CategoryState::Here { until: Some(ebbtide_base::ids::Deadline(noon() + TimeDelta::days(days))) };
         assert_eq!(found, [("content", due(90)), ("phone_number", due(180))]);
     }
-    let Fate::Here(place) = of(&root, 0, 250, &known()).await.fate else { panic!() };
+    let RecordStatus::Here(place) = of(&root, 0, 250, &known()).await.fate else { panic!() };
     assert_eq!(place.tenant.as_deref(), Some("customer-5"));
     assert_eq!((place.jurisdiction.unwrap().as_str(), place.policy_version.unwrap().as_str()), ("NL", "2026-09-01"));
 }
@@ -67,13 +68,13 @@ async fn a_category_that_went_is_told_with_the_commit_that_took_it() {
     let (_folder, root) = root();
     let mut table = filled(&root, 3).await;
     assert_eq!(drop_content(&mut table).await, 4);
-    for known in [Known::default(), known()] {
+    for known in [RecordHints::default(), known()] {
         let story = of(&root, 0, 150, &known).await;
         assert_eq!(story.ingest.as_ref().unwrap().version, 2);
         let found = states(&story);
-        let State::Gone { by: Some(by) } = found[0].1 else { panic!("{found:?}") };
+        let CategoryState::Gone { by: Some(by) } = found[0].1 else { panic!("{found:?}") };
         assert_eq!((by.version, by.operation.as_deref()), (4, Some("drop")));
-        assert!(matches!(found[1].1, State::Here { until: Some(_) }));
+        assert!(matches!(found[1].1, CategoryState::Here { until: Some(_) }));
     }
 }
 
@@ -88,9 +89,9 @@ async fn a_record_that_ended_is_told_with_the_commit_that_ended_it_however_often
     let old: Vec<_> = index.iter().filter(|segment| segment.rows == 200).cloned().collect();
     let version = table.commit_rewrite(rewrite(&index, old, Vec::new())).await.unwrap();
     let story = of(&root, 0, 150, &known()).await;
-    let Fate::Gone { by, perhaps_never_stored: false } = &story.fate else { panic!("{:?}", story.fate) };
+    let RecordStatus::Gone { by, perhaps_never_stored: false } = &story.fate else { panic!("{:?}", story.fate) };
     assert_eq!(by.iter().map(|step| step.version).collect::<Vec<_>>(), [version]);
-    assert!(matches!(of(&root, 0, 250, &known()).await.fate, Fate::Here(_)));
+    assert!(matches!(of(&root, 0, 250, &known()).await.fate, RecordStatus::Here(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +101,8 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     let mut work = batch(&table, 0, Some(100), 110).await;
     work.evidence.partitions[0].records = 15;
     work.evidence.partitions[0].next = Offset(115);
-    work.advances = vec![Advance { partition: partition(0), from: Some(Offset(100)), next: Offset(115), topic: None }];
+    work.advances =
+        vec![OffsetAdvance { partition: partition(0), from: Some(Offset(100)), next: Offset(115), topic: None }];
     (work.evidence.read, work.evidence.expired) = (15, 3);
     work.evidence.dead_letters = [("corrupt".to_owned(), 2)].into();
     table.commit(IngestCommit { ..work }).await.unwrap();
@@ -108,10 +110,10 @@ async fn a_record_that_was_never_stored_is_told_apart_from_one_that_was_not_read
     assert_eq!(story.ingest.unwrap().version, 2);
     assert_eq!(
         story.fate,
-        Fate::NeverStored { expired: 3, skipped: 0, dead_letters: [("corrupt".to_owned(), 2)].into() }
+        RecordStatus::NeverStored { expired: 3, skipped: 0, dead_letters: [("corrupt".to_owned(), 2)].into() }
     );
-    assert_eq!(of(&root, 0, 115, &known()).await.fate, Fate::NotRead { next: Some(Offset(115)) });
-    assert_eq!(of(&root, 7, 0, &known()).await.fate, Fate::NotRead { next: None });
+    assert_eq!(of(&root, 0, 115, &known()).await.fate, RecordStatus::NotRead { next: Some(Offset(115)) });
+    assert_eq!(of(&root, 7, 0, &known()).await.fate, RecordStatus::NotRead { next: None });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,8 +132,8 @@ async fn a_category_that_was_due_on_arrival_was_never_stored() {
     writer.write(&whole.project(&kept).unwrap()).unwrap();
     work.segments = vec![table.put(writer.finish().unwrap()).await.unwrap()];
     table.commit(work).await.unwrap();
-    assert_eq!(states(&of(&root, 0, 5, &known()).await)[0].1, &State::LeftOut);
-    assert_eq!(states(&of(&root, 0, 5, &Known::default()).await)[0].1, &State::Unsure);
+    assert_eq!(states(&of(&root, 0, 5, &known()).await)[0].1, &CategoryState::LeftOut);
+    assert_eq!(states(&of(&root, 0, 5, &RecordHints::default()).await)[0].1, &CategoryState::Unsure);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,15 +141,15 @@ async fn a_record_is_found_by_a_value_of_text_or_of_another_type() {
     let (_folder, root) = root();
     let mut table = filled(&root, 3).await;
     drop_content(&mut table).await;
-    let find = async |column: &str, value: &str, known: Known| {
-        let sought = Sought::Value { column: column.to_owned(), value: value.to_owned() };
+    let find = async |column: &str, value: &str, known: RecordHints| {
+        let sought = RecordKey::Value { column: column.to_owned(), value: value.to_owned() };
         why(&root, &sms(), &sought, &known).await
     };
     let found = find("source_offset", "123", known()).await.unwrap();
     assert_eq!((found.len(), found[0].offset, found[0].ingest.as_ref().unwrap().version), (1, Some(Offset(123)), 2));
     assert_eq!(find("customer_id", "customer-3", known()).await.unwrap().len(), super::MOST);
     assert!(find("customer_id", "customer-33", known()).await.unwrap().is_empty());
-    let elsewhere = Known { bucket: Some("2026-09-22".parse().unwrap()), ..known() };
+    let elsewhere = RecordHints { bucket: Some("2026-09-22".parse().unwrap()), ..known() };
     assert!(find("source_offset", "123", elsewhere).await.unwrap().is_empty());
     assert_eq!(
         find("nothing", "1", known()).await.unwrap_err().to_string(),
@@ -164,14 +166,14 @@ async fn where_the_entries_are_cleaned_away_it_says_so() {
     let part = segment(&table, 0, 100, 200).await;
     let old: Vec<_> = index.iter().cloned().collect();
     table.commit_rewrite(rewrite(&index, old, vec![part])).await.unwrap();
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon(), &upkeep).await.unwrap();
     let more = batch(&table, 1, None, 10).await;
     table.commit(more).await.unwrap();
     table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
     let gone = of(&root, 0, 50, &known()).await;
-    let Fate::Untold { oldest_entry } = gone.fate else { panic!("{:?}", gone.fate) };
+    let RecordStatus::Untold { oldest_entry } = gone.fate else { panic!("{:?}", gone.fate) };
     assert!(oldest_entry > 2);
     let here = of(&root, 0, 150, &known()).await;
-    assert!((matches!(here.fate, Fate::Here(_)), here.ingest) == (true, None));
+    assert!((matches!(here.fate, RecordStatus::Here(_)), here.ingest) == (true, None));
 }

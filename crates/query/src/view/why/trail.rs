@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::Step;
+use super::RecordCommit;
 use ebbtide_base::ids::{Bucket, Category, Offset, ProfileId, TopicPartition};
 use ebbtide_table::error::StoreError;
 use ebbtide_table::evidence::{Evidence, RewriteEvidence};
-use ebbtide_table::log::{Entry, Log, files, read_entry};
+use ebbtide_table::log::{LogEntry, TableLog, files, read_entry};
 use ebbtide_table::spec::expires_column;
 
 /// Returns the store's path for a path of the log.
@@ -40,11 +40,11 @@ pub(super) fn profile_of(path: &str) -> Option<ProfileId> {
 /// Returns the entry of the commit that read an offset, among those of versions `oldest..=newest`; `None` if it is not
 /// among them. Uses a binary search: a partition only moves forwards.
 pub(super) async fn ingest(
-    log: &Log,
+    log: &TableLog,
     (oldest, newest): (u64, u64),
     partition: &TopicPartition,
     offset: Offset,
-) -> Result<Option<Entry>, StoreError> {
+) -> Result<Option<LogEntry>, StoreError> {
     // The entry, if any, is of a version in `from..until`.
     let (mut from, mut until) = (oldest, newest + 1);
     while from < until {
@@ -78,26 +78,26 @@ fn moved(evidence: &Evidence, partition: &TopicPartition) -> Option<(Offset, Off
 }
 
 /// The files that contained the records of one commit, and the commits that added them.
-pub(super) struct Trail {
+pub(super) struct CommitTrail {
     /// Every file found, including those that were removed later.
     files: HashMap<String, File>,
     /// The commits that removed such files, with the files.
-    rewrites: Vec<(Step, Option<RewriteEvidence>, Vec<String>)>,
+    rewrites: Vec<(RecordCommit, Option<RewriteEvidence>, Vec<String>)>,
 }
 
 struct File {
     /// The commit that added it.
-    made: Step,
+    made: RecordCommit,
     /// The files that it replaced.
     from: Vec<String>,
     /// The minimum values in its statistics.
     least: BTreeMap<String, Value>,
 }
 
-impl Trail {
+impl CommitTrail {
     /// Follows the files that `ingest` added through the entries after it, up to `newest`.
-    pub(super) async fn follow(log: &Log, ingest: &Entry, newest: u64) -> Result<Trail, StoreError> {
-        let mut trail = Trail { files: HashMap::new(), rewrites: Vec::new() };
+    pub(super) async fn follow(log: &TableLog, ingest: &LogEntry, newest: u64) -> Result<CommitTrail, StoreError> {
+        let mut trail = CommitTrail { files: HashMap::new(), rewrites: Vec::new() };
         trail.add(ingest, |_| Some(Vec::new()));
         for version in ingest.version + 1..=newest {
             if let Some(entry) = read_entry(log, version).await? {
@@ -107,7 +107,7 @@ impl Trail {
         Ok(trail)
     }
 
-    fn enter(&mut self, entry: &Entry) {
+    fn enter(&mut self, entry: &LogEntry) {
         let removed = entry.removed.iter().map(|path| decoded(path));
         let removed: Vec<String> = removed.filter(|path| self.files.contains_key(path)).collect();
         if removed.is_empty() {
@@ -123,16 +123,16 @@ impl Trail {
         };
         self.add(entry, before);
         let did = entry.evidence.as_ref().and_then(|evidence| evidence.rewrite.clone());
-        self.rewrites.push((Step::of(entry), did, removed));
+        self.rewrites.push((RecordCommit::of(entry), did, removed));
     }
 
-    fn add(&mut self, entry: &Entry, from: impl Fn(&str) -> Option<Vec<String>>) {
+    fn add(&mut self, entry: &LogEntry, from: impl Fn(&str) -> Option<Vec<String>>) {
         for added in &entry.added {
             let path = decoded(&added.path);
             let Some(from) = from(&path) else { continue };
             let stats = added.stats.as_deref().and_then(|stats| serde_json::from_str::<Value>(stats).ok());
             let least = stats.and_then(|mut stats| serde_json::from_value(stats["minValues"].take()).ok());
-            self.files.insert(path, File { made: Step::of(entry), from, least: least.unwrap_or_default() });
+            self.files.insert(path, File { made: RecordCommit::of(entry), from, least: least.unwrap_or_default() });
         }
     }
 
@@ -142,7 +142,7 @@ impl Trail {
     }
 
     /// Returns the commit that removed a category from the file's rows; `None` if none of the followed commits did.
-    pub(super) fn took(&self, path: &str, category: &Category) -> Option<Step> {
+    pub(super) fn took(&self, path: &str, category: &Category) -> Option<RecordCommit> {
         let column = expires_column(category);
         let mut at = path;
         loop {
@@ -159,7 +159,7 @@ impl Trail {
     }
 
     /// Returns the followed commits that removed records from files that `looked` accepts.
-    pub(super) fn ends(&self, looked: impl Fn(&str) -> bool) -> Vec<Step> {
+    pub(super) fn ends(&self, looked: impl Fn(&str) -> bool) -> Vec<RecordCommit> {
         let ended = self.rewrites.iter().filter(|(_, did, removed)| {
             let ends = did.as_ref().is_none_or(|did| did.removed + did.suppressed + did.cell_records > 0);
             ends && removed.iter().any(|path| looked(path))

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::*;
-use ebbtide_config::Surroundings;
+use ebbtide_config::ConfigInputs;
 
 const SCHEMA: &str = r#"{"type": "record", "name": "R", "fields": [
     {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
@@ -39,7 +39,7 @@ fn problems(settings: &str, grace: &str, variables: &[(&str, &str)]) -> String {
     let policy = checked.policy.unwrap_or_else(|| panic!("{:?}", checked.problems));
     let yaml = format!("policy: p.yaml\nroot: /data\nkafka: {{ bootstrap_servers: 'localhost:9092' }}\n{settings}");
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let checked = Config::parse("e.yaml", &yaml, &Surroundings { variables, folder: PathBuf::new() });
+    let checked = Config::parse("e.yaml", &yaml, &ConfigInputs { variables, folder: PathBuf::new() });
     let config = checked.config.unwrap_or_else(|| panic!("{:?}", checked.problems));
     let found = check_settings(&config, PolicyInUse { policy: &policy, text: &text });
     found.iter().map(|problem| format!("{problem}\n")).collect()

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{ask, desk, person};
-use crate::record_search::{Desk, FindError};
+use crate::record_search::{FindError, RecordSearch};
 use ebbtide_table::testing::{filled, noon, rewrite, root};
-use ebbtide_table::{Predicate, Root, SegmentIndex, Split, StoredSegment, Table};
+use ebbtide_table::{Predicate, Root, SegmentIndex, SplitResult, StoredSegment, Table};
 
 /// Merges all segments or splits one, and unlinks the replaced files: readers have no grace period.
 async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: usize) {
@@ -20,8 +20,10 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
         let one = all[number % all.len()].clone();
         let predicate = Predicate::Is { column: "customer_id".to_owned(), value: customer };
         match table.split(&one, &predicate).await.unwrap() {
-            Split::Both { matching, rest } => (vec![one], vec![matching, rest]),
-            Split::None | Split::All => (all.clone(), table.splice(&all, &BTreeSet::new()).await.unwrap().segments),
+            SplitResult::Both { matching, rest } => (vec![one], vec![matching, rest]),
+            SplitResult::None | SplitResult::All => {
+                (all.clone(), table.splice(&all, &BTreeSet::new()).await.unwrap().segments)
+            }
         }
     };
     table.commit_rewrite(rewrite(index, old.clone(), new)).await.unwrap();
@@ -31,7 +33,7 @@ async fn turn(root: &Root, table: &mut Table, index: &mut SegmentIndex, number: 
     }
 }
 
-async fn while_the_table_turns(desk: Desk, turns: usize) -> (usize, usize) {
+async fn while_the_table_turns(desk: RecordSearch, turns: usize) -> (usize, usize) {
     let root = desk.root().clone();
     let desk = Arc::new(desk);
     let mut table = filled(&root, 6).await;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::day;
 use crate::reports::leftovers;
 use crate::testing::{filled, minio, rewrite, root};
-use crate::{Root, SegmentIndex, Table, Upkeep};
+use crate::{MaintenanceSettings, Root, SegmentIndex, Table};
 
 /// Returns a time long after the files were replaced, which the machine's own clock dated.
 fn late() -> DateTime<Utc> {
@@ -15,8 +15,13 @@ fn late() -> DateTime<Utc> {
 }
 
 /// Returns an upkeep that deletes replaced files immediately, a few files in a pass.
-fn upkeep(limit: usize) -> Upkeep {
-    Upkeep { readers_grace: TimeDelta::zero(), keep_orphans: TimeDelta::days(40_000), limit, ..Upkeep::default() }
+fn upkeep(limit: usize) -> MaintenanceSettings {
+    MaintenanceSettings {
+        readers_grace: TimeDelta::zero(),
+        keep_orphans: TimeDelta::days(40_000),
+        limit,
+        ..MaintenanceSettings::default()
+    }
 }
 
 /// Returns a table whose first segments were replaced, and their paths.

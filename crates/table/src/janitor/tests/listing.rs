@@ -11,23 +11,23 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, Result};
 
 use crate::durable::DurableFs;
-use crate::testing::between::{Behind, Between};
+use crate::testing::hook::{HookedStore, StoreHook};
 use crate::testing::{batch, noon, root, spec};
-use crate::{Plan, Table, Upkeep};
+use crate::{CleanupPlan, MaintenanceSettings, Table};
 
 /// A store that runs an action after the first listing of a table's whole folder.
-struct Chance {
+struct ListingHook {
     inner: DurableFs,
     happens: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
-impl fmt::Debug for Chance {
+impl fmt::Debug for ListingHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Chance")
+        f.write_str("ListingHook")
     }
 }
 
-impl Between for Chance {
+impl StoreHook for ListingHook {
     fn inner(&self) -> &dyn ObjectStore {
         &self.inner
     }
@@ -57,11 +57,11 @@ async fn what_is_committed_while_the_folder_is_listed_is_no_orphan() {
     let commits = async move {
         other.commit(in_flight).await.unwrap();
     };
-    let store = Behind(Chance { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) });
+    let store = HookedStore(ListingHook { inner: DurableFs::default(), happens: Mutex::new(Some(commits.boxed())) });
     let store = logstore_with(Arc::new(store), table.log.root_url(), StorageConfig::default()).unwrap();
     table.log = table.log.with(store);
     // By a clock that shows the file as in flight for too long.
     let late = noon() + chrono::TimeDelta::days(36_500);
-    assert_eq!(table.plan(late, &Upkeep::default()).await.unwrap(), Plan::default());
+    assert_eq!(table.plan(late, &MaintenanceSettings::default()).await.unwrap(), CleanupPlan::default());
     assert_eq!(table.version(), 1, "it was committed");
 }

@@ -6,11 +6,11 @@ use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray}
 use arrow::datatypes::Int64Type;
 
 use crate::log::entry::digest;
-use crate::log::{Added, XXH64};
+use crate::log::{AddedFile, XXH64};
 
 /// Passes each `add` action of the batch to `give`. Skips columns and values that a checkpoint must have and that are
 /// missing.
-pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
+pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&AddedFile)) {
     let Some(adds) = batch.column_by_name("add").and_then(|column| column.as_struct_opt()) else { return };
     let text = |name: &str| adds.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
     let Some(paths) = text("path") else { return };
@@ -20,7 +20,7 @@ pub fn take(batch: &RecordBatch, give: &mut dyn FnMut(&Added)) {
     let tags = adds.column_by_name("tags").and_then(|column: &ArrayRef| column.as_map_opt());
     for row in (0..adds.len()).filter(|row| adds.is_valid(*row) && paths.is_valid(*row)) {
         let size = sizes.filter(|sizes| sizes.is_valid(row)).map_or(0, |sizes| sizes.value(row));
-        give(&Added {
+        give(&AddedFile {
             path: paths.value(row).to_owned(),
             size: u64::try_from(size).unwrap_or(0),
             partition_values: partitions.map(|partitions| pairs(partitions, row)).unwrap_or_default(),

@@ -8,11 +8,13 @@ use chrono::TimeDelta;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 
-use crate::reports::residue::{Values, Verdict, search};
+use crate::reports::residue::{ResidueOutcome, SearchValues, search};
 use crate::reports::{audit, from_above};
-use crate::testing::minio::{Door, Fate, behind, root, suspended, unfinished, versioned};
+use crate::testing::minio::{FaultProxy, RequestOutcome, behind, root, suspended, unfinished, versioned};
 use crate::testing::{MARKER, batch, filled, noon, rewrite, spec};
-use crate::{CommitError, RewriteError, Root, RowsOf, SegmentIndex, StoredSegment, Table, UnfitError, Upkeep};
+use crate::{
+    CommitError, MaintenanceSettings, ProbeError, RewriteError, Root, SegmentIndex, SegmentRows, StoredSegment, Table,
+};
 
 async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     let index = SegmentIndex::load(table).await.unwrap();
@@ -33,19 +35,19 @@ async fn objects(root: &Root) -> BTreeSet<String> {
 }
 
 /// Searches all bytes under the root for a value.
-async fn told(root: &Root, value: &str) -> Verdict {
-    let (root, values) = (root.clone(), Arc::new(Values::of_texts(&[value], false).unwrap()));
+async fn told(root: &Root, value: &str) -> ResidueOutcome {
+    let (root, values) = (root.clone(), Arc::new(SearchValues::of_texts(&[value], false).unwrap()));
     tokio::task::spawn_blocking(move || search(&from_above(&root), &values, &|_| {}).unwrap().verdict()).await.unwrap()
 }
 
 /// Returns an upkeep that keeps nothing.
-fn at_once() -> Upkeep {
-    Upkeep {
+fn at_once() -> MaintenanceSettings {
+    MaintenanceSettings {
         checkpoint_every: 1,
         keep_log: TimeDelta::zero(),
         keep_orphans: TimeDelta::zero(),
         readers_grace: TimeDelta::zero(),
-        ..Upkeep::default()
+        ..MaintenanceSettings::default()
     }
 }
 
@@ -57,7 +59,7 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
     let mut table = filled(&root, 3).await;
     assert_eq!(ebbtide_query::products(&from_above(&root)).await.unwrap(), vec!["sms".parse().unwrap()]);
     let body = format!("{MARKER} hello 250");
-    assert_eq!(told(&root, &body).await, Verdict::Found);
+    assert_eq!(told(&root, &body).await, ResidueOutcome::Found);
 
     let (index_before, old) = index(&table).await;
     let content = "content".parse().unwrap();
@@ -69,7 +71,7 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
     // By the store's clock they were removed so long ago that the checkpoint no longer names them.
     assert_eq!((done.checkpoint, done.deleted.replaced.len() + done.deleted.orphans.len()), (Some(4), 3));
     table.maintain(later, &at_once()).await.unwrap();
-    assert_eq!(told(&root, &body).await, Verdict::Clean);
+    assert_eq!(told(&root, &body).await, ResidueOutcome::Clean);
     assert_eq!(unfinished(&root), 0);
 
     // A new reader sees the table from the checkpoint alone.
@@ -78,7 +80,7 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
     let mut rows = anew.read_columns(&left, &["recipient", "source_offset", "body"], None).unwrap();
     let mut read = 0;
     while let Some(batch) = rows.next().await {
-        let RowsOf { rows, .. } = batch.unwrap();
+        let SegmentRows { rows, .. } = batch.unwrap();
         read += rows.num_rows();
         assert_eq!(rows.column_by_name("body").unwrap().null_count(), rows.num_rows());
         assert_eq!(rows.column_by_name("recipient").unwrap().null_count(), 0);
@@ -93,23 +95,27 @@ async fn what_is_due_goes_from_every_byte_of_the_bucket_and_the_rest_stays_to_be
 async fn a_bucket_that_keeps_old_versions_is_refused_with_the_mend() {
     let root = versioned();
     let error = root.check().await.unwrap_err();
-    assert!(matches!(error, UnfitError::Versioned { .. }), "{error}");
+    assert!(matches!(error, ProbeError::Versioned { .. }), "{error}");
     assert!(error.to_string().contains("switch the bucket's versioning off"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_has_old_versions_from_before_its_versioning_was_suspended_is_refused() {
     let error = suspended().check().await.unwrap_err();
-    assert!(matches!(error, UnfitError::Versioned { .. }), "{error}");
+    assert!(matches!(error, ProbeError::Versioned { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
-    let (root, door) = (root(), Door::ajar());
+    let (root, door) = (root(), FaultProxy::ajar());
     let seen = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&seen);
     door.judge(move |_, _| {
-        if counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) { Fate::Throttled } else { Fate::Answered }
+        if counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(3) {
+            RequestOutcome::Throttled
+        } else {
+            RequestOutcome::Answered
+        }
     });
     let table = filled(&behind(&root, &door), 3).await;
     assert_eq!((table.version(), records(&root).await), (3, 300));
@@ -118,16 +124,16 @@ async fn what_a_throttled_store_turns_away_is_put_again_and_lands_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_whose_answer_is_lost_lands_once() {
-    let (root, door) = (root(), Door::ajar());
+    let (root, door) = (root(), FaultProxy::ajar());
     let lost = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&lost);
     // Every completed write: of segments, of entries, of parts and of the end of an upload.
     door.judge(move |method, _| {
         let done = matches!(method, "PUT" | "POST");
         if done && counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
-            Fate::AnswerLost
+            RequestOutcome::AnswerLost
         } else {
-            Fate::Answered
+            RequestOutcome::Answered
         }
     });
     let mut table = filled(&behind(&root, &door), 3).await;
@@ -152,15 +158,17 @@ async fn a_put_whose_answer_is_lost_lands_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_or_lands() {
-    let (root, door) = (root(), Door::ajar());
+    let (root, door) = (root(), FaultProxy::ajar());
     let mut table = filled(&behind(&root, &door), 1).await;
     let work = batch(&table, 0, Some(100), 200).await;
     let path = work.segments[0].path().to_owned();
-    door.judge(|method, path| if method == "PUT" && path.contains("_delta_log") { Fate::Lost } else { Fate::Answered });
+    door.judge(|method, path| {
+        if method == "PUT" && path.contains("_delta_log") { RequestOutcome::Lost } else { RequestOutcome::Answered }
+    });
     let error = table.commit(work.clone()).await.unwrap_err();
     assert!(matches!(error, CommitError::Unknown(_)), "{error}");
     assert!(objects(&root).await.iter().any(|object| object.ends_with(&path)));
-    door.judge(|_, _| Fate::Answered);
+    door.judge(|_, _| RequestOutcome::Answered);
     assert_eq!(table.commit(work.clone()).await.unwrap(), 2);
     assert_eq!(table.commit(work).await.unwrap(), 2);
     assert_eq!(records(&root).await, 200);
@@ -168,10 +176,10 @@ async fn an_entry_that_may_land_yet_keeps_its_files_and_the_same_batch_finds_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
-    let (root, door) = (root(), Door::ajar());
+    let (root, door) = (root(), FaultProxy::ajar());
     let table = filled(&behind(&root, &door), 2).await;
     let before = objects(&root).await;
-    door.judge(|_, path| if path.contains("partNumber=") { Fate::Lost } else { Fate::Answered });
+    door.judge(|_, path| if path.contains("partNumber=") { RequestOutcome::Lost } else { RequestOutcome::Answered });
     let (_, old) = index(&table).await;
     let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
     assert!(matches!(error, RewriteError::Store(_)), "{error}");
@@ -181,10 +189,12 @@ async fn an_upload_that_fails_half_way_leaves_nothing_in_the_bucket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_fails_in_the_middle_of_a_segment_is_not_taken_for_a_damaged_segment() {
-    let (root, door) = (root(), Door::ajar());
+    let (root, door) = (root(), FaultProxy::ajar());
     let table = filled(&behind(&root, &door), 1).await;
     let (_, old) = index(&table).await;
-    door.judge(|method, path| if method == "GET" && path.contains(".parquet") { Fate::Lost } else { Fate::Answered });
+    door.judge(|method, path| {
+        if method == "GET" && path.contains(".parquet") { RequestOutcome::Lost } else { RequestOutcome::Answered }
+    });
     let error = table.splice(&old, &["content".parse().unwrap()].into()).await.unwrap_err();
     assert!(matches!(error, RewriteError::Store(_)), "{error}");
 }

@@ -12,16 +12,16 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::file::statistics::Statistics;
 
 use super::super::RewriteError;
-use super::super::matching::Opened;
-use super::Open;
+use super::super::matching::OpenedSegment;
+use super::OpenSegment;
 use crate::segment::{SegmentError, told_order};
-use crate::spec::{Role, TableSpec};
+use crate::spec::{ColumnRole, TableSpec};
 
 /// The column of random numbers. No column of a table has that name.
 pub const LOT: &str = "";
 
 /// The columns of several segments together.
-pub struct Columns {
+pub struct MergedColumns {
     /// The columns of the new file.
     schema: SchemaRef,
     /// The same, followed by the column of random numbers if there is one.
@@ -34,21 +34,21 @@ pub struct Columns {
 }
 
 /// One column of the segments checked so far.
-struct Seen {
+struct MergedColumn {
     field: Field,
     /// The number of segments in which the column has no null.
     whole: usize,
 }
 
-impl Columns {
+impl MergedColumns {
     /// Reads the segments' footers, and ignores the columns in `without`. Errors if a segment's number of rows differs
     /// from the log's, or if a column has another type than in an earlier segment.
     pub fn of(
         spec: &TableSpec,
         (sources, without): (&[(Arc<str>, u64)], &BTreeSet<String>),
-        open: Open<'_>,
-    ) -> Result<Columns, RewriteError> {
-        let (mut seen, mut order, mut rows) = (BTreeMap::<String, Seen>::new(), Vec::new(), 0);
+        open: OpenSegment<'_>,
+    ) -> Result<MergedColumns, RewriteError> {
+        let (mut seen, mut order, mut rows) = (BTreeMap::<String, MergedColumn>::new(), Vec::new(), 0);
         let mut ordered_by = BTreeSet::new();
         for (path, told) in sources {
             let opened = open(path)?;
@@ -74,7 +74,7 @@ impl Columns {
                     None => {
                         order.push(name.clone());
                         let field = Field::new(name, field.data_type().clone(), true);
-                        seen.insert(name.clone(), Seen { field, whole });
+                        seen.insert(name.clone(), MergedColumn { field, whole });
                     }
                 }
             }
@@ -90,14 +90,14 @@ impl Columns {
         }
         let fields: Vec<Field> = order.iter().filter_map(|name| Some(seen.get(name)?.field.clone())).collect();
         let schema = Arc::new(Schema::new(fields));
-        Ok(Columns { rows_schema: schema.clone(), schema, runs, rows, ordered_by })
+        Ok(MergedColumns { rows_schema: schema.clone(), schema, runs, rows, ordered_by })
     }
 
     /// Adds the column of random numbers, for rows that are to be shuffled.
-    pub fn with_lots(self) -> Columns {
+    pub fn with_lots(self) -> MergedColumns {
         let lot = Arc::new(Field::new(LOT, DataType::UInt64, true));
         let fields: Vec<Arc<Field>> = self.schema.fields().iter().cloned().chain([lot]).collect();
-        Columns { rows_schema: Arc::new(Schema::new(fields)), ..self }
+        MergedColumns { rows_schema: Arc::new(Schema::new(fields)), ..self }
     }
 
     /// Returns the columns, in the order of the new file.
@@ -155,12 +155,12 @@ impl Columns {
 /// Returns true if a tag is the same, or nearly so, on all rows of a bucket, profile and policy, in any order.
 fn shared(spec: &TableSpec, field: &Field) -> bool {
     let name = field.name().as_str();
-    let is_tag = spec.column(name).is_some_and(|column| column.role == Role::Tag);
+    let is_tag = spec.column(name).is_some_and(|column| column.role == ColumnRole::Tag);
     let alike = name.starts_with("expires_") || matches!(name, "policy_version" | "records");
     is_tag && alike && matches!(field.data_type(), DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..))
 }
 
-fn has_no_null(opened: &Opened, name: &str) -> bool {
+fn has_no_null(opened: &OpenedSegment, name: &str) -> bool {
     opened.metadata.metadata().row_groups().iter().all(|group| {
         let chunk = group.columns().iter().find(|chunk| chunk.column_path().parts() == [name]);
         chunk.and_then(|chunk| chunk.statistics()).and_then(Statistics::null_count_opt) == Some(0)

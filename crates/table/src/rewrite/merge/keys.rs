@@ -14,15 +14,15 @@ use super::spill::BATCH_BYTES;
 use crate::segment::SegmentError;
 
 /// The columns by which rows are sorted.
-pub struct Keys {
+pub struct SortKeys {
     names: Vec<String>,
     at: Vec<usize>,
     converter: RowConverter,
 }
 
-impl Keys {
+impl SortKeys {
     /// Selects those of `names` that the rows have and that have an order. Returns `None` if there are none.
-    pub fn of(schema: &SchemaRef, names: &[String]) -> Result<Option<Keys>, RewriteError> {
+    pub fn of(schema: &SchemaRef, names: &[String]) -> Result<Option<SortKeys>, RewriteError> {
         let options = SortOptions { descending: false, nulls_first: false };
         let (mut kept, mut at, mut fields) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
@@ -39,7 +39,7 @@ impl Keys {
             return Ok(None);
         }
         let converter = RowConverter::new(fields).map_err(SegmentError::from)?;
-        Ok(Some(Keys { names: kept, at, converter }))
+        Ok(Some(SortKeys { names: kept, at, converter }))
     }
 
     /// Returns the columns, the most significant first.

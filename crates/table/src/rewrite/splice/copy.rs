@@ -16,26 +16,26 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnDescPtr, Type};
 
 use super::super::RewriteError;
-use super::super::tagged::Tagged;
-use super::super::upload::Parts;
-use super::{Due, Layout, metadata};
+use super::super::tagged::TagCoverage;
+use super::super::upload::PartWriter;
+use super::{DueColumns, FileLayout, metadata};
 use crate::error::StoreError;
-use crate::segment::{Contents, Runs, Sink, chunk_of_runs, nulls, stats, tell_order};
-use crate::source::{Chunks, Source};
+use crate::segment::{ByteSink, ColumnRuns, FileContents, chunk_of_runs, nulls, stats, tell_order};
+use crate::source::{ChunkedFile, StoreFile};
 use crate::spec::TableSpec;
 use ebbtide_base::failpoint;
 use ebbtide_base::ids::Category;
 
 /// The counts of a copy.
 #[derive(Debug, Default)]
-pub struct Copied {
+pub struct CopyCounts {
     pub bytes_copied: u64,
     pub bytes_dropped: u64,
     pub dropped: BTreeMap<Category, u64>,
 }
 
 /// The segments to copy from, each with its path and its number of rows by the log, and the function that opens one.
-pub struct Sources<F> {
+pub struct CopySources<F> {
     pub old: Vec<(Arc<str>, u64)>,
     pub open: F,
 }
@@ -43,11 +43,11 @@ pub struct Sources<F> {
 /// Copies the kept columns of the segments to a new file. Returns its contents, its size in bytes, and the counts.
 pub fn copy(
     spec: &TableSpec,
-    layout: &Layout,
-    due: &Due,
-    sources: Sources<impl Fn(&str) -> Result<Source, RewriteError>>,
-    parts: Parts,
-) -> Result<(Contents, u64, Copied), RewriteError> {
+    layout: &FileLayout,
+    due: &DueColumns,
+    sources: CopySources<impl Fn(&str) -> Result<StoreFile, RewriteError>>,
+    parts: PartWriter,
+) -> Result<(FileContents, u64, CopyCounts), RewriteError> {
     let failed = |error: ParquetError| RewriteError::from(StoreError::from(std::io::Error::other(error)));
     let schema = Type::group_type_builder("segment").with_fields(layout.fields.clone()).build().map_err(failed)?;
     let properties = WriterProperties::builder()
@@ -59,7 +59,7 @@ pub fn copy(
         .build();
     let mut file = SerializedFileWriter::new(parts, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
     let leaves = file.schema_descr().columns().to_vec();
-    let mut copied = Copied::default();
+    let mut copied = CopyCounts::default();
     let mut rows = 0;
     for (path, told) in sources.old {
         let source = (sources.open)(&path)?;
@@ -84,22 +84,23 @@ pub fn copy(
     let size = parts.finish().map_err(StoreError::from)?;
     failpoint::reach("segment-encoded");
     let columns: BTreeSet<String> = layout.fields.iter().map(|field| field.name().to_owned()).collect();
-    Ok((Contents { columns, rows, stats: stats(spec, &metadata), xxh64 }, size, copied))
+    Ok((FileContents { columns, rows, stats: stats(spec, &metadata), xxh64 }, size, copied))
 }
 
 /// A segment to copy from.
 struct Old<'a> {
-    source: Source,
+    source: StoreFile,
     metadata: ParquetMetaData,
-    layout: &'a Layout,
+    layout: &'a FileLayout,
     /// The replaced tags whose old values show which row groups had the category. The others were open: their old
     /// values show nothing, and every row gets the tag, as on arrival.
     told: BTreeSet<&'a str>,
 }
 
 impl Old<'_> {
-    fn new(metadata: ParquetMetaData, source: Source, layout: &Layout) -> Old<'_> {
-        let told = |tag: &&str| metadata.row_groups().iter().any(|group| Tagged::of(group, tag) != Tagged::NoRow);
+    fn new(metadata: ParquetMetaData, source: StoreFile, layout: &FileLayout) -> Old<'_> {
+        let told =
+            |tag: &&str| metadata.row_groups().iter().any(|group| TagCoverage::of(group, tag) != TagCoverage::NoRow);
         let told = layout.written.iter().map(|written| written.column.as_str()).filter(told).collect();
         Old { source, metadata, layout, told }
     }
@@ -108,19 +109,19 @@ impl Old<'_> {
         &self,
         number: usize,
         leaves: &[ColumnDescPtr],
-        mut into: SerializedRowGroupWriter<'_, Parts>,
-        copied: &mut Copied,
+        mut into: SerializedRowGroupWriter<'_, PartWriter>,
+        copied: &mut CopyCounts,
     ) -> Result<(), ParquetError> {
         let group = self.metadata.row_group(number);
         let chunks = group.columns().iter().enumerate().map(|(at, chunk)| (chunk.column_path().parts(), (at, chunk)));
         let chunks: HashMap<&[String], (usize, &ColumnChunkMetaData)> = chunks.collect();
         for leaf in leaves {
             let anew = self.layout.written.iter().find(|written| leaf.path().parts() == [written.column.as_str()]);
-            let keeps = |tag: &str| !self.told.contains(tag) || Tagged::of(group, tag) != Tagged::NoRow;
+            let keeps = |tag: &str| !self.told.contains(tag) || TagCoverage::of(group, tag) != TagCoverage::NoRow;
             let parts = self.old_parts(leaf);
             match (anew, chunks.get(parts.as_slice()).filter(|_| anew.is_none())) {
                 (Some(written), _) if keeps(&written.column) => {
-                    let runs = Runs::one(written.value.clone(), rows_of(group)?);
+                    let runs = ColumnRuns::one(written.value.clone(), rows_of(group)?);
                     let (bytes, close) = chunk_of_runs(leaf.clone(), &runs)?;
                     into.append_column(&bytes, self.indexed(close))?;
                 }
@@ -131,7 +132,7 @@ impl Old<'_> {
                         true => Cow::Borrowed(*chunk),
                         false => Cow::Owned(under(chunk, leaf)?),
                     };
-                    into.append_column(&Chunks(&self.source), self.close(number, *at, &chunk, start)?)?;
+                    into.append_column(&ChunkedFile(&self.source), self.close(number, *at, &chunk, start)?)?;
                 }
                 _ => {
                     let (bytes, close) = nulls(leaf.clone(), rows_of(group)?)?;
@@ -197,9 +198,9 @@ impl Old<'_> {
 
 type Indexes = (Option<ColumnIndexMetaData>, Option<parquet::file::page_index::offset_index::OffsetIndexMetaData>);
 
-impl Copied {
+impl CopyCounts {
     /// Counts the parts of a row group that are dropped.
-    pub fn leave_out(&mut self, group: &RowGroupMetaData, due: &Due) {
+    pub fn leave_out(&mut self, group: &RowGroupMetaData, due: &DueColumns) {
         let mut seen = BTreeSet::new();
         for chunk in group.columns() {
             let Some(root) = chunk.column_path().parts().first().filter(|root| due.has(root)) else { continue };
@@ -246,7 +247,7 @@ fn rows_of(group: &RowGroupMetaData) -> Result<u32, ParquetError> {
 }
 
 /// Returns the offset of a chunk and its length in bytes. Errors if it is not within the file.
-fn within(chunk: &ColumnChunkMetaData, source: &Source) -> Result<(u64, u64), ParquetError> {
+fn within(chunk: &ColumnChunkMetaData, source: &StoreFile) -> Result<(u64, u64), ParquetError> {
     let size = parquet::file::reader::Length::len(source);
     let begins = chunk.dictionary_page_offset().filter(|offset| *offset > 0 && *offset < chunk.data_page_offset());
     let start = u64::try_from(begins.unwrap_or_else(|| chunk.data_page_offset())).ok();

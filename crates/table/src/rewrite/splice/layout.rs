@@ -11,17 +11,17 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::super::RewriteError;
-use super::{Due, metadata};
+use super::{DueColumns, metadata};
 use crate::index::StoredSegment;
-use crate::segment::{Constant, told_order};
-use crate::source::Source;
+use crate::segment::{RunValue, told_order};
+use crate::source::StoreFile;
 use ebbtide_base::ids::PolicyVersion;
 
 /// The maximum number of row groups of a file; the format numbers them with 15 bits.
 const MOST_GROUPS: usize = 32_000;
 
 /// The parts of a segment's footer that are kept.
-pub struct Footer {
+pub struct FooterSummary {
     /// The policy under which its rows are tagged, if the log has it.
     pub policy_version: Option<PolicyVersion>,
     /// The columns that are kept, in the order of the file.
@@ -34,9 +34,9 @@ pub struct Footer {
     pub ordered_by: BTreeSet<String>,
 }
 
-impl Footer {
+impl FooterSummary {
     /// Reads the needed parts of a segment's footer.
-    pub fn read(source: &Source, segment: &StoredSegment, due: &Due) -> Result<Footer, RewriteError> {
+    pub fn read(source: &StoreFile, segment: &StoredSegment, due: &DueColumns) -> Result<FooterSummary, RewriteError> {
         let metadata = metadata(source, &segment.path, false)?;
         let fields = metadata.file_metadata().schema_descr().root_schema().get_fields();
         let fields: Vec<TypePtr> = fields.iter().filter(|field| !due.has(field.name())).cloned().collect();
@@ -46,7 +46,7 @@ impl Footer {
         }
         let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
         let indexed = chunks.all(|chunk| chunk.offset_index_offset().is_some());
-        Ok(Footer {
+        Ok(FooterSummary {
             policy_version: segment.policy_version.clone(),
             fields,
             groups: metadata.num_row_groups(),
@@ -57,7 +57,7 @@ impl Footer {
 }
 
 /// One new file: its columns, and the indexes of the segments that it is made of.
-pub struct Layout {
+pub struct FileLayout {
     policy_version: Option<PolicyVersion>,
     pub fields: Vec<TypePtr>,
     pub members: Vec<usize>,
@@ -65,7 +65,7 @@ pub struct Layout {
     /// The columns by which some rows are sorted.
     pub ordered_by: BTreeSet<String>,
     /// The columns that are written again instead of copied.
-    pub written: Vec<Written>,
+    pub written: Vec<RewrittenTag>,
     /// The old name of each renamed column, by its new one.
     pub renamed: BTreeMap<String, String>,
     groups: usize,
@@ -74,27 +74,27 @@ pub struct Layout {
 /// A tag that is written again with the same value on every row. It stays null in a row group where it was null if
 /// other row groups of the file had it.
 #[derive(Debug, Clone)]
-pub struct Written {
+pub struct RewrittenTag {
     pub column: String,
-    pub value: Constant,
+    pub value: RunValue,
 }
 
 /// Assigns the segments to as few files as possible.
-pub fn layouts(footers: Vec<Footer>) -> Vec<Layout> {
-    let mut layouts: Vec<Layout> = Vec::new();
+pub fn layouts(footers: Vec<FooterSummary>) -> Vec<FileLayout> {
+    let mut layouts: Vec<FileLayout> = Vec::new();
     for (number, footer) in footers.into_iter().enumerate() {
         match layouts.iter_mut().find(|layout| layout.takes(&footer)) {
             Some(layout) => layout.add(number, footer),
-            None => layouts.push(Layout { members: vec![number], ..Layout::of(footer) }),
+            None => layouts.push(FileLayout { members: vec![number], ..FileLayout::of(footer) }),
         }
     }
     layouts
 }
 
-impl Layout {
+impl FileLayout {
     /// Creates the layout of a file made of one segment.
-    pub fn of(footer: Footer) -> Layout {
-        Layout {
+    pub fn of(footer: FooterSummary) -> FileLayout {
+        FileLayout {
             policy_version: footer.policy_version,
             fields: footer.fields,
             members: vec![0],
@@ -107,7 +107,7 @@ impl Layout {
     }
 
     /// Appends a column that is written again.
-    pub fn write(&mut self, field: TypePtr, written: Written) {
+    pub fn write(&mut self, field: TypePtr, written: RewrittenTag) {
         self.fields.push(field);
         self.written.push(written);
     }
@@ -126,7 +126,7 @@ impl Layout {
         Ok(())
     }
 
-    fn takes(&self, footer: &Footer) -> bool {
+    fn takes(&self, footer: &FooterSummary) -> bool {
         let fits = |fields: &[TypePtr], of: &TypePtr| match fields.iter().find(|field| field.name() == of.name()) {
             Some(found) => found == of,
             None => of.is_optional(),
@@ -137,7 +137,7 @@ impl Layout {
             && self.fields.iter().all(|field| fits(&footer.fields, field))
     }
 
-    fn add(&mut self, number: usize, footer: Footer) {
+    fn add(&mut self, number: usize, footer: FooterSummary) {
         let known = |fields: &[TypePtr], of: &TypePtr| fields.iter().any(|field| field.name() == of.name());
         let new: Vec<TypePtr> = footer.fields.into_iter().filter(|field| !known(&self.fields, field)).collect();
         self.fields.extend(new);

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 
 use super::{all, bytes, filled, read};
 use crate::testing::{noon, rewrite, root};
-use ebbtide_query::Break;
+use ebbtide_query::AuditViolation;
 
 use crate::reports::{audit, show};
 use crate::{RewriteError, SegmentIndex};
@@ -59,7 +59,7 @@ async fn cells_that_stand_for_other_records_than_they_say_do_not_pass_the_audit(
     std::fs::rename(folder.join(other.path()), folder.join(&path)).unwrap();
     table.commit_rewrite(rewrite(&index, old, vec![put])).await.unwrap();
     let broken = audit(&root, &"sms".parse().unwrap()).await.unwrap().broken;
-    assert!(broken.contains(&Break::Cells { path, named: 200, found: 150 }), "{broken:?}");
+    assert!(broken.contains(&AuditViolation::Cells { path, named: 200, found: 150 }), "{broken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

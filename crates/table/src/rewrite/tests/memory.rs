@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 use super::{categories, stored};
 use crate::testing::{root, rows, spec};
-use crate::{Merging, Root, StoredSegment, Table};
+use crate::{MergeSettings, Root, StoredSegment, Table};
 
 const CHILD: &str = "rewrite::tests::memory::a_splice_that_a_test_runs_and_measures";
 
@@ -64,7 +64,7 @@ async fn a_merge_that_a_test_runs_and_measures() {
     let sources: Vec<StoredSegment> = parts.map(found).collect();
     let before = status("VmRSS:");
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: GIVEN };
+    let how = MergeSettings { sort_by: vec!["recipient".to_owned()], memory: GIVEN };
     let merged = table.merge(&sources, &how).await.unwrap();
     println!("merged {} grew {}", merged.size(), status("VmHWM:") - before);
 }

@@ -5,15 +5,15 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::*;
 use crate::testing::root;
-use crate::{Merging, RewriteError, Segment};
+use crate::{MergeSettings, RewriteError, Segment};
 
-fn by(columns: &[&str]) -> Merging {
-    Merging { sort_by: columns.iter().map(|name| (*name).to_owned()).collect(), memory: 64 << 20 }
+fn by(columns: &[&str]) -> MergeSettings {
+    MergeSettings { sort_by: columns.iter().map(|name| (*name).to_owned()).collect(), memory: 64 << 20 }
 }
 
 /// A merge in pieces of one batch each, spilled and merged two in a step.
-fn tight(columns: &[&str]) -> Merging {
-    Merging { memory: 1, ..by(columns) }
+fn tight(columns: &[&str]) -> MergeSettings {
+    MergeSettings { memory: 1, ..by(columns) }
 }
 
 fn merged(root: &Root, segment: &Segment) -> RecordBatch {
@@ -188,7 +188,7 @@ async fn no_order_is_left_of_a_subject_that_goes() {
     };
     // A split keeps the order in each half, and the mark too.
     let is = crate::Predicate::Is { column: "customer_id".to_owned(), value: "customer-3".to_owned() };
-    let crate::Split::Both { matching, rest } = table.split(&sorted_one, &is).await.unwrap() else {
+    let crate::SplitResult::Both { matching, rest } = table.split(&sorted_one, &is).await.unwrap() else {
         panic!("no split")
     };
     assert!(marked(matching.path()) && marked(rest.path()));

@@ -15,10 +15,10 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::{categories, holds, read, texts};
-use crate::spec::{Role, TableColumn, TableSpec, tags};
+use crate::spec::{ColumnRole, TableColumn, TableSpec, tags};
 use crate::testing::arbitrary::array;
 use crate::testing::{noon, put, root};
-use crate::{Merging, StoredSegment, Table};
+use crate::{MergeSettings, StoredSegment, Table};
 use ebbtide_base::ids::BucketUnit;
 
 /// The style in which a file is written.
@@ -63,9 +63,9 @@ fn values(number: usize, kind: u8, seeds: &[Option<u16>]) -> ArrayRef {
 
 fn spec(columns: &[(u8, u8)]) -> Arc<TableSpec> {
     let of = |category: u8| match category {
-        0 => Role::Plain,
-        1 => Role::Personal("going".parse().unwrap()),
-        _ => Role::Personal("staying".parse().unwrap()),
+        0 => ColumnRole::Plain,
+        1 => ColumnRole::Personal("going".parse().unwrap()),
+        _ => ColumnRole::Personal("staying".parse().unwrap()),
     };
     let mut all: Vec<TableColumn> = columns
         .iter()
@@ -270,7 +270,7 @@ fn check_merge((columns, files): &Case, memory: usize, by: &[usize]) -> Result<(
     let sources: Vec<StoredSegment> =
         written.iter().enumerate().map(|(number, (rows, file))| put(&root, number, rows, file)).collect();
     let sort_by: Vec<String> = by.iter().map(|number| name(number % columns.len())).collect();
-    let how = Merging { sort_by: sort_by.clone(), memory };
+    let how = MergeSettings { sort_by: sort_by.clone(), memory };
     let segment = runtime.block_on(table.merge(&sources, &how)).unwrap();
     let found = read(std::fs::read(root.table_folder(&"sms".parse().unwrap()).join(segment.path())).unwrap().into());
 

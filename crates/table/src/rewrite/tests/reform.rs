@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ByCustomer, all, bytes, filled, read, tags};
 use crate::testing::{batch, rewrite, root, spec};
-use crate::{Merging, Predicate, Reformed, Root, SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
+use crate::{MergeSettings, Predicate, ReformResult, Root, SegmentIndex, StoredSegment, Table, TableColumn, TableSpec};
 
 async fn rows(table: &Table, segments: &[StoredSegment], column: &str) -> Vec<String> {
     let mut rows = table.read_columns(segments, &[column], None).unwrap();
@@ -25,7 +25,7 @@ async fn with_columns(root: &Root, other: impl Fn(&TableColumn) -> Option<TableC
 }
 
 /// Commits under the policy version of the segments: a version of a policy has one list of columns.
-async fn commit(table: &mut Table, index: &mut SegmentIndex, done: Reformed) {
+async fn commit(table: &mut Table, index: &mut SegmentIndex, done: ReformResult) {
     let mut work = rewrite(index, done.replaced, done.segments);
     work.evidence.policy_version = "2026-10-01".parse().unwrap();
     work.controls = table.controls();
@@ -82,7 +82,7 @@ async fn rows_sorted_by_what_goes_are_shuffled_and_get_their_new_names_all_the_s
     table.commit(work).await.unwrap();
     let mut index = SegmentIndex::load(&table).await.unwrap();
     let old = all(&index);
-    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: 64 << 20 };
+    let how = MergeSettings { sort_by: vec!["recipient".to_owned()], memory: 64 << 20 };
     let merged = table.merge(&old, &how).await.unwrap();
     table.commit_rewrite(rewrite(&index, old, vec![merged])).await.unwrap();
     index.refresh().await.unwrap();

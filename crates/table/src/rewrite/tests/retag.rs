@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{ByCustomer, all, bytes, categories, column, filled, read, stored, tags, texts, told, varied};
 use crate::reports::audit;
 use crate::testing::{noon, rewrite, root, segment_tags, spec};
-use crate::{Predicate, Retagging, RewriteError, Root, SegmentWriter, Split, StoredSegment, Table};
+use crate::{Predicate, Retagging, RewriteError, Root, SegmentWriter, SplitResult, StoredSegment, Table};
 use ebbtide_base::ids::{Deadline, ProfileId};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +67,7 @@ async fn a_segment_of_one_target_is_copied_and_what_of_it_is_gone_gets_no_deadli
     copied.deadlines = Arc::default();
     let is = |value: &str| Predicate::Is { column: "customer_id".to_owned(), value: value.to_owned() };
     assert_eq!(table.matches(&copied, &is("nobody")).await.unwrap(), 0);
-    assert!(matches!(table.split(&copied, &is("customer-1")).await.unwrap(), Split::Both { .. }));
+    assert!(matches!(table.split(&copied, &is("customer-1")).await.unwrap(), SplitResult::Both { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,14 +143,14 @@ async fn what_lost_a_category_lies_in_no_file_with_what_is_open() {
 }
 
 /// A segment with its original rows; `mixed` is true if only some of its rows lost their content.
-struct Known {
+struct OriginalSegment {
     segment: StoredSegment,
     rows: RecordBatch,
     mixed: bool,
 }
 
 /// Writes one segment as ingest does, one without content, and one in which some rows lost theirs.
-async fn segments(root: &Root, table: &Table) -> Vec<Known> {
+async fn segments(root: &Root, table: &Table) -> Vec<OriginalSegment> {
     let plain = stored(table, &varied(0, 150)).await;
     let lost = |from, next| async move {
         let whole = stored(table, &varied(from, next)).await;
@@ -164,7 +164,7 @@ async fn segments(root: &Root, table: &Table) -> Vec<Known> {
     let merged = table.splice(&parts, &categories(&[])).await.unwrap();
     let known = |segment: StoredSegment, mixed| {
         let rows = read(bytes(root, &segment.path));
-        Known { segment, rows, mixed }
+        OriginalSegment { segment, rows, mixed }
     };
     vec![known(plain, false), known(first, false), known(told(&merged.segments[0]), true)]
 }
@@ -184,7 +184,11 @@ fn rows_of(names: &[String], rows: &RecordBatch) -> Vec<Vec<String>> {
 }
 
 /// Computes the expected rows of each profile one by one; `None` stands for unchanged rows.
-fn expected(names: &[String], known: &[Known], by: &ByCustomer) -> BTreeMap<Option<ProfileId>, Vec<Vec<String>>> {
+fn expected(
+    names: &[String],
+    known: &[OriginalSegment],
+    by: &ByCustomer,
+) -> BTreeMap<Option<ProfileId>, Vec<Vec<String>>> {
     let mut rows: BTreeMap<Option<ProfileId>, Vec<Vec<String>>> = BTreeMap::new();
     for of in known {
         let customers = column(&of.rows, "customer_id");
@@ -231,7 +235,7 @@ fn cases() -> impl Strategy<Value = ByCustomer> {
     })
 }
 
-async fn check(root: &Root, table: &Table, known: &[Known], by: ByCustomer) -> Result<(), TestCaseError> {
+async fn check(root: &Root, table: &Table, known: &[OriginalSegment], by: ByCustomer) -> Result<(), TestCaseError> {
     let names: Vec<String> = table.spec().stored().map(|column| column.name.clone()).collect();
     let wanted = expected(&names, known, &by);
     let changing = wanted.iter().filter(|(profile, _)| profile.is_some());

@@ -7,7 +7,7 @@ use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader}
 use super::{all, bytes, categories, column, filled, holds, read};
 use crate::reports::{audit, show};
 use crate::testing::{MARKER, log_bytes, noon, rewrite, root};
-use crate::{RewriteError, SegmentIndex, StoreError, Table, Upkeep};
+use crate::{MaintenanceSettings, RewriteError, SegmentIndex, StoreError, Table};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_category_goes_and_every_other_value_stays() {
@@ -42,7 +42,7 @@ async fn a_category_goes_and_every_other_value_stays() {
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
     let seen = show(&root, &"sms".parse().unwrap(), noon()).await.unwrap();
     assert_eq!((seen.records, seen.deadlines[0].open, seen.deadlines[1].later), (300, 300, 300));
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon(), &upkeep).await.unwrap();
     assert!(!holds(&log_bytes(&root), MARKER.as_bytes()));
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{all, bytes, categories, column, filled, read, stored, told, varied};
 use crate::reports::audit;
 use crate::testing::{MARKER, noon, rewrite, root, spec};
-use crate::{Predicate, RewriteError, Root, SegmentIndex, Split, StoredSegment, Table};
+use crate::{Predicate, RewriteError, Root, SegmentIndex, SplitResult, StoredSegment, Table};
 
 fn is(column: &str, value: &str) -> Predicate {
     Predicate::Is { column: column.to_owned(), value: value.to_owned() }
@@ -24,7 +24,7 @@ async fn rows_that_match_go_to_a_segment_of_their_own_with_every_value() {
     let before = read(bytes(&root, &old[0].path));
     let customer = is("customer_id", "customer-3");
     assert_eq!(table.matches(&old[0], &customer).await.unwrap(), 14);
-    let Split::Both { matching, rest } = table.split(&old[0], &customer).await.unwrap() else { panic!() };
+    let SplitResult::Both { matching, rest } = table.split(&old[0], &customer).await.unwrap() else { panic!() };
     assert_eq!((matching.rows(), rest.rows()), (14, 86));
     let (held, free) = (read(bytes(&root, matching.path())), read(bytes(&root, rest.path())));
     for field in before.schema().fields() {
@@ -42,8 +42,8 @@ async fn rows_that_match_go_to_a_segment_of_their_own_with_every_value() {
     assert!(index.iter().all(|segment| segment.deadlines == deadlines));
     // The split-off segment is found by its own bloom filters, and can be spliced.
     let held = index.get(&path).unwrap().clone();
-    assert!(matches!(table.split(&held, &customer).await.unwrap(), Split::All));
-    assert!(matches!(table.split(&held, &is("customer_id", "customer-4")).await.unwrap(), Split::None));
+    assert!(matches!(table.split(&held, &customer).await.unwrap(), SplitResult::All));
+    assert!(matches!(table.split(&held, &is("customer_id", "customer-4")).await.unwrap(), SplitResult::None));
     assert_eq!(table.splice(&[held], &categories(&["content"])).await.unwrap().rows, 14);
     assert!(audit(&root, &"sms".parse().unwrap()).await.unwrap().holds());
 }
@@ -74,7 +74,7 @@ async fn where_the_bloom_filters_say_no_nothing_else_is_read() {
         is("no_such_column", "x"),
     ] {
         assert_eq!(table.matches(segment, &no).await.unwrap(), 0, "{no:?}");
-        assert!(matches!(table.split(segment, &no).await.unwrap(), Split::None));
+        assert!(matches!(table.split(segment, &no).await.unwrap(), SplitResult::None));
     }
     assert!(matches!(table.matches(segment, &some).await, Err(RewriteError::Damaged { .. })));
     assert!(!format!("{some:?}").contains(MARKER));
@@ -105,7 +105,7 @@ async fn a_segment_of_several_row_groups_and_of_nulls_is_parted_like_any() {
     let merged = table.splice(&all(&index), &categories(&[])).await.unwrap();
     let merged = told(&merged.segments[0]);
     let before = read(bytes(&root, &merged.path));
-    let Split::Both { matching, rest } = table.split(&merged, &is("jurisdiction", "NL")).await.unwrap() else {
+    let SplitResult::Both { matching, rest } = table.split(&merged, &is("jurisdiction", "NL")).await.unwrap() else {
         panic!()
     };
     let (held, free) = (read(bytes(&root, matching.path())), read(bytes(&root, rest.path())));
@@ -192,15 +192,15 @@ async fn check(
     let count = chosen.iter().filter(|chosen| **chosen).count() as u64;
     prop_assert_eq!(table.matches(segment, predicate).await.unwrap(), count);
     let parts = match table.split(segment, predicate).await.unwrap() {
-        Split::None => {
+        SplitResult::None => {
             prop_assert_eq!(count, 0);
             return Ok(());
         }
-        Split::All => {
+        SplitResult::All => {
             prop_assert_eq!(count, segment.rows);
             return Ok(());
         }
-        Split::Both { matching, rest } => [(true, matching), (false, rest)],
+        SplitResult::Both { matching, rest } => [(true, matching), (false, rest)],
     };
     for (keep, part) in parts {
         let found = read(bytes(root, part.path()));

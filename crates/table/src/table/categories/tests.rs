@@ -144,7 +144,7 @@ async fn sweep_by_a_policy_with_the_column_in_another_category_is_refused() {
     for moved in ["body", "media"] {
         let mut spec = TableSpec::clone(table.spec());
         let column = spec.columns.iter_mut().find(|column| column.name == moved).unwrap();
-        column.role = Role::Personal(category("phone_number"));
+        column.role = ColumnRole::Personal(category("phone_number"));
         let mut edited = Table::open(&root, std::sync::Arc::new(spec)).await.unwrap();
         let index = SegmentIndex::load(&edited).await.unwrap();
         let dropped = edited.splice(&old, &[category("content")].into()).await.unwrap().segments;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::reports::audit;
 use crate::testing::{batch, noon, rewrite, root, segment, spec};
-use crate::{CommitError, Root, SegmentIndex, Table, Upkeep};
+use crate::{CommitError, MaintenanceSettings, Root, SegmentIndex, Table};
 
 /// Makes four more commits, then a clean-up that keeps only the entry of the last.
 async fn go_on_without_them(root: &Root) -> Table {
@@ -13,7 +13,7 @@ async fn go_on_without_them(root: &Root) -> Table {
         let more = batch(&table, 0, Some(from), from + 100).await;
         table.commit(more).await.unwrap();
     }
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     table.maintain(noon() + TimeDelta::days(36_500), &upkeep).await.unwrap();
     table
 }

@@ -8,7 +8,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::reports::audit;
 use crate::testing::{batch, minio, noon, partition, read, roots, spec};
-use crate::{Root, Table, Upkeep};
+use crate::{MaintenanceSettings, Root, Table};
 use ebbtide_base::failpoint::COMMIT;
 
 const CHILD: &str = "table::tests::crashes::a_writer_that_a_test_runs_and_kills";
@@ -73,11 +73,11 @@ async fn a_writer_killed_at_any_step_loses_nothing_and_doubles_nothing() {
         // Finds the files that the killed writer left, and none that the table needs.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
-        let plan = table.plan(later, &Upkeep::default()).await.unwrap();
+        let plan = table.plan(later, &MaintenanceSettings::default()).await.unwrap();
         let left = ["segment-written", "segment-synced", "before-commit"].contains(&step);
         assert_eq!(plan.orphans.len(), usize::from(left), "{step}: {:?}", plan.orphans);
-        table.maintain(later, &Upkeep::default()).await.unwrap();
+        table.maintain(later, &MaintenanceSettings::default()).await.unwrap();
         assert_eq!(offsets(&root).await.len(), usize::try_from(expected + 10).unwrap());
-        assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), crate::Plan::default());
+        assert_eq!(table.plan(later, &MaintenanceSettings::default()).await.unwrap(), crate::CleanupPlan::default());
     }
 }

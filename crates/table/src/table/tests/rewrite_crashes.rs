@@ -7,7 +7,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::crashes::{offsets, run_child};
 use crate::reports::audit;
 use crate::testing::{batch, minio, noon, read, rewrite, root, roots, spec};
-use crate::{COMPACT, Merging, Plan, Root, SegmentIndex, Table, Upkeep};
+use crate::{COMPACT, CleanupPlan, MaintenanceSettings, MergeSettings, Root, SegmentIndex, Table};
 use ebbtide_base::failpoint::COMMIT;
 
 const CHILD: &str = "table::tests::rewrite_crashes::a_rewriter_that_a_test_runs_and_kills";
@@ -67,15 +67,15 @@ async fn a_rewrite_killed_at_any_step_leaves_the_old_or_the_new() {
         // Finds the files that the killed rewriter left, and none that the log names.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
-        let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;
+        let orphans = table.plan(later, &MaintenanceSettings::default()).await.unwrap().orphans;
         // In a bucket an unfinished object has no name yet.
         let unfinished = if root.local().is_none() { minio::unfinished(&root) } else { 0 };
         assert_eq!(orphans.len() + unfinished, usize::from(!landed), "{step}: {orphans:?}");
-        table.maintain(later, &Upkeep::default()).await.unwrap();
+        table.maintain(later, &MaintenanceSettings::default()).await.unwrap();
         assert!(root.give_up_uploads(noon() - chrono::TimeDelta::days(36_500)).await.unwrap().deleted.is_empty());
         assert_eq!(root.give_up_uploads(later).await.unwrap().deleted.len(), unfinished, "{step}");
         assert_eq!(offsets(&root).await.len(), 20);
-        assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), Plan::default());
+        assert_eq!(table.plan(later, &MaintenanceSettings::default()).await.unwrap(), CleanupPlan::default());
     }
 }
 
@@ -94,7 +94,7 @@ async fn a_compactor_that_a_test_runs_and_kills() {
     if small.len() < 2 {
         return;
     }
-    let how = Merging { sort_by: vec!["recipient".to_owned()], memory: 1 };
+    let how = MergeSettings { sort_by: vec!["recipient".to_owned()], memory: 1 };
     let one = table.merge(&small, &how).await.unwrap();
     let mut commit = rewrite(&index, small, vec![one]);
     commit.evidence.operation = COMPACT.to_owned();
@@ -123,10 +123,10 @@ async fn a_compaction_killed_at_any_step_leaves_the_old_or_the_new_and_no_spill(
         // Of the killed process's files only its output is left: its spills have no names.
         let mut table = Table::open(&root, spec()).await.unwrap();
         let later = noon() + chrono::TimeDelta::days(36_500);
-        let orphans = table.plan(later, &Upkeep::default()).await.unwrap().orphans;
+        let orphans = table.plan(later, &MaintenanceSettings::default()).await.unwrap().orphans;
         assert_eq!(orphans.len(), usize::from(!landed), "{step}: {orphans:?}");
-        table.maintain(later, &Upkeep::default()).await.unwrap();
+        table.maintain(later, &MaintenanceSettings::default()).await.unwrap();
         assert_eq!(offsets(&root).await.len(), 30);
-        assert_eq!(table.plan(later, &Upkeep::default()).await.unwrap(), Plan::default());
+        assert_eq!(table.plan(later, &MaintenanceSettings::default()).await.unwrap(), CleanupPlan::default());
     }
 }

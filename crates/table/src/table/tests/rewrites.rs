@@ -6,7 +6,9 @@ use super::super::open::info;
 use super::{foreign, with_faults};
 use crate::reports::audit;
 use crate::testing::{batch, filled, noon, partition, rewrite, root, segment, spec};
-use crate::{COMPACT, CommitError, ControlsVersion, Root, SegmentIndex, StoreError, StoredSegment, Table, Upkeep};
+use crate::{
+    COMPACT, CommitError, ControlsVersion, MaintenanceSettings, Root, SegmentIndex, StoreError, StoredSegment, Table,
+};
 
 async fn index(table: &Table) -> (SegmentIndex, Vec<StoredSegment>) {
     let index = SegmentIndex::load(table).await.unwrap();
@@ -146,7 +148,7 @@ async fn what_was_replaced_is_in_a_checkpoint_no_more() {
     let (before, old) = index(&table).await;
     let work = rewrite(&before, old[..2].to_vec(), vec![segment(&table, 0, 0, 200).await]);
     table.commit_rewrite(work).await.unwrap();
-    let upkeep = Upkeep { checkpoint_every: 1, ..Upkeep::default() };
+    let upkeep = MaintenanceSettings { checkpoint_every: 1, ..MaintenanceSettings::default() };
     assert_eq!(table.maintain(noon(), &upkeep).await.unwrap().checkpoint, Some(4));
     let (after, segments) = index(&table).await;
     assert_eq!((after.version(), segments.len()), (4, 2));
